@@ -1,0 +1,59 @@
+"""The figures of a bench as a person reads them; a program takes the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from bench.crawl import CrawlFigures
+from bench.hub import HubFigures
+
+MIB = 1 << 20
+
+
+class Report(Struct, frozen=True):
+    """All of one bench; this is the JSON."""
+
+    machine: dict[str, str]
+    runs: int                    # that each figure is the median of
+    hub: list[HubFigures] = field(default_factory=list)
+    crawl: list[CrawlFigures] = field(default_factory=list)
+
+
+def machine(about: Mapping[str, str], runs: int) -> str:
+    return "\n".join(f"{name:9}{value}" for name, value in about.items()) + f"\nruns     {runs}, the median shown"
+
+
+def hub(figures: Sequence[HubFigures]) -> str:
+    """Tasks through the hub, beside a queue of the standard library."""
+    rows = [
+        (one.what, str(one.batch), f"{one.per_second:,.0f}", f"{one.hub_cpu:.1f}", f"{one.client_cpu:.1f}") for one in figures
+    ]
+    return aligned([("lease + complete, one child", "batch", "tasks/s", "hub µs", "client µs"), *rows])
+
+
+def crawl(figures: CrawlFigures) -> str:
+    """One site: the rates, then who used what."""
+    one = figures
+    names = sorted(one.cpu_by_name, key=lambda name: -one.cpu_by_name[name])
+    rows = [(name, f"{one.cpu_by_name[name]:.2f}", memory(one.peak_rss_by_name.get(name))) for name in names]
+    return "\n".join((
+        f"crawl of {one.site}: {one.pages:,} pages of {one.size / 1000:.0f} kB in {one.seconds:.1f} s, "
+        f"the first asked for after {one.first:.2f} s",
+        f"  {one.per_second:.1f} pages/s from start to end, {one.per_second_running:.1f} pages/s without the start-up",
+        f"  {one.server}: {one.server_cpu:.2f} CPU-ms a page, not counted below; alone it sends "
+        f"{one.server_alone:,.0f} pages/s down one connection",
+        aligned([("process", "CPU-ms/page", "peak MiB"), *rows, ("all", f"{one.cpu:.2f}", memory(one.peak_rss))]),
+    ))  # fmt: skip
+
+
+def memory(size: int | None) -> str:
+    return f"{size / MIB:.0f}" if size else "·"
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as they must be, the first to the left and the figures to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = ((row[0].ljust(first), *(cell.rjust(width) for cell, width in zip(row[1:], others, strict=True))) for row in rows)
+    return "\n".join("  " + "  ".join(line) for line in lines)

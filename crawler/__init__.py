@@ -1,0 +1,89 @@
+"""Crawl in stages: fetch, parse and store as separate processes around one durable hub.
+
+What is named here is the public interface, and all that a stage needs. Each name is imported when it is first used, so that
+`crawler --help` does not wait for what it will not call.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crawler.errors import AddressRefused as AddressRefused
+    from crawler.errors import BadUrl as BadUrl
+    from crawler.errors import CallRefused as CallRefused
+    from crawler.errors import ConfigError as ConfigError
+    from crawler.errors import CrawlerError as CrawlerError
+    from crawler.errors import HubError as HubError
+    from crawler.errors import HubLost as HubLost
+    from crawler.errors import HubUnreachable as HubUnreachable
+    from crawler.errors import KeyRefused as KeyRefused
+    from crawler.errors import StorageError as StorageError
+    from crawler.errors import StorageFull as StorageFull
+    from crawler.errors import UsageError as UsageError
+    from crawler.errors import WireError as WireError
+    from crawler.hub.client import HubClient as HubClient
+    from crawler.hub.manager import QueueManager as QueueManager
+    from crawler.items import New as New
+    from crawler.items import Pace as Pace
+    from crawler.stage import Drop as Drop
+    from crawler.stage import GiveUp as GiveUp
+    from crawler.stage import LocalShared as LocalShared
+    from crawler.stage import Report as Report
+    from crawler.stage import Retry as Retry
+    from crawler.stage import Shared as Shared
+    from crawler.stage import Stage as Stage
+    from crawler.stage import To as To
+    from crawler.web.addresses import Guard as Guard
+    from crawler.web.directives import Directives as Directives
+    from crawler.web.directives import directives as directives
+    from crawler.web.encoding import is_html as is_html
+    from crawler.web.fields import Fields as Fields
+    from crawler.web.fields import FieldSpec as FieldSpec
+    from crawler.web.frontier import was_seeded as was_seeded
+    from crawler.web.html import LINK_TAGS as LINK_TAGS
+    from crawler.web.html import Html as Html
+    from crawler.web.html import LinkTag as LinkTag
+    from crawler.web.page import Page as Page
+    from crawler.web.page import Record as Record
+    from crawler.web.page import Visit as Visit
+    from crawler.web.page import flatten as flatten
+    from crawler.web.robots import Robots as Robots
+    from crawler.web.sitemap import Sitemap as Sitemap
+    from crawler.web.urls import Url as Url
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "crawler.errors": (
+        "AddressRefused", "BadUrl", "CallRefused", "ConfigError", "CrawlerError", "HubError", "HubLost",
+        "HubUnreachable", "KeyRefused", "StorageError", "StorageFull", "UsageError", "WireError",
+    ),
+    "crawler.hub.client": ("HubClient",),
+    "crawler.hub.manager": ("QueueManager",),
+    "crawler.items": ("New", "Pace"),
+    "crawler.stage": ("Drop", "GiveUp", "LocalShared", "Report", "Retry", "Shared", "Stage", "To"),
+    "crawler.web.addresses": ("Guard",),
+    "crawler.web.directives": ("Directives", "directives"),
+    "crawler.web.encoding": ("is_html",),
+    "crawler.web.fields": ("FieldSpec", "Fields"),
+    "crawler.web.frontier": ("was_seeded",),
+    "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
+    "crawler.web.page": ("Page", "Record", "Visit", "flatten"),
+    "crawler.web.robots": ("Robots",),
+    "crawler.web.sitemap": ("Sitemap",),
+    "crawler.web.urls": ("Url",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'crawler' has no public name {name!r}; it has {', '.join(sorted(_HOME))}")
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "__version__"])

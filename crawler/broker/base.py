@@ -1,0 +1,116 @@
+"""What every engine promises. One conformance suite (`tests/broker/`) runs over each of them, and over the hub's wire.
+
+              put                 lease                   done (+ children, one transaction)
+    producer ─────▶ ready / delayed ─────▶ leased by a worker ─────▶ done ──▶ kept (keyed) or gone (plain)
+                        ▲                      │
+                        ├─────── released ─────┤          a lease that runs out is a failed attempt
+                        └─────── failed ───────┴─────▶ dead, after max_attempts
+
+At every commit, for every queue: accepted = ready + delayed + leased + dead + done. Nothing here knows of sockets or stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+
+MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
+MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
+
+
+class QueueSpec(Struct, frozen=True):
+    """How one queue behaves."""
+
+    name: str
+    keyed: bool = False            # deduplicated by key; finished tasks are kept as the seen-set
+    polite: bool = False           # leased per host: `per_host` at a time, `delay` apart
+    is_read: bool = False          # a stage takes from it, so it counts for `drained`
+    feeds: tuple[str, ...] = ()    # queues that the stage reading this one puts to; they gate its leases when full
+    high_water: int = 10_000       # tasks waiting at which the queue counts as full
+    high_water_bytes: int = 256 << 20   # bytes waiting at which it counts as full
+    max_attempts: int = 5          # deliveries before a task is dead
+    limit: int = 0                 # tasks accepted at most, ever; 0: no limit
+    host_limit: int = 0            # of one host, on a polite queue; 0: no limit
+
+
+class Politeness(Struct, frozen=True):
+    """What is granted to a host of a polite queue unless the host asked for something else."""
+
+    per_host: int = 1              # leased tasks of one host at a time
+    delay: float = 1.0             # s between the end of one and the start of the next
+
+
+class Broker(Protocol):
+    """The verbs. All are idempotent: repeated after a lost reply a call changes nothing.
+
+    Raises: CallRefused for an unknown queue, StorageError when the disk failed, and over a wire HubError.
+    """
+
+    def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
+        """Store tasks; on disk when this returns. `(caller, call)` names the call as in `Step`; "" gives up idempotence
+        for unkeyed items."""
+        ...
+
+    def step(self, step: Step) -> Stepped:
+        """Complete, fail, release and lease in one transaction and one round trip."""
+        ...
+
+    def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
+        """Heart-beat: these leases last `ttl` seconds from now. False: the lease is no longer yours."""
+        ...
+
+    def expire(self, worker: str | None) -> int:
+        """This worker is known to be dead (None: all of them): its leases run out now. Returns how many."""
+        ...
+
+    def pace(self, paces: Sequence[Pace]) -> None:
+        """Set when and how often hosts may be asked."""
+        ...
+
+    def note(self, notes: Sequence[Note]) -> int:
+        """Store shared notes by name, last one wins; returns the new version."""
+        ...
+
+    def notes(self, prefix: str, since: int = 0) -> list[Note]:
+        """Notes whose name starts with `prefix` and that changed after version `since`, oldest change first."""
+        ...
+
+    def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
+        """Lease and complete at once: the classic `get`. What is returned is the caller's to lose."""
+        ...
+
+    def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
+        """Dead tasks by id, those above `after`."""
+        ...
+
+    def revive(self, ids: Sequence[int]) -> int:
+        """Make dead tasks ready again with attempts at zero; returns how many."""
+        ...
+
+    def drop(self, ids: Sequence[int]) -> int:
+        """Count dead tasks as done; returns how many. On a keyed queue the key stays known."""
+        ...
+
+    def stats(self) -> Stats:
+        """Everything countable, of one moment."""
+        ...
+
+    def hosts(self, names: Sequence[str] = ()) -> list[HostStats]:
+        """These hosts, as far as they are known; without names those with work, most ready tasks first, 1,000 at most."""
+        ...
+
+    def why(self, queue: str, key: bytes) -> Story | None:
+        """The life story of a keyed task; None: never heard of."""
+        ...
+
+    def drained(self, queues: Sequence[str] | None = None) -> bool:
+        """Nothing ready, delayed or leased on these queues (None: all that a stage reads), counted in one transaction."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held; for an embedded engine: commit, checkpoint and close the file."""
+        ...

@@ -1,0 +1,201 @@
+"""What people ask of the embedded engine and workers rarely: counts, dead tasks, life stories, shared notes.
+
+Reads and small changes inside the transaction of `ledger.Ledger`, whose tables and state they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crawler.broker.checks import LARGEST
+from crawler.broker.ledger import Ledger
+from crawler.broker.policy import Lane
+from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
+from crawler.broker.state import Queue
+from crawler.items import Attempt, Dead, HostStats, Note, QueueStats, Stats, Story, WorkerStats
+
+HOSTS_LISTED = 1_000      # hosts in one list
+HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
+WORKERS_SEEN = 120.0      # s after its last call a worker without tasks is no longer shown
+
+
+def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead]:
+    """Dead tasks by id."""
+    if limit <= 0:
+        return []
+    chosen = [ledger.queue(queue)] if queue is not None else list(ledger.queues.values())
+    names = {each.id: each.spec.name for each in chosen}
+    rows = ledger.db.execute(
+        "SELECT task.id, task.queue, attempt, failures, item, key, name, changed_at FROM task JOIN lane ON lane.id = lane "
+        "WHERE state = 3 AND task.id > ? ORDER BY task.id", (after,)
+    )  # fmt: skip
+    found = []
+    for id, queue_id, attempt, noted, item, key, host, at in rows:
+        if queue_id in names:
+            reason = next((failure.reason for failure in reversed(failures(noted))), "")
+            found.append(Dead(id, names[queue_id], attempt, reason, item, key, host, at))
+            if len(found) == limit:
+                break
+    return found
+
+
+def revive(ledger: Ledger, ids: Sequence[int]) -> int:
+    """Dead tasks become ready, attempts at zero."""
+    chosen = _dead_rows(ledger, ids)
+    ledger.db.executemany(
+        "UPDATE task SET state = ?, attempt = 0, changed_at = ? WHERE id = ?", [(READY, ledger.now, id) for id, *_ in chosen]
+    )
+    for _, queue_id, lane, size in chosen:
+        queue = ledger.queue_numbered(queue_id)
+        queue.move(DEAD, READY)
+        queue.bytes += size
+        ledger.made_ready(queue, lane)
+    return len(chosen)
+
+
+def drop(ledger: Ledger, ids: Sequence[int]) -> int:
+    """Dead tasks count as done; a keyed queue goes on knowing their keys."""
+    chosen = _dead_rows(ledger, ids)
+    for id, queue_id, *_ in chosen:
+        queue = ledger.queue_numbered(queue_id)
+        if queue.spec.keyed:
+            ledger.db.execute(
+                "UPDATE task SET state = ?, report = 'dropped by hand', changed_at = ? WHERE id = ?", (DONE, ledger.now, id)
+            )
+        else:
+            ledger.db.execute("DELETE FROM task WHERE id = ?", (id,))
+        queue.move(DEAD, DONE)
+    return len(chosen)
+
+
+def _dead_rows(ledger: Ledger, ids: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """(id, queue, lane, size) of those that are dead, on queues of this pipeline."""
+    found = []
+    for id in dict.fromkeys(ids):
+        if abs(id) > LARGEST:
+            continue
+        row = ledger.db.execute("SELECT id, queue, lane, length(item) FROM task WHERE id = ? AND state = 3", (id,)).fetchone()
+        if row is not None and ledger.has_queue(row[1]):
+            found.append(row)
+    return found
+
+
+def stats(ledger: Ledger, uptime: float) -> Stats:
+    """Everything countable, of one moment."""
+    ledger.flush()
+    held = ledger.loans.workers()
+    seen = ledger.callers.workers(ledger.now)
+    shown = [WorkerStats(name, held.get(name, 0), ago) for name, ago in seen.items() if name in held or ago < WORKERS_SEEN]
+    shown_hosts, total = _busy(ledger, HOSTS_SHOWN)
+    counters = dict(ledger.db.execute("SELECT name, value FROM counter ORDER BY name").fetchall())
+    return Stats(
+        at=ledger.now,
+        uptime=uptime,
+        queues=[
+            QueueStats(
+                name=queue.spec.name, accepted=queue.accepted, **dict(zip(STATES, queue.counts, strict=True)), bytes=queue.bytes,
+                keyed=queue.spec.keyed, polite=queue.spec.polite, is_read=queue.spec.is_read, full=queue.full_gate(),
+            )
+            for queue in ledger.queues.values()
+        ],
+        workers=sorted(shown, key=lambda worker: worker.name),
+        hosts=shown_hosts,
+        hosts_total=total,
+        counters=counters,
+        is_drained=drained(ledger, None),
+    )  # fmt: skip
+
+
+def hosts(ledger: Ledger, names: Sequence[str]) -> list[HostStats]:
+    """These hosts as far as they are known, or those with work."""
+    if not names:
+        return _busy(ledger, HOSTS_LISTED)[0]
+    ledger.flush()
+    found = []
+    for queue in _polite(ledger):
+        for name in names:
+            row = ledger.db.execute("SELECT id FROM lane WHERE queue = ? AND name = ?", (queue.id, name)).fetchone()
+            if row is not None:
+                found.append(_host(ledger, ledger.lanes.numbered(queue, row[0])))
+    return found
+
+
+def _polite(ledger: Ledger) -> list[Queue]:
+    return [queue for queue in ledger.queues.values() if queue.spec.polite]
+
+
+def _host(ledger: Ledger, lane: Lane) -> HostStats:
+    return HostStats(lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused)
+
+
+def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int]:
+    """Those with most waiting tasks, and how many have work."""
+    ledger.flush()
+    hosts: list[HostStats] = []
+    total = 0
+    for queue in _polite(ledger):
+        rows = ledger.db.execute(
+            "SELECT id FROM lane WHERE queue = ? AND (ready > 0 OR leased > 0) ORDER BY ready DESC LIMIT ?", (queue.id, limit)
+        ).fetchall()
+        hosts += [_host(ledger, ledger.lanes.numbered(queue, id)) for (id,) in rows]
+        total += ledger.db.execute(
+            "SELECT count(*) FROM lane WHERE queue = ? AND (ready > 0 OR leased > 0)", (queue.id,)
+        ).fetchone()[0]
+    return hosts, total
+
+
+def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
+    """The life story of a keyed task."""
+    queue = ledger.queue(queue_name)
+    row = ledger.db.execute(
+        "SELECT task.id, state, item, name, depth, attempt, parent, put_at, changed_at, report, failures, due "
+        "FROM task JOIN lane ON lane.id = lane WHERE task.queue = ? AND key = ?", (queue.id, key)
+    ).fetchone()  # fmt: skip
+    if row is None:
+        return None
+    id, state, item, host, depth, attempt, parent, put_at, changed_at, report, noted, due = row
+    found = ledger.db.execute("SELECT item FROM task WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
+    return Story(
+        id=id, queue=queue_name, key=key, state=STATES[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,
+        parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
+        due=max(due - ledger.now, 0.0) if state == DELAYED else 0.0,
+    )  # fmt: skip
+
+
+def failures(noted: str) -> list[Attempt]:
+    """What `Ledger` noted of a task's failed attempts; the first line may have been cut."""
+    attempts = []
+    for line in noted.splitlines():
+        at, _, rest = line.partition(" ")
+        number, _, reason = rest.partition(" ")
+        if number.isdecimal() and at.replace(".", "", 1).isdecimal():
+            attempts.append(Attempt(float(at), int(number), reason))
+    return attempts
+
+
+def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:
+    """Nothing ready, delayed or leased on these queues, or on any that a stage reads."""
+    if names is None:
+        chosen = [queue for queue in ledger.queues.values() if queue.spec.is_read]
+    else:
+        chosen = [ledger.queue(name) for name in names]
+    return not any(queue.counts[READY] or queue.counts[DELAYED] or queue.counts[LEASED] for queue in chosen)
+
+
+def note(ledger: Ledger, notes: Sequence[Note]) -> int:
+    """Store notes; the version after that. A note that says nothing new changes nothing."""
+    for each in notes:
+        row = ledger.db.execute("SELECT value FROM note WHERE name = ?", (each.name,)).fetchone()
+        if row is None or row[0] != each.value:
+            ledger.notes_version += 1
+            ledger.db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (each.name, each.value, ledger.notes_version))
+    return ledger.notes_version
+
+
+def notes(ledger: Ledger, prefix: str, since: int) -> list[Note]:
+    """Notes under a prefix that changed after a version, oldest change first."""
+    rows = ledger.db.execute(          # by name, not by version: what is under a prefix is few, what changed since 0 is all
+        "SELECT name, value, version FROM note WHERE name >= ? AND name < ? AND +version > ?",
+        (prefix, prefix + chr(0x10FFFF), since),
+    )
+    return sorted((Note(*row) for row in rows), key=lambda note: note.version)

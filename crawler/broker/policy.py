@@ -1,0 +1,69 @@
+"""When a failed task is tried again, and when a host may be asked again. Decisions only: no storage, no clock.
+
+    open ──granted n──▶ up to per_host leased ──ended──▶ open again at max(next, now + delay)
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from crawler.broker.base import Politeness
+
+BACKOFF_BASE = 1.0      # s; bound of the first wait, doubled with each further attempt
+BACKOFF_CAP = 3600.0    # s; no longer than an hour: most outages are over by then
+
+
+def backoff(attempt: int, random: Random) -> float:
+    """Seconds until attempt `attempt + 1`: exponential with full jitter, so that what failed together is not retried together."""
+    return random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(attempt - 1, 60)))
+
+
+class Lane:
+    """One host of a polite queue; its row of table `lane` in memory."""
+
+    __slots__ = ("accepted", "delay", "fixed", "id", "leased", "name", "next", "paused", "polite", "queue", "ready")
+
+    def __init__(
+        self, id: int, queue: int, name: str, polite: Politeness, accepted: int = 0, ready: int = 0, leased: int = 0,
+        next: float = 0.0, delay: float | None = None, fixed: float | None = None, paused: bool = False,
+    ) -> None:  # fmt: skip
+        self.id = id
+        self.queue = queue
+        self.name = name
+        self.polite = polite
+        self.accepted = accepted       # tasks of this host, ever
+        self.ready = ready
+        self.leased = leased
+        self.next = next               # hub time before which nothing is granted
+        self.delay = delay             # s the host asked for (Crawl-delay); None: nothing
+        self.fixed = fixed             # s somebody set by hand; None: nobody did
+        self.paused = paused
+
+    @property
+    def is_open(self) -> bool:
+        """There is something to grant once `next` is reached."""
+        return self.ready > 0 and not self.paused and self.room() > 0
+
+    def gap(self) -> float:
+        """s between the end of one task and the start of the next. A host may ask for more than our own delay, not for less."""
+        if self.fixed is not None:
+            return self.fixed
+        return max(self.polite.delay, self.delay or 0.0)
+
+    def room(self) -> int:
+        """Tasks that may be granted at once. With a gap it is one: starts are a gap apart as well."""
+        free = self.polite.per_host - self.leased
+        return min(free, 1) if self.gap() > 0 else free
+
+    def granted(self, n: int, now: float) -> None:
+        """n tasks went out; with none nothing has happened."""
+        if not n:
+            return
+        self.ready -= n
+        self.leased += n
+        self.next = max(self.next, now + self.gap())
+
+    def ended(self, now: float) -> None:
+        """One of them came back, however it went."""
+        self.leased -= 1
+        self.next = max(self.next, now + self.gap())

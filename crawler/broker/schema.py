@@ -1,0 +1,152 @@
+"""The tables of the embedded engine, and opening a file of them safely.
+
+SQLite in WAL mode, one connection in one thread, `locking_mode=EXCLUSIVE`: no second process can open the live file, there is
+no shared memory, and the WAL-reset fault of SQLite 3.7.0 - 3.51.2 (which needs two connections) cannot occur.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+from crawler.errors import StorageError, StorageFull, UsageError
+
+log = logging.getLogger("crawler.broker")
+
+VERSION = 1
+READY, DELAYED, LEASED, DEAD, DONE = range(5)
+STATES = ("ready", "delayed", "leased", "dead", "done")
+MEMORY = ":memory:"
+CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
+
+TABLES = """
+CREATE TABLE head (                 -- one row
+  version INTEGER NOT NULL,
+  store INTEGER NOT NULL,           -- which store this is, drawn at random when it was made
+  epoch INTEGER NOT NULL,           -- times this file was opened; the high part of every token
+  now REAL NOT NULL,                -- hub time of the last commit
+  next_id INTEGER NOT NULL,
+  notes INTEGER NOT NULL            -- version of the last change to a note
+);
+CREATE TABLE queue (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+  accepted INTEGER NOT NULL DEFAULT 0, ready INTEGER NOT NULL DEFAULT 0, delayed INTEGER NOT NULL DEFAULT 0,
+  leased INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0,
+  polite INTEGER                    -- as the pipeline had it in the last run: whether tasks are in the lanes of their hosts
+);
+CREATE TABLE lane (                 -- a host of a polite queue; a plain queue has one lane of name ''
+  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, name TEXT NOT NULL,
+  accepted INTEGER NOT NULL DEFAULT 0, ready INTEGER NOT NULL, leased INTEGER NOT NULL, next REAL NOT NULL,
+  delay REAL, fixed REAL, paused INTEGER NOT NULL,
+  open INTEGER NOT NULL,
+  UNIQUE (queue, name)
+);
+CREATE INDEX lane_open ON lane (queue, next) WHERE open;
+CREATE TABLE task (
+  id INTEGER PRIMARY KEY,           -- order of arrival
+  queue INTEGER NOT NULL, lane INTEGER NOT NULL, state INTEGER NOT NULL, priority INTEGER NOT NULL,
+  attempt INTEGER NOT NULL DEFAULT 0, token INTEGER NOT NULL DEFAULT 0, holder INTEGER NOT NULL DEFAULT 0,
+  depth INTEGER NOT NULL, due REAL NOT NULL, put_at REAL NOT NULL, changed_at REAL NOT NULL,
+  key BLOB, parent BLOB, report TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '', item BLOB NOT NULL
+);
+CREATE INDEX task_ready ON task (lane, priority DESC, id) WHERE state = 0;
+CREATE INDEX task_delayed ON task (due) WHERE state = 1;
+CREATE INDEX task_leased ON task (state) WHERE state = 2;
+CREATE INDEX task_dead ON task (state) WHERE state = 3;
+CREATE UNIQUE INDEX task_key ON task (queue, key) WHERE key IS NOT NULL;
+CREATE TABLE caller (               -- the last call of each worker and producer, to answer a repeated one as before
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, is_worker INTEGER NOT NULL,
+  call INTEGER, verdicts TEXT NOT NULL DEFAULT '',
+  first INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0,      -- tokens of the leases it was answered with
+  ttl REAL NOT NULL DEFAULT 0, seen REAL NOT NULL,
+  UNIQUE (name, is_worker)
+);
+CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open or make the store at `path` (":memory:" for one that dies with the process), exclusively.
+
+    Raises UsageError when another hub has it, StorageError when it cannot be read, is not ours, or is damaged.
+    """
+    was_closed = path == MEMORY or not _has_content(f"{path}-wal")     # closing moves the log into the database
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=256)
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        if path != MEMORY:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")     # pages: 16 MiB of WAL between checkpoints
+        connection.execute("PRAGMA cache_size=-65536")           # KiB: 64 MiB, whatever the frontier grows to
+        connection.execute("PRAGMA temp_store=MEMORY")
+        _prepare(connection, path)
+        if not was_closed:
+            _look_through(connection, path)
+    except StorageError:
+        connection.close()
+        raise
+    except sqlite3.Error as error:
+        connection.close()
+        raise refusal(path, error) from error
+    if path != MEMORY:
+        sync_directory(Path(path).parent)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")     # takes the exclusive lock, and keeps it until the connection is closed
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if found and not {"head", "task"} <= found:
+        raise StorageError(f"{path} is a database of something else; give the hub another --data directory")
+    if not found:
+        for statement in TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO head VALUES (?, ?, 0, 0, 1, 0)", (VERSION, secrets.randbits(62) + 1))
+    (version,) = connection.execute("SELECT version FROM head").fetchone()
+    connection.execute("COMMIT")
+    if version != VERSION:
+        raise StorageError(f"{path} is of store version {version}, this crawler reads {VERSION}; use --fresh or another --data")
+
+
+def _has_content(path: str) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) > 0
+
+
+def _look_through(connection: sqlite3.Connection, path: str) -> None:
+    """Its process was killed, which does no harm, or the machine or its disk went down, which should not either."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    if pages * size > CHECKED:
+        log.info("%s was not closed; it is too large to be looked through at each start", path)
+        return
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        what = " ".join(found.split())
+        raise StorageError(f"the store {path} is damaged: {what}; look at the disk, then go back to a copy or begin with --fresh")
+
+
+def refusal(path: str, error: sqlite3.Error | OSError) -> UsageError | StorageError:
+    """What it means that a store cannot be opened."""
+    if "locked" in str(error):
+        return UsageError(f"another hub is using {path}; stop it, or give this one another --data directory")
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return StorageFull(f"no room on the disk of {path}; make room and start again")
+    return StorageError(f"cannot open the store {path}: {error}; look at the disk, or move the file away to begin anew")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make new names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,230 @@
+"""The embedded engine: the verbs of `broker.base`, each as one function of the ledger that the writer's thread runs.
+
+No thread of a caller touches the database. `:memory:` is the same engine without a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Literal, TypeVar
+
+from crawler.broker import checks, desk, schema
+from crawler.broker.ballast import Ballast
+from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec
+from crawler.broker.clock import Clock, SystemClock
+from crawler.broker.disk import Disk
+from crawler.broker.ledger import Ledger
+from crawler.broker.writer import Call, Kind, Waiting, Writer
+from crawler.errors import StorageError, StorageFull
+from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+
+TAKER = ""                # who holds a task in the moment between lease and completion of a classic get; no worker has this name
+T = TypeVar("T")
+
+
+class SqliteBroker:
+    """See `broker.base.Broker`. Closing it commits and closes the file; killing it at any moment loses nothing acknowledged."""
+
+    def __init__(
+        self,
+        path: str,
+        queues: Sequence[QueueSpec],
+        politeness: Politeness | None = None,
+        durability: Literal["normal", "full"] = "normal",
+        clock: Clock | None = None,
+        random: Random | None = None,
+        on_failure: Callable[[], None] | None = None,
+    ) -> None:
+        """Open or make the store at `path`. Raises UsageError if another hub has it, StorageError if it is no store of ours.
+
+        on_failure is called, in the broker's thread, when the disk failed in a way that no later call can succeed.
+        """
+        clock = clock or SystemClock()
+        ballast = None if path == schema.MEMORY else Ballast(f"{path}-ballast")
+
+        def attempt() -> tuple[sqlite3.Connection, Ledger]:
+            db = schema.connect(path)
+            return db, _begin(Ledger(db, queues, politeness or Politeness(), clock, random or Random()), path)  # noqa: S311  (jitter)
+
+        try:
+            db, ledger = attempt()
+        except StorageFull:               # of a hub that was killed on a disk that filled up: it has left its ballast for this
+            if ballast is None or not ballast.release():
+                raise
+            db, ledger = attempt()
+        try:
+            log_file = None if path == schema.MEMORY else os.open(f"{path}-wal", os.O_RDONLY)
+            disk = Disk(db, path, log_file, ballast)
+            disk.begin()
+        except OSError as error:
+            db.close()
+            raise schema.refusal(path, error) from error
+        self._uptime = _since(clock)
+        self._writer = Writer(db, path, ledger, clock, disk, durability == "full", on_failure)
+        self._writer.start()
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Set once the file cannot be trusted any more: every call is refused."""
+        return self._writer.failure
+
+    # ---- what producers and workers call
+
+    def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
+        checks.tasks(items)
+        checks.whole("a call number", call)
+
+        def run(ledger: Ledger) -> list[Verdict]:
+            ledger.check(items)
+            if caller:
+                last = ledger.callers.last(caller, call, is_worker=False)
+                if last.call == call:
+                    return list(last.verdicts)
+            verdicts = ledger.insert(items)
+            if caller:
+                ledger.callers.remember(caller, call, verdicts, ledger.now, is_worker=False)
+            return verdicts
+
+        return self._call(run, Kind.BRINGS)
+
+    def step(self, step: Step) -> Stepped:
+        checks.step(step)
+        may_wait = bool(step.queue) and step.want > 0 and step.wait > 0
+
+        def arrive(ledger: Ledger) -> Stepped | None:
+            answer = run(ledger)
+            ledger.heard(step.worker)
+            return answer
+
+        def run(ledger: Ledger) -> Stepped | None:
+            queue = ledger.queue(step.queue) if step.queue else None
+            last = ledger.callers.last(step.worker, step.call, is_worker=True)
+            is_new = last.call != step.call
+            if is_new:
+                verdicts, leases = ledger.hand_in(step), []
+                self._writer.dismiss(step.worker)
+            else:                            # repeated, or tried again after a wait: the same answer, and a lease if it had none
+                verdicts, leases = list(last.verdicts), ledger.leased_between(step.worker, last.first, last.last)
+            lent = ledger.lend(queue, step.worker, step.want, step.ttl) if queue is not None and not leases else []
+            if is_new or lent:
+                ledger.callers.remember(step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl)
+            if may_wait and not (leases or lent or verdicts):
+                return None
+            return Stepped(verdicts, leases or lent, ledger.store, ledger.epoch, ledger.notes_version)
+
+        def empty(ledger: Ledger) -> Stepped:
+            return Stepped((), (), ledger.store, ledger.epoch, ledger.notes_version)
+
+        return self._writer.ask(Waiting(arrive, run, empty, step.queue, step.worker, step.wait))
+
+    def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
+        checks.lifetime(ttl)
+
+        def run(ledger: Ledger) -> list[bool]:
+            ledger.heard(worker)
+            ledger.callers.touch(worker, ledger.now)
+            return [ledger.loans.extend(token, worker, ledger.now + ttl) for token in tokens]
+
+        return self._call(run)
+
+    def expire(self, worker: str | None) -> int:
+        def run(ledger: Ledger) -> int:
+            self._writer.dismiss(worker)
+            chosen = list(ledger.loans.workers()) if worker is None else [worker]
+            loans = [loan for name in chosen for loan in ledger.loans.of(name)]
+            for loan in loans:
+                ledger.loans.end(loan.token, loan.worker)
+            return ledger.expire(loans)
+
+        return self._call(run)
+
+    def lost(self, worker: str) -> None:
+        """The last connection of this worker broke: it has some seconds to be heard of again, and no longer waits for tasks."""
+
+        def run(ledger: Ledger) -> None:
+            self._writer.dismiss(worker)
+            ledger.lost(worker)
+
+        self._call(run)
+
+    def pace(self, paces: Sequence[Pace]) -> None:
+        checks.paces(paces)
+        self._call(lambda ledger: ledger.set_paces(paces))
+
+    def note(self, notes: Sequence[Note]) -> int:
+        return self._call(lambda ledger: desk.note(ledger, notes), Kind.KEEPS)
+
+    def notes(self, prefix: str, since: int = 0) -> list[Note]:
+        checks.whole("a version", since)
+        return self._call(lambda ledger: desk.notes(ledger, prefix, since), Kind.ASKS)
+
+    def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
+        checks.whole("a number of tasks", n)
+        checks.seconds("a wait", wait)
+
+        def run(ledger: Ledger) -> list[bytes] | None:
+            leases = ledger.lend(ledger.queue(queue), TAKER, n, MAX_WAIT)
+            if not leases and n > 0 and wait > 0:
+                return None
+            loans = [ledger.loans.end(lease.token, TAKER) for lease in leases]
+            ledger.finish([(loan, "taken") for loan in loans if loan is not None])
+            return [lease.item for lease in leases]
+
+        return self._writer.ask(Waiting(run, run, lambda _: [], queue, TAKER, wait))
+
+    # ---- what people ask
+
+    def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
+        checks.whole("a task's number", after)
+        return self._call(lambda ledger: desk.dead(ledger, queue, limit, after), Kind.ASKS)
+
+    def revive(self, ids: Sequence[int]) -> int:
+        return self._call(lambda ledger: desk.revive(ledger, ids))
+
+    def drop(self, ids: Sequence[int]) -> int:
+        return self._call(lambda ledger: desk.drop(ledger, ids))
+
+    def stats(self) -> Stats:
+        return self._call(lambda ledger: desk.stats(ledger, self._uptime()), Kind.ASKS)
+
+    def hosts(self, names: Sequence[str] = ()) -> list[HostStats]:
+        return self._call(lambda ledger: desk.hosts(ledger, names), Kind.ASKS)
+
+    def why(self, queue: str, key: bytes) -> Story | None:
+        return self._call(lambda ledger: desk.why(ledger, queue, key), Kind.ASKS)
+
+    def drained(self, queues: Sequence[str] | None = None) -> bool:
+        return self._call(lambda ledger: desk.drained(ledger, queues), Kind.ASKS)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _call(self, run: Callable[[Ledger], T], kind: Kind = Kind.STEPS) -> T:
+        return self._writer.ask(Call(run, kind))
+
+
+def _begin(ledger: Ledger, path: str) -> Ledger:
+    """The first transaction of a run."""
+    try:
+        ledger.db.execute("BEGIN IMMEDIATE")
+        ledger.open(is_new_epoch=True)
+        ledger.flush()
+        ledger.db.execute("COMMIT")
+    except sqlite3.Error as error:
+        ledger.db.close()
+        raise schema.refusal(path, error) from error
+    return ledger
+
+
+def _since(clock: Clock) -> Callable[[], float]:
+    started = clock.monotonic()
+    return lambda: clock.monotonic() - started
+
+
+def store_path(data: Path) -> Path:
+    """Where the hub of this data directory keeps its store."""
+    return data / "hub.sqlite3"

@@ -1,0 +1,343 @@
+"""The one thread that touches the store: many calls to a commit, and waiting done right.
+
+    callers ──▶ inbox ──▶ [ BEGIN · tick · call · call · … · COMMIT · sync? ] ──▶ futures
+                              │ nothing to lease: parked
+                              └──▶ tried again in every later transaction, until their time is up
+
+A call is a function of the ledger that can be run again: after a rollback it has left no trace, in the tables or in itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from enum import Enum, auto
+from typing import Any, Generic, TypeVar
+
+from crawler.broker.base import MAX_WAIT
+from crawler.broker.clock import Clock
+from crawler.broker.disk import Disk
+from crawler.broker.ledger import Ledger
+from crawler.errors import CrawlerError, StorageError
+
+log = logging.getLogger("crawler.broker")
+
+BATCH = 256               # calls in one commit at most
+SYNC_EVERY = 0.1          # s between syncs of the log under durability "normal": what a power cut may undo
+# What SQLite says when a statement or its values are at fault; everything else with a code is the disk's or the file's.
+OUR_FAULTS = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE,
+              sqlite3.SQLITE_TOOBIG)  # fmt: skip
+T = TypeVar("T")
+
+
+class Kind(Enum):
+    """What a call is to the disk."""
+
+    ASKS = auto()             # changes nothing: it is answered even when nothing can be stored
+    STEPS = auto()            # may be undone by a power cut: then it is redone
+    KEEPS = auto()            # on disk before it is answered
+    BRINGS = auto()           # the same, with work from outside: refused while room is short
+
+
+class Call(Generic[T]):
+    """One call on its way through the thread."""
+
+    __slots__ = ("answer", "future", "kind", "refusal", "run")
+
+    def __init__(self, run: Callable[[Ledger], T], kind: Kind) -> None:
+        self.run = run
+        self.kind = kind
+        self.future: Future[T] = Future()
+        self.answer: T | None = None        # these two are set in the transaction, and reach the future after the commit
+        self.refusal: CrawlerError | None = None
+
+    def settle(self) -> None:
+        if self.refusal is not None:
+            self.future.set_exception(self.refusal)
+        else:
+            self.future.set_result(self.answer)  # type: ignore[arg-type]  # None where T is None
+
+
+class Waiting(Call[T]):
+    """A call that may wait: `run` answers None when there is nothing, and so does `again`, which is run while it waits."""
+
+    __slots__ = ("again", "deadline", "empty", "is_dismissed", "queue", "wait", "worker")
+
+    def __init__(
+        self, run: Callable[[Ledger], T | None], again: Callable[[Ledger], T | None], empty: Callable[[Ledger], T],
+        queue: str, worker: str, wait: float,
+    ) -> None:  # fmt: skip
+        super().__init__(run, Kind.STEPS)   # type: ignore[arg-type]  # None never reaches the future: it is parked instead
+        self.again = again
+        self.empty = empty                  # the answer when time is up
+        self.queue = queue
+        self.worker = worker
+        self.wait = min(wait, MAX_WAIT)     # s
+        self.deadline = 0.0                 # hub time, once it is parked
+        self.is_dismissed = False           # nobody waits for the answer any more: it is not to lease anything
+
+
+class Writer:
+    """Runs calls on a ledger in a thread of its own, from `start` to `close`."""
+
+    def __init__(self, db: sqlite3.Connection, path: str, ledger: Ledger, clock: Clock, disk: Disk, syncs_all: bool,
+                 on_failure: Callable[[], None] | None) -> None:  # fmt: skip
+        """Connection and disk are closed by `close`."""
+        self._db = db
+        self._path = path
+        self._ledger = ledger
+        self._clock = clock
+        self._disk = disk
+        self._syncs_all = syncs_all
+        self._on_failure = on_failure
+        self._inbox: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
+        self._parked: list[Waiting[Any]] = []
+        self._door = threading.Lock()       # nothing comes in after close() went through it
+        self._is_closed = False
+        self._must_reread = False
+        self._stop_syncing = threading.Event()
+        self.failure: StorageError | None = None      # set once the file cannot be trusted any more: every call is refused
+        self._threads = [
+            threading.Thread(target=self._serve, name="broker", daemon=True),
+            threading.Thread(target=self._sync_often, name="broker-sync", daemon=True),
+        ]
+
+    def start(self) -> None:
+        self._clock.subscribe(lambda: self._inbox.put(None))
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, call: Call[T]) -> T:
+        """Have a call run and wait for its answer. Raises what it raised, StorageError when the disk failed."""
+        with self._door:
+            if self.failure is not None:
+                raise self.failure
+            if self._is_closed:
+                raise self._closed()
+            self._inbox.put(call)
+        return call.future.result()
+
+    def dismiss(self, worker: str | None) -> None:
+        """In a call: nobody waits any more for what this worker (None: any) has parked; it leases nothing for a ghost."""
+        for call in self._parked:
+            if worker is None or call.worker == worker:
+                call.is_dismissed = True
+
+    def close(self) -> None:
+        """Answer what has come in, send away who waits, and close the file."""
+        with self._door:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self._inbox.put(None)
+        self._stop_syncing.set()
+        for thread in self._threads:
+            thread.join()
+        if self.failure is not None and sys.version_info >= (3, 12):     # what a disk that fails gives back goes nowhere else
+            self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        try:
+            self._disk.close()
+        except OSError as error:
+            raise self.failure or self._broken(error) from error
+        finally:
+            self._db.close()
+
+    # ---- the thread
+
+    def _serve(self) -> None:
+        pause: float | None = None
+        while True:
+            is_last = self._is_closed           # read before the inbox: if it is empty now, it stays so
+            calls = self._collect(0.0 if is_last else self._disk.patience(pause))
+            if is_last and not calls:
+                break
+            pause = self._handle(calls)
+        self._refuse(self._parked, self._closed())
+
+    def _collect(self, pause: float | None) -> list[Call[Any]]:
+        """What has come in; waits until something does, or until `pause` seconds are over."""
+        calls: list[Call[Any]] = []
+        try:
+            first = self._inbox.get(block=pause != 0, timeout=pause)
+            while True:
+                if first is not None:
+                    calls.append(first)
+                if len(calls) == BATCH:
+                    break
+                first = self._inbox.get_nowait()
+        except queue.Empty:
+            pass                                  # the normal end: nothing more has come in
+        return calls
+
+    def _handle(self, calls: list[Call[Any]], *, may_make_room: bool = True) -> float | None:
+        """Run these calls and answer them, whatever happens. Returns the seconds in which nothing can change by itself."""
+        if self.failure is not None:
+            self._refuse(calls, self.failure)
+            return None
+        try:
+            pause = self._commit(calls)
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, sqlite3.Error) and _code(error) in (None, *OUR_FAULTS):
+                return self._isolate(calls, error)
+            if _is_full(error) and may_make_room and self._disk.make_room():
+                return self._handle(calls, may_make_room=False)
+            return self._failed(calls, error)
+        except Exception as error:  # noqa: BLE001  a fault of ours must not leave every caller waiting for ever
+            return self._isolate(calls, error)
+        try:
+            self._disk.tidy()
+        except sqlite3.Error as error:            # the calls are answered: it is the next ones that have to know
+            if not (_is_full(error) and self._disk.make_room()):
+                return self._failed([], error)
+        return pause
+
+    def _isolate(self, calls: list[Call[Any]], error: Exception) -> float | None:
+        """Something is wrong with one of these calls: the others are not to suffer for it."""
+        if len(calls) > 1:
+            return [self._handle([call]) for call in calls][-1]
+        log.error("a fault in the broker; nothing of the call was kept", exc_info=error)
+        if calls:
+            self._refuse(calls, error)
+            return 0.0                            # look after who is parked
+        self._refuse(self._parked, error)
+        self._parked = []
+        return None
+
+    def _failed(self, calls: Sequence[Call[Any]], error: sqlite3.Error | OSError) -> float | None:
+        """A full disk may have room again; after any other fault the file cannot be trusted."""
+        failure: StorageError
+        if isinstance(error, sqlite3.Error) and _is_full(error):
+            failure = self._disk.ran_out(error)
+            self._answer_questions([call for call in calls if call.kind == Kind.ASKS])
+        else:
+            failure = self.failure = self._broken(error)
+            if self._on_failure is None:          # else who is told says it
+                log.error("%s", failure)
+        self._refuse([*calls, *self._parked], failure)
+        self._parked = []
+        if self.failure is not None and self._on_failure is not None:
+            self._on_failure()
+        return None
+
+    def _answer_questions(self, calls: Sequence[Call[Any]]) -> None:
+        """People want to know why nothing goes on: what only asks is answered from a transaction that is not kept."""
+        try:
+            self._db.execute("BEGIN")
+            self._ledger.open(is_new_epoch=False)
+            for call in calls:
+                self._has_answer(call, is_parked=False)
+        except Exception as error:  # noqa: BLE001  a question that cannot be answered is refused as the other calls are
+            log.debug("nor can %s be asked: %s", self._path, error)
+        else:
+            for call in calls:
+                call.settle()
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _commit(self, calls: list[Call[Any]]) -> float | None:
+        """One transaction over these calls and whoever is parked."""
+        ledger, db = self._ledger, self._db
+        self._disk.look()
+        ledger.is_short = self._disk.is_short
+        before = list(self._parked)
+        answered: list[Call[Any]] = []
+        still: list[Waiting[Any]] = []
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            if self._must_reread:
+                ledger.open(is_new_epoch=False)
+                self._must_reread = False
+            ledger.tick()
+            for call in calls:
+                if self._has_answer(call, is_parked=False):
+                    answered.append(call)
+                elif isinstance(call, Waiting):
+                    call.deadline = ledger.now + call.wait
+                    self._parked.append(call)
+            for waiting in self._parked:          # those who came first, first
+                (answered if self._has_answer(waiting, is_parked=True) else still).append(waiting)
+            event = ledger.next_event({ledger.queue(call.queue) for call in still})
+            ledger.flush()
+            db.execute("COMMIT")
+        except BaseException:
+            self._parked = before
+            self._must_reread = True
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        self._disk.committed()
+        if self._syncs_all or any(call.kind in (Kind.KEEPS, Kind.BRINGS) for call in answered):
+            self._disk.sync()
+        self._parked = still                      # not before: if the sync fails, all of them hear of it
+        for call in answered:
+            call.settle()
+        if not still:
+            return None
+        times = [call.deadline for call in still]
+        return self._clock.patience(min(times if event is None else [event, *times]) - ledger.now)
+
+    def _has_answer(self, call: Call[Any], *, is_parked: bool) -> bool:
+        """Run it. False: there is nothing for it yet, and it may wait."""
+        if isinstance(call, Waiting) and call.is_dismissed:
+            call.answer = call.empty(self._ledger)
+            return True
+        if call.kind == Kind.BRINGS and self._disk.is_short:
+            call.refusal = self._disk.refusal()
+            return True
+        run = call.again if is_parked and isinstance(call, Waiting) else call.run
+        try:
+            call.answer = run(self._ledger)
+        except CrawlerError as refusal:           # raised before anything was changed
+            call.refusal = refusal
+            return True
+        if call.answer is not None or not isinstance(call, Waiting):
+            return True
+        if is_parked and call.deadline <= self._ledger.now:
+            call.answer = call.empty(self._ledger)
+        return call.answer is not None
+
+    def _refuse(self, calls: Sequence[Call[Any]], error: Exception) -> None:
+        for call in calls:
+            if not call.future.done():
+                call.future.set_exception(error)
+
+    def _closed(self) -> StorageError:
+        return StorageError(f"the store {self._path} is closed")
+
+    def _broken(self, error: Exception) -> StorageError:
+        return StorageError(
+            f"the store {self._path} failed: {error}; whether this call was kept is not known, look at the disk and start again"
+        )
+
+    # ---- the disk
+
+    def _sync_often(self) -> None:
+        while not self._stop_syncing.wait(SYNC_EVERY):
+            try:
+                self._disk.sync_late()
+            except OSError as error:
+                self._inbox.put(Call(_raising(error), Kind.STEPS))       # the broker's thread knows what to do about it
+                return
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; None for what Python's own part of the module refuses."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _is_full(error: sqlite3.Error | OSError) -> bool:
+    return isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_FULL
+
+
+def _raising(error: OSError) -> Callable[[Ledger], None]:
+    def run(_: Ledger) -> None:
+        raise error
+
+    return run

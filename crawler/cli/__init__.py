@@ -1,0 +1,93 @@
+"""The `crawler` command: parse, build, run, return a number. One module a group of commands; only here is printed or exited.
+
+Importing this must stay cheap (`crawler --help` is typed often): what a command needs it imports when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from crawler import __version__
+from crawler.cli import (
+    bench,
+    check,
+    common,
+    dead,
+    demo,
+    host,
+    hub,
+    new,
+    pages,
+    queues,
+    run,
+    settings,
+    stage,
+    status,
+    why,
+)
+from crawler.errors import CallRefused, CrawlerError, HubError, StorageError, UsageError
+
+DESCRIPTION = "Crawl in stages: fetch, parse and store as separate processes around one durable hub."
+EPILOG = """\
+first steps:
+  crawler demo                                  see it work, offline, in a few seconds
+  crawler run https://example.org/ -o pages.jsonl
+                                                crawl a site; Ctrl-C stops, the same command goes on
+  crawler check                                 draw the pipeline that ./crawler.toml means
+  crawler new stage enrich                      begin a stage of your own, with its test
+
+the same pipeline on several machines:
+  crawler hub --address 127.0.0.1:8000          then, each where you like: crawler stage fetch | parse | store
+  crawler put urls https://example.org/         give it something to do, and crawler status to watch
+
+one setting, three spellings:
+  crawler.toml [frontier] delay = 0.5           CRAWLER_FRONTIER__DELAY=0.5           -s frontier.delay=0.5
+
+exit codes:
+  0 finished · 1 internal error · 2 usage or configuration · 3 finished with dead tasks · 4 nothing could be fetched
+  5 no hub, or key or certificate refused · 75 storage failed · 130/143 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"crawler {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (demo, run, hub, stage, queues, status, why, host, dead, pages, new, check, settings, bench):
+        module.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        return common.INTERRUPTED
+    except BrokenPipeError:                  # who read our output has seen enough, as in `crawler take … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return common.OK
+    except CrawlerError as error:
+        print(f"crawler: {error}", file=sys.stderr)
+        return exit_code(error)
+    except Exception as error:
+        if args.verbose:
+            raise
+        print(f"crawler: internal error: {type(error).__name__}: {error}; run it again with -v for the details", file=sys.stderr)
+        return common.INTERNAL
+
+
+def exit_code(error: CrawlerError) -> int:
+    """What this error means to a script."""
+    if isinstance(error, UsageError | CallRefused):
+        return common.USAGE
+    if isinstance(error, StorageError):
+        return common.STORAGE
+    return common.NO_HUB if isinstance(error, HubError) else common.INTERNAL

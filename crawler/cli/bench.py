@@ -1,0 +1,94 @@
+"""crawler bench: what the hub and a whole crawl cost on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from crawler.cli import common
+from crawler.cli.stage import positive
+
+SITES = ("large", "small", "docs")     # in the order in which they are crawled; docs is a tree found on this machine
+RUNS = 3              # of which the median is shown; one with --quick
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "bench", parents=[common.options()], help="measure hub and crawl on this machine",
+        description="Measure, with real processes and default durability: tasks a second through the hub, and whole crawls of "
+        "sites made for it and served on loopback (by nginx where installed). Every crawl is checked: all pages, each once.",
+        epilog="What is set with -c and -s is handed on to the commands measured, CRAWLER_ variables are not; what they write goes "
+        "to temporary directories, in --data if that is given. Linux only.",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", choices=("hub", "crawl", "all"), default="all", help="what to measure (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small sizes and one run: does it work, and roughly how fast")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too; - is standard output, instead of the tables")
+    parser.add_argument("--site", choices=SITES, help="crawl only this one (default: all there are)")
+    parser.add_argument(
+        "--pages", metavar="N", type=positive, default=0, help="pages of a made site (default: large 3000, small 20000)"
+    )
+    parser.add_argument("--runs", metavar="N", type=positive, help=f"measure so often, show the median (default: {RUNS})")
+    parser.add_argument(
+        "--tree", metavar="DIR", type=Path, help="documentation for --site docs (default: /usr/share/doc/python3*/html)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from bench import crawl, hub, processes, table
+    from crawler.cli.hub import make_directory
+
+    common.load(args)                         # what is handed on is checked before anything is measured
+    processes.require_proc()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)   # the servers and stores of a bench end with it
+    if args.data is not None:
+        make_directory(Path(args.data))
+        tempfile.tempdir = str(Path(args.data).resolve())   # stores and sites of a bench are made for it and gone after it
+    runs = args.runs or (1 if args.quick else RUNS)
+    tree = crawl.docs_tree(args.tree)
+    settings = handed_on(args)
+    report = table.Report(processes.machine(), runs)
+    is_quiet = args.json == "-"
+
+    def say(text: str) -> None:
+        if not is_quiet:
+            print(text + "\n", flush=True)
+
+    say(table.machine(report.machine, runs))
+    if args.what != "crawl":
+        report.hub.extend(hub.bench(settings, runs=runs, is_quick=args.quick))
+        say(table.hub(report.hub))
+    if args.what != "hub":
+        for name in [args.site] if args.site else [site for site in SITES if site != crawl.DOCS or tree]:
+            pages = args.pages or (crawl.QUICK.get(name, 0) if args.quick else 0)
+            report.crawl.append(crawl.bench(name, settings, pages=pages, tree=tree, runs=runs))
+            say(table.crawl(report.crawl[-1]))
+    if args.json:
+        text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+        write(args.json, text)
+    return common.OK
+
+
+def handed_on(args: argparse.Namespace) -> list[str]:
+    """-c and -s again, for the commands measured, which run in directories of their own."""
+    options = [] if args.config is None else ["-c", str(args.config.resolve())]
+    for setting in args.set:
+        options += ["-s", setting]
+    return options
+
+
+def write(where: str, text: bytes) -> None:
+    from crawler.errors import UsageError
+
+    if where == "-":
+        sys.stdout.buffer.write(text)
+        return
+    try:
+        Path(where).write_bytes(text)
+    except OSError as error:
+        raise UsageError(f"the figures cannot be written to {where}: {error.strerror}; they stand above") from error

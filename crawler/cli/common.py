@@ -1,0 +1,183 @@
+"""What the commands share: options, exit codes, how a configuration and a hub are found from them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crawler.errors import HubUnreachable, UsageError
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.hub.client import HubClient
+    from crawler.hub.tls import Tls
+
+OK = 0                 # finished
+INTERNAL = 1           # a fault of ours
+USAGE = 2              # the command or the configuration cannot be used as it is
+DEAD_TASKS = 3         # finished, and some tasks were given up: see `crawler dead list`
+NOTHING_FETCHED = 4    # finished without a single page
+NO_HUB = 5             # the hub does not answer, or refuses the key or the certificate
+STORAGE = 75           # the disk failed (EX_TEMPFAIL of sysexits.h: try again when there is room)
+INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
+TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
+
+DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
+ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
+PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
+
+
+def options() -> argparse.ArgumentParser:
+    """The options every command has, as a parent for its parser."""
+    parent = argparse.ArgumentParser(add_help=False)
+    group = parent.add_argument_group("common options")
+    group.add_argument("-c", "--config", metavar="FILE", type=Path, help="configuration (default: ./crawler.toml if there is one)")
+    group.add_argument(
+        "-s", "--set", metavar="KEY=VALUE", action="append", default=[],
+        help="one setting, e.g. -s frontier.delay=0.5; may be repeated, goes before file and environment",
+    )  # fmt: skip
+    group.add_argument("--data", metavar="DIR", help="where the hub keeps its store, key and reports (default: crawler-data)")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="log every detail; -vv those of the libraries too")
+    group.add_argument("-q", "--quiet", action="store_true", help="log errors only")
+    group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
+    group.add_argument("--while-stdin", action="store_true", help=argparse.SUPPRESS)   # processes that we start
+    return parent
+
+
+def hub_option(parser: argparse.ArgumentParser) -> None:
+    """--hub, for all that talk to a hub."""
+    parser.add_argument(
+        "--hub", metavar="ADDRESS",
+        help="host:port or unix:PATH (default: hub.address, else the hub of --data)",
+    )  # fmt: skip
+    certs_option(parser)
+
+
+def certs_option(parser: argparse.ArgumentParser) -> None:
+    """--certs, for the hub and all that talk to it."""
+    parser.add_argument("--certs", metavar="DIR", help="speak TLS with the certificates in DIR (sets hub.tls and hub.certs)")
+
+
+def load(args: argparse.Namespace) -> Config:
+    """The configuration these arguments ask for; starts logging."""
+    from crawler.config import load as load_config
+
+    start_logging(args)
+    return load_config(args.config, settings_of(args), os.environ)
+
+
+def settings_of(args: argparse.Namespace) -> list[str]:
+    """What the options say, as -s would."""
+    sets = list(args.set)
+    if args.data is not None:
+        sets.append(f"data={args.data}")
+    if getattr(args, "hub", None):
+        sets.append(f"hub.address={args.hub}")
+    if getattr(args, "certs", None):
+        sets += ["hub.tls=true", f"hub.certs={args.certs}"]
+    return sets
+
+
+def forward(args: argparse.Namespace, *more: str) -> list[str]:
+    """The common options again, for a process of ours that is to mean the same."""
+    level = "DEBUG" if args.verbose else "ERROR" if args.quiet else "WARNING"
+    options = ["--log-level", level, "--while-stdin"]
+    if args.config is not None:
+        options += ["-c", str(args.config)]
+    for setting in [*settings_of(args), *more]:
+        options += ["-s", setting]
+    return options
+
+
+def start_logging(args: argparse.Namespace) -> None:
+    """Log lines go to stderr: what happens, with -v every detail, with -q only errors."""
+    level = args.log_level or ("DEBUG" if args.verbose else "ERROR" if args.quiet else "INFO")
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    for chatty in ("urllib3", "charset_normalizer", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING if args.verbose < 2 else logging.DEBUG)
+
+
+def hub_address(config: Config) -> str:
+    """Where the hub of this configuration is: hub.address, else what the hub of `data` has written there, else the default."""
+    if config.settings.hub.address:
+        return config.settings.hub.address
+    written = Path(config.settings.data) / ADDRESS_FILE
+    return written.read_text("utf-8").strip() if written.exists() else DEFAULT_ADDRESS
+
+
+def client_tls(config: Config, address: str, role: str = "admin") -> Tls | None:
+    """TLS for this address as the configuration says, with the certificate of `role` if there is one."""
+    from crawler.hub.address import Address
+    from crawler.hub.tls import for_client
+
+    hub = config.settings.hub
+    return for_client(certs_directory(config), role) if hub.tls and not Address.of(address).path else None
+
+
+def certs_directory(config: Config) -> Path:
+    """hub.certs, else the one in the data directory."""
+    from crawler.hub.tls import DIRECTORY
+
+    return Path(config.settings.hub.certs or Path(config.settings.data) / DIRECTORY)
+
+
+def connect(config: Config, worker: str = "", patience: float = PATIENCE, role: str = "admin") -> HubClient:
+    """A client of the hub this configuration means. Raises HubUnreachable, TlsRefused or KeyRefused at its first call, not here."""
+    from crawler.hub.client import HubClient
+    from crawler.hub.key import authkey
+
+    hub = config.settings.hub
+    address = hub_address(config)
+    try:
+        key = authkey(config.settings.data, hub.authkey_file, os.environ)
+    except UsageError:
+        refuse_if_deserted(address)       # no key and no hub: the hub is what is missing first
+        raise
+    return HubClient(address, key, worker=worker, patience=patience, tls=client_tls(config, address, role))
+
+
+def refuse_if_deserted(address: str) -> None:
+    """HubUnreachable if nothing listens there."""
+    from crawler.hub.address import Address, connect
+
+    try:
+        connect(Address.parse(address), PATIENCE).close()
+    except OSError as error:
+        raise HubUnreachable(address) from error
+
+
+def stop_on_signals(stop: Callable[[], None]) -> Callable[[], int]:
+    """Call `stop` at the first SIGINT or SIGTERM, end at once at the second. Returns what tells the exit code so far."""
+    seen: list[int] = []
+
+    def handle(number: int, _frame: object) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            os._exit(128 + number)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return lambda: 128 + seen[0] if seen else 0
+
+
+def stop_with_stdin(args: argparse.Namespace, stop: Callable[[], None]) -> None:
+    """For a child of `crawler run`: stop when standard input ends, which it does when the parent is gone, however it went."""
+    if not args.while_stdin:
+        return
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass                             # nobody writes; only the end matters
+        stop()
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()

@@ -1,0 +1,87 @@
+"""crawler demo: crawl a little shop on loopback, and check what came home."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crawler.shop import Shop
+
+SETTINGS = (
+    "frontier.delay=0.02",                      # it is our own shop; a stranger's is asked once a second
+    "frontier.per_host=4",
+    "stages.parse.fields.price={css='.price::text', type='float'}",
+    "stages.parse.fields.name='h1::text'",
+)
+SHOWN = 8             # products in the table
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "demo", parents=[common.options()], help="see it work: crawl a little shop that this command serves itself, offline",
+        description="Serve a little shop on loopback (prices, redirects, broken links, a slow host, robots rules), crawl it "
+        "through a real hub and real fetch, parse and store processes, and check the result against what is known of the shop.",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from crawler.cli.run import crawl
+    from crawler.shop import Shop
+
+    with Shop() as shop, tempfile.TemporaryDirectory(prefix="crawler-demo-") as directory:
+        output = Path(directory) / "shop.jsonl"
+        args.set = [*SETTINGS, f"stages.store.output='{output}'", *args.set]
+        args.data = args.data or str(Path(directory) / "data")
+        args.fresh = True
+        print(f"a shop is open at {shop.url}, its warehouse at {shop.warehouse_url}", file=sys.stderr)
+        code = crawl(args, common.load(args), list(shop.seeds))
+        if code not in (common.OK, common.DEAD_TASKS):
+            return code
+        return show(shop, rows(output))
+
+
+def rows(output: Path) -> list[dict[str, Any]]:
+    import msgspec
+
+    return [msgspec.json.decode(line) for line in output.read_bytes().splitlines()] if output.exists() else []
+
+
+def show(shop: Shop, found: Sequence[dict[str, Any]]) -> int:
+    """Some of what was found, and whether it is all of it and nothing else."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(title="some of the products", title_justify="left", box=None)
+    table.add_column("product")
+    table.add_column("price", justify="right")
+    table.add_column("page")
+    priced = sorted((row for row in found if row.get("price") is not None), key=lambda row: str(row["url"]))
+    for row in priced[:SHOWN]:
+        table.add_row(str(row["name"]), f"{row['price']:.2f}", str(row["url"]))
+    console.print(table)
+    expected = shop.expected()
+    statuses = {row["url"]: row["status"] for row in found}
+    wrong = sorted(url for url in expected.keys() | statuses.keys() if expected.get(url) != statuses.get(url))
+    trespasses = shop.trespasses()
+    for url in wrong:
+        console.print(f"expected {expected.get(url, 'nothing')}, found {statuses.get(url, 'nothing')}: {url}")
+    for url, reason in trespasses.items():
+        console.print(f"should not have been fetched: {url} ({reason})")
+    if wrong or trespasses:
+        return common.INTERNAL
+    console.print(
+        f"all {len(expected)} pages of the shop are there, each once, {len(priced)} of them with a price; "
+        "nothing was fetched that robots.txt or nofollow keep out"
+    )
+    console.print("next: crawler run https://example.org/ -o pages.jsonl, with a site of yours")
+    return common.OK

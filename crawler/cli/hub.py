@@ -1,0 +1,167 @@
+"""crawler hub: own the queues and lend them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from crawler.broker.sqlite import SqliteBroker
+    from crawler.config import Config
+    from crawler.hub.server import HubServer
+    from crawler.items import New
+
+ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own grace of 20 s and some
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "hub", parents=[common.options()], help="own the queues and lend them to stages, here or on other machines",
+        description="Serve the queues of the pipeline until stopped. All of it is kept in the data directory; a hub that was "
+        "killed goes on where it was. The key is CRAWLER_AUTHKEY, else hub.authkey_file, else made in the data directory. "
+        "What is made here (keys, certificates) never replaces what is there.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--address", metavar="A", help=f"host:port (port 0: any free one) or unix:PATH (default: {common.DEFAULT_ADDRESS})"
+    )
+    common.certs_option(parser)
+    parser.add_argument(
+        "--make-certs", metavar="DIR", type=Path,
+        help="do not serve: make a CA and certificates for the hub and the roles worker, producer and admin in DIR",
+    )  # fmt: skip
+    parser.add_argument(
+        "--names", metavar="HOST,…", default="", help="with --make-certs: names and addresses under which the hub will be reached"
+    )
+    parser.add_argument(
+        "--make-keys", action="store_true",
+        help="do not serve: make a key for each role in the data directory; a hub takes all of them",
+    )  # fmt: skip
+    parser.set_defaults(run=dispatch)
+
+
+def dispatch(args: argparse.Namespace) -> int:
+    if args.names and args.make_certs is None:
+        raise UsageError("--names says what a certificate is for; give --make-certs DIR with it")
+    if args.make_certs is None and not args.make_keys:
+        return run(args)
+    if args.make_certs is not None:
+        make_certs(args.make_certs, [name.strip() for name in args.names.split(",") if name.strip()])
+    if args.make_keys:
+        make_keys(args)
+    return common.OK
+
+
+def make_certs(directory: Path, hosts: list[str]) -> None:
+    from crawler.hub.certificates import make
+
+    done = make(directory, hosts)
+    if done.kept:
+        print(f"already in {directory}: {', '.join(done.kept)}")
+    if done.made:
+        print(f"made in {directory}: {', '.join(done.made)}, each a .pem and a .key; certificates good until {done.until:%Y-%m-%d}")
+    if "hub" in done.made:
+        print(f"hub.pem is for {', '.join(done.hosts)}")
+    print("give each machine ca.pem and the pair of its role (worker: stages; producer: put and take; admin: all); "
+          "keep ca.key where no hub is")
+
+
+def make_keys(args: argparse.Namespace) -> None:
+    from crawler.hub import key
+
+    data = Path(common.load(args).settings.data)
+    make_directory(data)
+    print("\n".join(map(str, key.make_keys(data))))
+    print("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
+          "a hub that is running takes them when it is started again")
+
+
+def run(args: argparse.Namespace) -> int:
+    from crawler.broker.base import Politeness
+    from crawler.broker.sqlite import SqliteBroker, store_path
+    from crawler.hub.address import Address
+    from crawler.hub.key import authkey, role_keys
+    from crawler.hub.server import HubServer
+    from crawler.hub.tls import for_hub
+    from crawler.pipeline import build
+
+    config = common.load(args)
+    settings = config.settings
+    data = Path(settings.data)
+    queues = list(build(config).queues.values())
+    make_directory(data)
+    key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
+    address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
+    tls = for_hub(common.certs_directory(config)) if settings.hub.tls and not address.path else None
+    frontier = settings.frontier
+    stopping: list[HubServer] = []
+
+    def fail() -> None:
+        for server in stopping:
+            server.stop()
+
+    broker = SqliteBroker(
+        str(store_path(data)), queues, Politeness(frontier.per_host, frontier.delay), settings.hub.durability,
+        on_failure=fail,
+    )  # fmt: skip
+    try:
+        name_crawl(broker)
+        server = HubServer(
+            broker, queues, address, key, encoders=encoders(config, broker), insecure=settings.hub.insecure,
+            role_keys=role_keys(data), tls=tls,
+        )  # fmt: skip
+        stopping.append(server)
+        (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
+        common.stop_on_signals(server.stop)
+        common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
+        server.serve_forever()
+        if broker.failure is not None:
+            raise broker.failure
+    finally:
+        broker.close()
+    return common.OK
+
+
+def make_directory(data: Path) -> None:
+    """The data directory holds the key and all pages: it is the user's alone."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the data directory {data} cannot be made: {error.strerror}; choose another with --data") from error
+
+
+def name_crawl(broker: SqliteBroker) -> None:
+    """Give the crawl an id when it is new: a sink tells by it a restart from a new crawl."""
+    from crawler.crawl import CRAWL_NOTE, new_id
+    from crawler.items import Note
+
+    if not broker.notes(CRAWL_NOTE):
+        broker.note([Note(CRAWL_NOTE, new_id().encode())])
+
+
+def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
+    """What a classic `put` of a plain URL means on the frontier."""
+    from crawler.pipeline import FRONTIER
+    from crawler.shared import SharedNotes
+    from crawler.web.frontier import Frontier
+
+    frontier = Frontier(config.settings.frontier, SharedNotes(broker))
+
+    def seed(value: Any) -> New:
+        return frontier.seed(str(value))
+
+    return {FRONTIER: seed}
+
+
+def stop_when_left(broker: SqliteBroker, server: HubServer) -> None:
+    """The parent is gone and so are soon its workers: let them hand in what they have."""
+    give_up = time.monotonic() + ORPHANED
+    while time.monotonic() < give_up and any(queue.leased for queue in broker.stats().queues):
+        threading.Event().wait(0.2)
+    server.stop()

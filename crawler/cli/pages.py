@@ -1,0 +1,138 @@
+"""crawler fetch and crawler parse: one page through one stage, without a hub."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.stage import LocalShared, Stage
+    from crawler.web.page import Page
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    fetch = commands.add_parser(
+        "fetch", parents=[common.options()], help="fetch one URL as the fetch stage would, and print what it makes of it",
+        description="Run the fetch stage on one URL, without a hub: what it yields, as JSON; --body prints the body alone.",
+    )  # fmt: skip
+    fetch.add_argument("url", metavar="URL")
+    fetch.add_argument("--body", action="store_true", help="the decoded body instead")
+    fetch.set_defaults(run=run_fetch)
+    parse = commands.add_parser(
+        "parse", parents=[common.options()], help="parse one URL or file as the parse stage would, and print record and links",
+        description="Run the parse stage on one page, without a hub: its records and links, as JSON lines.",
+    )  # fmt: skip
+    parse.add_argument("page", metavar="URL|FILE")
+    parse.set_defaults(run=run_parse)
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    config = common.load(args)
+    page, others = fetched(config, args.url)
+    if args.body:
+        if page is not None:
+            sys.stdout.buffer.write(page.content)
+        return common.OK if page is not None else common.NOTHING_FETCHED
+    if page is not None:
+        emit({
+            "url": page.url, "status_code": page.status_code, "headers": dict(page.headers), "encoding": page.encoding,
+            "bytes": len(page.content), "elapsed": page.elapsed.total_seconds(),
+        })  # fmt: skip
+    for other in others:
+        emit(other)
+    return common.OK if page is not None else common.NOTHING_FETCHED
+
+
+def run_parse(args: argparse.Namespace) -> int:
+    config = common.load(args)
+    page = from_file(Path(args.page)) if Path(args.page).is_file() else fetched(config, args.page)[0]
+    if page is None:
+        return common.NOTHING_FETCHED
+    stage = open_stage(config, "parse")
+    try:
+        for item in stage.process(page):
+            emit(item)
+    finally:
+        stage.close()
+    return common.OK
+
+
+def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
+    """The page of a URL a person typed, and what else the fetch stage had to say; told on stderr if there is none."""
+    from crawler.stage import Drop, GiveUp, LocalShared, Retry
+    from crawler.web.frontier import Frontier
+    from crawler.web.page import Page, Visit
+
+    shared = LocalShared()
+    import msgspec
+
+    visit = msgspec.msgpack.decode(Frontier(config.settings.frontier, shared).seed(text).item, type=Visit)
+    stage = open_stage(config, "fetch", shared)
+    page: Page | None = None
+    others: list[Any] = []
+    try:
+        for item in stage.process(visit):
+            if isinstance(item, Page):
+                page = item
+            else:
+                others.append(item)
+    except Drop as drop:
+        print(f"crawler: {visit.url} is not fetched: {drop.reason}", file=sys.stderr)
+    except (Retry, GiveUp) as failure:
+        print(f"crawler: {visit.url} could not be fetched: {failure.reason}", file=sys.stderr)
+    finally:
+        stage.close()
+    return page, others
+
+
+def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> Stage:
+    """A stage of this pipeline, opened."""
+    from crawler import plugins
+    from crawler.pipeline import build
+
+    spec = build(config).stage(name)
+    kind = plugins.find(spec.use)
+    stage = kind(plugins.options_for(spec.name, kind, spec.options_table, config.origin), shared)
+    stage.open()
+    return stage
+
+
+def from_file(path: Path) -> Page:
+    """A page as if it had been fetched from where the file lies."""
+    import mimetypes
+    import time
+
+    from crawler.web.page import Page
+
+    kind = mimetypes.guess_type(path.name)[0] or "text/html"
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    return Page.of(
+        body, url=path.resolve().as_uri(), status_code=200, header_pairs=[("Content-Type", kind)], fetched_at=time.time()
+    )
+
+
+def emit(item: Any) -> None:
+    """One JSON line; a control item says what it is."""
+    import msgspec
+
+    from crawler.stage import To
+    from crawler.web.page import Record, flatten
+
+    if isinstance(item, Record):
+        value: Any = flatten(item)
+    elif isinstance(item, To):
+        value = {"to": item.queue, "item": msgspec.to_builtins(item.item)}
+    elif isinstance(item, msgspec.Struct):
+        value = {type(item).__name__.lower(): msgspec.to_builtins(item)}
+    else:
+        value = item
+    print(msgspec.json.encode(value).decode())

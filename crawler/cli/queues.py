@@ -1,0 +1,117 @@
+"""crawler put and crawler take: queues by hand."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.errors import CallRefused
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.hub.client import HubClient
+    from crawler.items import New
+
+BATCH = 1_000         # values in one call
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    put_parser = commands.add_parser(
+        "put", parents=[common.options()], help="put values on a queue, e.g. crawler put urls https://example.org/",
+        description="Put values on a queue; on disk when the command ends. A value is JSON, or else taken as a string; on "
+        "'urls' it is a URL to begin from. '-' reads values from standard input, one a line.",
+    )  # fmt: skip
+    put_parser.add_argument("queue", metavar="QUEUE")
+    put_parser.add_argument("values", metavar="VALUE", nargs="+")
+    common.hub_option(put_parser)
+    put_parser.set_defaults(run=run_put)
+    take_parser = commands.add_parser(
+        "take", parents=[common.options()], help="take values off a queue and print them, one JSON value a line",
+        description="Take values off a queue: what is printed is on the queue no more.",
+    )  # fmt: skip
+    take_parser.add_argument("queue", metavar="QUEUE")
+    take_parser.add_argument("-n", type=int, default=1, metavar="N", help="how many (default: 1)")
+    take_parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="seconds to wait for them (default: 5)")
+    common.hub_option(take_parser)
+    take_parser.set_defaults(run=run_take)
+
+
+def run_put(args: argparse.Namespace) -> int:
+    from crawler.items import Verdict
+
+    config = common.load(args)
+    with common.connect(config, f"put:{secrets.token_hex(6)}", role="producer") as hub:
+        make = maker(config, hub, args.queue)
+        taken = known = 0
+        for batch in batched((make(text) for text in texts(args.values)), BATCH):
+            verdicts = hub.put(batch)
+            taken += verdicts.count(Verdict.ACCEPTED)
+            known += verdicts.count(Verdict.DUPLICATE)
+            if Verdict.TOO_BIG in verdicts:
+                raise CallRefused(f"a value is too big for queue {args.queue!r}; at most 16 MiB fit on a queue")
+    print(f"put {taken} on {args.queue}" + (f", {known} known already" if known else ""), file=sys.stderr)
+    return common.OK
+
+
+def maker(config: Config, hub: HubClient, queue: str) -> Callable[[str], New]:
+    """How a line of text becomes a task of this queue."""
+    import msgspec
+
+    from crawler.items import New
+    from crawler.pipeline import FRONTIER
+    from crawler.shared import SharedNotes
+    from crawler.web.frontier import Frontier
+
+    hub.drained([queue])                     # says at once if there is no such queue, and which there are
+    if queue == FRONTIER:
+        return Frontier(config.settings.frontier, SharedNotes(hub)).seed
+    return lambda text: New(queue, msgspec.msgpack.encode(value(text)))
+
+
+def value(text: str) -> Any:
+    """JSON, or else the text itself."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def texts(values: Iterable[str]) -> Iterator[str]:
+    for text in values:
+        if text == "-":
+            yield from (line.strip() for line in sys.stdin if line.strip())
+        else:
+            yield text
+
+
+def batched(items: Iterable[New], size: int) -> Iterator[list[New]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def run_take(args: argparse.Namespace) -> int:
+    import msgspec
+
+    config = common.load(args)
+    give_up = time.monotonic() + args.timeout
+    left = args.n
+    with common.connect(config, role="producer") as hub:
+        while left > 0:
+            bodies = hub.take(args.queue, min(left, BATCH), max(min(give_up - time.monotonic(), 10.0), 0.0))
+            for body in bodies:
+                print(msgspec.json.encode(msgspec.msgpack.decode(body)).decode())
+            sys.stdout.flush()
+            left -= len(bodies)
+            if not bodies and time.monotonic() >= give_up:
+                print(f"crawler: {args.n - left} of {args.n}: {args.queue} had no more within {args.timeout:g} s", file=sys.stderr)
+                break
+    return common.OK

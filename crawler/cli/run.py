@@ -1,0 +1,166 @@
+"""crawler run: a whole crawl on this machine, from the seeds to the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.cli.stage import output_options, store_settings
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from crawler.cli.view import View
+    from crawler.config import Config
+    from crawler.crawl import Beginning, Crawl
+    from crawler.items import New, Stats
+
+LOOK = 0.1            # s between looks at the processes and the counts
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "run", parents=[common.options()], help="crawl: hub and stages here, until nothing is left to do",
+        description="Start a hub and the stages that a crawl needs as processes of this machine, crawl from the given URLs until "
+        "nothing is left, and sum up. A crawl that was interrupted is resumed; after a finished one a fresh one begins.",
+        epilog="Ctrl-C stops in order (what is in hand is finished or given back), a second one at once.",
+    )  # fmt: skip
+    parser.add_argument("urls", metavar="URL", nargs="*", help="where to begin; - reads them from standard input, one a line")
+    parser.add_argument("--seeds", metavar="FILE", type=Path, help="the same from a file, one a line; # begins a comment")
+    output_options(parser)
+    parser.add_argument("--fresh", action="store_true", help="begin anew even if the last crawl was interrupted")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    args.set = [*args.set, *store_settings(args)]
+    config = common.load(args)
+    return crawl(args, config, seed_texts(args.urls, args.seeds))
+
+
+def seed_texts(urls: list[str], file: Path | None) -> list[str]:
+    """What was named, with standard input read where - stands, and the file."""
+    lines = sys.stdin.read().splitlines() if "-" in urls else []
+    if file is not None:
+        try:
+            lines += file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the seeds in {file} cannot be read: {error}; it takes one URL a line, in UTF-8") from error
+    stripped = [line.strip() for line in lines]
+    return [url for url in urls if url != "-"] + [line for line in stripped if line and not line.startswith("#")]
+
+
+def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
+    """The crawl these settings mean, with its view and its report."""
+    from crawler import crawl as crawling
+    from crawler import report as reporting
+    from crawler.broker.base import MAX_WAIT
+    from crawler.cli.hub import make_directory
+    from crawler.cli.view import make_view
+    from crawler.cli.why import output_of
+    from crawler.hub.client import HubClient
+    from crawler.hub.key import authkey
+    from crawler.pipeline import FRONTIER, build, check
+    from crawler.supervisor import ChildFailed
+    from crawler.web.urls import seed as check_seed
+
+    for text in texts:
+        check_seed(text)                      # before anything is started or touched
+    pipeline = build(config)
+    check(pipeline, config.origin)
+    stages = pipeline.reachable(FRONTIER)
+    read = [pipeline.stages[name].input for name in stages]
+    data = Path(config.settings.data)
+    make_directory(data)
+    beginning = crawling.begin(data, list(pipeline.queues.values()), read, args.fresh)
+    if not texts and beginning != crawling.Beginning.RESUMED:
+        raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
+    address = config.settings.hub.address or crawling.socket_address(data)
+    key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
+    stop = threading.Event()
+    interrupted = common.stop_on_signals(stop.set)
+    began = time.monotonic()
+    view = make_view(config, quiet=args.quiet)
+    view.say(opening(beginning, texts, data))
+    hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
+    try:
+        with view, crawling.Crawl(hub, address, ["hub", "--address", address, *common.forward(args)], view.on_line) as here:
+            here.start_hub()
+            put_seeds(config, hub, texts)
+            one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
+            for name in stages:
+                here.start_stage(name, pipeline.stages[name].processes, one_each)
+            follow(here, read, view, stop)
+            here.stop_stages()
+            stats = last_counts(here)
+            hub.patience = MAX_WAIT
+            is_done = hub.drained(read)
+            crawl_id = next((note.value.decode() for note in hub.notes(crawling.CRAWL_NOTE)), "")
+    except ChildFailed as failure:
+        if failure.code not in (common.USAGE, common.NO_HUB, common.STORAGE):
+            print(f"crawler: {failure}; what was done is kept, the same command goes on", file=sys.stderr)
+        return failure.code if failure.code > 0 else common.INTERNAL
+    report = reporting.build(
+        stats, crawl=crawl_id, beginning=beginning, reason="finished" if is_done else "interrupted",
+        elapsed=time.monotonic() - began, restarts=here.restarts, output=output_of(config),
+    )  # fmt: skip
+    reporting.write(report, data)
+    for line in reporting.summary(report):
+        view.say(line)
+    return exit_code(report, is_done, interrupted())
+
+
+def opening(beginning: Beginning, texts: list[str], data: Path) -> str:
+    """What is about to happen, in one line."""
+    what = {
+        "first": f"crawling from {len(texts)} URL(s)",
+        "resumed": f"resuming the unfinished crawl in {data}" + (f", with {len(texts)} URL(s) to begin from" if texts else ""),
+        "fresh": f"starting a fresh crawl from {len(texts)} URL(s); the last one's store is kept as {data}/hub.sqlite3.previous",
+    }
+    return what[beginning]
+
+
+def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
+    from crawler.cli.queues import BATCH, batched
+    from crawler.shared import SharedNotes
+    from crawler.web.frontier import Frontier
+
+    frontier = Frontier(config.settings.frontier, SharedNotes(hub))
+    seeds: list[New] = [frontier.seed(text) for text in texts]
+    for batch in batched(seeds, BATCH):
+        hub.put(batch)
+
+
+def follow(here: Crawl, read: list[str], view: View, stop: threading.Event) -> None:
+    """Watch until nothing is left or somebody stops us."""
+    while not stop.wait(LOOK):
+        stats = here.watch()
+        if stats is None:
+            continue
+        view.show(stats)
+        by_name = {queue.name: queue for queue in stats.queues}
+        if not any(by_name[name].ready or by_name[name].delayed or by_name[name].leased for name in read):
+            break
+
+
+def last_counts(here: Crawl) -> Stats:
+    """The counts at the end, also of a hub that is being started again just then."""
+    while (stats := here.watch()) is None:
+        time.sleep(LOOK)
+    return stats
+
+
+def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:
+    """See `common`."""
+    from crawler.report import is_empty
+
+    if not is_done:
+        return interrupted or common.INTERRUPTED
+    if is_empty(report):
+        return common.NOTHING_FETCHED
+    return common.DEAD_TASKS if report["dead"] else common.OK

@@ -1,0 +1,224 @@
+"""crawler stage: run the workers of one stage against a hub."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.errors import ConfigError, HubError
+
+if TYPE_CHECKING:
+    from crawler.broker.base import Broker
+    from crawler.chain import Chain
+    from crawler.config import Config
+    from crawler.pipeline import Pipeline, StageSpec
+    from crawler.shared import SharedNotes
+    from crawler.stage import Stage
+    from crawler.worker import Worker
+
+log = logging.getLogger("crawler.cli")
+
+HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
+LOOK = 0.5            # s between looks whether the pipeline is drained
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "stage", parents=[common.options()], help="run workers of one stage: fetch, parse, store, square or one of yours",
+        description="Take tasks from the stage's queue, process them, hand in the results; until stopped. The first Ctrl-C or "
+        "SIGTERM finishes or gives back what is in hand (20 s at most), the second ends at once.",
+    )  # fmt: skip
+    parser.add_argument(
+        "name", metavar="NAME",
+        help="a stage of the pipeline (see 'crawler check'), the module:Class it uses, or stages in a row: fetch+parse",
+    )
+    common.hub_option(parser)
+    parser.add_argument("--processes", type=positive, metavar="N", help="worker processes (default: the stage's setting, 1)")
+    parser.add_argument("--concurrency", type=positive, metavar="N", help="items at once in each (default: the stage's setting)")
+    parser.add_argument("--until-drained", action="store_true", help="end when no stage has anything left to do")
+    output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def positive(text: str) -> int:
+    """An argument that counts something."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def output_options(parser: argparse.ArgumentParser) -> None:
+    """-o and -O, for commands that store."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-o", "--output", metavar="FILE", help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output)")
+    group.add_argument("-O", "--overwrite", metavar="FILE", help="the same, emptying FILE first")
+
+
+def store_settings(args: argparse.Namespace) -> list[str]:
+    """-o and -O, as -s would say them."""
+    if args.output is not None:
+        return [f"stages.store.output={json.dumps(args.output)}"]
+    if args.overwrite is not None:
+        return [f"stages.store.output={json.dumps(args.overwrite)}", "stages.store.mode='overwrite'"]
+    return []
+
+
+def run(args: argparse.Namespace) -> int:
+    from crawler.pipeline import build
+
+    args.set = [*args.set, *store_settings(args)]
+    config = common.load(args)
+    pipeline = build(config)
+    spec = choose(pipeline, args.name)
+    processes = args.processes or spec.processes
+    if processes > 1 and not args.while_stdin:
+        return run_many(args, spec, processes)
+    return run_one(args, config, pipeline, spec)
+
+
+def choose(pipeline: Pipeline, name: str) -> StageSpec:
+    """The stage a person means, by its name or by what it uses; or several as one."""
+    from crawler import chain
+
+    if chain.SIGN in name:
+        return chain.chained(pipeline, name.split(chain.SIGN))
+    if ":" not in name:
+        return pipeline.stage(name)
+    for spec in pipeline.stages.values():
+        if spec.use == name:
+            return spec
+    raise ConfigError(f"no stage of the pipeline uses {name}; add a table [stages.NAME] with use = {name!r}, input and outputs")
+
+
+def run_many(args: argparse.Namespace, spec: StageSpec, processes: int) -> int:
+    """One process a worker, started again when it dies."""
+    from crawler.supervisor import ChildFailed, Supervisor
+
+    stop = threading.Event()
+    common.stop_on_signals(stop.set)
+    supervisor = Supervisor()
+    arguments = ["stage", spec.name, *common.forward(args)]
+    if args.concurrency:
+        arguments += ["--concurrency", str(args.concurrency)]
+    if args.until_drained:
+        arguments += ["--until-drained"]
+    try:
+        children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
+        while not stop.wait(LOOK):
+            supervisor.watch()
+            if all(child.has_ended for child in children):
+                break
+    except ChildFailed as failure:
+        return failure.code
+    finally:
+        supervisor.stop()
+    return common.OK
+
+
+def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> int:
+    """The worker, in this process."""
+    from crawler import chain
+    from crawler.shared import SharedNotes
+    from crawler.worker import StageHung, worker_name
+
+    name = worker_name(spec.name)
+    side = common.connect(config, name, HUB_PATIENCE if args.while_stdin else common.PATIENCE, role="worker")
+    side.drained([spec.input])                    # says at once if there is no hub, another key, or no such queue there
+    side.patience = HUB_PATIENCE
+    shared = SharedNotes(side)
+    stage = make_chain(config, pipeline, spec, shared) if chain.SIGN in spec.name else make(config, spec, shared)
+    broker = common.connect(config, name, HUB_PATIENCE, role="worker")
+    worker = wire(args, config, pipeline, spec, stage, shared, broker, side, name)
+    common.stop_on_signals(worker.stop)
+    common.stop_with_stdin(args, worker.stop)
+    if args.until_drained:
+        third = common.connect(config, patience=HUB_PATIENCE, role="worker")
+        threading.Thread(target=stop_when_drained, args=(third, worker), daemon=True).start()
+    try:
+        worker.run()
+    except StageHung as error:
+        print(f"crawler: {error}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(common.INTERNAL)                 # a thread that hangs would keep the process for ever
+    broker.close()
+    side.close()
+    if worker.has_leftovers:
+        os._exit(common.OK)                       # as above: what did not finish was given back
+    return common.OK
+
+
+def make(config: Config, spec: StageSpec, shared: SharedNotes) -> Stage:
+    """The stage with its options; those that only a running crawl knows are filled in where the stage has them."""
+    import msgspec
+
+    from crawler import plugins
+    from crawler.crawl import CRAWL_NOTE
+
+    kind = plugins.find(spec.use)
+    options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
+    known = {
+        "state": str(Path(config.settings.data) / "sinks"),
+        "run": (shared.get(CRAWL_NOTE) or b"").decode(),
+        "pause_after_robots": config.settings.frontier.delay,
+    }
+    fields = msgspec.structs.fields(options)
+    missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
+    return kind(msgspec.structs.replace(options, **missing), shared)
+
+
+def make_chain(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> Chain:
+    """The stages of a chain, each with its own options."""
+    from crawler import plugins
+    from crawler.chain import SIGN, Chain, Link
+
+    specs = [pipeline.stage(name) for name in spec.name.split(SIGN)]
+    stages = [make(config, each, shared) for each in specs]
+    for each, stage in zip(specs, stages, strict=True):
+        if stage.batch or plugins.item_schema(type(stage))[1]:
+            raise ConfigError(f"{spec.name}: {each.name} takes items in batches or is async; run it as a stage of its own")
+    feeds = [each.input for each in specs[1:]] + [""]
+    return Chain([Link(each.name, stage, each.outputs, feed) for each, stage, feed in zip(specs, stages, feeds, strict=True)])
+
+
+def is_set(options: Any, name: str) -> bool:
+    """A person has said something about this option: "" and None stand for nothing said."""
+    return getattr(options, name) not in ("", None)
+
+
+def wire(
+    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, shared: SharedNotes,
+    broker: Broker, side: Broker, name: str,
+) -> Worker:  # fmt: skip
+    """A worker of this stage with all that it is handed."""
+    from crawler import plugins
+    from crawler.chain import Chain
+    from crawler.pipeline import FRONTIER
+    from crawler.web.frontier import Frontier
+    from crawler.worker import Worker
+
+    schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
+    frontier = Frontier(config.settings.frontier, shared)
+    gatekeepers = {queue: frontier.admit for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
+    return Worker(
+        spec.name, stage, schema, is_async, broker=broker, side=side, input=spec.input, outputs=spec.outputs,
+        gatekeepers=gatekeepers, shared=shared, worker=name, concurrency=args.concurrency or spec.concurrency or 0,
+        lease=config.settings.hub.lease,
+    )  # fmt: skip
+
+
+def stop_when_drained(broker: Broker, worker: Worker) -> None:
+    """Look from time to time; the worker finishes what it holds by itself."""
+    try:
+        while not broker.drained():
+            threading.Event().wait(LOOK)
+    except HubError as error:
+        log.warning("cannot see whether the pipeline is drained, this worker ends: %s", error)
+    worker.stop()

@@ -1,0 +1,185 @@
+"""crawler why: the whole story of one URL, from where it was found to where its record is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.hub.client import HubClient
+    from crawler.items import Story
+    from crawler.web.page import Visit
+
+
+SETTINGS = {          # what a person would change to have such a URL crawled
+    "out of scope": "frontier.scope",
+    "denied by pattern": "frontier.deny",
+    "not allowed by pattern": "frontier.allow",
+    "too deep": "frontier.max_depth",
+    "url too long": "frontier.max_url_length",
+    "path too deep": "frontier.max_path_depth",
+    "path repeats": "frontier.max_repeats",
+    "too many parameters": "frontier.max_query_keys",
+}
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "why", parents=[common.options()], help="the life story of one URL",
+        description="What became of a URL and why: its canonical form, where it was found, what decided about it (scope, a limit, "
+        "a line of robots.txt), what it waits for, its attempts, its redirects, and where its record is.",
+    )  # fmt: skip
+    parser.add_argument("url", metavar="URL")
+    common.hub_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from crawler.pipeline import FRONTIER
+    from crawler.web import urls
+
+    config = common.load(args)
+    frontier = config.settings.frontier
+    typed = urls.seed(args.url)
+    url = urls.canonical(
+        typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
+    )  # fmt: skip
+    print(url if url == args.url else f"{args.url}: its canonical form is {url}")
+    with common.connect(config) as hub:
+        story = hub.why(FRONTIER, urls.key(url))
+        lines = stranger(config, hub, url) if story is None else [*life(story), *waits(hub, story)]
+        lines += robots(config, hub, url)
+    if story is not None:
+        lines += record(config, url)
+    for line in lines:
+        print(f"  {line}")
+    return common.OK
+
+
+def stranger(config: Config, hub: HubClient, url: str) -> list[str]:
+    """Why the hub has never heard of a URL."""
+    from crawler.shared import SharedNotes
+    from crawler.web.frontier import Frontier
+
+    verdict = Frontier(config.settings.frontier, SharedNotes(hub)).admit(url)
+    if isinstance(verdict, str):
+        name = SETTINGS.get(verdict)
+        return [f"not crawled: {verdict}" + (f"; see {name}" if name else "")]
+    return ["never put on the frontier: no page that was read links to it, or only with nofollow, beyond a limit, or too deep"]
+
+
+def life(story: Story) -> list[str]:
+    """From its discovery to now."""
+    import msgspec
+
+    from crawler.web.page import Visit
+
+    visit = msgspec.msgpack.decode(story.item, type=Visit)
+    lines = [*origin(visit), f"put on the frontier {when(story.put_at)}"]
+    lines += [f"attempt {failure.number} failed {when(failure.at)}: {failure.reason}" for failure in story.failures]
+    if story.attempt:
+        lines.append(f"attempts: {story.attempt}")
+    ending = {
+        "ready": f"waits for its turn at {story.host}",
+        "delayed": f"is tried again in {story.due:.0f} s",
+        "leased": "is being fetched",
+        "dead": f"given up {when(story.changed_at)}; see 'crawler dead show {story.id}'",
+        "done": f"done {when(story.changed_at)}" + (f": {story.report}" if story.report else ""),
+    }
+    return [*lines, ending[story.state]]
+
+
+def origin(visit: Visit) -> list[str]:
+    if visit.history:
+        return [f"reached by redirects: {' → '.join((*visit.history, visit.url))}"] + (["from a seed"] if visit.is_seed else [])
+    if visit.referrer:
+        return [f"found on {visit.referrer}, {visit.depth} link(s) from a seed"]
+    return ["a seed"]
+
+
+def waits(hub: HubClient, story: Story) -> list[str]:
+    """What a waiting URL waits for."""
+    if story.state != "ready":
+        return []
+    hosts = [host for host in hub.hosts([story.host]) if host.name == story.host]
+    lines = []
+    for host in hosts:
+        lines.append(f"{host.ready} URL(s) wait there, {host.leased} in process, {host.delay:g} s between requests")
+        if host.paused:
+            lines.append(f"the host is paused; 'crawler host resume {host.name}' goes on")
+        elif host.rest > 0:
+            lines.append(f"the host rests until {time.strftime('%H:%M:%S', time.localtime(time.time() + host.rest))}")
+    return lines
+
+
+def robots(config: Config, hub: HubClient, url: str) -> list[str]:
+    """The line of robots.txt that speaks of it, if the file has been fetched."""
+    import msgspec
+
+    from crawler.web.robots import Robots
+    from crawler.web.urls import parse
+
+    where = parse(url).origin
+    note = next((note.value for note in hub.notes(f"robots/{where}") if note.name == f"robots/{where}"), None)
+    if note is None:
+        return []
+    kept: dict[str, Any] = msgspec.msgpack.decode(note)
+    agent = str(config.settings.stages.get("fetch", {}).get("user_agent") or "crawler")
+    ruling = Robots(kept["body"]).why(agent.split("/")[0].split(" ")[0], url)
+    return [f"{where}/robots.txt (status {kept['status']}) {'allows' if ruling.allowed else 'disallows'} it: {ruling}"]
+
+
+def record(config: Config, url: str) -> list[str]:
+    """Where its record is, if the output is a file of this machine."""
+    output = Path(output_of(config))
+    if output.suffix in (".sqlite", ".sqlite3", ".db") and output.is_file():
+        place = in_table(output, str(config.settings.stages.get("store", {}).get("table", "records")), url)
+    elif output.is_file():
+        place = in_lines(output, url)
+    else:
+        return []
+    return [f"its record: {place}" if place else f"no record of it in {output}"]
+
+
+def output_of(config: Config) -> str:
+    """Where the rows go."""
+    from crawler import plugins
+    from crawler.pipeline import build
+
+    spec = build(config).stages.get("store")
+    if spec is None:
+        return ""
+    options = plugins.options_for(spec.name, plugins.find(spec.use), spec.options_table)
+    return str(getattr(options, "output", ""))
+
+
+def in_lines(output: Path, url: str) -> str:
+    """The line of a text file that has this URL as its `url`."""
+    marks = (f'"url":{json.dumps(url, ensure_ascii=False)}'.encode(), f"{url},".encode())
+    with output.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if marks[0] in line or line.startswith(marks[1]):
+                return f"{output}, line {number}"
+    return ""
+
+
+def in_table(output: Path, table: str, url: str) -> str:
+    """The row of a database that has this URL as its `url`."""
+    database = sqlite3.connect(f"{output.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        quoted = table.replace('"', '""')
+        row = database.execute(f'SELECT rowid FROM "{quoted}" WHERE url = ?', (url,)).fetchone()  # noqa: S608  (quoted above)
+    finally:
+        database.close()
+    return f"{output}, row {row[0]} of {table}" if row else ""
+
+
+def when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

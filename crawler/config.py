@@ -1,0 +1,213 @@
+"""One setting, three spellings, and where each value came from.
+
+    default ◀── crawler.toml ◀── CRAWLER_FRONTIER__DELAY ◀── -s frontier.delay=0        the right one wins, key by key
+
+In the environment a double underscore is the dot and case does not matter. The value of a variable or of -s is read as
+TOML where it is TOML (0, true, ["a", "b"]) and taken as a string where it is not. A dash in a setting's name counts as an
+underscore.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgspec import Struct, structs
+
+from crawler.errors import ConfigError
+from crawler.settings import Settings
+from crawler.tables import fill, leaves, nearest, refuse_infinite
+
+DEFAULT_FILE = Path("crawler.toml")
+COMMAND_LINE = "-s"
+NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY"})   # read where the key is needed: a secret is never part of a configuration
+HIDDEN = "(hidden)"
+
+_TOP = {field.name: field.type for field in structs.fields(Settings)}
+_SECRET = re.compile(
+    r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
+)
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+class Config(Struct, frozen=True):
+    """Checked settings, and for each dotted name that somebody set: the file, the variable or the option that did."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+    def origin(self, name: str) -> str:
+        """Where this value comes from: set itself, in part, or with the table it is in; else "default"."""
+        return _place(self.origins, name) or "default"
+
+
+class _Setting(NamedTuple):
+    """One leaf as it was written."""
+
+    path: tuple[str, ...]
+    value: Any
+    text: str | None      # the value as typed, where it did not come from TOML
+    origin: str
+
+
+def load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> Config:
+    """Read and check file (None: ./crawler.toml if there is one), environment and -s options. Raises ConfigError."""
+    try:
+        return _load(file, sets, environ)
+    except RecursionError as error:   # of the TOML reader or of ours: a file can nest deeper than Python can follow
+        raise ConfigError(
+            f"the settings in {file or DEFAULT_FILE}, the environment or -s nest too deeply to be read; "
+            "no setting has more than a few levels, look for a bracket or a dot too many"
+        ) from error
+
+
+def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> Config:
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for setting in _from_file(file):
+        name = ".".join(setting.path)
+        if name in origins:   # TOML itself refuses the same key twice, but cannot know that - and _ are one to us
+            raise ConfigError(f"{setting.origin}: {name} is set twice, with dash and underscore; keep one")
+        _assign(tree, origins, setting)
+    for setting in _from_environment(environ, tree):
+        _assign(tree, origins, setting)
+    for setting in _from_options(sets):
+        _assign(tree, origins, setting)
+
+    def place(name: str) -> str:
+        return _place(origins, name)
+
+    refuse_infinite(tree, "", place)
+    return Config(settings=fill(Settings, tree, place=place), origins=origins)
+
+
+def shown(name: str, value: Any) -> Any:
+    """The value as it may stand on a screen or in a log: no password, token, cookie or key, also none inside a URL."""
+    if isinstance(value, Mapping):
+        return {key: shown(f"{name}.{key}", item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(name, item) for item in value]
+    if value and not isinstance(value, bool) and _SECRET.search(name):
+        return HIDDEN
+    return _USERINFO.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
+
+
+def _from_file(file: Path | None) -> Iterator[_Setting]:
+    if file is None and not DEFAULT_FILE.exists():
+        return
+    path = file or DEFAULT_FILE
+    try:
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; expected a TOML file, as config.example.toml is") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; TOML is, save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}; config.example.toml shows how each key is written") from error
+    for keys, value in leaves(table):
+        yield _Setting(_named(keys), value, None, str(path))
+
+
+def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> Iterator[_Setting]:
+    for variable in sorted(environ):
+        name = variable.upper()
+        if not name.startswith("CRAWLER_") or name in NO_SETTINGS:
+            continue
+        keys = name.removeprefix("CRAWLER_").lower().split("__")
+        if len(keys) == 1 and keys[0] not in _TOP:
+            _refuse_slip(variable, keys[0])
+            continue
+        value, text = _value(environ[variable])
+        yield _Setting(_named(_as_in(tree, keys)), value, text, variable)
+
+
+def _refuse_slip(variable: str, word: str) -> None:
+    """Other programs name variables CRAWLER_… too (a Kubernetes service called crawler has seven), so only what looks like
+    a setting with a slip in it is refused."""
+    section = next((key for key in _TOP if word.startswith(f"{key}_")), None)
+    meant = f"{section}__{word[len(section) + 1 :]}" if section else nearest(word, _TOP)
+    if meant:
+        raise ConfigError(f"{variable} is not a setting; did you mean 'CRAWLER_{meant.upper()}'?")
+
+
+def _as_in(tree: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """Names of stages and fields as the file has them, since a variable has neither case nor dashes."""
+    found: list[str] = []
+    level: Any = tree
+    for key in keys:
+        names = level if isinstance(level, Mapping) else {}
+        found.append(next((name for name in names if name.lower().replace("-", "_") == key), key))
+        level = names.get(found[-1])
+    return found
+
+
+def _from_options(sets: Sequence[str]) -> Iterator[_Setting]:
+    for option in sets:
+        name, equals, typed = option.partition("=")
+        keys = [key.strip() for key in name.split(".")]
+        if not equals or not all(keys):
+            raise ConfigError(f"-s {option}: expected KEY=VALUE, for example -s frontier.delay=0.5")
+        value, text = _value(typed)
+        yield _Setting(_named(keys), value, text, COMMAND_LINE)
+
+
+def _value(text: str) -> tuple[Any, str]:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text, text
+    # More than one key: a line break smuggled in a second statement. A date: no setting is one, so it is text.
+    is_plain = set(table) == {"value"} and isinstance(table["value"], bool | int | float | str | list | dict)
+    return (table["value"], text) if is_plain else (text, text)
+
+
+def _named(keys: Sequence[str]) -> tuple[str, ...]:
+    """Dashes into underscores where the name is a setting's; names that users gave (stages, queues, fields) stay."""
+    first = keys[0].replace("-", "_")
+    own = 2 if first in ("stages", "queues") else 1
+    return (first, *(key.replace("-", "_") if index == own else key for index, key in enumerate(keys[1:], 1)))
+
+
+def _assign(tree: dict[str, Any], origins: dict[str, str], setting: _Setting) -> None:
+    """Put a leaf into the tree; a table given as one value is merged key by key like one in the file."""
+    if isinstance(setting.value, dict) and setting.value:
+        for keys, value in leaves(setting.value):
+            _assign(tree, origins, _Setting(_named((*setting.path, *keys)), value, None, setting.origin))
+        return
+    level = tree
+    for key in setting.path[:-1]:
+        if not isinstance(level.get(key), dict):
+            level[key] = {}
+        level = level[key]
+    name = ".".join(setting.path)
+    if setting.value == {} and isinstance(level.get(setting.path[-1]), dict):
+        return
+    level[setting.path[-1]] = setting.text if _is_text(setting) else setting.value
+    for stale in [known for known in origins if known.startswith(f"{name}.")]:
+        del origins[stale]
+    origins[name] = setting.origin
+
+
+def _is_text(setting: _Setting) -> bool:
+    """`-s data=2024` means the directory, not the number."""
+    if setting.text is None or isinstance(setting.value, str):
+        return False
+    kind: Any = Settings
+    for key in setting.path:
+        fields = {field.name: field.type for field in structs.fields(kind)} if isinstance(kind, type) else {}
+        kind = fields.get(key)
+    return kind is str
+
+
+def _place(origins: Mapping[str, str], name: str) -> str:
+    """Who set this name; else who set a part of it; else who set the nearest table around it."""
+    if name in origins:
+        return origins[name]
+    inside = next((origin for known, origin in origins.items() if known.startswith(f"{name}.")), "")
+    while not inside and "." in name:
+        name = name.rpartition(".")[0]
+        inside = origins.get(name, "")
+    return inside

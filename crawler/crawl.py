@@ -1,0 +1,174 @@
+"""A crawl on this machine: hub and stages as processes of ours, until nothing is left to do.
+
+    begin ──▶ start hub ──▶ put seeds ──▶ start stages ──▶ watch … drained ──▶ stop stages, then hub ──▶ report
+
+A crawl that was interrupted is resumed from the hub's store; after a finished one the store is set aside and a fresh one made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from crawler.broker.base import QueueSpec
+from crawler.broker.sqlite import SqliteBroker, store_path
+from crawler.errors import HubError, KeyRefused, StorageError, StorageFull, UsageError
+from crawler.hub.client import HubClient
+from crawler.items import Stats
+from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
+
+log = logging.getLogger("crawler.crawl")
+
+CRAWL_NOTE = "crawl"          # name of the note that holds the crawl's id
+OLD = ".previous"             # what a finished crawl's store is renamed to
+READY = 15.0                  # s a hub may take to answer for the first time
+
+
+class Beginning(StrEnum):
+    """How a crawl starts."""
+
+    FIRST = "first"           # nothing was here
+    RESUMED = "resumed"       # the last one was interrupted
+    FRESH = "fresh"           # the last one was finished, or is to be forgotten
+
+
+def new_id() -> str:
+    """A name for a crawl that no other has: its date, for people, and some chance."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+
+
+def begin(data: Path, queues: Sequence[QueueSpec], stages_read: Sequence[str], is_fresh: bool) -> Beginning:
+    """Look at the store in `data` and make way for a new one unless there is work left in it.
+
+    stages_read: the queues of the crawl's stages. Raises UsageError while another hub uses the store.
+    """
+    path = store_path(data)
+    if not path.exists():
+        return Beginning.FIRST
+    try:
+        broker = SqliteBroker(str(path), queues)
+        try:
+            accepted = sum(queue.accepted for queue in broker.stats().queues)
+            has_work = not broker.drained(list(stages_read))
+        finally:
+            broker.close()
+    except StorageError:
+        if not is_fresh:
+            raise
+        accepted, has_work = 1, False         # whatever it is, it is to be set aside
+    if has_work and not is_fresh:
+        return Beginning.RESUMED
+    if not accepted:
+        return Beginning.FIRST
+    for suffix in ("", "-wal"):
+        part, kept = Path(f"{path}{suffix}"), Path(f"{path}{OLD}{suffix}")
+        if part.exists():
+            part.rename(kept)
+        else:
+            kept.unlink(missing_ok=True)      # the log of an older store must not be read into this one
+    return Beginning.FRESH
+
+
+class Crawl:
+    """The processes of one crawl. Use it in a `with`: they end with it, in order."""
+
+    def __init__(
+        self, hub: HubClient, address: str, hub_arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+    ) -> None:
+        """hub: a client for `address`, where the hub is to be started with `hub_arguments`. on_line: see `supervisor.Child`."""
+        self.hub = hub
+        self._address = address
+        self._hub_arguments = list(hub_arguments)
+        self._supervisor = Supervisor(self._died, on_line)
+        self._hub: Child | None = None
+        self._stages: list[Child] = []
+        self.restarts: dict[str, int] = {}
+
+    def __enter__(self) -> Crawl:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_hub(self) -> None:
+        """Start the hub and wait until it answers. Raises ChildFailed when it gives up, UsageError when it stays silent or the
+        address is taken."""
+        self._refuse_another()
+        self._hub = self._supervisor.start("hub", self._hub_arguments, is_endless=True)
+        give_up = time.monotonic() + READY
+        while True:
+            self._supervisor.watch()
+            try:
+                self.hub.expire(None)        # nobody can hold a task yet: what was on loan when the last run died is free
+            except HubError as error:
+                if time.monotonic() > give_up:
+                    raise UsageError(f"the hub at {self._address} did not answer within {READY:g} s: {error}") from error
+            else:
+                return
+            time.sleep(0.02)
+
+    def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
+        """Start a stage's workers."""
+        for number in range(processes):
+            label = name if processes == 1 else f"{name} {number + 1}"
+            self._stages.append(self._supervisor.start(label, ["stage", name, *arguments], is_endless=True))
+
+    def watch(self) -> Stats | None:
+        """Look after the processes; the hub's counts, or None while it is being started again. Raises ChildFailed."""
+        self._supervisor.watch()
+        try:
+            return self.hub.stats()
+        except HubError as error:
+            log.debug("no counts this time: %s", error)
+            return None
+
+    def stop_stages(self) -> None:
+        """They finish or give back what they hold; if the hub has given up, there is nobody to give it to."""
+        stages, self._stages = self._stages, []
+        self.restarts.update(self._supervisor.restarts())
+        self._supervisor.stop(stages, STOPPING if self._hub is not None and not self._hub.has_ended else ORPHANED)
+
+    def stop(self) -> None:
+        """Everything, stages first."""
+        try:
+            self.stop_stages()
+        finally:
+            self.restarts.update(self._supervisor.restarts())
+            self._supervisor.stop()
+            self.hub.close()
+
+    def _refuse_another(self) -> None:
+        """A hub that answers before ours is started belongs to somebody: its tasks are not ours to touch."""
+        patience, self.hub.patience = self.hub.patience, 0.0
+        try:
+            self.hub.drained([])
+        except KeyRefused:
+            log.debug("whoever is at %s has another key", self._address)
+        except HubError:
+            return
+        finally:
+            self.hub.patience = patience
+        raise UsageError(f"a hub is running at {self._address}; stop it, or give this crawl another hub.address")
+
+    def _died(self, child: Child, pid: int) -> None:
+        """A worker that is known to be dead keeps its tasks no longer."""
+        if child is self._hub:
+            return
+        mark = f"@{socket.gethostname()}:{pid}:"
+        try:
+            for worker in self.hub.stats().workers:
+                if mark in worker.name:
+                    self.hub.expire(worker.name)
+        except (HubError, StorageFull) as error:
+            log.debug("%s died and the hub could not be told (%s); its leases run out by themselves", child.name, error)
+
+
+def socket_address(data: Path) -> str:
+    """Where `crawler run` has its hub: a socket in the data directory, reachable by this user alone."""
+    return f"unix:{os.path.abspath(data / 'hub.sock')}"

@@ -1,0 +1,121 @@
+"""Every error of ours, in one tree; each class says whose move it is.
+
+    CrawlerError
+    ├── UsageError            the person at the keyboard: a command, a setting, a file           exit 2
+    │   ├── ConfigError         … in the configuration
+    │   └── BadUrl              … a URL, or what was meant to be one
+    ├── HubError              the hub could not be used                                          exit 5
+    │   ├── HubUnreachable      nothing answers at its address
+    │   ├── HubLost             it was there and went away in the middle of a call (a client tries again)
+    │   ├── KeyRefused          it answers, and refuses the key
+    │   ├── TlsRefused          it or we do not accept the other's certificate, or one of us speaks no TLS
+    │   └── CallRefused         it heard the call and will not do it: unknown queue, bad argument
+    ├── WireError             a frame that is not ours: too big, cut, not plain data
+    ├── AddressRefused        a host is at an address that the web has no business with
+    └── StorageError          the disk under the hub or a sink failed                            exit 75
+        └── StorageFull         it has no room: the same call goes through once there is some
+
+`Retry`, `Drop` and `GiveUp`, which a stage raises to steer its task, are not errors: see `stage`.
+"""
+
+from __future__ import annotations
+
+
+class CrawlerError(Exception):
+    """The root: catch this to catch everything this package raises on purpose."""
+
+
+class UsageError(CrawlerError):
+    """The command, its arguments or a file named by them cannot be used as they are."""
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class BadUrl(UsageError, ValueError):
+    """This is no URL, or none that can be crawled; the message names it."""
+
+
+class HubError(CrawlerError):
+    """The hub could not be used."""
+
+
+class HubUnreachable(HubError):
+    """Nothing answered at the hub's address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+    def __str__(self) -> str:
+        return f"no hub answers at {self.address}; start one with 'crawler hub' or set hub.address"
+
+
+class HubLost(HubError):
+    """The hub was there and the connection broke; whether the call took effect is not known. Calls are idempotent: repeat."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+    def __str__(self) -> str:
+        return f"the hub at {self.address} went away in the middle of a call; is it still running?"
+
+
+class KeyRefused(HubError):
+    """The hub answered and did not accept the authkey (or could not prove that it knows ours)."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+    def __str__(self) -> str:
+        return (
+            f"the hub at {self.address} refused the key; "
+            "set CRAWLER_AUTHKEY or hub.authkey_file to the key the hub was started with"
+        )
+
+
+class TlsRefused(HubError):
+    """The hub and we do not get through TLS: the reason says which of us does not accept what."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"no TLS with the hub at {self.address}: {self.reason}"
+
+
+class CallRefused(HubError):
+    """The hub understood who we are and will not do what was asked; the message says why."""
+
+
+class WireError(CrawlerError):
+    """A frame that cannot be accepted: too big, cut short, or not plain data."""
+
+
+class AddressRefused(CrawlerError):
+    """A host is at a private or otherwise special address, and no person named that host."""
+
+    def __init__(self, host: str, address: str, reason: str) -> None:
+        super().__init__(host, address, reason)
+        self.host = host
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.host} is at {self.address}, which is {self.reason} and not on the web; "
+            "seed the host, or name it in stages.fetch.allow_private, if you mean it"
+        )
+
+
+class StorageError(CrawlerError):
+    """The storage under the hub or a sink failed; what was acknowledged before is safe."""
+
+
+class StorageFull(StorageError):
+    """There is no room on the disk. Nothing of the call was kept, and repeated when there is room again it is done."""

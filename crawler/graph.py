@@ -1,0 +1,36 @@
+"""Queues as a graph: an edge goes from a queue to those that its reader puts to. Nothing here knows what is in them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+
+Edges = Mapping[str, Collection[str]]
+
+
+def flow(edges: Edges, sources: Iterable[str]) -> list[str]:
+    """The queues that work on the sources may come to, each once, breadth first from one source after the other."""
+    order: dict[str, None] = {}
+    for source in sources:
+        waiting = deque([source])
+        while waiting:
+            queue = waiting.popleft()
+            if queue not in order:
+                order[queue] = None
+                waiting.extend(edges.get(queue, ()))
+    return list(order)
+
+
+def gates(edges: Edges, bounded: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """For each queue those that hold back its reader while they are full.
+
+    Only a bounded queue is a gate, and none that would close a cycle: then of all full queues one has no full gate, its
+    reader is given work, and the pipeline moves. Give the queues in the order of the flow: what is left out is the edge that
+    leads back.
+    """
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(edges, ())
+    for queue, outputs in edges.items():
+        for output in outputs:
+            if output in bounded and output not in found[queue] and queue not in flow(found, [output]):
+                found[queue] = (*found[queue], output)
+    return found

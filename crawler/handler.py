@@ -1,0 +1,205 @@
+"""One task through a stage: decode, process, and say what became of it. No hub, no threads of its own.
+
+    Lease ──decode──▶ item ──process──▶ items, Report, Pace   ──route──▶ Outcome(Done + children)
+                                      └▶ Retry, any exception ─────────▶ Outcome(Failed)
+                                      └▶ GiveUp ───────────────────────▶ Outcome(Failed, for the last time)
+                                      └▶ Drop ─────────────────────────▶ Outcome(Done, nothing else)
+                                      └▶ StorageError ─────────────────▶ Outcome(released): the disk's fault, not the task's
+
+For every lease that comes in an outcome comes out, whatever a stage does: a task without one would stay in our hands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from crawler.errors import StorageError
+from crawler.items import Done, Failed, Lease, New, Pace
+from crawler.routing import Router, TooMuch, pace, seconds
+from crawler.stage import Drop, GiveUp, Report, Retry, Stage
+
+log = logging.getLogger("crawler.worker")
+
+REASON_LENGTH = 500       # characters of an error, or of a report, kept with a task
+MAX_GIVEN = 24 << 20      # bytes handed in at once: any one body fits, and a message to the hub (32 MiB) has room for the rest
+CHILD_BYTES = 256         # of a child beside its body: key, parent, host, queue
+
+
+class Outcome(msgspec.Struct):
+    """What became of one task; exactly one of done, failed and is_released is set."""
+
+    lease: Lease
+    done: Done | None = None
+    failed: Failed | None = None
+    is_released: bool = False
+    trouble: StorageError | None = None        # the worker cannot go on; with StorageFull not now
+    paces: list[Pace] = msgspec.field(default_factory=list)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    keys: list[tuple[str, bytes]] = msgspec.field(default_factory=list)   # known to the hub once it accepts this
+    size: int = 0                              # bytes of its children, about
+
+
+class _Gathered(msgspec.Struct):
+    """What a stage has given so far for a task."""
+
+    children: list[New] = msgspec.field(default_factory=list)
+    paces: list[Pace] = msgspec.field(default_factory=list)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    keys: list[tuple[str, bytes]] = msgspec.field(default_factory=list)
+    report: str = ""
+    size: int = 0
+
+
+class Handler:
+    """A stage with its item type and its router."""
+
+    def __init__(self, stage: Stage, schema: Any, router: Router) -> None:
+        self._stage = stage
+        self._decoder = msgspec.msgpack.Decoder(schema)
+        self._router = router
+
+    def handle(self, leases: Sequence[Lease]) -> list[Outcome]:
+        """Process one task, or for a batch stage all of these at once."""
+        ready, outcomes = self._decode(leases)
+        if not ready:
+            return outcomes
+        try:
+            gathered = self._gather(self._process(ready))
+        except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
+            if _is_final(ready, error):
+                return outcomes + _failed(ready, error)
+            return outcomes + [outcome for lease, _ in ready for outcome in self.handle([lease])]
+        return outcomes + _done(ready, gathered)
+
+    async def handle_async(self, leases: Sequence[Lease]) -> list[Outcome]:
+        """The same for a stage whose `process` is async."""
+        ready, outcomes = self._decode(leases)
+        if not ready:
+            return outcomes
+        try:
+            result = self._process(ready)
+            if isinstance(result, AsyncIterator):
+                gathered = self._gather(iter([item async for item in result]))
+            else:
+                gathered = self._gather(await result)
+        except BaseException as error:
+            if _is_ours(error):
+                raise
+            if _is_final(ready, error):
+                return outcomes + _failed(ready, error)
+            return outcomes + [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
+        return outcomes + _done(ready, gathered)
+
+    def _decode(self, leases: Sequence[Lease]) -> tuple[list[tuple[Lease, Any]], list[Outcome]]:
+        ready: list[tuple[Lease, Any]] = []
+        refused: list[Outcome] = []
+        for lease in leases:
+            try:
+                ready.append((lease, self._decoder.decode(lease.item)))
+            except Exception as error:  # noqa: BLE001  it came over a network: however it cannot be read, it is the item
+                reason = words(f"not an item of this stage: {error}")
+                log.warning("task %d on %s is dead: %s", lease.id, lease.queue, reason)
+                refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts=Counter({"failed": 1})))
+        return ready, refused
+
+    def _process(self, ready: Sequence[tuple[Lease, Any]]) -> Any:
+        if self._stage.batch:
+            return self._stage.process([item for _, item in ready])
+        return self._stage.process(ready[0][1])
+
+    def _gather(self, result: Any) -> _Gathered:
+        gathered = _Gathered()
+        for item in result if isinstance(result, Iterator) else (result,):
+            if isinstance(item, Pace):
+                gathered.paces.append(pace(item))
+            elif isinstance(item, Report):
+                gathered.report = words(str(item.text))
+            elif item is not None:
+                self._add(gathered, self._router.route(item))
+        return gathered
+
+    def _add(self, gathered: _Gathered, routed: New | str | None) -> None:
+        if isinstance(routed, str):
+            gathered.counts[f"skipped/{routed}"] += 1
+        elif routed is not None:
+            gathered.children.append(routed)
+            gathered.size += len(routed.item) + CHILD_BYTES
+            if gathered.size > MAX_GIVEN:
+                raise TooMuch(
+                    f"{gathered.size} bytes in {len(gathered.children)} items; at most {MAX_GIVEN} can be handed in at once: "
+                    "give fewer or smaller items for one task"
+                )
+            if routed.key is not None:
+                gathered.keys.append((routed.queue, routed.key))
+
+
+def words(text: str) -> str:
+    """Foreign text as one line that any log, table and terminal can take: what is no plain character is escaped."""
+    text = text[:REASON_LENGTH]
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
+    """There is nothing more to try now. Else one of a batch is at fault, and the others must not pay for it."""
+    return len(ready) == 1 or isinstance(error, StorageError)
+
+
+def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outcome]:
+    """All are done. What a batch gave goes in with its first task: they were leased in one step and are extended in one
+    heart-beat, so they are all still ours or none is."""
+    first, *others = [lease for lease, _ in ready]
+    outcome = Outcome(
+        first, done=Done(first.token, gathered.children, gathered.report),
+        paces=gathered.paces, counts=gathered.counts, keys=gathered.keys, size=gathered.size,
+    )  # fmt: skip
+    return [outcome, *(Outcome(lease, done=Done(lease.token, report=gathered.report)) for lease in others)]
+
+
+def _failed(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
+    """What an exception out of `process` means for the tasks it was given."""
+    if isinstance(error, StorageError):
+        return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
+    lease = ready[0][0]
+    if isinstance(error, Drop):
+        return [Outcome(lease, done=Done(lease.token, report=words(f"dropped: {error.reason}")), counts=Counter({"dropped": 1}))]
+    if isinstance(error, Retry):
+        try:
+            return [_retried(lease, error)]
+        except ValueError as wrong:
+            error = wrong
+    reason = words(str(error.reason)) if isinstance(error, GiveUp) else _reason(error)
+    log.warning("attempt %d of task %d on %s failed: %s", lease.attempt, lease.id, lease.queue, reason,
+                exc_info=error if log.isEnabledFor(logging.DEBUG) else None)  # fmt: skip
+    is_last = isinstance(error, TooMuch | GiveUp)
+    return [Outcome(lease, failed=Failed(lease.token, reason, final=is_last), counts=Counter({"failed": 1}))]
+
+
+def _retried(lease: Lease, retry: Retry) -> Outcome:
+    """Raises ValueError: the stage asked for a time that there is not."""
+    rest = seconds("Retry with a rest", retry.rest)
+    paces = [Pace(lease.host, rest=rest)] if rest is not None and lease.host else []
+    again = Failed(lease.token, words(str(retry.reason)), seconds("Retry with an after", retry.after))
+    return Outcome(lease, failed=again, paces=paces, counts=Counter({"retried": 1}))
+
+
+def _reason(error: BaseException) -> str:
+    try:
+        return words(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001  an exception that cannot even say what it is
+        return words(type(error).__name__)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """We are ending this asyncio task ourselves; nobody waits for an outcome."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit)

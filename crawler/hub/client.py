@@ -1,0 +1,236 @@
+"""A broker that is somewhere else: each verb becomes a call to the hub, repeated until it is answered or patience ends.
+
+    verb ──▶ free connection, or a new one ──▶ call ──▶ answer
+                   ▲                            │
+                   ╰── back-off with jitter ◀── lost: the same call again, which changes nothing twice
+
+A call holds a connection of its own until it is answered, so a long poll never keeps a heart-beat waiting; between calls
+connections lie in a small pool. Any exception inside a call closes its connection, because the next answer on it would be
+this call's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from crawler.errors import CallRefused, HubLost, HubUnreachable, WireError
+from crawler.hub import verbs
+from crawler.hub.address import Address
+from crawler.hub.manager import QueueManager
+from crawler.hub.tls import Tls
+from crawler.hub.transport import CALL_TIME, open_connection
+from crawler.hub.wire import Connection
+from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+
+__all__ = ["HubClient", "QueueManager"]
+
+PATIENCE = 60.0        # s a worker keeps trying: a hub that is restarted is back long before
+BASE, CAP = 0.1, 1.0   # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once
+BYE_TIME = 1.0         # s to say good-bye
+
+
+class HubClient:
+    """The hub at `address` as a Broker, for any number of threads. Connects at the first call.
+
+    worker: the name the hub knows us by; when it is given and our last connection breaks, the hub takes us for dead.
+    patience: seconds in which a call that finds no hub is tried again; 0 for a command that should say so at once.
+
+    Raises what a Broker raises, and HubUnreachable when nobody answered within `patience`, HubLost when the hub went away in
+    the middle of a call and did not come back, KeyRefused and TlsRefused at once.
+    """
+
+    def __init__(self, address: str | Address, authkey: bytes, worker: str = "", *, patience: float = PATIENCE,
+                 tls: Tls | None = None) -> None:
+        self.address = Address.of(address)
+        self.worker = worker
+        self.patience = patience
+        self._authkey = authkey
+        self._tls = tls
+        self._caller = f"{worker or 'client'}/{secrets.token_hex(4)}"   # puts are numbered apart from the worker's own steps
+        self._calls = itertools.count(1)
+        self._puts = itertools.count(1)
+        self._put_lock = threading.Lock()      # puts arrive in the order of their numbers
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._closed = threading.Event()
+
+    def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
+        if caller:
+            return self._list("put", items, caller, call)
+        with self._put_lock:
+            return self._list("put", items, self._caller, next(self._puts))
+
+    def step(self, step: Step) -> Stepped:
+        stepped: Stepped = self._ask("step", step, wait=step.wait)
+        return stepped
+
+    def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
+        return self._list("extend", worker, tokens, ttl)
+
+    def expire(self, worker: str | None) -> int:
+        return self._int("expire", worker)
+
+    def pace(self, paces: Sequence[Pace]) -> None:
+        self._ask("pace", paces)
+
+    def note(self, notes: Sequence[Note]) -> int:
+        return self._int("note", notes)
+
+    def notes(self, prefix: str, since: int = 0) -> list[Note]:
+        return self._list("notes", prefix, since)
+
+    def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
+        """What an answer that was lost had in it is lost, unless the hub noticed; everything else here is repeatable."""
+        return self._list("take", queue, n, wait, wait=wait)
+
+    def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
+        return self._list("dead", queue, limit, after)
+
+    def revive(self, ids: Sequence[int]) -> int:
+        return self._int("revive", ids)
+
+    def drop(self, ids: Sequence[int]) -> int:
+        return self._int("drop", ids)
+
+    def stats(self) -> Stats:
+        stats: Stats = self._ask("stats")
+        return stats
+
+    def hosts(self, names: Sequence[str] = ()) -> list[HostStats]:
+        return self._list("hosts", names)
+
+    def why(self, queue: str, key: bytes) -> Story | None:
+        story: Story | None = self._ask("why", queue, key)
+        return story
+
+    def drained(self, queues: Sequence[str] | None = None) -> bool:
+        is_drained: bool = self._ask("drained", queues)
+        return is_drained
+
+    def close(self) -> None:
+        """Say good-bye; calls that other threads still wait for end with HubLost. Safe to call twice."""
+        with self._lock:
+            self._closed.set()
+            idle, self._idle = self._idle, []
+            busy = list(self._busy)
+        for connection in idle:
+            self._take_leave(connection)
+        for connection in busy:
+            connection.abort()
+
+    def __enter__(self) -> HubClient:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _list(self, verb: str, *arguments: Any, wait: float = 0.0) -> list[Any]:
+        answer: list[Any] = self._ask(verb, *arguments, wait=wait)
+        return answer
+
+    def _int(self, verb: str, *arguments: Any) -> int:
+        answer: int = self._ask(verb, *arguments)
+        return answer
+
+    def _ask(self, verb: str, *arguments: Any, wait: float = 0.0) -> Any:
+        """Call, and call again with the same words until somebody answers. `wait`: s the hub may keep us on purpose."""
+        number = next(self._calls)
+        frame = verbs.frame((number, verb, arguments))
+        give_up: float | None = None           # known with the first failure: an answered call was never late
+        was_lost = False
+        for attempt in itertools.count(1):
+            if self._closed.is_set():
+                raise CallRefused("this client is closed; make a new one")
+            try:
+                with self._borrow() as connection:
+                    reply = self._exchange(connection, number, frame, wait)
+            except (HubLost, HubUnreachable) as error:
+                was_lost = was_lost or isinstance(error, HubLost)
+                now = time.monotonic()
+                give_up = now + self.patience if give_up is None else give_up
+                pause = random.uniform(0, min(CAP, BASE * 2**min(attempt, 10)))  # noqa: S311 - no secret
+                if now + pause >= give_up or self._closed.wait(pause):
+                    if was_lost:               # it may have taken effect: that is what the caller must know
+                        raise HubLost(str(self.address)) from error
+                    raise
+            else:
+                return verbs.read_result(verb, reply)
+        raise AssertionError("count() does not end")
+
+    def _exchange(self, connection: Connection, number: int, frame: bytearray, wait: float) -> verbs.Reply:
+        connection.deadline = time.monotonic() + wait + CALL_TIME
+        try:
+            connection.send_frame(frame)
+            reply = verbs.read_reply(connection.recv_frame())
+        except (EOFError, OSError, WireError) as error:
+            raise HubLost(str(self.address)) from error
+        if reply.number != number:
+            raise HubLost(str(self.address))
+        return reply
+
+    def _connect(self) -> Connection:
+        connection = open_connection(self.address, self._authkey, tls=self._tls)
+        if self.worker:
+            try:
+                self._exchange(connection, 0, verbs.frame((0, "hello", (self.worker,))), 0.0)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _acquire(self) -> Connection:
+        connection = self._idle_connection() or self._connect()
+        with self._lock:
+            self._busy.add(connection)
+            is_late = self._closed.is_set()
+        if is_late:
+            connection.abort()                 # closed while we connected: the call fails as those do that were on their way
+        return connection
+
+    def _idle_connection(self) -> Connection | None:
+        """One that the hub has not closed since: a hub that was restarted costs no failed call."""
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or not connection.is_gone():
+                return connection
+            connection.close()
+
+    @contextmanager
+    def _borrow(self) -> Iterator[Connection]:
+        """A connection for one call: back to the pool when the call was answered, closed when anything else happened."""
+        connection = self._acquire()
+        is_sound = False
+        try:
+            yield connection
+            is_sound = True
+        finally:
+            self._release(connection, is_sound=is_sound)
+
+    def _release(self, connection: Connection, *, is_sound: bool) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+            is_kept = is_sound and not self._closed.is_set()
+            if is_kept:
+                self._idle.append(connection)
+        if not is_kept:
+            connection.close()
+
+    def _take_leave(self, connection: Connection) -> None:
+        if self.worker:
+            try:
+                connection.deadline = time.monotonic() + BYE_TIME
+                connection.send_frame(verbs.frame((0, "bye", ())))
+                connection.recv_frame()
+            except (EOFError, OSError, WireError):
+                pass                           # the hub is gone: there is nobody to say it to
+        connection.close()

@@ -1,0 +1,104 @@
+"""The authkey: who knows it may use the hub. There is no default one.
+
+    CRAWLER_AUTHKEY  ─▶  hub.authkey_file  ─▶  <data>/authkey, made by the hub on its first start
+
+That is the key of the admin, who may do everything. A hub also takes the keys `<data>/authkey.worker` and `.producer` where
+they are: whoever is given one of them instead may do less, see `roles`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from crawler.errors import UsageError
+
+VARIABLE = "CRAWLER_AUTHKEY"
+FILE = "authkey"
+LESSER = ("worker", "producer")       # roles with a key of their own, in files named for them
+KEY_BYTES = 32        # random bytes; kept as twice as many hex digits, so that the key can be read out and copied
+
+log = logging.getLogger(__name__)
+
+
+def authkey(data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, str] | None = None, *,
+            create: bool = False) -> bytes:
+    """The key of the hub of `data_dir`, from the first of the three places that has one. Raises UsageError.
+
+    create: what a hub says; a client that made its own key would only be refused with it.
+    """
+    value = (os.environ if environ is None else environ).get(VARIABLE, "").strip()
+    if value:
+        return os.fsencode(value)
+    if authkey_file:
+        return _read(Path(authkey_file))
+    path = Path(data_dir) / FILE
+    if create and not path.exists():
+        _make(path)
+    path = next((found for found in _paths(data_dir) if found.exists()), path)
+    if not path.exists():
+        raise UsageError(f"no authkey: {VARIABLE} is not set, hub.authkey_file is not set and {path} does not exist; "
+                         "use the key the hub was started with, or --data with the hub's directory")
+    return _read(path)
+
+
+def role_keys(data_dir: str | Path) -> dict[str, bytes]:
+    """The further keys of the hub of `data_dir`, by role. Raises UsageError."""
+    return {role: _read(path) for role, path in zip(LESSER, _paths(data_dir)[1:], strict=True) if path.exists()}
+
+
+def make_keys(data_dir: str | Path) -> list[Path]:
+    """A key for each role, where there is none; returns where they are. Raises UsageError."""
+    paths = _paths(data_dir)
+    for path in paths:
+        if not path.exists():
+            _make(path)
+    return paths
+
+
+def _paths(data_dir: str | Path) -> list[Path]:
+    """The admin's first: a machine that has several keys uses the one that may do most."""
+    return [Path(data_dir) / FILE, *(Path(data_dir) / f"{FILE}.{role}" for role in LESSER)]
+
+
+def warn_if_open(path: Path, what: str) -> None:
+    """Log it when others on this machine can read a secret. Raises OSError."""
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        log.warning("others on this machine can read the %s in %s; run: chmod 600 %s", what, path, path)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        key = path.read_bytes().strip()
+        warn_if_open(path, "authkey")
+    except OSError as error:
+        raise UsageError(f"the authkey file {path} cannot be read: {error.strerror}; "
+                         f"set hub.authkey_file or {VARIABLE}") from error
+    if not key:
+        raise UsageError(f"the authkey file {path} is empty; put the hub's key into it or remove it")
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write the whole key before it has its name, and never over another: whoever looks finds a key or none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=".authkey-", dir=path.parent)     # O_EXCL, mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):    # another hub was first: its key is as good
+                os.link(draft, path)
+        finally:
+            os.unlink(draft)
+    except OSError as error:
+        raise UsageError(f"no authkey can be made at {path}: {error.strerror}; "
+                         f"choose another --data or set {VARIABLE}") from error

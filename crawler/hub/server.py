@@ -1,0 +1,276 @@
+"""The hub: a manager's server that lends tasks to whoever knows the key, and survives whoever does not.
+
+    worker   ──▶ msgpack calls ─────╮
+    classic  ──▶ QueueManager ──────┼──▶ HubServer ──▶ Broker
+    stock    ──▶ plain pickles ─────╯
+
+One thread a connection, none of which waits for a client without a limit: the door has its deadlines, a frame has one, and
+a step that waits in the broker is given up when its socket closes. No client's code runs here, nor is a client told more
+than a message: a traceback goes to the log.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.managers import Server
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+from crawler.broker.base import MAX_WAIT, Broker, QueueSpec
+from crawler.errors import CallRefused, CrawlerError, StorageError, UsageError, WireError
+from crawler.hub import classic, verbs
+from crawler.hub.address import Address, check_exposure
+from crawler.hub.classic import ClassicQueue, Request
+from crawler.hub.door import MAX_GUESTS, Door
+from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take
+from crawler.hub.tls import Tls
+from crawler.hub.transport import SERIALIZER
+from crawler.hub.wire import Connection
+from crawler.items import New, Step, Stepped
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Watchful(Protocol):
+    """A broker that wants to know when a worker is gone before its leases run out."""
+
+    def lost(self, worker: str) -> None:
+        """Its last connection broke without a `bye`: end its waits and shorten its leases. It may still come back."""
+        ...
+
+
+class HubServer(Server):
+    """Serves a broker at an address. `serve_forever` returns after `stop`; the broker stays the caller's to close."""
+
+    public = ["create", "accept_connection", "get_methods", "dummy", "incref", "decref"]  # noqa: RUF012 - the base class's own attribute
+
+    def __init__(self, broker: Broker, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
+                 encoders: Mapping[str, Callable[[Any], New]] | None = None, insecure: bool = False,
+                 max_connections: int = MAX_GUESTS, role_keys: Mapping[str, bytes] = MappingProxyType({}),
+                 tls: Tls | None = None) -> None:
+        """encoders: by queue, how a bare value of a classic `put` becomes a task; needed for keyed queues.
+        authkey: the admin's; role_keys: those of other roles, see `roles`. tls: not used on a Unix socket.
+
+        Raises UsageError for an address that cannot be used, or not with these keys.
+        """
+        place = Address.of(address)
+        keys = _keys(authkey, role_keys)
+        for key in keys:
+            check_exposure(place, key, insecure=insecure, encrypted=tls is not None)
+        self.specs = classic.queue_names(queues)
+        registry: dict[str, Any] = {
+            typeid: (partial(ClassicQueue, broker, spec, (encoders or {}).get(spec.name)), ClassicQueue.EXPOSED, {}, None)
+            for typeid, spec in self.specs.items()
+        }
+        super().__init__(registry, str(place), authkey, SERIALIZER)
+        self.broker = broker
+        self.place: Address = self.listener.place     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
+        self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]
+                          tls=None if place.path else tls, max_guests=max_connections)
+        self._work = {spec.name for spec in queues if spec.is_read}
+        self._lock = threading.Lock()
+        self._workers: dict[Connection, str] = {}     # connections that said hello
+        self._left: set[str] = set()                  # workers that said bye
+        self._waiting: set[Connection] = set()
+
+    def serve_forever(self) -> None:
+        log.info("the hub listens at %s", self.place)
+        try:
+            self._door.run()
+        finally:
+            self.listener.close()                     # type: ignore[attr-defined]
+            log.info("the hub at %s has stopped", self.place)
+
+    def stop(self) -> None:
+        """From any thread or signal handler: answer the calls in progress and let `serve_forever` return."""
+        self._door.stop()
+
+    # one connection
+
+    def _converse(self, connection: Connection, role: Role) -> None:
+        try:
+            while not self._door.is_closing:
+                body = connection.recv_frame()
+                connection.send_frame(self._answer(connection, role, body))
+        finally:
+            self._part(connection)
+
+    def _answer(self, connection: Connection, role: Role, body: bytearray) -> bytearray:
+        first = body[0] if body else None
+        if first == classic.ARRAY_3:
+            return self._answer_call(connection, role, body)
+        if first in (classic.PICKLE, classic.ARRAY_4):
+            return self._answer_request(connection, role, body, pickled=first == classic.PICKLE)
+        raise WireError("a frame that is neither a call nor a manager's request")
+
+    def _answer_call(self, connection: Connection, role: Role, body: bytearray) -> bytearray:
+        call = verbs.read_call(body)
+        try:
+            return verbs.frame((call.number, verbs.OK, self._do(connection, role, call)))
+        except Exception as error:  # noqa: BLE001 - whatever a broker raises, this worker gets an answer and the others their hub
+            self._note(call.verb, error)
+            return verbs.frame((call.number, *classic.failure(error)))
+
+    def _answer_request(self, connection: Connection, role: Role, body: bytearray, *, pickled: bool) -> bytearray:
+        method = "a request"
+        try:
+            request = classic.read_request(body)
+            method = request.method
+            return classic.returned(self._serve_request(connection, role, request), pickled=pickled)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._note(method, error)
+            return classic.failed(error, pickled=pickled)
+
+    def _note(self, method: str, error: Exception) -> None:
+        if isinstance(error, StorageError):
+            log.debug("%r failed: %s", method[:40], error)        # the broker has said so, once for all calls
+        elif classic.failure(error)[1] == classic.INTERNAL and not self._door.is_closing:
+            log.error("%r failed inside the hub", method[:40], exc_info=error)
+
+    # a worker's calls
+
+    def _do(self, connection: Connection, role: Role, call: verbs.Call) -> Any:
+        verb, arguments = call.verb, verbs.read_arguments(call)
+        check(role, verb)
+        if verb == "hello":
+            return self._greet(connection, *arguments)
+        if verb == "bye":
+            return self._let_go(connection)
+        if verb == "step":
+            return self._step(connection, *arguments)
+        if verb == "take":
+            queue, n, wait = arguments
+            check_take(role, queue, is_work=queue in self._work)
+            return classic.take(self.broker, queue, n, _bounded(wait), partial(self._is_there, connection))
+        return getattr(self.broker, verb)(*arguments)
+
+    def _step(self, connection: Connection, step: Step) -> Stepped:
+        if not _bounded(step.wait):
+            return self.broker.step(step)
+        with self._watched(connection):
+            stepped = self.broker.step(step)
+        if stepped.leases and connection.is_gone() and not self._door.is_closing:
+            self._lose(step.worker)           # again: these leases were made after it had been given up
+        return stepped
+
+    @contextmanager
+    def _watched(self, connection: Connection) -> Iterator[None]:
+        with self._lock:
+            self._waiting.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.discard(connection)
+
+    def _look_after(self) -> None:
+        with self._lock:                      # so that no thread closes a descriptor between our choice and our look
+            gone = [connection for connection in self._waiting if connection.is_gone()]
+        for connection in gone:
+            self._part(connection)
+
+    def _is_there(self, connection: Connection) -> bool:
+        return not self._door.is_closing and not connection.is_gone()
+
+    def _greet(self, connection: Connection, worker: str) -> None:
+        with self._lock:
+            self._workers[connection] = worker
+            self._left.discard(worker)
+
+    def _let_go(self, connection: Connection) -> None:
+        with self._lock:
+            worker = self._workers.get(connection)
+            if worker is not None:
+                self._left.add(worker)
+
+    def _part(self, connection: Connection) -> None:
+        with self._lock:
+            worker = self._workers.pop(connection, None)
+            if worker is None or worker in self._workers.values():
+                return
+            was_bye = worker in self._left
+            self._left.discard(worker)
+        if not was_bye and not self._door.is_closing:
+            log.warning("worker %r went away without a word", worker[:80])
+            self._lose(worker)
+
+    def _lose(self, worker: str) -> None:
+        if isinstance(self.broker, Watchful):
+            try:
+                self.broker.lost(worker)
+            except CrawlerError as error:     # its leases run out by themselves, only later
+                log.error("the leases of %r could not be shortened: %s", worker[:80], error)  # noqa: TRY400 - our own errors need no traceback
+
+    # a manager's requests; the names and their meaning are those of the base class
+
+    def _serve_request(self, connection: Connection, role: Role, request: Request) -> Any:
+        if request.ident is None:
+            if request.method not in self.public:
+                raise CallRefused(f"a hub does not do {request.method[:40]!r} for a client; it does {', '.join(self.public)}")
+            return _apply(getattr(self, request.method), (connection, *request.args), request.kwds)
+        typeid = f"get_{request.ident}_queue"
+        face, exposed, _, _ = self._registered(typeid)
+        if request.method in ("__str__", "__repr__"):
+            return f"<queue {request.ident!r} of the hub at {self.place}>"
+        if request.method not in exposed:
+            raise CallRefused(f"a queue has no method {request.method[:40]!r}; it has {', '.join(exposed)}")
+        verb = CLASSIC[request.method]
+        check(role, verb)
+        if verb == "take":
+            check_take(role, request.ident, is_work=request.ident in self._work)
+        return _apply(getattr(face(partial(self._is_there, connection)), request.method), request.args, request.kwds)
+
+    def _registered(self, typeid: str) -> Any:
+        entry = self.registry.get(typeid)     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
+        if entry is None:
+            raise CallRefused(f"no {typeid[:60]!r} on this hub; it has {', '.join(sorted(self.specs))}")
+        return entry
+
+    def create(self, c: Any, typeid: str, /, *args: Any, **kwds: Any) -> tuple[str, tuple[str, ...]]:
+        self._registered(typeid)
+        return self.specs[typeid].name, ClassicQueue.EXPOSED
+
+    def accept_connection(self, c: Any, name: str) -> None:
+        """Nothing to do: every connection may ask more than once."""
+
+    def get_methods(self, c: Any, token: Any) -> set[str]:
+        return set(ClassicQueue.EXPOSED)
+
+    def dummy(self, c: Any) -> None:
+        """Nothing to do: what `connect` calls to see that somebody answers."""
+
+    def incref(self, c: Any, ident: str) -> None:
+        """Nothing to count: a queue is there as long as its hub."""
+
+    def decref(self, c: Any, ident: str) -> None:
+        """Nothing to count: see `incref`."""
+
+
+def _keys(authkey: bytes, role_keys: Mapping[str, bytes]) -> dict[bytes, Role]:
+    keys = {bytes(authkey): ADMIN}
+    for name, key in role_keys.items():
+        if key in keys:
+            raise UsageError(f"the keys of {keys[key].name} and {name} are the same, and a client of the one would pass for the "
+                             "other; remove one of the files and run 'crawler hub --make-keys'")
+        keys[key] = ROLES[name]
+    return keys
+
+
+def _apply(method: Callable[..., Any], args: Sequence[Any], kwds: Mapping[str, Any]) -> Any:
+    try:
+        inspect.signature(method).bind(*args, **kwds)
+    except TypeError as error:
+        raise CallRefused(f"{method.__name__}: {error}") from error
+    return method(*args, **kwds)
+
+
+def _bounded(wait: float) -> float:
+    if not 0 <= wait <= MAX_WAIT:
+        raise CallRefused(f"a wait of {wait} s is not possible; ask for 0 to {MAX_WAIT:.0f} s, and ask again")
+    return wait

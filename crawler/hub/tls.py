@@ -1,0 +1,156 @@
+"""TLS under the hub's wire: version 1.3, both sides show a certificate of one CA, and the hub's is for its name.
+
+    DIR/ca.pem          the CA that both sides trust, and nobody else
+    DIR/hub.pem, .key   what the hub shows
+    DIR/ROLE.pem, .key  what a client shows: worker, producer or admin; its role is the OU of the subject
+
+The key's handshake goes on inside. By itself it can be relayed by whoever sits between the two, who then speaks in the
+client's place; here they would need the hub's private key. A Unix socket has no TLS: nobody sits between.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeGuard
+
+from msgspec import Struct
+
+from crawler.errors import UsageError
+from crawler.hub.key import warn_if_open
+from crawler.hub.roles import ROLES
+
+CA, HUB = "ca", "hub"      # names of their files, as the roles are of theirs
+DIRECTORY = "certs"        # in the data directory, where hub.certs is not set
+PROBE = 1.0                # s to find out whether somebody speaks TLS
+
+# What OpenSSL calls the alert by which a hub refuses our certificate (a word of it), and what that says of the certificate.
+_ALERTS = {
+    "UNKNOWN_CA": "it is not from the hub's CA",
+    "DECRYPT_ERROR": "it is not from the hub's CA",
+    "CERTIFICATE_EXPIRED": "it has expired",
+    "CERTIFICATE_REQUIRED": "the hub has seen none",
+    "UNSUPPORTED_CERTIFICATE": "it is not made for clients",
+    "BAD_CERTIFICATE": "it cannot be used",
+}
+_EXPIRED = frozenset({9, 10})          # X509_V_ERR_: not yet valid, has expired
+_NAME = frozenset({62, 64})            # X509_V_ERR_: another host name, another address
+_PURPOSE = frozenset({26, 79})         # X509_V_ERR_: made for another use
+_GONE = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+class Tls(Struct, frozen=True):
+    """How this process takes part. Made once, used for any number of connections."""
+
+    context: ssl.SSLContext
+    certificate: Path
+    ca: Path
+
+    def wrap_server(self, sock: socket.socket) -> ssl.SSLSocket:
+        """Owns `sock` from now on; the handshake is still to come. Raises OSError."""
+        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+    def wrap_client(self, sock: socket.socket, name: str) -> ssl.SSLSocket:
+        """As `wrap_server`; `name` is what the hub's certificate must be for."""
+        return self.context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+
+
+def for_hub(directory: str | Path) -> Tls:
+    """Raises UsageError for files that are missing or do not fit."""
+    tls = _load(ssl.PROTOCOL_TLS_SERVER, Path(directory), HUB)
+    tls.context.verify_mode = ssl.CERT_REQUIRED
+    tls.context.num_tickets = 0        # every connection shows its certificate; and nothing lies unread when a client leaves
+    return tls
+
+
+def for_client(directory: str | Path, role: str) -> Tls:
+    """With the certificate of this role, or of another where there is none of it. Raises UsageError as `for_hub`."""
+    folder = Path(directory)
+    names = [name for name in (role, *ROLES) if (folder / f"{name}.pem").exists()]
+    return _load(ssl.PROTOCOL_TLS_CLIENT, folder, names[0] if names else role)
+
+
+def _load(protocol: ssl._SSLMethod, folder: Path, name: str) -> Tls:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    ca, certificate, key = folder / f"{CA}.pem", folder / f"{name}.pem", folder / f"{name}.key"
+    for path in (ca, certificate, key):
+        if not path.is_file():
+            raise UsageError(f"there is no {path}; set hub.certs to a directory with {CA}.pem, {name}.pem and {name}.key, "
+                             "as 'crawler hub --make-certs DIR' makes them")
+    warn_if_open(key, "private key")
+    try:
+        context.load_verify_locations(ca)
+        context.load_cert_chain(certificate, key, password=_no_password(key))
+    except OSError as error:           # ssl.SSLError is one
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise UsageError(f"{certificate}, its key and {ca.name} cannot be used: {reason}; "
+                         "they must be PEM files, the key that of the certificate") from error
+    return Tls(context, certificate, ca)
+
+
+def _no_password(key: Path) -> Callable[[], str]:
+    def refuse() -> str:
+        raise UsageError(f"{key} has a password, and nobody is there to type it when a process is started again; "
+                         "keep the key without one, mode 0600")
+
+    return refuse
+
+
+def complaint(error: Exception) -> str:
+    """What a hub's log says of a client that did not get through TLS; "" where it has gone away, or the network has."""
+    if not _is_refusal(error):
+        return ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    return f"TLS failed ({_words(_reason(error))}); a client needs TLS 1.3 and a certificate of our CA"
+
+
+def explanation(error: Exception, tls: Tls, name: str) -> str:
+    """What a client says of a hub that it did not get through to, and what to do; "" as for `complaint`."""
+    if not _is_refusal(error):
+        return ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _mistrust(error, tls, name)
+    reason = _reason(error)
+    if "ALERT" in reason:
+        why = next((words for word, words in _ALERTS.items() if word in reason), _words(reason))
+        return f"it refuses our certificate {tls.certificate}: {why}; use those that were made with the hub's"
+    return f"it does not speak TLS 1.3 ({_words(reason)}); start it with hub.tls = true, or set hub.tls = false here"
+
+
+def _mistrust(error: ssl.SSLCertVerificationError, tls: Tls, name: str) -> str:
+    code = error.verify_code
+    if code in _EXPIRED:
+        return f"its certificate is not valid today ({error.verify_message}); make it a new one with 'crawler hub --make-certs'"
+    if code in _NAME:
+        return (f"its certificate is not for {name}; use a name it is for, "
+                f"or make one with 'crawler hub --make-certs DIR --names {name}'")
+    if code in _PURPOSE:
+        return "it shows a certificate that is no hub's; somebody else may be listening there"
+    return f"its certificate is not from the CA in {tls.ca} ({error.verify_message}); use the {CA}.pem that was made with the hub's"
+
+
+def _is_refusal(error: Exception) -> TypeGuard[ssl.SSLError]:
+    return isinstance(error, ssl.SSLError) and not isinstance(error, _GONE)
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return error.reason or str(error)
+
+
+def _words(reason: str) -> str:
+    return reason.lower().replace("_", " ")
+
+
+def speaks_tls(address: tuple[str, int]) -> bool:
+    """Whether somebody shakes hands there; whom, is not asked and nothing is said to them."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection(address, PROBE) as sock, context.wrap_socket(sock):
+            return True
+    except OSError:
+        return False

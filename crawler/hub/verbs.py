@@ -1,0 +1,136 @@
+"""What a worker and the hub say to each other: every verb of `Broker`, and two about the worker itself.
+
+    worker                                             hub
+      │  [call number, verb, [arguments…]]   ────────▶  │      msgpack, one frame each
+      │  ◀────────   [call number, "ok", result]        │      or [call number, "CallRefused", message]
+
+The types come from the annotations of the protocols below, read once: an argument of the wrong type is refused before any
+broker sees it, and a verb that `Broker` gains crosses the wire without a word here. The call number comes back with the
+answer, so that a client can never take one answer for another.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Protocol, get_type_hints
+
+import msgspec
+from msgspec import Raw, Struct
+
+from crawler.broker.base import Broker
+from crawler.errors import CallRefused, StorageError, StorageFull, WireError
+from crawler.hub.wire import MAX_FRAME
+
+OK = "ok"
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)   # what hostile bytes raise in a decoder
+CROSSING: dict[str, type[CallRefused] | type[StorageError]] = {
+    "CallRefused": CallRefused, "StorageError": StorageError, "StorageFull": StorageFull,
+}  # fmt: skip
+
+
+class Session(Protocol):
+    """What is said to the hub itself and not to its broker."""
+
+    def hello(self, worker: str) -> None:
+        """This connection belongs to that worker. When its last one breaks without a `bye` the worker counts as dead."""
+        ...
+
+    def bye(self) -> None:
+        """The worker leaves on purpose: what it still holds is its own affair."""
+        ...
+
+
+class Call(Struct, array_like=True):
+    """A request: the arguments stay undecoded until the verb is known."""
+
+    number: int
+    verb: str
+    arguments: Raw
+
+
+class Reply(Struct, array_like=True):
+    """An answer: the value stays undecoded until it is known to belong to our call."""
+
+    number: int
+    kind: str
+    value: Raw
+
+
+class Verb(Struct, frozen=True):
+    """How one verb is read at either end."""
+
+    name: str
+    arguments: msgspec.msgpack.Decoder[Any]
+    result: msgspec.msgpack.Decoder[Any]
+
+
+def _verbs(protocol: type, without: frozenset[str]) -> dict[str, Verb]:
+    verbs = {}
+    for name, function in inspect.getmembers(protocol, inspect.isfunction):
+        if name.startswith("_") or name in without:
+            continue
+        hints = get_type_hints(function)
+        fields: list[Any] = []
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            default = () if parameter.default is parameter.empty else (parameter.default,)
+            fields.append((parameter.name, hints[parameter.name], *default))
+        arguments = msgspec.defstruct(name, fields, array_like=True, forbid_unknown_fields=True)
+        result = hints["return"] if hints["return"] is not type(None) else None
+        verbs[name] = Verb(name, msgspec.msgpack.Decoder(arguments), msgspec.msgpack.Decoder(result))
+    return verbs
+
+
+BROKER_VERBS = _verbs(Broker, without=frozenset({"close"}))    # a hub's broker is closed by its hub
+VERBS = BROKER_VERBS | _verbs(Session, without=frozenset())
+
+_encoder = msgspec.msgpack.Encoder()
+_call = msgspec.msgpack.Decoder(Call)
+_reply = msgspec.msgpack.Decoder(Reply)
+
+
+def frame(message: Any) -> bytearray:
+    """Encode once, behind 4 free bytes for the frame's length. Raises CallRefused for what msgpack cannot say."""
+    buffer = bytearray(4)
+    try:
+        _encoder.encode_into(message, buffer, 4)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise CallRefused(f"this cannot be sent: {error}; send plain data") from error
+    if len(buffer) > MAX_FRAME:
+        raise CallRefused(f"a message of {len(buffer)} bytes is over the {MAX_FRAME} of a frame; send or ask for fewer tasks")
+    return buffer
+
+
+def read_call(body: bytearray) -> Call:
+    try:
+        return _call.decode(body)
+    except UNREADABLE as error:
+        raise WireError(f"a frame is not a call: {error}") from error
+
+
+def read_reply(body: bytearray) -> Reply:
+    try:
+        return _reply.decode(body)
+    except UNREADABLE as error:
+        raise WireError(f"a frame is not an answer: {error}") from error
+
+
+def read_arguments(call: Call) -> list[Any]:
+    """The arguments of a call, of the right types. Raises CallRefused, naming what is wrong."""
+    verb = VERBS.get(call.verb)
+    if verb is None:
+        raise CallRefused(f"a hub knows no {call.verb[:40]!r}; it knows {', '.join(sorted(VERBS))}")
+    try:
+        arguments = verb.arguments.decode(call.arguments)
+    except UNREADABLE as error:
+        raise CallRefused(f"{call.verb}: {error}") from error
+    return [getattr(arguments, name) for name in arguments.__struct_fields__]
+
+
+def read_result(verb: str, reply: Reply) -> Any:
+    """What a verb returned, or its error raised again: by name, from a list, so that no peer chooses what we construct."""
+    try:
+        if reply.kind == OK:
+            return VERBS[verb].result.decode(reply.value)
+        raise CROSSING.get(reply.kind, CallRefused)(msgspec.msgpack.decode(reply.value, type=str))
+    except UNREADABLE as error:
+        raise WireError(f"the answer to {verb} cannot be read: {error}") from error

@@ -1,0 +1,207 @@
+"""What travels between a worker and the broker: tasks on their way in, tasks on loan, and what became of them.
+
+    New ──put──▶ (broker) ──lease──▶ Lease ──▶ Done(children: New…) | Failed | a released token
+
+Bodies are opaque bytes here; a stage's own items are encoded by the worker (`codec`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+
+class Verdict(StrEnum):
+    """What the broker says to each part of a call."""
+
+    ACCEPTED = "accepted"      # put: it is on its queue
+    DUPLICATE = "duplicate"    # put: a keyed queue has, or had, a task of this key
+    TOO_BIG = "too big"        # put: the body is over the queue's limit; nothing was stored
+    LIMIT = "over the limit"   # put: the queue has had as many tasks, or as many of this host, as it may; nothing was stored
+    DONE = "done"              # step: finished, children stored
+    RETRY = "retry"            # step: failed, will be tried again
+    DEAD = "dead"              # step: failed for the last time; kept for `crawler dead`
+    RELEASED = "released"      # step: given back, attempt not counted
+    STALE = "stale"            # step: the token is not current; nothing changed
+
+
+class New(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A task to be put on a queue."""
+
+    queue: str
+    item: bytes
+    key: bytes | None = None       # 16 bytes; on a keyed queue two tasks of one key are one
+    host: str = ""                 # on a polite queue: whose delay and limit it waits for
+    priority: int = 0              # higher first, first come first served within one
+    delay: float = 0.0             # s from now before it may be leased
+    depth: int = 0                 # steps from a seed
+    parent: bytes | None = None    # key of the task that found it, for its life story
+
+
+class Lease(Struct, frozen=True, array_like=True):
+    """A task lent to one worker until a time; the token is good for this delivery only."""
+
+    id: int
+    token: int                     # hub-wide counter, never reused: a late answer is recognised by it
+    attempt: int                   # 1 on the first delivery
+    queue: str
+    item: bytes
+    key: bytes | None
+    host: str
+    depth: int
+
+
+class Done(Struct, frozen=True, array_like=True):
+    """A finished task and everything it gave rise to: stored together or not at all."""
+
+    token: int
+    children: Sequence[New] = ()
+    report: str = ""               # one line for the task's life story, e.g. "200 text/html 5120 B"
+
+
+class Failed(Struct, frozen=True, array_like=True):
+    """An attempt that failed."""
+
+    token: int
+    reason: str
+    after: float | None = None     # s before the next try; None: the broker's back-off decides
+    final: bool = False            # True: no further attempt makes sense, dead at once
+
+
+class Pace(Struct, frozen=True, array_like=True):
+    """What a host asked of us. None leaves a value as it is."""
+
+    host: str
+    rest: float | None = None      # s from now in which nothing is fetched from it (Retry-After, back-off)
+    delay: float | None = None     # s between the end of one fetch and the start of the next (Crawl-delay)
+    paused: bool | None = None     # by hand: nothing is fetched until it is resumed
+    fixed: float | None = None     # by hand: the delay in s, whatever else is asked for; below 0: no longer
+
+
+class Step(Struct, frozen=True):
+    """One round trip of a worker: hand in what is finished, take as much as there is room for.
+
+    `(worker, call)` names the call: repeated after a lost reply it changes nothing and is answered as before.
+    """
+
+    worker: str                    # who; unique among all workers of the hub
+    call: int                      # the worker's own counter, one more each new call
+    queue: str = ""                # where to lease from
+    want: int = 0                  # tasks at most
+    ttl: float = 30.0              # s a lease lasts unless extended
+    wait: float = 0.0              # s to wait for a task when there is none; at most 20
+    done: Sequence[Done] = ()
+    failed: Sequence[Failed] = ()
+    released: Sequence[int] = ()   # tokens
+    paces: Sequence[Pace] = ()
+    counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
+
+
+class Stepped(Struct, frozen=True):
+    """The answer to a Step; verdicts stand in the order done, failed, released."""
+
+    verdicts: Sequence[Verdict] = ()
+    leases: Sequence[Lease] = ()
+    store: int = 0                 # which store answered: another number means that nothing known of before holds
+    epoch: int = 0                 # times it was opened: after a power cut the last steps before may never have been
+    notes: int = 0                 # version of the shared notes: greater than yours means there is something to read
+
+
+class Note(Struct, frozen=True, array_like=True):
+    """A small fact all workers share: the hosts of the seeds, a robots.txt, …"""
+
+    name: str
+    value: bytes
+    version: int = 0               # set by the broker, grows with every change
+
+
+class Dead(Struct, frozen=True):
+    """A task that was given up, kept until somebody revives or drops it."""
+
+    id: int
+    queue: str
+    attempt: int
+    reason: str
+    item: bytes
+    key: bytes | None
+    host: str
+    at: float                      # s since the epoch
+
+
+class QueueStats(Struct, frozen=True):
+    """Counts of one queue; accepted = ready + delayed + leased + dead + done, always."""
+
+    name: str
+    accepted: int
+    ready: int
+    delayed: int
+    leased: int
+    dead: int
+    done: int
+    bytes: int                     # bodies of ready, delayed and leased tasks
+    keyed: bool
+    polite: bool
+    is_read: bool                  # a stage reads it: it counts for `drained`
+    full: str = ""                 # name of the queue downstream whose high-water mark holds this one back
+
+
+class HostStats(Struct, frozen=True):
+    """One host of a polite queue."""
+
+    name: str
+    ready: int
+    leased: int
+    delay: float                   # s
+    rest: float                    # s from now until the next fetch may start; 0 or less: now
+    paused: bool
+
+
+class WorkerStats(Struct, frozen=True):
+    """One worker that has called lately."""
+
+    name: str
+    leased: int
+    seen: float                    # s ago
+
+
+class Stats(Struct, frozen=True):
+    """The whole hub at one commit."""
+
+    at: float                      # s since the epoch
+    uptime: float                  # s since the hub was opened
+    queues: Sequence[QueueStats]
+    workers: Sequence[WorkerStats]
+    hosts: Sequence[HostStats]     # those with work, most ready tasks first, 20 at most
+    hosts_total: int               # hosts with work
+    counters: dict[str, int]
+    is_drained: bool
+
+
+class Attempt(Struct, frozen=True, array_like=True):
+    """One failed attempt."""
+
+    at: float                      # s since the epoch
+    number: int                    # from 1
+    reason: str
+
+
+class Story(Struct, frozen=True):
+    """What the broker knows of one keyed task."""
+
+    id: int
+    queue: str
+    key: bytes
+    state: str                     # ready, delayed, leased, dead, done
+    item: bytes
+    host: str
+    depth: int
+    attempt: int
+    parent: bytes | None
+    parent_item: bytes | None
+    put_at: float                  # s since the epoch
+    changed_at: float              # s since the epoch
+    report: str                    # of the step that finished it
+    failures: Sequence[Attempt]    # oldest first; the last `FAILURES_KEPT` of the engine
+    due: float                     # s from now until it may be leased, for a delayed task

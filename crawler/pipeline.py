@@ -1,0 +1,222 @@
+"""The pipeline: which stage reads which queue, made of the `[stages.*]` tables, checked before anything runs.
+
+    urls ──[fetch]──▶ pages ──[parse]──▶ records ──[store]        task ──[square]──▶ result
+      ▲                         │
+      └─────────────────────────┘            the tables of the configuration are laid over this, key by key
+
+A queue exists because a stage names it. No stage's code is loaded here except by `check`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct, to_builtins
+
+from crawler import graph
+from crawler.broker.base import QueueSpec
+from crawler.config import Config
+from crawler.errors import ConfigError
+from crawler.settings import QueueSettings, Settings, StageSettings
+from crawler.tables import fill, leaves, suggestion
+
+FRONTIER = "urls"
+
+BUILT_IN: Mapping[str, Mapping[str, Any]] = {
+    "fetch": {"input": FRONTIER, "outputs": ["pages", FRONTIER]},
+    "parse": {"input": "pages", "outputs": ["records", FRONTIER]},
+    "store": {"input": "records", "outputs": []},
+    "square": {"input": "task", "outputs": ["result"]},
+}
+
+_QUEUE = re.compile(r"[a-z][a-z0-9_]*")
+_STAGE = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+class StageSpec(Struct, frozen=True):
+    """One stage of a checked pipeline."""
+
+    name: str
+    use: str                       # entry point or module:Class: see `crawler.plugins`
+    input: str
+    outputs: tuple[str, ...]       # a plain item goes to the first
+    processes: int
+    concurrency: int | None        # None: what the class says
+    options_table: dict[str, Any]
+
+
+class Pipeline(Struct, frozen=True):
+    """Stages as they are configured, and queues in the order in which work comes to them."""
+
+    stages: dict[str, StageSpec]
+    queues: dict[str, QueueSpec]
+
+    def stage(self, name: str) -> StageSpec:
+        """Raises ConfigError, with the nearest name, where there is none."""
+        if name not in self.stages:
+            raise ConfigError(f"no stage {name!r} in this pipeline; {suggestion(name, self.stages)}")
+        return self.stages[name]
+
+    def readers(self, queue: str) -> list[StageSpec]:
+        return [stage for stage in self.stages.values() if stage.input == queue]
+
+    def writers(self, queue: str) -> list[StageSpec]:
+        return [stage for stage in self.stages.values() if queue in stage.outputs]
+
+    def reachable(self, queue: str = FRONTIER) -> list[str]:
+        """The stages that a task on this queue may come to, nearest first: those a crawl needs."""
+        return [stage.name for name in graph.flow(_edges(self.stages), [queue]) for stage in self.readers(name)]
+
+
+def build(config: Config) -> Pipeline:
+    """The pipeline that the configuration means. Raises ConfigError for what cannot work."""
+    stages = {}
+    for name, table in _merged(config).items():
+        common = {key: value for key, value in table.items() if key in StageSettings.__struct_fields__}
+        settings = fill(StageSettings, common, f"stages.{name}", config.origin)
+        if settings.enabled:
+            options = {key: value for key, value in table.items() if key not in common}
+            stages[name] = _stage(name, settings, options, _where(config, name))
+    named = {queue: None for stage in stages.values() for queue in (stage.input, *stage.outputs)}
+    for queue in config.settings.queues:
+        if queue not in named:
+            place = config.origin(f"queues.{queue}")
+            raise ConfigError(f"{place}: queues.{queue} is the table of no queue; {suggestion(queue, named)}")
+    return Pipeline(stages=stages, queues=_queues(stages, list(named), config.settings))
+
+
+def check(pipeline: Pipeline, place: Callable[[str], str] = lambda _: "") -> dict[str, Struct]:
+    """Load every stage's class and fill its options: those, by stage. Raises ConfigError where that fails.
+
+    place: where a key was set, for the messages; `Config.origin` is one.
+    """
+    from crawler import plugins  # here, because a hub builds a pipeline and has no use for the code of stages
+
+    options: dict[str, Struct] = {}
+    for stage in pipeline.stages.values():
+        kind = plugins.find(stage.use)
+        plugins.item_schema(kind)
+        options[stage.name] = plugins.options_for(stage.name, kind, stage.options_table, place)
+    return options
+
+
+def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings) -> dict[str, Any]:
+    """Every value in force by dotted name, defaults included: settings, queues, stages and, as `check` gives them, options."""
+    table = to_builtins(settings, enc_hook=str)
+    table["queues"] = {
+        name: {key: getattr(queue, key) for key in QueueSettings.__struct_fields__}
+        for name, queue in pipeline.queues.items()
+    }
+    table["stages"] = {
+        name: {key: getattr(stage, key) for key in ("use", "input", "outputs", "processes", "concurrency")}
+        | to_builtins(options[name], enc_hook=str)
+        for name, stage in pipeline.stages.items()
+    }
+    return {".".join(path): value for path, value in leaves(table)}
+
+
+def draw(pipeline: Pipeline) -> str:
+    """The graph as text: a line for each stage, then one for each queue that says who fills and who empties it."""
+    stages = [stage for queue in pipeline.queues for stage in pipeline.readers(queue)]
+    boxes = [f"[{stage.name}]" if stage.use == stage.name else f"[{stage.name} = {stage.use}]" for stage in stages]
+    left = max((len(name) for name in pipeline.queues), default=0)
+    middle = max((len(box) for box in boxes), default=0)
+    lines = []
+    for stage, box in zip(stages, boxes, strict=True):
+        arrow = f"{box:─<{middle}}──▶ {', '.join(stage.outputs)}" if stage.outputs else box
+        lines.append(f"  {stage.input:<{left}} ──{arrow}")
+    ends = [f"  {name:<{left}}  {_ends(pipeline, name)}" for name in pipeline.queues]
+    return "\n".join([*lines, "", *ends])
+
+
+def _ends(pipeline: Pipeline, name: str) -> str:
+    queue, writers, readers = pipeline.queues[name], pipeline.writers(name), pipeline.readers(name)
+    words = [word for word, is_so in (("keyed", queue.keyed), ("polite", queue.polite)) if is_so]
+    by_hand = f"crawler put {name} {'URL' if queue.polite else 'VALUE'}"
+    if not writers:
+        words.append(f"only people fill it: {by_hand}")
+    elif queue.polite:
+        words.append(f"filled by {_list(writers)} and by people: {by_hand}")
+    else:
+        words.append(f"filled by {_list(writers)}")
+    if not readers:
+        words.append(f"only people read it: crawler take {name}")
+    else:
+        words.append(f"read by {_list(readers)}" + (", each task by one of them" if len(readers) > 1 else ""))
+    if queue.feeds:
+        words.append(f"waits while {' or '.join(queue.feeds)} {'is' if len(queue.feeds) == 1 else 'are'} full")
+    return "; ".join(words)
+
+
+def _list(stages: list[StageSpec]) -> str:
+    return ", ".join(stage.name for stage in stages)
+
+
+def _merged(config: Config) -> dict[str, dict[str, Any]]:
+    """The built-in tables with the user's laid over them; a user's own stages come last."""
+    tables = {name: dict(table) for name, table in BUILT_IN.items()}
+    for name, table in config.settings.stages.items():
+        if not _STAGE.fullmatch(name):
+            raise ConfigError(f"{_where(config, name)} cannot name a stage; use a-z, 0-9, _ and -, a letter first")
+        tables[name] = tables.get(name, {}) | table
+    return tables
+
+
+def _stage(name: str, settings: StageSettings, options: dict[str, Any], where: str) -> StageSpec:
+    outputs = [settings.outputs] if isinstance(settings.outputs, str) else settings.outputs
+    if not settings.input:
+        meant = "" if settings.use else f"; {suggestion(name, BUILT_IN)}"
+        raise ConfigError(f'{where} has no input; name the queue it reads, as in input = "records"{meant}')
+    for queue in (settings.input, *outputs):
+        if not _QUEUE.fullmatch(queue):
+            raise ConfigError(f"{where}: {queue!r} cannot name a queue; use a-z, 0-9 and _, a letter first")
+    return StageSpec(
+        name=name,
+        use=settings.use or name,
+        input=settings.input,
+        outputs=tuple(dict.fromkeys(outputs)),
+        processes=settings.processes,
+        concurrency=settings.concurrency,
+        options_table=options,
+    )
+
+
+def _edges(stages: Mapping[str, StageSpec]) -> dict[str, list[str]]:
+    edges: dict[str, list[str]] = {}
+    for stage in stages.values():
+        edges.setdefault(stage.input, []).extend(stage.outputs)
+    return edges
+
+
+def _queues(stages: Mapping[str, StageSpec], named: list[str], settings: Settings) -> dict[str, QueueSpec]:
+    edges = _edges(stages)
+    fed = {output for outputs in edges.values() for output in outputs}
+    sources = [queue for queue in named if queue == FRONTIER or queue not in fed]
+    plain = {name: _queue(name, name in edges, settings) for name in graph.flow(edges, [*sources, *named])}
+    # What nobody reads would never be emptied, and the frontier lives on disk and has no bound: neither is a gate.
+    bounded = {name for name, queue in plain.items() if queue.is_read and not (queue.keyed or queue.polite)}
+    gates = graph.gates({name: edges.get(name, []) for name in plain}, bounded)
+    return {name: _queue(name, name in edges, settings, gates[name]) for name in plain}
+
+
+def _queue(name: str, is_read: bool, settings: Settings, feeds: tuple[str, ...] = ()) -> QueueSpec:
+    own = settings.queues.get(name, QueueSettings())
+    is_frontier = name == FRONTIER
+    return QueueSpec(
+        name=name,
+        keyed=is_frontier if own.keyed is None else own.keyed,
+        polite=is_frontier if own.polite is None else own.polite,
+        is_read=is_read,
+        feeds=feeds,
+        high_water=own.high_water,
+        high_water_bytes=own.high_water_bytes,
+        max_attempts=settings.hub.max_attempts,
+        limit=settings.frontier.max_pages if is_frontier else 0,
+        host_limit=settings.frontier.max_pages_per_host if is_frontier else 0,
+    )
+
+
+def _where(config: Config, name: str) -> str:
+    return f"{config.origin(f'stages.{name}')}: stages.{name}"

@@ -1,0 +1,144 @@
+"""Find the class of a stage, and learn from it what it takes.
+
+A stage is named by its entry point in the group `crawler.stages` (how the built-in ones are found too), or as
+`module:Class`, for which the working directory is searched first, so that a file beside crawler.toml is enough. Either name
+comes from the configuration or the command line of the person who runs it; nothing that a page or another process says is
+ever resolved here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+from crawler.errors import ConfigError
+from crawler.settings import StageSettings
+from crawler.stage import Stage
+from crawler.tables import fill, suggestion
+
+GROUP = "crawler.stages"
+
+_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def names() -> list[str]:
+    """The stages that installed packages offer."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find(use: str) -> type[Stage]:
+    """The class behind an entry point's name or `module:Class`. Raises ConfigError."""
+    if ":" not in use:
+        return _load(_entry_point(use).value, f"stage {use!r}")
+    if not _CLASS.fullmatch(use):
+        raise ConfigError(f"{use!r} does not name a class; expected module:Class, for example 'enrich:Enrich'")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return _load(use, repr(use))
+
+
+def options_for(
+    name: str, kind: type[Stage], table: Mapping[str, Any], place: Callable[[str], str] = lambda _: ""
+) -> Stage.Options:
+    """The stage's options from its own keys of `[stages.NAME]`. Raises ConfigError.
+
+    place: where a key was set, for the messages; `Config.origin` is one.
+    """
+    common = StageSettings.__struct_fields__
+    if taken := [option for option in kind.Options.__struct_fields__ if option in common]:
+        raise ConfigError(f"{_name(kind)} has an option {taken[0]!r}, which every stage's table has already; rename the option")
+    return fill(kind.Options, table, f"stages.{name}", place, beside=common)
+
+
+def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
+    """The type of the items that `process` takes (Any if it does not say), and whether it is async.
+
+    For a batch stage it is the type in the list. Only this one annotation is resolved: what `process` returns may be
+    imported for type checkers alone.
+    """
+    process = inspect.unwrap(kind.process)
+    is_async = inspect.iscoroutinefunction(process) or inspect.isasyncgenfunction(process)
+    parameters = list(inspect.signature(process).parameters.values())[1:]
+    if not parameters:
+        raise ConfigError(f"{_name(kind)}.process takes no item; write process(self, item)")
+    annotation = _resolve(kind, process, parameters[0])
+    if not kind.batch:
+        return annotation, is_async
+    if annotation is Any or annotation is list:
+        return Any, is_async
+    inner = get_args(annotation)
+    if get_origin(annotation) is None or len(inner) != 1:
+        raise ConfigError(
+            f"{_name(kind)} is a batch stage and its process takes {parameters[0].annotation}; "
+            "expected a list, as in items: list[Record]"
+        )
+    return inner[0], is_async
+
+
+def _entry_point(name: str) -> EntryPoint:
+    # An installed package and its source tree may both be on the path: the same target twice is one stage.
+    targets = {point.value: point for point in entry_points(group=GROUP) if point.name == name}
+    if not targets:
+        there = names()
+        near = f" {suggestion(name, there)}" if there else ""
+        raise ConfigError(
+            f"no such stage {name!r}; installed are {', '.join(there) or 'none'};{near} "
+            'a class of your own is named module:Class, as in use = "enrich:Enrich"'
+        )
+    if len(targets) > 1:
+        choice = " or ".join(f'use = "{target}"' for target in sorted(targets))
+        raise ConfigError(f"{len(targets)} installed packages offer a stage {name!r}; say which: {choice}")
+    return next(iter(targets.values()))
+
+
+def _load(target: str, what: str) -> type[Stage]:
+    module_name, _, class_name = target.partition(":")
+    module = _import(module_name, what)
+    kind = getattr(module, class_name, None)
+    if _is_stage(kind):
+        return cast("type[Stage]", kind)
+    if kind is None:
+        here = [name for name, value in vars(module).items() if _is_stage(value)]
+        raise ConfigError(f"{what}: module {module_name} has no class {class_name!r}; {suggestion(class_name, here)}")
+    raise ConfigError(f"{what}: {class_name} is not a stage; write class {class_name}(Stage), with Stage from crawler")
+
+
+def _is_stage(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
+
+
+def _import(name: str, what: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name == missing or name.startswith(f"{missing}."):
+            raise ConfigError(f"{what}: no module {missing!r} in {os.getcwd()} or in what is installed") from error
+        raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed") from error
+    except Exception as error:   # importing runs the author's code; however it fails, the user gets one line
+        raise ConfigError(f"{what}: importing {name} failed: {type(error).__name__}: {error}") from error
+
+
+def _resolve(kind: type[Stage], process: Any, parameter: inspect.Parameter) -> Any:
+    if parameter.annotation is inspect.Parameter.empty:
+        return Any
+    carrier = SimpleNamespace(__annotations__={"item": parameter.annotation})
+    try:
+        return get_type_hints(carrier, globalns=process.__globals__)["item"]
+    except (NameError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{_name(kind)}.process takes {parameter.annotation}, which cannot be resolved: {error}; "
+            "import it at the top of the module, not under TYPE_CHECKING"
+        ) from error
+
+
+def _name(kind: type[Stage]) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -1,0 +1,276 @@
+"""Where a worker's tasks run: threads for a blocking stage, one event loop for an async one.
+
+    submit(leases) ──▶ thread or asyncio task ──▶ finished ──take──▶ the worker's loop
+
+Every thread is a daemon: one that never comes back from `process` must not keep a process that is to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+
+from crawler.handler import MAX_GIVEN, Handler, Outcome
+from crawler.items import Lease
+
+AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
+MOST_AHEAD = 256      # tasks so held at most
+
+
+class Finished:
+    """Outcomes on their way back to the loop, and the wait for them."""
+
+    def __init__(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._first_at = 0.0
+        self._is_woken = False
+        self._changed = threading.Condition()
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        with self._changed:
+            if not self._outcomes:
+                self._first_at = time.monotonic()
+            self._outcomes += outcomes
+            self._changed.notify()
+
+    def wait(self, enough: int, linger: float, timeout: float) -> None:
+        """Until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or somebody calls `wake`."""
+        give_up = time.monotonic() + timeout
+        with self._changed:
+            while len(self._outcomes) < enough and not self._is_woken:
+                until = min(give_up, self._first_at + linger) if self._outcomes else give_up
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+            self._is_woken = False
+
+    def wake(self) -> None:
+        """End the wait, or the next one. May be called from a signal handler: the condition's lock is one that its owner may
+        take again."""
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify()
+
+    def take(self) -> list[Outcome]:
+        """All there are, or as many of the first as one message to the hub can carry."""
+        with self._changed:
+            size, n = 0, 0
+            for outcome in self._outcomes:
+                size += outcome.size
+                if n and size > MAX_GIVEN:
+                    break
+                n += 1
+            taken, self._outcomes = self._outcomes[:n], self._outcomes[n:]
+        return taken
+
+
+class Tempo:
+    """How quick tasks are, and so how many to hold beyond those in process: none of slow ones, which others could do meanwhile."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._usual: float | None = None          # s a task takes, of late
+
+    def note(self, leases: Sequence[Lease], seconds: float) -> None:
+        """So long took a task, alone. What has a host is left out: while we held it, the host would wait."""
+        if len(leases) == 1 and not leases[0].host:
+            self._usual = seconds if self._usual is None else self._usual + (seconds - self._usual) / 8
+
+    def ahead(self) -> int:
+        if self._usual is None:
+            return 0
+        return min(int(self._concurrency * AHEAD / max(self._usual, 1e-6)), MOST_AHEAD)
+
+
+class _Loan:
+    """A lease in our hands."""
+
+    __slots__ = ("lease", "started", "until")
+
+    def __init__(self, lease: Lease, until: float) -> None:
+        self.lease = lease
+        self.until = until                        # monotonic time
+        self.started: float | None = None         # monotonic time
+
+
+class Held:
+    """The leases in this worker's hands: until when, and since when in process.
+
+    A lease is known by its object: after the store was replaced under the hub, a new one may come with a token of old.
+    """
+
+    def __init__(self) -> None:
+        self._loans: dict[int, _Loan] = {}        # by token
+        self._lock = threading.Lock()
+
+    def add(self, leases: Sequence[Lease], until: float) -> None:
+        with self._lock:
+            self._loans.update((lease.token, _Loan(lease, until)) for lease in leases)
+
+    def extend(self, tokens: Sequence[int], kept: Sequence[bool], until: float) -> None:
+        """What the hub said to a heart-beat; what it says is not ours is not begun any more."""
+        with self._lock:
+            for token, is_ours in zip(tokens, kept, strict=True):
+                if (loan := self._loans.get(token)) is not None:
+                    loan.until = until if is_ours else 0.0
+
+    def start(self, lease: Lease) -> bool:
+        """Work on it begins. False: its time is over, it is somebody else's by now (this process was frozen, or cut off)."""
+        now = time.monotonic()
+        with self._lock:
+            loan = self._loans.get(lease.token)
+            if loan is None or loan.lease is not lease or loan.until < now:
+                return False
+            loan.started = now
+            return True
+
+    def end(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """They are on their way to the hub. Returns those that were in our hands: the others are nobody's business any more."""
+        with self._lock:
+            return [outcome for outcome in outcomes if self._ends(outcome.lease)]
+
+    def clear(self) -> list[Lease]:
+        """Let go of all."""
+        with self._lock:
+            leases = [loan.lease for loan in self._loans.values()]
+            self._loans.clear()
+        return leases
+
+    def tokens(self) -> list[int]:
+        with self._lock:
+            return list(self._loans)
+
+    def started_before(self, moment: float) -> list[Lease]:
+        """Those in process since before a monotonic time."""
+        with self._lock:
+            return [loan.lease for loan in self._loans.values() if loan.started is not None and loan.started < moment]
+
+    def in_process(self) -> int:
+        """Those begun, and not yet on their way to the hub."""
+        with self._lock:
+            return sum(loan.started is not None for loan in self._loans.values())
+
+    def __len__(self) -> int:
+        return len(self._loans)
+
+    def _ends(self, lease: Lease) -> bool:
+        loan = self._loans.get(lease.token)
+        if loan is None or loan.lease is not lease:
+            return False
+        del self._loans[lease.token]
+        return True
+
+
+class ThreadPool:
+    """`concurrency` threads; a group of leases is one unit of work."""
+
+    def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int) -> None:
+        self._handler = handler
+        self._held = held
+        self._finished = finished
+        self._tempo = tempo
+        self._waiting: SimpleQueue[list[Lease] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"stage-{number}", daemon=True) for number in range(1, concurrency + 1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, leases: list[Lease]) -> None:
+        self._waiting.put(leases)
+
+    def withdraw(self) -> list[Lease]:
+        """Take back what has not been started."""
+        back: list[Lease] = []
+        try:
+            while True:
+                back += self._waiting.get_nowait() or []
+        except Empty:
+            return back
+
+    def close(self, seconds: float) -> bool:
+        """Takes no more work. False: after so many seconds something is still in `process`."""
+        self.withdraw()
+        for _ in self._threads:
+            self._waiting.put(None)
+        give_up = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(give_up - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _serve(self) -> None:
+        while (leases := self._waiting.get()) is not None:
+            ready, late = started(self._held, leases)
+            began = time.monotonic()
+            outcomes = self._handler.handle(ready) if ready else []
+            self._tempo.note(leases, time.monotonic() - began)
+            self._finished.add(late + outcomes)
+
+
+class TaskPool:
+    """`concurrency` asyncio tasks on one event loop in a thread of its own."""
+
+    def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int) -> None:
+        self._handler = handler
+        self._held = held
+        self._finished = finished
+        self._tempo = tempo
+        self._room = asyncio.Semaphore(concurrency)
+        self._unstarted: dict[int, list[Lease]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="stage", daemon=True)
+        self._thread.start()
+
+    def submit(self, leases: list[Lease]) -> None:
+        self._unstarted[leases[0].token] = leases
+        asyncio.run_coroutine_threadsafe(self._work(leases), self._loop)
+
+    def withdraw(self) -> list[Lease]:
+        """Take back what has not been started."""
+        tokens = list(self._unstarted)            # the loop's thread may be starting one of them: who pops it, has it
+        return [lease for token in tokens for lease in self._unstarted.pop(token, [])]
+
+    def close(self, seconds: float) -> bool:
+        """Cancels what is still running. False: after so many seconds something is still in `process`."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        mine = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        self._loop.stop()
+
+    async def _work(self, leases: list[Lease]) -> None:
+        async with self._room:
+            if self._unstarted.pop(leases[0].token, None) is None:
+                return                             # withdrawn
+            ready, late = started(self._held, leases)
+            began = time.monotonic()
+            outcomes = await self._handler.handle_async(ready) if ready else []
+            self._tempo.note(leases, time.monotonic() - began)
+            self._finished.add(late + outcomes)
+
+
+def started(held: Held, leases: Sequence[Lease]) -> tuple[list[Lease], list[Outcome]]:
+    """Those that are still ours to do, and the others as given back."""
+    ready: list[Lease] = []
+    late: list[Outcome] = []
+    for lease in leases:
+        if held.start(lease):
+            ready.append(lease)
+        else:
+            late.append(Outcome(lease, is_released=True))
+    return ready, late

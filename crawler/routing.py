@@ -1,0 +1,141 @@
+"""From what a stage yields to what goes on a queue.
+
+    item, To(queue, item) ──encode, or ask the queue's gatekeeper──▶ New, or skipped with a reason
+
+A gatekeeper decides what a queue takes (for `urls` it is the frontier: scope, limits, canonical form); a stage yields items and
+need not know. Keys the hub has answered for are remembered, within bounds, and not sent again. What the hub could not take is
+refused here, where it is one task's fault: a call that the hub refuses is every task's in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from crawler.broker.base import MAX_BODY
+from crawler.broker.checks import LARGEST, LONGEST
+from crawler.errors import CrawlerError
+from crawler.items import New, Pace
+from crawler.stage import To
+
+Gatekeeper = Callable[[Any], New | str]     # an item as a task, or in stable words why it is not taken
+KNOWN = 200_000                             # keys remembered: some 20 MB, a second for the hub to be asked again
+
+
+class TooMuch(CrawlerError):
+    """What a stage made of a task cannot be stored; no other attempt would end better."""
+
+
+class Known:
+    """The keys of late that a keyed queue has: two generations, so that forgetting costs nothing and half is always kept."""
+
+    def __init__(self, limit: int = KNOWN) -> None:
+        self._limit = limit // 2
+        self._heard: deque[tuple[float, Iterable[tuple[str, bytes]]]] = deque()   # of steps that a power cut might undo
+        self._young: set[tuple[str, bytes]] = set()
+        self._old: set[tuple[str, bytes]] = set()
+
+    def __contains__(self, key: tuple[str, bytes]) -> bool:
+        return key in self._young or key in self._old
+
+    def learn(self, keys: Iterable[tuple[str, bytes]], at: float) -> None:
+        """The hub said at this time that it has these. They count once it is sure that it keeps them: see `trust`."""
+        self._heard.append((at, keys))
+
+    def trust(self, until: float) -> None:
+        """What was learned up to this time stays, whatever becomes of the hub's machine.
+
+        Else a page could be finished without links that went with another, and that one be undone by a power cut and fail."""
+        while self._heard and self._heard[0][0] <= until:
+            self._young.update(self._heard.popleft()[1])
+        if len(self._young) > self._limit:
+            self._young, self._old = set(), self._young
+
+    def clear(self) -> None:
+        """It is another hub's memory: what was known is not."""
+        self._heard.clear()
+        self._young, self._old = set(), set()
+
+
+class Router:
+    """Turns what one stage yields into tasks. Thread-safe."""
+
+    def __init__(self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper]) -> None:
+        """outputs: the queues this stage may put to, its own output first."""
+        self._stage = stage
+        self._outputs = tuple(outputs)
+        self._gatekeepers = gatekeepers
+        self.known = Known()
+
+    def route(self, item: Any) -> New | str | None:
+        """A task, why there is none in a word or two, or None for one the hub is known to have.
+
+        Raises ValueError if the stage may not put there or not so, TypeError if the item cannot be encoded, TooMuch if it is
+        too big.
+        """
+        to = item if isinstance(item, To) else To("", item)
+        queue = self._queue(to.queue)
+        gatekeeper = self._gatekeepers.get(queue)
+        if gatekeeper is None:
+            return _sized(_delivered(to, New(queue, msgspec.msgpack.encode(to.item))))
+        new = gatekeeper(to.item)
+        if isinstance(new, str):
+            return new
+        if new.key is not None and (queue, new.key) in self.known:
+            return None
+        if new.queue != queue:
+            new = msgspec.structs.replace(new, queue=queue)
+        return _sized(_delivered(to, new))
+
+    def _queue(self, name: str) -> str:
+        if not self._outputs:
+            raise ValueError(f"stage {self._stage!r} gave an item and has no output; set stages.{self._stage}.outputs")
+        if not name:
+            return self._outputs[0]
+        if name not in self._outputs:
+            raise ValueError(
+                f"stage {self._stage!r} sent an item to {name!r}; its outputs are {', '.join(self._outputs)}: "
+                f"add it to stages.{self._stage}.outputs"
+            )
+        return name
+
+
+def seconds(what: str, value: Any) -> float | None:
+    """A time that a stage gave. Raises ValueError."""
+    try:
+        number = None if value is None else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if number is not None and not -LONGEST <= number <= LONGEST:      # not a number is in no range
+        raise ValueError(f"{what} of {value!r} is not possible; give a number of seconds up to {LONGEST:.0f}")
+    return number
+
+
+def pace(given: Pace) -> Pace:
+    """What a stage says of a host, as the hub takes it. Raises ValueError."""
+    if not isinstance(given.host, str):
+        raise ValueError(f"a Pace for {given.host!r}; its host is text, as in Lease.host")  # noqa: TRY004  as the others here
+    times = {name: seconds(f"a Pace with {name}", getattr(given, name)) for name in ("rest", "delay", "fixed")}
+    return msgspec.structs.replace(given, paused=None if given.paused is None else bool(given.paused), **times)
+
+
+def _delivered(to: To, new: New) -> New:
+    """The task with the delivery data that the stage asked for. A gatekeeper's key is its own."""
+    if to.key is None and to.priority == 0 and to.delay == 0:
+        return new
+    if not isinstance(to.key, bytes | None):
+        raise ValueError(f"To(key={to.key!r}): a key is bytes, 16 of them, or None")  # noqa: TRY004  as the others here
+    if not (isinstance(to.priority, int) and abs(to.priority) <= LARGEST):
+        raise ValueError(f"To(priority={to.priority!r}): a priority is a whole number up to 2**53")
+    delay = seconds("To with a delay", to.delay) or 0.0
+    return msgspec.structs.replace(new, key=new.key or to.key, priority=int(to.priority), delay=delay)
+
+
+def _sized(new: New) -> New:
+    if len(new.item) > MAX_BODY:
+        raise TooMuch(f"an item of {len(new.item)} bytes for queue {new.queue!r}; at most {MAX_BODY} bytes fit on a queue")
+    return new

@@ -1,0 +1,98 @@
+"""What `crawler new stage` writes: a stage that works and a test that passes, as the start of your own."""
+
+from __future__ import annotations
+
+import keyword
+from importlib.util import find_spec
+from pathlib import Path
+
+from crawler import plugins
+from crawler.errors import UsageError
+
+_STAGE = '''\
+"""A stage of the pipeline; see crawler.toml for the queue it reads and those it feeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crawler import Stage
+
+
+class {Class}(Stage):
+    """Add to each record how many words one of its fields has."""
+
+    class Options(Stage.Options, frozen=True, kw_only=True):
+        """What [stages.{name}] may say; anything else there is refused."""
+
+        field: str = "title"   # whose words are counted
+
+    def process(self, record: dict[str, Any]) -> dict[str, Any]:
+        text = str(record.get(self.options.field) or "")
+        return {{**record, f"{{self.options.field}}_words": len(text.split())}}
+'''
+
+_TEST = '''\
+from __future__ import annotations
+
+from {name} import {Class}
+
+
+def test_the_words_of_the_title_are_counted() -> None:
+    record = {Class}().process({{"url": "https://example.org/", "title": "An example of a page"}})
+
+    assert record["title_words"] == 5
+    assert record["url"] == "https://example.org/"
+
+
+def test_another_field_can_be_counted() -> None:
+    stage = {Class}({Class}.Options(field="description"))
+
+    assert stage.process({{"description": "two words"}})["description_words"] == 2
+'''
+
+_TABLE = """\
+[stages.parse]
+outputs = ["parsed", "urls"]    # was ["records", "urls"]
+
+[stages.{name}]
+use = "{name}:{Class}"
+input = "parsed"
+outputs = ["records"]           # what store reads
+"""
+
+
+def write_stage(name: str, folder: Path) -> tuple[Path, Path]:
+    """Write NAME.py and test_NAME.py; returns both paths. Raises UsageError, and then nothing was overwritten."""
+    _refuse_name(name)
+    code, test = folder / f"{name}.py", folder / f"test_{name}.py"
+    for path in (code, test):
+        if path.exists():
+            raise UsageError(f"{path} is there already; choose another name or another --dir")
+    if find_spec(name) is not None:
+        raise UsageError(f"{name}.py would hide the module {name!r} from all who import it; choose another name")
+    words = {"name": name, "Class": _class_name(name)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, template in ((code, _STAGE), (test, _TEST)):
+            with path.open("x", encoding="utf-8") as file:   # x: a file made since the look above is not overwritten either
+                file.write(template.format(**words))
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder} cannot be written: {error.strerror}; choose another --dir") from error
+    return code, test
+
+
+def table(name: str) -> str:
+    """The TOML that puts the new stage between parse and store."""
+    return _TABLE.format(name=name, Class=_class_name(name))
+
+
+def _refuse_name(name: str) -> None:
+    if not (name.isidentifier() and name.isascii() and name == name.lower() and name[0].isalpha()) or keyword.iskeyword(name):
+        raise UsageError(f"{name!r} cannot name a stage; use a-z, 0-9 and _, a letter first, for example price_check")
+    if name in plugins.names():
+        raise UsageError(f"there is a stage {name!r} already; choose another name")
+
+
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))

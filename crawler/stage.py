@@ -1,0 +1,147 @@
+"""A stage: the code of one step. This is all that the author of a plugin needs to know.
+
+    class Square(Stage):
+        def process(self, number: int) -> str:
+            return f"{number}的平方是{number * number}"
+
+`process` may return one item, return None, or yield many, and may be `async`. The annotation of its argument is the schema
+of the queue it reads: an item is decoded and checked before `process` sees it. A stage never sees a queue, a socket or the
+hub, so its test is a function call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from operator import index
+from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct
+
+from crawler.items import Pace
+
+__all__ = ["Drop", "GiveUp", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "To"]
+
+
+class To(Struct, frozen=True):
+    """An item for another queue than the stage's own output, or with delivery data of its own."""
+
+    queue: str                     # "" is the stage's own output
+    item: Any
+    key: bytes | None = None       # what makes it the same task on a keyed queue; None: the item's own content
+    priority: int = 0              # higher first
+    delay: float = 0.0             # s before it may be leased
+
+
+class Report(Struct, frozen=True):
+    """One line for the life story of the task in hand: yield it, `crawler why` shows it."""
+
+    text: str
+
+
+class Retry(Exception):
+    """Raise it to have the task tried again: this counts as a failed attempt.
+
+    after: seconds until then; None leaves it to the growing back-off.
+    rest: seconds in which nothing at all is asked of the task's host.
+    """
+
+    def __init__(self, reason: str = "the stage asked for a retry", *, after: float | None = None, rest: float | None = None):
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+        self.rest = rest
+
+
+class Drop(Exception):
+    """Raise it to finish the task with nothing to show for it; counted as dropped, the reason is in its life story."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class GiveUp(Exception):
+    """Raise it when no further attempt makes sense: the task is dead at once, kept with this reason for `crawler dead`."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Shared(Protocol):
+    """A small store of facts that all workers of a hub share (robots.txt, the hosts of the seeds)."""
+
+    def get(self, name: str) -> bytes | None:
+        """The value last set under this name by any worker, or None."""
+        ...
+
+    def set(self, name: str, value: bytes) -> None:
+        """Store a value; when this returns every worker can read it."""
+        ...
+
+    def find(self, prefix: str) -> Mapping[str, bytes]:
+        """All names that start with the prefix, as of the task in hand or later. Cheap: call it as often as you like."""
+        ...
+
+
+class LocalShared:
+    """`Shared` in this process alone: for tests, and for commands that run a stage without a hub."""
+
+    def __init__(self, values: Mapping[str, bytes] | None = None) -> None:
+        self._values = dict(values or {})
+
+    def get(self, name: str) -> bytes | None:
+        return self._values.get(name)
+
+    def set(self, name: str, value: bytes) -> None:
+        self._values[name] = value
+
+    def find(self, prefix: str) -> Mapping[str, bytes]:
+        return {name: value for name, value in self._values.items() if name.startswith(prefix)}
+
+
+class Stage:
+    """Subclass it and write `process`. Register the class under the entry point group `crawler.stages`, or name it
+    `module:Class` in the configuration."""
+
+    class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        """What `[stages.NAME]` may say about this stage: subclass it in yours as a Struct with defaults."""
+
+    concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async
+    prefetch: ClassVar[int] = 0        # items leased beyond those in process, so that no thread waits for the hub
+    batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
+
+    hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
+
+    def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
+        self.shared: Shared = shared if shared is not None else LocalShared()
+        self._counts: Counter[str] = Counter()
+        self._counts_lock = threading.Lock()
+
+    def open(self) -> None:
+        """Called once in the worker before the first item: open files, pools, connections."""
+
+    def close(self) -> None:
+        """Called once after the last item, also on the way out after an error."""
+
+    def process(self, item: Any) -> Any:
+        """One item in; one out (return it), none (return None) or many (yield them)."""
+        raise NotImplementedError(f"{type(self).__name__} has no process(item)")
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter that `crawler status` and the report show under this stage's name. Thread-safe."""
+        with self._counts_lock:
+            self._counts[name] += index(n)          # here, where the stage is at fault: the hub would refuse all tasks' counts
+
+    def counters(self, name: str) -> dict[str, int]:
+        """The same by their full names, for a stage of this name."""
+        return {f"{name}/{counter}": n for counter, n in self.take_counts().items()}
+
+    def take_counts(self) -> dict[str, int]:
+        """Hand over what was counted since the last call: the worker's side of `count`."""
+        with self._counts_lock:
+            counts, self._counts = dict(self._counts), Counter()
+        return counts

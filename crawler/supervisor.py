@@ -1,0 +1,225 @@
+"""Child processes that are kept alive: started, watched, started again when they die, stopped in order.
+
+    start ──▶ running ──dies──▶ waits a little ──▶ running …          exit code 0: ended, unless it is to run without end
+                         │
+                         └── exits with a code that a new start would not change (usage, storage): given up
+
+A child that another process ends is started again at once and without end; so is one that crashes (what it crashed of has
+attempts that are counted), after a pause; one that fails by itself has `TRIES` tries.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
+
+from crawler.errors import CrawlerError
+
+log = logging.getLogger("crawler.supervisor")
+
+TRIES = 5               # failures in a row, each within SETTLED of its start, before we give up
+SETTLED = 5.0           # s after which a child counts as having started well
+PAUSE = 0.2             # s before the first new start after a failure, doubled with each further one
+STOPPING = 25.0         # s a child has to end after SIGTERM: its own grace of 20 s and some
+ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
+LOOK = 0.05             # s between looks at the others while some are ending
+LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
+HOPELESS = frozenset({2, 5, 75})     # exit codes that a new start would only repeat: usage, no hub, storage
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
+
+
+class ChildFailed(CrawlerError):
+    """A child gave up; `code` is its exit code, and it has said why on stderr."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} gave up with exit code {code}")
+        self.code = code
+
+
+class Child:
+    """One process and its history."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], None] | None,
+        is_endless: bool,
+    ) -> None:  # fmt: skip
+        """on_line is given each line it writes to standard error; None: it writes to ours.
+
+        is_endless: it is not to end before we ask; with exit code 0 it is started again, somebody has told it to stop.
+        """
+        self.name = name
+        self.pid = 0
+        self.starts = 0
+        self._arguments = list(arguments)
+        self._environment = dict(environment)
+        self._on_line = on_line
+        self._is_endless = is_endless
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._started = 0.0
+        self._failures = 0
+        self._start_at: float | None = None
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """A child gets a session of its own, so that Ctrl-C reaches us alone and we stop it in order; and a pipe for standard
+        input, whose end tells it that we are gone, however we went."""
+        self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
+            [sys.executable, *_path_option(), "-m", "crawler", *self._arguments],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE if self._on_line else None,
+            start_new_session=True, env={**os.environ, **self._environment},
+        )  # fmt: skip
+        if self._process.stderr is not None:
+            self._reader = threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True)
+            self._reader.start()
+        self.pid = self._process.pid
+        self._started = time.monotonic()
+        self._start_at = None
+        self.starts += 1
+
+    def watch(self) -> int | None:
+        """Look after it once: the pid of a process that has died unasked since the last look, or None. Raises ChildFailed."""
+        if self._start_at is not None and time.monotonic() >= self._start_at:
+            self.start()
+        if self._process is None or (code := self._process.poll()) is None:
+            return None
+        pid = self._process.pid
+        self._reap()
+        if self._is_stopping:
+            return None
+        self._plan(code)
+        return pid
+
+    @property
+    def has_ended(self) -> bool:
+        """It does not run and will not be started again: it came to its end, was asked to, or has given up."""
+        return self._process is None and self._start_at is None
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._is_stopping = True
+        self._start_at = None
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def ends_within(self, seconds: float) -> bool:
+        """It has ended, or does in this time."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended; after that long it is killed."""
+        if not self.ends_within(seconds) and self._process is not None:
+            log.warning("%s did not end in time and was killed", self.name)
+            self._process.kill()
+            self._process.wait()
+        self._reap()
+
+    def _plan(self, code: int) -> None:
+        if code == 0 and not self._is_endless:
+            return
+        if code in HOPELESS:
+            raise ChildFailed(self.name, code)
+        if time.monotonic() - self._started > SETTLED:
+            self._failures = 0
+        is_its_own = code > 0 or -code in CRASHES
+        if is_its_own:
+            self._failures += 1
+        if code > 0 and self._failures >= TRIES:
+            raise ChildFailed(self.name, code)
+        log.warning("%s %s; starting it again", self.name, _ending(code))
+        self._start_at = time.monotonic() + (PAUSE * 2 ** (min(self._failures, TRIES) - 1) if is_its_own else 0.0)
+
+    def _read(self, lines: IO[bytes]) -> None:
+        tell = self._on_line or log.warning
+        with lines:
+            for line in lines:
+                tell(line.decode("utf-8", "replace").rstrip("\n"))
+
+    def _reap(self) -> None:
+        """It has said all it will; what it said last may be why."""
+        if self._reader is not None:
+            self._reader.join(LAST_WORDS)
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = self._reader = None
+
+
+def _ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:                     # most real-time signals have no name
+        return f"was killed by signal {-code}"
+
+
+def _path_option() -> list[str]:
+    """-m looks in the working directory first. Unless we do so ourselves, no file that lies there is to take a module's place."""
+    return [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
+
+
+class Supervisor:
+    """All children."""
+
+    def __init__(
+        self, on_death: Callable[[Child, int], None] = lambda child, pid: None, on_line: Callable[[str], None] | None = None
+    ) -> None:
+        """on_death is told of each process that died unasked, with its pid, before it is started again. on_line: see `Child`."""
+        self._children: list[Child] = []
+        self._on_death = on_death
+        self._on_line = on_line
+
+    def start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, is_endless: bool = False
+    ) -> Child:
+        child = Child(name, arguments, environment or {}, self._on_line, is_endless)
+        self._children.append(child)
+        child.start()
+        return child
+
+    def watch(self) -> None:
+        """Look after all of them once. Raises ChildFailed."""
+        for child in self._children:
+            pid = child.watch()
+            if pid is not None:
+                self._on_death(child, pid)
+                child.watch()              # what was killed runs again at once
+
+    def stop(self, children: Sequence[Child] | None = None, within: float = STOPPING) -> None:
+        """End these (None: all), together, and wait for them; after `within` s they are killed.
+
+        The others are looked after meanwhile: those that end may need them to hand in what they have. Raises ChildFailed if
+        one of the others gives up; then what is to end is not waited for any longer than `ORPHANED`, and has ended too.
+        """
+        chosen = list(self._children) if children is None else list(children)
+        for child in chosen:
+            child.terminate()
+        give_up = time.monotonic() + within
+        try:
+            while not all(child.ends_within(LOOK) for child in chosen) and time.monotonic() < give_up:
+                self.watch()
+        except ChildFailed:
+            give_up = min(give_up, time.monotonic() + ORPHANED)
+            raise
+        finally:
+            for child in chosen:
+                child.wait(max(give_up - time.monotonic(), 0.0))
+                self._children.remove(child)
+
+    def restarts(self) -> dict[str, int]:
+        """How often each had to be started again."""
+        return {child.name: child.starts - 1 for child in self._children if child.starts > 1}

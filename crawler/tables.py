@@ -1,0 +1,169 @@
+"""Plain tables into typed structs, with messages for the person who wrote the table.
+
+msgspec does the checking; when it refuses, the deepest value at fault is looked for and named by its dotted key, together
+with what was expected there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import inspect, structs
+
+from crawler.errors import ConfigError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SPELLING = 0.6   # share of letters in common from which a name counts as meant: 'timout' has 0.92 of 'timeout'
+
+
+def fill(
+    kind: type[T],
+    table: Mapping[str, Any],
+    name: str = "",
+    place: Callable[[str], str] = lambda _: "",
+    beside: Iterable[str] = (),
+) -> T:
+    """A struct from the table at dotted key `name` ("": the top).
+
+    place: says where a key was set, for the messages. beside: keys that somebody else takes from the table; one that is
+    misspelt has come here. Raises ConfigError for unknown keys, wrong types and values out of range.
+    """
+    _refuse_unknown(kind, table, name, place, beside)
+    try:
+        return msgspec.convert(dict(table), kind)
+    except msgspec.ValidationError as error:
+        key, value, wanted = _culprit(kind, table, name)
+        # A struct that refuses values which are right one by one says why itself, in its __post_init__.
+        reason = str(error) if _is_struct(_meant(wanted, value)) and isinstance(value, Mapping) else f"expected {expected(wanted)}"
+        shown = "" if isinstance(value, Mapping) else f" is {value!r}"
+        raise ConfigError(f"{at(place(key))}{key or 'the configuration'}{shown}; {reason}") from error
+
+
+def refuse_infinite(table: Any, name: str, place: Callable[[str], str]) -> None:
+    """TOML can write inf. It means nothing in any setting of ours, and a delay of inf would stop everything in silence."""
+    if isinstance(table, Mapping):
+        for key, value in table.items():
+            refuse_infinite(value, join(name, key), place)
+    elif isinstance(table, float) and not math.isfinite(table):
+        raise ConfigError(f"{at(place(name))}{name} is {table}; expected a finite number")
+
+
+def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What is in the table and the tables in it, by path; an empty table is a leaf, so that it is not lost."""
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def suggestion(word: str, names: Iterable[str]) -> str:
+    """did you mean 'timeout'? - or, when nothing is near, what there is."""
+    there = sorted(names)
+    near = nearest(word, there)
+    return f"did you mean {near!r}?" if near else f"there are {', '.join(there)}" if there else "there is none"
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The name that was probably meant, or ""."""
+    return next(iter(difflib.get_close_matches(word, list(names), n=1, cutoff=SPELLING)), "")
+
+
+def expected(kind: Any) -> str:
+    """What a value of this type looks like, for people who write TOML."""
+    return _words(inspect.type_info(kind))
+
+
+def at(place: str) -> str:
+    return f"{place}: " if place else ""
+
+
+def join(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str], beside: Iterable[str] = ()) -> None:
+    plain = _meant(kind, table)
+    if _is_struct(plain) and isinstance(table, Mapping):
+        fields = [item.encode_name for item in structs.fields(plain)]
+        for key in table:
+            if key not in fields:
+                full = join(name, key)
+                raise ConfigError(f"{at(place(full))}{full} is not a setting; {suggestion(key, [*fields, *beside])}")
+    for part, value, wanted in _parts(kind, table):
+        _refuse_unknown(wanted, value, join(name, part), place)
+
+
+def _culprit(kind: Any, value: Any, name: str) -> tuple[str, Any, Any]:
+    """The deepest key whose value does not fit, that value, and the type it should have had."""
+    for part, item, wanted in _parts(kind, value):
+        try:
+            msgspec.convert(item, wanted)
+        except msgspec.ValidationError:
+            return _culprit(wanted, item, join(name, part))
+    return name, value, kind
+
+
+def _parts(kind: Any, value: Any) -> list[tuple[str, Any, Any]]:
+    """What is in a table or list, each by its key, with the type it should have."""
+    kind = _meant(kind, value)
+    if _is_struct(kind) and isinstance(value, Mapping):
+        names = {item.encode_name: item.type for item in structs.fields(kind)}
+        return [(key, item, names[key]) for key, item in value.items() if key in names]
+    if get_origin(kind) is dict and isinstance(value, Mapping):
+        return [(key, item, get_args(kind)[1]) for key, item in value.items()]
+    if get_origin(kind) in (list, tuple) and isinstance(value, list):
+        return [(str(index), item, get_args(kind)[0]) for index, item in enumerate(value)]
+    return []
+
+
+def _meant(kind: Any, value: Any) -> Any:
+    """The type without its limits; of several, the one for tables where the value is a table."""
+    if get_origin(kind) is Annotated:
+        return _meant(get_args(kind)[0], value)
+    if get_origin(kind) in (Union, UnionType):
+        tables = [one for one in get_args(kind) if _is_struct(one) or get_origin(one) is dict]
+        return tables[0] if tables and isinstance(value, Mapping) else kind
+    return kind
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _words(info: inspect.Type) -> str:
+    match info:
+        case inspect.Metadata():
+            return _words(info.type)
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return "a whole number" + _range(info)
+        case inspect.FloatType():
+            return "a number" + _range(info)
+        case inspect.StrType():
+            return "a string"
+        case inspect.LiteralType():
+            return f"one of {', '.join(map(repr, info.values))}"
+        case inspect.EnumType():
+            return f"one of {', '.join(repr(member.value) for member in info.cls)}"
+        case inspect.ListType() | inspect.VarTupleType() | inspect.SetType() | inspect.FrozenSetType():
+            return f"a list in [ ], each of it {_words(info.item_type)}"
+        case inspect.DictType() | inspect.StructType() | inspect.DataclassType() | inspect.TypedDictType():
+            return "a table"
+        case inspect.UnionType():
+            return " or ".join(_words(kind) for kind in info.types if not isinstance(kind, inspect.NoneType))
+        case _:
+            return type(info).__name__.removesuffix("Type").lower()
+
+
+def _range(info: inspect.IntType | inspect.FloatType) -> str:
+    bounds = {"above": info.gt, "from": info.ge, "below": info.lt, "to": info.le}
+    words = " ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+    return f" {words}" if words else ""

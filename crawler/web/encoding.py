@@ -1,0 +1,100 @@
+"""From the bytes of a page to its text: which encoding, in the order of the WHATWG encoding and HTML standards.
+
+    byte-order mark ──▶ charset of the Content-Type ──▶ <meta> or <?xml ?> ──▶ valid UTF-8 ──▶ letter frequencies
+
+The first that gives an answer wins; a label that the standard does not know is no answer. Decoding never fails: what is
+malformed becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import turbohtml
+from turbohtml.detect import detect  # importing it also registers the standard's decoders as whatwg-NAME
+
+HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
+
+_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
+_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
+_XML_ENCODING: Final = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
+_XML_HEAD: Final = 1_024           # bytes within which an XML declaration must end
+_HTML_START: Final = re.compile(rb"\s*<(?:!doctype\s+html|!--|html|head|title|meta|script|body|h1|div|table|p|a)\b", re.I)
+
+
+def media_type(content_type: str) -> str:
+    """`text/html` of `Text/HTML; charset=utf-8`."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_html(content_type: str, body: bytes) -> bool:
+    """By the Content-Type; where there is none, by how the body begins (WHATWG mimesniff, its HTML signatures)."""
+    kind = media_type(content_type)
+    if kind:
+        return kind in HTML_TYPES
+    return _HTML_START.match(body.removeprefix(_MARKS[0][0]), 0, 512) is not None
+
+
+def charset(content_type: str) -> str | None:
+    """The standard's name of the charset a Content-Type gives, in lower case; None: it gives none that is known."""
+    found = _CHARSET.search(content_type)
+    return canonical(found.group(1)) if found else None
+
+
+def canonical(label: str) -> str | None:
+    """The standard's name for a label, in lower case; None: unknown.
+
+    Asked of the parser, whose table is closed: Python's own codec registry imports by name and remembers every name it
+    was ever asked for, which is not for strangers to fill.
+    """
+    try:
+        name = turbohtml.parse(b"", encoding=label, positions=False).encoding
+    except (LookupError, ValueError):     # ValueError: a label that is no text at all
+        return None
+    return name.lower() if name else None
+
+
+def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
+    """The text of a body and the name of its encoding (WHATWG names, lower case). The byte-order mark is not text."""
+    for bom, encoding in _MARKS:
+        if body.startswith(bom):
+            return body[len(bom):].decode(f"whatwg-{encoding}"), encoding
+    encoding = charset(content_type) or _sniff(body, media_type(content_type))
+    return body.decode(f"whatwg-{encoding}"), encoding
+
+
+def mark(body: bytes) -> str | None:
+    """The encoding that a byte-order mark tells; None: there is no mark."""
+    return next((encoding for bom, encoding in _MARKS if body.startswith(bom)), None)
+
+
+def xml_encoding(body: bytes) -> str | None:
+    """The encoding that an XML document without byte-order mark declares (XML 1.0, appendix F); None: none that is known."""
+    if body.startswith((b"<\0?\0", b"\0<\0?")):
+        return "utf-16le" if body.startswith(b"<") else "utf-16be"
+    declared = _XML_ENCODING.match(body, 0, _XML_HEAD)
+    name = canonical(declared.group(1).decode("ascii")) if declared else None
+    return "utf-8" if name in ("utf-16le", "utf-16be") else name     # it was read as ASCII, so it is no UTF-16
+
+
+def settle(encoding: str | None, confidence: str | None, body: bytes) -> str:
+    """The name to tell of what the parser found: a page of plain ASCII that declares nothing is UTF-8, not windows-1252."""
+    name = (encoding or "utf-8").lower()
+    return "utf-8" if name == "windows-1252" and confidence == "tentative" and body.isascii() else name
+
+
+def _sniff(body: bytes, kind: str) -> str:
+    if kind in HTML_TYPES or not kind:
+        # By a whole parse: a <meta> beyond the first 1,024 bytes counts too, so text and tree never disagree.
+        tree = turbohtml.parse(body, detect_encoding=True, positions=False)
+        return settle(tree.encoding, tree.encoding_confidence, body)
+    declared = xml_encoding(body) if "xml" in kind else None
+    if declared:
+        return declared
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        found = detect(body).encoding
+        return found.lower() if found else "windows-1252"    # what the standard falls back to
+    return "utf-8"

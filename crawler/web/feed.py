@@ -1,0 +1,87 @@
+"""Reading a feed for its links: RSS 2.0 and its forerunners, RSS 1.0 (RDF), Atom (RFC 4287).
+
+    body ──unpack──▶ elements ──read──▶ Feed: the pages its entries are about, its own page, and its next pages (RFC 5005)
+
+Pictures, sound and the feed's own address are not pages and are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from crawler.web.joins import MAX_URL
+from crawler.web.urls import join
+from crawler.web.xml import Element, Elements, root, unpack
+
+Kind = Literal["rss", "atom", "rdf", ""]
+
+FEED_ROOTS: Final[dict[str, Kind]] = {"rss": "rss", "feed": "atom", "rdf": "rdf"}
+MAX_LINKS: Final = 50_000          # of one feed, as of a sitemap; feeds in use have some 10 to 1,000
+
+_HOLDERS: Final = frozenset({"channel", "item", "entry", "feed"})    # not image, source and the like
+# Where an Atom link leads to a page (RFC 4287 §4.2.7.2), or to the rest of the feed (RFC 5005 §3 and §4). None: alternate.
+_RELS: Final = frozenset({None, "", "alternate", "next", "previous", "prev", "last", "prev-archive", "next-archive", "current"})
+
+
+class Feed(Struct, frozen=True):
+    """What a feed leads to."""
+
+    kind: Kind                     # "": it is no feed
+    links: list[str]               # absolute http(s) URLs without fragment, each once, in the feed's order
+    problems: list[str]            # what was left out, and why
+
+
+def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
+    """Read a feed fetched from `base`; without it relative links are left out. Raises nothing: what can be read is told.
+
+    content_type: the header, whose charset outranks what the document declares.
+    """
+    document, problem = unpack(body)
+    kind = FEED_ROOTS.get(root(document), "")
+    if not kind:
+        return Feed("", [], ["not a feed: its root element is none of <rss>, <feed>, <rdf:RDF>"])
+    problems = [problem] if problem else []
+    found: dict[str, None] = {}
+    elements = Elements(document, content_type)
+    bad = 0
+    for element in elements:
+        href = _href(element)
+        if not href:
+            continue
+        if len(found) >= MAX_LINKS:
+            problems.append(f"more than {MAX_LINKS} links: the rest is left out")
+            break
+        start = _base(element, base)
+        url = join(start or href, href)
+        if url is None or len(url) > MAX_URL:
+            bad += 1
+        else:
+            found[url] = None
+    if bad:
+        problems.append(f"{bad} link(s) are no http(s) URL, or relative to none, or longer than {MAX_URL} characters")
+    return Feed(kind, list(found), [*problems, *([elements.problem] if elements.problem else [])])
+
+
+def _href(element: Element) -> str | None:
+    holder = element.parent.name if element.parent else ""
+    if element.name == "guid":       # an item's address if it has no link of its own; in most feeds it is the same
+        return element.text if holder == "item" and element.attr("ispermalink") == "true" else None
+    if element.name != "link" or holder not in _HOLDERS:
+        return None
+    return element.text or (element.attr("href") if element.attr("rel") in _RELS else None)
+
+
+def _base(element: Element, base: str) -> str:
+    """With the xml:base of what is around a link (XML Base §4), outermost first."""
+    bases: list[str] = []
+    around: Element | None = element
+    while around is not None:
+        value = around.attr("base")
+        if value:
+            bases.append(value)
+        around = around.parent
+    for value in reversed(bases):
+        base = join(base or value, value) or base
+    return base

@@ -1,0 +1,239 @@
+"""What the stages of a crawl hand each other: a Visit to make, the Page it brought back, the Record that is kept.
+
+    urls: Visit ──[fetch]──▶ pages: Page ──[parse]──▶ records: Record ──[store]──▶ a file or database
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from functools import cache, cached_property
+from string import punctuation
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
+
+import zstandard
+from msgspec import Struct, field
+from msgspec.structs import asdict
+
+from crawler.errors import WireError
+
+if TYPE_CHECKING:                         # at work they are imported by who asks for them: most stages do not read HTML
+    from bs4 import BeautifulSoup
+
+    from crawler.web.html import Html, Link
+    from crawler.web.sitemap import Sitemap
+
+PACKED_FROM: Final = 512                  # bytes; less does not shrink enough to be worth the work
+MAX_CONTENT: Final = 64 << 20             # bytes of a page unpacked; over this it did not come from our fetch
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})   # RFC 9110 §15.4; 300 and 304 have no target of their own
+
+
+class Visit(Struct, frozen=True, omit_defaults=True):
+    """One URL to be fetched."""
+
+    url: str                              # canonical: see `crawler.web.urls`
+    depth: int = 0                        # links followed from a seed
+    referrer: str = ""                    # the page that linked here; "" for a seed
+    history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
+    is_seed: bool = False                 # named by a person, or where such a URL redirects to
+
+
+class Headers(Mapping[str, str]):
+    """Header fields by name in any case, as `requests` shows them; of a name that came twice, the values joined with a comma."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._fields: dict[str, tuple[str, list[str]]] = {}
+        for name, value in pairs:
+            self._fields.setdefault(name.lower(), (name, []))[1].append(value)
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._fields[name.lower()][1])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._fields.values())
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def get_all(self, name: str) -> list[str]:
+        """Each value apart, in order."""
+        return list(self._fields.get(name.lower(), ("", []))[1])
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self)!r})"
+
+
+class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
+    """What came back from a URL, in the words of `requests`. Make one with `Page.of`: `body` is how the content travels."""
+
+    url: str
+    status_code: int
+    header_pairs: list[tuple[str, str]] = field(default_factory=list)   # as received, content decoding undone
+    body: bytes = b""
+    is_packed: bool = False               # `body` is a zstd frame
+    depth: int = 0                        # links followed from a seed
+    referrer: str = ""                    # the page that linked here; "" for a seed
+    history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
+    is_seed: bool = False                 # named by a person, or where such a URL redirects to
+    fetched_at: float = 0.0               # s since the epoch
+    seconds: float = 0.0                  # from the request to the last byte
+
+    @classmethod
+    def of(cls, content: bytes, **fields: Any) -> Self:
+        """A page of this content, which is compressed where that is worth it."""
+        body = _zstd().compressor.compress(content) if len(content) > PACKED_FROM else content
+        is_packed = len(body) < len(content)
+        page = cls(body=body if is_packed else content, is_packed=is_packed, **fields)
+        page.__dict__["content"] = content    # who made it need not unpack it
+        return page
+
+    @cached_property
+    def content(self) -> bytes:
+        """The body, decoded."""
+        if not self.is_packed:
+            return self.body
+        size = zstandard.frame_content_size(self.body)
+        if not 0 <= size <= MAX_CONTENT:      # before room is made for it: what says so came over the network
+            raise WireError(f"page {self.url}: a body of {size} bytes unpacked; at most {MAX_CONTENT} and a stated size are taken")
+        return bytes(_zstd().decompressor.decompress(self.body))
+
+    @cached_property
+    def headers(self) -> Headers:
+        return Headers(self.header_pairs)
+
+    @property
+    def content_type(self) -> str:
+        """Of several the last, as the Fetch standard reads them; "" if there is none."""
+        return next(iter(reversed(self.headers.get_all("content-type"))), "")
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect leads, absolute, without fragment. None: it is no redirect, or leads where no crawler can go."""
+        from crawler.web.urls import join
+
+        if self.status_code not in REDIRECTS:
+            return None
+        target = next(iter(self.headers.get_all("location")), "").strip()
+        # A header is bytes, shown as Latin-1. Those beyond ASCII are UTF-8 or not; either way they are sent back as they are.
+        return join(self.url, quote(target.encode("latin-1", "replace"), safe=punctuation + " ")) if target else None
+
+    @property
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=self.seconds)
+
+    @property
+    def ok(self) -> bool:
+        return self.status_code < 400
+
+    @property
+    def text(self) -> str:
+        return self._decoded[0]
+
+    @property
+    def encoding(self) -> str:
+        """WHATWG name, lower case."""
+        return self._decoded[1]
+
+    @cached_property
+    def _decoded(self) -> tuple[str, str]:
+        from crawler.web.encoding import decode
+
+        return decode(self.content, self.content_type)
+
+    def json(self) -> Any:
+        """Raises ValueError: it is no JSON."""
+        return json.loads(self.content)
+
+    def urljoin(self, url: str) -> str | None:
+        """Absolute, from the page's base, without fragment. None: not a URL, or not http(s)."""
+        from crawler.web.urls import join
+
+        return join(self.html.base, url)
+
+    @cached_property
+    def html(self) -> Html:
+        """The page as the built-in parser reads it."""
+        from crawler.web.html import Html
+
+        return Html(self.content, self.url, self.content_type)
+
+    @cached_property
+    def sitemap(self) -> Sitemap | None:
+        """The page as a sitemap or feed, gzipped or not; None: it is none. Its content says so, whatever type it is sent as."""
+        from crawler.web.sitemap import is_sitemap, read
+
+        if not is_sitemap(self.content, self.content_type):
+            return None
+        found = read(self.content, self.url, self.content_type)
+        # A text that only begins with a URL is prose: in a list nearly all lines are URLs.
+        return None if found.kind in ("text", "") and 10 * len(found.problems) > len(found.urls) else found
+
+    @cached_property
+    def soup(self) -> BeautifulSoup:
+        """The page in BeautifulSoup. Comfortable, and some hundred times the work of `html`."""
+        from bs4 import BeautifulSoup
+
+        return BeautifulSoup(self.text, "html.parser")
+
+    @property
+    def links(self) -> list[Link]:
+        return self.html.links
+
+    def css(self, selector: str) -> list[str]:
+        """All that a selector of `[stages.parse.fields]` finds: `h1`, `.price::text`, `a::attr(href)`."""
+        from crawler.web.fields import Fields, FieldSpec
+
+        found: list[str] = Fields({"css": FieldSpec(css=selector, many=True)}).read(self.html)["css"]
+        return found
+
+
+class _Zstd(threading.local):
+    """A compressor must not be used by two threads at once, and making one costs more than a page."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+@cache
+def _zstd() -> _Zstd:
+    return _Zstd()
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """What is kept of a page. None: the page does not say."""
+
+    url: str
+    final_url: str                        # where the content came from: differs where a client followed redirects itself
+    status: int
+    content_type: str                     # the header, as sent
+    encoding: str | None                  # WHATWG name, lower case; None: not text
+    title: str | None
+    description: str | None
+    canonical: str | None                 # where the page says it really lives
+    language: str | None                  # as declared, e.g. "en-GB"
+    links: list[str]                      # absolute URLs without fragment, each once, in the page's order
+    depth: int                            # links followed from a seed
+    referrer: str                         # the page that linked here first; "" for a seed
+    fetched_at: str                       # ISO 8601, UTC
+    elapsed: float                        # s from the request to the last byte
+    bytes: int                            # of the content, decoded
+    sha256: str                           # of the content, decoded; hexadecimal
+    location: str | None                  # of a redirect: where to, absolute
+    fields: dict[str, Any] = field(default_factory=dict)   # what `[stages.parse.fields]` declares, and `text` if asked for
+
+
+def flatten(record: Record | Mapping[str, Any]) -> dict[str, Any]:
+    """A record as one row, its declared fields beside the others. Takes it as it travels too, and leaves other items alone."""
+    row = asdict(record) if isinstance(record, Record) else dict(record)
+    if isinstance(row.get("fields"), Mapping) and row.keys() >= _RECORD_NAMES:
+        declared = row.pop("fields")
+        return row | dict(declared)
+    return row
+
+
+_RECORD_NAMES = frozenset(Record.__struct_fields__)

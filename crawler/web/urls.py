@@ -1,0 +1,180 @@
+"""URLs as browsers read them (WHATWG URL standard), and the one form under which the crawler knows each.
+
+    what a person types ──seed──▶ ┐
+    href on a page ──────join───▶ ├─▶ absolute URL ──canonical──▶ canonical URL ──key──▶ 16 bytes
+    anything ────────────parse──▶ Url, in its parts
+
+Canonical means: no fragment, no default port, dot segments resolved, host in lower case ASCII. The case of path and query and
+the order of a query's parameters are kept, because servers tell them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+from urllib.parse import unquote_plus
+
+import ada_url
+from msgspec import Struct
+
+from crawler.errors import BadUrl
+
+KEY_BYTES: Final = 16              # 64 bits of work to find two URLs of one key, and one page lost if somebody does
+_SHOWN: Final = 200                # characters of a bad URL in a message: it may be a megabyte
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
+# A host with a dot, localhost or an IPv6 address, maybe a port, and then the end or the rest of a URL.
+_HOST: Final = re.compile(r"(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|$)", re.IGNORECASE)
+_CRAWLABLE: Final = ("http://", "https://")
+
+
+class Url(Struct, frozen=True):
+    """A URL in its parts, each as the WHATWG standard serialises it; `str(url)` is the whole."""
+
+    href: str
+    scheme: str                    # "https"
+    username: str
+    password: str
+    host: str                      # with the port, unless it is the scheme's own
+    hostname: str                  # without; an IPv6 address stands in brackets
+    port: int | None               # None: the scheme's own
+    path: str
+    search: str                    # with its "?"; "" where there is none, or nothing after it
+    fragment: str                  # with its "#", likewise
+    origin: str                    # scheme, host and port: what robots.txt, cookies and passwords belong to
+
+    @classmethod
+    def parse(cls, url: str, base: str | Url | None = None) -> Url:
+        """Read a URL of any scheme, relative to `base` if given. BadUrl: the standard calls it a failure."""
+        try:
+            ada = ada_url.URL(_scalar(url), None if base is None else _scalar(str(base)))
+        except ValueError:
+            relative = "" if base is None else f" relative to {_short(str(base))}"
+            raise BadUrl(f"{_short(url)} is not a URL{relative}; expected is one such as https://example.org/") from None
+        return cls(
+            href=ada.href,
+            scheme=ada.protocol[:-1],
+            username=ada.username,
+            password=ada.password,
+            host=ada.host,
+            hostname=ada.hostname,
+            port=int(ada.port) if ada.port else None,
+            path=ada.pathname,
+            search=ada.search,
+            fragment=ada.hash,
+            origin=ada.origin,
+        )
+
+    def join(self, href: str) -> str | None:
+        return join(self.href, href)
+
+    def __str__(self) -> str:
+        return self.href
+
+
+parse = Url.parse
+
+
+def join(base: str, href: str) -> str | None:
+    """The absolute URL of a link, without its fragment. None: not a URL, or not http(s)."""
+    try:
+        url = ada_url.join_url(base, href)
+    except ValueError:
+        # Only a lone surrogate is worth a second try: the standard reads it as U+FFFD, an encoder refuses it.
+        if _scalar(href) == href:
+            return None
+        return join(base, _scalar(href))
+    return url.partition("#")[0] if url.startswith(_CRAWLABLE) else None
+
+
+def is_crawlable(url: str) -> bool:
+    """http or https, and a URL at all."""
+    try:
+        return parse(url).scheme in ("http", "https")
+    except BadUrl:
+        return False
+
+
+def canonical(
+    url: str | Url, *, sort_query: bool = False, drop_params: Sequence[str] = (), strip_www: bool = False
+) -> str:
+    """The form under which a URL is known; of this form it is a fixed point. BadUrl: not a URL.
+
+    sort_query: order parameters by name, those of one name stay in their order. drop_params: names to leave out, `*` stands
+    for anything. strip_www: `www.example.org` is `example.org`.
+    """
+    try:
+        plain = ada_url.normalize_url(str(url)).partition("#")[0]
+    except ValueError:
+        plain = parse(str(url)).href.partition("#")[0]
+    if strip_www and plain.startswith(_CRAWLABLE):
+        plain = _without_www(plain)
+    if (sort_query or drop_params) and "?" in plain:
+        plain = _with_query(plain, sort_query, tuple(drop_params))
+    return plain
+
+
+def key(canonical: str) -> bytes:
+    """What a canonical URL is deduplicated by. A cryptographic hash, so that nobody can cheaply hide one page behind another."""
+    return blake2b(canonical.encode(), digest_size=KEY_BYTES).digest()
+
+
+def split(canonical: str) -> tuple[str, str, str]:
+    """User info, host and the rest (path and query) of a canonical http(s) URL, without parsing it again."""
+    start = canonical.index("//") + 2
+    end = canonical.index("/", start)
+    userinfo, _, host = canonical[start:end].rpartition("@")
+    return userinfo, host, canonical[end:]
+
+
+def seed(text: str) -> str:
+    """What a person means by this: `example.org/x` is `https://example.org/x`. BadUrl: we cannot tell."""
+    typed = text.strip()
+    if not _SCHEME.match(typed) and _HOST.match(typed):
+        typed = f"https://{typed}"
+    if not _SCHEME.match(typed) or not is_crawlable(typed):
+        raise BadUrl(f"{_short(text)} cannot be crawled; give an http:// or https:// URL, such as https://example.org/")
+    return canonical(typed)
+
+
+def _without_www(url: str) -> str:
+    userinfo, host, rest = split(url)
+    bare = host.removeprefix("www.")
+    if bare == host or "." not in bare:
+        return url
+    scheme = url[: url.index("//") + 2]
+    return f"{scheme}{userinfo}{'@' if userinfo else ''}{bare}{rest}"
+
+
+def _with_query(url: str, is_sorted: bool, dropped: tuple[str, ...]) -> str:
+    path, _, query = url.partition("?")
+    # Split as it stands, not decoded and encoded again: what we do not mean to change must not change.
+    pairs = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")]
+    if dropped:
+        pairs = [(name, pair) for name, pair in pairs if not _is_dropped(name, dropped)]
+    if is_sorted:
+        pairs.sort(key=lambda pair: pair[0])
+    kept = "&".join(pair for _, pair in pairs)
+    return f"{path}?{kept}" if kept else path
+
+
+@lru_cache(maxsize=4096)
+def _is_dropped(name: str, dropped: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in dropped)
+
+
+def _scalar(text: str) -> str:
+    """Lone surrogates replaced, as the standard's scalar value strings have it; anything else comes back as it was."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,263 @@
+"""The worker: one loop, lease → process → step, and nothing else in it.
+
+    hub ──step──▶ leases ──▶ pool (handler: decode, process, route) ──▶ finished ──step──▶ hub
+
+Heart-beats, hung tasks and stopping live beside the loop. The worker is handed its broker; it does not know of what kind it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crawler.broker.base import Broker
+from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
+from crawler.handler import Handler, Outcome, words
+from crawler.items import Failed, Lease, Step, Stepped, Verdict
+from crawler.pool import Finished, Held, TaskPool, Tempo, ThreadPool
+from crawler.routing import Gatekeeper, Router
+from crawler.shared import SharedNotes
+from crawler.stage import Stage
+
+log = logging.getLogger("crawler.worker")
+
+POLL = 0.3            # s; longest wait at the hub before we look at stop
+IDLE = 0.1            # s between looks for work while tasks are in process and there is room for more
+LINGER = 0.01         # s a finished task waits for others to be handed in with it
+GRACE = 20.0          # s from the wish to stop until what is unfinished is given back
+CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
+ROOM = 1.0            # s between tries while a disk is full
+REMIND = 60.0         # s after which it is said again
+UNDONE = 1.0          # s after which a hub that is still there has put on disk what it answered: it does so every 0.1 s
+HEARTBEATS = 3        # per lease time: two may get lost
+
+
+class StageHung(CrawlerError):
+    """A task did not come back from `process` in time; only ending the process frees its thread."""
+
+
+def worker_name(stage: str) -> str:
+    """A name no other worker has, and that a person can find: stage, host, process."""
+    return f"{stage}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+class Worker:
+    """Runs one stage against a broker until it is stopped."""
+
+    def __init__(
+        self, name: str, stage: Stage, schema: Any, is_async: bool, *, broker: Broker, side: Broker, input: str,
+        outputs: tuple[str, ...], gatekeepers: Mapping[str, Gatekeeper], shared: SharedNotes, worker: str,
+        concurrency: int = 0, lease: float = 30.0,
+    ) -> None:  # fmt: skip
+        """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
+
+        concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
+        """
+        self._name = name
+        self._stage = stage
+        self._broker = broker
+        self._side = side
+        self._input = input
+        self._worker = worker
+        self._shared = shared
+        self._lease = lease
+        self._router = Router(name, outputs, gatekeepers)
+        self._held = Held()
+        self._finished = Finished()
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._call = 0
+        self._store = 0
+        self._epoch = 0
+        self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we are to stop
+        self._remind_at = 0.0             # monotonic time to say again that it is full
+        self._is_careful = False          # among what we were lent last was a task that had been tried before
+        self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
+        self._concurrency = concurrency or stage.concurrency
+        self._tempo = Tempo(self._concurrency)
+        self._handler = Handler(stage, schema, self._router)
+        self._kind = TaskPool if is_async else ThreadPool
+
+    def stop(self) -> None:
+        """Lease no more; finish or give back within `GRACE`. May be called from a signal handler."""
+        self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE)
+        self._stop.set()
+        self._finished.wake()
+
+    def run(self) -> None:
+        """Work until stopped. Raises what made it impossible to go on: HubError, StorageError, StageHung, or open()'s error."""
+        self._stage.open()
+        pool = self._kind(self._handler, self._held, self._finished, self._tempo, self._concurrency)
+        threading.Thread(target=self._beat, name="heart", daemon=True).start()
+        try:
+            self._loop(pool)
+            self._hand_back(pool)
+        finally:
+            self._ended.set()
+            self.has_leftovers = not pool.close(CLOSING)
+            if not self.has_leftovers:              # else it still uses what close() would take away, or holds its locks
+                self._stage.close()
+
+    # ---- the loop
+
+    def _loop(self, pool: TaskPool | ThreadPool) -> None:
+        while not self._stop.is_set():
+            busy = len(self._held)
+            if busy:
+                room = self._room()
+                self._finished.wait(max(1, min(busy, room // 2)), LINGER, IDLE if busy < room else POLL)
+            # One round trip: hand in what is finished, take as much as there is room for. If we die before this line
+            # the leases run out and another worker does the tasks again. Twice is fine, never is not.
+            answer = self._step(self._finished.take(), self._room(), wait=0.0 if busy else POLL)
+            self._begin(pool, answer.leases)
+            self._look_for_hung()
+            if len(self._held) > 2 * self._room():  # quick tasks have become slow: others may do what waits here
+                self._give_back(pool)
+
+    def _room(self) -> int:
+        """Tasks to hold, in process or next."""
+        if self._is_careful:
+            return self._concurrency
+        return (self._stage.batch or 1) * self._concurrency + max(self._stage.prefetch, self._tempo.ahead())
+
+    def _step(self, finished: Sequence[Outcome], room: int, wait: float) -> Stepped:
+        outcomes = self._held.end(finished)
+        self._call += 1
+        step = self._build(outcomes, max(room - len(self._held), 0), wait)
+        answer, asked_at = self._ask(step)
+        if answer.store != self._store:
+            self._begin_anew(answer.store)
+        if answer.epoch != self._epoch:             # what it said before a power cut it may have forgotten
+            self._epoch = answer.epoch
+            self._router.known.clear()
+        self._router.known.trust(asked_at - UNDONE)      # it has not been opened anew since
+        self._shared.advance(answer.notes)
+        self._held.add(answer.leases, asked_at + self._lease)
+        self._learn(outcomes, answer)
+        trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
+        if isinstance(trouble, StorageFull):
+            self._wait_for_room(trouble)
+        elif trouble is not None:
+            self._release_all()
+            raise trouble
+        return answer
+
+    def _ask(self, step: Step) -> tuple[Stepped, float]:
+        """The hub's answer, and when it was asked. While its disk is full it is asked the same again: nothing of it was kept."""
+        while True:
+            asked_at = time.monotonic()
+            try:
+                return self._broker.step(step), asked_at
+            except StorageFull as full:
+                if asked_at > self._give_up_at:
+                    raise
+                self._wait_for_room(full)
+
+    def _wait_for_room(self, full: StorageFull) -> None:
+        """A disk is full, the hub's or a sink's; somebody will see to that."""
+        now = time.monotonic()
+        if now >= self._remind_at:
+            log.warning("this worker waits for room: %s", full)
+            self._remind_at = now + REMIND
+        self._ended.wait(ROOM)                      # not for `stop`: what is in our hands is still to be handed in
+
+    def _build(self, outcomes: list[Outcome], want: int, wait: float) -> Step:
+        counts = Counter(self._stage.counters(self._name))
+        for outcome in outcomes:
+            counts.update({f"{self._name}/{name}": n for name, n in outcome.counts.items()})
+        return Step(
+            self._worker, self._call, self._input, want, self._lease, wait,
+            done=[outcome.done for outcome in outcomes if outcome.done is not None],
+            failed=[outcome.failed for outcome in outcomes if outcome.failed is not None],
+            released=[outcome.lease.token for outcome in outcomes if outcome.is_released],
+            paces=[pace for outcome in outcomes for pace in outcome.paces],
+            counters={words(name): n for name, n in counts.items()},
+        )  # fmt: skip
+
+    def _begin_anew(self, store: int) -> None:
+        """Another store answers than before: what we hold and know is of one that is gone."""
+        self._store = store
+        if lost := self._held.clear():
+            log.warning("the hub has another store now; %d task(s) of the old one are forgotten", len(lost))
+        self._router.known.clear()
+        self._shared.clear()
+
+    def _learn(self, outcomes: list[Outcome], answer: Stepped) -> None:
+        handed_in = [outcome for outcome in outcomes if outcome.done is not None]
+        for outcome, verdict in zip(handed_in, answer.verdicts, strict=False):     # done ones come first
+            if verdict == Verdict.DONE:
+                self._router.known.learn(outcome.keys, time.monotonic())
+            elif verdict == Verdict.STALE:
+                log.warning("task %d on %s was finished too late: its lease had run out", outcome.lease.id, self._input)
+            else:
+                log.error("task %d on %s is %s: the hub could not store what it gave", outcome.lease.id, self._input, verdict)
+
+    def _begin(self, pool: TaskPool | ThreadPool, leases: Sequence[Lease]) -> None:
+        """Have them processed. What was tried before may be what its worker died of: it is begun alone, in no batch and with
+        nothing waiting in our hands, so that what it does to us costs no other task an attempt."""
+        if leases:
+            self._is_careful = any(lease.attempt > 1 for lease in leases)
+        size = 1 if self._is_careful else self._stage.batch or 1
+        if self._is_careful and leases:
+            free = max(self._concurrency - self._held.in_process(), 0)
+            if others := [*pool.withdraw(), *leases[free:]]:
+                self._step([Outcome(lease, is_released=True) for lease in others], 0, 0.0)    # first: it may be quick to kill
+            leases = leases[:free]
+        for start in range(0, len(leases), size):
+            pool.submit(list(leases[start : start + size]))
+
+    # ---- beside the loop
+
+    def _beat(self) -> None:
+        """Tell the hub that we live: what is in our hands stays ours."""
+        while not self._ended.wait(self._lease / HEARTBEATS):
+            tokens = self._held.tokens()
+            if not tokens:
+                continue
+            started = time.monotonic()
+            try:
+                kept = self._side.extend(self._worker, tokens, self._lease)
+            except (HubError, StorageError) as error:       # the loop hears of it too, and decides
+                log.warning("no heart-beat reached the hub: %s", error)
+                continue
+            self._held.extend(tokens, kept, started + self._lease)
+
+    def _look_for_hung(self) -> None:
+        hung = self._held.started_before(time.monotonic() - self._stage.hang)
+        if not hung:
+            return
+        reason = f"still in process after {self._stage.hang:g} s"
+        counts = Counter({"failed": 1})
+        self._finished.add([Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease in hung])
+        while finished := self._finished.take():
+            self._step(finished, 0, 0.0)
+        self._release_all()
+        raise StageHung(f"{len(hung)} task(s) of stage {self._name!r} {reason}; this worker ends so that a new one can start")
+
+    def _give_back(self, pool: TaskPool | ThreadPool) -> None:
+        """What is not begun, for others to do; no attempt is counted."""
+        self._finished.add([Outcome(lease, is_released=True) for lease in pool.withdraw()])
+
+    def _hand_back(self, pool: TaskPool | ThreadPool) -> None:
+        """Stopping: finish what is in process, give back the rest."""
+        self._give_back(pool)
+        give_up = time.monotonic() + GRACE
+        while len(self._held) and time.monotonic() < give_up:
+            self._finished.wait(len(self._held), LINGER, min(POLL, give_up - time.monotonic()))
+            self._step(self._finished.take(), 0, 0.0)
+        if unfinished := len(self._held):
+            log.warning("%d task(s) did not finish in %g s and were given back", unfinished, GRACE)
+            self._release_all()
+
+    def _release_all(self) -> None:
+        if leases := self._held.clear():
+            self._call += 1
+            self._ask(Step(self._worker, self._call, released=[lease.token for lease in leases]))

@@ -1,0 +1,93 @@
+"""What every HTTP client of fetch promises. One contract suite (`tests/stages/`) runs over each of them.
+
+    url ──get──▶ Reply, whatever its status         or          FetchFailed, by whose fault it is
+
+No client follows redirects, keeps cookies, reads proxies from the environment, or connects to an address its guard refuses; each
+keeps all of `Limits` while bytes arrive, not afterwards. A proxy is where a person said it is; names are then resolved by it, so
+that of private hosts the guard sees only those that are named by their address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from crawler import CrawlerError
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What one request may cost."""
+
+    timeout: float                 # s from the call to the last byte
+    connect_timeout: float         # s for TCP and TLS, all addresses of a name together
+    min_rate: float                # bytes a second on average, once a request has lasted GRACE; 0: any
+    max_bytes: int                 # of a body, decoded; and of one as sent
+    max_ratio: float               # decoded to sent
+    max_header_bytes: int          # of status line and header block, interim replies included
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What a server answered."""
+
+    status: int
+    headers: list[tuple[str, str]]     # as received, in order
+    content: bytes                 # decoded
+    received: int                  # bytes of the body as sent
+    seconds: float                 # from the call to the last byte
+    is_skipped: bool = False       # the body was not wanted: content is empty
+
+
+Wants = Callable[[int, list[tuple[str, str]]], bool]     # of a status and header: whether the body is to be read
+
+
+class Client(Protocol):
+    """Thread-safe: as many calls at once as it was made for."""
+
+    def get(self, url: str, headers: Mapping[str, str], cut: int = 0, wants: Wants | None = None) -> Reply:
+        """Ask for a canonical http(s) URL. cut > 0: of a longer body only so many bytes are read and returned.
+
+        wants: asked when the header is there, before the body, in whatever thread: it must not wait for anything. Raises
+        FetchFailed, AddressRefused.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+GRACE = 20.0                       # s before the minimum rate counts: a server may think, and TCP starts slowly
+
+
+class FetchFailed(CrawlerError):
+    """No reply, or none that can be used; the message says why."""
+
+
+class BadName(FetchFailed):
+    """What stands for a host cannot be a name: an empty label, or one of more than 63 bytes."""
+
+
+class NameUnknown(FetchFailed):
+    """The host's name has no address."""
+
+
+class ConnectFailed(FetchFailed):
+    """Nobody there, or not willing: refused, unreachable, resolver out of order."""
+
+
+class TlsFailed(FetchFailed):
+    """The connection is not safe: certificate or protocol."""
+
+
+class TimedOut(FetchFailed):
+    """A limit of time ran out, or the rate fell below the minimum."""
+
+
+class TooBig(FetchFailed):
+    """Header, body or expansion over the limit."""
+
+
+class BrokenReply(FetchFailed):
+    """Not HTTP, cut short, or not in the coding it claims."""

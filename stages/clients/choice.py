@@ -1,0 +1,48 @@
+"""Which HTTP client a fetch stage works with, and what the log says of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from crawler import ConfigError, Guard
+from stages.clients.base import Client, Limits
+
+LIBCURL: Final = 0x08_0B_00        # 8.11: the oldest that has passed the tests of the clients
+
+
+def choose(
+    name: str, limits: Limits, guard: Guard, *, verify: bool | str = True, proxies: Mapping[str, str] | None = None
+) -> tuple[Client, str]:
+    """The client, and in words what it is. name: "requests", "curl", or "auto" for curl where it can be used."""
+    reason = "" if name == "requests" else _lacking()
+    if name == "curl" and reason:
+        raise ConfigError(f"stages.fetch.client: 'curl' cannot be used, {reason}; pip install 'crawler[fast]', or set 'requests'")
+    try:
+        if name == "requests" or reason:
+            from stages.clients.requests_client import RequestsClient  # here, because it takes its time
+
+            client: Client = RequestsClient(limits, guard, verify=verify, proxies=proxies)
+            return client, f"requests ({reason})" if reason else "requests"
+        from stages.clients.curl_client import CurlClient  # here, because pycurl is an extra
+
+        return CurlClient(limits, guard, verify=verify, proxies=proxies), f"libcurl {_version()[1]}"
+    except OSError as error:
+        raise ConfigError(f"stages.fetch.verify: {verify!r} cannot be read: {error.strerror or error}") from error
+
+
+def _lacking() -> str:
+    """Why libcurl cannot be used; "" if it can."""
+    try:
+        version = _version()
+    except ImportError as error:       # not there, or there without its libcurl
+        return f"without libcurl: {error}"
+    if version[2] < LIBCURL:
+        return f"libcurl {version[1]} is older than 8.11"
+    missing = [protocol for protocol in ("http", "https") if protocol not in version[8]]
+    return f"libcurl {version[1]} is without {missing[0]}" if missing else ""
+
+
+def _version() -> Any:
+    return import_module("pycurl").version_info()

@@ -1,0 +1,239 @@
+"""The fast HTTP client: libcurl (`pycurl`), hundreds of transfers in one thread, HTTP/2 where a server offers it under TLS.
+
+    get ──▶ addresses, checked ──▶ Transfer ──▶ Loop ──▶ header and blocks ──▶ decoded here, within limits (`coding`)
+
+What libcurl can do and must not: follow redirects, keep cookies, read the environment, resolve names, decode bodies. It is told
+addresses, and a connection to any other is refused (`Transfer.on_socket`); one that is kept is used for the host it was made for.
+
+Replies that browsers read and libcurl refuses, for a header line without a colon or a second Location, are asked for once more and
+read by our own reader, `RequestsClient`; so is all else of that host, which is likely to answer like that again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+import certifi
+import pycurl
+
+from crawler import Guard, Url
+from stages.clients.base import Client, FetchFailed, Limits, Reply, Wants
+from stages.clients.coding import ACCEPTED, Source, read_body
+from stages.clients.curl_failures import Unreadable, failure
+from stages.clients.curl_loop import Loop
+from stages.clients.curl_transfer import Transfer
+from stages.clients.http1 import Head
+from stages.clients.wire import Attempt, resolved
+
+log = logging.getLogger("crawler.fetch")
+
+CONNECTIONS_KEPT: Final = 256      # open and unused; the oldest is closed for the next
+BUFFER: Final = 131_072            # bytes received at once: a page in one or two
+HOSTS_KEPT: Final = 10_000         # whose addresses are remembered, and who sends what libcurl refuses
+NAMES_LAST: Final = 60.0           # s that addresses are good for, as in browsers; a connection that fails ends it
+
+_SUPPRESS_CONNECT_HEADERS: Final = 265     # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
+_BREAK: Final = re.compile(r"[\r\n\0]")
+_PORTS: Final = {"http": 80, "https": 443}
+_OPTIONS: Final = {
+    pycurl.NOSIGNAL: 1,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+    pycurl.FOLLOWLOCATION: 0,
+    pycurl.PATH_AS_IS: 1,                  # the URL is canonical: it is sent as it stands
+    pycurl.HTTP09_ALLOWED: 0,
+    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
+    pycurl.HTTP_CONTENT_DECODING: 0,
+    pycurl.BUFFERSIZE: BUFFER,
+    pycurl.DNS_CACHE_TIMEOUT: 2 * int(NAMES_LAST),     # of what it is told: asked again by nobody but us
+    pycurl.USERAGENT: "",
+    pycurl.PROXY: "",                      # none, not the environment's
+    pycurl.NOPROXY: "",
+    pycurl.HEADEROPT: pycurl.HEADER_SEPARATE,          # what is for a site is not told the proxy
+    _SUPPRESS_CONNECT_HEADERS: 1,
+}
+
+
+class CurlClient:
+    """`Client` over libcurl.
+
+    verify: False for no certificate checks, or the path of a CA bundle. proxies: an http:// URL by scheme.
+    """
+
+    def __init__(
+        self, limits: Limits, guard: Guard, *, verify: bool | str = True, proxies: Mapping[str, str] | None = None
+    ) -> None:
+        self._limits = limits
+        self._guard = guard
+        self._proxies = dict(proxies or {})
+        self._verify = verify
+        self._authorities = certifi.where() if verify is True else verify
+        if isinstance(verify, str):    # libcurl would find out at the first https:// page
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
+        self._names = _Names()
+        self._idle: deque[pycurl.Curl] = deque()
+        self._lock = threading.Lock()
+        self._requests: Client | None = None
+        self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
+        self._loop = Loop(CONNECTIONS_KEPT, failure)
+
+    def get(self, url: str, headers: Mapping[str, str], cut: int = 0, wants: Wants | None = None) -> Reply:
+        parts = Url.parse(url)
+        if parts.host in self._unreadable:
+            return self._reader().get(url, headers, cut, wants)
+        try:
+            return self._get(parts, headers, cut, wants)
+        except Unreadable as error:
+            log.info("%s; this host is asked by requests from now on", error)
+            if len(self._unreadable) >= HOSTS_KEPT:
+                self._unreadable.clear()
+            self._unreadable.add(parts.host)
+            return self._reader().get(url, headers, cut, wants)
+
+    def close(self) -> None:
+        self._loop.close()
+        if self._requests is not None:
+            self._requests.close()
+
+    def _reader(self) -> Client:
+        """Our own reader, made when the first host needs it: it takes a tenth of a second."""
+        from stages.clients.requests_client import RequestsClient  # here, because hardly any crawl needs it
+
+        with self._lock:
+            if self._requests is None:
+                self._requests = RequestsClient(self._limits, self._guard, verify=self._verify, proxies=self._proxies)
+            return self._requests
+
+    def _get(self, parts: Url, headers: Mapping[str, str], cut: int, wants: Wants | None) -> Reply:
+        proxy = self._proxies.get(parts.scheme, "")
+        if proxy:
+            self._guard.check(parts.hostname, parts.host)
+        attempt = Attempt(parts, self._limits, self._guard, proxy)
+        peer = Url.parse(proxy) if proxy else parts
+        name, port = peer.hostname, peer.port or _PORTS[peer.scheme]
+        deadline = attempt.start + self._limits.connect_timeout
+        addresses = self._names.addresses(attempt, name, port)      # of a proxy: wherever a person put it
+        transfer = Transfer(attempt, addresses, cut, wants)
+        curl = self._handle()
+        curl.setopt(pycurl.URL, f"{parts.origin}{parts.path}{parts.search}")    # without a password: that is a header's business
+        curl.setopt(pycurl.HTTPHEADER, _lines(headers))
+        # An IPv6 address is nothing that libcurl would resolve, nor does it stand for a host there.
+        curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(addresses)}"])
+        curl.setopt(pycurl.PROXY, proxy)
+        curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(attempt.remaining()))
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(deadline - time.monotonic()))
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
+        curl.setopt(pycurl.HEADERFUNCTION, transfer.on_line)
+        curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)
+        loop = self._running()
+        loop.start(curl, transfer)
+        try:
+            return self._reply(transfer, cut)
+        except FetchFailed:
+            if transfer.head is None:
+                self._names.forget(attempt, name, port)
+            raise
+        finally:
+            if transfer.is_over:
+                self._idle.append(curl)
+            else:
+                loop.abandon(curl)
+
+    def _running(self) -> Loop:
+        with self._lock:
+            if self._loop.has_failed:
+                self._loop = Loop(CONNECTIONS_KEPT, failure)
+            return self._loop
+
+    def _reply(self, transfer: Transfer, cut: int) -> Reply:
+        head = transfer.wait()
+        content = b"" if transfer.is_skipped else self._body(transfer, head, cut)
+        return Reply(
+            status=head.status,
+            headers=head.fields,
+            content=content,
+            received=transfer.sent,
+            seconds=time.monotonic() - transfer.attempt.start,
+            is_skipped=transfer.is_skipped,
+        )
+
+    def _body(self, transfer: Transfer, head: Head, cut: int) -> bytes:
+        limits = self._limits
+        source = Source(transfer.read, transfer.most)
+        codings = [value for name, value in head.fields if name.lower() == "content-encoding"]
+        content = read_body(source, codings, max_bytes=limits.max_bytes, max_ratio=limits.max_ratio, cut=cut)
+        if not cut or len(content) < cut:
+            for _junk in source:       # after the end of what is compressed; the connection can be used again
+                pass
+        return content
+
+    def _handle(self) -> pycurl.Curl:
+        try:
+            return self._idle.pop()
+        except IndexError:             # more at once than ever before
+            return self._made()
+
+    def _made(self) -> pycurl.Curl:
+        curl = pycurl.Curl()
+        for option, value in _OPTIONS.items():
+            curl.setopt(option, value)
+        if self._authorities:
+            curl.setopt(pycurl.CAINFO, self._authorities)
+        else:
+            curl.setopt(pycurl.SSL_VERIFYPEER, 0)
+            curl.setopt(pycurl.SSL_VERIFYHOST, 0)
+        return curl
+
+
+class _Names:
+    """Addresses of hosts that were resolved and checked not long ago: a kept connection needs them at hand too. Thread-safe.
+
+    Those of a proxy are kept apart: a person named it as a proxy, which makes it no place for a page to lead to.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, int, str], tuple[float, tuple[str, ...]]] = {}    # until when, in order of that
+
+    def addresses(self, attempt: Attempt, name: str, port: int) -> tuple[str, ...]:
+        """Of the URL's host, or of its proxy. Raises FetchFailed, AddressRefused."""
+        key, now = (name, port, attempt.proxy), time.monotonic()
+        with self._lock:
+            until, addresses = self._known.get(key, (0.0, ()))
+        if now < until:
+            return addresses
+        addresses = tuple(dict.fromkeys(address[0] for _, address in resolved(attempt, name, port)))
+        with self._lock:
+            self._known.pop(key, None)
+            if len(self._known) >= HOSTS_KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = now + NAMES_LAST, addresses
+        return addresses
+
+    def forget(self, attempt: Attempt, name: str, port: int) -> None:
+        with self._lock:
+            self._known.pop((name, port, attempt.proxy), None)
+
+
+def _lines(headers: Mapping[str, str]) -> list[bytes]:
+    """For HTTPHEADER, where a name without a value means that there is to be no such line."""
+    named = {name.lower() for name in headers}
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+    if "accept-encoding" not in named:
+        lines.append(f"Accept-Encoding: {ACCEPTED}")
+    if "accept" not in named:
+        lines.append("Accept:")        # or libcurl would send one of its own
+    if bad := next((line for line in lines if _BREAK.search(line)), None):
+        raise ValueError(f"a header with a line break in it: {bad[:80]!r}")
+    return [line.encode("latin-1") for line in lines]
+
+
+def _milliseconds(seconds: float) -> int:
+    """For libcurl, to which 0 is no limit."""
+    return max(1, int(seconds * 1000))

@@ -1,0 +1,71 @@
+"""What libcurl says of a transfer that failed, as one of our failures. The table is the documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+import pycurl
+
+from crawler import Url
+from stages.clients.base import BadName, BrokenReply, ConnectFailed, FetchFailed, NameUnknown, TimedOut, TlsFailed, TooBig
+from stages.clients.curl_transfer import Transfer
+from stages.clients.wire import Attempt
+
+
+class Unreadable(BrokenReply):
+    """HTTP, and not as libcurl wants it."""
+
+
+_WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY       # CURLE_WEIRD_SERVER_REPLY since 7.51
+_TOO_LARGE: Final = 100            # CURLE_TOO_LARGE, which pycurl has no name for
+
+FAILURES: Final[dict[int, type[FetchFailed]]] = {     # what is not here is a BrokenReply
+    pycurl.E_URL_MALFORMAT: BadName,               # what a browser takes for a URL, and libcurl does not
+    pycurl.E_COULDNT_RESOLVE_HOST: NameUnknown,
+    pycurl.E_COULDNT_RESOLVE_PROXY: ConnectFailed,
+    pycurl.E_COULDNT_CONNECT: ConnectFailed,
+    pycurl.E_OPERATION_TIMEDOUT: TimedOut,
+    _WEIRD: Unreadable,
+    pycurl.E_GOT_NOTHING: ConnectFailed,
+    pycurl.E_SEND_ERROR: ConnectFailed,
+    pycurl.E_SSL_CONNECT_ERROR: TlsFailed,
+    pycurl.E_PEER_FAILED_VERIFICATION: TlsFailed,
+    pycurl.E_SSL_CERTPROBLEM: TlsFailed,
+    pycurl.E_SSL_CIPHER: TlsFailed,
+    pycurl.E_SSL_ISSUER_ERROR: TlsFailed,
+    pycurl.E_SSL_INVALIDCERTSTATUS: TlsFailed,
+    _TOO_LARGE: TooBig,                            # a header beyond what libcurl takes, should ours be wider
+}
+
+_EARLY: Final = 0.05               # s by which libcurl's clock, in whole milliseconds, may be before ours
+
+# Cut off in the middle of a handshake: no verdict on a certificate.
+_CUT_OFF: Final = re.compile(r"SSL_ERROR_SYSCALL|unexpected eof|reset by peer|reason\(0\)", re.IGNORECASE)
+
+
+def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> FetchFailed:
+    """code, text: as CurlMulti.info_read has them."""
+    attempt = transfer.attempt
+    has_peer = curl.getinfo(pycurl.PRIMARY_IP) != ""
+    whom = attempt.host if has_peer or not attempt.proxy else f"the proxy {Url.parse(attempt.proxy).host}"
+    kind = FAILURES.get(code, BrokenReply)
+    if kind is TimedOut:
+        return _late(attempt, whom)
+    errno: int = curl.getinfo(pycurl.OS_ERRNO)
+    is_cut_off = _CUT_OFF.search(text) if kind is TlsFailed else code == pycurl.E_RECV_ERROR and errno
+    if is_cut_off:
+        kind = ConnectFailed
+    return kind(f"{whom}: {os.strerror(errno) if errno and kind is ConnectFailed else text}")
+
+
+def _late(attempt: Attempt, whom: str) -> TimedOut:
+    limits = attempt.limits
+    try:
+        left = attempt.remaining()
+    except TimedOut as late:           # says which limit it was
+        return late
+    if left > _EARLY:                  # so it was not that one, and libcurl is told of no other but this
+        return TimedOut(f"no connection to {whom} within {limits.connect_timeout:g} s; see connect_timeout")
+    return TimedOut(f"not finished after {limits.timeout:g} s; see timeout")

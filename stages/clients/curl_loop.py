@@ -1,0 +1,185 @@
+"""All transfers of a process in one thread: libcurl's multi interface, told by a selector which sockets are ready.
+
+    start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ selector
+    abandon(curl) ──────────╯                └──▶ transfer.finish(failure)
+
+`CurlMulti.perform` with `select` would be shorter: it looks at every transfer each time, and at no socket beyond the 1,024th.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from typing import Final
+
+import pycurl
+
+from stages.clients.base import ConnectFailed, TimedOut
+from stages.clients.curl_transfer import Transfer
+
+log = logging.getLogger("crawler.fetch")
+
+SWEEP: Final = 1.0                 # s between looks at the limits of transfers that say nothing
+_CLOSED: Final = "the loop of transfers has ended"
+_STOPPING: Final = 5.0             # s that `close` waits for the loop, which never does anything that long
+
+_SELECTED: Final = {
+    pycurl.POLL_IN: EVENT_READ,
+    pycurl.POLL_OUT: EVENT_WRITE,
+    pycurl.POLL_INOUT: EVENT_READ | EVENT_WRITE,
+}
+_READY: Final = {
+    EVENT_READ: pycurl.CSELECT_IN,
+    EVENT_WRITE: pycurl.CSELECT_OUT,
+    EVENT_READ | EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+}
+
+Failed = Callable[[pycurl.Curl, Transfer, int, str], Exception]     # of libcurl's code and message
+
+
+class Loop:
+    """Runs from construction to `close`. The other methods are thread-safe."""
+
+    def __init__(self, connections: int, failed: Failed) -> None:
+        """connections: kept open while nobody uses them. failed: what libcurl's error is for us."""
+        self._failed = failed
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._selector = DefaultSelector()
+        self._watched: set[int] = set()
+        self._due: float | None = None             # when libcurl wants to be called, s, monotonic
+        self._swept = time.monotonic()
+        self._running: dict[pycurl.Curl, Transfer] = {}
+        self._waiting: deque[tuple[pycurl.Curl, Transfer | None]] = deque()     # None: it is abandoned
+        self._lock = threading.Lock()
+        self.has_failed = False                    # it ended by itself: a new one is needed
+        self._is_closed = False
+        self._is_woken = False
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._selector.register(self._bell, EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="transfers", daemon=True)
+        self._thread.start()
+
+    def start(self, curl: pycurl.Curl, transfer: Transfer) -> None:
+        """Raises ConnectFailed: it is closed."""
+        if not self._hand_in(curl, transfer):
+            raise ConnectFailed(_CLOSED)
+
+    def abandon(self, curl: pycurl.Curl) -> None:
+        """Its connection is closed, and nothing more of it heard. Of one that is over: nothing."""
+        self._hand_in(curl, None)
+
+    def close(self) -> None:
+        """End all transfers, close all connections. Twice is fine."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._wake()
+        self._thread.join(_STOPPING)
+
+    def _hand_in(self, curl: pycurl.Curl, transfer: Transfer | None) -> bool:
+        """False: it is closed."""
+        with self._lock:
+            if not self._is_closed:
+                self._waiting.append((curl, transfer))
+                self._wake()
+            return not self._is_closed
+
+    def _wake(self) -> None:
+        if not self._is_woken:
+            self._is_woken = True
+            self._rope.send(b"\0")
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closed:
+                self._turn()
+        except Exception:
+            self.has_failed = True
+            log.exception("the loop of transfers failed; the fetches it was at are tried again, in a new one")
+        finally:
+            self._end()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        latest = self._swept + SWEEP if self._running else now + SWEEP
+        for key, events in self._selector.select(max(0.0, min(latest, self._due or latest) - now)):
+            if key.fileobj is self._bell:
+                self._take()
+            else:
+                self._multi.socket_action(key.fd, _READY[events])
+        if self._due is not None and time.monotonic() >= self._due:
+            self._due = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._reap()
+        if now >= self._swept + SWEEP:
+            self._swept = now
+            self._sweep()
+
+    def _take(self) -> None:
+        with self._lock:
+            self._bell.recv(64)
+            self._is_woken = False
+            waiting, self._waiting = self._waiting, deque()
+        for curl, transfer in waiting:
+            if transfer is not None:
+                self._running[curl] = transfer
+                self._multi.add_handle(curl)
+            elif curl in self._running:
+                self._finish(curl, None)
+
+    def _reap(self) -> None:
+        rest = 1
+        while rest:
+            rest, done, failed = self._multi.info_read()
+            for curl in done:
+                self._finish(curl, None)
+            for curl, code, text in failed:
+                self._finish(curl, self._failed(curl, self._running[curl], code, text))
+
+    def _sweep(self) -> None:
+        for curl, transfer in list(self._running.items()):
+            try:
+                transfer.attempt.remaining()
+            except TimedOut as late:
+                self._finish(curl, late)
+
+    def _finish(self, curl: pycurl.Curl, failure: Exception | None) -> None:
+        transfer = self._running.pop(curl)
+        self._multi.remove_handle(curl)
+        transfer.finish(failure)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            waiting = [*self._running.items(), *self._waiting]
+        for curl in list(self._running):
+            self._multi.remove_handle(curl)
+        for _, transfer in waiting:
+            if transfer is not None:
+                transfer.finish(ConnectFailed(_CLOSED))
+        self._multi.close()
+        self._selector.close()
+        self._bell.close()
+        self._rope.close()
+
+    def _on_socket(self, wanted: int, fd: int, _multi: object, _data: object) -> None:
+        if wanted == pycurl.POLL_REMOVE:
+            self._watched.discard(fd)
+            self._selector.unregister(fd)
+        elif fd in self._watched:
+            self._selector.modify(fd, _SELECTED[wanted])
+        else:
+            self._watched.add(fd)
+            self._selector.register(fd, _SELECTED[wanted])
+
+    def _on_timer(self, milliseconds: int) -> None:
+        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000

@@ -1,0 +1,182 @@
+"""A reply as HTTP/1.1 has it (RFC 9112), read as browsers read it; where `http.client` is too strict, too lax, or open-ended.
+
+    1xx … 1xx, status line ──▶ lines: folds joined, nonsense left out ──▶ where the body ends ──▶ body, chunks undone
+
+Too strict: a line without colon ends its header, the hundredth line its request. Too lax: a chunk of minus one byte is all that
+there is to come. Open-ended: trailers. Nothing is read here without a limit.
+"""
+
+from __future__ import annotations
+
+import re
+from http.client import HTTPMessage, HTTPResponse, RemoteDisconnected
+from typing import BinaryIO, Final
+
+from msgspec import Struct
+
+from stages.clients.base import BrokenReply, TooBig
+from stages.clients.wire import current
+
+_STATUS: Final = re.compile(rb"HTTP/(\d)(?:\.(\d))?[ \t]+(\d{3})(?:[ \t]+(.*))?")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")          # RFC 9110 §5.6.2
+_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")                   # of a chunk; 64 bits are more than any limit
+_LINE: Final = 1_024               # bytes of a line between chunks: a size, and extensions that nobody reads
+_LONGEST: Final = 18               # digits of a Content-Length that are read; more are over every limit
+_BODILESS: Final = frozenset({204, 304})
+
+
+class Head(Struct, frozen=True):
+    """Status line and header of the final reply."""
+
+    minor: int                     # of HTTP/1.x
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]  # in order; bytes beyond ASCII as Latin-1
+
+
+def read_head(lines: BinaryIO, most: int) -> Head:
+    """most: bytes of all header blocks, interim ones included. Raises RemoteDisconnected: not one byte came."""
+    reader = _Lines(lines, most)
+    while True:
+        minor, status, reason = _status(reader)
+        fields = _fields(reader)
+        if status == 101:
+            raise BrokenReply("status 101, a switch to a protocol that was not asked for")
+        if status >= 200:
+            return Head(minor, status, reason, fields)
+
+
+def framing(head: Head) -> tuple[bool, int | None]:
+    """Whether the body comes in chunks, and how many bytes it has; None: as many as there are until its last chunk, or the end."""
+    codes = _values(head, "transfer-encoding")
+    if strange := [code for code in codes if code not in ("chunked", "identity")]:
+        raise BrokenReply(f"transfer coding {strange[0][:80]!r}, which was not asked for")
+    if head.status in _BODILESS:
+        return False, 0
+    is_chunked = "chunked" in codes
+    return is_chunked, None if is_chunked else _length(head)
+
+
+class _Lines:
+    """Lines without their ends, as many as there is room for."""
+
+    def __init__(self, lines: BinaryIO, most: int) -> None:
+        self._lines = lines
+        self._most = most
+        self._left = most
+
+    def next(self) -> bytes:
+        line = self._lines.readline(self._left + 1)
+        if len(line) > self._left:
+            raise TooBig(f"a header of more than {self._most} bytes; see max_header_bytes")
+        if not line and self._left == self._most:
+            raise RemoteDisconnected("the connection was closed without a reply")
+        if not line.endswith(b"\n"):
+            raise BrokenReply("the header is cut short")
+        self._left -= len(line)
+        return line.rstrip(b"\r\n")
+
+
+def _status(reader: _Lines) -> tuple[int, int, str]:
+    line = reader.next()
+    while not line:                # what some servers leave behind after the last reply
+        line = reader.next()
+    match = _STATUS.fullmatch(line)
+    status = int(match[3]) if match else 0
+    if match is None or status < 100:
+        raise BrokenReply(f"{line[:80]!r} in place of a status line: this is not HTTP/1")
+    is_old = match[1] == b"0" or (match[1], match[2]) == (b"1", b"0")
+    return int(not is_old), status, (match[4] or b"").decode("latin-1").strip()
+
+
+def _fields(reader: _Lines) -> list[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
+    is_kept = False                # the line before
+    while line := reader.next():
+        text = line.decode("latin-1")
+        if text[0] in " \t":       # RFC 9112 §5.2: the rest of the line before
+            if is_kept:
+                name, value = fields[-1]
+                fields[-1] = (name, f"{value} {text.strip()}".strip())
+            continue
+        name, colon, value = text.partition(":")
+        name = name.rstrip(" \t")
+        is_kept = bool(colon) and _NAME.fullmatch(name) is not None and "\0" not in value and "\r" not in value
+        if is_kept:
+            fields.append((name, value.strip(" \t")))
+    return fields
+
+
+class Response(HTTPResponse):
+    """What `http.client` makes of a reply, made by the above."""
+
+    _left = 0                      # bytes of the chunk at hand
+
+    def begin(self) -> None:
+        if self.headers is not None:
+            return
+        limits = current().limits
+        head = read_head(self.fp, limits.max_header_bytes)
+        self.version, self.status, self.code, self.reason = 10 + head.minor, head.status, head.status, head.reason
+        self.headers = self.msg = HTTPMessage()
+        for name, value in head.fields:
+            self.headers[name] = value
+        self.chunked, self.length = framing(head)
+        self.will_close = self._is_last(head) or (self.length is None and not self.chunked)
+
+    def read(self, amt: int | None = None) -> bytes:
+        return super().read(amt) if not self.chunked else self._chunks(amt or 0)
+
+    @staticmethod
+    def _is_last(head: Head) -> bool:
+        """The connection is closed after this (RFC 9112 §9.3)."""
+        wishes = _values(head, "connection")
+        return "close" in wishes or (not head.minor and "keep-alive" not in wishes)
+
+    def _chunks(self, most: int) -> bytes:
+        """So many bytes, fewer only at the end."""
+        parts: list[bytes] = []
+        while most > 0 and not self.isclosed():
+            if not self._left and not self._next_chunk(self.fp):
+                self.close()
+                break
+            part = self.fp.read(min(most, self._left))
+            if not part:
+                raise BrokenReply("the body is cut short, in the middle of a chunk")
+            parts.append(part)
+            most -= len(part)
+            self._left -= len(part)
+            if not self._left and self.fp.readline(3) not in (b"\r\n", b"\n"):
+                raise BrokenReply("a chunk is longer than it says")
+        return b"".join(parts)
+
+    def _next_chunk(self, lines: BinaryIO) -> bool:
+        """False: that was the last one, and its trailer."""
+        line = lines.readline(_LINE)
+        size = line.partition(b";")[0].strip()
+        if not line.endswith(b"\n") or not _SIZE.fullmatch(size):
+            raise BrokenReply(f"{line[:80]!r} in place of the size of a chunk")
+        self._left = int(size, 16)
+        if not self._left:
+            most = current().limits.max_header_bytes
+            while (line := lines.readline(most + 1)) not in (b"\r\n", b"\n", b""):
+                most -= len(line)
+                if most < 0:
+                    raise TooBig("a trailer of more than max_header_bytes")
+        return self._left > 0
+
+
+def _values(head: Head, wanted: str) -> list[str]:
+    values = [value for name, value in head.fields if name.lower() == wanted]
+    return [part.strip().lower() for value in values for part in value.split(",") if part.strip()]
+
+
+def _length(head: Head) -> int | None:
+    """None: the body ends with the connection."""
+    found = set(_values(head, "content-length"))
+    if not found:
+        return None
+    value = found.pop()
+    if found or not (value.isascii() and value.isdigit()):
+        raise BrokenReply(f"a Content-Length of {', '.join(sorted({value, *found}))[:80]!r}; expected one number")
+    return int(value[:_LONGEST])

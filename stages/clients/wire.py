@@ -1,0 +1,147 @@
+"""Sockets that keep the limits of the request that uses them, byte by byte.
+
+    open(attempt) ─▶ Guard.resolve ─▶ TimedSocket ─(TLS)─▶ TimedTlsSocket ── every receive asks the attempt first
+
+A time-out of the usual kind bounds one receive: a server that sends a byte a second keeps a client busy for ever, in the middle of
+a header line too. Here each receive may last until the request's deadline and no longer. So may the resolver, which has no
+time-out at all: it is asked in a thread of its own, and left to itself when it takes too long.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar, cast
+
+from crawler import BadUrl, Guard, Url
+from stages.clients.base import GRACE, BadName, ConnectFailed, Limits, NameUnknown, TimedOut
+
+T = TypeVar("T")
+
+_NO_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+
+class Attempt:
+    """One request while it runs: its limits, and what it has used of them."""
+
+    def __init__(self, url: Url, limits: Limits, guard: Guard, proxy: str = "") -> None:
+        """proxy: its URL; "" is none."""
+        self.host = url.host
+        self.proxy = proxy
+        is_forwarded = proxy and url.scheme == "http"      # RFC 9112 §3.2.2; https goes through a tunnel
+        self.target = (url.origin if is_forwarded else "") + url.path + url.search    # as it stands in a canonical URL
+        self.limits = limits
+        self.guard = guard
+        self.start = time.monotonic()
+        self.is_connected = False      # it opened a connection, rather than use a kept one
+        self.received = 0              # bytes
+
+    def remaining(self) -> float:
+        """s until the deadline. Raises TimedOut if there are none."""
+        passed = time.monotonic() - self.start
+        limits = self.limits
+        if passed >= limits.timeout:
+            raise TimedOut(f"not finished after {limits.timeout:g} s; see timeout")
+        if passed > GRACE and self.received < limits.min_rate * passed:
+            raise TimedOut(f"{self.received} bytes in {passed:.0f} s, under {limits.min_rate:g} a second; see min_rate")
+        return limits.timeout - passed
+
+
+class _Running(threading.local):
+    """The attempt of this thread: a connection serves one request after the other, each from its own thread."""
+
+    attempt: Attempt | None = None
+
+
+running: Final = _Running()
+
+
+def current() -> Attempt:
+    """The attempt this thread is at."""
+    attempt = running.attempt
+    if attempt is None:
+        raise RuntimeError("a connection of the fetch client was used outside of a request")
+    return attempt
+
+
+class TimedSocket(socket.socket):
+    """Each receive keeps the limits of the attempt that waits for it."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        attempt = current()
+        self.settimeout(attempt.remaining())
+        try:
+            count = super().recv_into(*args, **kwargs)
+        except TimeoutError:
+            attempt.remaining()        # says which limit it was
+            raise
+        attempt.received += count
+        return count
+
+
+class TimedTlsSocket(TimedSocket, ssl.SSLSocket):
+    """The same over TLS: `SSLContext.sslsocket_class` makes it of a socket."""
+
+
+def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
+    """A connection to one of the host's addresses, those that the guard lets pass, in turn. Raises FetchFailed, AddressRefused.
+
+    hostname: of the URL, or of the proxy, which a person named and the guard has no say in.
+    """
+    deadline = time.monotonic() + min(attempt.limits.connect_timeout, attempt.remaining())
+    addresses = resolved(attempt, hostname, port)
+    attempt.is_connected = True
+    failures: list[OSError] = []
+    for family, address in addresses:
+        sock = TimedSocket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failures.append(error)
+        else:
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))    # for the TLS handshake that may follow
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    whom = f"the proxy {hostname}:{port}" if attempt.proxy else attempt.host
+    if all(isinstance(error, TimeoutError) for error in failures):
+        raise TimedOut(f"no connection to {whom} within {attempt.limits.connect_timeout:g} s; see connect_timeout")
+    raise ConnectFailed(f"{whom}: {failures[-1].strerror or failures[-1]}") from failures[-1]
+
+
+def resolved(attempt: Attempt, hostname: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    """The socket addresses of the URL's host or of the proxy, checked, as far as connecting may take. Raises as `connect`."""
+    guard, seconds = attempt.guard, min(attempt.limits.connect_timeout, attempt.remaining())
+    try:
+        if attempt.proxy:
+            return _within(seconds, lambda: guard.resolve_trusted(hostname, port))
+        return _within(seconds, lambda: guard.resolve(hostname, port, attempt.host))
+    except Empty:
+        raise TimedOut(f"no address of {hostname} within {seconds:g} s; see connect_timeout") from None
+    except BadUrl as error:
+        raise BadName(str(error)) from error
+    except socket.gaierror as error:
+        kind = NameUnknown if error.errno in _NO_NAME else ConnectFailed
+        raise kind(f"{hostname}: {error.strerror}") from error
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """What the call returns or raises. Empty: it took longer; its thread ends when the resolver gives up, and holds up nobody."""
+    answers: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put((call(), None))
+        except Exception as error:  # noqa: BLE001  raised again below, by the thread that asked
+            answers.put((None, error))
+
+    threading.Thread(target=ask, name="resolver", daemon=True).start()
+    answer, failure = answers.get(timeout=seconds)
+    if failure is not None:
+        raise failure
+    return cast("T", answer)

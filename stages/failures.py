@@ -1,0 +1,135 @@
+"""What is done about a fetch that failed. The tables are the documentation.
+
+    status or failure ──Rule──▶ Retry, maybe with rest for the host     or     GiveUp     or     Drop: not ours to ask
+
+A task whose last attempt ends in a Retry is dead like one given up: `crawler dead list` has its status or failure. It has no
+record: what is in one place only can be tried again by `crawler dead retry`, and a record of an outage is none of a page.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from msgspec import Struct
+
+from crawler import AddressRefused, Drop, GiveUp, Retry
+from stages.clients.base import (
+    BadName,
+    BrokenReply,
+    ConnectFailed,
+    FetchFailed,
+    NameUnknown,
+    Reply,
+    TimedOut,
+    TlsFailed,
+    TooBig,
+)
+from stages.robots import Unwilling
+
+MAX_REST: Final = 3600.0           # s; longer Retry-After values are cut: the task would outlive the crawl
+MAX_GROWN_REST: Final = 300.0      # s; what a failing host is left alone at most unless it asks for more; Heritrix 900
+_HOSTS: Final = 10_000             # hosts whose failures are counted
+
+
+class Rule(Struct, frozen=True):
+    rest: float = 0.0              # s the host is left alone, doubled with each failure in a row; 0: it is not to blame
+    is_final: bool = False         # another try would end the same
+
+
+ON_STATUS: Final = {               # any other status makes a page
+    408: Rule(),                   # the server gave up on a connection, not on the URL
+    425: Rule(),
+    429: Rule(rest=5.0),           # Retry-After goes before
+    500: Rule(rest=1.0),
+    502: Rule(rest=1.0),
+    503: Rule(rest=5.0),           # Retry-After goes before
+    504: Rule(rest=1.0),
+    520: Rule(rest=1.0),           # 520-524: a proxy in front of a server that is down
+    521: Rule(rest=1.0),
+    522: Rule(rest=1.0),
+    523: Rule(rest=1.0),
+    524: Rule(rest=1.0),
+}  # fmt: skip
+
+ON_FAILURE: Final[dict[type[FetchFailed], Rule]] = {
+    NameUnknown: Rule(rest=1.0),   # name servers err, and names come back
+    ConnectFailed: Rule(rest=1.0),
+    TimedOut: Rule(rest=1.0),
+    BrokenReply: Rule(),
+    BadName: Rule(is_final=True),
+    TlsFailed: Rule(is_final=True),
+    TooBig: Rule(is_final=True),
+}  # fmt: skip
+
+
+class Failures:
+    """The tables, and how often each host has failed in a row. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in_a_row: OrderedDict[str, tuple[int, float]] = OrderedDict()   # failures, and until when the host rests
+
+    def of_status(self, reply: Reply, host: str) -> Retry | None:
+        """What to raise for a reply; None: it makes a page."""
+        rule = ON_STATUS.get(reply.status)
+        if rule is None:
+            self._well(host)
+            return None
+        return self._retry(f"status {reply.status}", rule, host, retry_after(reply.headers))
+
+    def of_error(self, error: FetchFailed | AddressRefused, host: str, what: str = "") -> Retry | GiveUp | Drop:
+        """What to raise for no reply. what: begins the reason, if it is not the page itself that failed."""
+        reason = f"{what}{error}"
+        if isinstance(error, AddressRefused):
+            return Drop(reason)
+        if isinstance(error, Unwilling):
+            rule = ON_STATUS.get(error.reply.status, ON_STATUS[500])
+            return self._retry(reason, rule, host, retry_after(error.reply.headers))
+        rule = ON_FAILURE[type(error)]
+        return GiveUp(reason) if rule.is_final else self._retry(reason, rule, host, None)
+
+    def _well(self, host: str) -> None:
+        with self._lock:
+            self._in_a_row.pop(host, None)
+
+    def _retry(self, reason: str, rule: Rule, host: str, wanted: float | None) -> Retry:
+        if wanted is not None:
+            return Retry(f"{reason}, Retry-After {wanted:.0f} s", after=wanted, rest=wanted)
+        if not rule.rest:
+            return Retry(reason)
+        return Retry(reason, rest=self._grown(rule, host))
+
+    def _grown(self, rule: Rule, host: str) -> float:
+        """s to rest. What fails while the host rests was asked before it: one outage, however many requests ran into it."""
+        now = self._clock()
+        with self._lock:
+            failures, until = self._in_a_row.pop(host, (0, 0.0))
+            failures = max(failures, 1) if now < until else failures + 1
+            longest = min(MAX_GROWN_REST, rule.rest * 2.0 ** min(failures - 1, 16))
+            rest = longest * random.uniform(0.5, 1.0)  # noqa: S311  jitter keeps no secret
+            self._in_a_row[host] = (failures, max(until, now + rest))
+            if len(self._in_a_row) > _HOSTS:
+                self._in_a_row.popitem(last=False)
+        return rest
+
+
+def retry_after(headers: Iterable[tuple[str, str]]) -> float | None:
+    """Seconds a Retry-After header asks for (RFC 9110 §10.2.3), MAX_REST at most. None: nothing that can be followed."""
+    value = next((value.strip() for name, value in headers if name.lower() == "retry-after"), "")
+    if value.isascii() and value.isdigit():
+        seconds = float(value[:12])
+    else:
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
+    return min(seconds, MAX_REST) if seconds >= 0 else None

@@ -1,0 +1,262 @@
+"""Fetch: a visit in, the page out. Which URLs, and when, is not decided here.
+
+    urls: Visit ──▶ robots.txt ──▶ HTTP ──▶ pages: Page, whatever its status
+                        │            └────▶ urls: Visit, where a redirect leads
+                        └▶ Drop      └▶ Retry, with rest for the host where it asked for it, or GiveUp: see `failures`
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from msgspec import Meta, field
+
+from crawler import (
+    AddressRefused,
+    BadUrl,
+    ConfigError,
+    Drop,
+    Guard,
+    Pace,
+    Page,
+    Report,
+    Retry,
+    Stage,
+    To,
+    Url,
+    Visit,
+    __version__,
+    was_seeded,
+)
+from stages.clients.base import FetchFailed, Limits, Reply
+from stages.clients.choice import choose
+from stages.copies import Copies
+from stages.failures import Failures
+from stages.identity import Identity
+from stages.robots import RobotsFiles, Rules
+
+log = logging.getLogger("crawler.fetch")
+
+AGENT: Final = f"crawler/{__version__}"
+# What parsers read, and gzipped sitemaps. Heritrix and Nutch fetch all that is linked and sort it out later; Colly and spider
+# have such a gate. A type that is not said is let in.
+READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "application/gzip", "application/x-gzip"]
+_SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
+_LISTED: Final = 1_000             # sitemaps taken from one robots.txt
+_LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
+_ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
+
+Seconds = Annotated[float, Meta(ge=0)]
+SomeSeconds = Annotated[float, Meta(gt=0)]
+Bytes = Annotated[int, Meta(ge=1)]
+
+
+class Fetch(Stage):
+    """Fetch pages as robots.txt allows, within limits of time, size and address."""
+
+    class Options(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
+        timeout: SomeSeconds = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
+        connect_timeout: SomeSeconds = 10.0   # s for TCP and TLS together
+        min_rate: Annotated[float, Meta(ge=0)] = 0.0   # bytes a second on average, once a request has lasted 20 s; 0: any
+        max_bytes: Bytes = 10 << 20        # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB
+        max_ratio: Annotated[float, Meta(ge=1)] = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
+        max_redirects: Annotated[int, Meta(ge=0)] = 10   # on the way to a page; browsers 20, Heritrix 20
+        max_header_bytes: Bytes = 64 << 10   # of a header block
+        content_types: list[str] = field(default_factory=lambda: list(READABLE))   # bodies of others are not read; [] reads all
+        user_agent: str = ""               # "": crawler/VERSION, and the contact; its first word is our name in robots.txt
+        contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
+        headers: dict[str, str] = field(default_factory=dict)   # sent with every request
+        auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
+        cookies: bool = False              # those a host sets are sent back to it; each worker process has its own
+        proxy: str | dict[str, str] = ""   # http:// URL, of one for each scheme; the environment's are not used
+        revalidate: bool = False           # keep pages, and ask in later crawls for what has changed since
+        state: str = ""                    # directory of the kept pages; "": none are kept. `crawler` sets it
+        robots: bool = True                # robots.txt is obeyed
+        sitemaps: bool = False             # those that a seed's robots.txt names are visited; they may list pages nobody links to
+        pause_after_robots: Seconds | None = None   # s between a robots.txt and the page it was fetched for; None: frontier.delay
+        max_crawl_delay: Seconds = 60.0    # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
+        adaptive: Annotated[float, Meta(ge=0)] = 0.0   # times a page's seconds its host rests, 30 s at most; Heritrix 5
+        allow_private: list[str] = field(default_factory=list)   # hosts that may be at private addresses, as in URLs; seeds may
+        verify: bool | str = True          # check certificates; a string is the file of the authorities to trust
+
+    concurrency: ClassVar[int] = 16
+    prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
+    hang: ClassVar[float] = 900.0          # s: a robots.txt behind five redirects, a pause, and the page
+
+    def open(self) -> None:
+        options: Fetch.Options = self.options
+        limits = Limits(
+            timeout=options.timeout,
+            connect_timeout=options.connect_timeout,
+            min_rate=options.min_rate,
+            max_bytes=options.max_bytes,
+            max_ratio=options.max_ratio,
+            max_header_bytes=options.max_header_bytes,
+        )
+        contact = f" (+{options.contact})" if options.contact else ""
+        agent = options.user_agent or AGENT + contact
+        self._identity = Identity(agent, options.headers, options.auth, has_cookies=options.cookies)
+        self._client, name = choose(
+            options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=_proxies(options.proxy)
+        )
+        self._copies = _copies(options.state) if options.revalidate and options.state else None
+        self._failures = Failures()
+        self._robots = RobotsFiles(self.shared, self._ask_for_robots)
+        self._paced: set[str] = set()      # origins whose Crawl-delay the hub has been told
+        self._closing = threading.Event()
+        log.info("fetching with %s as %s", name, agent)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._client.close()
+        if self._copies:
+            self._copies.close()
+
+    def process(self, visit: Visit) -> Iterator[Any]:
+        url = Url.parse(visit.url)
+        rules = self._obey(url) if self.options.robots else None
+        at = time.time()
+        reply = self._get(url)
+        retry = self._failures.of_status(reply, url.host)
+        if retry is not None:
+            self.count(f"retried/{reply.status}")
+            raise retry
+        self.count(f"status/{reply.status}")
+        page = _page(visit, reply, at)
+        has_first_cookie = self._identity.learn(url, reply)
+        if has_first_cookie and page.location == visit.url:      # a server that sees whether cookies come back
+            raise Retry("a redirect to itself that sets a cookie", after=0)
+        yield page
+        line = f"{reply.status}, {len(reply.content)} bytes in {reply.seconds:.2f} s"
+        if page.location:
+            end = self._end(visit, page.location)
+            line += f", to {page.location}{end}"
+            if not end:
+                yield To("urls", Visit(page.location, visit.depth, visit.referrer, (*visit.history, visit.url), visit.is_seed))
+        elif reply.is_skipped:
+            self.count("body/skipped")
+            line += f", body of type {page.content_type} not read; see content_types"
+        yield Report(line)
+        if self.options.adaptive:
+            yield Pace(url.host, rest=min(self.options.adaptive * reply.seconds, _LONGEST_REST))
+        if rules is not None:
+            yield from self._told(visit, url, rules)
+
+    def _told(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To | Pace]:
+        """What robots.txt says beside its rules. Not before the page: what a failed visit yields never reaches the hub."""
+        if self.options.sitemaps and visit.is_seed:
+            listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
+            yield from (To("urls", Visit(sitemap, visit.depth, f"{url.origin}/robots.txt")) for sitemap in listed if sitemap)
+        delay = self._delay(rules)
+        if delay and url.origin not in self._paced:
+            yield Pace(url.host, delay=delay)
+            if len(self._paced) >= _ORIGINS:
+                self._paced.clear()
+            self._paced.add(url.origin)
+
+    def _end(self, visit: Visit, target: str) -> str:
+        """Why a redirect is not followed; "" if it is."""
+        if target == visit.url or target in visit.history:
+            self.count("skipped/redirect loop")
+            return ": a loop"
+        if len(visit.history) >= self.options.max_redirects:
+            self.count("skipped/too many redirects")
+            return f": more than {self.options.max_redirects} redirects"
+        return ""
+
+    def _get(self, url: Url) -> Reply:
+        """The reply; of a page that has not changed since it was kept, with the content it had."""
+        copy = self._copies.find(url.href) if self._copies else None
+        headers = self._identity.headers(url) | (copy.conditions() if copy else {})
+        try:
+            reply = self._client.get(url.href, headers, wants=lambda *head: self._wants(url, *head))
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, url) from error
+        self.count("bytes", reply.received)
+        if copy and reply.status == 304:
+            return copy.confirmed(reply)
+        if self._copies and reply.status < 500:
+            self._copies.keep(url.href, reply)
+        return reply
+
+    def _wants(self, url: Url, status: int, headers: list[tuple[str, str]]) -> bool:
+        """Whether a body is to be read: not a redirect's, which is for browsers of 1995, a link to the target."""
+        page = Page(url=url.href, status_code=status, header_pairs=headers)
+        if page.location:
+            return False
+        kind = page.content_type.partition(";")[0].strip().lower()
+        types = self.options.content_types
+        return not (kind and types) or url.path.endswith(_SITEMAPS) or any(fnmatchcase(kind, wanted) for wanted in types)
+
+    def _ask_for_robots(self, url: str, cut: int) -> Reply:
+        return self._client.get(url, self._identity.headers(Url.parse(url)), cut)
+
+    def _obey(self, url: Url) -> Rules:
+        """The rules that allow it. Raises Drop: not allowed, Retry: not known."""
+        try:
+            rules = self._robots.rules(url.origin)
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, url, "robots.txt: ") from error
+        ruling = rules.robots.why(self._identity.agent, url.href)
+        if not ruling.allowed:
+            self.count("skipped/robots")
+            raise Drop(f"robots.txt: {ruling}")
+        if rules.was_fetched and self.options.pause_after_robots:
+            self._closing.wait(max(self.options.pause_after_robots, self._delay(rules)))
+        return rules
+
+    def _failure(self, error: FetchFailed | AddressRefused, url: Url, what: str = "") -> Exception:
+        is_refused = isinstance(error, AddressRefused)
+        self.count("skipped/private address" if is_refused else f"failed/{'robots.txt' if what else type(error).__name__}")
+        return self._failures.of_error(error, url.host, what)
+
+    def _delay(self, rules: Rules) -> float:
+        """The Crawl-delay in s; 0 if there is none."""
+        limit: float = self.options.max_crawl_delay
+        return min(rules.robots.delay(self._identity.agent) or 0.0, limit)
+
+    def _may_be_private(self, host: str) -> bool:
+        return host in self.options.allow_private or was_seeded(self.shared, host)
+
+
+def _page(visit: Visit, reply: Reply, at: float) -> Page:
+    return Page.of(
+        reply.content,
+        url=visit.url,
+        status_code=reply.status,
+        header_pairs=reply.headers,
+        depth=visit.depth,
+        referrer=visit.referrer,
+        history=visit.history,
+        is_seed=visit.is_seed,
+        fetched_at=at,
+        seconds=reply.seconds,
+    )
+
+
+def _proxies(option: str | dict[str, str]) -> dict[str, str]:
+    """By scheme of what is fetched."""
+    proxies = {"http": option, "https": option} if isinstance(option, str) else option
+    for scheme, proxy in proxies.items():
+        try:
+            is_usable = not proxy or Url.parse(proxy).scheme == "http"
+        except BadUrl:
+            is_usable = False
+        if scheme not in ("http", "https") or not is_usable:     # the value may hold a password: it is not shown
+            raise ConfigError(f"stages.fetch.proxy: no use of it for {scheme}; expected http://host:port, for http, https or both")
+    return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
+
+
+def _copies(state: str) -> Copies:
+    try:
+        return Copies(Path(state))
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(f"stages.fetch.revalidate: pages cannot be kept in {state}: {error}; name another state") from error

@@ -1,0 +1,174 @@
+"""Parse: a page in, a record out, and its links back to the frontier.
+
+    pages: Page ──▶ Parse ──▶ records: Record
+                      └─────▶ urls: Visit, one a link; scope, depth and what was seen before are the frontier's business
+
+A sitemap or feed is a page like any other: its record has no links, and each URL it lists is a visit.
+
+To keep other things of a page, subclass it and say what:
+
+    class Shop(Parse):
+        def records(self, page, html):
+            for item in html.document.select(".item") if html else ():
+                yield {"url": page.url, "name": item.text}
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, Literal
+
+from msgspec import field
+
+from crawler import (
+    LINK_TAGS,
+    ConfigError,
+    Directives,
+    Fields,
+    FieldSpec,
+    Html,
+    LinkTag,
+    Page,
+    Record,
+    Report,
+    Sitemap,
+    Stage,
+    To,
+    Visit,
+    directives,
+    is_html,
+)
+
+# Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
+# Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
+MAX_VISITS: Final = 23 << 20
+_VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
+
+
+class Parse(Stage):
+    """Read title, links and declared fields; follow the links as far as the page and its server allow."""
+
+    class Options(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        fields: dict[str, str | FieldSpec] = field(default_factory=dict)   # name = selector: see `crawler.web.fields`
+        follow: bool = True            # False: links are told in the record and not followed
+        robots: bool = True            # meta robots, X-Robots-Tag and rel=nofollow are honoured
+        agent: str = "crawler"         # the robot whose name in meta robots and X-Robots-Tag means us
+        link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of link those that lead to pages, of meta refresh; img, source too
+        max_links: int = 10_000        # of one page; what is over is cut and counted as links/cut (Nutch 100, Scrapy none)
+        text: Literal["none", "text", "markdown"] = "none"   # what there is to read, as field `text`
+        metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # what the page tells machines, as fields of these names
+
+    prefetch: ClassVar[int] = 16       # pages at hand while one is read: reading takes less than asking for the next
+
+    def open(self) -> None:
+        options: Parse.Options = self.options
+        if options.max_links < 0:
+            raise ConfigError(f"stages.parse.max_links: {options.max_links} is not a number of links; use 0 or more")
+        reserved = {*Record.__struct_fields__, *options.metadata, *(["text"] if options.text != "none" else [])}
+        self._fields = Fields(options.fields, frozenset(reserved))
+
+    def process(self, page: Page) -> Iterator[Any]:
+        sitemap = page.sitemap
+        html = None if sitemap else self._html(page)
+        wish = self._wish(page, html)
+        if wish.noindex:
+            self.count("skipped/noindex")
+        else:
+            yield from self.records(page, html)
+        # Not of an error page: its links are the server's, the same on each. Not of a redirect: fetch sends its target.
+        # Of a 304 it has are those of the copy that is still true; without a copy it has none.
+        if self.options.follow and (200 <= page.status_code < 300 or page.status_code == 304):
+            if html:
+                yield from self._visits(page, html, wish)
+            elif sitemap:
+                yield from self._listed(page, sitemap, wish)
+
+    def records(self, page: Page, html: Html | None) -> Iterable[Any]:
+        """What is kept of a page: override it to keep something else. `html` is None for a page that is not HTML.
+
+        Not asked of a page that says noindex. Links are followed whatever is returned here.
+        """
+        return [self.record(page, html)]
+
+    def record(self, page: Page, html: Html | None) -> Record:
+        """The built-in record, declared fields included."""
+        content = page.content
+        return Record(
+            url=page.url,
+            final_url=page.url,
+            status=page.status_code,
+            content_type=page.content_type,
+            encoding=html.encoding if html else page.encoding if _is_text(page.content_type) else None,
+            title=html.title if html else None,
+            description=html.description if html else None,
+            canonical=html.canonical if html else None,
+            language=html.language if html else None,
+            links=[link.url for link in html.links] if html else [],
+            depth=page.depth,
+            referrer=page.referrer,
+            fetched_at=datetime.fromtimestamp(page.fetched_at, UTC).isoformat(timespec="milliseconds"),
+            elapsed=page.seconds,
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            location=page.location,
+            fields=self._declared(html),
+        )
+
+    def _html(self, page: Page) -> Html | None:
+        options: Parse.Options = self.options
+        if not is_html(page.content_type, page.content):
+            return None
+        tags, most = options.link_tags, options.max_links
+        return Html(page.content, page.url, page.content_type, link_tags=tags, max_links=most)
+
+    def _declared(self, html: Html | None) -> dict[str, Any]:
+        if html is None:
+            return {}
+        values = self._fields.read(html)
+        if self.options.text != "none":
+            values["text"] = html.text(self.options.text)
+        for name in self.options.metadata:
+            values[name] = html.jsonld if name == "jsonld" else html.opengraph
+        return values
+
+    def _wish(self, page: Page, html: Html | None) -> Directives:
+        if not self.options.robots:
+            return Directives()
+        header = directives(page.headers.get_all("x-robots-tag"), self.options.agent)
+        return header | html.robots(self.options.agent) if html else header
+
+    def _visits(self, page: Page, html: Html, wish: Directives) -> Iterator[To]:
+        if html.has_more_links:
+            self.count("links/cut")
+        refused = 0
+        for link in html.links:
+            if self.options.robots and (wish.nofollow or link.is_nofollow):
+                refused += 1
+            else:
+                yield To("urls", Visit(link.url, depth=page.depth + 1, referrer=page.url))
+        if refused:
+            self.count("skipped/nofollow", refused)
+
+    def _listed(self, page: Page, sitemap: Sitemap, wish: Directives) -> Iterator[To | Report]:
+        """Its pages, then the same in other languages; of an index the sitemaps. Like links they are one step from here."""
+        self.count("sitemaps")
+        urls = [entry.url for entry in sitemap.urls] + [other.url for entry in sitemap.urls for other in entry.alternates]
+        if self.options.robots and wish.nofollow:
+            self.count("skipped/nofollow", len(urls))
+            urls = []
+        room = MAX_VISITS
+        for url in urls:
+            room -= len(url) + len(page.url) + _VISIT
+            if room < 0:
+                self.count("links/cut")
+                break
+            yield To("urls", Visit(url, depth=page.depth + 1, referrer=page.url))
+        problems = f"; {len(sitemap.problems)} problem(s), the first: {sitemap.problems[0]}" if sitemap.problems else ""
+        yield Report(f"{sitemap.kind} of {len(sitemap.urls)} URLs{problems}")
+
+
+def _is_text(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind.endswith(("json", "xml")) or "charset=" in content_type.lower()

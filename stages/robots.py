@@ -1,0 +1,143 @@
+"""The robots.txt of every origin: fetched once, shared by all workers of the hub, kept a day.
+
+    rules(origin) ── this process knows them ──────────────────────────▶ Robots
+                  └─ a shared note has them ───────────────────────────▶ Robots
+                  └─ asked for: 2xx its rules · 4xx none · redirects ≤ 5 ▶ Robots, noted for the others
+                                5xx, 429, no answer: the old copy, or the failure itself (RFC 9309 §2.3.1)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+import msgspec
+from msgspec import Struct
+
+from crawler import AddressRefused, CrawlerError, Robots, Shared, Url
+from stages.clients.base import FetchFailed, Reply
+
+MAX_BYTES: Final = 500 << 10       # read of a file; RFC 9309 §2.5 asks for no less
+FRESH: Final = 24 * 3600.0         # s; RFC 9309 §2.4 asks for no more
+STALE: Final = 3600.0              # s an old copy serves on where its server does not answer
+MAX_REDIRECTS: Final = 5           # RFC 9309 §2.3.1.2
+_KEPT_BYTES: Final = 8 << 20       # of files whose rules are kept in this process; rules take some ten times as much
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class Unwilling(FetchFailed):
+    """The server answers, with a status that puts us off."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"status {reply.status}")
+        self.reply = reply
+
+
+class Kept(Struct, frozen=True):
+    """A shared note: what an origin said."""
+
+    expires: float                 # s since the epoch
+    status: int
+    body: bytes                    # b"" where the status means that all is allowed
+
+
+class Rules(Struct, frozen=True):
+    robots: Robots
+    was_fetched: bool              # just now, by this call: the host has been asked once already
+
+
+class _Asking:
+    """A question on its way to a server, and what those who wait for the answer share."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.failure: CrawlerError | None = None
+
+
+class RobotsFiles:
+    """Thread-safe; of the threads that want the same file one asks, the others wait and hear the same."""
+
+    def __init__(self, shared: Shared, ask: Callable[[str, int], Reply], clock: Callable[[], float] = time.time) -> None:
+        """ask: fetches a URL, of a long body so many bytes, and raises FetchFailed."""
+        self._shared = shared
+        self._ask = ask
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()   # gone when nobody waits
+        self._known: OrderedDict[str, tuple[float, int, Robots]] = OrderedDict()   # by origin: expires, size; least used first
+        self._size = 0
+
+    def rules(self, origin: str) -> Rules:
+        """What binds us at an origin. Raises FetchFailed, AddressRefused: nobody knows, so nothing is allowed now."""
+        robots = self._recall(origin)
+        if robots is not None:
+            return Rules(robots, was_fetched=False)
+        with self._lock:
+            asking = self._asking.setdefault(origin, _Asking())
+        with asking.lock:
+            robots = self._recall(origin)
+            if robots is not None:
+                return Rules(robots, was_fetched=False)
+            if asking.failure is not None:     # else each who waited would ask in turn, and wait as long again
+                raise asking.failure
+            try:
+                return self._note(origin)
+            except (FetchFailed, AddressRefused) as error:
+                asking.failure = error
+                with self._lock:               # who comes from now on asks anew
+                    self._asking.pop(origin, None)
+                raise
+
+    def _note(self, origin: str) -> Rules:
+        """The shared note, brought up to date if it has to be."""
+        note = self._shared.get(f"robots/{origin}")
+        kept = msgspec.msgpack.decode(note, type=Kept) if note is not None else None
+        is_fresh = kept is not None and kept.expires > self._clock()
+        if kept is None or not is_fresh:
+            kept = self._fetch(origin, kept)
+            self._shared.set(f"robots/{origin}", msgspec.msgpack.encode(kept))
+        return Rules(self._learn(origin, kept), was_fetched=not is_fresh)
+
+    def _fetch(self, origin: str, old: Kept | None) -> Kept:
+        try:
+            reply = self._follow(f"{origin}/robots.txt")
+            if reply.status == 429 or reply.status >= 500:
+                raise Unwilling(reply)
+        except FetchFailed:
+            if old is None:
+                raise
+            return msgspec.structs.replace(old, expires=self._clock() + STALE)
+        body = reply.content if 200 <= reply.status < 300 else b""
+        return Kept(self._clock() + FRESH, reply.status, body)
+
+    def _follow(self, url: str) -> Reply:
+        for _ in range(MAX_REDIRECTS):
+            reply = self._ask(url, MAX_BYTES)
+            location = next((value for name, value in reply.headers if name.lower() == "location"), None)
+            target = Url.parse(url).join(location) if location and reply.status in _REDIRECTS else None
+            if target is None:
+                return reply
+            url = target
+        return self._ask(url, MAX_BYTES)
+
+    def _recall(self, origin: str) -> Robots | None:
+        with self._lock:
+            expires, _, robots = self._known.get(origin, (0.0, 0, None))
+            if robots is None or expires <= self._clock():
+                return None
+            self._known.move_to_end(origin)
+            return robots
+
+    def _learn(self, origin: str, kept: Kept) -> Robots:
+        robots, size = Robots(kept.body), len(kept.body) + 1_000    # bytes; an empty file takes room as well
+        with self._lock:
+            self._size += size - self._known.pop(origin, (0.0, 0, robots))[1]
+            self._known[origin] = (kept.expires, size, robots)
+            while self._size > _KEPT_BYTES:
+                self._size -= self._known.popitem(last=False)[1][1]
+        return robots

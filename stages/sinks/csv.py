@@ -1,0 +1,124 @@
+"""CSV by RFC 4180, with a header, UTF-8.
+
+The columns are those of the existing file; else those of `columns`; else the fields of the first batch in their order, and
+`_extra`: a field that turns up later goes there, as JSON, so that a row never loses anything and a file never changes shape.
+Lists and objects are JSON text, true and false are words, nothing is an empty cell.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from crawler import UsageError
+from stages.sinks.base import Row, SinkOptions, json_line
+from stages.sinks.layout import BadRow, Found
+
+EXTRA = "_extra"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")   # what makes a spreadsheet run a cell (OWASP, CSV injection)
+SPECIAL = re.compile('[",\r\n]')
+
+csv.field_size_limit(1 << 30)    # characters; a page's text is longer than the 128 Ki which the module allows
+
+
+class CsvRows:
+    """The layout of CSV."""
+
+    name = "CSV"
+    ending = b"\r\n"
+
+    def __init__(self, output: str, options: SinkOptions) -> None:
+        self._output = output
+        self._wanted = options.columns
+        self._is_safe = options.csv_safe
+        self.columns: list[str] = []
+
+    def start(self, rows: Sequence[Row]) -> bytes:
+        names = dict.fromkeys(name for row in rows for name in row if name != EXTRA)
+        self.columns = list(self._wanted) or [*names, EXTRA]
+        return self._line(self.columns)
+
+    def resume(self, file: BinaryIO) -> bytes:
+        bom = codecs.BOM_UTF8 if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else b""
+        file.seek(len(bom))
+        head, self.columns, _ = next(_records(file), (b"", [], False))
+        if self._wanted and self._wanted != self.columns:
+            raise UsageError(
+                f"{self._output} has the columns {', '.join(self.columns)}; stages.store.columns says "
+                f"{', '.join(self._wanted)}: leave it out, or give another output"
+            )
+        if head.endswith(b"\n") and not head.endswith(b"\r\n"):
+            self.ending = b"\n"    # the file's own way
+        return bom + head
+
+    def render(self, row: Row) -> tuple[Row, bytes]:
+        cells = {name: self._cell(row.get(name)) for name in self.columns}
+        unknown = {name: value for name, value in row.items() if name not in cells}
+        if unknown and EXTRA in cells:
+            if row.get(EXTRA):
+                unknown[EXTRA] = row[EXTRA]
+            cells[EXTRA] = self._cell(unknown)
+        elif unknown and not self._wanted:
+            raise UsageError(
+                f"{self._output} has no column for {', '.join(unknown)}; say in stages.store.columns which are wanted, "
+                "or give another output"
+            )
+        return self._seen(list(cells.values()))
+
+    def scan(self, file: BinaryIO, is_ours: bool) -> Iterator[Found]:
+        for raw, cells, is_open in _records(file):
+            is_short = len(cells) < len(self.columns)
+            if is_open or (not raw.endswith(b"\n") and (is_ours or is_short)):
+                yield Found(raw, is_torn=True)
+            elif cells:
+                yield Found(raw, *self._seen(cells))    # too many cells or too few: it is kept, and not ours to judge
+            else:
+                yield Found(raw)
+
+    def _seen(self, cells: list[str]) -> tuple[Row, bytes]:
+        return {name: cell for name, cell in zip(self.columns, cells, strict=False) if cell}, self._line(cells)
+
+    def _cell(self, value: Any) -> str:
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            text = json_line(value).decode()
+            return text[1:-1] if text.startswith('"') else text    # a time, bytes: JSON's word for it without the quotes
+        return "'" + value if self._is_safe and value.startswith(FORMULA) else value
+
+    def _line(self, cells: Sequence[str]) -> bytes:
+        text = ",".join('"' + cell.replace('"', '""') + '"' if SPECIAL.search(cell) else cell for cell in cells)
+        return (text or '""').encode() + self.ending    # a blank line would be no row
+
+
+def _records(file: BinaryIO) -> Iterator[tuple[bytes, list[str], bool]]:
+    """The bytes of each record, its cells, and whether it ends within quotes. A record may span lines."""
+    behind = 0
+    pulled: list[bytes] = []
+    has_ended = False
+
+    def lines() -> Iterator[str]:
+        nonlocal has_ended
+        for line in file:
+            pulled.append(line)
+            yield line.decode(errors="replace")    # only read to know keys and cells: the file keeps its bytes
+        has_ended = True
+
+    reader = csv.reader(lines(), strict=True)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if not has_ended:
+                raise BadRow(behind, str(error)) from error
+            yield b"".join(pulled), [], True
+            return
+        raw = b"".join(pulled)
+        pulled.clear()
+        behind += len(raw)
+        yield raw, cells, False

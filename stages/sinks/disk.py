@@ -1,0 +1,94 @@
+"""Files as a sink needs them: locked, written whole, and really on the disk."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from crawler import UsageError
+from stages.sinks.base import digest, opening
+
+MODE = 0o666        # less the umask, as any tool creates its output
+CHUNK = 1 << 20     # bytes copied at a time
+TAIL = 4096         # bytes at the end of a file by which it is recognised
+
+
+def locked(path: Path) -> int:
+    """Open a file for reading and writing, made if need be, that no other store has open; a descriptor. Raises UsageError."""
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write to {path}: there is no directory {path.parent}; create it, or give another output")
+    while True:
+        with opening(str(path)):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+        try:
+            lock(fd)
+        except OSError as error:
+            os.close(fd)
+            raise UsageError(
+                f"another store is writing to {path}; stop it, or give this one another output"
+            ) from error
+        if is_at(fd, path):
+            with opening(str(path)):
+                sync_directory(path.parent)    # a file just made is to be there after a power cut
+            return fd
+        os.close(fd)    # the store before us has put a compacted file in its place: take that one
+
+
+def lock(fd: int) -> None:
+    """Ends with the descriptor, so also with the process however it dies."""
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_at(fd: int, path: Path) -> bool:
+    """Whether the path still leads to the file we have open."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
+
+
+def is_stream(path: Path) -> bool:
+    """A pipe, a terminal, /dev/null: there is nothing to read back, lock or repair."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:     # not there yet, or out of reach: opening it will say so
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def write_all(fd: int, data: bytes, offset: int | None = None) -> None:
+    """Write all of it, at an offset or (a stream) where we are: the system may take less than it is given."""
+    view = memoryview(data)
+    while view:
+        n = os.write(fd, view) if offset is None else os.pwrite(fd, view, offset)
+        offset = None if offset is None else offset + n
+        view = view[n:]
+
+
+def copy(source: int, start: int, end: int, target: int, at: int) -> int:
+    """Copy the bytes from start to end of one file to another; returns the offset behind them there."""
+    while start < end:
+        data = os.pread(source, min(CHUNK, end - start), start)
+        if not data:
+            raise OSError(f"the file ends at {start} bytes and should go on to {end}")
+        write_all(target, data, at)
+        start, at = start + len(data), at + len(data)
+    return at
+
+
+def tail_digest(fd: int, size: int) -> bytes:
+    """By which the file's first `size` bytes are recognised at the next start."""
+    n = min(size, TAIL)
+    return digest(os.pread(fd, n, size - n))
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename last: the name is data of the directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

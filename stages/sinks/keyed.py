@@ -1,0 +1,250 @@
+"""A text file that keeps one row a key, whatever kills the process that writes it.
+
+    rows ──render──▶ lines whose key is new ──append──▶ file ──fsync──▶ index ──▶ acknowledged
+                     a changed row is appended too, and the old line is left out when the file is next rewritten
+
+The file is the truth. At the start what is behind the index's mark is read, a half-written last row is cut off, and an
+index that does not fit the file is made again from it. Rows that were in the file before us are kept as they stand; of
+several with one natural key (a URL, the fields of `key`) the last is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from crawler import StorageError, UsageError
+from stages.sinks.base import Row, SinkOptions, Written, digest, natural_key, opening, reason, storage_errors
+from stages.sinks.disk import copy, is_at, lock, locked, sync_directory, tail_digest, write_all
+from stages.sinks.index import Entry, Index, Mark, index_path
+from stages.sinks.layout import BadRow, Found, Layout
+
+log = logging.getLogger(__name__)
+
+SCANNED = 1000      # rows read from an existing file that are indexed in one transaction
+
+
+class KeyedFile:
+    """A sink for one layout. See `Sink` for what it promises."""
+
+    def __init__(self, output: str, options: SinkOptions, layout: Layout) -> None:
+        self.path = Path(os.path.realpath(output))    # a rewrite must replace the file, not a link to it
+        self._options = options
+        self._layout = layout
+        self._size = 0             # bytes that are acknowledged
+        self._head = 0             # bytes before the first row
+        self._stale = 0            # rows in the file that a later one replaces
+        self._is_torn = False      # there may be bytes behind `_size` that are not acknowledged
+        self._fd = locked(self.path)
+        with ExitStack() as undo:
+            undo.callback(lambda: os.close(self._fd))
+            index = index_path(options.state, self.path)
+            with opening(str(index)):
+                index.parent.mkdir(parents=True, exist_ok=True)
+                self._index = Index(index)
+            undo.callback(self._index.close)
+            with storage_errors(output):
+                self._recover()
+                self._compact()
+            undo.pop_all()
+
+    def write(self, rows: Sequence[Row]) -> Written:
+        head = self._layout.start(rows) if self._size == 0 and rows else b""
+        entries = []
+        for row in rows:
+            seen, line = self._layout.render(row)
+            content = digest(line)
+            entries.append((self._natural(seen) or content, content, line))
+        with storage_errors(str(self.path)):
+            known = self._index.contents([key for key, _, _ in entries])
+            fresh: dict[bytes, tuple[bytes, bytes]] = {}
+            for key, content, line in entries:
+                if known.get(key) == content:
+                    fresh.pop(key, None)    # there, then changed, and now as it was
+                else:
+                    fresh[key] = content, line
+            replaced = len(fresh.keys() & known.keys())
+            if fresh:
+                self._append(head, fresh, replaced)
+        return Written(len(fresh) - replaced, replaced, len(rows) - len(fresh))
+
+    def close(self) -> None:
+        try:
+            with storage_errors(str(self.path)):
+                if self._is_torn:
+                    os.ftruncate(self._fd, self._size)
+                os.fsync(self._fd)
+                self._compact()
+        finally:
+            self._index.close()
+            os.close(self._fd)
+
+    def _natural(self, row: Row) -> bytes | None:
+        return natural_key(row, self._options.key_fields)
+
+    def _append(self, head: bytes, fresh: dict[bytes, tuple[bytes, bytes]], replaced: int) -> None:
+        if self._is_torn:
+            os.ftruncate(self._fd, self._size)
+        if not self._is_ours_alone():
+            raise StorageError(f"another program has changed {self.path} under the store; stop it, then start again")
+        entries, lines, end = [], [head], self._size + len(head)
+        for key, (content, line) in fresh.items():
+            entries.append(Entry(key, end, len(line), content))
+            lines.append(line)
+            end += len(line)
+        # The order is the promise: what the index knows is in the file, and what is in the file and not in the index
+        # was not acknowledged, so it is handed in again.
+        self._is_torn = True
+        write_all(self._fd, b"".join(lines), self._size)
+        if self._options.sync == "batch":
+            os.fsync(self._fd)
+        self._index.put(entries, self._mark(end, self._stale + replaced))
+        self._size, self._stale, self._is_torn = end, self._stale + replaced, False
+        self._head = self._head or len(head)
+
+    def _is_ours_alone(self) -> bool:
+        return is_at(self._fd, self.path) and os.fstat(self._fd).st_size == self._size
+
+    def _mark(self, size: int, stale: int) -> Mark:
+        return Mark(
+            layout=self._signature, inode=os.fstat(self._fd).st_ino, size=size, tail=tail_digest(self._fd, size),
+            stale=stale, run=self._options.run,
+        )  # fmt: skip
+
+    @property
+    def _signature(self) -> str:
+        return f"{self._layout.name} {self._options.key_fields}"
+
+    def _recover(self) -> None:
+        mark, there = self._index.mark, os.fstat(self._fd)
+        if self._options.mode == "overwrite" and (not self._options.run or mark.run != self._options.run):
+            os.ftruncate(self._fd, 0)
+            os.fsync(self._fd)
+            self._index.clear(self._mark(0, 0))
+            return
+        fits = (
+            mark.layout == self._signature
+            and mark.inode == there.st_ino
+            and mark.size <= there.st_size
+            and mark.tail == tail_digest(self._fd, mark.size)
+        )
+        if fits:
+            self._size, self._stale = mark.size, mark.stale
+        else:
+            if mark.inode:
+                log.info("%s is not as its index has it: it is read from the start", self.path)
+            self._index.clear(self._mark(0, 0))
+        if there.st_size:
+            self._read(is_ours=fits)
+        self._index.put([], self._mark(self._size, self._stale))
+
+    def _read(self, is_ours: bool) -> None:
+        """Index what is behind `_size`, and cut or complete the file's last row. is_ours: nobody else has been at it."""
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            file.seek(0)
+            head = self._layout.resume(file)
+            if not head.endswith(b"\n") and len(head) == os.fstat(self._fd).st_size and is_ours:
+                self._cut(0)       # died in the middle of its very first line
+                return
+            self._head = len(head)
+            start = self._size = max(self._size, self._head)
+            file.seek(start)
+            last, batch = head, list[Found]()
+            try:
+                for found in self._layout.scan(file, is_ours):
+                    if found.is_torn:
+                        break
+                    last = found.raw
+                    batch.append(found)
+                    if len(batch) == SCANNED:
+                        self._absorb(batch)
+                        batch = []
+                self._absorb(batch)
+            except BadRow as bad:
+                self._index.clear(Mark())    # so far it is somebody else's file
+                raise UsageError(self._unusable(start + bad.behind, str(bad))) from bad
+        if self._size < os.fstat(self._fd).st_size:
+            self._cut(self._size)
+        elif last and not last.endswith(b"\n"):
+            write_all(self._fd, self._layout.ending, self._size)
+            self._head += len(self._layout.ending) if self._head == self._size else 0
+            self._size += len(self._layout.ending)
+        os.fsync(self._fd)
+
+    def _absorb(self, pieces: Sequence[Found]) -> None:
+        naturals = [None if piece.row is None else self._natural(piece.row) for piece in pieces]
+        contents = [digest(piece.line) for piece in pieces]
+        known = self._index.contents([key or content for key, content in zip(naturals, contents, strict=True)])
+        entries: dict[bytes, Entry] = {}
+        for piece, natural, content in zip(pieces, naturals, contents, strict=True):
+            key = natural or content
+            if key in known or key in entries:
+                if natural:
+                    self._stale += 1
+                else:    # said twice by somebody before us: it stays, under a key that will not be asked for
+                    key = digest(content + self._size.to_bytes(8))
+            if piece.row is not None:
+                entries[key] = Entry(key, self._size, len(piece.raw), content)
+            self._size += len(piece.raw)
+        self._index.put(entries.values(), self._mark(self._size, self._stale))
+
+    def _cut(self, size: int) -> None:
+        torn = os.fstat(self._fd).st_size - size
+        log.warning("%s: cut off a half-written row at its end, %d bytes", self.path, torn)
+        os.ftruncate(self._fd, size)
+        self._size = size
+
+    def _unusable(self, offset: int, why: str) -> str:
+        line, at = 1, 0
+        while at < offset:
+            piece = os.pread(self._fd, min(1 << 20, offset - at), at)
+            line, at = line + piece.count(b"\n"), at + len(piece)
+        name = self._layout.name
+        return f"{self.path}, line {line}: not {name} ({why}); repair or remove that line, or give another output"
+
+    def _compact(self) -> None:
+        """Leave out the rows that were replaced. A disk too full for a second copy is no reason to fail: they stay."""
+        if not self._stale or not self._is_ours_alone():
+            return
+        new = self.path.with_name(f".{self.path.name}.compact")
+        try:
+            self._rewrite(new)
+        except OSError as error:
+            log.warning("%s keeps %d replaced rows: %s", self.path, self._stale, reason(error))
+            new.unlink(missing_ok=True)
+            return
+        sync_directory(self.path.parent)
+        log.info("%s: left out %d replaced rows", self.path, self._stale)
+        self._stale = 0
+        self._index.move(self._moves(), self._mark(self._size, 0))
+
+    def _rewrite(self, new: Path) -> None:
+        new.unlink(missing_ok=True)    # of a store that was killed here
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            lock(fd)                   # before it has the name under which another store would look
+            os.fchmod(fd, os.fstat(self._fd).st_mode & 0o7777)
+            at, start, end = 0, 0, self._head    # what stands together is copied together
+            for _, offset, length in self._index.in_order():
+                if offset != end:
+                    at = copy(self._fd, start, end, fd, at)
+                    start = end = offset
+                end += length
+            size = copy(self._fd, start, end, fd, at)
+            os.fsync(fd)
+            new.rename(self.path)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(self._fd)
+        self._fd, self._size = fd, size
+
+    def _moves(self) -> Iterator[tuple[int, bytes]]:
+        at = self._head
+        for key, offset, length in self._index.in_order():
+            if offset != at:
+                yield at, key
+            at += length

@@ -1,0 +1,57 @@
+"""Standard output, a pipe, a device: JSON Lines that cannot be read back.
+
+What was said is remembered, so a row that is handed in again is not said again. A row that changes is said again, as it is
+now. When the process is killed between a row's last byte and the note of it, the row comes twice: a stream cannot be asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from stages.sinks.base import Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
+from stages.sinks.disk import write_all
+from stages.sinks.index import Entry, Index, Mark
+
+STDOUT = 1    # the descriptor: `sys.stdout` has a buffer of its own
+
+
+class Stream:
+    """A sink for what has no past. output "-" is standard output."""
+
+    def __init__(self, output: str, options: SinkOptions) -> None:
+        self._output = "standard output" if output == "-" else output
+        self._options = options
+        with ExitStack() as undo, opening(self._output):
+            self._fd = os.dup(STDOUT) if output == "-" else os.open(output, os.O_WRONLY | os.O_CLOEXEC)
+            undo.callback(os.close, self._fd)
+            path = None
+            if options.state and options.run:    # without the crawl's id every start is a new stream
+                path = Path(options.state) / "stream.index"
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._index = Index(path)
+            if self._index.mark.run != options.run:
+                self._index.clear(Mark(run=options.run))
+            undo.pop_all()
+
+    def write(self, rows: Sequence[Row]) -> Written:
+        entries = []
+        for row in rows:
+            line = json_line(row) + b"\n"
+            content = digest(line)
+            entries.append((natural_key(row, self._options.key_fields) or content, content, line))
+        with storage_errors(self._output, can_go_on=False):
+            known = self._index.contents([key for key, _, _ in entries])
+            fresh = {key: (content, line) for key, content, line in entries if known.get(key) != content}
+            write_all(self._fd, b"".join(line for _, line in fresh.values()))
+            self._index.put(
+                (Entry(key, 0, len(line), content) for key, (content, line) in fresh.items()), Mark(run=self._options.run)
+            )
+        replaced = len(fresh.keys() & known.keys())
+        return Written(len(fresh) - replaced, replaced, len(rows) - len(fresh))
+
+    def close(self) -> None:
+        self._index.close()
+        os.close(self._fd)

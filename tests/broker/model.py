@@ -1,0 +1,213 @@
+"""A broker as short as it can be said: a list of tasks, looked through for every question. `test_model` compares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from crawler.broker.ledger import BEATS, SILENCE
+from crawler.items import Done, Failed, Lease, New, Verdict
+
+MAX_ATTEMPTS = 3
+HIGH_WATER = 3            # tasks on `out` at which `urls` and `work` are given no work
+PER_HOST = 1
+DELAY = 1.0               # s
+
+
+@dataclass
+class Task:
+    new: New
+    state: str
+    due: float
+    attempt: int = 0
+    token: int = 0
+    worker: str = ""
+    until: float = 0.0
+    ttl: float = 0.0
+
+
+class Model:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._tasks: list[Task] = []              # in order of arrival
+        self._next: dict[str, float] = {}         # by host: when it may be asked again
+        self._silent: set[str] = set()
+        self._ttl: dict[str, float] = {}          # by worker: the longest it asked for
+        self._last: dict[str, list[int]] = {}     # by worker: tokens of its last call
+        self.tokens: list[int] = []               # every one ever given out
+
+    # ---- questions
+
+    def counts(self, queue: str) -> dict[str, int]:
+        counted = Counter(task.state for task in self._tasks if task.new.queue == queue)
+        return {state: counted[state] for state in ("ready", "delayed", "leased", "dead", "done")}
+
+    def size(self, queue: str) -> int:
+        unfinished = ("ready", "delayed", "leased")
+        return sum(len(task.new.item) for task in self._tasks if task.new.queue == queue and task.state in unfinished)
+
+    def in_state(self, state: str) -> set[bytes]:
+        return {task.new.item for task in self._tasks if task.state == state}
+
+    def keys(self) -> dict[bytes, str]:
+        return {task.new.key: task.state for task in self._tasks if task.new.key is not None}
+
+    def holders(self) -> dict[str, int]:
+        return dict(Counter(task.worker for task in self._tasks if task.state == "leased"))
+
+    def is_drained(self) -> bool:
+        return all(task.state in ("done", "dead") for task in self._tasks)
+
+    # ---- time
+
+    def tick(self) -> None:
+        now = self._now()
+        for task in [task for task in self._tasks if task.state == "leased" and task.until <= now]:
+            self._fail(task, 0.0, False)
+        for task in self._tasks:
+            if task.state == "delayed" and task.due <= now:
+                task.state = "ready"
+
+    def restarted(self) -> None:
+        """Who held something has to be heard of again."""
+        for task in self._tasks:
+            if task.state == "leased":
+                task.ttl = self._ttl[task.worker]
+                task.until = self._now() + max(SILENCE, task.ttl * BEATS)
+                self._silent.add(task.worker)
+
+    def heard(self, worker: str) -> None:
+        if worker in self._silent:
+            self._silent.discard(worker)
+            for task in self._held(worker):
+                task.until = max(task.until, self._now() + task.ttl)
+
+    # ---- in
+
+    def put(self, new: New) -> Verdict:
+        if new.key is not None and new.key in self.keys():
+            return Verdict.DUPLICATE
+        self._tasks.append(Task(new, "delayed" if new.delay else "ready", self._now() + new.delay))
+        return Verdict.ACCEPTED
+
+    # ---- out: the broker chooses, the model says whether it may
+
+    def lent(self, worker: str, queue: str, want: int, ttl: float, leases: Sequence[Lease]) -> None:
+        if queue == "urls":
+            self._check_hosts(want, leases)
+        else:
+            assert [lease.item for lease in leases] == [task.new.item for task in self._available(queue)[:want]]
+        if leases:
+            self._ttl[worker] = max(ttl, self._ttl.get(worker, 0.0))
+        for lease in leases:
+            task = self._of(lease.item)
+            assert (lease.attempt, lease.key, lease.host) == (task.attempt + 1, task.new.key, task.new.host)
+            assert lease.token not in self.tokens
+            self.tokens.append(lease.token)
+            task.state, task.token, task.worker, task.attempt = "leased", lease.token, worker, lease.attempt
+            task.until, task.ttl = self._now() + ttl, ttl
+            if queue == "urls":
+                self._next[task.new.host] = max(self._next.get(task.new.host, 0.0), self._now() + DELAY)
+        self._last[worker] = [lease.token for lease in leases]
+
+    def _check_hosts(self, want: int, leases: Sequence[Lease]) -> None:
+        """One task of a host at most, the first of its own, and no host that waited less before one that waited more."""
+        free: dict[str, bytes] = {}
+        for task in self._available("urls"):
+            free.setdefault(task.new.host, task.new.item)
+        busy = {task.new.host for task in self._tasks if task.state == "leased"}
+        free = {host: item for host, item in free.items() if host not in busy and self._next.get(host, 0.0) <= self._now()}
+        chosen = [lease.host for lease in leases]
+        assert len(chosen) == len(set(chosen)) == min(want, len(free))
+        assert all(free[lease.host] == lease.item for lease in leases)
+        passed_over = [self._next.get(host, 0.0) for host in free if host not in chosen]
+        assert max((self._next.get(host, 0.0) for host in chosen), default=0.0) <= min(passed_over, default=float("inf"))
+
+    def lent_again(self, worker: str, queue: str, want: int, ttl: float, leases: Sequence[Lease]) -> None:
+        held = [task.token for task in self._held(worker)]
+        before = [token for token in self._last.get(worker, []) if token in held]
+        if before:
+            assert [lease.token for lease in leases] == before
+        elif queue:
+            self.lent(worker, queue, want, ttl, leases)
+        else:
+            assert not leases
+
+    def taken(self, queue: str, n: int, items: Sequence[bytes]) -> None:
+        assert list(items) == [task.new.item for task in self._available(queue)[:n]]
+        for item in items:
+            self._of(item).state = "done"
+
+    def _available(self, queue: str) -> list[Task]:
+        waiting = self.counts("out")
+        if queue in ("urls", "work") and waiting["ready"] + waiting["delayed"] >= HIGH_WATER:
+            return []
+        ready = [task for task in self._tasks if task.new.queue == queue and task.state == "ready"]
+        return sorted(ready, key=lambda task: -task.new.priority)
+
+    # ---- back
+
+    def done(self, worker: str, done: Done) -> Verdict:
+        task = self._current(worker, done.token)
+        if task is None:
+            return Verdict.STALE
+        self._end(task, "done")
+        for child in done.children:
+            self.put(child)
+        return Verdict.DONE
+
+    def failed(self, worker: str, failed: Failed, backoff: Callable[[int], float]) -> Verdict:
+        task = self._current(worker, failed.token)
+        if task is None:
+            return Verdict.STALE
+        return self._fail(task, backoff(task.attempt) if failed.after is None else failed.after, failed.final)
+
+    def released(self, worker: str, token: int) -> Verdict:
+        task = self._current(worker, token)
+        if task is None:
+            return Verdict.STALE
+        self._end(task, "ready")
+        task.attempt -= 1
+        return Verdict.RELEASED
+
+    def extend(self, worker: str, token: int, ttl: float) -> bool:
+        task = self._current(worker, token)
+        if task is not None:
+            task.until = self._now() + ttl
+        return task is not None
+
+    def expire(self, worker: str | None) -> int:
+        held = [task for task in self._tasks if task.state == "leased" and worker in (None, task.worker)]
+        for task in held:
+            self._fail(task, 0.0, False)
+        return len(held)
+
+    def undertake(self, item: bytes, state: str) -> None:
+        """A dead task is revived or dropped."""
+        task = self._of(item)
+        assert task.state == "dead"
+        task.state, task.attempt = state, 0
+
+    def rest(self, host: str, seconds: float) -> None:
+        self._next[host] = max(self._next.get(host, 0.0), self._now() + seconds)
+
+    def _fail(self, task: Task, after: float, is_final: bool) -> Verdict:
+        is_dead = is_final or task.attempt >= MAX_ATTEMPTS
+        self._end(task, "dead" if is_dead else "delayed")
+        task.due = self._now() + after
+        return Verdict.DEAD if is_dead else Verdict.RETRY
+
+    def _end(self, task: Task, state: str) -> None:
+        task.state = state
+        if task.new.host:
+            self._next[task.new.host] = max(self._next.get(task.new.host, 0.0), self._now() + DELAY)
+
+    def _held(self, worker: str) -> list[Task]:
+        return [task for task in self._tasks if task.state == "leased" and task.worker == worker]
+
+    def _current(self, worker: str, token: int) -> Task | None:
+        return next((task for task in self._held(worker) if task.token == token), None)
+
+    def _of(self, item: bytes) -> Task:
+        return next(task for task in self._tasks if task.new.item == item)

@@ -1,0 +1,384 @@
+"""What only the embedded engine promises: about its file, its disk, its thread, and the cost of its queries."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+
+import pytest
+from hands import QUEUES, TTL, Hand, Longest, bodies, counts, put, queue, until
+
+from crawler.broker import desk, schema
+from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.clock import ManualClock
+from crawler.broker.ledger import REPLY_BYTES, Ledger
+from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.state import Loan, Loans, Queue
+from crawler.errors import CallRefused, StorageError, UsageError
+from crawler.items import Done, Failed, New, Note, Pace, Step, Verdict
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "hub.sqlite3")
+
+
+# ---- the file
+
+
+def test_a_store_is_one_hubs_alone(path: str) -> None:
+    first = SqliteBroker(path, QUEUES)
+
+    with pytest.raises(UsageError, match=r"another hub is using .*hub.sqlite3; stop it"):
+        SqliteBroker(path, QUEUES)
+
+    assert put(first, "task", b"a") == [Verdict.ACCEPTED]
+    first.close()
+    SqliteBroker(path, QUEUES).close()
+
+
+def test_a_file_that_is_no_database_is_refused(path: str) -> None:
+    Path(path).write_bytes(b"not a database at all" * 100)
+
+    with pytest.raises(StorageError, match="cannot open the store"):
+        SqliteBroker(path, QUEUES)
+
+
+def test_a_database_of_something_else_is_left_as_it_is(path: str) -> None:
+    with sqlite3.connect(path) as theirs:
+        theirs.execute("CREATE TABLE precious (x)")
+    theirs.close()
+
+    with pytest.raises(StorageError, match="a database of something else"):
+        SqliteBroker(path, QUEUES)
+
+    theirs = sqlite3.connect(path)
+    assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("precious",)]
+    theirs.close()
+
+
+def test_a_store_of_another_version_is_refused(path: str) -> None:
+    SqliteBroker(path, QUEUES).close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE head SET version = 99")
+    db.close()
+
+    with pytest.raises(StorageError, match="store version 99, this crawler reads 1"):
+        SqliteBroker(path, QUEUES)
+
+
+def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot open the store"):
+        SqliteBroker(str(tmp_path / "nowhere" / "hub.sqlite3"), QUEUES)
+
+
+def test_a_store_is_recognised_by_its_number(path: str, tmp_path: Path) -> None:
+    numbers: list[int] = []
+    for name in ("hub.sqlite3", "hub.sqlite3", "another.sqlite3"):
+        broker = SqliteBroker(str(tmp_path / name), QUEUES)
+        numbers.append(broker.step(Step("w", len(numbers))).store)
+        broker.close()
+
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_full_durability_is_the_same_broker(path: str) -> None:
+    broker = SqliteBroker(path, QUEUES, durability="full")
+    hand = Hand(broker)
+    put(broker, "task", b"a")
+
+    assert hand.complete(hand.lease_one("task"), New("result", b"r")) == Verdict.DONE
+
+    broker.close()
+    broker = SqliteBroker(path, QUEUES)
+    assert bodies(broker, "result") == [b"r"]
+    broker.close()
+
+
+def test_a_log_cut_anywhere_leaves_the_first_so_many_puts(path: str, tmp_path: Path) -> None:
+    broker = SqliteBroker(path, QUEUES)
+    for n in range(40):
+        put(broker, "task", b"%d" % n)
+    files = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    broker.close()
+    random = Random(7)
+
+    lengths = []
+    for round_ in range(12):
+        cut = tmp_path / f"cut{round_}.sqlite3"
+        cut.write_bytes(files[""])
+        Path(f"{cut}-wal").write_bytes(files["-wal"][: random.randrange(len(files["-wal"]))])
+        opened = SqliteBroker(str(cut), QUEUES)
+        found = bodies(opened, "task")
+        opened.close()
+        assert found == [b"%d" % n for n in range(len(found))]
+        lengths.append(len(found))
+
+    assert len(set(lengths)) > 5
+
+
+def test_a_queue_that_a_pipeline_leaves_out_for_a_while_keeps_its_tasks(path: str) -> None:
+    clock = ManualClock()
+    without = [spec for spec in QUEUES if spec.name != "task"]
+    broker = SqliteBroker(path, QUEUES, clock=clock)
+    put(broker, "task", b"ready", b"leased")
+    put(broker, "task", b"delayed", delay=5.0)
+    Hand(broker).lease("task")
+    broker.close()
+
+    broker = SqliteBroker(path, without, clock=clock)
+    clock.advance(TTL)
+    assert broker.drained() is True
+    broker.close()
+
+    broker = SqliteBroker(path, QUEUES, clock=clock)
+    clock.advance(TTL)
+    assert counts(broker, "task") == (3, 0, 0, 0, 0)
+    assert len(bodies(broker, "task")) == 3
+    broker.close()
+
+
+def test_the_counts_are_those_of_the_table_after_any_work(path: str) -> None:
+    random, clock = Random(3), ManualClock()
+    broker = SqliteBroker(path, QUEUES, Politeness(delay=0.0), clock=clock, random=Longest())
+    hand = Hand(broker)
+    names = ("task", "urls", "pages", "records")
+    accepted: Counter[str] = Counter()
+    for n in range(300):
+        new = [New(name, b"%d" % random.randrange(400), delay=random.choice([0.0, 2.0])) for name in names]
+        accepted.update(each.queue for each, verdict in zip(new, broker.put(new), strict=True) if verdict == Verdict.ACCEPTED)
+        leases = hand.lease(random.choice(names), 4)
+        cut = random.randrange(len(leases) + 1)
+        hand.step(
+            done=[Done(lease.token) for lease in leases[:cut]],
+            failed=[Failed(lease.token, "x", None, n % 3 == 0) for lease in leases[cut:]],
+        )
+        clock.advance(1)
+    broker.drop([dead.id for dead in broker.dead()[:5]])
+    stats = {each.name: each for each in broker.stats().queues}
+    broker.close()
+
+    db = sqlite3.connect(path)
+    for name in names:
+        rows = dict(db.execute(
+            "SELECT state, count(*) FROM task JOIN queue ON queue.id = queue WHERE name = ? GROUP BY state", (name,)
+        ).fetchall())  # fmt: skip
+        each = stats[name]
+        assert (each.ready, each.delayed, each.leased, each.dead) == tuple(rows.get(state, 0) for state in range(4))
+        assert each.accepted == accepted[name]
+        assert each.done == (rows.get(schema.DONE, 0) if each.keyed else each.accepted - sum(rows.values()))
+    db.close()
+
+
+# ---- the thread
+
+
+def test_a_thousand_delayed_tasks_at_once_and_some_more_all_become_ready() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    put(broker, "task", *(b"%d" % n for n in range(2_500)), delay=1.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(Hand(broker).lease, "result", 1, wait=20.0)
+        until(lambda: bool(broker.stats().workers))
+        clock.advance(2)
+
+        until(lambda: queue(broker, "task").ready == 2_500)
+
+        clock.advance(20)
+        assert waiting.result() == []
+    broker.close()
+
+
+def test_closing_sends_away_who_waits_and_refuses_who_comes_later() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(broker.take, "task", 1, 20.0)
+        while not waiting.running():
+            pass
+        broker.stats()
+
+        broker.close()
+
+        with pytest.raises(StorageError, match="is closed"):
+            waiting.result()
+    with pytest.raises(StorageError, match="is closed"):
+        broker.stats()
+    broker.close()
+
+
+def test_calls_from_many_threads_while_it_closes_are_all_answered() -> None:
+    for _ in range(20):
+        broker = SqliteBroker(":memory:", QUEUES)
+        barrier = threading.Barrier(5)
+
+        def call(broker: SqliteBroker = broker, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait()
+            done = 0
+            try:
+                while True:
+                    broker.put([New("task", b"x")])
+                    done += 1
+            except StorageError:
+                return done
+
+        with ThreadPoolExecutor(4) as pool:
+            calls = [pool.submit(call) for _ in range(4)]
+            barrier.wait()
+            broker.close()
+            assert all(each.result(10) >= 0 for each in calls)
+
+
+def test_a_fault_of_one_call_is_not_that_of_those_committed_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    odd = New("task", b"x", key=b"k", host="\ud800", parent="no bytes, and a surrogate \ud800")  # type: ignore[arg-type]  # the fault
+    with ThreadPoolExecutor(8) as pool, caplog.at_level(logging.CRITICAL, "crawler.broker"):
+        sound = [pool.submit(put, broker, "task", b"%d" % n) for n in range(200)]
+        faulty = [pool.submit(broker.put, [odd]) for _ in range(20)]
+
+        assert all(each.result() == [Verdict.ACCEPTED] for each in sound)
+        assert all(isinstance(each.exception(), UnicodeEncodeError) for each in faulty)
+    assert counts(broker, "task") == (200, 0, 0, 0, 0)
+    assert broker.failure is None
+    broker.close()
+
+
+def test_a_lost_worker_no_longer_waits_and_what_it_held_soon_comes_back() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    hand, other = Hand(broker), Hand(broker, "other")
+    put(broker, "task", b"a")
+    hand.step("task", 1, ttl=24.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(hand.lease, "task", 1, wait=20.0)
+        until(lambda: hand.call == 2 and broker.stats().workers[0].leased == 1)
+        until(lambda: _lost(broker) or waiting.done())
+        assert waiting.result() == []
+
+    clock.advance(11.9)                          # half the lease: a heart-beat comes every third of it
+    assert other.lease("task") == []
+    clock.advance(0.2)
+    assert other.lease_one("task").attempt == 2
+    broker.close()
+
+
+def _lost(broker: SqliteBroker) -> bool:
+    broker.lost("w")
+    return False
+
+
+def test_a_lost_worker_that_is_heard_of_again_keeps_what_it_held() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    hand = Hand(broker)
+    put(broker, "task", b"a")
+    lease = hand.lease_one("task")
+    broker.lost("w")
+
+    clock.advance(9)
+    hand.step()
+    clock.advance(TTL - 1)
+
+    assert hand.extend(lease) is True
+    broker.close()
+
+
+def test_who_asks_for_long_leases_is_waited_for_longer_after_a_restart(path: str) -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(path, QUEUES, clock=clock)
+    hand = Hand(broker)
+    put(broker, "task", b"a")
+    (lease,) = hand.lease("task", ttl=120.0)
+    hand.step(ttl=5.0)                           # a step that leases nothing says nothing of leases
+    broker.close()
+
+    hand.broker = broker = SqliteBroker(path, QUEUES, clock=clock)
+    clock.advance(59)
+
+    assert hand.extend(lease) is True
+    broker.close()
+
+
+def test_a_take_of_nothing_does_not_wait() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    put(broker, "task", b"a")
+
+    assert broker.take("task", 0, wait=20.0) == []
+    broker.close()
+
+
+def test_a_worker_needs_a_name() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+
+    with pytest.raises(CallRefused, match="a worker without a name"):
+        broker.step(Step("", 1))
+    broker.close()
+
+
+def test_a_flood_of_empty_tasks_ends_within_an_answer_too() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    broker.put([New("task", b"")] * (REPLY_BYTES // 100))
+
+    assert 0 < len(Hand(broker).lease("task", 1 << 20)) < REPLY_BYTES // 100
+    broker.close()
+
+
+def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan() -> None:
+    loans, of = Loans(), Queue(1, QUEUES[0], 0, [0] * 5, 0)
+    for token in range(20_000):
+        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL))
+        if token >= 10:
+            loans.end(token - 10, "w")
+
+    assert len(loans._ends) < 3_000
+    assert [loan.token for loan in loans.ended(1e9)] == list(range(19_990, 20_000))
+
+
+# ---- the cost of a query
+
+
+def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
+    db = schema.connect(":memory:")
+    clock = ManualClock()
+    specs = [QueueSpec("urls", keyed=True, polite=True, is_read=True), QueueSpec("pages", is_read=True)]
+    ledger = Ledger(db, specs, Politeness(delay=1.0), clock, Longest())
+    seen: set[str] = set()
+    db.execute("BEGIN")
+    ledger.open(is_new_epoch=True)
+    db.set_trace_callback(seen.add)
+
+    ledger.insert([New("urls", b"%d" % n, host=f"h{n}", delay=n % 2) for n in range(8)] + [New("pages", b"p")] * 4)
+    leases = ledger.lend(ledger.queues["urls"], "w", 9, TTL) + ledger.lend(ledger.queues["pages"], "w", 9, TTL)
+    done, failed, final, released, *late = [lease.token for lease in leases]
+    ledger.callers.remember("w", 1, [], ledger.now, is_worker=True, leases=leases, ttl=TTL)
+    ledger.hand_in(Step(
+        "w", 1, done=[Done(done, [New("urls", b"c", host="h")])], failed=[Failed(failed, "x"), Failed(final, "y", final=True)],
+        released=[released], paces=[Pace("h", rest=1.0)], counters={"n": 1},
+    ))  # fmt: skip
+    assert len(ledger.leased_between("w", late[0], late[-1])) == len(late)
+    desk.note(ledger, [Note("a", b"")])
+    assert desk.notes(ledger, "a", 0)
+    assert desk.why(ledger, "urls", b"k") is None
+    desk.revive(ledger, [each.id for each in desk.dead(ledger, "urls", 9, 0)])
+    ledger.flush()
+    clock.advance(TTL * 2)
+    ledger.tick()
+    ledger.open(is_new_epoch=False)
+    ledger.lanes.next_open(ledger.queues["urls"])
+    db.execute("COMMIT")
+    db.set_trace_callback(None)
+
+    words = [sql for sql in seen if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
+    plans = {sql: " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in words}
+    assert len(plans) > 30
+    in_order = "SCAN task USING INDEX task_delayed"        # of delayed tasks alone, from the first that is due
+    offending = {
+        sql: plan for sql, plan in plans.items()
+        if "TEMP B-TREE" in plan or "SCAN lane" in plan or ("SCAN task" in plan and plan != in_order)
+    }  # fmt: skip
+    assert offending == {}
+    db.close()

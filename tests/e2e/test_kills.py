@@ -1,0 +1,69 @@
+"""kill -9 of any one process at any moment of a crawl: the same set in the file, no duplicate."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.e2e.conftest import FAST, Shell, expected, statuses
+from tests.site import Site
+
+pytestmark = pytest.mark.slow
+
+
+def children(process: subprocess.Popen[str]) -> dict[str, int]:
+    """Pids by role, of what `crawler run` has started."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            words = (entry / "cmdline").read_bytes().decode().split("\0")
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == process.pid and "crawler" in words:
+            role = words[words.index("crawler") + 1]
+            found[words[words.index("stage") + 1] if role == "stage" else role] = int(entry.name)
+    return found
+
+
+@pytest.mark.parametrize("victim", ["hub", "fetch", "parse", "store"])
+@pytest.mark.parametrize("moment", [3, 25])
+def test_killing_a_process_in_the_middle_of_a_crawl_loses_nothing(shell: Shell, site: Site, victim: str, moment: int) -> None:
+    path = f"/p/{moment}.html"
+    site.hold(path)
+    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    site.wait_for_request(path)
+
+    os.kill(children(process)[victim], signal.SIGKILL)
+    site.release(path)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said
+    rows = shell.rows("pages.jsonl")
+    assert statuses(rows) == expected(site)
+    assert len(rows) == len(expected(site))
+
+
+def test_killing_everything_and_running_again_loses_nothing(shell: Shell, site: Site) -> None:
+    dice = Random(3)
+    path = f"/p/{dice.randrange(60)}.html"
+    site.hold(path)
+    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    site.wait_for_request(path)
+
+    for pid in [process.pid, *children(process).values()]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    site.release(path)
+    again = shell.run("run", site.url, *FAST, "-o", "pages.jsonl")
+
+    assert again.returncode == 0, again.stderr
+    assert "resuming" in again.stderr
+    assert statuses(shell.rows("pages.jsonl")) == expected(site)

@@ -1,0 +1,62 @@
+"""A page that kills or hangs the process that reads it: the others are crawled, and it ends as a dead task that says why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.conftest import FAST, Shell, statuses
+from tests.site import Site
+
+pytestmark = pytest.mark.slow
+
+POISON = """
+import ctypes
+import resource
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from crawler import Page
+from stages.parse import Parse
+
+
+class Poisoned(Parse):
+    hang = 0.5
+
+    def open(self) -> None:
+        super().open()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def process(self, page: Page) -> Iterator[Any]:
+        if page.url.endswith("/crash"):
+            ctypes.string_at(0)
+        if page.url.endswith("/hang"):
+            threading.Event().wait()
+        yield from super().process(page)
+"""
+
+
+# Of a crash nobody can say which of its worker's tasks was at fault: they all have a second attempt.
+@pytest.mark.parametrize(("path", "attempts", "reason"), [("/crash", 2, "died"), ("/hang", 1, "still in process after 0.5 s")])
+def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
+    shell: Shell, path: str, attempts: int, reason: str
+) -> None:
+    (shell.directory / "poison.py").write_text(POISON)
+    names = [f"/{n}" for n in range(20)]
+    links = "".join(f'<a href="{name}">x</a>' for name in [*names[:10], path, *names[10:]])
+    with Site({"/": links, path: "poison", **dict.fromkeys(names, "fine")}) as site:
+        done = shell.run(
+            "run", site.url, *FAST, "-o", "pages.jsonl",
+            "-s", "stages.parse.use=poison:Poisoned", "-s", f"hub.max_attempts={attempts}",
+        )  # fmt: skip
+
+    assert done.returncode == 3, done.stderr
+    assert statuses(shell.rows("pages.jsonl")) == {site.link(name): 200 for name in ["/", *names]}
+    report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
+    assert report["dead"] == {"pages": 1}
+    shell.start_hub()
+    listed = shell.run("dead", "list").stdout
+    assert site.link(path) in listed
+    assert reason in listed

@@ -1,0 +1,126 @@
+"""crawler run, as a person uses it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sqlite3
+
+import pytest
+
+from tests.e2e.conftest import FAST, Shell, expected, statuses
+from tests.site import Site, generated
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_site_is_crawled_completely_into_a_file_and_a_second_run_is_a_fresh_one(shell: Shell, site: Site) -> None:
+    first = shell.run("run", site.url, *FAST, "-o", "pages.jsonl")
+
+    assert first.returncode == 0, first.stderr
+    rows = shell.rows("pages.jsonl")
+    assert statuses(rows) == expected(site)
+    assert len(rows) == len(expected(site))
+    report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
+    assert report["reason"] == "finished"
+    assert report["pages"] == len(rows)
+
+    second = shell.run("run", site.url, *FAST, "-o", "pages.jsonl")
+
+    assert second.returncode == 0, second.stderr
+    assert "fresh" in second.stderr
+    assert len(shell.rows("pages.jsonl")) == len(rows)
+    assert site.counts["/p/1.html"] == 2
+
+
+def test_a_crawl_that_was_interrupted_is_resumed_and_the_file_is_complete(shell: Shell, site: Site) -> None:
+    site.hold("/p/20.html")
+    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    site.wait_for_request("/p/20.html")
+
+    process.send_signal(signal.SIGINT)
+    site.release("/p/20.html")
+    _, said = process.communicate(timeout=40)
+    assert process.returncode == 130, said
+    again = shell.run("run", site.url, *FAST, "-o", "pages.jsonl")
+
+    assert again.returncode == 0, again.stderr
+    assert "resuming" in again.stderr
+    assert statuses(shell.rows("pages.jsonl")) == expected(site)
+    assert len(shell.rows("pages.jsonl")) == len(expected(site))
+
+
+def test_csv_and_sqlite_hold_the_same_pages(shell: Shell, site: Site) -> None:
+    assert shell.run("run", site.url, *FAST, "-o", "pages.csv").returncode == 0
+    assert shell.run("run", site.url, *FAST, "-o", "pages.sqlite").returncode == 0
+
+    with (shell.directory / "pages.csv").open(newline="", encoding="utf-8") as file:
+        from_csv = {row["url"]: int(row["status"]) for row in csv.DictReader(file)}
+    database = sqlite3.connect(shell.directory / "pages.sqlite")
+    from_sqlite = dict(database.execute("SELECT url, status FROM records").fetchall())
+    database.close()
+    assert from_csv == from_sqlite == expected(site)
+
+
+def test_records_can_be_printed(shell: Shell) -> None:
+    with Site(generated(3)) as site:
+        done = shell.run("run", site.url, *FAST, "-o", "-")
+
+    assert done.returncode == 0, done.stderr
+    assert {json.loads(line)["status"] for line in done.stdout.splitlines()} == {200}
+
+
+def test_overwriting_empties_the_file_first(shell: Shell) -> None:
+    (shell.directory / "pages.jsonl").write_text('{"url": "http://old.invalid/"}\n')
+    with Site(generated(3)) as site:
+        done = shell.run("run", site.url, *FAST, "-O", "pages.jsonl")
+
+    assert done.returncode == 0, done.stderr
+    assert len(shell.rows("pages.jsonl")) == 3
+
+
+def test_nothing_but_a_dead_seed_is_told_by_the_exit_code(shell: Shell) -> None:
+    with Site({}) as site:
+        gone = site.url
+
+    done = shell.run("run", gone, *FAST, "-s", "hub.max_attempts=1", "-o", "pages.jsonl")
+
+    assert done.returncode == 4, done.stderr
+    assert "given up" in done.stderr
+    assert shell.run("dead", "list").returncode == 5      # no hub runs any more, and it says so
+
+
+def test_declared_fields_are_columns(shell: Shell) -> None:
+    with Site({"/": '<title>t</title><b class="price">12,50 €</b>'}) as site:
+        done = shell.run(
+            "run", site.url, *FAST, "-o", "p.jsonl", "-s", "stages.parse.fields.price={css='.price', type='float'}"
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert shell.rows("p.jsonl")[0]["price"] == 12.5
+
+
+def test_a_stage_of_ones_own_stands_between_parse_and_store_by_configuration_alone(shell: Shell) -> None:
+    (shell.directory / "enrich.py").write_text(
+        "from typing import Any\nfrom crawler import Stage\n\n"
+        "class Enrich(Stage):\n"
+        "    def process(self, record: dict[str, Any]) -> dict[str, Any]:\n"
+        "        return {**record, 'length': len(record['title'] or '')}\n"
+    )
+    (shell.directory / "crawler.toml").write_text(
+        '[stages.parse]\noutputs = ["parsed", "urls"]\n\n'
+        '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\noutputs = ["records"]\n'
+    )
+    with Site({"/": "<title>four</title>"}) as site:
+        done = shell.run("run", site.url, *FAST, "-o", "p.jsonl")
+
+    assert done.returncode == 0, done.stderr
+    assert [row["length"] for row in shell.rows("p.jsonl")] == [4]
+
+
+def test_the_demo_checks_itself(shell: Shell) -> None:
+    done = shell.run("demo")
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "all 65 pages" in done.stdout

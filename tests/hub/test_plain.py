@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.errors import WireError
+from crawler.hub import plain
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(scalars, inner), max_leaves=20)
+
+
+class Evil:
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@given(values, st.sampled_from([3, 4, 5]))
+def test_plain_data_is_read_as_the_standard_library_reads_it(value, protocol):
+    assert plain.loads(pickle.dumps(value, protocol)) == value
+
+
+def test_sets_and_shared_parts_are_plain_too():
+    row = [1, "a"]
+    value = [row, row, {1, 2}, frozenset({"x"}), (row, "a")]
+
+    assert plain.loads(pickle.dumps(value)) == value
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("value", [Evil("true"), datetime.date(2026, 1, 1), os.system, ValueError("x"), bytearray(b"x"), 1j])
+def test_whatever_needs_a_name_looked_up_is_refused(value, protocol):
+    with pytest.raises(WireError):
+        plain.loads(pickle.dumps([1, value], protocol))
+
+
+def test_a_refused_pickle_has_run_nothing(tmp_path):
+    with pytest.raises(WireError, match=r"GLOBAL in it is not plain data"):
+        plain.loads(pickle.dumps(Evil(f"touch {tmp_path}/run")))
+
+    assert not list(tmp_path.iterdir())
+
+
+def _nested(depth: int) -> bytes:
+    return b"\x80\x04)" + b"\x85" * depth + b"."
+
+
+def _shared(depth: int) -> bytes:
+    return b"\x80\x04]\x94" + b"".join(b"](h%ch%ce\x94" % (n, n) for n in range(depth)) + b"."
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"\x80", b"\x80\x04", b"\x80\x04.", b"\x80\x04e.", b"\x80\x04(.", b"\x80\x04\x85.", b"\x80\x04]]", b"\x80\x04NN.",
+    b"\x80\x04h\x05.", b"\x80\x04K\x01K\x02a.", b"\x80\x04}K\x01s.", b"\x80\x04}(K\x01u.", b"\x80\x04I12\n.", b"cos\nsystem\n.",
+    b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff.",
+    b"\x80\x04X\xff\xff\xff\xffx.", b"\x80\x04\x82\x01.", b"\x80\x04Pid\n.",
+    pytest.param(_nested(100_000), id="deep"),
+    pytest.param(b"\x80\x04}" + _nested(100_000)[2:-1] + b"Ns.", id="deep key"),
+    pytest.param(_shared(60), id="shared into 2**60 parts"),
+    pytest.param(b"\x80\x04]\x94h\x00a.", id="a list in itself"),
+])
+def test_a_malformed_or_exploding_pickle_is_refused(data):
+    with pytest.raises(WireError):
+        plain.loads(data)
+
+
+def test_a_far_memo_entry_takes_no_memory():
+    assert plain.loads(b"\x80\x04Nr\xff\xff\xff\xff.") is None
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_read_or_refused_and_nothing_else(data):
+    with contextlib.suppress(WireError):
+        plain.loads(b"\x80\x04" + data)
+
+
+def test_an_answer_is_read_by_the_standard_library():
+    frame = plain.dumps(("#RETURN", {"a": [1, 2]}))
+
+    read = subprocess.run([sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer))"],
+                          input=frame[4:], capture_output=True, check=True)
+
+    assert read.stdout == b"('#RETURN', {'a': [1, 2]})\n"

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from crawler import Guard
+from stages.clients.base import Client, Limits
+from stages.clients.curl_client import CurlClient
+from stages.clients.requests_client import RequestsClient
+from tests.peer import LIMITS, Peer, Talk
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[Callable[[int], None]]:
+    """Make the disk full at so many bytes of one file; -1: no longer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Peer]]:
+    peers: list[Peer] = []
+
+    def start(*talks: Talk) -> Peer:
+        peers.append(Peer(*talks))
+        return peers[-1]
+
+    yield start
+    for peer in peers:
+        peer.stop()
+
+
+@pytest.fixture(params=[RequestsClient, CurlClient], ids=["requests", "curl"])
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
+    """A client of each kind: what is asked of one is asked of all."""
+    made: list[Client] = []
+
+    def client(
+        limits: Limits = LIMITS, *, is_private_allowed: bool = True, verify: bool | str = True, **proxies: str
+    ) -> Client:
+        made.append(request.param(limits, Guard(lambda host: is_private_allowed), verify=verify, proxies=proxies))
+        return made[-1]
+
+    yield client
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of localhost, signed by itself, with its key."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(file), "-out", str(file), "-days", "2"]
+    try:
+        subprocess.run(
+            [*command, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True
+        )
+    except FileNotFoundError:
+        pytest.skip("no openssl command to make a certificate with")
+    return file

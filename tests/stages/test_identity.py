@@ -1,0 +1,105 @@
+"""Who we are to a site, and to no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler import ConfigError, Url
+from crawler.config import HIDDEN, shown
+from stages.clients.base import Reply
+from stages.identity import HOSTS, MAX_COOKIE, MAX_COOKIES, Identity
+
+
+def identity(cookies: bool = False, **auth: str) -> Identity:
+    return Identity("tea/1", {"X-All": "1"}, {name.replace("_", "."): value for name, value in auth.items()}, has_cookies=cookies)
+
+
+def sent(who: Identity, url: str) -> dict[str, str]:
+    headers = who.headers(Url.parse(url))
+    return {name: value for name, value in headers.items() if name in ("Authorization", "Cookie")}
+
+
+def setting(who: Identity, url: str, *cookies: str) -> bool:
+    headers = [("Set-Cookie", cookie) for cookie in cookies]
+    return who.learn(Url.parse(url), Reply(status=200, headers=headers, content=b"", received=0, seconds=0.1))
+
+
+def test_a_password_goes_to_its_host_and_port_and_nowhere_else() -> None:
+    who = Identity("tea/1", {}, {"example.org": "me:wo:rd", "http://h.example:8080": "Bearer abc"}, has_cookies=False)
+
+    assert sent(who, "https://example.org/a") == {"Authorization": "Basic bWU6d286cmQ="}
+    assert sent(who, "http://h.example:8080/") == {"Authorization": "Bearer abc"}
+    for stranger in ("https://www.example.org/", "https://example.org:8443/", "https://h.example:8080/", "http://h.example/"):
+        assert sent(who, stranger) == {}
+
+
+def test_an_origin_is_meant_with_its_scheme_so_that_nothing_goes_without_tls() -> None:
+    who = Identity("tea/1", {}, {"https://example.org": "me:word"}, has_cookies=False)
+
+    assert sent(who, "https://example.org/") == {"Authorization": "Basic bWU6d29yZA=="}
+    assert sent(who, "http://example.org/") == {}
+
+
+def test_what_stands_in_the_url_goes_before() -> None:
+    assert sent(identity(example_org="a:b"), "http://me:word%21@example.org/") == {"Authorization": "Basic bWU6d29yZCE="}
+
+
+@pytest.mark.parametrize("auth", [{"example.org/path": "a:b"}, {"ftp://example.org": "a:b"}, {"example.org": "secret"}])
+def test_what_cannot_be_used_is_named_and_not_shown(auth: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"stages\.fetch\.auth") as error:
+        Identity("tea/1", {}, auth, has_cookies=False)
+
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie"])
+def test_a_secret_among_the_headers_for_all_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="would go to every site"):
+        Identity("tea/1", {name: "x"}, {}, has_cookies=False)
+
+
+def test_secrets_are_not_shown_and_switches_are() -> None:
+    assert shown("stages.fetch.auth", {"example.org": "me:word"}) == {"example.org": HIDDEN}
+    assert shown("stages.fetch.proxy", {"https": "http://me:word@proxy:1"}) == {"https": f"http://{HIDDEN}@proxy:1"}
+    assert shown("stages.fetch.cookies", True) is True
+
+
+def test_cookies_go_back_to_the_host_that_set_them_and_nowhere_else() -> None:
+    who = identity(cookies=True)
+
+    assert setting(who, "https://example.org/", "a=1; Secure", "b=2; Path=/b", "c=3; Domain=example.org") is True
+    assert setting(who, "https://example.org/", "d=4") is False
+
+    assert sent(who, "https://example.org/b/") == {"Cookie": "b=2; a=1; d=4; c=3"}
+    assert sent(who, "http://example.org/") == {"Cookie": "d=4; c=3"}
+    for stranger in ("https://www.example.org/", "https://example.org:8443/", "https://example.com/"):
+        assert sent(who, stranger) == {}
+
+
+@pytest.mark.parametrize("cookie", ["a=1; Domain=com", "a=1; Domain=other.example", "a=1; Max-Age=0", f"a={'x' * MAX_COOKIE}"])
+def test_some_cookies_are_not_kept(cookie: str) -> None:
+    who = identity(cookies=True)
+
+    assert setting(who, "https://example.com/", cookie) is False
+    assert sent(who, "https://example.com/") == {}
+
+
+def test_cookies_are_off_unless_asked_for() -> None:
+    who = identity()
+
+    assert setting(who, "https://example.com/", "a=1") is False
+    assert sent(who, "https://example.com/") == {}
+
+
+def test_cookies_are_bounded_by_host_and_in_all() -> None:
+    who = identity(cookies=True)
+
+    for n in range(4):
+        setting(who, "https://example.com/", *(f"c{n}.{m}=1" for m in range(MAX_COOKIES)))
+    kept = sent(who, "https://example.com/")["Cookie"].split("; ")
+    for n in range(HOSTS):
+        setting(who, f"https://h{n}.example/", "a=1")
+
+    assert len(kept) == MAX_COOKIES
+    assert "c3.0=1" in kept
+    assert sent(who, "https://example.com/") == {}

@@ -1,0 +1,336 @@
+"""The parse stage: what becomes of a page."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from crawler import ConfigError, Html, Page, Record, Report, To, Visit, flatten
+from stages.parse import Parse
+
+URL = "http://example.org/a/"
+SHOP = """<html lang=en><title>Hats</title><meta name=description content="All hats"><link rel=canonical href=/hats>
+<h1>Blue hat</h1><p class=price>€ 12,50</p><a href=b>b</a> <a href=c rel=nofollow>c</a> <a href=b#2>b</a>"""
+
+
+def page(html: str = SHOP, /, content_type: str = "text/html; charset=utf-8", **fields: Any) -> Page:
+    pairs = [("Content-Type", content_type), *fields.pop("header_pairs", [])]
+    return Page.of(html.encode(), **{"url": URL, "status_code": 200, "header_pairs": pairs, **fields})
+
+
+def stage(cls: type[Parse] = Parse, **options: Any) -> Parse:
+    made = cls(msgspec.convert(options, cls.Options))
+    made.open()
+    return made
+
+
+def outputs(parse: Parse, page: Page) -> tuple[list[Any], list[str]]:
+    """What went on to be kept, and the URLs that went back to the frontier."""
+    items = list(parse.process(page))
+    kept = [item for item in items if not isinstance(item, To)]
+    return kept, [item.item.url for item in items if isinstance(item, To)]
+
+
+def test_a_page_becomes_a_record_and_a_visit_for_each_link() -> None:
+    parse = stage()
+
+    record, *visits = parse.process(page(depth=2, referrer="http://r.org/", fetched_at=1e9, seconds=0.25))
+
+    assert record == Record(
+        url=URL,
+        final_url=URL,
+        status=200,
+        content_type="text/html; charset=utf-8",
+        encoding="utf-8",
+        title="Hats",
+        description="All hats",
+        canonical="http://example.org/hats",
+        language="en",
+        links=["http://example.org/hats", "http://example.org/a/b", "http://example.org/a/c"],
+        depth=2,
+        referrer="http://r.org/",
+        fetched_at="2001-09-09T01:46:40.000+00:00",
+        elapsed=0.25,
+        bytes=len(SHOP.encode()),
+        sha256=hashlib.sha256(SHOP.encode()).hexdigest(),
+        location=None,
+    )
+    assert visits == [
+        To("urls", Visit("http://example.org/hats", depth=3, referrer=URL)),
+        To("urls", Visit("http://example.org/a/b", depth=3, referrer=URL)),
+    ]
+    assert parse.take_counts() == {"skipped/nofollow": 1}
+
+
+def test_declared_fields_stand_beside_the_others_in_a_row() -> None:
+    parse = stage(fields={"name": "h1", "price": {"css": ".price", "type": "float"}, "size": ".size"})
+
+    (record,), _ = outputs(parse, page())
+
+    assert record.fields == {"name": "Blue hat", "price": 12.5, "size": None}
+    row = flatten(record)
+    assert row["title"] == "Hats"
+    assert row["price"] == 12.5
+    assert "fields" not in row
+    assert flatten(msgspec.to_builtins(record)) == row     # as a store gets it
+    assert flatten({"fields": {"a": 1}}) == {"fields": {"a": 1}}     # an item that is no record
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fields": {"url": "h1"}}, r"fields\.url: every record has a 'url' already"),
+        ({"fields": {"text": "h1"}, "text": "markdown"}, r"fields\.text: every record has a 'text' already"),
+        ({"fields": {"jsonld": "h1"}, "metadata": ["jsonld"]}, r"fields\.jsonld: every record has a 'jsonld' already"),
+        ({"fields": {"price": "p["}}, r"fields\.price: cannot use the selector 'p\['"),
+        ({"max_links": -1}, r"stages\.parse\.max_links: -1 is not a number of links"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_the_first_page(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        stage(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fields": {"a": {"csss": "h1"}}},
+        {"fields": {"a": {"css": "h1", "type": "date"}}},
+        {"link_tags": ["blink"]},
+        {"text": "pdf"},
+        {"metadata": ["rdfa"]},
+    ],
+)
+def test_options_of_a_wrong_form_do_not_fit_the_schema(options: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        stage(**options)
+
+
+@pytest.mark.parametrize(
+    ("html", "header", "is_kept", "followed", "counts"),
+    [
+        ("<a href=x>", [], True, ["x"], {}),
+        ("<meta name=robots content=noindex><a href=x>", [], False, ["x"], {"skipped/noindex": 1}),
+        ("<meta name=robots content=nofollow><a href=x><a href=y>", [], True, [], {"skipped/nofollow": 2}),
+        ("<meta name=robots content=none><a href=x>", [], False, [], {"skipped/noindex": 1, "skipped/nofollow": 1}),
+        ("<a href=x>", ["nofollow"], True, [], {"skipped/nofollow": 1}),
+        ("<a href=x>", ["otherbot: none", "noindex"], False, ["x"], {"skipped/noindex": 1}),
+        ("<a href=x>", ["otherbot: none"], True, ["x"], {}),
+        ("<meta http-equiv=refresh content='0;url=x'>", [], True, ["x"], {}),
+    ],
+)
+def test_the_page_and_its_server_decide_what_is_kept_and_followed(
+    html: str, header: list[str], is_kept: bool, followed: list[str], counts: dict[str, int]
+) -> None:
+    parse = stage()
+
+    kept, urls = outputs(parse, page(html, header_pairs=[("X-Robots-Tag", value) for value in header]))
+
+    assert bool(kept) is is_kept
+    assert urls == [f"{URL}{name}" for name in followed]
+    assert parse.take_counts() == counts
+
+
+def test_what_robots_are_asked_can_be_ignored_by_who_may() -> None:
+    parse = stage(robots=False)
+
+    kept, urls = outputs(parse, page("<meta name=robots content=none><a href=x rel=nofollow>"))
+
+    assert (len(kept), urls) == (1, [f"{URL}x"])
+    assert parse.take_counts() == {}
+
+
+@pytest.mark.parametrize("status", [404, 410, 500, 301])
+def test_links_of_what_is_no_good_answer_are_not_followed(status: int) -> None:
+    (record,), urls = outputs(stage(), page("<title>Sorry</title><a href=x>", status_code=status))
+
+    assert (record.status, record.title, record.links) == (status, "Sorry", [f"{URL}x"])
+    assert urls == []
+
+
+def test_links_of_a_page_that_has_not_changed_are_followed() -> None:
+    assert outputs(stage(), page("<a href=x>", status_code=304))[1] == [f"{URL}x"]
+    assert outputs(stage(), page("", status_code=304))[1] == []
+
+
+def test_a_redirect_says_where_it_leads() -> None:
+    for status, location in [(301, "http://example.org/b"), (308, "http://example.org/b"), (200, None)]:
+        (record,), _ = outputs(stage(), page("", status_code=status, header_pairs=[("Location", "../b#x")]))
+
+        assert record.location == location
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding"),
+    [("application/pdf", None), ("text/plain", "utf-8"), ("application/json", "utf-8"), ("", None)],
+)
+def test_what_is_no_html_becomes_a_record_without_links(content_type: str, encoding: str | None) -> None:
+    (record,), urls = outputs(stage(fields={"a": "a"}), page("see <a href=x>", content_type))
+
+    assert (record.title, record.links, record.encoding, record.fields) == (None, [], encoding, {})
+    assert urls == []
+
+
+def test_a_header_that_asks_not_to_keep_a_picture_is_heard_too() -> None:
+    assert outputs(stage(), page("", "image/png", header_pairs=[("x-robots-tag", "noindex")])) == ([], [])
+
+
+def test_links_can_be_told_without_being_followed() -> None:
+    (record,), urls = outputs(stage(follow=False), page("<a href=x>"))
+
+    assert (record.links, urls) == ([f"{URL}x"], [])
+
+
+def test_the_tags_that_count_as_links_can_be_chosen() -> None:
+    html = "<a href=x></a><img src=y><iframe src=z></iframe><meta http-equiv=refresh content='0;url=w'>"
+
+    assert outputs(stage(link_tags=["img", "iframe"]), page(html))[1] == [f"{URL}y", f"{URL}z"]
+
+
+def test_text_is_kept_when_asked_for() -> None:
+    html = "<main><h1>Hats</h1><p>Blue <i>ones</i>.</p></main>"
+
+    assert outputs(stage(text="text"), page(html))[0][0].fields == {"text": "Hats\n\nBlue ones."}
+    assert outputs(stage(text="markdown"), page(html))[0][0].fields == {"text": "# Hats\n\nBlue *ones*."}
+    assert outputs(stage(), page(html))[0][0].fields == {}
+
+
+def test_what_a_page_tells_machines_is_kept_when_asked_for() -> None:
+    html = '<meta property=og:type content=website><script type="application/ld+json">{"@type": "Hat"}</script>'
+
+    assert outputs(stage(metadata=["jsonld", "opengraph"]), page(html))[0][0].fields == {
+        "jsonld": [{"@type": "Hat"}],
+        "opengraph": {"og:type": ["website"]},
+    }
+    assert outputs(stage(metadata=["jsonld"]), page(""))[0][0].fields == {"jsonld": []}
+    assert outputs(stage(metadata=["jsonld"]), page("", "image/png"))[0][0].fields == {}
+
+
+SITEMAP = """<?xml version="1.0"?><urlset xmlns:xhtml="x"><url><loc>http://example.org/1</loc>
+<xhtml:link rel="alternate" hreflang="de" href="http://example.org/de/1"/></url><url><loc>/2</loc></url></urlset>"""
+PAGES = ["http://example.org/1", "http://example.org/2", "http://example.org/de/1"]
+INDEX = "<sitemapindex><sitemap><loc>http://example.org/a.xml.gz</loc></sitemap></sitemapindex>"
+RSS = "<rss><channel><item><link>http://example.org/1</link></item></channel></rss>"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "followed", "report"),
+    [
+        (SITEMAP, "application/xml", PAGES, "urlset of 2 URLs"),
+        (SITEMAP, "text/html", PAGES, "urlset of 2 URLs"),
+        (INDEX, "", ["http://example.org/a.xml.gz"], "index of 1 URLs"),
+        (RSS, "application/rss+xml", ["http://example.org/1"], "feed of 1 URLs"),
+        ("\n".join(PAGES), "text/plain", PAGES, "text of 3 URLs"),
+    ],
+)
+def test_a_sitemap_or_feed_is_recorded_without_links_and_each_of_its_urls_is_a_visit(
+    body: str, content_type: str, followed: list[str], report: str
+) -> None:
+    parse = stage(metadata=["jsonld"], fields={"a": "a"}, text="text")
+
+    record, *rest = parse.process(page(body, content_type, depth=1))
+
+    assert (record.title, record.links, record.fields, record.bytes) == (None, [], {}, len(body.encode()))
+    assert rest == [*(To("urls", Visit(url, depth=2, referrer=URL)) for url in followed), Report(report)]
+    assert parse.take_counts() == {"sitemaps": 1}
+
+
+def test_a_gzipped_sitemap_is_read_whatever_it_is_sent_as() -> None:
+    pairs = [("Content-Type", "application/x-gzip")]
+    fetched = Page.of(gzip.compress(SITEMAP.encode()), url=URL, status_code=200, header_pairs=pairs)
+
+    (record, _), urls = outputs(stage(), fetched)
+
+    assert (record.encoding, record.links) == (None, [])
+    assert len(urls) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "options", "header", "is_kept", "count"),
+    [
+        (200, {}, "noindex", False, 3),
+        (200, {}, "nofollow", True, 0),
+        (200, {"robots": False}, "none", True, 3),
+        (200, {"follow": False}, "", True, 0),
+        (404, {}, "", True, 0),
+    ],
+)
+def test_a_sitemap_is_followed_as_its_server_allows(
+    status: int, options: dict[str, Any], header: str, is_kept: bool, count: int
+) -> None:
+    parse = stage(**options)
+
+    items = list(parse.process(page(SITEMAP, "application/xml", status_code=status, header_pairs=[("X-Robots-Tag", header)])))
+
+    assert any(isinstance(item, Record) for item in items) is is_kept
+    assert sum(isinstance(item, To) for item in items) == count
+
+
+@pytest.mark.parametrize("prose", ["http://example.org/ is where\nwe live\nand work", "see http://example.org/", "hello", ""])
+def test_a_text_that_only_names_a_url_is_no_sitemap(prose: str) -> None:
+    assert page(prose, "text/plain").sitemap is None
+
+
+@pytest.mark.slow
+def test_the_visits_of_the_longest_sitemap_fit_into_what_is_handed_in_at_once() -> None:
+    parse = stage()
+    usual = "\n".join(f"http://example.org/{'p' * 100}/{n}" for n in range(50_000))
+    long = "\n".join(f"http://example.org/{'p' * 1_000}/{n}" for n in range(50_000))
+
+    for body, counts in ((usual, {"sitemaps": 1}), (long, {"sitemaps": 1, "links/cut": 1})):
+        urls = outputs(parse, page(body, "text/plain"))[1]
+        assert parse.take_counts() == counts
+        assert len(urls) == 50_000 or "links/cut" in counts
+        assert sum(len(url) + len(URL) + 300 for url in urls) < 24 << 20
+
+
+def test_a_page_of_too_many_links_is_cut_and_counted() -> None:
+    parse = stage(max_links=3)
+
+    (record,), urls = outputs(parse, page("".join(f"<a href={n}>x</a>" for n in range(5))))
+
+    assert record.links == urls == [f"{URL}0", f"{URL}1", f"{URL}2"]
+    assert parse.take_counts() == {"links/cut": 1}
+
+
+class Shop(Parse):
+    """What the author of a parser writes: three ways to say what is on a page."""
+
+    def records(self, page: Page, html: Html | None) -> Iterable[Any]:
+        if html is None:
+            return
+        for item in html.document.select("li"):
+            yield {"by": "tree", "name": item.text}
+        for tag in page.soup.find_all("li"):
+            yield {"by": "soup", "name": tag.get_text()}
+        yield {"by": "css", "name": page.css("li::text")}
+        yield self.record(page, html)
+
+
+def test_a_subclass_says_what_is_kept_and_links_are_followed_all_the_same() -> None:
+    kept, urls = outputs(stage(Shop), page("<ul><li>one</ul><a href=x>"))
+
+    assert kept[:3] == [
+        {"by": "tree", "name": "one"},
+        {"by": "soup", "name": "one"},
+        {"by": "css", "name": ["one"]},
+    ]
+    assert isinstance(kept[3], Record)
+    assert urls == [f"{URL}x"]
+
+
+@pytest.mark.slow
+def test_the_record_of_a_hostile_page_stays_small_enough_to_travel() -> None:
+    html = f"<base href='/{'d' * 8_000}/'>" + "".join(f"<a href={n}>x</a>" for n in range(300_000))
+    parse = stage(fields={"all": {"css": "a, a ~ a::html", "many": True}})
+
+    (record,), urls = outputs(parse, page(html))
+
+    assert len(urls) == len(record.links) > 500
+    assert len(msgspec.msgpack.encode(record)) < 16 << 20
+    assert parse.take_counts() == {"links/cut": 1}

@@ -1,0 +1,167 @@
+"""The store as a stage: what it keeps of what arrives, and what is left when it is killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import select
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import UsageError
+from stages.store import Store
+
+RECORD: dict[str, Any] = {
+    "url": "http://a.example/", "final_url": "http://a.example/", "status": 200, "content_type": "text/html",
+    "encoding": "utf-8", "title": "A", "description": None, "canonical": None, "language": "en", "links": ["http://a.example/b"],
+    "depth": 0, "referrer": "", "fetched_at": "2026-01-01T00:00:00Z", "elapsed": 0.1, "bytes": 3, "sha256": "aa",
+    "location": None, "fields": {},
+}  # fmt: skip
+
+# A store in a process of its own: takes a batch of JSON a line, says "ok" when it is acknowledged.
+PROCESS = """
+import json, sys
+from stages.store import Store
+store = Store(Store.Options(output=sys.argv[1], state=sys.argv[2], run="r1", mode="overwrite"))
+store.open()
+for line in sys.stdin:
+    store.process(json.loads(line))
+    print("ok", flush=True)
+store.close()
+"""
+
+
+def record(url: str, **changes: Any) -> dict[str, Any]:
+    return RECORD | {"url": url} | changes
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def store_all(path: Path, *batches: list[Any], **options: Any) -> Store:
+    store = Store(Store.Options(output=str(path), **options))
+    store.open()
+    for batch in batches:
+        store.process(batch)
+    store.close()
+    return store
+
+
+def test_a_record_is_one_flat_row_with_its_declared_fields(tmp_path: Path):
+    output = tmp_path / "r.jsonl"
+
+    store_all(output, [record("http://a.example/", fields={"price": "9.99"})])
+
+    (row,) = lines(output)
+    assert (row["url"], row["price"], row["links"]) == ("http://a.example/", "9.99", ["http://a.example/b"])
+    assert "fields" not in row
+
+
+def test_what_is_no_mapping_is_wrapped(tmp_path: Path):
+    output = tmp_path / "r.jsonl"
+
+    store_all(output, ["3的平方是9", 7, None, {"a": 1}])
+
+    assert lines(output) == [{"value": "3的平方是9"}, {"value": 7}, {"value": None}, {"a": 1}]
+
+
+def test_what_happened_to_the_rows_is_counted(tmp_path: Path):
+    first, changed = record("http://a.example/"), record("http://a.example/", title="B")
+
+    store = store_all(tmp_path / "r.jsonl", [first, record("http://a.example/b")], [first], [changed])
+
+    assert store.take_counts() == {"rows": 4, "new": 2, "duplicates": 1, "replaced": 1}
+
+
+@pytest.mark.parametrize("name", ["pages.json", "pages.txt", "pages", ""])
+def test_an_output_of_no_known_form_is_refused_with_what_to_do(tmp_path: Path, name: str):
+    store = Store(Store.Options(output=name and str(tmp_path / name)))
+    with pytest.raises(UsageError, match=r"use JSON Lines, pages\.jsonl|stages\.store\.format|output is empty"):
+        store.open()
+
+
+def test_the_form_can_be_named_where_the_suffix_does_not_tell(tmp_path: Path):
+    output = tmp_path / "pages.txt"
+
+    store_all(output, [{"a": 1}], format="csv")
+
+    assert output.read_bytes().startswith(b"a,_extra\r\n1,\r\n")
+
+
+def test_a_store_that_could_not_open_closes_all_the_same(tmp_path: Path):
+    store = Store(Store.Options(output=str(tmp_path)))
+    with pytest.raises(UsageError):
+        store.open()
+    store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["r.jsonl", "r.csv", "r.sqlite"])
+def test_killed_at_any_moment_and_handed_everything_again_each_row_is_there_once(tmp_path: Path, name: str):
+    output = tmp_path / name
+    urls = [f"http://a.example/{number}" for number in range(400)]
+    batches = [[record(url, title="line\nbreak") for url in urls[start : start + 20]] for start in range(0, 400, 20)]
+
+    acknowledged = 0
+    for kills in (3, 6, 9, None):    # acknowledgements to wait for before the kill, while more is being written
+        worker = subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(output), str(tmp_path / "state")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        with worker:
+            worker.stdin.write(b"".join(json.dumps(batch).encode() + b"\n" for batch in batches))
+            worker.stdin.flush()
+            if kills is None:
+                worker.stdin.close()
+                acknowledged = len(worker.stdout.read().split())
+            else:
+                for _ in range(kills):
+                    select.select([worker.stdout], [], [], 30)
+                    assert worker.stdout.readline() == b"ok\n"
+                worker.kill()
+        if kills is not None and name == "r.jsonl":
+            with output.open("ab") as file:
+                file.write(b'{"url": "http://a.example/half')    # what a kill in the middle of a write leaves
+
+    assert acknowledged == 20
+    assert sorted(stored_urls(output)) == sorted(urls)
+
+
+def stored_urls(path: Path) -> list[str]:
+    if path.suffix == ".jsonl":
+        return [row["url"] for row in lines(path)]
+    if path.suffix == ".sqlite":
+        db = sqlite3.connect(path)
+        urls = [url for (url,) in db.execute("SELECT url FROM records")]
+        db.close()
+        return urls
+    with path.open(newline="") as file:
+        return [row["url"] for row in csv.DictReader(file)]
+
+
+def test_standard_output_gets_each_row_once(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path):
+    options = {"state": str(tmp_path), "run": "r1"}
+
+    store_all(Path("-"), [{"a": 1}, {"a": 1}], [{"b": "ü\u2028"}], **options)
+    store_all(Path("-"), [{"a": 1}, {"c": 3}], **options)    # killed and started again within the run
+
+    assert capfdbinary.readouterr().out == b'{"a":1}\n{"b":"\xc3\xbc\\u2028"}\n{"c":3}\n'
+
+
+def test_a_pipe_is_written_to_like_standard_output(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    store_all(pipe, [{"a": 1}])
+
+    assert os.read(reader, 100) == b'{"a":1}\n'
+    os.close(reader)

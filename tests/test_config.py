@@ -1,0 +1,293 @@
+"""One setting in three spellings, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct, field, structs
+
+from crawler.cli import settings
+from crawler.config import Config, load, shown
+from crawler.errors import ConfigError
+from crawler.pipeline import BUILT_IN, build, check, values
+from crawler.settings import QueueSettings, Settings, StageSettings
+from crawler.tables import fill
+
+EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal(*sets: str, toml: str = "", environ: Mapping[str, str] | None = None) -> str:
+    if toml:
+        Path("crawler.toml").write_text(toml, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        build(load(None, sets, environ or {}))
+    return str(caught.value)
+
+
+def test_without_a_file_every_setting_is_the_default(here: Path) -> None:
+    config = load(None, [], {})
+
+    assert config.settings == Settings()
+    assert config.origins == {}
+    assert config.origin("frontier.delay") == "default"
+
+
+def test_the_option_goes_before_the_environment_and_that_before_the_file(here: Path) -> None:
+    (here / "crawler.toml").write_text("[frontier]\ndelay = 3\nper_host = 2\nmax_depth = 7\n", encoding="utf-8")
+    environ = {"CRAWLER_FRONTIER__DELAY": "2", "crawler_frontier__per_host": "4"}
+
+    config = load(None, ["frontier.delay=0.5"], environ)
+
+    frontier = config.settings.frontier
+    assert (frontier.delay, frontier.per_host, frontier.max_depth) == (0.5, 4, 7)
+    assert config.origin("frontier.delay") == "-s"
+    assert config.origin("frontier.per_host") == "crawler_frontier__per_host"
+    assert config.origin("frontier.max_depth") == "crawler.toml"
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "value"),
+    [
+        ("frontier.allow=['/blog/', '/shop/']", "frontier.allow", ["/blog/", "/shop/"]),
+        ("frontier.sort-query=true", "frontier.sort_query", True),
+        ("data=2024", "data", "2024"),                       # a directory, although it looks like a number
+        ("data=2024-01-31", "data", "2024-01-31"),           # or like a date
+        ("hub.address=127.0.0.1:8000", "hub.address", "127.0.0.1:8000"),
+        ("hub.address=", "hub.address", ""),
+        ("data='quoted'", "data", "quoted"),
+        ("queues.pages={high-water=5}", "queues.pages.high_water", 5),
+    ],
+)
+def test_a_value_is_read_as_toml_where_it_is_toml(here: Path, option: str, path: str, value: object) -> None:
+    found: Any = load(None, [option], {}).settings
+    for key in path.split("."):
+        found = found[key] if isinstance(found, dict) else getattr(found, key)
+
+    assert found == value
+
+
+def test_an_option_of_a_stage_can_be_set_without_quotes(here: Path) -> None:
+    config = load(None, ["stages.parse.fields.price=.price::text", "stages.parse.max-links=5"], {})
+
+    assert config.settings.stages == {"parse": {"fields": {"price": ".price::text"}, "max_links": 5}}
+    assert config.origin("stages.parse.fields") == "-s"
+
+
+def test_a_variable_finds_the_stage_whose_name_has_a_dash(here: Path) -> None:
+    (here / "crawler.toml").write_text("[stages.price-check]\ninput = 'records'\n", encoding="utf-8")
+
+    config = load(None, [], {"CRAWLER_STAGES__PRICE_CHECK__PROCESSES": "3"})
+
+    assert config.settings.stages["price-check"] == {"input": "records", "processes": 3}
+
+
+def test_a_line_break_in_a_variable_sets_nothing_else(here: Path) -> None:
+    config = load(None, [], {"CRAWLER_DATA": "1\nhub = 2"})
+
+    assert config.settings.data == "1\nhub = 2"
+
+
+def test_the_key_and_variables_of_other_programs_are_no_settings(here: Path) -> None:
+    config = load(None, [], {"CRAWLER_AUTHKEY": "x", "CRAWLER_SERVICE_HOST": "10.0.0.1", "CRAWLER_PORT_80_TCP": "y"})
+
+    assert config.settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("frontier.dely=1", "-s: frontier.dely is not a setting; did you mean 'delay'?"),
+        ("fronteer.delay=1", "-s: fronteer is not a setting; did you mean 'frontier'?"),
+        ("frontier.delay=fast", "-s: frontier.delay is 'fast'; expected a number from 0"),
+        ("frontier.delay=-1", "-s: frontier.delay is -1; expected a number from 0"),
+        ("frontier.delay=inf", "-s: frontier.delay is inf; expected a finite number"),
+        ("frontier.delay=nan", "-s: frontier.delay is nan; expected a finite number"),
+        ("hub.lease=0", "-s: hub.lease is 0; expected a number above 0"),
+        ("hub.insecure=1", "-s: hub.insecure is 1; expected true or false"),
+        ("hub.durability=ful", "-s: hub.durability is 'ful'; expected one of 'full', 'normal'"),
+        ("frontier.allow=[1]", "-s: frontier.allow.0 is 1; expected a string"),
+        ("frontier=3", "-s: frontier is 3; expected a table"),
+        ("queues.pages.high-watr=3", "-s: queues.pages.high_watr is not a setting; did you mean 'high_water'?"),
+        ("queues.pages.high_water=0", "-s: queues.pages.high_water is 0; expected a whole number from 1"),
+        ("stages.parse=3", "-s: stages.parse is 3; expected a table"),
+        ("frontier.delay", "-s frontier.delay: expected KEY=VALUE, for example -s frontier.delay=0.5"),
+        ("frontier..delay=1", "-s frontier..delay=1: expected KEY=VALUE, for example -s frontier.delay=0.5"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_expected(here: Path, option: str, words: str) -> None:
+    assert refusal(option) == words
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("CRAWLER_FRONTIER_DELAY", "CRAWLER_FRONTIER__DELAY"),
+        ("CRAWLER_STAGES_PARSE__FOLLOW", None),
+        ("CRAWLER_DATTA", "CRAWLER_DATA"),
+    ],
+)
+def test_a_slip_in_a_variable_is_refused(here: Path, variable: str, meant: str | None) -> None:
+    words = refusal(environ={variable: "1"})
+
+    assert words.startswith(f"{variable}")
+    assert "is not a setting" in words
+    assert meant is None or words.endswith(f"did you mean '{meant}'?")
+
+
+def test_the_message_names_the_file_the_person_wrote(here: Path) -> None:
+    toml = "[frontier]\ndelay = 1\n[hub]\nleese = 3\n"
+
+    assert refusal(toml=toml) == "crawler.toml: hub.leese is not a setting; did you mean 'lease'?"
+
+
+def test_a_key_with_dash_and_underscore_is_refused_as_set_twice(here: Path) -> None:
+    words = refusal(toml="[frontier]\nper-host = 1\nper_host = 2\n")
+
+    assert words == "crawler.toml: frontier.per_host is set twice, with dash and underscore; keep one"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[hub]\nlease = = 3\n", "line 2"),
+        (b"data = unquoted\n", "line 1"),
+        (b"data = '\xff'\n", "is not UTF-8 at byte 8"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(here: Path, content: bytes | None, words: str) -> None:
+    path = Path("mine.toml")
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, [], {})
+
+    assert str(caught.value).startswith("mine.toml ")
+    assert words in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_error(here: Path) -> None:
+    (here / "bom.toml").write_bytes(b"\xef\xbb\xbfdata = 'there'\n")
+
+    assert load(Path("bom.toml"), [], {}).settings.data == "there"
+
+
+def settings_command(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    settings.register(parser.add_subparsers())
+    args = parser.parse_args(["settings", *arguments])
+    return int(args.run(args))
+
+
+def test_the_command_shows_each_value_and_its_origin(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "crawler.toml").write_text("[stages.parse.fields]\nprice = '.price'\n", encoding="utf-8")
+
+    assert settings_command("-s", "frontier.delay=0", "--data", "there") == 0
+
+    rows = {row[0]: row[1:] for row in (line.split() for line in capsys.readouterr().out.splitlines())}
+    assert rows["frontier.delay"] == ["0.0", "-s"]
+    assert rows["data"] == ['"there"', "-s"]
+    assert rows["hub.lease"] == ["30.0", "default"]
+    assert rows["queues.urls.polite"] == ["true", "default"]
+    assert rows["stages.parse.fields.price"] == ['".price"', "crawler.toml"]
+    assert rows["stages.parse.max_links"] == ["10000", "default"]
+
+
+def test_the_command_speaks_json_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings_command("--json") == 0
+
+    assert json.loads(capsys.readouterr().out)["frontier.per_host"] == {"value": 1, "origin": "default"}
+
+
+def test_no_secret_is_shown() -> None:
+    assert shown("stages.fetch.headers", {"Authorization": "Basic abc", "Accept": "*/*"}) == {
+        "Authorization": "(hidden)",
+        "Accept": "*/*",
+    }
+    assert shown("stages.store.output", "redis://me:secret@host/1") == "redis://(hidden)@host/1"
+    assert shown("stages.mine.api_key", "abc") == "(hidden)"
+    assert shown("stages.mine.password", "") == ""
+    assert shown("stages.store.key", "url") == "url"
+    assert shown("hub.authkey_file", "/etc/key") == "/etc/key"
+
+
+class Inner(Struct, forbid_unknown_fields=True):
+    css: str = ""
+    many: bool = False
+
+
+class Outer(Struct):
+    fields: dict[str, Inner] = field(default_factory=dict)
+    mixed: dict[str, str | Inner] = field(default_factory=dict)
+    low: int = 0
+    high: int = 1
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low is above high")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"fields": {"price": {"cs": "a"}}}, "x.fields.price.cs is not a setting; did you mean 'css'?"),
+        ({"fields": {"price": {"many": 1}}}, "x.fields.price.many is 1; expected true or false"),
+        ({"fields": {"price": 1}}, "x.fields.price is 1; expected a table"),
+        ({"mixed": {"price": {"cs": "a"}}}, "x.mixed.price.cs is not a setting; did you mean 'css'?"),
+        ({"mixed": {"price": {"many": 1}}}, "x.mixed.price.many is 1; expected true or false"),
+        ({"mixed": {"price": 1}}, "x.mixed.price is 1; expected a string or a table"),
+        ({"low": 3}, "x; low is above high"),
+    ],
+)
+def test_the_deepest_key_at_fault_is_named(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        fill(Outer, table, "x")
+
+    assert str(caught.value) == words
+
+
+def example() -> tuple[Config, str]:
+    return load(EXAMPLE, [], {}), EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_the_example_says_the_defaults_and_nothing_else(here: Path) -> None:
+    config, _ = example()
+    plain = load(None, [], {})
+    pipeline, default = build(config), build(plain)
+
+    assert pipeline.queues == default.queues
+    assert values(pipeline, check(pipeline), config.settings) == values(default, check(default), plain.settings)
+
+
+def test_the_example_leaves_no_setting_out(here: Path) -> None:
+    config, text = example()
+    written = {line.lstrip("# ").split(" = ")[0] for line in text.splitlines() if " = " in line}
+    default = build(load(None, [], {}))
+
+    missing = [name for name in values(default, check(default), Settings()) if config.origin(name) == "default"]
+
+    # What cannot be written, because its default is "not given" or a table of the user's own names, stands in a comment.
+    assert [name for name in missing if name.rpartition(".")[2] not in written] == []
+    for kind in (StageSettings, QueueSettings):
+        assert {item.name for item in structs.fields(kind)} <= written
+
+
+def test_the_example_explains_every_key(here: Path) -> None:
+    _, text = example()
+    keys = [line for line in text.splitlines() if " = " in line]
+
+    assert [line for line in keys if line.count("#") < (2 if line.startswith("#") else 1)] == []
+    assert set(tomllib.loads(text)["stages"]) == set(BUILT_IN)

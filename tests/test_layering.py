@@ -1,0 +1,132 @@
+"""Who may import whom. What is imported late, inside a function, counts as well."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import crawler
+
+ROOT = Path(__file__).parents[1]
+OURS = ("crawler", "stages")
+COMMANDS = ("crawler.cli", "crawler.__main__")
+
+# module or package -> what it may import of ours; what is not listed here may import anything but stages
+MAY = {
+    "crawler.errors": [],
+    "crawler.items": ["crawler.errors"],
+    "crawler.stage": ["crawler.errors", "crawler.items"],
+    "crawler.settings": ["crawler.errors"],
+    "crawler.graph": [],
+    "crawler.tables": ["crawler.errors"],
+    "crawler.config": ["crawler.errors", "crawler.settings", "crawler.tables"],
+    "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
+    "crawler.hub": ["crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.items"],
+}
+
+# module or package -> what it may not import, be it ours or not
+MAY_NOT = {
+    "crawler": ["stages"],
+    "crawler.broker": ["socket", "socketserver", "ssl", "multiprocessing", "asyncio"],
+    "crawler.stage": ["socket", "multiprocessing"],
+    "crawler.web": ["crawler.broker", "crawler.hub", "crawler.worker", "crawler.pipeline", "crawler.config"],
+    "crawler.worker": ["crawler.hub", "crawler.broker.sqlite", "crawler.cli", "crawler.config"],
+}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for package in OURS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            yield name, ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+MODULES = dict(modules())
+
+
+def imports(name: str) -> Iterator[str]:
+    """Dotted names, as far as the source says: `from crawler.web import urls` is crawler.web.urls."""
+    for node in ast.walk(MODULES[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}, line {node.lineno}: write the whole name of what is imported"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def is_command(name: str) -> bool:
+    return any(is_in(name, package) for package in COMMANDS)
+
+
+@pytest.mark.parametrize("part", MAY)
+def test_a_layer_imports_only_those_below_it(part: str) -> None:
+    strangers = {
+        name: wrong
+        for name in MODULES
+        if is_in(name, part)
+        and (wrong := [one for one in imports(name) if is_in(one, "crawler") and not any(is_in(one, ok) for ok in MAY[part])])
+    }
+
+    assert strangers == {}
+
+
+@pytest.mark.parametrize("part", MAY_NOT)
+def test_a_layer_does_not_import_those_above_it(part: str) -> None:
+    wrong = [
+        (name, one) for name in MODULES if is_in(name, part) for one in imports(name) if any(is_in(one, no) for no in MAY_NOT[part])
+    ]
+
+    assert wrong == []
+
+
+def test_only_commands_import_commands() -> None:
+    assert [name for name in MODULES if not is_command(name) for one in imports(name) if is_in(one, "crawler.cli")] == []
+
+
+def test_stages_use_only_public_names() -> None:
+    public = {f"crawler.{name}" for name in dir(crawler)}
+
+    private = {name: [one for one in imports(name) if is_in(one, "crawler") and one not in public] for name in MODULES}
+
+    assert {name: ones for name, ones in private.items() if is_in(name, "stages") and ones} == {}
+
+
+def test_only_commands_print_or_exit() -> None:
+    found = []
+    for name, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and not is_command(name):
+                called = ast.unparse(node.func)
+                if called in ("print", "exit", "quit", "input", "sys.exit", "os._exit", "SystemExit"):
+                    found.append(f"{name}, line {node.lineno}: {called}")
+
+    assert found == []
+
+
+def test_every_public_name_is_there() -> None:
+    for name in dir(crawler):
+        assert getattr(crawler, name) is not None
+
+    with pytest.raises(AttributeError, match="no public name 'Stag'"):
+        crawler.Stag  # noqa: B018 - looking it up is the test
+
+
+def test_type_checkers_see_the_names_that_are_there() -> None:
+    seen = {one.rpartition(".")[2] for one in imports("crawler") if one.startswith("crawler.")}
+
+    assert seen == set(dir(crawler)) - {"__version__"}
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert crawler.__version__ == project["version"]

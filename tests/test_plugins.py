@@ -1,0 +1,191 @@
+"""A stage's class is found by name, and tells what it takes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from crawler import plugins
+from crawler.errors import ConfigError
+from crawler.stage import Stage
+
+
+class Item(Struct):
+    name: str
+
+
+class Plain(Stage):
+    def process(self, item: Item) -> Item:
+        return item
+
+
+class Untyped(Stage):
+    def process(self, item):  # type: ignore[no-untyped-def]  # the case under test
+        return item
+
+
+class Batch(Stage):
+    batch = 10
+
+    def process(self, items: list[Item]) -> None:
+        pass
+
+
+class Coroutine(Stage):
+    async def process(self, item: int) -> int:
+        return item
+
+
+class Generator(Stage):
+    async def process(self, item: int | str) -> AsyncIterator[int | str]:
+        yield item
+
+
+class Hidden(Stage):
+    def process(self, item: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: F821 - the case under test
+        pass
+
+
+class Single(Stage):
+    batch = 10
+
+    def process(self, item: Item) -> None:
+        pass
+
+
+class Picky(Stage):
+    class Options(Stage.Options, frozen=True, kw_only=True):
+        timeout: float = 60.0
+        fields: dict[str, str] = {}   # noqa: RUF012 - msgspec copies an empty default for each struct
+
+    def process(self, item: Any) -> None:
+        pass
+
+
+class Greedy(Stage):
+    class Options(Stage.Options, frozen=True, kw_only=True):
+        input: str = ""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    known = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+def refusal(use: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plugins.find(use)
+    return str(caught.value)
+
+
+def test_the_built_in_stages_are_entry_points() -> None:
+    assert {"fetch", "parse", "store", "square"} <= set(plugins.names())
+    assert plugins.find("square").__name__ == "Square"
+
+
+def test_a_class_in_the_working_directory_is_found(here: Path) -> None:
+    (here / "near_by.py").write_text("from crawler import Stage\nclass Near(Stage): pass\n", encoding="utf-8")
+
+    kind = plugins.find("near_by:Near")
+
+    assert kind.__name__ == "Near"
+    assert issubclass(kind, Stage)
+
+
+def test_an_unknown_stage_is_refused_with_those_there_are(here: Path) -> None:
+    words = refusal("fetsh")
+
+    assert words.startswith("no such stage 'fetsh'; installed are ")
+    assert "did you mean 'fetch'?" in words
+    assert "module:Class" in words
+
+
+@pytest.mark.parametrize(
+    ("source", "use", "words"),
+    [
+        ("", "absent_mod:Thing", "'absent_mod:Thing': no module 'absent_mod' in "),
+        ("import not_there_at_all", "mod_needs:Thing", "mod_needs needs 'not_there_at_all', which is not installed"),
+        ("1 / 0", "mod_fails:Thing", "importing mod_fails failed: ZeroDivisionError: division by zero"),
+        ("def broken(:", "mod_syntax:Thing", "importing mod_syntax failed: SyntaxError: "),
+        ("Thing = 3", "mod_value:Thing", "Thing is not a stage; write class Thing(Stage)"),
+        ("class Thing: pass", "mod_class:Thing", "Thing is not a stage; write class Thing(Stage)"),
+        ("from crawler import Stage", "mod_base:Stage", "Stage is not a stage"),
+        (
+            "from crawler import Stage\nclass Thing(Stage): pass",
+            "mod_typo:Thin",
+            "module mod_typo has no class 'Thin'; did you mean 'Thing'?",
+        ),
+        ("", "mod.py:Thing()", "'mod.py:Thing()' does not name a class; expected module:Class"),
+        ("", "../evil:Thing", "'../evil:Thing' does not name a class; expected module:Class"),
+    ],
+)
+def test_a_class_that_does_not_load_is_refused_in_one_line(here: Path, source: str, use: str, words: str) -> None:
+    if source:
+        (here / f"{use.partition(':')[0]}.py").write_text(f"{source}\n", encoding="utf-8")
+
+    message = refusal(use)
+
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"),
+    [
+        (Plain, (Item, False)),
+        (Untyped, (Any, False)),
+        (Batch, (Item, False)),
+        (Coroutine, (int, True)),
+        (Generator, (int | str, True)),
+    ],
+)
+def test_the_schema_is_the_annotation_of_the_item(kind: type[Stage], schema: tuple[Any, bool]) -> None:
+    assert plugins.item_schema(kind) == schema
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Hidden, "name 'Nowhere' is not defined"), (Single, "expected a list")])
+def test_an_annotation_that_cannot_be_used_is_refused(kind: type[Stage], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        plugins.item_schema(kind)
+
+
+def test_options_are_filled_from_the_table() -> None:
+    options = plugins.options_for("picky", Picky, {"timeout": 3, "fields": {"a": "h1"}})
+
+    assert options == Picky.Options(timeout=3.0, fields={"a": "h1"})
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"timout": 3}, "crawler.toml: stages.picky.timout is not a setting; did you mean 'timeout'?"),
+        ({"outptus": []}, "crawler.toml: stages.picky.outptus is not a setting; did you mean 'outputs'?"),
+        ({"timeout": "3"}, "crawler.toml: stages.picky.timeout is '3'; expected a number"),
+        ({"fields": {"a": 1}}, "crawler.toml: stages.picky.fields.a is 1; expected a string"),
+    ],
+)
+def test_wrong_options_are_named_with_their_table(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plugins.options_for("picky", Picky, table, lambda _: "crawler.toml")
+
+    assert str(caught.value) == words
+
+
+def test_an_option_that_every_table_has_already_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has an option 'input', which every stage's table has already"):
+        plugins.options_for("greedy", Greedy, {})
+
+
+def test_options_of_a_stage_that_has_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"stages\.plain\.anything is not a setting; "):
+        plugins.options_for("plain", Plain, {"anything": 1})

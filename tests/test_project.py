@@ -1,0 +1,38 @@
+"""What the README says is what CI does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def start_blocks() -> list[str]:
+    section = (ROOT / "README.md").read_text("utf-8").split("## Start")[1].split("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)\n```", section, re.DOTALL)
+
+
+def test_the_start_section_has_one_block_that_ends_with_the_demo_and_one_that_ends_with_the_tests() -> None:
+    first, second = start_blocks()
+
+    assert first.endswith("crawler demo")
+    assert second.endswith("pytest")
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    _, second = start_blocks()
+
+    assert second in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from crawler.cli import build_parser
+
+    readme = (ROOT / "README.md").read_text("utf-8") + (ROOT / "CHANGELOG.md").read_text("utf-8")
+    actions = [action for action in build_parser()._actions if action.choices]
+
+    names = [name for action in actions for name in action.choices or ()]
+
+    assert names
+    assert [name for name in names if not re.search(rf"\b{name}\b", readme)] == []

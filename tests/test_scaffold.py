@@ -1,0 +1,104 @@
+"""What `crawler new stage` writes works as it stands, and nothing of yours is overwritten."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crawler.cli import new
+from crawler.config import load
+from crawler.errors import UsageError
+from crawler.pipeline import build, check
+from crawler.scaffold import table, write_stage
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow   # starts an interpreter with pytest
+def test_the_test_that_is_written_passes(tmp_path: Path) -> None:
+    code, test = write_stage("price_check", tmp_path)
+
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", test.name],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 passed" in result.stdout
+    assert code.name == "price_check.py"
+
+
+def test_the_table_puts_the_stage_between_parse_and_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stage("word_count", tmp_path)
+    (tmp_path / "crawler.toml").write_text(table("word_count"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    config = load(None, ["stages.word_count.field=description"], {})
+    pipeline = build(config)
+    options = check(pipeline, config.origin)
+
+    assert pipeline.reachable() == ["fetch", "parse", "word_count", "store"]
+    assert getattr(options["word_count"], "field") == "description"  # noqa: B009 - its type is known at run time only
+
+
+def test_the_command_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    new.register(parser.add_subparsers())
+    args = parser.parse_args(["new", "stage", "mine", "--dir", str(tmp_path / "stages")])
+
+    assert args.run(args) == 0
+
+    told = capsys.readouterr().out
+    assert str(tmp_path / "stages" / "test_mine.py") in told
+    assert told.endswith(table("mine"))
+
+
+@pytest.mark.parametrize("there", ["mine.py", "test_mine.py"])
+def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_text("precious", encoding="utf-8")
+
+    with pytest.raises(UsageError, match="is there already; choose another name"):
+        write_stage("mine", tmp_path)
+
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [(there, "precious")]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("price-check", "cannot name a stage; use a-z, 0-9 and _"),
+        ("Price", "cannot name a stage"),
+        ("3d", "cannot name a stage"),
+        ("_x", "cannot name a stage"),
+        ("class", "cannot name a stage"),
+        ("", "cannot name a stage"),
+        ("../up", "cannot name a stage"),
+        ("parse", "there is a stage 'parse' already"),
+        ("json", "would hide the module 'json'"),
+        ("requests", "would hide the module 'requests'"),
+        ("crawler", "would hide the module 'crawler'"),
+    ],
+)
+def test_a_name_that_would_not_work_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        write_stage(name, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"cannot be written: .*; choose another --dir"):
+        write_stage("mine", tmp_path / "file" / "deeper")

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+import crawler
+from crawler import supervisor as supervising
+from crawler.supervisor import Child, ChildFailed, Supervisor
+
+TIME = 10.0      # s after which a test that waits has failed
+
+
+class Stand:
+    """A supervisor whose children run a script of the test in place of the `crawler` command."""
+
+    def __init__(self, directory: Path) -> None:
+        self.lines: SimpleQueue[str] = SimpleQueue()
+        self.deaths: list[tuple[str, int, int]] = []
+        self.supervisor = Supervisor(self._died, self.lines.put)
+        self._directory = directory
+        (directory / "crawler").mkdir()
+
+    def script(self, text: str) -> None:
+        (self._directory / "crawler" / "__main__.py").write_text("import os, signal, sys, time\n" + text)
+
+    def start(self, name: str = "it", *, is_endless: bool = False) -> Child:
+        return self.supervisor.start(name, [name], {"PYTHONPATH": str(self._directory)}, is_endless=is_endless)
+
+    def line(self) -> str:
+        return self.lines.get(timeout=TIME)
+
+    def watch_until(self, holds: Callable[[], object]) -> None:
+        for _ in range(int(TIME / 0.01)):
+            self.supervisor.watch()
+            if holds():
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("it did not come to pass")
+
+    def _died(self, child: Child, pid: int) -> None:
+        self.deaths.append((child.name, pid, child.starts))
+
+
+def ended(child: Child) -> None:
+    """Wait until a process is dead and leave it to its parent to notice."""
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+@pytest.fixture
+def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(supervising, "PAUSE", 0.0)
+    stand = Stand(tmp_path)
+    yield stand
+    stand.supervisor.stop(within=1.0)
+
+
+READY_AND_WAIT = "print('ready', file=sys.stderr, flush=True); sys.stdin.read()"
+
+
+def test_what_is_killed_is_told_of_and_runs_again_at_once(stand):
+    stand.script(READY_AND_WAIT)
+    child = stand.start()
+    stand.line()
+    first = child.pid
+    os.kill(first, signal.SIGKILL)
+    ended(child)
+
+    stand.supervisor.watch()
+
+    assert stand.deaths == [("it", first, 1)]             # before it was started again
+    assert child.pid != first
+    assert stand.line() == "ready"
+    assert stand.supervisor.restarts() == {"it": 1}
+
+
+def test_what_ends_well_has_ended(stand):
+    stand.script("")
+    child = stand.start()
+
+    stand.watch_until(lambda: child.has_ended)
+
+    assert child.starts == 1
+
+
+def test_what_is_to_run_without_end_and_was_told_to_stop_runs_again(stand):
+    stand.script("print('ready', file=sys.stderr, flush=True); sys.stdin.read() if sys.argv[1] == 'once' else sys.exit(0)")
+    child = stand.start(is_endless=True)
+
+    stand.watch_until(lambda: child.starts == 2)
+
+
+@pytest.mark.parametrize("code", [2, 5, 75])
+def test_what_a_new_start_would_only_repeat_is_given_up_with_its_last_words(stand, code):
+    stand.script(f"print('what is wrong', file=sys.stderr); sys.exit({code})")
+    child = stand.start()
+    ended(child)
+
+    with pytest.raises(ChildFailed, match=f"gave up with exit code {code}") as failure:
+        stand.supervisor.watch()
+
+    assert failure.value.code == code
+    assert stand.lines.get_nowait() == "what is wrong"    # it is there already: the next thing is that we end
+    assert child.has_ended
+
+
+def test_what_fails_by_itself_again_and_again_is_given_up(stand):
+    stand.script("sys.exit(1)")
+    child = stand.start()
+
+    with pytest.raises(ChildFailed):
+        stand.watch_until(lambda: False)
+
+    assert child.starts == supervising.TRIES
+
+
+@pytest.mark.slow
+def test_what_crashes_is_started_again_without_end(stand, caplog):
+    stand.script("os.kill(os.getpid(), signal.SIGABRT)")
+    child = stand.start()
+
+    with caplog.at_level(logging.WARNING):
+        stand.watch_until(lambda: child.starts > supervising.TRIES + 1)
+
+    assert "it was killed by SIGABRT; starting it again" in caplog.messages
+
+
+def test_a_signal_without_a_name_is_no_trouble(stand, caplog):
+    stand.script(READY_AND_WAIT)
+    child = stand.start()
+    stand.line()
+    os.kill(child.pid, signal.SIGRTMIN + 3)
+    ended(child)
+
+    stand.supervisor.watch()
+
+    assert "was killed by signal" in caplog.text
+
+
+def test_a_stop_ends_all_and_starts_none_again(stand):
+    stand.script("signal.signal(15, lambda *_: sys.exit(0)); " + READY_AND_WAIT)
+    children = [stand.start("a"), stand.start("b", is_endless=True)]
+    stand.line(), stand.line()
+
+    stand.supervisor.stop()
+
+    assert all(child.has_ended for child in children)
+    assert stand.deaths == []
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child.pid, 0)                         # dead and reaped
+
+
+def test_what_does_not_heed_the_stop_is_killed(stand):
+    stand.script("signal.signal(15, signal.SIG_IGN); print('ready', file=sys.stderr, flush=True); time.sleep(60)")
+    child = stand.start()
+    stand.line()
+
+    stand.supervisor.stop(within=0.1)
+
+    assert child.has_ended
+
+
+@pytest.mark.slow
+def test_while_some_end_the_others_are_kept_alive(stand, tmp_path):
+    stand.script(
+        "mark = 'hub.started'\n"
+        "def end(*_):\n"                                  # like a stage that hands in: it needs the hub, which has just died
+        "    os.kill(int(open('hub.pid').read()), 9)\n"
+        "    while os.path.getsize(mark) < 2: time.sleep(0.01)\n"
+        "    sys.exit(0)\n"
+        "if sys.argv[1] == 'hub':\n"
+        "    open('hub.pid', 'w').write(str(os.getpid())); open(mark, 'a').write('x')\n"
+        "else:\n"
+        "    signal.signal(15, end)\n"
+        + READY_AND_WAIT
+    )  # fmt: skip
+    hub = stand.start("hub", is_endless=True)
+    stand.line()
+    stage = stand.start("stage", is_endless=True)
+    stand.line()
+
+    stand.supervisor.stop([stage])
+
+    assert stage.has_ended
+    assert not hub.has_ended
+    assert hub.starts == 2
+
+
+@pytest.mark.slow
+def test_what_ends_is_not_waited_for_when_what_it_needs_has_given_up(stand):
+    stand.script(
+        "if sys.argv[1] == 'hub':\n"
+        "    signal.signal(15, lambda *_: sys.exit(75))\n"
+        "else:\n"
+        "    signal.signal(15, signal.SIG_IGN)\n" + READY_AND_WAIT
+    )
+    hub = stand.start("hub", is_endless=True)
+    stand.line()
+    stage = stand.start("stage", is_endless=True)
+    stand.line()
+    os.kill(hub.pid, signal.SIGTERM)
+    ended(hub)
+
+    with pytest.raises(ChildFailed, match="hub gave up with exit code 75"):
+        stand.supervisor.stop([stage], within=10 * TIME)
+
+    assert stage.has_ended
+
+
+def test_no_file_of_the_working_directory_takes_a_modules_place(stand, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "json.py").write_text("raise SystemExit('mine')")
+    monkeypatch.chdir(elsewhere)
+    stand.script("import json; print(json.__name__, file=sys.stderr)")
+
+    stand.start()
+
+    assert stand.line() == "json"
+
+
+@pytest.mark.slow
+def test_children_hear_of_the_death_of_a_parent_that_was_killed(stand, tmp_path):
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    stand.script("life = open('alive', 'w'); life.write('x'); life.flush(); sys.stdin.read()")
+    parent = subprocess.Popen(
+        [sys.executable, "-P", "-c",
+         "import sys, time; from crawler.supervisor import Supervisor; "
+         f"Supervisor().start('it', ['it'], {{'PYTHONPATH': {str(tmp_path)!r}}}); time.sleep(60)"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(crawler.__file__).parents[1])},
+    )  # fmt: skip
+
+    with open(pipe) as life:                              # opens when the child has opened its end
+        assert life.read(1) == "x"
+        parent.kill()
+        parent.wait()
+        assert life.read() == ""                          # ends when the child has ended

@@ -1,0 +1,193 @@
+"""Which URLs are crawled, in what form, and why others are not."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from crawler.errors import BadUrl, ConfigError
+from crawler.items import New
+from crawler.settings import FrontierSettings
+from crawler.stage import LocalShared
+from crawler.web import urls
+from crawler.web.frontier import Frontier, was_seeded
+from crawler.web.page import Visit
+
+SEED = "https://example.org/"
+
+
+@pytest.fixture
+def shared() -> LocalShared:
+    return LocalShared()
+
+
+def frontier(shared: LocalShared, **settings: object) -> Frontier:
+    made = Frontier(msgspec.convert(settings, FrontierSettings), shared)
+    made.seed(SEED)
+    return made
+
+
+def visit_of(new: New | str) -> Visit:
+    assert isinstance(new, New), new
+    return msgspec.msgpack.decode(new.item, type=Visit)
+
+
+def link(url: str, depth: int = 1) -> Visit:
+    return Visit(url, depth, referrer=SEED)
+
+
+def test_a_seed_is_canonical_keyed_and_makes_its_host_a_root(shared: LocalShared) -> None:
+    new = frontier(shared).seed("HTTP://Example.com:8080/a/../b#c")
+
+    assert visit_of(new) == Visit("http://example.com:8080/b", is_seed=True)
+    assert (new.queue, new.key, new.host) == ("urls", urls.key("http://example.com:8080/b"), "example.com:8080")
+    assert shared.get("root/example.com:8080") == b"seed"
+
+
+def test_a_seed_that_is_no_url_is_refused(shared: LocalShared) -> None:
+    with pytest.raises(BadUrl, match="'not a url'"):
+        frontier(shared).seed("not a url")
+
+
+def test_a_link_carries_its_depth_host_key_and_parent(shared: LocalShared) -> None:
+    new = frontier(shared).admit(link("https://example.org:443/a#b", depth=3))
+
+    assert isinstance(new, New)
+    assert visit_of(new) == Visit("https://example.org/a", 3, SEED)
+    assert (new.depth, new.host, new.parent) == (3, "example.org", urls.key(SEED))
+
+
+def test_a_bare_url_is_one_step_from_its_parent(shared: LocalShared) -> None:
+    assert visit_of(frontier(shared).admit(SEED + "a", Visit(SEED, depth=4))) == Visit(SEED + "a", 5, SEED)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mailto:a@b.c", "not http"),
+        ("https://", "not a url"),
+        ("https://example.org/" + "a" * 2083, "url too long"),
+        ("https://example.org/" + "a" * 100_000, "url too long"),
+        ("https://example.org/" + "/".join(map(str, range(21))), "path too deep"),
+        ("https://example.org/a/b/a/b/a/b/a/", "path repeats"),
+        ("https://example.org/?" + "&".join(f"k{n}=1" for n in range(21)), "too many parameters"),
+        ("https://example.net/", "out of scope"),
+        ("https://example.org:8443/", "out of scope"),
+        ("https://sub.example.org/", "out of scope"),
+    ],
+)
+def test_what_is_not_crawled_is_told_in_stable_words(shared: LocalShared, url: str, reason: str) -> None:
+    gate = frontier(shared)
+
+    assert gate.admit(link(url)) == reason
+    assert gate.admit(link(url)) == reason
+
+
+def test_http_and_https_of_a_host_are_one_scope(shared: LocalShared) -> None:
+    assert visit_of(frontier(shared).admit(link("http://example.org/"))).url == "http://example.org/"
+
+
+def test_links_beyond_the_depth_are_skipped_and_others_are_not(shared: LocalShared) -> None:
+    gate = frontier(shared, max_depth=2)
+
+    assert visit_of(gate.admit(link(SEED + "a", depth=2)))
+    assert gate.admit(link(SEED + "a", depth=3)) == "too deep"
+
+
+def test_patterns_allow_and_deny(shared: LocalShared) -> None:
+    gate = frontier(shared, allow=["/docs/"], deny=[r"\.zip$"])
+
+    assert visit_of(gate.admit(link(SEED + "docs/a")))
+    assert gate.admit(link(SEED + "docs/a.zip")) == "denied by pattern"
+    assert gate.admit(link(SEED + "blog/")) == "not allowed by pattern"
+
+
+def test_a_pattern_that_is_none_is_refused_by_name(shared: LocalShared) -> None:
+    with pytest.raises(ConfigError, match=r"frontier\.deny: '\('"):
+        frontier(shared, deny=["("])
+
+
+@pytest.mark.parametrize(
+    ("seed", "inside", "outside"),
+    [
+        ("https://www.example.co.uk/", "http://shop.example.co.uk:8080/", "https://other.co.uk/"),
+        ("https://a.github.io/", "https://a.github.io/x", "https://b.github.io/"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:9000/", "http://10.0.0.1/"),
+        ("http://[::1]:8000/", "http://[::1]/", "http://[::2]/"),
+        ("http://localhost:8000/", "http://localhost/", "http://example.net/"),
+    ],
+)
+def test_scope_domain_is_the_registered_domain(shared: LocalShared, seed: str, inside: str, outside: str) -> None:
+    gate = frontier(shared, scope="domain")
+    assert gate.admit(link(inside)) == "out of scope"
+
+    gate.seed(seed)
+
+    assert visit_of(gate.admit(link(inside))).url == inside
+    assert gate.admit(link(outside)) == "out of scope"
+
+
+def test_scope_any_takes_every_host(shared: LocalShared) -> None:
+    assert visit_of(frontier(shared, scope="any").admit(link("https://example.net/")))
+
+
+def test_a_root_that_another_worker_adds_is_in_scope_at_once(shared: LocalShared) -> None:
+    gate = frontier(shared)
+    assert gate.admit(link("https://example.net/a")) == "out of scope"
+
+    Frontier(FrontierSettings(), shared).seed("https://example.net/")
+
+    assert visit_of(gate.admit(link("https://example.net/a")))
+
+
+def test_where_a_seed_redirects_to_is_in_scope_but_not_allowed_to_be_private(shared: LocalShared) -> None:
+    gate = frontier(shared)
+    redirected = Visit("https://new.example/", history=(SEED,), is_seed=True)
+
+    new = gate.admit(redirected)
+
+    assert visit_of(new) == redirected
+    assert isinstance(new, New)
+    assert new.parent == urls.key(SEED)
+    assert visit_of(gate.admit(link("https://new.example/a")))
+    assert not gate.allowed_private("new.example")
+    assert gate.allowed_private("example.org")
+    assert was_seeded(shared, "example.org")
+
+
+def test_where_a_link_redirects_to_is_a_link(shared: LocalShared) -> None:
+    assert frontier(shared).admit(Visit("https://new.example/", 1, history=(SEED + "a",))) == "out of scope"
+
+
+def test_a_seed_is_a_seed_even_where_something_redirected_to_it_before(shared: LocalShared) -> None:
+    gate = frontier(shared)
+    gate.admit(Visit("https://new.example/", history=(SEED,), is_seed=True))
+
+    gate.seed("https://new.example/")
+
+    assert gate.allowed_private("new.example")
+
+
+def test_passwords_stay_on_the_site_they_were_given_for(shared: LocalShared) -> None:
+    gate = frontier(shared, scope="any")
+    parent = Visit("https://user:word@example.org/a")
+
+    assert visit_of(gate.admit("https://user:word@example.org/b", parent)).url == "https://user:word@example.org/b"
+    assert visit_of(gate.admit("https://user:word@example.net/", parent)).url == "https://example.net/"
+    assert visit_of(gate.admit("https://evil@example.org/b", Visit(SEED))).url == "https://example.org/b"
+
+
+def test_the_canonical_form_follows_the_settings(shared: LocalShared) -> None:
+    gate = frontier(shared, sort_query=True, drop_params=["utm_*"], strip_www=True)
+
+    assert visit_of(gate.admit(link("https://www.example.org/?b&a&utm_id=1"))).url == "https://example.org/?a&b"
+
+
+def test_what_is_remembered_is_bounded(shared: LocalShared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.web.frontier._REMEMBERED", 10)
+    gate = frontier(shared)
+
+    for n in range(100):
+        visit_of(gate.admit(link(f"{SEED}{n}")))
+
+    assert len(gate._targets) <= 10

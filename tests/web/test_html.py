@@ -1,0 +1,369 @@
+"""Reading a page: links, base, title and the rest, on good pages, odd pages and hostile pages."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.web.directives import Directives, directives
+from crawler.web.html import LINK_TAGS, MAX_LINK_TEXT, MAX_LINKS, Html, base_url, links, meta_refresh
+from crawler.web.urls import canonical, is_crawlable
+
+CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[3] / "shared" / "cases"))
+URL = "http://example.org/dir/page?q=1"
+
+
+def urls(html: str, **options: Any) -> list[str]:
+    return [link.url for link in Html(html, URL, **options).links]
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        ("a", "http://example.org/dir/a"),
+        ("../a", "http://example.org/a"),
+        ("/a", "http://example.org/a"),
+        ("//other.org/a", "http://other.org/a"),
+        ("?p=2", "http://example.org/dir/page?p=2"),
+        ("#top", URL),
+        ("", URL),
+        ("  a\n b ", "http://example.org/dir/a%20b"),
+        ("a\\b", "http://example.org/dir/a/b"),
+        ("http:a", "http://example.org/dir/a"),
+        ("http:?x", "http://example.org/dir/page?x"),
+        ("HTTP://EXAMPLE.org:80/A#b", "http://example.org/A"),
+        ("a&amp;b?c&#61;d", "http://example.org/dir/a&b?c=d"),
+    ],
+)
+def test_an_href_becomes_the_url_a_browser_would_fetch(href: str, url: str) -> None:
+    assert urls(f'<a href="{href}">x</a>') == [url]
+    assert urls(f'<a href="{href}">x</a>') == [url]     # and again, from what was remembered
+
+
+def test_what_was_remembered_for_one_page_is_right_for_the_next() -> None:
+    page = '<a href="x"></a><a href="/x"></a><a href="?x"></a><a href="http:?y"></a><a href="#"></a>'
+
+    assert [link.url for link in links(page, "http://a.org/one/p")] == [
+        "http://a.org/one/x", "http://a.org/x", "http://a.org/one/p?x", "http://a.org/one/p?y", "http://a.org/one/p",
+    ]  # fmt: skip
+    assert [link.url for link in links(page, "http://a.org/one/q")][2:] == [
+        "http://a.org/one/q?x", "http://a.org/one/q?y", "http://a.org/one/q",
+    ]  # fmt: skip
+    assert [link.url for link in links(page, "https://a.org/two/q")][:2] == ["https://a.org/two/x", "https://a.org/x"]
+
+
+@pytest.mark.parametrize("href", ["mailto:a@b.org", "javascript:void(0)", "tel:1", "data:,x", "http://[", "http://a:b/", "ftp://a/"])
+def test_what_is_no_web_page_is_no_link(href: str) -> None:
+    assert urls(f'<a href="{href}">x</a>') == []
+
+
+def test_links_are_told_in_the_order_of_the_page_and_each_once() -> None:
+    page = """<link rel=next href=1><a href=2>two</a><area href=3><iframe src=4></iframe>
+              <a href=2#part>again</a><a>none</a><a name=x></a><p><a href=5>five"""
+
+    found = links(page, "http://e.org/")
+
+    assert [(link.url, link.tag, link.text) for link in found] == [
+        ("http://e.org/1", "link", ""),
+        ("http://e.org/2", "a", "two"),
+        ("http://e.org/3", "area", ""),
+        ("http://e.org/4", "iframe", ""),
+        ("http://e.org/5", "a", "five"),
+    ]
+
+
+def test_frames_are_links_too() -> None:
+    assert urls("<frameset><frame src=a><frame src=b></frameset>") == ["http://example.org/dir/a", "http://example.org/dir/b"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "is_link"),
+    [
+        ("rel=next", True),
+        ("rel='Prev'", True),
+        ("rel=alternate hreflang=de", True),
+        ("rel=alternate type='text/html; charset=utf-8'", True),
+        ("rel=alternate type=application/rss+xml", False),
+        ("rel='alternate stylesheet'", False),
+        ("rel=stylesheet", False),
+        ("rel=icon", False),
+        ("", False),
+    ],
+)
+def test_a_link_element_counts_if_it_leads_to_a_page(attributes: str, is_link: bool) -> None:
+    assert bool(urls(f"<link href=x {attributes}>")) is is_link
+
+
+def test_pictures_are_links_when_asked_for() -> None:
+    page = "<img src=a srcset='b 1x, c 2x'><picture><source srcset='d 100w'></picture><a href=e></a>"
+
+    assert urls(page, link_tags=("a",)) == ["http://example.org/dir/e"]
+    assert [url[-1] for url in urls(page, link_tags=("a", "img", "source"))] == ["a", "b", "c", "d", "e"]
+
+
+def test_nofollow_is_told_unless_the_same_url_is_also_linked_without() -> None:
+    found = links("<a href=a rel='External NoFollow'>1</a><a href=b rel=nofollow>2</a><a href=b>3</a>", "http://e.org/")
+
+    assert [(link.url[-1], link.is_nofollow, link.text) for link in found] == [("a", True, "1"), ("b", False, "3")]
+
+
+def test_the_text_of_a_link_is_what_the_reader_sees() -> None:
+    assert links("<a href=x>  one\n<b>two</b>&nbsp;three <img alt=no></a>", "http://e.org/")[0].text == "one two three"
+
+
+# Base and refresh
+
+
+@pytest.mark.parametrize(
+    ("head", "base"),
+    [
+        ("", URL),
+        ("<base href='/other/'>", "http://example.org/other/"),
+        ("<base target=x><base href=//cdn.org/a/b><base href=/no/>", "http://cdn.org/a/b"),
+        ("<base href='javascript:1'>", URL),
+        ("<base href='data:,x'>", URL),
+        ("<base href=''>", URL),
+        (f"<base href='/{'x' * 10_000}/'>", URL),     # a base that would make every link too long to ask for
+    ],
+)
+def test_the_first_base_with_an_href_counts_if_it_can(head: str, base: str) -> None:
+    assert base_url(head, URL) == base
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("3; url=/next", (3.0, "http://example.org/next")),
+        ("0;URL='next'", (0.0, "http://example.org/dir/next")),
+        ("1;url=http://o.org/#x", (1.0, "http://o.org/")),
+        ("5", None),
+        ("5; url=javascript:x", None),
+        ("soon; url=/x", None),
+        ("-1; url=/x", None),
+        (f"{'9' * 5000}; url=/x", None),
+        ("1e999999999; url=http://[", None),
+        ("", None),
+    ],
+)
+def test_a_refresh_is_told_if_it_leads_somewhere_else(content: str, answer: tuple[float, str] | None) -> None:
+    assert meta_refresh(f'<meta http-equiv="Refresh" content="{content}">', URL) == answer
+
+
+def test_a_refresh_is_a_link() -> None:
+    assert urls("<meta name=a content=b><meta http-equiv=refresh content='0;url=x'><a href=y></a>") == [
+        "http://example.org/dir/x",
+        "http://example.org/dir/y",
+    ]
+
+
+# What the page says of itself
+
+
+def test_title_description_canonical_and_language_are_read() -> None:
+    html = Html(
+        """<html lang="en-GB"><svg><title>not this</title></svg><title> A\n title </title><title>nor this</title>
+        <meta NAME="Description" content=" two  words"><link rel=canonical href="mailto:x"><link rel="CANONICAL" href="/real#x">""",
+        URL,
+    )
+
+    assert (html.title, html.description, html.canonical, html.language) == (
+        "A title", "two words", "http://example.org/real", "en-GB",
+    )  # fmt: skip
+
+
+def test_a_page_that_says_nothing_has_nothing() -> None:
+    for nothing in ("", b"", "text", b"\x00\xff"):
+        html = Html(nothing, URL)
+
+        assert (html.title, html.description, html.canonical, html.language, html.links) == (None, None, None, None, [])
+        assert html.robots("crawler") == Directives()
+
+
+def test_the_header_outranks_what_the_page_says_of_its_encoding() -> None:
+    page = "<meta charset=utf-8><title>Привет</title>".encode("cp1251")
+
+    assert Html(page, URL, "text/html; charset=windows-1251").title == "Привет"
+
+
+def test_text_is_for_reading_as_plain_text_or_markdown() -> None:
+    article = "<h1>Hats</h1><p>Some <b>blue</b> hats.</p><script>no()</script>"
+
+    for page in (f"<nav>Home</nav><p>Ad</p><main>{article}<aside>Ad</aside></main>", f"<header>Top</header>{article}<nav>On</nav>"):
+        html = Html(page, URL)
+        assert html.text() == "Hats\n\nSome blue hats."
+        assert html.text("markdown") == "# Hats\n\nSome **blue** hats."
+        assert html.document.select_one("nav") is not None     # the tree that others read is whole
+
+
+@pytest.mark.parametrize(
+    ("lines", "wish"),
+    [
+        ([], Directives()),
+        (["all"], Directives()),
+        (["index, follow"], Directives()),
+        (["NONE"], Directives(noindex=True, nofollow=True)),
+        (["noindex", "nofollow"], Directives(noindex=True, nofollow=True)),
+        (["noindex nofollow"], Directives(noindex=True, nofollow=True)),
+        (["otherbot: none"], Directives()),
+        (["crawler: nofollow"], Directives(nofollow=True)),
+        (["Crawler:nofollow, otherbot: noindex"], Directives(nofollow=True)),
+        (["otherbot: nofollow", "noindex"], Directives(noindex=True)),
+        (["max-snippet: 20, noindex"], Directives(noindex=True)),
+        (["unavailable_after: Friday, 25-Jun-2010 15:00:00 PST, nofollow"], Directives(nofollow=True)),
+    ],
+)
+def test_directives_for_robots_are_read_as_documented(lines: list[str], wish: Directives) -> None:
+    assert directives(lines, "crawler") == wish
+
+
+def test_a_page_may_address_one_robot_by_name() -> None:
+    html = Html("<meta name=robots content=index><meta name=Crawler content=noindex><meta name=otherbot content=none>")
+
+    assert html.robots("crawler") == Directives(noindex=True)
+
+
+# Hostile pages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [
+        ("".join(f"<a href=/{n}>x</a>" for n in range(500_000)), MAX_LINKS),
+        ("<a href=/same>x</a>" * 300_000, 1),
+        ("<div>" * 1_000_000 + "<a href=/deep>x</a>", 1),
+        ("<table><td><a href=/n>" * 100_000, 1),
+        (f"<base href='/{'d' * 5_000}/'>" + "".join(f"<a href={n}>x</a>" for n in range(10_000)), 835),
+        (f"<a href='/{'d' * 1_000_000}'>x</a><a href=/ok>x</a>", 1),
+        ("<meta name=robots content=x>" * 200_000 + "<a href=/ok>", 1),
+    ],
+    ids=["many", "one many times", "deep", "nested", "long base", "long", "metas"],
+)
+def test_a_hostile_page_ends(page: str, count: int) -> None:
+    html = Html(page, URL)
+
+    assert len(html.links) == count
+    assert html.has_more_links == (count > 1)
+    assert len(html.links[0].text) <= MAX_LINK_TEXT
+    assert html.title is None
+    assert html.robots("crawler") == Directives()
+    assert isinstance(html.text("markdown"), str)
+
+
+SCRAPS = st.sampled_from([
+    "<a href=", "'", '"', ">", "<base href=", "http://", "//", "..", "?", "#", "1e99", "\ud800", "\0",
+    "<meta http-equiv=refresh content=", "0;url=", "<title>", "</title>", "<svg>", "<table>", "<img srcset=", " 1x,",
+    "<link rel=next ", "<script type=application/ld+json>", "{", "</script>", "&#", "[", "%",
+    "<meta property=og:title content=",
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(SCRAPS, st.text(max_size=4))).map("".join), st.one_of(st.just(URL), st.text(max_size=20)))
+def test_whatever_the_page_and_its_address_nothing_is_raised(page: str, url: str) -> None:
+    for source in (page, page.encode("utf-8", "surrogatepass")):
+        html = Html(source, url, link_tags=(*LINK_TAGS, "img", "source"))
+
+        assert all(link.url.startswith(("http://", "https://")) and isinstance(link.text, str) for link in html.links)
+        assert isinstance(links(source, url), list)
+        assert isinstance(base_url(source, url), str)
+        assert meta_refresh(source, url) is None or html.refresh
+        assert isinstance([html.title, html.description, html.canonical, html.language, html.jsonld, html.opengraph], list)
+        assert isinstance(html.text() + html.text("markdown"), str)
+
+
+# Others' cases, others' parsers
+
+
+SCRAPY = CASES / "scrapy_linkextractors.json"
+ROBOTS = CASES / "meta_robots.json"
+DEVIATIONS: dict[str, Callable[[list[str]], list[str]]] = {
+    # A fragment names a place in a page, not a page: links come without, so the two are one.
+    "test_extract_all_links": lambda expected: [url for url in expected if "#" not in url],
+    # What cannot be crawled is not a link.
+    "test_ftp_links": lambda expected: [],
+    # File name suffixes are a matter of scope, not of reading.
+    "test_ignored_extensions": lambda expected: [*expected, "http://example.org/photo.jpg"],
+}
+
+
+@pytest.mark.skipif(not SCRAPY.exists(), reason=f"no link extractor cases in {CASES}; set CRAWLER_CASES to their folder")
+def test_the_link_pages_of_scrapy_give_the_same_links() -> None:
+    cases = [case for case in json.loads(SCRAPY.read_text())["cases"] if not case["config"]]
+    for case in cases:
+        name = case["test"].rpartition(".")[2]
+        source = case["html"]
+        charset = f"; charset={case['http_charset']}" if case["http_charset"] else ""
+        expected = [link if isinstance(link, str) else link["url"] for link in case["links"]]
+        known = {link["url"]: link for link in case["links"] if isinstance(link, dict)}
+
+        page = source["bytes_latin1"].encode("latin1") if isinstance(source, dict) else source
+        found = Html(page, case["page_url"], f"text/html{charset}").links
+
+        assert [link.url for link in found] == DEVIATIONS.get(name, list)(expected), name
+        for link in found:
+            if link.url in known:
+                assert (link.text, link.is_nofollow) == (known[link.url]["text"], known[link.url]["nofollow"]), name
+
+
+@pytest.mark.skipif(not ROBOTS.exists(), reason=f"no meta robots cases in {CASES}; set CRAWLER_CASES to their folder")
+def test_the_meta_robots_cases_hold() -> None:
+    for case in json.loads(ROBOTS.read_text())["cases"]:
+        html = Html(case.get("html", ""), case.get("page_url", URL))
+
+        wish = html.robots("crawler") | directives(case.get("x_robots_tag") or [], "crawler")
+
+        assert (wish.noindex, wish.nofollow) == (case["noindex"], case["nofollow"]), case
+        if case.get("base_href"):
+            assert html.base == case["base_href"]
+
+
+def soup_links(soup: BeautifulSoup, url: str) -> list[str]:
+    found: dict[str, None] = {}
+    for element in soup.find_all(["a", "area", "iframe", "frame", "link"]):
+        assert isinstance(element, Tag)
+        href = element.get("src" if element.name in ("iframe", "frame") else "href")
+        rels = set(element.get("rel") or ())
+        resource = {"stylesheet", "icon"} & rels or element.get("type") == "application/opensearchdescription+xml"
+        if isinstance(href, str) and not (element.name == "link" and resource):
+            target = urljoin(url, href)
+            if is_crawlable(target):
+                found[canonical(target)] = None
+    return list(found)
+
+
+def documentation() -> list[Path]:
+    """Fifty pages of moderate size from the documentation that is installed here: some of each package, evenly spread."""
+    packages: dict[str, list[Path]] = {}
+    for page in sorted(Path("/usr/share/doc").glob("**/*.html")):
+        if page.is_file() and page.stat().st_size < 60_000:
+            packages.setdefault(page.parts[4], []).append(page)
+    share = max(1, 50 // max(1, len(packages)))
+    chosen = [page for pages in packages.values() for page in pages[:: -(-len(pages) // share)]]
+    rest = [page for pages in packages.values() for page in pages if page not in chosen]
+    return chosen + rest[:: max(1, len(rest) // 30)][: max(0, 50 - len(chosen))]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not documentation(), reason="no HTML documentation in /usr/share/doc; install python3-doc")
+def test_beautifulsoup_finds_the_same_links_and_title_on_real_pages() -> None:
+    for page in documentation():
+        url = f"http://127.0.0.1:8000{page}"
+        body = page.read_bytes()
+        soup = BeautifulSoup(body, "html.parser")
+        html = Html(body, url)
+
+        assert [link.url for link in html.links] == soup_links(soup, url), page
+        assert html.title == (" ".join(soup.title.get_text().split()) if soup.title else None), page

@@ -1,0 +1,142 @@
+"""URLs against the WHATWG's own data and RFC 3986 §5.4, and the canonical form."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.errors import BadUrl
+from crawler.web import urls
+
+CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[2] / ".." / "shared" / "cases"))
+PARTS = {
+    "href": "href", "username": "username", "password": "password", "host": "host", "hostname": "hostname",
+    "path": "pathname", "search": "search", "fragment": "hash", "origin": "origin",
+}  # fmt: skip
+
+
+def load(name: str) -> Any:
+    file = CASES / name
+    if not file.exists():
+        pytest.skip(f"no {name} in {CASES}; set CRAWLER_CASES to the folder of the conformance sets")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def parts(url: urls.Url, row: dict[str, Any]) -> dict[str, str]:
+    """Ours under the standard's names, those that the row speaks of."""
+    found = {theirs: getattr(url, ours) for ours, theirs in PARTS.items()}
+    found |= {"protocol": f"{url.scheme}:", "port": "" if url.port is None else str(url.port)}
+    return {name: value for name, value in found.items() if name in row}
+
+
+def test_every_row_of_the_whatwg_data_is_read_as_it_says() -> None:
+    rows = [row for row in load("wpt_urltestdata.json") if isinstance(row, dict)]
+    wrong = []
+    for row in rows:
+        try:
+            got: dict[str, str] | None = parts(urls.parse(row["input"], row["base"]), row)
+        except BadUrl:
+            got = None
+        want = None if row.get("failure") else {name: row[name] for name in (got or PARTS.values()) if name in row}
+        if got != want:
+            wrong.append((row["input"], row["base"], got))
+
+    assert wrong == []
+    assert len(rows) > 800
+
+
+def test_every_reference_of_rfc_3986_is_joined_as_it_says() -> None:
+    deviations = {
+        "//g": "http://g/",           # an empty path is "/" in a canonical URL; the set notes it as fine too
+        "http:g": "http://a/b/c/g",   # what browsers do, and §5.4.2 allows for backward compatibility
+    }
+
+    for case in load("rfc3986_5_4.json")["cases"]:
+        assert urls.parse(case["ref"], case["base"]).href == deviations.get(case["ref"], case["expected"])
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("HTTP://Example.ORG:80/A/../b#part", "http://example.org/b"),
+        ("https://example.org:443", "https://example.org/"),
+        ("http://example.org/Path?B=1&a=2&B=0", "http://example.org/Path?B=1&a=2&B=0"),
+        ("http://bücher.example/ü", "http://xn--bcher-kva.example/%C3%BC"),
+        ("http://0x7f.1/", "http://127.0.0.1/"),
+        ("http://a.com\\@127.0.0.1/", "http://a.com/@127.0.0.1/"),
+        ("http://example.org/\ud800", "http://example.org/%EF%BF%BD"),
+        ("http://example.org/%E4%f6", "http://example.org/%E4%f6"),
+    ],
+)
+def test_the_canonical_form(url: str, canonical: str) -> None:
+    assert urls.canonical(url) == canonical
+    assert urls.canonical(canonical) == canonical
+
+
+def test_the_canonical_form_sorts_and_drops_parameters_and_www_only_when_asked() -> None:
+    url = "http://www.example.org/?b=2&utm_source=x&a=1&b=1&%75tm_id=3"
+
+    assert urls.canonical(url, sort_query=True) == "http://www.example.org/?a=1&b=2&b=1&%75tm_id=3&utm_source=x"
+    assert urls.canonical(url, drop_params=["utm_*"]) == "http://www.example.org/?b=2&a=1&b=1"
+    assert urls.canonical("http://u:p@www.example.org:81/", strip_www=True) == "http://u:p@example.org:81/"
+    assert urls.canonical("http://www.com/?utm_id=1", strip_www=True, drop_params=["utm_*"]) == "http://www.com/"
+
+
+def test_a_join_is_absolute_without_fragment_and_http_or_nothing() -> None:
+    base = "http://example.org/a/b"
+
+    assert urls.join(base, "../c d?e#f") == "http://example.org/c%20d?e"
+    assert urls.join(base, "//other.example") == "http://other.example/"
+    assert urls.join(base, "\ud800") == "http://example.org/a/%EF%BF%BD"
+    assert [urls.join(base, href) for href in ("mailto:a@b.c", "javascript:x", "http://", "http://a b/")] == [None] * 4
+
+
+def test_is_crawlable() -> None:
+    assert urls.is_crawlable("https://example.org")
+    assert not any(urls.is_crawlable(url) for url in ("ftp://example.org/", "http://", "/a", "data:,x"))
+
+
+def test_keys_are_sixteen_bytes_and_differ() -> None:
+    assert len(urls.key("http://example.org/")) == 16
+    assert urls.key("http://example.org/a") != urls.key("http://example.org/A")
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("example.org/x", "https://example.org/x"),
+        (" HTTP://Example.org \n", "http://example.org/"),
+        ("localhost:8000", "https://localhost:8000/"),
+        ("127.0.0.1:8000/a?b", "https://127.0.0.1:8000/a?b"),
+        ("[::1]:80/", "https://[::1]:80/"),
+        ("bücher.example", "https://xn--bcher-kva.example/"),
+    ],
+)
+def test_what_a_person_types_becomes_a_url(typed: str, url: str) -> None:
+    assert urls.seed(typed) == url
+
+
+@pytest.mark.parametrize("typed", ["not a url", "", "example", "ftp://example.org/", "mailto:a@b.c", "/a.b", "a.b:99999", "http://"])
+def test_what_is_no_url_is_refused_by_name_and_with_the_next_step(typed: str) -> None:
+    with pytest.raises(BadUrl) as refused:
+        urls.seed(typed)
+
+    assert repr(typed) in str(refused.value)
+    assert "https://example.org/" in str(refused.value)
+
+
+def test_a_bad_url_of_a_megabyte_is_not_a_message_of_a_megabyte() -> None:
+    with pytest.raises(BadUrl) as refused:
+        urls.parse("http://" + " " * 1_000_000 + "x")
+
+    assert len(str(refused.value)) < 500
+
+
+def test_split_gives_the_parts_that_parse_gives() -> None:
+    url = urls.parse("https://u:p@example.org:81/a/b?c=/@")
+
+    assert urls.split(url.href) == ("u:p", url.host, url.path + url.search)
