@@ -21,7 +21,7 @@ OPTIONS = ("-f", "-qq", "-y", "-ttt", "-xx", "-s", "200000", "--seccomp-bpf", "-
 SECTOR = 512              # bytes that a disk writes together
 STDOUT = 1
 
-_LINE = re.compile(r"(\d+) ([\d.]+) (?:<\.\.\. )?(\w+)(?: resumed>)?(.*)")
+_LINE = re.compile(r"(\d+) +([\d.]+) (?:<\.\.\. )?(\w+)(?: resumed>)?(.*)")
 _FILE = re.compile(r"\((\d+)<([^>]*)>(?:, (.*))?")
 _WRITE = re.compile(r'"([^"]*)", \d+(?:, (\d+))?')
 

@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=300, help="how many to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once")
-    parser.add_argument("--bad-boots", type=float, default=BAD_BOOTS, metavar="P", help="how often the power goes right after a start")
+    parser.add_argument("--bad-boots", type=float, default=BAD_BOOTS, metavar="P", help="how often a start ends in a power cut")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what happened")
     asked = parser.parse_args()
     if asked.seed is not None:
