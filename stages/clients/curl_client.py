@@ -26,7 +26,7 @@ import pycurl
 from crawler import Guard, Url
 from stages.clients.base import Client, FetchFailed, Limits, Reply, Wants
 from stages.clients.coding import ACCEPTED, Source, read_body
-from stages.clients.curl_failures import Unreadable, failure
+from stages.clients.curl_failures import KeptClosed, Unreadable, failure
 from stages.clients.curl_loop import Loop
 from stages.clients.curl_transfer import Transfer
 from stages.clients.http1 import Head
@@ -88,7 +88,10 @@ class CurlClient:
         if parts.host in self._unreadable:
             return self._reader().get(url, headers, cut, wants)
         try:
-            return self._get(parts, headers, cut, wants)
+            try:
+                return self._get(parts, headers, cut, wants)
+            except KeptClosed:         # libcurl tries five of them by itself, and there may be more
+                return self._get(parts, headers, cut, wants, is_fresh=True)
         except Unreadable as error:
             log.info("%s; this host is asked by requests from now on", error)
             if len(self._unreadable) >= HOSTS_KEPT:
@@ -110,7 +113,8 @@ class CurlClient:
                 self._requests = RequestsClient(self._limits, self._guard, verify=self._verify, proxies=self._proxies)
             return self._requests
 
-    def _get(self, parts: Url, headers: Mapping[str, str], cut: int, wants: Wants | None) -> Reply:
+    def _get(self, parts: Url, headers: Mapping[str, str], cut: int, wants: Wants | None, is_fresh: bool = False) -> Reply:
+        """is_fresh: on a connection of its own."""
         proxy = self._proxies.get(parts.scheme, "")
         if proxy:
             self._guard.check(parts.hostname, parts.host)
@@ -126,6 +130,7 @@ class CurlClient:
         # An IPv6 address is nothing that libcurl would resolve, nor does it stand for a host there.
         curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(addresses)}"])
         curl.setopt(pycurl.PROXY, proxy)
+        curl.setopt(pycurl.FRESH_CONNECT, is_fresh)
         curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(attempt.remaining()))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(deadline - time.monotonic()))
         curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)

@@ -18,6 +18,10 @@ class Unreadable(BrokenReply):
     """HTTP, and not as libcurl wants it."""
 
 
+class KeptClosed(ConnectFailed):
+    """Kept connections, and no others, were tried, and the server had closed them (RFC 9112 §9.3.1): nobody's failure."""
+
+
 _WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY       # CURLE_WEIRD_SERVER_REPLY since 7.51
 _TOO_LARGE: Final = 100            # CURLE_TOO_LARGE, which pycurl has no name for
 
@@ -39,6 +43,7 @@ FAILURES: Final[dict[int, type[FetchFailed]]] = {     # what is not here is a Br
     _TOO_LARGE: TooBig,                            # a header beyond what libcurl takes, should ours be wider
 }
 
+_GONE: Final = (pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_GOT_NOTHING)
 _EARLY: Final = 0.05               # s by which libcurl's clock, in whole milliseconds, may be before ours
 
 # Cut off in the middle of a handshake: no verdict on a certificate.
@@ -57,7 +62,9 @@ def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> Fetc
     is_cut_off = _CUT_OFF.search(text) if kind is TlsFailed else code == pycurl.E_RECV_ERROR and errno
     if is_cut_off:
         kind = ConnectFailed
-    return kind(f"{whom}: {os.strerror(errno) if errno and kind is ConnectFailed else text}")
+    if kind is ConnectFailed and code in _GONE and not attempt.is_connected and not attempt.received:
+        kind = KeptClosed
+    return kind(f"{whom}: {os.strerror(errno) if errno and issubclass(kind, ConnectFailed) else text}")
 
 
 def _late(attempt: Attempt, whom: str) -> TimedOut:

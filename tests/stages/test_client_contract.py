@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
@@ -83,6 +85,24 @@ def test_a_kept_connection_that_the_server_closes_is_no_failure(serve: Callable[
     peer.talks += [closes_on_the_second_request, answering(body(b"second"))(peer)]
 
     assert [client.get(peer.url, {}).content for _ in range(2)] == [b"first", b"second"]
+
+
+def test_many_kept_connections_that_the_server_closes_are_no_failure(serve: Callable[..., Peer], client: Client) -> None:
+    peer, many = serve(), 8
+    all_are_here = threading.Barrier(many)
+
+    def closes_on_the_second_request(connection: socket.socket) -> None:
+        peer.hear(connection)
+        all_are_here.wait(LIMITS.timeout)
+        connection.sendall(body(b"first"))
+        peer.hear(connection)
+
+    peer.talks += [*([closes_on_the_second_request] * many), answering(body(b"second"))(peer)]
+    with ThreadPoolExecutor(many) as threads:
+        replies = [*threads.map(lambda _: client.get(peer.url, {}).content, range(many))]
+
+    assert replies == [b"first"] * many
+    assert client.get(peer.url, {}).content == b"second"
 
 
 BIG = b"tea " * 50_000
