@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from msgspec import Struct
@@ -48,8 +49,11 @@ class Chain(Stage):
         return self._links[0].stage
 
     def open(self) -> None:
-        for link in self._links:
-            link.stage.open()
+        with ExitStack() as undo:
+            for link in self._links:
+                link.stage.open()
+                undo.callback(link.stage.close)
+            undo.pop_all()
 
     def close(self) -> None:
         for link in self._links:

@@ -122,7 +122,10 @@ class Stage:
         self._counts_lock = threading.Lock()
 
     def open(self) -> None:
-        """Called once in the worker before the first item: open files, pools, connections."""
+        """Called once in the worker before the first item: open files, pools, connections.
+
+        After StorageFull, a full disk, it is called again from time to time: what it had opened is to be closed by then.
+        """
 
     def close(self) -> None:
         """Called once after the last item, also on the way out after an error."""

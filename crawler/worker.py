@@ -94,7 +94,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped. Raises what made it impossible to go on: HubError, StorageError, StageHung, or open()'s error."""
-        self._stage.open()
+        if not self._is_opened():
+            return
         pool = self._kind(self._handler, self._held, self._finished, self._tempo, self._concurrency)
         threading.Thread(target=self._beat, name="heart", daemon=True).start()
         try:
@@ -105,6 +106,18 @@ class Worker:
             self.has_leftovers = not pool.close(CLOSING)
             if not self.has_leftovers:              # else it still uses what close() would take away, or holds its locks
                 self._stage.close()
+
+    def _is_opened(self) -> bool:
+        """False: we are to stop, and there was no room until then."""
+        while True:
+            try:
+                self._stage.open()
+            except StorageFull as full:
+                if self._stop.is_set():
+                    return False
+                self._wait_for_room(full)
+            else:
+                return True
 
     # ---- the loop
 

@@ -23,14 +23,16 @@ class SmallDisk:
         self._filler = place / "filler"
 
     def fill(self, leave: int = 0) -> None:
-        """Take all room but about `leave` bytes."""
+        """Take all room but about `leave` bytes; with 0, all of it: what the file system says of its last blocks is not exact."""
         with self._filler.open("ab", buffering=0) as file:
-            try:
-                while self.free > leave:
-                    file.write(b"." * min(CHUNK, max(self.free - leave, 1)))
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
+            size = CHUNK
+            while size and (not leave or self.free > leave):
+                try:
+                    file.write(b"." * min(size, max(self.free - leave, 1) if leave else size))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
 
     def empty(self) -> None:
         """Give it back."""

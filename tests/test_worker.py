@@ -395,6 +395,43 @@ def test_a_stage_that_cannot_open_leaves_no_thread(broker, work):
     assert threading.active_count() == before
 
 
+class Cramped(Stage):
+    """Opens once there is room."""
+
+    tries = 0
+    needed = 3
+
+    def open(self) -> None:
+        self.tries += 1
+        if self.tries < self.needed:
+            raise StorageFull("no room")
+
+    def process(self, item: int) -> int:
+        return item
+
+
+def test_a_stage_that_has_no_room_to_open_is_opened_once_there_is(broker, work, monkeypatch, caplog):
+    monkeypatch.setattr(worker, "ROOM", 0.01)
+    broker.fill("in", 7)
+    stage = Cramped()
+
+    work(stage)
+
+    assert broker.results(1) == [7]
+    assert stage.tries == stage.needed
+    assert "this worker waits for room: no room" in caplog.text
+
+
+def test_one_that_waits_for_room_to_open_can_be_stopped(broker, work, monkeypatch):
+    monkeypatch.setattr(worker, "ROOM", 0.01)
+    stage = Cramped()
+    stage.needed = 10**9
+
+    work(stage).stop()
+
+    assert not broker.steps
+
+
 def test_a_worker_that_lost_its_lease_writes_nothing_twice(broker, work):
     first, second = held(), held()
     broker.fill("in", "a")

@@ -117,20 +117,26 @@ def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        is_full = getattr(error, "errno", None) in DISK_FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         safe = f"{output}: {reason(error)}; what was acknowledged is safe, the rest waits on its queue"
-        if is_full and can_go_on:
+        if is_full(error) and can_go_on:
             raise StorageFull(f"{safe}: free some space") from error
         raise StorageError(f"{safe}: see to the disk, then start again") from error
 
 
 @contextmanager
 def opening(output: str) -> Iterator[None]:
-    """The edge at the start: an output that cannot be opened is the user's to change."""
+    """The edge at the start: an output that cannot be opened is the user's to change, but for a full disk."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
+        if is_full(error):
+            raise StorageFull(f"cannot write to {output}: {reason(error)}; free some space") from error
         raise UsageError(f"cannot write to {output}: {reason(error)}; give another output, or see to that one") from error
+
+
+def is_full(error: Exception) -> bool:
+    """There was no room on the disk."""
+    return getattr(error, "errno", None) in DISK_FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def reason(error: Exception) -> str:

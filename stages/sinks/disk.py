@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 from crawler import UsageError
@@ -16,7 +17,10 @@ TAIL = 4096         # bytes at the end of a file by which it is recognised
 
 
 def locked(path: Path) -> int:
-    """Open a file for reading and writing, made if need be, that no other store has open; a descriptor. Raises UsageError."""
+    """Open a file for reading and writing, made if need be, that no other store has open; a descriptor.
+
+    Raises UsageError, StorageFull.
+    """
     if not path.parent.is_dir():
         raise UsageError(f"cannot write to {path}: there is no directory {path.parent}; create it, or give another output")
     while True:
@@ -30,8 +34,10 @@ def locked(path: Path) -> int:
                 f"another store is writing to {path}; stop it, or give this one another output"
             ) from error
         if is_at(fd, path):
-            with opening(str(path)):
+            with ExitStack() as undo, opening(str(path)):
+                undo.callback(os.close, fd)
                 sync_directory(path.parent)    # a file just made is to be there after a power cut
+                undo.pop_all()
             return fd
         os.close(fd)    # the store before us has put a compacted file in its place: take that one
 

@@ -56,13 +56,14 @@ def run_short(broker: SqliteBroker, small: SmallDisk) -> int:
     raise AssertionError("the disk did not fill up")
 
 
-def step_until_full(hand: Hand) -> None:
-    """Nothing is handed in, but each step says that somebody was heard of, and that takes some room."""
+def step_until_full(broker: SqliteBroker) -> None:
+    """Nothing is handed in, but each step is of a worker never heard of before, and that takes some room."""
     try:
-        while True:
-            hand.step()
+        for n in range(100_000):
+            Hand(broker, f"stranger {n}").step()
     except StorageFull:
         return
+    raise AssertionError("the disk is not full")
 
 
 def has_ballast(path: str) -> bool:
@@ -114,7 +115,7 @@ def test_when_the_ballast_is_used_up_too_nothing_acknowledged_is_lost(broker: Sq
     kept = run_short(broker, small)
     small.fill()                             # somebody else takes what the ballast has left
 
-    step_until_full(hand)
+    step_until_full(broker)
     with pytest.raises(StorageFull):
         hand.complete(lease, New("result", BIG))
     last = hand.last
@@ -136,7 +137,7 @@ def test_a_lease_that_ran_out_while_nothing_could_be_stored_is_still_the_workers
     lease = hand.lease_one("task")
     run_short(broker, small)
     small.fill()
-    step_until_full(hand)
+    step_until_full(broker)
 
     clock.advance(TTL + 1)                   # its heart-beats were refused
     with pytest.raises(StorageFull):

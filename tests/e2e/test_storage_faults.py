@@ -68,6 +68,19 @@ def test_a_crawl_on_a_disk_that_fills_up_goes_on_by_itself_once_there_is_room(sh
         assert not (shell.directory / "disk/data/hub.sqlite3-ballast").exists()
 
 
+def test_a_crawl_whose_output_cannot_even_be_opened_for_lack_of_room_waits_for_it(shell: Shell, site: Site) -> None:
+    with mounted(shell.directory / "disk", 4) as disk:
+        disk.fill()
+        crawl = shell.start("run", site.url, *FAST, "-o", "disk/pages.jsonl")
+
+        read_until(crawl, "this worker waits for room")
+        disk.empty()
+        _, said = crawl.communicate(timeout=60)
+
+        assert crawl.returncode == 0, said
+        assert statuses(shell.rows("disk/pages.jsonl")) == expected(site)
+
+
 def test_a_crawl_whose_output_is_on_a_full_disk_waits_for_room(shell: Shell, site: Site) -> None:
     with mounted(shell.directory / "disk", 4) as disk:
         site.hold("/p/25.html")

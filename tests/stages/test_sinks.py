@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler import UsageError
+from crawler import StorageFull, UsageError
 from stages.sinks import SinkOptions, Written, open_sink
+from tests.disks import mounted
 from tests.stages.outputs import Output, page
 
 
@@ -123,3 +124,14 @@ def test_a_directory_is_no_output(output: Output):
     output.path.mkdir()
     with pytest.raises(UsageError, match=f"cannot write to {output.path}: "):
         output.put()
+
+
+def test_an_output_on_a_full_disk_is_waited_for_also_at_the_start(output: Output, tmp_path: Path):
+    with mounted(tmp_path / "disk", 1) as disk:
+        place = Output(tmp_path / "disk" / output.path.name)
+        disk.fill()
+        with pytest.raises(StorageFull, match="free some space"):
+            place.put([page("http://a/")])
+        disk.empty()
+
+        assert place.put([page("http://a/")]) == [Written(1, 0, 0)]
