@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crawler.hub.server import HubServer
     from crawler.items import New
 
-ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own grace of 20 s and some
+ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
