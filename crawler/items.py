@@ -177,6 +177,7 @@ class Stats(Struct, frozen=True):
     hosts_total: int               # hosts with work
     counters: dict[str, int]
     is_drained: bool
+    is_short: bool = False         # of room on the hub's disk: work from outside is refused, nothing new is begun
 
 
 class Attempt(Struct, frozen=True, array_like=True):

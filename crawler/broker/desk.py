@@ -103,6 +103,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
         hosts_total=total,
         counters=counters,
         is_drained=drained(ledger, None),
+        is_short=ledger.is_short,
     )  # fmt: skip
 
 

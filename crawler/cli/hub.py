@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     data = Path(settings.data)
     queues = list(build(config).queues.values())
     make_directory(data)
+    os.umask(0o077)                  # the directory may have been there before, and be open to all; what we make in it is not
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
     tls = for_hub(common.certs_directory(config)) if settings.hub.tls and not address.path else None

@@ -50,6 +50,8 @@ class Rates:
 
 def idle_reason(stats: Stats, delay: float) -> str:
     """Why nothing much happens, or "". Says which setting it is, when it is one."""
+    if stats.is_short:
+        return "no room on the hub's disk: nothing new is begun until there is"
     for queue in stats.queues:
         if queue.full and queue.ready:
             return f"{queue.name} waits: {queue.full} is full"

@@ -4,6 +4,7 @@ import io
 import logging
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from crawler.cli import view
@@ -30,6 +31,7 @@ WAITING = queue("urls", accepted=5, ready=5)
     ("seen", "says"),
     [
         (stats(queue("pages", ready=3, full="records")), "pages waits: records is full"),
+        (structs.replace(stats(queue("pages", ready=3, full="records")), is_short=True), "no room on the hub's disk"),
         (stats(queue("urls", delayed=4)), "4 URLs wait to be tried again"),
         (stats(WAITING, hosts=(host(rest=0.5),)), "that is frontier.delay"),
         (stats(WAITING, hosts=(host(rest=5.0, delay=30.0),)), "30 s"),

@@ -56,6 +56,16 @@ def test_hub_and_three_stages_in_four_processes_on_tcp_store_the_same_set(shell:
     assert statuses(shell.rows("pages.jsonl")) == expected(site)
 
 
+def test_what_a_hub_makes_is_its_users_alone_also_in_a_directory_that_is_open_to_all(shell: Shell) -> None:
+    data = shell.directory / "crawler-data"
+    data.mkdir(mode=0o755)
+
+    shell.start_hub()
+
+    assert {file.name: oct(file.stat().st_mode & 0o077) for file in data.iterdir() if file.stat().st_mode & 0o077} == {}
+    assert (data / "hub.sqlite3").exists()
+
+
 def test_a_plain_manager_client_squares_what_was_put(shell: Shell) -> None:
     shell.environment["CRAWLER_AUTHKEY"] = KEY
     shell.start_hub()

@@ -62,6 +62,7 @@ def test_a_crawl_on_a_disk_that_fills_up_goes_on_by_itself_once_there_is_room(sh
         assert refused.returncode == 75, refused.stderr
         assert "make room" in refused.stderr
         assert counted.returncode == 0, counted.stderr
+        assert "no room on the hub's disk" in counted.stdout
         rows = shell.rows("disk/pages.jsonl")
         assert statuses(rows) == expected(site)
         assert len(rows) == len(expected(site))
@@ -101,6 +102,8 @@ def test_a_crawl_whose_output_is_on_a_full_disk_waits_for_room(shell: Shell, sit
 
 
 def test_a_crawl_is_stopped_in_order_while_its_disk_is_full(shell: Shell, site: Site) -> None:
+    site.pages["/last.html"] = "<title>what no other page leads to</title>"
+    site.pages["/p/25.html"] = str(site.pages["/p/25.html"]) + '<a href="/last.html">x</a>'
     with mounted(shell.directory / "disk", 64) as disk:
         site.hold("/p/25.html")
         crawl = shell.start("run", site.url, *FAST, "--data", "disk/data", "-o", "pages.jsonl")
