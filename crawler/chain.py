@@ -98,5 +98,19 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
     first = specs[0]
     return StageSpec(
         name=SIGN.join(names), use="", input=first.input, outputs=tuple(outputs), processes=first.processes,
-        concurrency=first.concurrency, options_table={},
+        concurrency=first.concurrency, chain=first.chain, options_table={},
     )  # fmt: skip
+
+
+def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
+    """Which of these stages, in the order of the flow, share their processes. Raises ConfigError for a `chain` that cannot be."""
+    found: list[list[str]] = []
+    for name in names:
+        if not pipeline.stage(name).chain:
+            found.append([name])
+        elif found:
+            chained(pipeline, [*found[-1], name])
+            found[-1].append(name)
+        else:
+            raise ConfigError(f"stages.{name}.chain: it is the first stage, there is none for it to share a process with")
+    return found

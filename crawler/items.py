@@ -51,6 +51,8 @@ class Lease(Struct, frozen=True, array_like=True):
     key: bytes | None
     host: str
     depth: int
+    is_suspect: bool = False       # its last attempt ended with its worker: it may be what that died of
+    is_last: bool = False          # there is no further attempt
 
 
 class Done(Struct, frozen=True, array_like=True):

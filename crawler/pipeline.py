@@ -44,6 +44,7 @@ class StageSpec(Struct, frozen=True):
     outputs: tuple[str, ...]       # a plain item goes to the first
     processes: int
     concurrency: int | None        # None: what the class says
+    chain: bool                    # with the stage it reads from: see `crawler.chain.groups`
     options_table: dict[str, Any]
 
 
@@ -110,7 +111,7 @@ def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings
         for name, queue in pipeline.queues.items()
     }
     table["stages"] = {
-        name: {key: getattr(stage, key) for key in ("use", "input", "outputs", "processes", "concurrency")}
+        name: {key: getattr(stage, key) for key in ("use", "input", "outputs", "processes", "concurrency", "chain")}
         | to_builtins(options[name], enc_hook=str)
         for name, stage in pipeline.stages.items()
     }
@@ -179,6 +180,7 @@ def _stage(name: str, settings: StageSettings, options: dict[str, Any], where: s
         outputs=tuple(dict.fromkeys(outputs)),
         processes=settings.processes,
         concurrency=settings.concurrency,
+        chain=settings.chain,
         options_table=options,
     )
 

@@ -65,6 +65,7 @@ class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     outputs: str | list[str] = field(default_factory=list)   # queue or queues it may put to; a plain item goes to the first
     processes: Positive = 1        # workers that `crawler run` starts
     concurrency: Positive | None = None   # items at once in one worker; None: what the class says
+    chain: bool = False            # `crawler run` has it in the processes of the stage it reads from
     enabled: bool = True           # false: as if there were no such stage
 
 

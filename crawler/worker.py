@@ -79,7 +79,7 @@ class Worker:
         self._epoch = 0
         self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we are to stop
         self._remind_at = 0.0             # monotonic time to say again that it is full
-        self._is_careful = False          # among what we were lent last was a task that had been tried before
+        self._is_careful = False          # among what we were lent last is a task that is done alone
         self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
         self._concurrency = concurrency or stage.concurrency
         self._tempo = Tempo(self._concurrency)
@@ -138,7 +138,7 @@ class Worker:
     def _room(self) -> int:
         """Tasks to hold, in process or next."""
         if self._is_careful:
-            return self._concurrency
+            return 1
         return (self._stage.batch or 1) * self._concurrency + max(self._stage.prefetch, self._tempo.ahead())
 
     def _step(self, finished: Sequence[Outcome], room: int, wait: float) -> Stepped:
@@ -214,13 +214,13 @@ class Worker:
                 log.error("task %d on %s is %s: the hub could not store what it gave", outcome.lease.id, self._input, verdict)
 
     def _begin(self, pool: TaskPool | ThreadPool, leases: Sequence[Lease]) -> None:
-        """Have them processed. What was tried before may be what its worker died of: it is begun alone, in no batch and with
-        nothing waiting in our hands, so that what it does to us costs no other task an attempt."""
+        """Have them processed. What may be what its worker died of is begun alone, with no other task in our hands, so that what
+        it does to us costs no other an attempt; where many are in process at once, as they wait for something, only on its last."""
         if leases:
-            self._is_careful = any(lease.attempt > 1 for lease in leases)
+            self._is_careful = any(lease.is_suspect and (lease.is_last or self._concurrency == 1) for lease in leases)
         size = 1 if self._is_careful else self._stage.batch or 1
         if self._is_careful and leases:
-            free = max(self._concurrency - self._held.in_process(), 0)
+            free = 0 if self._held.in_process() else 1
             if others := [*pool.withdraw(), *leases[free:]]:
                 self._step([Outcome(lease, is_released=True) for lease in others], 0, 0.0)    # first: it may be quick to kill
             leases = leases[:free]

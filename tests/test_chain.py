@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crawler.chain import Chain, Link, chained
+from crawler.chain import Chain, Link, chained, groups
 from crawler.config import load
 from crawler.errors import ConfigError
 from crawler.pipeline import build
@@ -71,3 +71,37 @@ def test_a_queue_with_another_reader_has_to_cross_the_hub() -> None:
 
     with pytest.raises(ConfigError, match="others read 'pages'"):
         chained(build(load(None, sets, {})), ["fetch", "parse"])
+
+
+SPY = ["stages.spy.use=square", "stages.spy.input=pages", "stages.spy.outputs=result"]
+ENRICH = ["stages.enrich.use=square", "stages.enrich.input=pages", "stages.enrich.outputs=rich", "stages.parse.input=rich"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ([], [["fetch"], ["parse"], ["store"]]),
+        (["stages.parse.chain=true"], [["fetch", "parse"], ["store"]]),
+        (["stages.parse.chain=true", "stages.parse.use=mine:Parse"], [["fetch", "parse"], ["store"]]),
+        (ENRICH, [["fetch"], ["enrich"], ["parse"], ["store"]]),
+        ([*ENRICH, "stages.enrich.chain=true", "stages.parse.chain=true"], [["fetch", "enrich", "parse"], ["store"]]),
+    ],
+)
+def test_run_puts_together_what_it_is_told_to(sets: list[str], expected: list[list[str]]) -> None:
+    pipeline = build(load(None, sets, {}))
+
+    assert groups(pipeline, pipeline.reachable()) == expected
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (["stages.fetch.chain=true"], "stages.fetch.chain: it is the first stage"),
+        (["stages.parse.chain=true", *SPY], "others read 'pages'"),
+    ],
+)
+def test_a_chain_that_was_asked_for_and_cannot_be_is_refused(sets: list[str], words: str) -> None:
+    pipeline = build(load(None, sets, {}))
+
+    with pytest.raises(ConfigError, match=words):
+        groups(pipeline, pipeline.reachable())

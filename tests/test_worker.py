@@ -215,11 +215,16 @@ class WitnessOfMany(Witness):
         super().process(item)
 
 
-@pytest.mark.parametrize("kind", [Witness, WitnessOfMany])
-def test_what_a_worker_may_have_died_of_is_begun_alone(broker, work, kind):
+class WitnessOfMuch(Witness):
+    concurrency = 4
+
+
+@pytest.mark.parametrize(("kind", "deaths"), [(Witness, 1), (WitnessOfMany, 1), (WitnessOfMuch, 4)])
+def test_what_a_worker_may_have_died_of_is_begun_alone(broker, work, kind, deaths):
     broker.fill("in", *range(8))
-    assert len(broker.step(Step("dead", 1, "in", 8)).leases) == 8
-    broker.expire("dead")
+    for death in range(deaths):
+        assert len(broker.step(Step("dead", death + 1, "in", 8)).leases) == 8
+        broker.expire("dead")
     witness = kind(broker)
 
     work(witness)

@@ -23,7 +23,8 @@ REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
 FAILURES_KEPT = 4_000     # characters of what went wrong with a task: some eight attempts
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
-WORKER_GONE = "the lease ran out: worker {} died, hung or was cut off"
+GONE = "the lease ran out: worker "
+WORKER_GONE = GONE + "{} died, hung or was cut off"
 
 
 class Ledger(Books):
@@ -99,16 +100,18 @@ class Ledger(Books):
         for lane, name, share in self._grants(queue, n):
             got = 0
             rows = self.db.execute(
-                "SELECT id, attempt, item, key, depth FROM task WHERE lane = ? AND state = 0 ORDER BY priority DESC, id LIMIT ?",
+                "SELECT id, attempt, item, key, depth, failures FROM task WHERE lane = ? AND state = 0 "
+                "ORDER BY priority DESC, id LIMIT ?",
                 (lane, min(share, n - len(lent))),
             )
-            for id, attempt, item, key, depth in rows:
+            for id, attempt, item, key, depth, failures in rows:
                 if lent and len(item) > room:
                     break
                 room -= len(item) + LEASE_BYTES
                 self._token += 1
-                lent.append(Lease(id, self._token, attempt + 1, queue.spec.name, item, key, name, depth))
-                self.loans.add(Loan(self._token, id, queue, lane, worker, attempt + 1, len(item), self.now + ttl, ttl))
+                loan = Loan(self._token, id, queue, lane, worker, attempt + 1, len(item), self.now + ttl, ttl)
+                self.loans.add(loan)
+                lent.append(_lease(loan, item, key, name, depth, failures))
                 got += 1
             if queue.spec.polite:
                 row = self.lanes.numbered(queue, lane)
@@ -141,10 +144,10 @@ class Ledger(Books):
         held = {loan.task: loan for loan in self.loans.of(worker) if first <= loan.token <= last}
         leases = []
         for task, loan in held.items():
-            item, key, depth, name = self.db.execute(
-                "SELECT item, key, depth, name FROM task JOIN lane ON lane.id = lane WHERE task.id = ?", (task,)
+            row = self.db.execute(
+                "SELECT item, key, name, depth, failures FROM task JOIN lane ON lane.id = lane WHERE task.id = ?", (task,)
             ).fetchone()
-            leases.append(Lease(task, loan.token, loan.attempt, loan.queue.spec.name, item, key, name, depth))
+            leases.append(_lease(loan, *row))
         return leases
 
     # ---- back
@@ -295,6 +298,14 @@ class Ledger(Books):
                     lane.fixed = pace.fixed if pace.fixed >= 0 else None
                     lane.next = min(lane.next, self.now + lane.gap())
                 self.lanes.touch(lane)
+
+def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int, failures: str) -> Lease:
+    """failures: as `_note_failure` notes them."""
+    spec = loan.queue.spec
+    is_suspect = bool(failures) and failures.splitlines()[-1].split(" ", 2)[-1].startswith(GONE)
+    is_last = loan.attempt >= spec.max_attempts
+    return Lease(loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, is_suspect, is_last)
+
 
 def _key(queue: Queue, new: New) -> bytes | None:
     """What makes it the same task as another: on a keyed queue its key, or else its body."""

@@ -19,7 +19,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "bench", parents=[common.options()], help="measure hub and crawl on this machine",
         description="Measure, with real processes and default durability: tasks a second through the hub, and whole crawls of "
-        "sites made for it and served on loopback (by nginx where installed). Every crawl is checked: all pages, each once.",
+        "sites made for it and served on loopback (by nginx where installed), by this project and, with --peers, by other "
+        "crawlers in turns with it. Every crawl is checked: all pages, each once.",
         epilog="What is set with -c and -s is handed on to the commands measured, CRAWLER_ variables are not; what they write goes "
         "to temporary directories, in --data if that is given. Linux only.",
     )  # fmt: skip
@@ -34,6 +35,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--tree", metavar="DIR", type=Path, help="documentation for --site docs (default: /usr/share/doc/python3*/html)"
     )
+    parser.add_argument(
+        "--peers", metavar="WHICH", help="crawl with these too: all that are installed, or names with commas between them"
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from bench import crawl, hub, processes, table
+    from bench.peers import known, turns
     from crawler.cli.hub import make_directory
 
     common.load(args)                         # what is handed on is checked before anything is measured
@@ -52,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     runs = args.runs or (1 if args.quick else RUNS)
     tree = crawl.docs_tree(args.tree)
     settings = handed_on(args)
+    peers = known.crawlers(args.peers, settings) if args.peers else []
     report = table.Report(processes.machine(), runs)
     is_quiet = args.json == "-"
 
@@ -60,14 +66,21 @@ def run(args: argparse.Namespace) -> int:
             print(text + "\n", flush=True)
 
     say(table.machine(report.machine, runs))
+    if args.peers and (missing := known.missing()):
+        say(f"not installed, so not asked: {', '.join(missing)}; {known.INSTALL}")
     if args.what != "crawl":
         report.hub.extend(hub.bench(settings, runs=runs, is_quick=args.quick))
         say(table.hub(report.hub))
     if args.what != "hub":
         for name in [args.site] if args.site else [site for site in SITES if site != crawl.DOCS or tree]:
             pages = args.pages or (crawl.QUICK.get(name, 0) if args.quick else 0)
-            report.crawl.append(crawl.bench(name, settings, pages=pages, tree=tree, runs=runs))
+            with crawl.served(name, pages, tree) as site:
+                compared = turns.bench(site, crawl.project(*settings), peers, runs=runs)
+            report.crawl.append(crawl.middle(compared.ours))
             say(table.crawl(report.crawl[-1]))
+            if peers:
+                report.peers.append(compared)
+                say(table.peers(compared))
     if args.json:
         text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
         write(args.json, text)

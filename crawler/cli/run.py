@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def seed_texts(urls: list[str], file: Path | None) -> list[str]:
 
 def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     """The crawl these settings mean, with its view and its report."""
+    from crawler import chain
     from crawler import crawl as crawling
     from crawler import report as reporting
     from crawler.broker.base import MAX_WAIT
@@ -75,6 +77,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     check(pipeline, config.origin)
     stages = pipeline.reachable(FRONTIER)
     read = [pipeline.stages[name].input for name in stages]
+    groups = chain.groups(pipeline, stages)
     data = Path(config.settings.data)
     make_directory(data)
     beginning = crawling.begin(data, list(pipeline.queues.values()), read, args.fresh)
@@ -87,15 +90,25 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     began = time.monotonic()
     view = make_view(config, quiet=args.quiet)
     view.say(opening(beginning, texts, data))
+    for group in groups:
+        if len(group) > 1:
+            view.say(f"{' and '.join(group)} share a process")
     hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
     try:
         with view, crawling.Crawl(hub, address, ["hub", "--address", address, *common.forward(args)], view.on_line) as here:
             here.start_hub()
             put_seeds(config, hub, texts)
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
-            for name in stages:
-                here.start_stage(name, pipeline.stages[name].processes, one_each)
-            follow(here, read, view, stop)
+            for group in groups:
+                here.start_stage(chain.SIGN.join(group), pipeline.stages[group[0]].processes, one_each)
+            passed_by = {pipeline.stages[name].input: name for group in groups for name in group[1:]}
+
+            def read_it_too(queue: str) -> None:
+                """An earlier run, or a worker of another machine, has left something where a chain does not look."""
+                if name := passed_by.pop(queue, None):
+                    here.start_stage(name, 1, one_each)
+
+            follow(here, read, view, stop, read_it_too)
             here.stop_stages()
             stats = last_counts(here)
             hub.patience = MAX_WAIT
@@ -136,14 +149,17 @@ def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
         hub.put(batch)
 
 
-def follow(here: Crawl, read: list[str], view: View, stop: threading.Event) -> None:
-    """Watch until nothing is left or somebody stops us."""
+def follow(here: Crawl, read: list[str], view: View, stop: threading.Event, on_ready: Callable[[str], None]) -> None:
+    """Watch until nothing is left or somebody stops us. on_ready: told, at each look, of every queue with something to do."""
     while not stop.wait(LOOK):
         stats = here.watch()
         if stats is None:
             continue
         view.show(stats)
         by_name = {queue.name: queue for queue in stats.queues}
+        for name in read:
+            if by_name[name].ready:
+                on_ready(name)
         if not any(by_name[name].ready or by_name[name].delayed or by_name[name].leased for name in read):
             break
 

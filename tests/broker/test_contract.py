@@ -229,6 +229,20 @@ def test_a_task_given_back_has_used_none(broker: Broker, hand: Hand) -> None:
         assert hand.release(lease) == Verdict.RELEASED
 
 
+def test_what_its_worker_may_have_died_of_is_told_from_what_failed(broker: Broker, hand: Hand) -> None:
+    put(broker, "task", b"a")
+
+    first = hand.lease_one("task")
+    hand.fail(first, "the lease ran out of luck")
+    second = hand.lease_one("task")
+    broker.expire(hand.name)
+    third = hand.lease_one("task")
+
+    assert [lease.is_suspect for lease in (first, second, third)] == [False, False, True]
+    assert [lease.is_last for lease in (first, second, third)] == [False, False, True]
+    assert list(hand.repeat().leases) == [third]
+
+
 def test_a_heart_beat_keeps_a_lease(broker: Broker, hand: Hand, other: Hand, clock: ManualClock) -> None:
     put(broker, "task", b"a")
     lease = hand.lease_one("task")

@@ -33,12 +33,20 @@ def children(process: subprocess.Popen[str]) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("victim", ["hub", "fetch", "parse", "store"])
+TOGETHER = ("-s", "stages.parse.chain=true")
+
+
+@pytest.mark.parametrize(
+    ("victim", "more"),
+    [("hub", ()), ("fetch", ()), ("parse", ()), ("store", ()), ("hub", TOGETHER), ("fetch+parse", TOGETHER)],
+)
 @pytest.mark.parametrize("moment", [3, 25])
-def test_killing_a_process_in_the_middle_of_a_crawl_loses_nothing(shell: Shell, site: Site, victim: str, moment: int) -> None:
+def test_killing_a_process_in_the_middle_of_a_crawl_loses_nothing(
+    shell: Shell, site: Site, victim: str, more: tuple[str, ...], moment: int
+) -> None:
     path = f"/p/{moment}.html"
     site.hold(path)
-    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    process = shell.start("run", site.url, *FAST, *more, "-o", "pages.jsonl")
     site.wait_for_request(path)
 
     os.kill(children(process)[victim], signal.SIGKILL)
@@ -66,4 +74,25 @@ def test_killing_everything_and_running_again_loses_nothing(shell: Shell, site: 
 
     assert again.returncode == 0, again.stderr
     assert "resuming" in again.stderr
+    assert statuses(shell.rows("pages.jsonl")) == expected(site)
+
+
+
+def test_what_stages_apart_have_left_is_done_when_they_share_a_process(shell: Shell, site: Site) -> None:
+    hub = shell.start_hub("--address", "127.0.0.1:0", *FAST)
+    place = (shell.directory / "crawler-data" / "hub.address").read_text().strip()
+    fetch = shell.start("stage", "fetch", "--hub", place, *FAST)
+    site.hold("/")
+    assert shell.run("put", "urls", site.url, "--hub", place).returncode == 0
+    site.wait_for_request("/")
+    site.release("/")
+    fetch.terminate()                      # what it is at it finishes: a page that nobody reads
+    fetch.communicate(timeout=30)
+    hub.terminate()
+    hub.communicate(timeout=30)
+
+    again = shell.run("run", *FAST, *TOGETHER, "-o", "pages.jsonl")
+
+    assert again.returncode == 0, again.stderr
+    assert "fetch and parse share a process" in again.stderr
     assert statuses(shell.rows("pages.jsonl")) == expected(site)

@@ -74,6 +74,8 @@ def break_network(work: Path, rounds: int, pages: int, *, is_full: bool) -> Row:
         start_stages(bench, proxy.address)
         bench.start("put", "put", "urls", web.seed, "--hub", bench.address).wait(PATIENCE)
         until(lambda: progress(client), "the crawl begins")
+        until(lambda: {worker.name.partition("@")[0] for worker in client.stats().workers} >= set(WORKERS),
+              "all are at work: who has never reached the hub gives up at once")  # fmt: skip
         if is_full:
             for name, fault in (("half-open", network.silence), ("a byte a second", network.drip(1.0))):
                 took = strike(row, proxy, client, fault, DEADLINE)
