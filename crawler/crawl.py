@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from crawler.broker.base import QueueSpec
+from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.sqlite import SqliteBroker, store_path
 from crawler.errors import HubError, KeyRefused, StorageError, StorageFull, UsageError
 from crawler.hub.client import HubClient
@@ -25,7 +25,6 @@ from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
 
 log = logging.getLogger("crawler.crawl")
 
-CRAWL_NOTE = "crawl"          # name of the note that holds the crawl's id
 OLD = ".previous"             # what a finished crawl's store is renamed to
 READY = 15.0                  # s a hub may take to answer for the first time
 
@@ -43,19 +42,24 @@ def new_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
-def begin(data: Path, queues: Sequence[QueueSpec], stages_read: Sequence[str], is_fresh: bool) -> Beginning:
+def begin(
+    data: Path, queues: Sequence[QueueSpec], stages_read: Sequence[str], is_fresh: bool, politeness: Politeness
+) -> Beginning:
     """Look at the store in `data` and make way for a new one unless there is work left in it.
 
-    stages_read: the queues of the crawl's stages. Raises UsageError while another hub uses the store.
+    What was on loan when the last run died is free: nobody can hold a task now. stages_read: the queues of the crawl's stages.
+    Raises UsageError while another hub uses the store.
     """
     path = store_path(data)
     if not path.exists():
         return Beginning.FIRST
     try:
-        broker = SqliteBroker(str(path), queues)
+        broker = SqliteBroker(str(path), queues, politeness)
         try:
             accepted = sum(queue.accepted for queue in broker.stats().queues)
             has_work = not broker.drained(list(stages_read))
+            if has_work and not is_fresh:
+                broker.expire(None)
         finally:
             broker.close()
     except StorageError:
@@ -96,16 +100,19 @@ class Crawl:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start_hub(self) -> None:
-        """Start the hub and wait until it answers. Raises ChildFailed when it gives up, UsageError when it stays silent or the
-        address is taken."""
+    def start_hub(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Start the hub and wait until it answers; what is called meanwhile may start a stage, which waits for it as well.
+
+        Raises ChildFailed when it gives up, UsageError when it stays silent or the address is taken.
+        """
         self._refuse_another()
         self._hub = self._supervisor.start("hub", self._hub_arguments, is_endless=True)
+        meanwhile()
         give_up = time.monotonic() + READY
         while True:
             self._supervisor.watch()
             try:
-                self.hub.expire(None)        # nobody can hold a task yet: what was on loan when the last run died is free
+                self.hub.drained([])
             except HubError as error:
                 if time.monotonic() > give_up:
                     raise UsageError(f"the hub at {self._address} did not answer within {READY:g} s: {error}") from error

@@ -11,7 +11,6 @@ For every lease that comes in an outcome comes out, whatever a stage does: a tas
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -199,6 +198,8 @@ def _reason(error: BaseException) -> str:
 
 def _is_ours(error: BaseException) -> bool:
     """We are ending this asyncio task ourselves; nobody waits for an outcome."""
+    import asyncio  # here, because it takes a tenth of a start, and only async stages have use for it
+
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from crawler.broker.base import Broker
 from crawler.items import Note
 
+CRAWL_NOTE = "crawl"          # name of the note that holds the crawl's id
+
 
 class SharedNotes:
     """`stage.Shared` over a broker. Thread-safe; asks the broker only when something changed since the last answer."""

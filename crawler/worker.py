@@ -22,7 +22,7 @@ from crawler.broker.base import Broker
 from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome, words
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
-from crawler.pool import Finished, Held, TaskPool, Tempo, ThreadPool
+from crawler.pool import Finished, Held, Pool, Tempo, ThreadPool
 from crawler.routing import Gatekeeper, Router
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
@@ -84,7 +84,7 @@ class Worker:
         self._concurrency = concurrency or stage.concurrency
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
-        self._kind = TaskPool if is_async else ThreadPool
+        self._is_async = is_async
 
     def stop(self) -> None:
         """Lease no more; finish or give back within `GRACE`. May be called from a signal handler."""
@@ -96,7 +96,7 @@ class Worker:
         """Work until stopped. Raises what made it impossible to go on: HubError, StorageError, StageHung, or open()'s error."""
         if not self._is_opened():
             return
-        pool = self._kind(self._handler, self._held, self._finished, self._tempo, self._concurrency)
+        pool = self._make_pool()
         threading.Thread(target=self._beat, name="heart", daemon=True).start()
         try:
             self._loop(pool)
@@ -119,9 +119,16 @@ class Worker:
             else:
                 return True
 
+    def _make_pool(self) -> Pool:
+        if not self._is_async:
+            return ThreadPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
+        from crawler.tasks import TaskPool  # here, because a stage that is not async has no use for asyncio
+
+        return TaskPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
+
     # ---- the loop
 
-    def _loop(self, pool: TaskPool | ThreadPool) -> None:
+    def _loop(self, pool: Pool) -> None:
         while not self._stop.is_set():
             busy = len(self._held)
             if busy:
@@ -213,7 +220,7 @@ class Worker:
             else:
                 log.error("task %d on %s is %s: the hub could not store what it gave", outcome.lease.id, self._input, verdict)
 
-    def _begin(self, pool: TaskPool | ThreadPool, leases: Sequence[Lease]) -> None:
+    def _begin(self, pool: Pool, leases: Sequence[Lease]) -> None:
         """Have them processed. What may be what its worker died of is begun alone, with no other task in our hands, so that what
         it does to us costs no other an attempt; where many are in process at once, as they wait for something, only on its last."""
         if leases:
@@ -255,11 +262,11 @@ class Worker:
         self._release_all()
         raise StageHung(f"{len(hung)} task(s) of stage {self._name!r} {reason}; this worker ends so that a new one can start")
 
-    def _give_back(self, pool: TaskPool | ThreadPool) -> None:
+    def _give_back(self, pool: Pool) -> None:
         """What is not begun, for others to do; no attempt is counted."""
         self._finished.add([Outcome(lease, is_released=True) for lease in pool.withdraw()])
 
-    def _hand_back(self, pool: TaskPool | ThreadPool) -> None:
+    def _hand_back(self, pool: Pool) -> None:
         """Stopping: finish what is in process, give back the rest."""
         self._give_back(pool)
         give_up = time.monotonic() + GRACE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.broker.base import QueueSpec
+from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.sqlite import SqliteBroker, store_path
 from crawler.crawl import OLD, Beginning, Crawl, begin, new_id, socket_address
 from crawler.errors import StorageError, UsageError
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[SqliteBroker]:
 
 
 def start(data: Path, is_fresh: bool = False) -> Beginning:
-    return begin(data, QUEUES, ["urls"], is_fresh)
+    return begin(data, QUEUES, ["urls"], is_fresh, Politeness(delay=0.0))
 
 
 def previous(data: Path) -> Path:
@@ -135,6 +135,19 @@ def crawl(data: Path) -> Iterator[Callable[..., Crawl]]:
     yield make
     for each in made:
         each.stop()
+
+
+def test_what_was_on_loan_when_the_last_run_died_is_free(tmp_path, store):
+    store.put([New("urls", b"a")])
+    assert store.step(Step("of the last run", 1, "urls", 1, ttl=600.0)).leases
+    store.close()
+
+    assert start(tmp_path) == Beginning.RESUMED
+
+    again = SqliteBroker(str(store_path(tmp_path)), QUEUES)
+    (lease,) = again.step(Step("w", 1, "urls", 1)).leases
+    again.close()
+    assert lease.attempt == 2
 
 
 def watch_until(crawl: Crawl, holds: Callable[[], object]) -> None:

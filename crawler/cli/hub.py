@@ -139,8 +139,9 @@ def make_directory(data: Path) -> None:
 
 def name_crawl(broker: SqliteBroker) -> None:
     """Give the crawl an id when it is new: a sink tells by it a restart from a new crawl."""
-    from crawler.crawl import CRAWL_NOTE, new_id
+    from crawler.crawl import new_id
     from crawler.items import Note
+    from crawler.shared import CRAWL_NOTE
 
     if not broker.notes(CRAWL_NOTE):
         broker.note([Note(CRAWL_NOTE, new_id().encode())])

@@ -61,13 +61,14 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     from crawler import chain
     from crawler import crawl as crawling
     from crawler import report as reporting
-    from crawler.broker.base import MAX_WAIT
+    from crawler.broker.base import MAX_WAIT, Politeness
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.cli.why import output_of
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
     from crawler.pipeline import FRONTIER, build, check
+    from crawler.shared import CRAWL_NOTE
     from crawler.supervisor import ChildFailed
     from crawler.web.urls import seed as check_seed
 
@@ -80,7 +81,8 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     groups = chain.groups(pipeline, stages)
     data = Path(config.settings.data)
     make_directory(data)
-    beginning = crawling.begin(data, list(pipeline.queues.values()), read, args.fresh)
+    politeness = Politeness(config.settings.frontier.per_host, config.settings.frontier.delay)
+    beginning = crawling.begin(data, list(pipeline.queues.values()), read, args.fresh, politeness)
     if not texts and beginning != crawling.Beginning.RESUMED:
         raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
     address = config.settings.hub.address or crawling.socket_address(data)
@@ -96,11 +98,12 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
     try:
         with view, crawling.Crawl(hub, address, ["hub", "--address", address, *common.forward(args)], view.on_line) as here:
-            here.start_hub()
-            put_seeds(config, hub, texts)
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
-            for group in groups:
-                here.start_stage(chain.SIGN.join(group), pipeline.stages[group[0]].processes, one_each)
+            starts = [(chain.SIGN.join(group), pipeline.stages[group[0]].processes, one_each) for group in groups]
+            here.start_hub(lambda: here.start_stage(*starts[0]))
+            put_seeds(config, hub, texts)
+            for start in starts[1:]:
+                here.start_stage(*start)
             passed_by = {pipeline.stages[name].input: name for group in groups for name in group[1:]}
 
             def read_it_too(queue: str) -> None:
@@ -113,7 +116,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
             stats = last_counts(here)
             hub.patience = MAX_WAIT
             is_done = hub.drained(read)
-            crawl_id = next((note.value.decode() for note in hub.notes(crawling.CRAWL_NOTE)), "")
+            crawl_id = next((note.value.decode() for note in hub.notes(CRAWL_NOTE)), "")
     except ChildFailed as failure:
         if failure.code not in (common.USAGE, common.NO_HUB, common.STORAGE):
             print(f"crawler: {failure}; what was done is kept, the same command goes on", file=sys.stderr)

@@ -160,7 +160,7 @@ def make(config: Config, spec: StageSpec, shared: SharedNotes) -> Stage:
     import msgspec
 
     from crawler import plugins
-    from crawler.crawl import CRAWL_NOTE
+    from crawler.shared import CRAWL_NOTE
 
     kind = plugins.find(spec.use)
     options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)

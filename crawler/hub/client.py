@@ -24,13 +24,10 @@ from typing import Any
 from crawler.errors import CallRefused, HubLost, HubUnreachable, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
-from crawler.hub.manager import QueueManager
 from crawler.hub.tls import Tls
 from crawler.hub.transport import CALL_TIME, open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
-
-__all__ = ["HubClient", "QueueManager"]
 
 PATIENCE = 60.0        # s a worker keeps trying: a hub that is restarted is back long before
 BASE, CAP = 0.1, 1.0   # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once

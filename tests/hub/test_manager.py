@@ -11,7 +11,7 @@ import pytest
 from memory_broker import KEY, QUEUES
 
 from crawler.errors import CallRefused, HubLost, HubUnreachable, KeyRefused, UsageError
-from crawler.hub.client import QueueManager
+from crawler.hub.manager import QueueManager
 from crawler.hub.server import HubServer
 from crawler.items import New
 

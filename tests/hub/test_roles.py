@@ -16,7 +16,8 @@ from memory_broker import KEY, QUEUES
 from crawler.errors import CallRefused, KeyRefused, UsageError
 from crawler.hub import key as keys
 from crawler.hub import proof
-from crawler.hub.client import HubClient, QueueManager
+from crawler.hub.client import HubClient
+from crawler.hub.manager import QueueManager
 from crawler.hub.roles import ADMIN, CLASSIC, NOBODY, PRODUCER, ROLES, WORKER, both, of_certificate
 from crawler.hub.server import HubServer
 from crawler.hub.verbs import BROKER_VERBS

@@ -19,7 +19,8 @@ from tls_parts import ask, client_of, taken
 from crawler.errors import CallRefused, HubLost, TlsRefused
 from crawler.hub import door, transport, wire
 from crawler.hub.certificates import make
-from crawler.hub.client import HubClient, QueueManager
+from crawler.hub.client import HubClient
+from crawler.hub.manager import QueueManager
 from crawler.hub.server import HubServer
 from crawler.hub.tls import Tls, for_client, for_hub, speaks_tls
 from crawler.hub.wire import Connection, prove

@@ -7,7 +7,8 @@ import pytest
 from crawler import ConfigError, Url
 from crawler.config import HIDDEN, shown
 from stages.clients.base import Reply
-from stages.identity import HOSTS, MAX_COOKIE, MAX_COOKIES, Identity
+from stages.cookies import HOSTS, MAX_COOKIE, MAX_COOKIES
+from stages.identity import Identity
 
 
 def identity(cookies: bool = False, **auth: str) -> Identity:
