@@ -79,7 +79,7 @@ class Books:
         """What was on loan stays on loan: its workers may be alive and hand it in. Unless we know better, they have `SILENCE`."""
         loans = Loans()
         rows = self.db.execute(
-            "SELECT token, task.id, queue, lane, name, attempt, length(item), ttl FROM task JOIN caller ON caller.id = holder "
+            "SELECT token, whole.id, queue, lane, name, attempt, length(item), ttl FROM whole JOIN caller ON caller.id = holder "
             "WHERE state = 2"
         )
         for token, task, queue, lane, worker, attempt, size, ttl in sorted(rows):      # by token

@@ -26,8 +26,8 @@ def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead
     chosen = [ledger.queue(queue)] if queue is not None else list(ledger.queues.values())
     names = {each.id: each.spec.name for each in chosen}
     rows = ledger.db.execute(
-        "SELECT task.id, task.queue, attempt, failures, item, key, name, changed_at FROM task JOIN lane ON lane.id = lane "
-        "WHERE state = 3 AND task.id > ? ORDER BY task.id", (after,)
+        "SELECT whole.id, whole.queue, attempt, failures, item, key, name, changed_at FROM whole JOIN lane ON lane.id = lane "
+        "WHERE state = 3 AND whole.id > ? ORDER BY whole.id", (after,)
     )  # fmt: skip
     found = []
     for id, queue_id, attempt, noted, item, key, host, at in rows:
@@ -74,7 +74,7 @@ def _dead_rows(ledger: Ledger, ids: Sequence[int]) -> list[tuple[int, int, int, 
     for id in dict.fromkeys(ids):
         if abs(id) > LARGEST:
             continue
-        row = ledger.db.execute("SELECT id, queue, lane, length(item) FROM task WHERE id = ? AND state = 3", (id,)).fetchone()
+        row = ledger.db.execute("SELECT id, queue, lane, length(item) FROM whole WHERE id = ? AND state = 3", (id,)).fetchone()
         if row is not None and ledger.has_queue(row[1]):
             found.append(row)
     return found
@@ -149,13 +149,13 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
     """The life story of a keyed task."""
     queue = ledger.queue(queue_name)
     row = ledger.db.execute(
-        "SELECT task.id, state, item, name, depth, attempt, parent, put_at, changed_at, report, failures, due "
-        "FROM task JOIN lane ON lane.id = lane WHERE task.queue = ? AND key = ?", (queue.id, key)
+        "SELECT whole.id, state, item, name, depth, attempt, parent, put_at, changed_at, report, failures, due "
+        "FROM whole JOIN lane ON lane.id = lane WHERE whole.queue = ? AND key = ?", (queue.id, key)
     ).fetchone()  # fmt: skip
     if row is None:
         return None
     id, state, item, host, depth, attempt, parent, put_at, changed_at, report, noted, due = row
-    found = ledger.db.execute("SELECT item FROM task WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
+    found = ledger.db.execute("SELECT item FROM whole WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
     return Story(
         id=id, queue=queue_name, key=key, state=STATES[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,
         parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from crawler.broker.base import MAX_BODY
 from crawler.broker.books import BEATS, SILENCE, Books
 from crawler.broker.policy import backoff
-from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY
+from crawler.broker.schema import DEAD, DELAYED, DONE, INLINE, LEASED, READY
 from crawler.broker.state import Loan, Queue
 from crawler.items import Done, Failed, Lease, New, Pace, Step, Verdict
 
@@ -67,13 +67,16 @@ class Ledger(Books):
             state = DELAYED if new.delay > 0 else READY
             id, self._next_id = self._next_id, self._next_id + 1
             due = self.now + new.delay
-            rows.append((id, queue.id, lane, state, new.priority, new.depth, due, self.now, self.now, key, new.parent, new.item))
+            item = new.item if len(new.item) <= INLINE else None
+            rows.append((id, queue.id, lane, state, new.priority, new.depth, due, self.now, self.now, key, new.parent, item))
             kept.append((place, id, new, queue))
         self.db.executemany(
             "INSERT OR IGNORE INTO task (id, queue, lane, state, priority, depth, due, put_at, changed_at, key, parent, item) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
         )  # fmt: skip
         stored = {id for (id,) in self.db.execute("SELECT id FROM task WHERE id >= ?", (first,))}
+        bodies = [(id, new.item) for _, id, new, _ in kept if len(new.item) > INLINE and id in stored]
+        self.db.executemany("INSERT INTO body VALUES (?, ?)", bodies)
         for place, id, new, queue in kept:
             if id in stored:
                 self._arrived(queue, new)
@@ -100,7 +103,7 @@ class Ledger(Books):
         for lane, name, share in self._grants(queue, n):
             got = 0
             rows = self.db.execute(
-                "SELECT id, attempt, item, key, depth, failures FROM task WHERE lane = ? AND state = 0 "
+                "SELECT id, attempt, item, key, depth, failures FROM whole WHERE lane = ? AND state = 0 "
                 "ORDER BY priority DESC, id LIMIT ?",
                 (lane, min(share, n - len(lent))),
             )
@@ -145,7 +148,7 @@ class Ledger(Books):
         leases = []
         for task, loan in held.items():
             row = self.db.execute(
-                "SELECT item, key, name, depth, failures FROM task JOIN lane ON lane.id = lane WHERE task.id = ?", (task,)
+                "SELECT item, key, name, depth, failures FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (task,)
             ).fetchone()
             leases.append(_lease(loan, *row))
         return leases

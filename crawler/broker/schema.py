@@ -16,10 +16,11 @@ from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
 
-VERSION = 1
+VERSION = 2
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 MEMORY = ":memory:"
+INLINE = 2_000            # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
 CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
 
 TABLES = """
@@ -51,8 +52,16 @@ CREATE TABLE task (
   queue INTEGER NOT NULL, lane INTEGER NOT NULL, state INTEGER NOT NULL, priority INTEGER NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 0, token INTEGER NOT NULL DEFAULT 0, holder INTEGER NOT NULL DEFAULT 0,
   depth INTEGER NOT NULL, due REAL NOT NULL, put_at REAL NOT NULL, changed_at REAL NOT NULL,
-  key BLOB, parent BLOB, report TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '', item BLOB NOT NULL
+  key BLOB, parent BLOB, report TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '',
+  item BLOB                         -- NULL: it is in `body`
 );
+CREATE TABLE body (                 -- the items that are larger than `INLINE`, by task
+  id INTEGER PRIMARY KEY, item BLOB NOT NULL
+);
+CREATE VIEW whole AS                -- tasks with their items, wherever these are
+  SELECT id, queue, lane, state, priority, attempt, token, holder, depth, due, put_at, changed_at, key, parent, report, failures,
+    ifnull(item, (SELECT body.item FROM body WHERE body.id = task.id)) AS item FROM task;
+CREATE TRIGGER task_gone AFTER DELETE ON task WHEN old.item IS NULL BEGIN DELETE FROM body WHERE id = old.id; END;
 CREATE INDEX task_ready ON task (lane, priority DESC, id) WHERE state = 0;
 CREATE INDEX task_delayed ON task (due) WHERE state = 1;
 CREATE INDEX task_leased ON task (state) WHERE state = 2;

@@ -68,7 +68,7 @@ def test_a_store_of_another_version_is_refused(path: str) -> None:
         db.execute("UPDATE head SET version = 99")
     db.close()
 
-    with pytest.raises(StorageError, match="store version 99, this crawler reads 1"):
+    with pytest.raises(StorageError, match="store version 99, this crawler reads 2"):
         SqliteBroker(path, QUEUES)
 
 
@@ -316,6 +316,31 @@ def test_a_full_queue_holds_back_those_before_the_one_that_feeds_it_as_well() ->
     assert hand.complete(hand.lease_one("records")) == Verdict.DONE
     assert hand.lease_one("urls").item == b"u"
     broker.close()
+
+
+def test_a_large_item_is_there_as_long_as_its_task_and_no_longer(path: str) -> None:
+    large = b"." * 50_000
+    broker = SqliteBroker(path, QUEUES)
+    hand = Hand(broker)
+    put(broker, "task", large, large, large)
+    put(broker, "urls", large, large)
+    hand.complete(hand.lease_one("task"))
+    hand.fail(hand.lease_one("task"), final=True)
+    held = hand.lease_one("task")
+    broker.close()
+
+    broker = SqliteBroker(path, QUEUES)
+    hand.broker = broker
+    (dead,) = broker.dead("task", 10)
+    assert (held.item, dead.item) == (large, large)
+    assert broker.drop([dead.id]) == 1
+    assert hand.complete(held) == Verdict.DONE
+    broker.close()
+
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*), sum(item IS NULL) FROM task").fetchone() == (1, 1)     # what is keyed stays known
+        assert db.execute("SELECT count(*), max(length(item)) FROM body").fetchone() == (1, len(large))
+    db.close()
 
 
 def test_a_take_of_nothing_does_not_wait() -> None:

@@ -151,7 +151,7 @@ class Referee:
             self.must(accepted == done[parent], f"{done[parent]} {parent} are done and {accepted} {child} were accepted")
         tasks: dict[str, dict[int, int]] = {name: {} for name in queues}
         for name, item, state, attempt in sqlite3.Connection.execute(
-            db, "SELECT name, item, state, attempt FROM task JOIN queue ON queue.id = queue"
+            db, "SELECT name, item, state, attempt FROM whole JOIN queue ON queue.id = queue"
         ):
             self.must(item[0] not in tasks[name], f"{item[0]} is twice on {name}")
             tasks[name][item[0]] = state
