@@ -1,4 +1,4 @@
-"""A whole crawl, as a user starts it: `crawler run` on a site on loopback, default durability, one JSON line a page.
+"""A whole crawl, as a user starts it: `crawler run`, or another crawler, on a site on loopback, one JSON line a page.
 
 A run whose pages did not all come home, each once, has no figures: it is an error, and says what is missing.
 """
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ TREES = "/usr/share/doc"         # where Debian's python3-doc is: python3*/html
 QUICK = {"large": 200, "small": 500}    # pages with --quick
 SLOW = 5.0                       # pages/s; a crawl that is slower has a fault, and is ended
 STARTING = 60.0                  # s on top of that
+OUTPUT = "pages.jsonl"           # what a crawl writes, in a directory of its own
 SHOWN = 3                        # URLs named of those that are missing or too many
 
 
@@ -37,14 +38,22 @@ class CrawlFailed(CrawlerError):
     """A crawl that was to be measured did not end well or did not bring home what it must."""
 
 
+class Crawler(Struct, frozen=True):
+    """What can be sent over a site."""
+
+    name: str
+    command: Callable[[str], list[str]]      # of a start URL; what it starts writes OUTPUT where it is started
+
+
 class CrawlFigures(Struct, frozen=True):
     """One crawl of one site, measured once."""
 
+    crawler: str
     site: str
     pages: int                   # HTML pages, each home once
     size: int                    # bytes of the mean page
     seconds: float               # from the start of the first process to the end of the last
-    first: float                 # s from that start until the first page was asked for
+    first: float                 # s from that start until the first page was asked for; of a peer: until it was there
     per_second: float            # pages, over all of `seconds`
     per_second_running: float    # pages, over what is left of it from the first page on
     cpu: float                   # ms a page, whole process tree
@@ -103,24 +112,32 @@ def _mean_size(root: Path, paths: set[str]) -> int:
     return sum(walk.file_of(root, path).stat().st_size for path in paths) // len(paths)
 
 
-def crawl(site: Site, settings: list[str]) -> CrawlFigures:
-    """Crawl it once. settings: for `crawler run`, as on its command line, after ours."""
+def project(*settings: str, name: str = "crawler") -> Crawler:
+    """This one, with default durability. settings: for `crawler run`, as on its command line, after ours."""
+    start = [sys.executable, "-m", "crawler", "run"]
+    return Crawler(name, lambda url: [*start, url, *SETTINGS, *settings, "-O", OUTPUT, "--data", "data"])
+
+
+def crawl(site: Site, crawler: Crawler) -> CrawlFigures:
+    """Crawl it once. Raises CrawlFailed: it ended badly, or not every page came home once."""
     alone = capacity(site.server, sorted(site.paths)[:1000])
     with tempfile.TemporaryDirectory(prefix="crawler-bench-run-") as directory:
         here = Path(directory)
-        output = here / "pages.jsonl"
-        command = [sys.executable, "-m", "crawler", "run", f"{site.server.origin}/", *SETTINGS, *settings]
         before, began = cpu_seconds(site.server.pid), time.time()
-        usage = measure([*command, "-O", str(output), "--data", "data"], here, here / "log", STARTING + len(site.paths) / SLOW)
+        command = crawler.command(f"{site.server.origin}/")
+        usage = measure(command, here, here / "log", STARTING + len(site.paths) / SLOW)
         served = cpu_seconds(site.server.pid) - before
         if usage.exit_code != 0:
             said = (here / "log").read_text("utf-8", "replace").strip().splitlines()[-10:]
-            raise CrawlFailed(f"'crawler run' ended with exit code {usage.exit_code}, not 0; its last lines:\n" + "\n".join(said))
-        lines = msgspec.json.Decoder(Line).decode_lines(output.read_bytes())
+            raise CrawlFailed(f"{crawler.name} ended with exit code {usage.exit_code}, not 0; its last lines:\n" + "\n".join(said))
+        try:
+            lines = msgspec.json.Decoder(Line).decode_lines((here / OUTPUT).read_bytes())
+        except (OSError, msgspec.DecodeError) as error:
+            raise CrawlFailed(f"{crawler.name} wrote no lines that can be read: {error}") from error
     first = check(site, lines) - began
     n = len(site.paths)
     return CrawlFigures(
-        site=site.name, pages=n, size=site.size, seconds=usage.seconds, first=first,
+        crawler=crawler.name, site=site.name, pages=n, size=site.size, seconds=usage.seconds, first=first,
         per_second=n / usage.seconds, per_second_running=n / (usage.seconds - first),
         cpu=usage.cpu / n * 1e3, cpu_by_name={name: each.cpu / n * 1e3 for name, each in usage.by_name.items()},
         peak_rss=usage.peak_rss, peak_rss_by_name={name: each.peak_rss for name, each in usage.by_name.items() if each.peak_rss},
@@ -142,7 +159,6 @@ def check(site: Site, lines: list[Line]) -> float:
     return min(datetime.fromisoformat(line.fetched_at).timestamp() for line in lines)
 
 
-def bench(name: str, settings: list[str], *, pages: int, tree: Path | None, runs: int) -> CrawlFigures:
-    """One site, the median of its runs. pages: 0 for what the site has."""
-    with served(name, pages, tree) as site:
-        return median([crawl(site, settings) for _ in range(runs)], key=lambda run: run.per_second)
+def middle(runs: list[CrawlFigures]) -> CrawlFigures:
+    """The run of the median rate."""
+    return median(runs, key=lambda run: run.per_second)

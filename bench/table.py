@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from bench.crawl import CrawlFigures
+from bench.crawl import CrawlFigures, middle
 from bench.hub import HubFigures
+from bench.peers.turns import FIGURES, Comparison, Entry
 
 MIB = 1 << 20
 
@@ -19,6 +20,7 @@ class Report(Struct, frozen=True):
     runs: int                    # that each figure is the median of
     hub: list[HubFigures] = field(default_factory=list)
     crawl: list[CrawlFigures] = field(default_factory=list)
+    peers: list[Comparison] = field(default_factory=list)
 
 
 def machine(about: Mapping[str, str], runs: int) -> str:
@@ -46,6 +48,23 @@ def crawl(figures: CrawlFigures) -> str:
         f"{one.server_alone:,.0f} pages/s down one connection",
         aligned([("process", "CPU-ms/page", "peak MiB"), *rows, ("all", f"{one.cpu:.2f}", memory(one.peak_rss))]),
     ))  # fmt: skip
+
+
+def peers(compared: Comparison) -> str:
+    """This project and the others on one site; of those that failed, why."""
+    rows = [_beside(entry) for entry in compared.entries if entry.runs]
+    return "\n".join((
+        f"peers on {compared.site}, in turns; in brackets this project's figure over theirs, turn by turn",
+        aligned([("crawler", "pages/s", "", "running", "", "CPU-ms/page", "", "peak MiB", ""), *rows]),
+        *(f"  {entry.crawler} has no figures: {entry.failed}" for entry in compared.entries if entry.failed),
+    ))  # fmt: skip
+
+
+def _beside(entry: Entry) -> tuple[str, ...]:
+    one = middle(entry.runs)
+    figures = (f"{one.per_second:.1f}", f"{one.per_second_running:.1f}", f"{one.cpu:.2f}", memory(one.peak_rss))
+    brackets = (f"({entry.ratios[name]:.2f})" if name in entry.ratios else "" for name in FIGURES)
+    return (entry.crawler, *(cell for pair in zip(figures, brackets, strict=True) for cell in pair))
 
 
 def memory(size: int | None) -> str:

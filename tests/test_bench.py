@@ -10,8 +10,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench import hub, serve, sites, walk
-from bench.crawl import CrawlFailed, Line, Site, check
+from bench import crawl, hub, serve, sites, table, walk
+from bench.crawl import Crawler, CrawlFailed, Line, Site, check
+from bench.peers import known, shape, turns
+from crawler.errors import UsageError
 
 ORIGIN = walk.ROOT.rstrip("/")
 
@@ -58,6 +60,63 @@ def test_a_crawl_that_is_not_complete_has_no_figures() -> None:
         check(site, [*lines, lines[1]])
 
 
+def test_peers_follow_each_link_of_their_host_once() -> None:
+    links = shape.Links(f"{ORIGIN}/")
+
+    first = links.new(f"{ORIGIN}/", ["a", "/a#part", f"{ORIGIN}/b/c?d", "http://else/e", "mailto:f", "http://[", "", "#g", "?h"])
+    second = links.new(f"{ORIGIN}/b/c?d", ["a", "../a", "?h", "/a#part"])
+    third = links.new(f"{ORIGIN}/b/d", ["a", "?h"])
+
+    assert sorted(first) == [f"{ORIGIN}/?h", f"{ORIGIN}/a", f"{ORIGIN}/b/c?d"]
+    assert sorted(second) == [f"{ORIGIN}/b/a", f"{ORIGIN}/b/c?h"]
+    assert third == [f"{ORIGIN}/b/d?h"]
+
+
+def test_a_peer_that_nobody_knows_or_has_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(known.PEERS, "absent", known.Peer("absent", "absent", "", ("no_such_module",)))
+
+    with pytest.raises(UsageError, match="--peers scrappy is none there is a script for; expected all, or of bare-loop"):
+        known.crawlers("scrappy", [])
+    with pytest.raises(UsageError, match="--peers absent is not installed; pip install"):
+        known.crawlers("bare-loop,absent", [])
+    assert "absent" in known.missing()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", known.PEERS.values(), ids=known.PEERS)
+def test_a_peer_brings_every_page_home(peer: known.Peer) -> None:
+    if not peer.is_installed:
+        pytest.skip(f"{peer.name} is not installed; {known.INSTALL}")
+
+    with crawl.served("small", 60, None) as site:
+        figures = crawl.crawl(site, peer.crawler())
+
+    assert figures.pages == 60
+    assert 0 < figures.first < figures.seconds
+
+
+@pytest.mark.slow
+def test_a_peer_that_misses_a_page_has_no_figures_and_is_not_asked_again() -> None:
+    line = '{"url": "%s", "status": 200, "content_type": "text/html", "fetched_at": "2026-01-01T00:00:00Z"}'
+    lazy = Crawler("lazy", lambda url: ["sh", "-c", f"echo '{line % url}' > {crawl.OUTPUT}"])
+    broken = Crawler("broken", lambda _: ["sh", "-c", "echo sorry; exit 3"])
+    silent = Crawler("silent", lambda _: ["true"])
+    loop = known.PEERS["bare-loop"].crawler()
+
+    with crawl.served("small", 20, None) as site:
+        compared = turns.bench(site, loop, [lazy, loop, broken, silent], runs=2)
+
+    ours, missed, same, failed, mute = compared.entries
+    assert (len(ours.runs), len(same.runs)) == (2, 2)
+    assert missed.failed.startswith("the crawl of small (20 pages) has 19 missing: /section-")
+    assert failed.failed == "broken ended with exit code 3, not 0; its last lines:\nsorry"
+    assert mute.failed.startswith("silent wrote no lines that can be read: ")
+    assert not missed.runs
+    assert set(ours.ratios.values()) == {1.0}
+    said = table.peers(compared)
+    assert "lazy has no figures: the crawl of small (20 pages) has 19 missing" in said
+
+
 @pytest.mark.slow
 def test_tasks_are_moved_through_a_real_hub_and_a_manager() -> None:
     through_hub, through_manager = hub.measure_hub(64, 200, []), hub.measure_manager(50)
@@ -69,13 +128,24 @@ def test_tasks_are_moved_through_a_real_hub_and_a_manager() -> None:
 
 @pytest.mark.slow
 def test_a_bench_of_a_small_crawl_prints_its_figures_and_writes_them(tmp_path: Path) -> None:
-    command = "bench crawl --site small --pages 20 --runs 1 --json figures.json -s stages.fetch.pause_after_robots=0 --data data"
+    command = "bench crawl --site small --pages 20 --runs 1 --json figures.json --data data -s stages.fetch.pause_after_robots=0"
 
-    said = subprocess.run([sys.executable, "-m", "crawler", *command.split()], cwd=tmp_path, capture_output=True, text=True)
+    said = run(f"{command} --peers bare-loop", tmp_path)
 
-    assert said.returncode == 0, said.stderr
-    assert "crawl of small: 20 pages" in said.stdout
-    (figures,) = json.loads((tmp_path / "figures.json").read_text("utf-8"))["crawl"]
+    assert "crawl of small: 20 pages" in said
+    assert "peers on small" in said
+    report = json.loads((tmp_path / "figures.json").read_text("utf-8"))
+    (figures,) = report["crawl"]
     assert figures["pages"] == 20
     assert {"run", "hub", "fetch", "parse", "store", "rest"} == figures["cpu_by_name"].keys()
+    (compared,) = report["peers"]
+    assert [entry["crawler"] for entry in compared["entries"]] == ["crawler", "crawler with requests", "bare-loop"]
+    assert [len(entry["runs"]) for entry in compared["entries"]] == [1, 1, 1]
+    assert compared["entries"][2]["ratios"].keys() >= {"per_second", "per_second_running", "cpu"}
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def run(command: str, here: Path) -> str:
+    said = subprocess.run([sys.executable, "-m", "crawler", *command.split()], cwd=here, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    return said.stdout
