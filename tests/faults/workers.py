@@ -91,7 +91,7 @@ def holds(client: HubClient, mark: str) -> int:
 def hold_on(row: Row, bench: Bench, client: HubClient, web: Web) -> None:
     """A fetch that waits for a page that does not come gives it back."""
     put_held(bench, web, "/slow")
-    row.notes.append(f"a fetch whose page never came gave it back after {end_one(row, bench, client, 'fetch'):.1f} s")
+    row.notes.append(f"a fetch whose page never came had ended after {end_one(row, bench, client, 'fetch'):.1f} s")
     web.release("/slow")
 
 
