@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             print(text + "\n", flush=True)
 
     say(table.machine(report.machine, runs))
-    if args.peers and (missing := known.missing()):
+    if args.peers == known.ALL and (missing := known.missing()):
         say(f"not installed, so not asked: {', '.join(missing)}; {known.INSTALL}")
     if args.what != "crawl":
         report.hub.extend(hub.bench(settings, runs=runs, is_quick=args.quick))
