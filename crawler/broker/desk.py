@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crawler.broker.checks import LARGEST
-from crawler.broker.ledger import Ledger
+from crawler.broker.ledger import Ledger, failures
 from crawler.broker.policy import Lane
 from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
 from crawler.broker.state import Queue
-from crawler.items import Attempt, Dead, HostStats, Note, QueueStats, Stats, Story, WorkerStats
+from crawler.items import Dead, HostStats, Note, QueueStats, Stats, Story, WorkerStats
 
 HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
@@ -161,17 +161,6 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
         parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
         due=max(due - ledger.now, 0.0) if state == DELAYED else 0.0,
     )  # fmt: skip
-
-
-def failures(noted: str) -> list[Attempt]:
-    """What `Ledger` noted of a task's failed attempts; the first line may have been cut."""
-    attempts = []
-    for line in noted.splitlines():
-        at, _, rest = line.partition(" ")
-        number, _, reason = rest.partition(" ")
-        if number.isdecimal() and at.replace(".", "", 1).isdecimal():
-            attempts.append(Attempt(float(at), int(number), reason))
-    return attempts
 
 
 def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:

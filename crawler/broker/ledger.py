@@ -17,7 +17,7 @@ from crawler.broker.books import BEATS, SILENCE, Books
 from crawler.broker.policy import backoff
 from crawler.broker.schema import DEAD, DELAYED, DONE, INLINE, LEASED, READY
 from crawler.broker.state import Loan, Queue
-from crawler.items import Done, Failed, Lease, New, Pace, Step, Verdict
+from crawler.items import Attempt, Done, Failed, Lease, New, Pace, Step, Verdict
 
 REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
@@ -76,7 +76,8 @@ class Ledger(Books):
         )  # fmt: skip
         stored = {id for (id,) in self.db.execute("SELECT id FROM task WHERE id >= ?", (first,))}
         bodies = [(id, new.item) for _, id, new, _ in kept if len(new.item) > INLINE and id in stored]
-        self.db.executemany("INSERT INTO body VALUES (?, ?)", bodies)
+        if bodies:
+            self.db.executemany("INSERT INTO body VALUES (?, ?)", bodies)
         for place, id, new, queue in kept:
             if id in stored:
                 self._arrived(queue, new)
@@ -107,14 +108,14 @@ class Ledger(Books):
                 "ORDER BY priority DESC, id LIMIT ?",
                 (lane, min(share, n - len(lent))),
             )
-            for id, attempt, item, key, depth, failures in rows:
+            for id, attempt, item, key, depth, noted in rows:
                 if lent and len(item) > room:
                     break
                 room -= len(item) + LEASE_BYTES
                 self._token += 1
                 loan = Loan(self._token, id, queue, lane, worker, attempt + 1, len(item), self.now + ttl, ttl)
                 self.loans.add(loan)
-                lent.append(_lease(loan, item, key, name, depth, failures))
+                lent.append(_lease(loan, item, key, name, depth, noted))
                 got += 1
             if queue.spec.polite:
                 row = self.lanes.numbered(queue, lane)
@@ -215,7 +216,7 @@ class Ledger(Books):
         return Verdict.RETRY
 
     def _note_failure(self, loan: Loan, reason: str) -> None:
-        """One line an attempt, the last `FAILURES_KEPT` characters of them: see `desk.failures`."""
+        """One line an attempt, the last `FAILURES_KEPT` characters of them: see `failures`."""
         line = f"{self.now:.3f} {loan.attempt} {' '.join(reason.split())}\n"
         self.db.execute("UPDATE task SET failures = substr(failures || ?, ?) WHERE id = ?", (line, -FAILURES_KEPT, loan.task))
 
@@ -302,10 +303,22 @@ class Ledger(Books):
                     lane.next = min(lane.next, self.now + lane.gap())
                 self.lanes.touch(lane)
 
-def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int, failures: str) -> Lease:
-    """failures: as `_note_failure` notes them."""
+
+def failures(noted: str) -> list[Attempt]:
+    """What `Ledger` noted of a task's failed attempts; the first line may have been cut."""
+    attempts = []
+    for line in noted.splitlines():
+        at, _, rest = line.partition(" ")
+        number, _, reason = rest.partition(" ")
+        if number.isdecimal() and at.replace(".", "", 1).isdecimal():
+            attempts.append(Attempt(float(at), int(number), reason))
+    return attempts
+
+
+def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int, noted: str) -> Lease:
+    """noted: its failed attempts."""
     spec = loan.queue.spec
-    is_suspect = bool(failures) and failures.splitlines()[-1].split(" ", 2)[-1].startswith(GONE)
+    is_suspect = any(failure.reason.startswith(GONE) for failure in failures(noted)[-1:])
     is_last = loan.attempt >= spec.max_attempts
     return Lease(loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, is_suspect, is_last)
 
