@@ -200,7 +200,8 @@ def _queues(stages: Mapping[str, StageSpec], named: list[str], settings: Setting
     # What nobody reads would never be emptied, and the frontier lives on disk and has no bound: neither is a gate.
     bounded = {name for name, queue in plain.items() if queue.is_read and not (queue.keyed or queue.polite)}
     gates = graph.gates({name: edges.get(name, []) for name in plain}, bounded)
-    return {name: _queue(name, name in edges, settings, gates[name]) for name in plain}
+    # All of them, not the next ones alone: a chain of stages puts straight to the queue behind its last one.
+    return {name: _queue(name, name in edges, settings, tuple(graph.flow(gates, gates[name]))) for name in plain}
 
 
 def _queue(name: str, is_read: bool, settings: Settings, feeds: tuple[str, ...] = ()) -> QueueSpec:

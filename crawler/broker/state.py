@@ -72,11 +72,7 @@ def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec]) -> dict[str,
             _change_lanes(db, row[0], spec.polite)
         queues[spec.name] = Queue(row[0], spec, row[2], row[4:], row[3])
     for queue in queues.values():
-        names = list(queue.spec.feeds)     # and what these feed: a chain of stages puts straight to the queue of its last one
-        for name in names:
-            if name in queues:
-                names += [feed for feed in queues[name].spec.feeds if feed not in names]
-        queue.gates = [queues[name] for name in names if name in queues]
+        queue.gates = [queues[name] for name in queue.spec.feeds if name in queues]
     return queues
 
 

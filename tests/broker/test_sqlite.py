@@ -303,21 +303,6 @@ def test_who_asks_for_long_leases_is_waited_for_longer_after_a_restart(path: str
     broker.close()
 
 
-def test_a_full_queue_holds_back_those_before_the_one_that_feeds_it_as_well() -> None:
-    queues = [
-        QueueSpec("urls", is_read=True, feeds=("pages", "urls")), QueueSpec("pages", is_read=True, feeds=("records", "urls")),
-        QueueSpec("records", is_read=True, high_water=1),
-    ]  # fmt: skip
-    broker = SqliteBroker(":memory:", queues)
-    hand = Hand(broker)
-    broker.put([New("urls", b"u"), New("records", b"r")])
-
-    assert hand.lease("urls") == []
-    assert hand.complete(hand.lease_one("records")) == Verdict.DONE
-    assert hand.lease_one("urls").item == b"u"
-    broker.close()
-
-
 def test_a_large_item_is_there_as_long_as_its_task_and_no_longer(path: str) -> None:
     large = b"." * 50_000
     broker = SqliteBroker(path, QUEUES)
