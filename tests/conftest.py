@@ -1,4 +1,4 @@
-"""A part that is missing is a skip on a laptop and a failure in CI, where it is to be installed."""
+"""For all tests: what they are called, and that a part that is missing is a skip on a laptop and a failure in CI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import pytest
 
 # Not ours to install: sets of cases that lie beside a checkout, other crawlers, and what the machine itself has not.
 FREE = ("CRAWLER_CASES", "crawler[bench]", "IPv6")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that nobody can read are no name; what gzip makes even has the time in it, and each process that runs tests has to
+    find the same ones."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
 
 
 @pytest.hookimpl(hookwrapper=True)
