@@ -97,6 +97,7 @@ class Step(Struct, frozen=True):
     done: Sequence[Done] = ()
     failed: Sequence[Failed] = ()
     released: Sequence[int] = ()   # tokens
+    arrived: Sequence[int] = ()    # tokens of tasks still in process that ask no more of their host: it is free again
     paces: Sequence[Pace] = ()
     counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
 
