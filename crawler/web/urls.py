@@ -30,6 +30,13 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 # A host with a dot, localhost or an IPv6 address, maybe a port, and then the end or the rest of a URL.
 _HOST: Final = re.compile(r"(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|$)", re.IGNORECASE)
 _CRAWLABLE: Final = ("http://", "https://")
+# What a canonical URL nearly always looks like: all of it plain, a host that is a name and can be no number, no dot segments.
+_BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_PLAIN: Final = re.compile(
+    rf"(https?)://((?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*|(?:{_BYTE}\.){{3}}{_BYTE})(?::([1-9]\d{{0,4}}))?"
+    r"(/(?!\.)(?:[\w!$&'()*+,:;=@~-]|\.(?![./])|/(?!\.))*)(\?[\w!$&()*+,./:;=?@~-]+)?", re.ASCII
+)  # fmt: skip
+_OWN_PORT: Final = {"http": "80", "https": "443"}
 
 
 class Url(Struct, frozen=True):
@@ -50,6 +57,12 @@ class Url(Struct, frozen=True):
     @classmethod
     def parse(cls, url: str, base: str | Url | None = None) -> Url:
         """Read a URL of any scheme, relative to `base` if given. BadUrl: the standard calls it a failure."""
+        if base is None and (plain := _PLAIN.fullmatch(url)):
+            scheme, hostname, port, path, search = plain.groups()
+            if port != _OWN_PORT[scheme] and not hostname.startswith("xn--") and ".xn--" not in hostname and int(port or 0) < 65536:
+                host = f"{hostname}:{port}" if port else hostname
+                number = int(port) if port else None
+                return cls(url, scheme, "", "", host, hostname, number, path, search or "", "", f"{scheme}://{host}")
         try:
             ada = ada_url.URL(_scalar(url), None if base is None else _scalar(str(base)))
         except ValueError:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawler.errors import BadUrl
 from crawler.web import urls
@@ -140,3 +142,27 @@ def test_split_gives_the_parts_that_parse_gives() -> None:
     url = urls.parse("https://u:p@example.org:81/a/b?c=/@")
 
     assert urls.split(url.href) == ("u:p", url.host, url.path + url.search)
+
+
+PIECES = [
+    "a", "b.c", "1", "127.0.0.1", "256.1.1.1", "01.2.3.4", "1.2.3", "0x7f", "xn--a", "localhost", ".", "..", "/", "//", "%2e", "%41", "é",
+    ":80", ":443", ":8080", ":0", ":70000", "?", "?a=b", "&", "#x", "A", "-", "_", "~", "'", '"', "<", " ", "\t", "\n", "\\", "@", "a:b@",
+    "[::1]", "|", "^", "`", "{", "}", "!", "$", "(", ")", "*", "+", ",", ";", "=",
+]  # fmt: skip
+
+
+@given(
+    st.sampled_from(["http://", "https://", "http://a.b", "https://127.0.0.1", "http://1.2.3.4:81", "https://e-x.org"]),
+    st.sampled_from(["", "/", "/q/", "/q?"]),
+    st.lists(st.sampled_from(PIECES), max_size=6).map("".join),
+)
+def test_what_is_read_without_the_standards_parser_is_what_it_reads(start: str, middle: str, rest: str) -> None:
+    """Relative to itself a URL is read by that parser whatever it looks like."""
+    url = start + middle + rest
+    try:
+        expected = urls.Url.parse(url, "http://base.example/")
+    except BadUrl:
+        with pytest.raises(BadUrl):
+            urls.Url.parse(url)
+    else:
+        assert urls.Url.parse(url) == expected
