@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from crawler.stage import Retry as Retry
     from crawler.stage import Shared as Shared
     from crawler.stage import Stage as Stage
+    from crawler.stage import Then as Then
     from crawler.stage import To as To
     from crawler.web.addresses import Guard as Guard
     from crawler.web.directives import Directives as Directives
@@ -63,7 +64,7 @@ _HOMES = {
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),
-    "crawler.stage": ("Drop", "GiveUp", "LocalShared", "Report", "Retry", "Shared", "Stage", "To"),
+    "crawler.stage": ("Drop", "GiveUp", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.encoding": ("is_html",),

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from crawler.errors import ConfigError
 from crawler.pipeline import Pipeline, StageSpec
-from crawler.stage import Pace, Report, Stage, To
+from crawler.stage import Pace, Report, Stage, Then, To
 
 SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
 
@@ -59,23 +59,32 @@ class Chain(Stage):
         for link in self._links:
             link.stage.close()
 
+    @property
+    def overlap(self) -> int:      # type: ignore[override]  # of the class for other stages, of the first link here
+        return self.first.overlap
+
     def process(self, item: Any) -> Iterator[Any]:
-        return self._through(0, item)
+        return self._through(0, self.first.process(item))
+
+    def begin(self, item: Any, then: Then) -> bool:
+        """What the first link begins, all go on with."""
+        return self.first.begin(item, lambda finish: then(finish and (lambda: self._through(0, finish()))))
 
     def counters(self, name: str) -> dict[str, int]:
         """Each link counts under its own name, as it would alone."""
         return {counter: n for link in self._links for counter, n in link.stage.counters(link.name).items()}
 
-    def _through(self, place: int, item: Any) -> Iterator[Any]:
+    def _through(self, place: int, result: Any) -> Iterator[Any]:
+        """result: what the link at this place made of its item."""
         link = self._links[place]
-        for given in _many(link.stage.process(item)):
+        for given in _many(result):
             if given is None or isinstance(given, Pace | Report):
                 yield given
                 continue
             to = given if isinstance(given, To) else To("", given)
             queue = to.queue or next(iter(link.outputs), "")
             if queue == link.feeds and queue:
-                yield from self._through(place + 1, to.item)
+                yield from self._through(place + 1, self._links[place + 1].stage.process(to.item))
             else:
                 yield To(queue, to.item, to.key, to.priority, to.delay)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -68,13 +68,27 @@ class Handler:
         ready, outcomes = self._decode(leases)
         if not ready:
             return outcomes
+        return outcomes + self._finish(ready, lambda: self._process(ready))
+
+    def begin(self, lease: Lease, then: Callable[[Callable[[], list[Outcome]] | None], Callable[[], None]]) -> bool:
+        """Start on one task without waiting, as `Stage.begin` does, for its outcomes. False: it needs a thread, and `handle`."""
+        ready, outcomes = self._decode([lease])
+        if ready:
+            try:
+                return self._stage.begin(ready[0][1], lambda finish: then(finish and (lambda: self._finish(ready, finish))))
+            except BaseException as error:  # noqa: BLE001  as in `_finish`
+                outcomes = _failed(ready, error)
+        then(lambda: outcomes)()
+        return True
+
+    def _finish(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         try:
-            gathered = self._gather(self._process(ready))
+            gathered = self._gather(process())
         except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
             if _is_final(ready, error):
-                return outcomes + _failed(ready, error)
-            return outcomes + [outcome for lease, _ in ready for outcome in self.handle([lease])]
-        return outcomes + _done(ready, gathered)
+                return _failed(ready, error)
+            return [outcome for lease, _ in ready for outcome in self.handle([lease])]
+        return _done(ready, gathered)
 
     async def handle_async(self, leases: Sequence[Lease]) -> list[Outcome]:
         """The same for a stage whose `process` is async."""

@@ -25,23 +25,36 @@ class Finished:
 
     def __init__(self) -> None:
         self._outcomes: list[Outcome] = []
+        self._news = 0                            # outcomes and arrivals since the last `take`
+        self._enough = 1                          # of them, to end the wait
         self._first_at = 0.0
         self._is_woken = False
         self._changed = threading.Condition()
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         with self._changed:
-            if not self._outcomes:
-                self._first_at = time.monotonic()
             self._outcomes += outcomes
+            self._heard(len(outcomes))
+
+    def arrived(self) -> None:
+        """A task asks no more of its host, which the hub should hear of as of an outcome."""
+        with self._changed:
+            self._heard(1)
+
+    def _heard(self, n: int) -> None:
+        before, self._news = self._news, self._news + n
+        if not before:
+            self._first_at = time.monotonic()
+        if not before or self._news >= self._enough:      # not each time: who is woken takes the interpreter from who works
             self._changed.notify()
 
     def wait(self, enough: int, linger: float, timeout: float) -> None:
         """Until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or somebody calls `wake`."""
         give_up = time.monotonic() + timeout
         with self._changed:
-            while len(self._outcomes) < enough and not self._is_woken:
-                until = min(give_up, self._first_at + linger) if self._outcomes else give_up
+            self._enough = enough
+            while self._news < enough and not self._is_woken:
+                until = min(give_up, self._first_at + linger) if self._news else give_up
                 left = until - time.monotonic()
                 if left <= 0:
                     return
@@ -65,6 +78,7 @@ class Finished:
                     break
                 n += 1
             taken, self._outcomes = self._outcomes[:n], self._outcomes[n:]
+            self._news = len(self._outcomes)
         return taken
 
 
@@ -78,23 +92,28 @@ class Tempo:
     def note(self, leases: Sequence[Lease], seconds: float) -> None:
         """So long took a task, alone. What has a host is left out: while we held it, the host would wait."""
         if len(leases) == 1 and not leases[0].host:
-            self._usual = seconds if self._usual is None else self._usual + (seconds - self._usual) / 8
+            self.took(seconds)
 
-    def ahead(self) -> int:
+    def took(self, seconds: float) -> None:
+        self._usual = seconds if self._usual is None else self._usual + (seconds - self._usual) / 8
+
+    def ahead(self, seconds: float = AHEAD) -> int:
+        """Tasks that take so long together."""
         if self._usual is None:
             return 0
-        return min(int(self._concurrency * AHEAD / max(self._usual, 1e-6)), MOST_AHEAD)
+        return min(int(self._concurrency * seconds / max(self._usual, 1e-6)), MOST_AHEAD)
 
 
 class _Loan:
     """A lease in our hands."""
 
-    __slots__ = ("lease", "started", "until")
+    __slots__ = ("has_arrived", "lease", "started", "until")
 
     def __init__(self, lease: Lease, until: float) -> None:
         self.lease = lease
         self.until = until                        # monotonic time
         self.started: float | None = None         # monotonic time
+        self.has_arrived = False                  # it asks no more of its host
 
 
 class Held:
@@ -105,6 +124,7 @@ class Held:
 
     def __init__(self) -> None:
         self._loans: dict[int, _Loan] = {}        # by token
+        self._arrivals: list[Lease] = []          # that the hub has not been told of
         self._lock = threading.Lock()
 
     def add(self, leases: Sequence[Lease], until: float) -> None:
@@ -127,6 +147,31 @@ class Held:
                 return False
             loan.started = now
             return True
+
+    def wait(self, lease: Lease) -> None:
+        """It was begun and is not in process after all: `start` is for a thread to call, once one is free."""
+        with self._lock:
+            if self._is_ours(lease):
+                self._loans[lease.token].started = None
+
+    def arrive(self, lease: Lease) -> None:
+        """It asks no more of its host, which another may have."""
+        with self._lock:
+            loan = self._loans.get(lease.token)
+            if loan is not None and loan.lease is lease:
+                loan.has_arrived = True
+                self._arrivals.append(lease)
+
+    def arrivals(self) -> list[int]:
+        """Tokens of those that have arrived since the last call, are still in our hands, and have a host."""
+        with self._lock:
+            arrivals, self._arrivals = self._arrivals, []
+            return [lease.token for lease in arrivals if lease.host and self._is_ours(lease)]
+
+    def beyond(self) -> int:
+        """How many have arrived and are still in our hands."""
+        with self._lock:
+            return sum(loan.has_arrived for loan in self._loans.values())
 
     def end(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """They are on their way to the hub. Returns those that were in our hands: the others are nobody's business any more."""
@@ -157,9 +202,12 @@ class Held:
     def __len__(self) -> int:
         return len(self._loans)
 
-    def _ends(self, lease: Lease) -> bool:
+    def _is_ours(self, lease: Lease) -> bool:
         loan = self._loans.get(lease.token)
-        if loan is None or loan.lease is not lease:
+        return loan is not None and loan.lease is lease
+
+    def _ends(self, lease: Lease) -> bool:
+        if not self._is_ours(lease):
             return False
         del self._loans[lease.token]
         return True

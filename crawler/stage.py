@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import index
 from typing import Any, ClassVar, Protocol
 
@@ -21,7 +21,10 @@ from msgspec import Struct
 
 from crawler.items import Pace
 
-__all__ = ["Drop", "GiveUp", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "To"]
+__all__ = ["Drop", "GiveUp", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "Then", "To"]
+
+# What `Stage.begin` is given: to be called when the wait is over; what it returns is the work that is left.
+Then = Callable[[Callable[[], Any] | None], Callable[[], None]]
 
 
 class To(Struct, frozen=True):
@@ -113,6 +116,8 @@ class Stage:
     prefetch: ClassVar[int] = 0        # items leased beyond those in process, so that no thread waits for the hub
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
 
+    overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
+
     hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
@@ -133,6 +138,16 @@ class Stage:
     def process(self, item: Any) -> Any:
         """One item in; one out (return it), none (return None) or many (yield them)."""
         raise NotImplementedError(f"{type(self).__name__} has no process(item)")
+
+    def begin(self, item: Any, then: Then) -> bool:
+        """For a stage that waits for others most of the time: start on an item, and return at once.
+
+        True: in a thread of the stage's own `then` is called, once, as soon as the wait is over, with a function that gives what
+        `process` would have given; or with None, where only `process` can go on. What it returns is called once, soon after, in
+        the same thread: it is the work on the item, done there so that no thread waits for another. What is raised is the verdict
+        on the item, as in `process`. False: there is something to wait for first; `process` is called, in a thread that may wait.
+        """
+        return False
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter that `crawler status` and the report show under this stage's name. Thread-safe."""

@@ -22,6 +22,7 @@ from crawler.broker.base import Broker
 from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome, words
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
+from crawler.overlap import OverlapPool
 from crawler.pool import Finished, Held, Pool, Tempo, ThreadPool
 from crawler.routing import Gatekeeper, Router
 from crawler.shared import SharedNotes
@@ -36,6 +37,7 @@ GRACE = 17.0          # s from the wish to stop until what is unfinished is give
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
 REMIND = 60.0         # s after which it is said again
+BEHIND = 0.05         # s of work that may lie here, where waiting and work overlap, while more is asked for
 UNDONE = 1.0          # s after which a hub that is still there has put on disk what it answered: it does so every 0.1 s
 HEARTBEATS = 3        # per lease time: two may get lost
 
@@ -82,6 +84,8 @@ class Worker:
         self._is_careful = False          # among what we were lent last is a task that is done alone
         self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
         self._concurrency = concurrency or stage.concurrency
+        self._at_once = self._concurrency    # items in process: more than threads, where a stage has none of its own for each
+        self._chosen = concurrency
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
@@ -120,6 +124,9 @@ class Worker:
                 return True
 
     def _make_pool(self) -> Pool:
+        if self._stage.overlap:
+            self._at_once, self._tempo = self._chosen or self._stage.overlap, Tempo(1)
+            return OverlapPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
         if not self._is_async:
             return ThreadPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
         from crawler.tasks import TaskPool  # here, because a stage that is not async has no use for asyncio
@@ -146,12 +153,20 @@ class Worker:
         """Tasks to hold, in process or next."""
         if self._is_careful:
             return 1
+        if self._stage.overlap:
+            return self._at_once + self._held.beyond()     # those that have arrived wait for us, not we for them
         return (self._stage.batch or 1) * self._concurrency + max(self._stage.prefetch, self._tempo.ahead())
+
+    def _want(self, room: int) -> int:
+        """Tasks to ask for. With much arrived and not worked on we ask for none: others may have them."""
+        if self._stage.overlap and self._held.beyond() > max(1, self._tempo.ahead(BEHIND)):
+            return 0
+        return max(room - len(self._held), 0)
 
     def _step(self, finished: Sequence[Outcome], room: int, wait: float) -> Stepped:
         outcomes = self._held.end(finished)
         self._call += 1
-        step = self._build(outcomes, max(room - len(self._held), 0), wait)
+        step = self._build(outcomes, self._want(room) if room else 0, wait)
         answer, asked_at = self._ask(step)
         if answer.store != self._store:
             self._begin_anew(answer.store)
@@ -198,6 +213,7 @@ class Worker:
             done=[outcome.done for outcome in outcomes if outcome.done is not None],
             failed=[outcome.failed for outcome in outcomes if outcome.failed is not None],
             released=[outcome.lease.token for outcome in outcomes if outcome.is_released],
+            arrived=self._held.arrivals(),
             paces=[pace for outcome in outcomes for pace in outcome.paces],
             counters={words(name): n for name, n in counts.items()},
         )  # fmt: skip
@@ -224,7 +240,7 @@ class Worker:
         """Have them processed. What may be what its worker died of is begun alone, with no other task in our hands, so that what
         it does to us costs no other an attempt; where many are in process at once, as they wait for something, only on its last."""
         if leases:
-            self._is_careful = any(lease.is_suspect and (lease.is_last or self._concurrency == 1) for lease in leases)
+            self._is_careful = any(lease.is_suspect and (lease.is_last or self._at_once == 1) for lease in leases)
         size = 1 if self._is_careful else self._stage.batch or 1
         if self._is_careful and leases:
             free = 0 if self._held.in_process() else 1

@@ -12,7 +12,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -29,13 +31,14 @@ from crawler import (
     Report,
     Retry,
     Stage,
+    Then,
     To,
     Url,
     Visit,
     __version__,
     was_seeded,
 )
-from stages.clients.base import FetchFailed, Limits, Reply
+from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
 from stages.clients.choice import choose
 from stages.copies import Copies
 from stages.failures import Failures
@@ -51,6 +54,8 @@ READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "applicat
 _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
 _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
+OVERLAP: Final = 64                # pages at once, where the client needs no thread for each
+_TYPE: Final = 256                 # characters of a content type that are looked at
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 
 Seconds = Annotated[float, Meta(ge=0)]
@@ -107,10 +112,15 @@ class Fetch(Stage):
         self._client, name = choose(
             options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=_proxies(options.proxy)
         )
+        start = getattr(self._client, "start", None)
+        if start is not None and not options.revalidate:      # else it is the disk that is waited for
+            self._start: Start = start
+            self.overlap = OVERLAP
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
         self._paced: set[str] = set()      # origins whose Crawl-delay the hub has been told
+        self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
         self._closing = threading.Event()
         log.info("fetching with %s as %s", name, agent)
 
@@ -124,7 +134,26 @@ class Fetch(Stage):
         url = Url.parse(visit.url)
         rules = self._obey(url) if self.options.robots else None
         at = time.time()
-        reply = self._get(url)
+        yield from self._pages(visit, url, rules, at, self._get(url))
+
+    def begin(self, visit: Visit, then: Then) -> bool:
+        """Where robots.txt and addresses are known there is nothing to wait for but the page."""
+        url = Url.parse(visit.url)
+        rules = self._robots.known(url.origin) if self.options.robots else None
+        if self.options.robots:
+            if rules is None:
+                return False
+            self._check(rules, url)
+        at = time.time()
+
+        def answered(take: Take | None) -> Work:
+            return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, url))))
+
+        with self._failures_of(url):
+            return self._start(url, self._identity.headers(url), self._wanted(url), answered)
+
+    def _pages(self, visit: Visit, url: Url, rules: Rules | None, at: float, reply: Reply) -> Iterator[Any]:
+        """The page, and what else a reply gives. at: when it was asked for, s since the epoch."""
         retry = self._failures.of_status(reply, url.host)
         if retry is not None:
             self.count(f"retried/{reply.status}")
@@ -176,25 +205,40 @@ class Fetch(Stage):
         """The reply; of a page that has not changed since it was kept, with the content it had."""
         copy = self._copies.find(url.href) if self._copies else None
         headers = self._identity.headers(url) | (copy.conditions() if copy else {})
-        try:
-            reply = self._client.get(url.href, headers, wants=lambda *head: self._wants(url, *head))
-        except (FetchFailed, AddressRefused) as error:
-            raise self._failure(error, url) from error
-        self.count("bytes", reply.received)
+        reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), url)
         if copy and reply.status == 304:
             return copy.confirmed(reply)
         if self._copies and reply.status < 500:
             self._copies.keep(url.href, reply)
         return reply
 
+    def _taken(self, take: Take, url: Url) -> Reply:
+        with self._failures_of(url):
+            reply = take()
+        self.count("bytes", reply.received)
+        return reply
+
+    @contextmanager
+    def _failures_of(self, url: Url) -> Iterator[None]:
+        try:
+            yield
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, url) from error
+
+    def _wanted(self, url: Url) -> Wants:
+        return lambda *head: self._wants(url, *head)
+
     def _wants(self, url: Url, status: int, headers: list[tuple[str, str]]) -> bool:
         """Whether a body is to be read: not a redirect's, which is for browsers of 1995, a link to the target."""
-        page = Page(url=url.href, status_code=status, header_pairs=headers)
-        if page.location:
+        if 300 <= status < 400 and Page(url=url.href, status_code=status, header_pairs=headers).location:
             return False
-        kind = page.content_type.partition(";")[0].strip().lower()
+        kind = next((value for name, value in reversed(headers) if name.lower() == "content-type"), "")
+        return self._is_readable(kind[:_TYPE]) or url.path.endswith(_SITEMAPS)
+
+    def _judge_type(self, content_type: str) -> bool:
+        kind = content_type.partition(";")[0].strip().lower()
         types = self.options.content_types
-        return not (kind and types) or url.path.endswith(_SITEMAPS) or any(fnmatchcase(kind, wanted) for wanted in types)
+        return not (kind and types) or any(fnmatchcase(kind, wanted) for wanted in types)
 
     def _ask_for_robots(self, url: str, cut: int) -> Reply:
         return self._client.get(url, self._identity.headers(Url.parse(url)), cut)
@@ -205,13 +249,17 @@ class Fetch(Stage):
             rules = self._robots.rules(url.origin)
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, url, "robots.txt: ") from error
-        ruling = rules.robots.why(self._identity.agent, url.href)
-        if not ruling.allowed:
-            self.count("skipped/robots")
-            raise Drop(f"robots.txt: {ruling}")
+        self._check(rules, url)
         if rules.was_fetched and self.options.pause_after_robots:
             self._closing.wait(max(self.options.pause_after_robots, self._delay(rules)))
         return rules
+
+    def _check(self, rules: Rules, url: Url) -> None:
+        """Raises Drop: they do not allow it."""
+        ruling = rules.robots.why(self._identity.agent, url.path + url.search)
+        if not ruling.allowed:
+            self.count("skipped/robots")
+            raise Drop(f"robots.txt: {ruling}")
 
     def _failure(self, error: FetchFailed | AddressRefused, url: Url, what: str = "") -> Exception:
         is_refused = isinstance(error, AddressRefused)

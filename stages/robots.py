@@ -74,9 +74,9 @@ class RobotsFiles:
 
     def rules(self, origin: str) -> Rules:
         """What binds us at an origin. Raises FetchFailed, AddressRefused: nobody knows, so nothing is allowed now."""
-        robots = self._recall(origin)
-        if robots is not None:
-            return Rules(robots, was_fetched=False)
+        known = self.known(origin)
+        if known is not None:
+            return known
         with self._lock:
             asking = self._asking.setdefault(origin, _Asking())
         with asking.lock:
@@ -92,6 +92,11 @@ class RobotsFiles:
                 with self._lock:               # who comes from now on asks anew
                     self._asking.pop(origin, None)
                 raise
+
+    def known(self, origin: str) -> Rules | None:
+        """The same without waiting for anybody; None: somebody has to be asked."""
+        robots = self._recall(origin)
+        return None if robots is None else Rules(robots, was_fetched=False)
 
     def _note(self, origin: str) -> Rules:
         """The shared note, brought up to date if it has to be."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from crawler import CrawlerError
+from crawler import CrawlerError, Url
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -40,6 +40,12 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 Wants = Callable[[int, list[tuple[str, str]]], bool]     # of a status and header: whether the body is to be read
+
+
+# Not every client has a `start`: see `curl_client`.
+Take = Callable[[], Reply]         # raises what `Client.get` does
+Work = Callable[[], None]
+Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None], Work]], bool]
 
 
 class Client(Protocol):

@@ -17,14 +17,14 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 import certifi
 import pycurl
 
 from crawler import Guard, Url
-from stages.clients.base import Client, FetchFailed, Limits, Reply, Wants
+from stages.clients.base import Client, FetchFailed, Limits, Reply, Take, Wants, Work
 from stages.clients.coding import ACCEPTED, Source, read_body
 from stages.clients.curl_failures import KeptClosed, Unreadable, failure
 from stages.clients.curl_loop import Loop
@@ -34,12 +34,15 @@ from stages.clients.wire import Attempt, resolved
 
 log = logging.getLogger("crawler.fetch")
 
+Then = Callable[[Take | None], Work]
+
 CONNECTIONS_KEPT: Final = 256      # open and unused; the oldest is closed for the next
-BUFFER: Final = 131_072            # bytes received at once: a page in one or two
+BUFFER: Final = 65_536             # bytes received at once; from 128 KiB on malloc gets each anew from the kernel: 85 µs a page
 HOSTS_KEPT: Final = 10_000         # whose addresses are remembered, and who sends what libcurl refuses
 NAMES_LAST: Final = 60.0           # s that addresses are good for, as in browsers; a connection that fails ends it
 
 _SUPPRESS_CONNECT_HEADERS: Final = 265     # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
+_NO_TIME: Final = 0.02             # s before a request that are not taken off its limits
 _BREAK: Final = re.compile(r"[\r\n\0]")
 _PORTS: Final = {"http": 80, "https": 443}
 _OPTIONS: Final = {
@@ -78,6 +81,7 @@ class CurlClient:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         self._names = _Names()
         self._idle: deque[pycurl.Curl] = deque()
+        self._setups: dict[pycurl.Curl, _Setup] = {}
         self._lock = threading.Lock()
         self._requests: Client | None = None
         self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
@@ -99,6 +103,40 @@ class CurlClient:
             self._unreadable.add(parts.host)
             return self._reader().get(url, headers, cut, wants)
 
+    def start(self, url: Url, headers: Mapping[str, str], wants: Wants, then: Then) -> bool:
+        """Ask, and wait for nothing. False: the host's addresses are not known, or it is one that libcurl cannot read.
+
+        then: called in the loop's thread when the reply is there, with a function that returns it or raises as `get` does, or with
+        None: `get` may have more luck. The work it returns is done in the loop's thread, between other transfers.
+        """
+        if url.host in self._unreadable or self._proxies.get(url.scheme):
+            return False
+        peer = _peer(url)
+        addresses = self._names.known((*peer, ""))
+        if not addresses:
+            return False
+        attempt = Attempt(url, self._limits, self._guard)
+
+        def ended() -> Work:
+            self._idle.append(curl)
+            failure = transfer.failure
+            if isinstance(failure, KeptClosed | Unreadable):
+                return then(None)
+            return then(lambda: self._taken(transfer, peer))
+
+        transfer = Transfer(attempt, addresses, 0, wants, ended)
+        curl = self._prepared(transfer, peer, url, headers)
+        self._running().start(curl, transfer)
+        return True
+
+    def _taken(self, transfer: Transfer, peer: tuple[str, int], cut: int = 0) -> Reply:
+        try:
+            return self._reply(transfer, cut)
+        except FetchFailed:
+            if transfer.head is None:
+                self._names.forget(transfer.attempt, *peer)
+            raise
+
     def close(self) -> None:
         self._loop.close()
         if self._requests is not None:
@@ -119,40 +157,44 @@ class CurlClient:
         if proxy:
             self._guard.check(parts.hostname, parts.host)
         attempt = Attempt(parts, self._limits, self._guard, proxy)
-        peer = Url.parse(proxy) if proxy else parts
-        name, port = peer.hostname, peer.port or _PORTS[peer.scheme]
-        deadline = attempt.start + self._limits.connect_timeout
-        addresses = self._names.addresses(attempt, name, port)      # of a proxy: wherever a person put it
-        transfer = Transfer(attempt, addresses, cut, wants)
-        curl = self._handle()
-        curl.setopt(pycurl.URL, f"{parts.origin}{parts.path}{parts.search}")    # without a password: that is a header's business
-        curl.setopt(pycurl.HTTPHEADER, _lines(headers))
-        # An IPv6 address is nothing that libcurl would resolve, nor does it stand for a host there.
-        curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(addresses)}"])
-        curl.setopt(pycurl.PROXY, proxy)
-        curl.setopt(pycurl.FRESH_CONNECT, is_fresh)
-        curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(attempt.remaining()))
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(deadline - time.monotonic()))
-        curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
-        curl.setopt(pycurl.HEADERFUNCTION, transfer.on_line)
-        curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)
+        peer = _peer(Url.parse(proxy) if proxy else parts)
+        transfer = Transfer(attempt, self._names.addresses(attempt, *peer), cut, wants)     # of a proxy: wherever a person put it
+        curl = self._prepared(transfer, peer, parts, headers, proxy, is_fresh)
         loop = self._running()
         loop.start(curl, transfer)
         try:
-            return self._reply(transfer, cut)
-        except FetchFailed:
-            if transfer.head is None:
-                self._names.forget(attempt, name, port)
-            raise
+            return self._taken(transfer, peer, cut)
         finally:
             if transfer.is_over:
                 self._idle.append(curl)
             else:
                 loop.abandon(curl)
 
+    def _prepared(
+        self, transfer: Transfer, peer: tuple[str, int], parts: Url, headers: Mapping[str, str], proxy: str = "",
+        is_fresh: bool = False,
+    ) -> pycurl.Curl:  # fmt: skip
+        """peer: name and port of what is connected to, the URL's host or the proxy."""
+        limits, left = self._limits, transfer.attempt.remaining()
+        spent = limits.timeout - left if limits.timeout - left > _NO_TIME else 0.0
+        setup = _Setup(
+            peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh,
+            _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent),
+        )  # fmt: skip
+        curl, last = self._handle()
+        if setup != last:
+            setup.apply(curl)
+        self._setups[curl] = setup
+        curl.setopt(pycurl.URL, f"{parts.origin}{parts.path}{parts.search}")    # without a password: that is a header's business
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
+        curl.setopt(pycurl.HEADERFUNCTION, transfer.on_line)
+        curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)
+        return curl
+
     def _running(self) -> Loop:
         with self._lock:
             if self._loop.has_failed:
+                self._setups.clear()       # it knew the addresses
                 self._loop = Loop(CONNECTIONS_KEPT, failure)
             return self._loop
 
@@ -164,25 +206,29 @@ class CurlClient:
             headers=head.fields,
             content=content,
             received=transfer.sent,
-            seconds=time.monotonic() - transfer.attempt.start,
+            seconds=transfer.ended_at - transfer.attempt.start,
             is_skipped=transfer.is_skipped,
         )
 
     def _body(self, transfer: Transfer, head: Head, cut: int) -> bytes:
         limits = self._limits
-        source = Source(transfer.read, transfer.most)
         codings = [value for name, value in head.fields if name.lower() == "content-encoding"]
+        if not codings and not cut and (content := transfer.whole()) is not None:
+            return content
+        source = Source(transfer.read, transfer.most)
         content = read_body(source, codings, max_bytes=limits.max_bytes, max_ratio=limits.max_ratio, cut=cut)
         if not cut or len(content) < cut:
             for _junk in source:       # after the end of what is compressed; the connection can be used again
                 pass
         return content
 
-    def _handle(self) -> pycurl.Curl:
+    def _handle(self) -> tuple[pycurl.Curl, _Setup | None]:
+        """One that is free, and how it was set up."""
         try:
-            return self._idle.pop()
+            curl = self._idle.pop()
         except IndexError:             # more at once than ever before
-            return self._made()
+            return self._made(), None
+        return curl, self._setups.pop(curl, None)
 
     def _made(self) -> pycurl.Curl:
         curl = pycurl.Curl()
@@ -194,6 +240,28 @@ class CurlClient:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
         return curl
+
+
+class _Setup(NamedTuple):
+    """What is the same for many requests in a row, and need not be set for each."""
+
+    peer: tuple[str, int]
+    addresses: tuple[str, ...]
+    proxy: str
+    headers: tuple[tuple[str, str], ...]
+    is_fresh: bool
+    timeout: int                       # ms
+    connect_timeout: int               # ms
+
+    def apply(self, curl: pycurl.Curl) -> None:
+        name, port = self.peer
+        curl.setopt(pycurl.HTTPHEADER, _lines(self.headers))
+        # An IPv6 address is nothing that libcurl would resolve, nor does it stand for a host there.
+        curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(self.addresses)}"])
+        curl.setopt(pycurl.PROXY, self.proxy)
+        curl.setopt(pycurl.FRESH_CONNECT, self.is_fresh)
+        curl.setopt(pycurl.TIMEOUT_MS, self.timeout)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self.connect_timeout)
 
 
 class _Names:
@@ -208,28 +276,36 @@ class _Names:
 
     def addresses(self, attempt: Attempt, name: str, port: int) -> tuple[str, ...]:
         """Of the URL's host, or of its proxy. Raises FetchFailed, AddressRefused."""
-        key, now = (name, port, attempt.proxy), time.monotonic()
-        with self._lock:
-            until, addresses = self._known.get(key, (0.0, ()))
-        if now < until:
+        key = (name, port, attempt.proxy)
+        if addresses := self.known(key):
             return addresses
         addresses = tuple(dict.fromkeys(address[0] for _, address in resolved(attempt, name, port)))
         with self._lock:
             self._known.pop(key, None)
             if len(self._known) >= HOSTS_KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = now + NAMES_LAST, addresses
+            self._known[key] = time.monotonic() + NAMES_LAST, addresses
         return addresses
+
+    def known(self, key: tuple[str, int, str]) -> tuple[str, ...]:
+        """Of this name, port and proxy; none: they have to be asked for."""
+        with self._lock:
+            until, addresses = self._known.get(key, (0.0, ()))
+        return addresses if time.monotonic() < until else ()
 
     def forget(self, attempt: Attempt, name: str, port: int) -> None:
         with self._lock:
             self._known.pop((name, port, attempt.proxy), None)
 
 
-def _lines(headers: Mapping[str, str]) -> list[bytes]:
+def _peer(url: Url) -> tuple[str, int]:
+    return url.hostname, url.port or _PORTS[url.scheme]
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> list[bytes]:
     """For HTTPHEADER, where a name without a value means that there is to be no such line."""
-    named = {name.lower() for name in headers}
-    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers.items()]
+    named = {name.lower() for name, _ in headers}
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
     if "accept-encoding" not in named:
         lines.append(f"Accept-Encoding: {ACCEPTED}")
     if "accept" not in named:

@@ -1,7 +1,7 @@
 """All transfers of a process in one thread: libcurl's multi interface, told by a selector which sockets are ready.
 
     start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ selector
-    abandon(curl) ──────────╯                └──▶ transfer.finish(failure)
+    abandon(curl) ──────────╯                └──▶ transfer.finish(failure) ──▶ work, where nobody waits for it: done here
 
 `CurlMulti.perform` with `select` would be shorter: it looks at every transfer each time, and at no socket beyond the 1,024th.
 """
@@ -19,7 +19,7 @@ from typing import Final
 
 import pycurl
 
-from stages.clients.base import ConnectFailed, TimedOut
+from stages.clients.base import ConnectFailed, TimedOut, Work
 from stages.clients.curl_transfer import Transfer
 
 log = logging.getLogger("crawler.fetch")
@@ -58,10 +58,11 @@ class Loop:
         self._swept = time.monotonic()
         self._running: dict[pycurl.Curl, Transfer] = {}
         self._waiting: deque[tuple[pycurl.Curl, Transfer | None]] = deque()     # None: it is abandoned
+        self._work: deque[Work] = deque()          # of transfers that are over
         self._lock = threading.Lock()
         self.has_failed = False                    # it ended by itself: a new one is needed
         self._is_closed = False
-        self._is_woken = False
+        self._is_asleep = False                    # or about to be: it is to be woken for what is handed in
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
         self._selector.register(self._bell, EVENT_READ)
@@ -94,8 +95,8 @@ class Loop:
             return not self._is_closed
 
     def _wake(self) -> None:
-        if not self._is_woken:
-            self._is_woken = True
+        if self._is_asleep:
+            self._is_asleep = False
             self._rope.send(b"\0")
 
     def _run(self) -> None:
@@ -110,12 +111,12 @@ class Loop:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        latest = self._swept + SWEEP if self._running else now + SWEEP
-        for key, events in self._selector.select(max(0.0, min(latest, self._due or latest) - now)):
+        for key, events in self._selector.select(self._patience(now)):
             if key.fileobj is self._bell:
-                self._take()
+                self._bell.recv(64)
             else:
                 self._multi.socket_action(key.fd, _READY[events])
+        self._take()
         if self._due is not None and time.monotonic() >= self._due:
             self._due = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -123,11 +124,19 @@ class Loop:
         if now >= self._swept + SWEEP:
             self._swept = now
             self._sweep()
+        if self._work:                             # one at a time: what is on its way does not wait for all of them
+            self._work.popleft()()
+
+    def _patience(self, now: float) -> float:
+        """s in which nothing can be to do unless a socket says so."""
+        latest = self._swept + SWEEP if self._running else now + SWEEP
+        with self._lock:
+            self._is_asleep = not (self._work or self._waiting)
+        return max(0.0, min(latest, self._due or latest) - now) if self._is_asleep else 0.0
 
     def _take(self) -> None:
         with self._lock:
-            self._bell.recv(64)
-            self._is_woken = False
+            self._is_asleep = False
             waiting, self._waiting = self._waiting, deque()
         for curl, transfer in waiting:
             if transfer is not None:
@@ -155,7 +164,12 @@ class Loop:
     def _finish(self, curl: pycurl.Curl, failure: Exception | None) -> None:
         transfer = self._running.pop(curl)
         self._multi.remove_handle(curl)
-        transfer.finish(failure)
+        self._end_of(transfer, failure)
+
+    def _end_of(self, transfer: Transfer, failure: Exception | None) -> None:
+        work = transfer.finish(failure)
+        if work is not None:
+            self._work.append(work)
 
     def _end(self) -> None:
         with self._lock:
@@ -165,7 +179,9 @@ class Loop:
             self._multi.remove_handle(curl)
         for _, transfer in waiting:
             if transfer is not None:
-                transfer.finish(ConnectFailed(_CLOSED))
+                self._end_of(transfer, ConnectFailed(_CLOSED))
+        while self._work:
+            self._work.popleft()()
         self._multi.close()
         self._selector.close()
         self._bell.close()

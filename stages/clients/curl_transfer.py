@@ -9,48 +9,50 @@ batch, hence one change of threads; the batches of a longer body come while it d
 
 from __future__ import annotations
 
-import re
 import socket
+import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable
 from io import BytesIO
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import pycurl
 
-from stages.clients.base import BrokenReply, ConnectFailed, TimedOut, TooBig, Wants
+from stages.clients.base import BrokenReply, ConnectFailed, TimedOut, TooBig, Wants, Work
 from stages.clients.coding import BLOCK
-from stages.clients.http1 import Head, framing, read_head
+from stages.clients.http1 import Head, framing, plain_head, read_head
 from stages.clients.wire import Attempt
 
 BATCH: Final = 262_144             # bytes that wait in the loop until their reader is woken
 DRAINED: Final = BLOCK             # bytes of a body that is not wanted, read all the same if that saves a connection
 _SLACK: Final = 30.0               # s after its deadline that the loop has to say how a transfer ended
 _STOP: Final = 0                   # what a callback returns to end its transfer; None lets it go on
-_BLANK: Final = 2                  # bytes at most of the line that ends a header
-_INTERIM: Final = re.compile(rb"HTTP/\S+[ \t]+1(?!01)\d\d")     # 101 announces no other reply after it
 
 
 class Transfer:
     """One request while it runs. `on_…` and `finish` are called in the loop, `wait` and `read` by who asked."""
 
-    def __init__(self, attempt: Attempt, addresses: Collection[str], cut: int, wants: Wants | None) -> None:
-        """addresses: which alone it may be connected to."""
+    def __init__(
+        self, attempt: Attempt, addresses: tuple[str, ...], cut: int, wants: Wants | None, ended: Callable[[], Work] | None = None
+    ) -> None:
+        """addresses: which alone it may be connected to. ended: called in the loop when it is over, for nobody waits."""
         limits = attempt.limits
         self.attempt = attempt
         self.head: Head | None = None
         self.sent = 0                              # bytes of the body
         self.is_skipped = False                    # the body is not wanted
         self.is_over = False                       # the last batch was taken
-        self._addresses = addresses
+        self.ended_at = attempt.start              # monotonic time
+        self.addresses = addresses
         self._cut = cut
         self.most = max(limits.max_bytes, cut + BLOCK)
         self._wants = wants
+        self._ended = ended
         self._lines: list[bytes] = []
-        self._room = limits.max_header_bytes       # for more of them
+        self.on_line = self._lines.append          # of a header, interim ones first, or of a trailer; libcurl takes 300 KiB of them
         self._sockets: list[socket.socket] = []
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None
         self._blocks: list[bytes] = []
         self._waiting = 0                          # bytes of these
         self._batches: SimpleQueue[tuple[list[bytes], bool]] = SimpleQueue()     # True: the last one
@@ -60,18 +62,28 @@ class Transfer:
         """The header, once it is there. Raises what happened instead."""
         self._take()
         if self.head is None:
-            raise self._failure or BrokenReply(f"{self.attempt.host}: the reply has no header")
+            raise self.failure or BrokenReply(f"{self.attempt.host}: the reply has no header")
         return self.head
 
     def read(self, size: int) -> bytes:
         """The next block, of whatever size; b"" is the end. Raises what happened instead."""
         while not self._unread:
-            if self.is_over and self._failure is not None:
-                raise self._failure
+            if self.is_over and self.failure is not None:
+                raise self.failure
             if self.is_over:
                 return b""
             self._take()
         return self._unread.popleft()
+
+    def whole(self) -> bytes | None:
+        """The body as sent, if all of it is there and it is one to be read. Raises what happened instead."""
+        if not self.is_over or self.sent > self.attempt.limits.max_bytes:
+            return None
+        if self.failure is not None:
+            raise self.failure
+        body = b"".join(self._unread)
+        self._unread.clear()
+        return body
 
     def _take(self) -> None:
         try:
@@ -82,68 +94,67 @@ class Transfer:
 
     def on_socket(self, _purpose: int, address: Any) -> socket.socket | int:
         """A new connection. libcurl makes a copy of the socket."""
-        if address.addr[0] not in self._addresses:
-            self._failure = ConnectFailed(f"{self.attempt.host}: {address.addr[0]} is not an address that was checked")
+        if address.addr[0] not in self.addresses:
+            self.failure = ConnectFailed(f"{self.attempt.host}: {address.addr[0]} is not an address that was checked")
             return pycurl.SOCKET_BAD
         self.attempt.is_connected = True
         try:
             self._sockets.append(socket.socket(address.family, address.socktype, address.protocol))
         except OSError as error:
-            self._failure = ConnectFailed(f"{self.attempt.host}: {error.strerror}")
+            self.failure = ConnectFailed(f"{self.attempt.host}: {error.strerror}")
             return pycurl.SOCKET_BAD
         return self._sockets[-1]
 
-    def on_line(self, line: bytes) -> int | None:
-        """A line of the header, of an interim one, or of a trailer."""
-        size = len(line)
-        self._room -= size
-        if self._room < 0:
-            return self._stop(TooBig(f"a header of more than {self.attempt.limits.max_header_bytes} bytes; see max_header_bytes"))
-        self._lines.append(line)
-        if size > _BLANK or self.head is not None or line.strip(b"\r\n"):
-            return None
-        if _INTERIM.match(self._lines[0]):
-            self._lines.clear()
-            return None
-        try:
-            return self._on_head(read_head(BytesIO(b"".join(self._lines)), self.attempt.limits.max_header_bytes))
-        except Exception as error:  # noqa: BLE001  raised again by who waits: libcurl would only print it
-            return self._stop(error)
-
-    def _on_head(self, head: Head) -> int | None:
-        self.attempt.received += self.attempt.limits.max_header_bytes - self._room
-        _, length = framing(head)
-        self.head = head
-        if self._wants is not None and not self._wants(head.status, head.fields):
-            self.is_skipped = True
-            return None if length is not None and length <= DRAINED else _STOP
-        if length is not None and length > self.most and not self._cut:
-            raise TooBig(f"a body of {length} bytes; see max_bytes")
-        return None
-
     def on_block(self, block: bytes) -> int | None:
-        self.attempt.received += len(block)
-        self.sent += len(block)
+        if self.head is None and not self._is_wanted():
+            return _STOP
+        size = len(block)
+        self.attempt.received += size
+        self.sent += size
         if self.is_skipped:
             return None
         self._blocks.append(block)
-        self._waiting += len(block)
-        if self._waiting >= BATCH:
+        self._waiting += size
+        if self._waiting >= BATCH and self._ended is None:
             self._hand_over(is_last=False)
         # Who reads finds out by itself that this is too much; it may be slower than what is sent.
         return _STOP if self.sent > self.most else None
 
-    def _stop(self, failure: Exception) -> int:
-        self._failure = failure
-        return _STOP
+    def _is_wanted(self) -> bool:
+        """Read the header. False: it or the body is none to go on with."""
+        try:
+            return self._read_head()
+        except Exception as error:  # noqa: BLE001  raised again by who waits: libcurl would only print it
+            self.failure = error
+            return False
 
-    def finish(self, failure: Exception | None) -> None:
-        """It is over. failure: what libcurl says of it, where it was not us who ended it."""
+    def _read_head(self) -> bool:
+        limits = self.attempt.limits
+        head = plain_head(self._lines, limits.max_header_bytes)
+        if head is None:
+            head = read_head(BytesIO(b"".join(self._lines)), limits.max_header_bytes)
+        self.attempt.received += sum(map(len, self._lines))
+        _, length = framing(head)
+        self.head = head
+        if self._wants is not None and not self._wants(head.status, head.fields):
+            self.is_skipped = True
+            return length is not None and length <= DRAINED
+        if length is not None and length > self.most and not self._cut:
+            raise TooBig(f"a body of {length} bytes; see max_bytes")
+        return True
+
+    def finish(self, failure: Exception | None) -> Work | None:
+        """It is over. failure: what libcurl says of it, where it was not us who ended it. Returns what is to be done with it."""
+        self.ended_at = time.monotonic()
         for sock in self._sockets:
             sock.close()
-        if self._failure is None and not self.is_skipped and self.sent <= self.most:
-            self._failure = failure
+        is_long = sum(map(len, self._lines)) > self.attempt.limits.max_header_bytes
+        if self.head is None and self.failure is None and (is_long or (failure is None and self._lines)):
+            self._is_wanted()              # a reply without a body, or cut off in its header
+        if self.failure is None and not self.is_skipped and self.sent <= self.most:
+            self.failure = failure
         self._hand_over(is_last=True)
+        return self._ended() if self._ended is not None else None
 
     def _hand_over(self, *, is_last: bool) -> None:
         self._batches.put((self._blocks, is_last))

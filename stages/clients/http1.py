@@ -9,6 +9,8 @@ there is to come. Open-ended: trailers. Nothing is read here without a limit.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from http.client import HTTPMessage, HTTPResponse, RemoteDisconnected
 from typing import BinaryIO, Final
 
@@ -20,6 +22,7 @@ from stages.clients.wire import current
 _STATUS: Final = re.compile(rb"HTTP/(\d)(?:\.(\d))?[ \t]+(\d{3})(?:[ \t]+(.*))?")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")          # RFC 9110 §5.6.2
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")                   # of a chunk; 64 bits are more than any limit
+_SHORT: Final = 128                # bytes of a header line that is worth remembering
 _LINE: Final = 1_024               # bytes of a line between chunks: a size, and extensions that nobody reads
 _LONGEST: Final = 18               # digits of a Content-Length that are read; more are over every limit
 _BODILESS: Final = frozenset({204, 304})
@@ -44,6 +47,15 @@ def read_head(lines: BinaryIO, most: int) -> Head:
             raise BrokenReply("status 101, a switch to a protocol that was not asked for")
         if status >= 200:
             return Head(minor, status, reason, fields)
+
+
+def plain_head(lines: Sequence[bytes], most: int) -> Head | None:
+    """The same of lines that are all there, quickly, as nothing about them is odd; None: something is, see `read_head`."""
+    status = _short_status(lines[0]) if len(lines) > 1 and len(lines[0]) <= _SHORT else None
+    if status is None or sum(map(len, lines)) > most or lines[-1] not in (b"\r\n", b"\n"):
+        return None
+    fields = [_short_line(line) if len(line) <= _SHORT else None for line in lines[1:-1]]
+    return None if None in fields else Head(*status, fields)  # type: ignore[arg-type]  # none of them is None
 
 
 def framing(head: Head) -> tuple[bool, int | None]:
@@ -81,6 +93,10 @@ def _status(reader: _Lines) -> tuple[int, int, str]:
     line = reader.next()
     while not line:                # what some servers leave behind after the last reply
         line = reader.next()
+    return _status_of(line)
+
+
+def _status_of(line: bytes) -> tuple[int, int, str]:
     match = _STATUS.fullmatch(line)
     status = int(match[3]) if match else 0
     if match is None or status < 100:
@@ -93,18 +109,44 @@ def _fields(reader: _Lines) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
     is_kept = False                # the line before
     while line := reader.next():
-        text = line.decode("latin-1")
-        if text[0] in " \t":       # RFC 9112 §5.2: the rest of the line before
+        if line[0] in b" \t":      # RFC 9112 §5.2: the rest of the line before
             if is_kept:
                 name, value = fields[-1]
-                fields[-1] = (name, f"{value} {text.strip()}".strip())
+                fields[-1] = (name, f"{value} {line.decode('latin-1').strip()}".strip())
             continue
-        name, colon, value = text.partition(":")
-        name = name.rstrip(" \t")
-        is_kept = bool(colon) and _NAME.fullmatch(name) is not None and "\0" not in value and "\r" not in value
-        if is_kept:
-            fields.append((name, value.strip(" \t")))
+        field = _short_field(line) if len(line) <= _SHORT else _field(line)
+        is_kept = field is not None
+        if field is not None:
+            fields.append(field)
     return fields
+
+
+def _field(line: bytes) -> tuple[str, str] | None:
+    """None: it is no field."""
+    name, colon, value = line.decode("latin-1").partition(":")
+    name = name.rstrip(" \t")
+    is_field = bool(colon) and _NAME.fullmatch(name) is not None and "\0" not in value and "\r" not in value
+    return (name, value.strip(" \t")) if is_field else None
+
+
+# Most lines of a server's headers are always the same.
+_short_field = lru_cache(maxsize=2_048)(_field)
+
+
+@lru_cache(maxsize=2_048)
+def _short_line(line: bytes) -> tuple[str, str] | None:
+    """A field with the end of its line; None also for the rest of the line before."""
+    return None if line[0] in b" \t\r\n" else _field(line.rstrip(b"\r\n"))
+
+
+@lru_cache(maxsize=256)
+def _short_status(line: bytes) -> tuple[int, int, str] | None:
+    """None: it is none, or that of an interim reply."""
+    try:
+        status = _status_of(line.rstrip(b"\r\n"))
+    except BrokenReply:
+        return None
+    return status if status[1] >= 200 else None
 
 
 class Response(HTTPResponse):
