@@ -6,6 +6,9 @@
                         ├─────── released ─────┤          a lease that runs out is a failed attempt
                         └─────── failed ───────┴─────▶ dead, after max_attempts
 
+On a polite queue a leased task takes one of its host's slots until it ends, or until its worker says that it has arrived: then
+its host may be asked again while the task is still in process.
+
 At every commit, for every queue: accepted = ready + delayed + leased + dead + done. Nothing here knows of sockets or stages.
 """
 
@@ -40,7 +43,7 @@ class QueueSpec(Struct, frozen=True):
 class Politeness(Struct, frozen=True):
     """What is granted to a host of a polite queue unless the host asked for something else."""
 
-    per_host: int = 1              # leased tasks of one host at a time
+    per_host: int = 1              # tasks of one host that are leased and have not arrived, at a time
     delay: float = 1.0             # s between the end of one and the start of the next
 
 
@@ -56,7 +59,12 @@ class Broker(Protocol):
         ...
 
     def step(self, step: Step) -> Stepped:
-        """Complete, fail, release and lease in one transaction and one round trip."""
+        """Complete, fail, release and lease in one transaction and one round trip.
+
+        `arrived` gives the slots of these tasks back to their hosts as if they had ended, before anything is leased; they stay
+        leased, and give nothing back a second time when they do end. A token that is not current, has arrived before, or is of
+        a queue that is not polite changes nothing. After a restart of the hub all that is leased takes its slot again: what
+        was said of it is remembered only as long as the hub runs."""
         ...
 
     def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:

@@ -64,6 +64,7 @@ class Books:
             else:
                 queue.lane = self.lanes.named(queue, "").id
         self.loans = self._read_loans(self.loans)
+        self._recount_lanes()
         if is_new_epoch:
             self._silent = set(self.loans.workers())
         self._next_due = self._first_due()
@@ -87,6 +88,13 @@ class Books:
                 until = known.until(token) or self.now + max(SILENCE, ttl * BEATS)
                 loans.add(Loan(token, task, self._by_id[queue], lane, worker, attempt, size, until, ttl))
         return loans
+
+    def _recount_lanes(self) -> None:
+        """Which of the tasks on loan had arrived is not stored: each takes a slot of its host again."""
+        self.db.executemany(
+            "UPDATE lane SET leased = ?1, open = (ready > 0 AND ?1 < ?2 AND NOT paused) WHERE id = ?3 AND leased != ?1",
+            [(leased, self._politeness.per_host, lane) for lane, leased in self.loans.lanes().items()],
+        )
 
     def flush(self) -> None:
         """Write counts and lanes; the last thing before a commit."""

@@ -8,6 +8,7 @@ from crawler.errors import CallRefused
 from crawler.items import Failed, New, Pace, Step
 
 LONGEST = 1e9             # s, some thirty years: what a clock, a timer and a table can all hold
+TOKENS = 1 << 63          # of a lease are below this
 LARGEST = 1 << 53         # of any count or order: exact in every language and table, and no sum of them overflows
 
 
@@ -49,6 +50,13 @@ def failures(failed: Sequence[Failed]) -> None:
         seconds("a wait before the next attempt", each.after)
 
 
+def tokens(given: Iterable[int]) -> None:
+    """One that nobody holds is no fault; what no hub gives out is."""
+    for token in given:
+        if not isinstance(token, int) or not 0 <= token < TOKENS:
+            raise CallRefused(f"a token of {token!r} is not possible; give those of your leases")
+
+
 def step(step: Step) -> None:
     if not step.worker:
         raise CallRefused("a worker without a name cannot lease; give it one that no other worker of the hub has")
@@ -59,6 +67,7 @@ def step(step: Step) -> None:
     for done in step.done:
         tasks(done.children)
     failures(step.failed)
+    tokens(step.arrived)
     paces(step.paces)
     for name, n in step.counters.items():
         whole(f"a count for {name!r}", n)

@@ -80,11 +80,11 @@ class Ledger(Books):
             self.db.executemany("INSERT INTO body VALUES (?, ?)", bodies)
         for place, id, new, queue in kept:
             if id in stored:
-                self._arrived(queue, new)
+                self._taken_in(queue, new)
             verdicts[place] = Verdict.ACCEPTED if id in stored else Verdict.DUPLICATE
         return verdicts
 
-    def _arrived(self, queue: Queue, new: New) -> None:
+    def _taken_in(self, queue: Queue, new: New) -> None:
         state = DELAYED if new.delay > 0 else READY
         queue.add(state, len(new.item))
         if state == DELAYED:
@@ -160,6 +160,7 @@ class Ledger(Books):
         """Complete, fail and release; children go in with the task that made them."""
         for done in step.done:
             self.check(done.children)
+        self._arrived(step.worker, step.arrived)
         verdicts: list[Verdict] = []
         finished: list[tuple[Loan, str]] = []
         children: list[New] = []
@@ -236,8 +237,17 @@ class Ledger(Books):
         """The workers of these loans, already off the books, are gone: a failed attempt, to be tried again at once."""
         return len([self._fail(loan, WORKER_GONE.format(loan.worker), 0.0, False) for loan in loans])
 
+    def _arrived(self, worker: str, tokens: Iterable[int]) -> None:
+        """What these tasks asked of their hosts is over, however long they are still in process."""
+        for token in tokens:
+            loan = self.loans.held(token, worker)
+            if loan is not None:
+                self._ended(loan)
+                loan.has_arrived = True
+
     def _ended(self, loan: Loan) -> None:
-        if loan.queue.spec.polite:
+        """Its host is free of it, unless it has been before."""
+        if loan.queue.spec.polite and not loan.has_arrived:
             lane = self.lanes.numbered(loan.queue, loan.lane)
             lane.ended(self.now)
             self.lanes.touch(lane)

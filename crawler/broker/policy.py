@@ -1,6 +1,6 @@
 """When a failed task is tried again, and when a host may be asked again. Decisions only: no storage, no clock.
 
-    open ──granted n──▶ up to per_host leased ──ended──▶ open again at max(next, now + delay)
+    open ──granted n──▶ up to per_host leased ──ended, or its page has arrived──▶ open again at max(next, now + delay)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Lane:
         self.polite = polite
         self.accepted = accepted       # tasks of this host, ever
         self.ready = ready
-        self.leased = leased
+        self.leased = leased           # slots in use: tasks on loan but those that have arrived
         self.next = next               # hub time before which nothing is granted
         self.delay = delay             # s the host asked for (Crawl-delay); None: nothing
         self.fixed = fixed             # s somebody set by hand; None: nobody did
@@ -64,6 +64,6 @@ class Lane:
         self.next = max(self.next, now + self.gap())
 
     def ended(self, now: float) -> None:
-        """One of them came back, however it went."""
+        """One of them came back, however it went, or needs its host no longer."""
         self.leased -= 1
         self.next = max(self.next, now + self.gap())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from crawler.broker.base import Politeness, QueueSpec
@@ -161,7 +162,7 @@ class Lanes:
 class Loan:
     """A task on loan."""
 
-    __slots__ = ("attempt", "lane", "queue", "size", "task", "token", "ttl", "until", "worker")
+    __slots__ = ("attempt", "has_arrived", "lane", "queue", "size", "task", "token", "ttl", "until", "worker")
 
     def __init__(
         self, token: int, task: int, queue: Queue, lane: int, worker: str, attempt: int, size: int, until: float, ttl: float
@@ -175,6 +176,7 @@ class Loan:
         self.size = size          # bytes of the body
         self.until = until        # hub time
         self.ttl = ttl            # s, as the worker asked for
+        self.has_arrived = False  # it no longer takes one of its host's slots; not stored: read again, each takes one
 
 
 class Loans:
@@ -190,6 +192,11 @@ class Loans:
         self._by_worker.setdefault(loan.worker, {})[loan.token] = loan
         self._push(loan)
 
+    def held(self, token: int, worker: str) -> Loan | None:
+        """The loan of this token; None: this worker does not hold it."""
+        loan = self._by_token.get(token)
+        return None if loan is None or loan.worker != worker else loan
+
     def until(self, token: int) -> float | None:
         """Hub time at which this loan runs out."""
         loan = self._by_token.get(token)
@@ -197,8 +204,8 @@ class Loans:
 
     def end(self, token: int, worker: str) -> Loan | None:
         """Take a loan off the books; None: this worker does not hold it."""
-        loan = self._by_token.get(token)
-        if loan is None or loan.worker != worker:
+        loan = self.held(token, worker)
+        if loan is None:
             return None
         del self._by_token[token]
         held = self._by_worker[worker]
@@ -208,11 +215,15 @@ class Loans:
         return loan
 
     def extend(self, token: int, worker: str, until: float) -> bool:
-        loan = self._by_token.get(token)
-        if loan is None or loan.worker != worker:
+        loan = self.held(token, worker)
+        if loan is None:
             return False
         self._until(loan, until)
         return True
+
+    def lanes(self) -> Counter[int]:
+        """Tasks on loan by lane, of polite queues."""
+        return Counter(loan.lane for loan in self._by_token.values() if loan.queue.spec.polite)
 
     def of(self, worker: str) -> list[Loan]:
         return list(self._by_worker.get(worker, {}).values())

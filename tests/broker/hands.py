@@ -13,7 +13,7 @@ from crawler.broker.clock import ManualClock
 from crawler.broker.sqlite import SqliteBroker
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
-from crawler.items import Done, Failed, Lease, New, QueueStats, Step, Stepped, Verdict
+from crawler.items import Done, Failed, HostStats, Lease, New, QueueStats, Step, Stepped, Verdict
 
 TTL = 30.0                # s
 KEY = b"k" * 32
@@ -24,6 +24,7 @@ QUEUES = (
     QueueSpec("pages", is_read=True, feeds=("records",)),
     QueueSpec("records", is_read=True, high_water=3, high_water_bytes=1_000),
 )
+FRONTIER = (QueueSpec("urls", keyed=True, polite=True, is_read=True, max_attempts=3), QueueSpec("pages"))
 
 
 class Longest(Random):
@@ -151,3 +152,16 @@ def until(has_happened: Callable[[], bool]) -> None:
     """Ask again until it has: each question is a round trip through the broker's thread; the test's time limit ends it."""
     while not has_happened():
         pass
+
+
+def seed(broker: Broker, **hosts: int) -> None:
+    """So many URLs of each host."""
+    broker.put([New("urls", f"{host}/{n}".encode(), host=host) for host, count in hosts.items() for n in range(count)])
+
+
+def host(broker: Broker, name: str) -> HostStats:
+    return next(stats for stats in broker.stats().hosts if stats.name == name)
+
+
+def granted(hand: Hand, want: int = 100) -> list[bytes]:
+    return [lease.item for lease in hand.lease("urls", want)]

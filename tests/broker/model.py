@@ -25,6 +25,7 @@ class Task:
     worker: str = ""
     until: float = 0.0
     ttl: float = 0.0
+    has_arrived: bool = False
 
 
 class Model:
@@ -56,6 +57,10 @@ class Model:
     def holders(self) -> dict[str, int]:
         return dict(Counter(task.worker for task in self._tasks if task.state == "leased"))
 
+    def slots(self) -> dict[str, int]:
+        """Those in use, by host."""
+        return dict(Counter(task.new.host for task in self._tasks if task.state == "leased" and not task.has_arrived))
+
     def is_drained(self) -> bool:
         return all(task.state in ("done", "dead") for task in self._tasks)
 
@@ -73,6 +78,7 @@ class Model:
         """Who held something has to be heard of again."""
         for task in self._tasks:
             if task.state == "leased":
+                task.has_arrived = False
                 task.ttl = self._ttl[task.worker]
                 task.until = self._now() + max(SILENCE, task.ttl * BEATS)
                 self._silent.add(task.worker)
@@ -106,7 +112,7 @@ class Model:
             assert lease.token not in self.tokens
             self.tokens.append(lease.token)
             task.state, task.token, task.worker, task.attempt = "leased", lease.token, worker, lease.attempt
-            task.until, task.ttl = self._now() + ttl, ttl
+            task.until, task.ttl, task.has_arrived = self._now() + ttl, ttl, False
             if queue == "urls":
                 self._next[task.new.host] = max(self._next.get(task.new.host, 0.0), self._now() + DELAY)
         self._last[worker] = [lease.token for lease in leases]
@@ -116,7 +122,7 @@ class Model:
         free: dict[str, bytes] = {}
         for task in self._available("urls"):
             free.setdefault(task.new.host, task.new.item)
-        busy = {task.new.host for task in self._tasks if task.state == "leased"}
+        busy = set(self.slots())
         free = {host: item for host, item in free.items() if host not in busy and self._next.get(host, 0.0) <= self._now()}
         chosen = [lease.host for lease in leases]
         assert len(chosen) == len(set(chosen)) == min(want, len(free))
@@ -171,6 +177,12 @@ class Model:
         task.attempt -= 1
         return Verdict.RELEASED
 
+    def arrived(self, worker: str, token: int) -> None:
+        task = self._current(worker, token)
+        if task is not None and task.new.queue == "urls":
+            self._rest(task)
+            task.has_arrived = True
+
     def extend(self, worker: str, token: int, ttl: float) -> bool:
         task = self._current(worker, token)
         if task is not None:
@@ -200,7 +212,10 @@ class Model:
 
     def _end(self, task: Task, state: str) -> None:
         task.state = state
-        if task.new.host:
+        self._rest(task)
+
+    def _rest(self, task: Task) -> None:
+        if task.new.host and not task.has_arrived:
             self._next[task.new.host] = max(self._next.get(task.new.host, 0.0), self._now() + DELAY)
 
     def _held(self, worker: str) -> list[Task]:

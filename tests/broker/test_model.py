@@ -90,11 +90,12 @@ class BrokerAgainstModel(RuleBasedStateMachine):
     @rule(
         worker=WORKERS, queue=st.sampled_from(["", "urls", "work", "out"]), want=st.integers(0, 4), done=PICK, failed=PICK,
         released=PICK, children=st.lists(NEW, max_size=2), after=st.sampled_from([None, 0.0, 5.0]), final=st.booleans(),
-        ttl=st.sampled_from([5.0, 30.0]), rest=st.sampled_from([None, None, 4.0]),
+        ttl=st.sampled_from([5.0, 30.0]), rest=st.sampled_from([None, None, 4.0]), arrived=PICK,
     )  # fmt: skip
     def step(
         self, worker: str, queue: str, want: int, done: list[int], failed: list[int], released: list[int],
         children: list[tuple[str, int, str, int, float]], after: float | None, final: bool, ttl: float, rest: float | None,
+        arrived: list[int],
     ) -> None:  # fmt: skip
         self.calls[worker] += 1
         step = Step(
@@ -102,11 +103,14 @@ class BrokerAgainstModel(RuleBasedStateMachine):
             done=[Done(self._token(n), [self._new(child) for child in children]) for n in done],
             failed=[Failed(self._token(n), "failed", after, final) for n in failed],
             released=[self._token(n) for n in released],
+            arrived=[self._token(n) for n in arrived],
             paces=[] if rest is None else [Pace("a", rest=rest)],
         )  # fmt: skip
         answer = self.broker.step(step)
 
         model = self.model
+        for token in step.arrived:
+            model.arrived(worker, token)
         verdicts = [model.done(worker, each) for each in step.done]
         for each in step.failed:
             verdicts.append(model.failed(worker, each, lambda attempt: backoff(attempt, Longest())))
@@ -187,6 +191,8 @@ class BrokerAgainstModel(RuleBasedStateMachine):
             assert found == self.model.counts(queue.name)
             assert queue.accepted == sum(found.values())
             assert queue.bytes == self.model.size(queue.name)
+        in_use = {host.name: host.leased for host in self.broker.hosts() if host.leased}
+        assert in_use == {host: n for host, n in self.model.slots().items() if host}
         assert stats.is_drained == self.model.is_drained()
         assert {worker.name: worker.leased for worker in stats.workers if worker.leased} == self.model.holders()
 

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hands import TTL, Hand, House, put, queue
+from hands import FRONTIER, TTL, Hand, House, granted, host, put, queue, seed
 
 from crawler.broker.base import Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.items import Done, HostStats, New, Pace
+from crawler.items import Done, New, Pace
 
-FRONTIER = (QueueSpec("urls", keyed=True, polite=True, is_read=True, max_attempts=3), QueueSpec("pages"))
 HOUR = 3600.0
 DECADE = 10 * 365 * 24 * HOUR
-
-
-def seed(broker: Broker, **hosts: int) -> None:
-    """So many URLs of each host."""
-    broker.put([New("urls", f"{host}/{n}".encode(), host=host) for host, count in hosts.items() for n in range(count)])
-
-
-def host(broker: Broker, name: str) -> HostStats:
-    return next(stats for stats in broker.stats().hosts if stats.name == name)
-
-
-def granted(hand: Hand, want: int = 100) -> list[bytes]:
-    return [lease.item for lease in hand.lease("urls", want)]
 
 
 @pytest.fixture

@@ -247,6 +247,22 @@ def test_a_fault_of_one_call_is_not_that_of_those_committed_with_it(caplog: pyte
     broker.close()
 
 
+def test_what_arrived_in_a_transaction_that_was_undone_takes_its_slot_again() -> None:
+    broker = SqliteBroker(":memory:", (QueueSpec("urls", polite=True, is_read=True),), Politeness(per_host=2, delay=0.0))
+    hand = Hand(broker)
+    put(broker, "urls", *(b"%d" % n for n in range(4)), host="a")
+    one, two = (lease.token for lease in hand.lease("urls", 2))
+    hand.step(arrived=[one])
+    odd = New("urls", b"x", host="\ud800")
+
+    with pytest.raises(UnicodeEncodeError):
+        hand.step("urls", 9, done=[Done(two, [odd])], arrived=[two])
+
+    assert (broker.hosts(["a"])[0].leased, hand.lease("urls", 9)) == (2, [])
+    assert len(hand.step("urls", 9, arrived=[one, two]).leases) == 2
+    broker.close()
+
+
 def test_a_lost_worker_no_longer_waits_and_what_it_held_soon_comes_back() -> None:
     clock = ManualClock()
     broker = SqliteBroker(":memory:", QUEUES, clock=clock)

@@ -34,6 +34,7 @@ class MemoryBroker:
         self.ready = {spec.name: deque() for spec in self.specs}
         self.accepted = dict.fromkeys(self.ready, 0)
         self.paces: list[Pace] = []
+        self.arrived: list[int] = []
         self.stored: dict[str, Note] = {}
         self.gone: list[str] = []
         self.waiting = 0
@@ -53,6 +54,7 @@ class MemoryBroker:
         with self.changed:
             if (step.worker, step.call) in self.answers:
                 return self.answers[step.worker, step.call]
+            self.arrived += [token for token in step.arrived if token in self.leased]
             verdicts = []
             for done in step.done:
                 held = self.leased.pop(done.token, None)

@@ -93,6 +93,16 @@ def test_a_step_hands_in_and_takes_in_one_call(client, broker):
     assert client.take("result", 1) == [b"9"]
 
 
+def test_a_step_says_what_has_arrived(client, broker):
+    client.put([New("task", b"3")])
+    (lease,) = client.step(Step("w1", 1, queue="task", want=1)).leases
+
+    client.step(Step("w1", 2, arrived=[lease.token, 12345]))
+
+    assert broker.arrived == [lease.token]
+    assert client.step(Step("w1", 3, done=[Done(lease.token)])).verdicts == [Verdict.DONE]
+
+
 @pytest.mark.slow
 def test_a_call_whose_answer_was_lost_is_repeated_and_changes_nothing_twice(relay, broker):
     with HubClient(relay.address, KEY, "w1", patience=10) as client:

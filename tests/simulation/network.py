@@ -11,15 +11,18 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crawler.errors import HubLost
 from crawler.hub import verbs
 from crawler.hub.client import HubClient
+from crawler.items import Step, Stepped
 from tests.simulation.machine import Hub
 from tests.simulation.scheduler import Scheduler, Waiter
 
 ANSWER_TIME = 5.0          # s a client waits for an answer, beyond what the call itself waits
 PATIENCE = 20.0            # s a client keeps trying
+ARRIVES = 0.3              # of the pages in process: their worker says so with its next step
 ADDRESS = "127.0.0.1:1"    # nobody connects to it
 
 
@@ -75,6 +78,9 @@ class Network:
         scheduler.wait(wait + ANSWER_TIME, waiters)
         return answers[0] if answers else None
 
+    def is_chosen(self, odds: float) -> bool:
+        return self._scheduler.random.random() < odds
+
     def _latency(self) -> float:
         return self._scheduler.random.uniform(0, self.odds.latency)
 
@@ -85,6 +91,15 @@ class Client(HubClient):
     def __init__(self, network: Network, worker: str = "") -> None:
         super().__init__(ADDRESS, b"", worker, patience=PATIENCE)
         self._network = network
+        self._fetching: list[int] = []     # tokens of tasks whose hosts are waited for, or were until they ended
+
+    def step(self, step: Step) -> Stepped:
+        """Its worker's, and what a chained one says besides: pages that have arrived, some of them handed in by now."""
+        arrived = [token for token in self._fetching if self._network.is_chosen(ARRIVES)]
+        self._fetching = [token for token in self._fetching if token not in arrived]
+        stepped = super().step(replace(step, arrived=[*step.arrived, *arrived]))
+        self._fetching += [lease.token for lease in stepped.leases if lease.queue == "urls"]
+        return stepped
 
     @contextmanager
     def _borrow(self) -> Iterator[Any]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,8 @@ class Referee:
         self._tokens: set[int] = set()     # every one ever seen
         self._asked: dict[tuple[str, int], frozenset[int]] = {}     # by call: what its worker held when it first came in
         self._accepted: dict[int, tuple[str, int]] = {}             # by token: the call that was heard on it
+        self._arrived: set[int] = set()    # tokens of which their worker said so
+        self._freed: set[int] = set()      # tokens whose host was free of them at some commit
         self.lost_power()
 
     def lost_power(self) -> None:
@@ -120,19 +123,27 @@ class Referee:
             "JOIN queue ON queue.id = task.queue LEFT JOIN caller ON caller.id = holder WHERE state = 2"
         )  # fmt: skip
         leased = {token: Grant(*row) for token, *row in rows}
-        hosts = [grant.host for grant in leased.values() if grant.queue == "urls"]
+        hosts = [grant.host for token, grant in leased.items() if grant.queue == "urls" and token not in self._arrived]
         self.must(len(hosts) == len(set(hosts)), f"two leases of one host: {sorted(hosts)}")
+        self._check_slots(db, Counter(hosts), Counter(grant.host for grant in leased.values() if grant.queue == "urls"))
         before = self._leased
         if before is None:                  # the first commit after a power cut: where we begin
             fresh = {token: leased[token] for token in leased if token in self._tokens}
             self.must(all(token in self._tokens for token in leased), "a lease that nobody saw made")
             before = fresh
-        for grant in (before[token] for token in before.keys() - leased.keys()):
-            if grant.queue == "urls":
+        for token, grant in before.items():
+            if grant.queue == "urls" and (token not in leased or token in self._arrived) and token not in self._freed:
                 self._ends[grant.host] = now
+                self._freed.add(token)
         for token in sorted(leased.keys() - before.keys()):
             self._check_grant(token, leased[token], now)
         self._leased = leased
+
+    def _check_slots(self, db: sqlite3.Connection, asking: Counter[str], leased: Counter[str]) -> None:
+        """Each task that still asks something of its host takes a slot, and nothing does that is not on loan."""
+        rows = sqlite3.Connection.execute(db, "SELECT lane.name, lane.leased FROM lane JOIN queue ON queue.id = queue WHERE polite")
+        for host, slots in rows:
+            self.must(asking[host] <= slots <= leased[host], f"{host}: {slots} slots for {asking[host]} of {leased[host]} tasks")
 
     def _check_grant(self, token: int, grant: Grant, now: float) -> None:
         self.note(f"hub: lends {grant.queue} {grant.task} to {grant.worker}, attempt {grant.attempt}, token {token:x}")
@@ -172,6 +183,7 @@ class Referee:
         if verb == "step":
             step: Step = arguments[0]
             self._asked.setdefault((step.worker, step.call), self._held_by(step.worker))
+            self._arrived |= self._held_by(step.worker) & set(step.arrived)
 
     def _held_by(self, worker: str) -> frozenset[int]:
         """Before its first commit after a power cut we know nothing: then whatever was given out may be held."""

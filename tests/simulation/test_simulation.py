@@ -134,6 +134,14 @@ def lend_a_host_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(policy.Lane, "room", lambda _: 1)
 
 
+def free_a_host_again_when_what_arrived_ends(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(state.Loan, "has_arrived", property(lambda _: False, lambda *_: None))
+
+
+def remember_slots_over_a_restart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(books.Books, "_recount_lanes", lambda _: None)
+
+
 def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Known, "clear", lambda _: None)
 
@@ -166,6 +174,8 @@ def promote_nothing(patch: pytest.MonkeyPatch) -> None:
         (go_by_the_wall_clock, 2),
         (say_ok_before_it_is_on_disk, 0),
         (lend_a_host_twice, 0),
+        (free_a_host_again_when_what_arrived_ends, 0),
+        (remember_slots_over_a_restart, 0),
         (remember_what_a_power_cut_undid, 0),
         (try_for_ever, 0),
         (promote_nothing, 0),
