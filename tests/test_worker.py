@@ -4,104 +4,17 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
 from crawler import Drop, Report, Retry, Stage, To, pool, worker
-from crawler.broker.base import QueueSpec
-from crawler.broker.sqlite import SqliteBroker
 from crawler.errors import HubLost, StorageError, StorageFull
-from crawler.items import New, QueueStats, Step, Stepped, Verdict
-from crawler.plugins import item_schema
+from crawler.items import New, Step, Stepped, Verdict
 from crawler.shared import SharedNotes
 from crawler.worker import StageHung, Worker
-
-QUEUES = (
-    QueueSpec("in", is_read=True),
-    QueueSpec("seen", keyed=True, is_read=True),
-    QueueSpec("out"),
-    QueueSpec("urls", keyed=True),
-)
-TIME = 10.0     # s after which a test that waits has failed
-
-
-class Impatient(Random):
-    """Back-off without waiting."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return a
-
-
-class Watched(SqliteBroker):
-    """The real broker, and what workers asked it."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.steps: list[tuple[Step, Stepped]] = []
-        self.beats = 0
-        super().__init__(":memory:", QUEUES, random=Impatient())
-
-    def step(self, step: Step) -> Stepped:
-        answer = super().step(step)
-        with self.changed:
-            self.steps.append((step, answer))
-            self.changed.notify_all()
-        return answer
-
-    def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
-        kept = super().extend(worker, tokens, ttl)
-        with self.changed:
-            self.beats += 1
-            self.changed.notify_all()
-        return kept
-
-    def fill(self, queue: str, *items: Any) -> None:
-        self.put([New(queue, msgspec.msgpack.encode(item)) for item in items])
-
-    def results(self, n: int, queue: str = "out") -> list[Any]:
-        found: list[Any] = []
-        while len(found) < n and (taken := self.take(queue, n - len(found), TIME)):
-            found += [msgspec.msgpack.decode(item) for item in taken]
-        assert len(found) == n
-        return found
-
-    def wait_until(self, holds: Callable[[], object]) -> None:
-        with self.changed:
-            assert self.changed.wait_for(holds, TIME)
-
-    def counts(self, name: str) -> QueueStats:
-        return next(queue for queue in self.stats().queues if queue.name == name)
-
-    def leased(self) -> list[Any]:
-        return [lease for _, answer in self.steps for lease in answer.leases]
-
-
-class Running:
-    """A worker in a thread of its own."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.worker.run()
-        except BaseException as error:  # noqa: BLE001  the test looks at it
-            self.error = error
-
-    def ends(self) -> BaseException | None:
-        self._thread.join(TIME)
-        assert not self._thread.is_alive()
-        return self.error
-
-    def stop(self) -> None:
-        self.worker.stop()
-        assert self.ends() is None
+from tests.workshop import TIME, Running, Watched, workers
 
 
 @pytest.fixture(autouse=True)
@@ -118,20 +31,8 @@ def broker() -> Iterator[Watched]:
 
 @pytest.fixture
 def work(broker: Watched) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
-
-    def start(stage: Stage, name: str = "w1", input: str = "in", **more: Any) -> Running:
-        schema, is_async = item_schema(type(stage))
-        options: dict[str, Any] = {
-            "broker": broker, "side": broker, "outputs": ("out", "urls"), "gatekeepers": {}, "shared": SharedNotes(broker), **more,
-        }  # fmt: skip
-        started.append(Running(Worker("it", stage, schema, is_async, input=input, worker=name, **options)))
-        return started[-1]
-
-    yield start
-    for running in started:
-        running.worker.stop()
-        running.ends()
+    with workers(broker) as start:
+        yield start
 
 
 class Double(Stage):

@@ -13,6 +13,7 @@ from stages.clients.base import Client, Limits
 from stages.clients.curl_client import CurlClient
 from stages.clients.requests_client import RequestsClient
 from tests.peer import LIMITS, Peer, Talk
+from tests.stages.begun import BegunClient
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def serve() -> Iterator[Callable[..., Peer]]:
         peer.stop()
 
 
-@pytest.fixture(params=[RequestsClient, CurlClient], ids=["requests", "curl"])
+@pytest.fixture(params=[RequestsClient, CurlClient, BegunClient], ids=["requests", "curl", "curl-begun"])
 def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
     """A client of each kind: what is asked of one is asked of all."""
     made: list[Client] = []

@@ -17,10 +17,11 @@ from crawler.web.frontier import Frontier
 from stages.fetch import Fetch
 from stages.parse import Parse
 from tests.oddities import DEAD, FAILED, SHORT, SKIPPED, Oddities, Row, rows
+from tests.stages.begun import given
 
 CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[2] / ".." / "shared" / "cases"))
 ATTEMPTS = 3
-CLIENTS = ["requests", "curl"]
+CLIENTS = ["requests", "curl", "curl begun"]
 ROWS = {row.id: row for row in rows()}
 
 # Where a row is not served by the one server of this file.
@@ -61,7 +62,9 @@ class Crawl:
         self.rests: list[float] = []             # s, that hosts are left alone
         shared = LocalShared()
         options = {"pause_after_robots": 0, "timeout": 10, **row.fetch, **fetch}
-        self._fetch = Fetch(msgspec.convert(options, Fetch.Options), shared)
+        client, _, is_begun = str(options.get("client", "auto")).partition(" ")
+        self._given = given if is_begun else lambda stage, visit: list(stage.process(visit))
+        self._fetch = Fetch(msgspec.convert({**options, "client": client}, Fetch.Options), shared)
         self._parse = Parse(None, shared)
         self._frontier = Frontier(msgspec.convert(dict(row.frontier), FrontierSettings), shared)
         self._waiting: list[Visit] = []
@@ -85,7 +88,7 @@ class Crawl:
         path = visit.url.removeprefix(self._prefix)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                items = list(self._fetch.process(visit))
+                items = self._given(self._fetch, visit)
             except Retry as retry:
                 self.rests.append(retry.rest or 0.0)
                 self.outcomes[path] = FAILED

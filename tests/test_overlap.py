@@ -1,0 +1,246 @@
+"""Stages that begin on many items and wait for none: `Stage.begin`, and what the worker makes of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+import pytest
+
+from crawler import Drop, GiveUp, Retry, Stage, worker
+from crawler.broker.base import Politeness, QueueSpec
+from crawler.items import New
+from crawler.stage import Then
+from tests.workshop import TIME, Running, Watched, workers
+
+QUEUES = (QueueSpec("in", polite=True, is_read=True), QueueSpec("out"), QueueSpec("urls", keyed=True))
+
+
+class Answers(Stage):
+    """What it is asked waits until the test says that the answer is there, and then until it says to work on it."""
+
+    overlap = 100
+
+    def open(self) -> None:
+        self.asked: SimpleQueue[tuple[str, Then]] = SimpleQueue()
+        self.threads: set[str] = set()
+        self.in_threads: list[str] = []
+
+    def begin(self, item: str, then: Then) -> bool:
+        if item.startswith("refuse"):
+            raise {"drop": Drop("no"), "retry": Retry("later", after=0), "give up": GiveUp("never")}[item.partition(" ")[2]]
+        if item.startswith("wait"):
+            return False
+        self.asked.put((item, then))
+        return True
+
+    def process(self, item: str) -> str:
+        self.in_threads.append(item)
+        return f"{item}, in a thread"
+
+    def next(self) -> tuple[str, Then]:
+        return self.asked.get(timeout=TIME)
+
+    def all(self, n: int) -> list[tuple[str, Then]]:
+        return [self.next() for _ in range(n)]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "POLL", 0.05)
+    monkeypatch.setattr(worker, "GRACE", 0.2)
+    monkeypatch.setattr(worker, "CLOSING", 0.2)
+
+
+@pytest.fixture
+def broker() -> Iterator[Watched]:
+    broker = Watched(QUEUES, Politeness(per_host=2, delay=0.0))
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def work(broker: Watched) -> Iterator[Callable[..., Running]]:
+    with workers(broker) as start:
+        yield start
+
+
+@pytest.fixture
+def stage() -> Answers:
+    stage = Answers()
+    stage.open()
+    stage.open = lambda: None  # type: ignore[method-assign]  # the test has opened it
+    return stage
+
+
+def put(broker: Watched, *items: str, host: str = "") -> None:
+    broker.put([New("in", msgspec.msgpack.encode(item), host=host or item) for item in items])
+
+
+def test_many_are_in_process_and_none_has_a_thread(broker, work, stage):
+    threads = threading.active_count()
+    put(broker, *map(str, range(60)))
+    work(stage)
+
+    begun = stage.all(60)
+
+    assert threading.active_count() <= threads + 2       # its loop and its heart
+    assert broker.counts("in").leased == 60
+    for item, then in begun:
+        then(lambda item=item: item * 2)()
+    assert sorted(broker.results(60)) == sorted(2 * str(n) for n in range(60))
+
+
+def test_no_more_are_begun_than_the_stage_or_the_user_says(broker, work, stage):
+    put(broker, *map(str, range(10)))
+    work(stage, concurrency=3)
+    begun = stage.all(3)
+
+    broker.wait_until(lambda: broker.steps[-1][1].leases == [])
+    assert broker.counts("in").leased == 3
+    begun[0][1](lambda: "x")()
+
+    assert stage.next()
+    assert broker.results(1) == ["x"]
+
+
+def test_a_host_is_free_once_its_page_is_there_and_before_it_is_worked_on(broker, work, stage):
+    put(broker, "a", "b", "c", host="example.org")
+    work(stage)
+    first, second = stage.all(2)
+    work_on_first = first[1](lambda: "first")
+
+    third = stage.next()
+
+    assert (first[0], second[0], third[0]) == ("a", "b", "c")
+    assert broker.counts("in").leased == 3
+    work_on_first()
+    assert broker.results(1) == ["first"]
+
+
+def test_what_was_taken_from_a_host_is_not_counted_twice(broker, work, stage):
+    put(broker, *map(str, range(6)), host="example.org")
+    work(stage)
+    for item, then in stage.all(2):
+        then(lambda item=item: item)()
+
+    third, fourth = stage.all(2)
+
+    assert sorted(broker.results(2)) == ["0", "1"]
+    broker.wait_until(lambda: not broker.steps[-1][0].done)
+    assert broker.hosts(["example.org"])[0].leased == 2
+    assert stage.asked.empty()
+    assert (third[0], fourth[0]) == ("2", "3")
+
+
+def test_more_is_asked_for_while_little_is_waiting_here_and_nothing_while_much_is(broker, work, stage, monkeypatch):
+    monkeypatch.setattr(worker, "BEHIND", 0.0)            # then one is much
+    put(broker, *map(str, range(8)))
+    work(stage, concurrency=2)
+    first, second = (then(lambda: "x") for _, then in stage.all(2))
+
+    seen = len(broker.steps)
+    broker.wait_until(lambda: len(broker.steps) > seen + 2)
+    assert stage.asked.empty()
+    first()
+    second()
+
+    assert {item for item, _ in stage.all(2)} == {"2", "3"}
+
+
+def test_what_has_to_wait_first_is_processed_in_a_thread(broker, work, stage):
+    put(broker, "wait 1", "wait 2")
+    work(stage)
+
+    assert sorted(broker.results(2)) == ["wait 1, in a thread", "wait 2, in a thread"]
+
+
+def test_what_turns_out_to_need_a_thread_gets_one(broker, work, stage):
+    put(broker, "a")
+    work(stage)
+    _, then = stage.next()
+
+    then(None)()
+
+    assert broker.results(1) == ["a, in a thread"]
+    assert broker.counts("in").done == 1
+
+
+@pytest.mark.parametrize(("how", "state"), [("drop", "done"), ("give up", "dead")])
+def test_what_is_raised_at_the_beginning_is_the_verdict(broker, work, stage, how, state):
+    put(broker, f"refuse {how}")
+    work(stage)
+
+    broker.wait_until(lambda: any(step.done or step.failed for step, _ in broker.steps))
+    assert getattr(broker.counts("in"), state) == 1
+
+
+def test_a_retry_at_the_beginning_counts_attempts(broker, work, stage):
+    put(broker, "refuse retry")
+    work(stage)
+
+    broker.wait_until(lambda: sum(len(step.failed) for step, _ in broker.steps) == 5)
+    assert broker.dead("in")[0].attempt == 5
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(3)])
+def test_what_is_raised_at_the_end_is_a_failed_attempt(broker, work, stage, error):
+    put(broker, "a")
+    work(stage)
+    _, then = stage.next()
+
+    def fail() -> Any:
+        raise error
+
+    then(fail)()
+
+    broker.wait_until(lambda: any(step.failed for step, _ in broker.steps))
+    (failed,) = next(step.failed for step, _ in broker.steps if step.failed)
+    assert failed.reason.startswith(type(error).__name__)
+
+
+def test_what_cannot_be_read_is_dead_and_never_begun(broker, work, stage):
+    class Numbers(Answers):
+        def begin(self, item: int, then: Then) -> bool:
+            raise AssertionError
+
+        def process(self, item: int) -> None:
+            raise AssertionError
+
+    broker.put([New("in", b"\xc1")])
+    numbers = Numbers()
+    numbers.open()
+    work(numbers)
+
+    broker.wait_until(lambda: any(step.failed for step, _ in broker.steps))
+    assert broker.counts("in").dead == 1
+
+
+def test_stopping_waits_for_what_is_begun_and_gives_back_what_does_not_come(broker, work, stage):
+    put(broker, "quick", "never")
+    running = work(stage)
+    begun = dict(stage.all(2))
+
+    running.worker.stop()
+    begun["quick"](lambda: "done")()
+
+    assert running.ends() is None
+    assert broker.results(1) == ["done"]
+    assert broker.counts("in").ready == 1
+    assert running.worker.has_leftovers
+
+
+def test_what_came_back_after_it_was_given_back_changes_nothing(broker, work, stage):
+    put(broker, "late")
+    running = work(stage)
+    _, then = stage.next()
+    running.worker.stop()
+    assert running.ends() is None
+
+    then(lambda: "late")()
+
+    assert broker.counts("out").accepted == 0
+    assert broker.counts("in").ready == 1
