@@ -3,22 +3,28 @@
     urls: Visit ──▶ [ fetch ──Page──▶ parse ] ──▶ records: Record
                                         └──────▶ urls: Visit
 
-To the worker a chain is one stage, so all promises stay: one task, one step, one transaction. What it costs: an attempt is one
-of the whole chain, so a page that cannot be parsed is fetched again.
+To the worker a chain is one stage, so all promises stay: one task, one step, one transaction. What a later link fails at crosses
+the hub after all, to be tried again by that stage alone: no page is fetched twice because it cannot be parsed. Only what ends the
+process is an attempt of the whole chain.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from msgspec import Struct
 
-from crawler.errors import ConfigError
+from crawler.errors import ConfigError, StorageError
 from crawler.pipeline import Pipeline, StageSpec
-from crawler.stage import Pace, Report, Stage, Then, To
+from crawler.plugins import find, item_schema
+from crawler.stage import Drop, Pace, Report, Stage, Then, To
+
+log = logging.getLogger("crawler.worker")
 
 SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
 
@@ -84,9 +90,24 @@ class Chain(Stage):
             to = given if isinstance(given, To) else To("", given)
             queue = to.queue or next(iter(link.outputs), "")
             if queue == link.feeds and queue:
-                yield from self._through(place + 1, self._links[place + 1].stage.process(to.item))
+                yield from self._by_next(place + 1, to)
             else:
                 yield To(queue, to.item, to.key, to.priority, to.delay)
+
+    def _by_next(self, place: int, to: To) -> list[Any]:
+        """What the link at this place, and those behind it, make of an item: all of it, or else the item for that link's queue."""
+        link = self._links[place]
+        try:
+            return list(self._through(place, link.stage.process(to.item)))
+        except Drop as drop:
+            link.stage.count("dropped")
+            return [Report(f"{link.name}: dropped: {drop.reason}")]
+        except StorageError:
+            raise
+        except BaseException as error:  # noqa: BLE001  as in `Handler`: a verdict on the item, whatever it is
+            log.info("%s failed at an item; it goes to the queue it would come from: %s", link.name, error)
+            link.stage.count("put back")
+            return [To(self._links[place - 1].feeds, to.item, to.key, to.priority, to.delay)]
 
 
 def _many(result: Any) -> Iterable[Any]:
@@ -102,8 +123,8 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
             raise ConfigError(f"{pair}{second.name} reads {second.input!r}, which {first.name} does not fill")
         if [reader.name for reader in pipeline.readers(second.input)] != [second.name]:
             raise ConfigError(f"{pair}others read {second.input!r} as well; it has to cross the hub")
-    inside = {spec.input for spec in specs[1:]}
-    outputs = dict.fromkeys(queue for spec in specs for queue in spec.outputs if queue not in inside)
+    inside = [spec.input for spec in specs[1:]]        # last: they get only what is put back
+    outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
     first = specs[0]
     return StageSpec(
         name=SIGN.join(names), use="", input=first.input, outputs=tuple(outputs), processes=first.processes,
@@ -112,14 +133,61 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
 
 
 def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
-    """Which of these stages, in the order of the flow, share their processes. Raises ConfigError for a `chain` that cannot be."""
+    """Which of these stages, in the order of the flow, share their processes: those that are told to, and those of which nobody has
+    said anything and that may. Raises ConfigError for a `chain` that cannot be.
+    """
     found: list[list[str]] = []
     for name in names:
-        if not pipeline.stage(name).chain:
-            found.append([name])
-        elif found:
+        wish = pipeline.stage(name).chain
+        if wish and not found:
+            raise ConfigError(f"stages.{name}.chain: it is the first stage, there is none for it to share a process with")
+        if wish:
             chained(pipeline, [*found[-1], name])
+        if wish or (wish is None and found and _may_join(pipeline, found[-1], name)):
             found[-1].append(name)
         else:
-            raise ConfigError(f"stages.{name}.chain: it is the first stage, there is none for it to share a process with")
+            found.append([name])
     return found
+
+
+class Share(Struct, frozen=True):
+    """Stages that share processes, and how many of these `crawler run` starts."""
+
+    stages: tuple[str, ...]
+    processes: int
+
+    @property
+    def name(self) -> str:
+        return SIGN.join(self.stages)
+
+    def __str__(self) -> str:
+        """What a person is to know of it; "" if it is as plain as can be."""
+        if len(self.stages) == 1:
+            return "" if self.processes == 1 else f"{self.stages[0]} has {self.processes} processes"
+        return f"{' and '.join(self.stages)} share {'a process' if self.processes == 1 else f'{self.processes} processes'}"
+
+
+def share(pipeline: Pipeline, group: Sequence[str], delay: float) -> Share:
+    """delay: s between two pages of a host. Where there is none, what limits a crawl is the work on pages: one process a core."""
+    wish = pipeline.stage(group[0]).processes
+    is_at_work = len(group) > 1 and delay == 0
+    return Share(tuple(group), wish or (cores() if is_at_work else 1))
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_join(pipeline: Pipeline, group: Sequence[str], name: str) -> bool:
+    """It does one item after the other anyway, and all of them come from there."""
+    try:
+        chained(pipeline, [*group, name])
+    except ConfigError:
+        return False
+    spec = pipeline.stage(name)
+    if spec.processes is not None or spec.concurrency is not None:      # a person has thought about its workers
+        return False
+    firsts = [find(pipeline.stage(one).use) for one in group]
+    kind = find(spec.use)
+    return kind.concurrency == 1 and not any(each.batch or item_schema(each)[1] for each in (*firsts, kind))

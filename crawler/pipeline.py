@@ -42,9 +42,9 @@ class StageSpec(Struct, frozen=True):
     use: str                       # entry point or module:Class: see `crawler.plugins`
     input: str
     outputs: tuple[str, ...]       # a plain item goes to the first
-    processes: int
+    processes: int | None          # None: whoever starts it decides
     concurrency: int | None        # None: what the class says
-    chain: bool                    # with the stage it reads from: see `crawler.chain.groups`
+    chain: bool | None             # with the stage it reads from: see `crawler.chain.groups`
     options_table: dict[str, Any]
 
 

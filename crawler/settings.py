@@ -63,9 +63,9 @@ class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     use: str = ""                  # entry point or module:Class; "": the table's own name
     input: str = ""                # queue it takes from
     outputs: str | list[str] = field(default_factory=list)   # queue or queues it may put to; a plain item goes to the first
-    processes: Positive = 1        # workers that `crawler run` starts
+    processes: Positive | None = None   # workers; None: `crawler run` decides, `crawler stage` starts one
     concurrency: Positive | None = None   # items at once in one worker; None: what the class says
-    chain: bool = False            # `crawler run` has it in the processes of the stage it reads from
+    chain: bool | None = None      # `crawler run` has it in the processes of the stage it reads from; None: `run` decides
     enabled: bool = True           # false: as if there were no such stage
 
 

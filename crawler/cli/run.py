@@ -92,14 +92,15 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     began = time.monotonic()
     view = make_view(config, quiet=args.quiet)
     view.say(opening(beginning, texts, data))
-    for group in groups:
-        if len(group) > 1:
-            view.say(f"{' and '.join(group)} share a process")
+    shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]
+    for share in shares:
+        if said := str(share):
+            view.say(said)
     hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
     try:
         with view, crawling.Crawl(hub, address, ["hub", "--address", address, *common.forward(args)], view.on_line) as here:
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
-            starts = [(chain.SIGN.join(group), pipeline.stages[group[0]].processes, one_each) for group in groups]
+            starts = [(share.name, share.processes, one_each) for share in shares]
             here.start_hub(lambda: here.start_stage(*starts[0]))
             put_seeds(config, hub, texts)
             for start in starts[1:]:

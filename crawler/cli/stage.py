@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     config = common.load(args)
     pipeline = build(config)
     spec = choose(pipeline, args.name)
-    processes = args.processes or spec.processes
+    processes = args.processes or spec.processes or 1
     if processes > 1 and not args.while_stdin:
         return run_many(args, spec, processes)
     return run_one(args, config, pipeline, spec)
