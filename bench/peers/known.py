@@ -38,6 +38,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("bare-loop", "bare", "", ("pycurl",)),
+        Peer("scrapy-stripped", "scrapy_stripped", "scrapy", ("scrapy", "uvloop")),
         Peer("scrapy", "scrapy_tuned", "scrapy", ("scrapy", "uvloop")),
         Peer("scrapy-manual", "scrapy_manual", "scrapy", ("scrapy",)),
         Peer("crawlee", "crawlee_tuned", "crawlee", ("crawlee", "lxml")),
