@@ -58,8 +58,10 @@ class CrawlFigures(Struct, frozen=True):
     per_second_running: float    # pages, over what is left of it from the first page on
     cpu: float                   # ms a page, whole process tree
     cpu_by_name: dict[str, float]        # ms a page, by process
-    peak_rss: int                # bytes; largest sum of all processes at one moment
+    peak_rss: int                # bytes; largest sum of all processes at one moment, what they share counted in each
     peak_rss_by_name: dict[str, int]     # bytes; each its own peak
+    peak_pss: int                # bytes; as above, what they share counted once
+    peak_pss_by_name: dict[str, int]     # bytes; each its own peak, what it shares shared out
     server: str                  # "nginx" or "own"
     server_cpu: float            # ms a page, of the web server, not in `cpu`
     server_alone: float          # pages/s one connection gets out of the server while nothing else runs
@@ -141,6 +143,7 @@ def crawl(site: Site, crawler: Crawler) -> CrawlFigures:
         per_second=n / usage.seconds, per_second_running=n / (usage.seconds - first),
         cpu=usage.cpu / n * 1e3, cpu_by_name={name: each.cpu / n * 1e3 for name, each in usage.by_name.items()},
         peak_rss=usage.peak_rss, peak_rss_by_name={name: each.peak_rss for name, each in usage.by_name.items() if each.peak_rss},
+        peak_pss=usage.peak_pss, peak_pss_by_name={name: each.peak_pss for name, each in usage.by_name.items() if each.peak_pss},
         server=site.server.kind, server_cpu=served / n * 1e3, server_alone=alone,
     )  # fmt: skip
 

@@ -20,12 +20,15 @@ from msgspec import Struct
 
 from crawler.errors import UsageError
 
-LOOK = 0.1                 # s between looks: 1 % of a core, and a peak of memory lasts longer
+LOOK = 0.1                 # s between looks: 1 % of a core
+WEIGH = 5                  # looks to one at memory: the kernel walks all pages for it, some 0.5 ms a process; a peak lasts longer
 Run = TypeVar("Run")
 
 PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")       # of /proc's CPU times, 1/s
-PAGE = os.sysconf("SC_PAGE_SIZE")     # bytes
+CPU_CLOCK = 2                         # of all threads; the rest of such a clock's number is the process
+COMM = 15 - len("crawler:")           # characters of its name a process can show; the kernel cuts the rest
+CUT = ("fetch+parse",)                # names of this pipeline that are longer
 
 
 class Usage(Struct, frozen=True):
@@ -33,6 +36,7 @@ class Usage(Struct, frozen=True):
 
     cpu: float               # s, user and system
     peak_rss: int            # bytes; of several processes the sum of their peaks
+    peak_pss: int            # bytes; the same with each page shared out among the processes that have it
 
 
 class TreeUsage(Struct, frozen=True):
@@ -42,13 +46,17 @@ class TreeUsage(Struct, frozen=True):
     exit_code: int
     cpu: float               # s, user and system, all processes
     peak_rss: int            # bytes; the largest sum at one moment, shared pages counted in each
+    peak_pss: int            # bytes; the largest sum at one moment, shared pages counted once
     by_name: dict[str, Usage]
 
 
 def require_proc() -> None:
     """Raises UsageError where there is nothing to look through."""
-    if not (PROC / "self" / "stat").exists():
-        raise UsageError(f"crawler bench reads {PROC}, which {platform.system()} does not have; run it on Linux")
+    if not (PROC / "self" / "smaps_rollup").exists():
+        raise UsageError(
+            f"crawler bench reads {PROC}/PID/smaps_rollup, which {platform.system()} {platform.release()} does not have; "
+            "run it on Linux 4.14 or later"
+        )
 
 
 def environment() -> dict[str, str]:
@@ -62,37 +70,68 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def cpu_clock(pid: int) -> float:
+    """The same to the nanosecond, of a process that is alive: clock_getcpuclockid(3), which Python does not have."""
+    return time.clock_gettime(~pid << 3 | CPU_CLOCK)
+
+
+def peak_rss(pid: int) -> int:
+    """Bytes of memory that a process had at most so far."""
+    (line,) = [line for line in (PROC / str(pid) / "status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) << 10
+
+
+class Memory(Struct, frozen=True):
+    """What a process has, or several have, in bytes. Forked processes share what they do not change."""
+
+    rss: int = 0             # with all that is shared
+    pss: int = 0             # with its share of what is shared
+
+    def __add__(self, other: Memory) -> Memory:
+        return Memory(self.rss + other.rss, self.pss + other.pss)
+
+    def __or__(self, other: Memory) -> Memory:
+        """The larger of both, each for itself."""
+        return Memory(max(self.rss, other.rss), max(self.pss, other.pss))
+
+
 class Tree:
     """A process and all that come from it, as seen so far."""
 
     def __init__(self, root: int) -> None:
-        self.peak_rss = 0
+        self.peak = Memory()
+        self._looks = 0
         self._names = {root: "run"}
         self._strangers = set(_pids()) - {root}     # what was there before us is none of ours
         self._cpu: dict[int, float] = {}
-        self._rss: dict[int, int] = {}
+        self._memory: dict[int, Memory] = {}
 
     def look(self) -> None:
         self._find()
-        total = 0
+        weighed = Memory()
         for pid in list(self._names):
             try:
                 self._cpu[pid] = cpu_seconds(pid)
                 self._names[pid] = _name(pid) or self._names[pid]     # between fork and exec a child looks like its parent
-                rss = int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
+                if self._looks % WEIGH:
+                    continue
+                memory = _memory(pid)
             except (FileNotFoundError, ProcessLookupError):      # it has ended: what was seen of it stays
                 continue
-            self._rss[pid] = max(self._rss.get(pid, 0), rss)
-            total += rss
-        self.peak_rss = max(self.peak_rss, total)
+            self._memory[pid] = self._memory.get(pid, Memory()) | memory
+            weighed += memory
+        self.peak |= weighed
+        self._looks += 1
 
     def by_name(self, cpu: float) -> dict[str, Usage]:
         """The split; cpu: the exact total, of which what nobody was seen using is the rest."""
-        found: dict[str, Usage] = {}
+        times: dict[str, float] = {}
+        peaks: dict[str, Memory] = {}
         for pid, name in self._names.items():
-            before = found.get(name, Usage(0.0, 0))
-            found[name] = Usage(before.cpu + self._cpu.get(pid, 0.0), before.peak_rss + self._rss.get(pid, 0))
-        return {**found, "rest": Usage(max(cpu - sum(self._cpu.values()), 0.0), 0)}
+            times[name] = times.get(name, 0.0) + self._cpu.get(pid, 0.0)
+            peaks[name] = peaks.get(name, Memory()) + self._memory.get(pid, Memory())
+        times["rest"] = max(cpu - sum(times.values()), 0.0)
+        return {name: Usage(time, peaks.get(name, Memory()).rss, peaks.get(name, Memory()).pss) for name, time in times.items()}
 
     def _find(self) -> None:
         """Parents have the lower number or were found in an earlier look, except once in a wrap of all numbers."""
@@ -134,7 +173,7 @@ def measure(command: list[str], directory: Path, log: Path, limit: float) -> Tre
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     cpu = used.ru_utime + used.ru_stime
-    return TreeUsage(seconds, process.returncode, cpu, tree.peak_rss, tree.by_name(cpu))
+    return TreeUsage(seconds, process.returncode, cpu, tree.peak.rss, tree.peak.pss, tree.by_name(cpu))
 
 
 def _pids() -> set[int]:
@@ -146,8 +185,19 @@ def _stat(pid: int) -> list[str]:
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 
+def _memory(pid: int) -> Memory:
+    """A zombie's is nothing."""
+    lines = (line.split() for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines())
+    sizes = {line[0]: int(line[1]) << 10 for line in lines if line[0] in ("Rss:", "Pss:")}
+    return Memory(sizes.get("Rss:", 0), sizes.get("Pss:", 0))
+
+
 def _name(pid: int) -> str:
-    """run, hub, or the name of a stage: what stands on the command line behind `crawler`."""
+    """run, hub, or the name of a stage: what a process calls itself, as `crawler:hub` does, or else what stands on its command
+    line behind `crawler`, which forked processes have from their parent."""
+    kind, _, named = (PROC / str(pid) / "comm").read_text("utf-8", "replace").rstrip("\n").partition(":")
+    if kind == "crawler" and named:
+        return next((name for name in CUT if len(named) == COMM and name.startswith(named)), named)
     words = (PROC / str(pid) / "cmdline").read_bytes().decode("utf-8", "replace").replace("\0", " ")
     _, _, mine = words.partition(" -m crawler ")
     command, _, rest = mine.partition(" ")

@@ -39,14 +39,18 @@ def crawl(figures: CrawlFigures) -> str:
     """One site: the rates, then who used what."""
     one = figures
     names = sorted(one.cpu_by_name, key=lambda name: -one.cpu_by_name[name])
-    rows = [(name, f"{one.cpu_by_name[name]:.2f}", memory(one.peak_rss_by_name.get(name))) for name in names]
+    rows = [
+        (name, f"{one.cpu_by_name[name]:.2f}", memory(one.peak_pss_by_name.get(name)), memory(one.peak_rss_by_name.get(name)))
+        for name in names
+    ]
+    together = ("all", f"{one.cpu:.2f}", memory(one.peak_pss), memory(one.peak_rss))
     return "\n".join((
         f"crawl of {one.site}: {one.pages:,} pages of {one.size / 1000:.0f} kB in {one.seconds:.1f} s, "
         f"the first asked for after {one.first:.2f} s",
         f"  {one.per_second:.1f} pages/s from start to end, {one.per_second_running:.1f} pages/s without the start-up",
         f"  {one.server}: {one.server_cpu:.2f} CPU-ms a page, not counted below; alone it sends "
         f"{one.server_alone:,.0f} pages/s down one connection",
-        aligned([("process", "CPU-ms/page", "peak MiB"), *rows, ("all", f"{one.cpu:.2f}", memory(one.peak_rss))]),
+        aligned([("process", "CPU-ms/page", "peak MiB", "with all it shares"), *rows, together]),
     ))  # fmt: skip
 
 
@@ -62,7 +66,7 @@ def peers(compared: Comparison) -> str:
 
 def _beside(entry: Entry) -> tuple[str, ...]:
     one = middle(entry.runs)
-    figures = (f"{one.per_second:.1f}", f"{one.per_second_running:.1f}", f"{one.cpu:.2f}", memory(one.peak_rss))
+    figures = (f"{one.per_second:.1f}", f"{one.per_second_running:.1f}", f"{one.cpu:.2f}", memory(one.peak_pss))
     brackets = (f"({entry.ratios[name]:.2f})" if name in entry.ratios else "" for name in FIGURES)
     return (entry.crawler, *(cell for pair in zip(figures, brackets, strict=True) for cell in pair))
 

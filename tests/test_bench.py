@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from bench import crawl, hub, serve, sites, table, walk
+from bench import crawl, hub, processes, serve, sites, table, walk
 from bench.crawl import Crawler, CrawlFailed, Line, Site, check
 from bench.peers import known, shape, turns
 from crawler.errors import UsageError
@@ -82,6 +84,42 @@ def test_a_peer_that_nobody_knows_or_has_is_a_usage_error(monkeypatch: pytest.Mo
     assert "absent" in known.missing()
 
 
+@pytest.mark.parametrize(("comm", "name"), [("crawler:hub", "hub"), ("crawler:fetch+parse", "fetch+parse"), ("python3", "store")])
+def test_a_process_is_known_by_what_it_calls_itself_or_else_by_its_command_line(comm: str, name: str) -> None:
+    with started(f"open('/proc/self/comm', 'w').write({comm!r})", "-m", "crawler", "stage", "store") as process:
+        tree = processes.Tree(process.pid)
+        tree.look()
+
+    assert tree.by_name(cpu=0.0).keys() == {name, "rest"}
+
+
+def test_memory_that_forked_processes_share_is_counted_once() -> None:
+    with started("import os, sys; print(flush=True); sys.stdin.readline(); shared = b'x' * (64 << 20); os.fork()") as process:
+        tree = processes.Tree(process.pid)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        for _ in ("parent", "child"):
+            process.stdout.readline()
+        tree.look()
+
+    assert tree.peak.rss > 128 << 20
+    assert 64 << 20 < tree.peak.pss < 96 << 20
+
+
+@contextmanager
+def started(code: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process that has run this, and all it forked, until the block ends. more: of its command line."""
+    command = [sys.executable, "-c", f"{code}; print(flush=True); import sys; sys.stdin.read()", *more]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.stdin.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("peer", known.PEERS.values(), ids=known.PEERS)
 def test_a_peer_brings_every_page_home(peer: known.Peer) -> None:
@@ -138,6 +176,7 @@ def test_a_bench_of_a_small_crawl_prints_its_figures_and_writes_them(tmp_path: P
     (figures,) = report["crawl"]
     assert figures["pages"] == 20
     assert {"run", "hub", "fetch", "parse", "store", "rest"} == figures["cpu_by_name"].keys()
+    assert 0 < figures["peak_pss"] < figures["peak_rss"]
     (compared,) = report["peers"]
     assert [entry["crawler"] for entry in compared["entries"]] == ["crawler", "crawler with requests", "bare-loop"]
     assert [len(entry["runs"]) for entry in compared["entries"]] == [1, 1, 1]

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bench.crawl import Crawler, CrawlFailed, CrawlFigures, Site, crawl
 
-FIGURES = ("per_second", "per_second_running", "cpu", "peak_rss")     # what is compared
+FIGURES = ("per_second", "per_second_running", "cpu", "peak_pss")     # what is compared
 
 
 class Entry(Struct, frozen=True):
