@@ -2,7 +2,7 @@
 
     sites ──▶ serve ──▶ crawl ─╮
               walk ──────┘      ├─▶ report (the figures) ──▶ table
-                         hub ──╯       processes: who used how much of the machine
+                hub, streams ──╯       processes: who used how much of the machine
 
 Every process measured is a real one, started by its command, with default durability and no setting that is not shown.
 """

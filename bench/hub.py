@@ -19,7 +19,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench.processes import cpu_seconds, environment, median
+from bench.processes import cpu_clock, environment, median
 from crawler.errors import CrawlerError
 from crawler.hub.client import HubClient
 from crawler.hub.key import authkey
@@ -57,6 +57,7 @@ class Hub(Struct, frozen=True):
 
     client: HubClient
     pid: int
+    data: Path               # its directory
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def hub_process(settings: list[str]) -> Iterator[Hub]:
         try:
             address = _address(process, Path(data) / "hub.address", log)
             with HubClient(address, authkey(data, environ={}), "bench") as client:
-                yield Hub(client, process.pid)
+                yield Hub(client, process.pid, Path(data))
         finally:
             process.terminate()
             process.wait(STOPPING)
@@ -92,25 +93,27 @@ def measure_hub(batch: int, tasks: int, settings: list[str]) -> HubFigures:
     with hub_process([*settings, *room]) as hub:
         for begin in range(0, tasks, PUTS):
             hub.client.put([New("task", BODY)] * min(PUTS, tasks - begin))
-        cpu, own = cpu_seconds(hub.pid), time.process_time()
+        cpu, own = cpu_clock(hub.pid), time.process_time()
         began = time.perf_counter()
-        moved = _move(hub.client, batch)
+        moved = move(hub.client, "bench", "task", batch, tasks, "result")
         seconds = time.perf_counter() - began
-        figures = _figures("crawler hub", batch, moved, seconds, cpu_seconds(hub.pid) - cpu, time.process_time() - own)
+        measured = figures("crawler hub", batch, moved, seconds, cpu_clock(hub.pid) - cpu, time.process_time() - own)
         _check(hub.client, tasks, moved)
-    return figures
+    return measured
 
 
-def _move(client: HubClient, batch: int) -> int:
-    """The loop of a worker whose work takes no time; returns how many tasks the hub says are done."""
+def move(client: HubClient, worker: str, queue: str, batch: int, tasks: int, output: str = "") -> int:
+    """The loop of a worker whose work takes no time, until it has had so many tasks or there are no more; returns how many the
+    hub says are done. output: where each task's only child goes; "": it has none."""
     done: list[Done] = []
-    moved = 0
+    asked = moved = 0
     for call in count(1):
-        stepped = client.step(Step("bench", call, queue="task", want=batch, ttl=TTL, done=done))
+        stepped = client.step(Step(worker, call, queue=queue, want=min(batch, tasks - asked), ttl=TTL, done=done))
         moved += list(stepped.verdicts).count(Verdict.DONE)
         if not stepped.leases:
             break
-        done = [Done(lease.token, (New("result", lease.item),)) for lease in stepped.leases]
+        asked += len(stepped.leases)
+        done = [Done(lease.token, (New(output, lease.item),) if output else ()) for lease in stepped.leases]
     return moved
 
 
@@ -128,15 +131,15 @@ def measure_manager(items: int) -> HubFigures:
         tasks, results = manager.Queue(), manager.Queue()
         for _ in range(items):
             tasks.put(BODY)
-        cpu, own = cpu_seconds(server), time.process_time()
+        cpu, own = cpu_clock(server), time.process_time()
         began = time.perf_counter()
         for _ in range(items):
             results.put(tasks.get())
         seconds = time.perf_counter() - began
-        return _figures("manager queue", 1, items, seconds, cpu_seconds(server) - cpu, time.process_time() - own)
+        return figures("manager queue", 1, items, seconds, cpu_clock(server) - cpu, time.process_time() - own)
 
 
-def _figures(what: str, batch: int, tasks: int, seconds: float, hub_cpu: float, client_cpu: float) -> HubFigures:
+def figures(what: str, batch: int, tasks: int, seconds: float, hub_cpu: float, client_cpu: float) -> HubFigures:
     return HubFigures(what, batch, tasks, tasks / seconds, hub_cpu / tasks * 1e6, client_cpu / tasks * 1e6)
 
 

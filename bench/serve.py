@@ -86,11 +86,11 @@ def find_nginx() -> str | None:
 def _start_nginx(nginx: str, root: Path, work: Path) -> tuple[subprocess.Popen[bytes], int]:
     user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""    # else it looks for nobody, who may not read our directory
     for _ in range(TRIES):
-        port = _free_port()
+        port = free_port()
         file = work / "nginx.conf"
         file.write_text(NGINX.format(user=user, work=work, port=port, root=root), "utf-8")
         process = subprocess.Popen([nginx, "-e", f"{work}/error.log", "-c", str(file)], stderr=subprocess.DEVNULL)
-        if _answers(process, port):
+        if answers(process, port):
             return process, port
     said = (work / "error.log").read_text("utf-8", "replace").strip().splitlines()
     raise ServerFailed(f"{nginx} did not start: {said[-1] if said else 'it says nothing'}; try 'nginx -t', or take it off PATH")
@@ -106,12 +106,13 @@ def _start_own(root: Path) -> tuple[subprocess.Popen[bytes], int]:
     return process, int(line)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that was free a moment ago: another process may be quicker."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+def answers(process: subprocess.Popen[bytes], port: int) -> bool:
     """Once it takes connections; False if it ended instead."""
     give_up = time.monotonic() + STARTING
     while process.poll() is None and time.monotonic() < give_up:

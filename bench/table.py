@@ -28,7 +28,7 @@ def machine(about: Mapping[str, str], runs: int) -> str:
 
 
 def hub(figures: Sequence[HubFigures]) -> str:
-    """Tasks through the hub, beside a queue of the standard library."""
+    """Tasks through the hub, beside other queues; `hub` is the process that has the queue, whichever it is."""
     rows = [
         (one.what, str(one.batch), f"{one.per_second:,.0f}", f"{one.hub_cpu:.1f}", f"{one.client_cpu:.1f}") for one in figures
     ]

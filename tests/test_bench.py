@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench import crawl, hub, processes, serve, sites, table, walk
+from bench import crawl, hub, processes, serve, sites, streams, table, walk
 from bench.crawl import Crawler, CrawlFailed, Line, Site, check
 from bench.peers import known, shape, turns
 from crawler.errors import UsageError
@@ -82,6 +82,17 @@ def test_a_peer_that_nobody_knows_or_has_is_a_usage_error(monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match="--peers absent is not installed; pip install"):
         known.crawlers("bare-loop,absent", [])
     assert "absent" in known.missing()
+
+
+def test_without_redis_or_a_server_of_it_the_bench_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "find_spec", lambda _: None)
+    no_package = streams.missing()
+    monkeypatch.setattr(streams, "find_spec", lambda name: None if name == streams.BUNDLE else object())
+    monkeypatch.setenv("PATH", "")
+    no_server = streams.missing()
+
+    assert no_package == "Redis streams, for want of the Python package redis"
+    assert no_server == "Redis streams, for want of a redis-server"
 
 
 @pytest.mark.parametrize(("comm", "name"), [("crawler:hub", "hub"), ("crawler:fetch+parse", "fetch+parse"), ("python3", "store")])
@@ -162,6 +173,18 @@ def test_tasks_are_moved_through_a_real_hub_and_a_manager() -> None:
     assert (through_hub.tasks, through_manager.tasks) == (200, 50)
     assert through_hub.per_second > 0
     assert through_manager.per_second > 0
+
+
+@pytest.mark.slow
+def test_tasks_are_moved_through_redis_streams() -> None:
+    if missing := streams.missing():
+        pytest.skip(missing)
+
+    through_streams = streams.measure(64, 200)
+
+    assert through_streams.tasks == 200
+    assert through_streams.what.startswith("Redis ")
+    assert through_streams.per_second > 0
 
 
 @pytest.mark.slow

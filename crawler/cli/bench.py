@@ -5,11 +5,20 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crawler.cli import common
 from crawler.cli.stage import positive
 
+if TYPE_CHECKING:
+    from bench.crawl import Crawler
+    from bench.table import Report
+
+Say = Callable[[str], None]
+
+WHAT = ("hub", "crawl")
 SITES = ("large", "small", "docs")     # in the order in which they are crawled; docs is a tree found on this machine
 RUNS = 3              # of which the median is shown; one with --quick
 
@@ -17,13 +26,14 @@ RUNS = 3              # of which the median is shown; one with --quick
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "bench", parents=[common.options()], help="measure hub and crawl on this machine",
-        description="Measure, with real processes and default durability: tasks a second through the hub, and whole crawls of "
-        "sites made for it and served on loopback (by nginx where installed), by this project and, with --peers, by other "
-        "crawlers in turns with it. Every crawl is checked: all pages, each once.",
+        description="Measure, with real processes and default durability: tasks a second through the hub, beside other queues, "
+        "and whole crawls of sites made for it and served on loopback (by nginx where "
+        "installed), by this project and, with --peers, by other crawlers in turns with it. Every crawl "
+        "is checked: all pages, each once.",
         epilog="What is set with -c and -s is handed on to the commands measured, CRAWLER_ variables are not; what they write goes "
         "to temporary directories, in --data if that is given. Linux only.",
     )  # fmt: skip
-    parser.add_argument("what", nargs="?", choices=("hub", "crawl", "all"), default="all", help="what to measure (default: all)")
+    parser.add_argument("what", nargs="?", choices=(*WHAT, "all"), default="all", help="what to measure (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes and one run: does it work, and roughly how fast")
     parser.add_argument("--json", metavar="FILE", help="write all figures there too; - is standard output, instead of the tables")
     parser.add_argument("--site", choices=SITES, help="crawl only this one (default: all there are)")
@@ -45,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    from bench import crawl, hub, processes, table
-    from bench.peers import known, turns
+    from bench import crawl, processes, table
+    from bench.peers import known
     from crawler.cli.hub import make_directory
 
     common.load(args)                         # what is handed on is checked before anything is measured
@@ -56,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
         make_directory(Path(args.data))
         tempfile.tempdir = str(Path(args.data).resolve())   # stores and sites of a bench are made for it and gone after it
     runs = args.runs or (1 if args.quick else RUNS)
-    tree = crawl.docs_tree(args.tree)
-    settings = handed_on(args)
-    peers = known.crawlers(args.peers, settings) if args.peers else []
+    tree, peers = crawl.docs_tree(args.tree), known.crawlers(args.peers, handed_on(args)) if args.peers else []
     report = table.Report(processes.machine(), runs)
     is_quiet = args.json == "-"
 
@@ -69,23 +77,42 @@ def run(args: argparse.Namespace) -> int:
     say(table.machine(report.machine, runs))
     if args.peers == known.ALL and (missing := known.missing()):
         say(f"not installed, so not asked: {', '.join(missing)}; {known.INSTALL}")
-    if args.what != "crawl":
-        report.hub.extend(hub.bench(settings, runs=runs, is_quick=args.quick))
-        say(table.hub(report.hub))
-    if args.what != "hub":
-        for name in [args.site] if args.site else [site for site in SITES if site != crawl.DOCS or tree]:
-            pages = args.pages or (crawl.QUICK.get(name, 0) if args.quick else 0)
-            with crawl.served(name, pages, tree) as site:
-                compared = turns.bench(site, crawl.project(*settings), peers, runs=runs)
-            report.crawl.append(crawl.middle(compared.ours))
-            say(table.crawl(report.crawl[-1]))
-            if peers:
-                report.peers.append(compared)
-                say(table.peers(compared))
+    what = WHAT if args.what == "all" else (args.what,)
+    if "hub" in what:
+        measure_hub(args, report, say)
+    if "crawl" in what:
+        measure_crawl(args, report, say, tree, peers)
     if args.json:
         text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
         write(args.json, text)
     return common.OK
+
+
+def measure_hub(args: argparse.Namespace, report: Report, say: Say) -> None:
+    from bench import hub, streams, table
+
+    report.hub.extend(hub.bench(handed_on(args), runs=report.runs, is_quick=args.quick))
+    if missing := streams.missing():
+        about = f"not installed, so not beside it: {missing}; {streams.INSTALL}"
+    else:
+        report.hub.extend(streams.bench(runs=report.runs, is_quick=args.quick))
+        about = streams.DURABILITY
+    say(f"{table.hub(report.hub)}\n  {about}")
+
+
+def measure_crawl(args: argparse.Namespace, report: Report, say: Say, tree: Path | None, peers: Sequence[Crawler]) -> None:
+    from bench import crawl, table
+    from bench.peers import turns
+
+    for name in [args.site] if args.site else [site for site in SITES if site != crawl.DOCS or tree]:
+        pages = args.pages or (crawl.QUICK.get(name, 0) if args.quick else 0)
+        with crawl.served(name, pages, tree) as site:
+            compared = turns.bench(site, crawl.project(*handed_on(args)), peers, runs=report.runs)
+            report.crawl.append(crawl.middle(compared.ours))
+            say(table.crawl(report.crawl[-1]))
+        if peers:
+            report.peers.append(compared)
+            say(table.peers(compared))
 
 
 def handed_on(args: argparse.Namespace) -> list[str]:
