@@ -2,7 +2,7 @@
 
     sites ──▶ serve ──▶ crawl ─╮
               walk ──────┘      ├─▶ report (the figures) ──▶ table
-                hub, streams ──╯       processes: who used how much of the machine
+          hub, streams, frontier ──╯       processes: who used how much of the machine
 
 Every process measured is a real one, started by its command, with default durability and no setting that is not shown.
 """

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from bench.crawl import CrawlFigures, middle
+from bench.frontier import Cost, FrontierFigures
 from bench.hub import HubFigures
 from bench.peers.turns import FIGURES, Comparison, Entry
 
@@ -19,6 +20,7 @@ class Report(Struct, frozen=True):
     machine: dict[str, str]
     runs: int                    # that each figure is the median of
     hub: list[HubFigures] = field(default_factory=list)
+    frontier: list[FrontierFigures] = field(default_factory=list)
     crawl: list[CrawlFigures] = field(default_factory=list)
     peers: list[Comparison] = field(default_factory=list)
 
@@ -33,6 +35,27 @@ def hub(figures: Sequence[HubFigures]) -> str:
         (one.what, str(one.batch), f"{one.per_second:,.0f}", f"{one.hub_cpu:.1f}", f"{one.client_cpu:.1f}") for one in figures
     ]
     return aligned([("lease + complete, one child", "batch", "tasks/s", "hub µs", "client µs"), *rows])
+
+
+def frontier(figures: Sequence[FrontierFigures]) -> str:
+    """What a URL costs by size of the frontier, beside the smallest."""
+    rows = [row for one in figures for row in _of_size(one)]
+    return "\n".join((
+        "frontier that grows; in brackets times what the smallest takes",
+        aligned([("URLs known", "", "1/s", "", "hub µs", "", "bytes a URL", "hub MiB"), *rows]),
+    ))  # fmt: skip
+
+
+def _of_size(one: FrontierFigures) -> list[tuple[str, ...]]:
+    return [
+        (f"{one.urls:,}", "put", *_cost(one.put), f"{one.store:,.0f}", memory(one.peak_rss)),
+        ("", "put again", *_cost(one.duplicate), "", ""),
+        ("", "lease + complete", *_cost(one.task), "", ""),
+    ]
+
+
+def _cost(cost: Cost) -> tuple[str, ...]:
+    return (f"{cost.per_second:,.0f}", f"({cost.ratio:.2f})", f"{cost.hub_cpu:.1f}", f"({cost.cpu_ratio:.2f})")
 
 
 def crawl(figures: CrawlFigures) -> str:

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench import crawl, hub, processes, serve, sites, streams, table, walk
+from bench import crawl, frontier, hub, processes, serve, sites, streams, table, walk
 from bench.crawl import Crawler, CrawlFailed, Line, Site, check
 from bench.peers import known, shape, turns
 from crawler.errors import UsageError
@@ -82,6 +82,13 @@ def test_a_peer_that_nobody_knows_or_has_is_a_usage_error(monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match="--peers absent is not installed; pip install"):
         known.crawlers("bare-loop,absent", [])
     assert "absent" in known.missing()
+
+
+def test_a_frontier_is_measured_at_each_power_of_ten_and_at_its_end() -> None:
+    assert frontier.sizes(10_000) == [10_000]
+    assert frontier.sizes(3_000_000) == [10_000, 100_000, 1_000_000, 3_000_000]
+    assert frontier.sizes(500) == [500]
+    assert {len(frontier.url(number)) for number in (0, 10**4, 10**7)} == {61}
 
 
 def test_without_redis_or_a_server_of_it_the_bench_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +192,29 @@ def test_tasks_are_moved_through_redis_streams() -> None:
     assert through_streams.tasks == 200
     assert through_streams.what.startswith("Redis ")
     assert through_streams.per_second > 0
+
+
+@pytest.mark.slow
+def test_one_frontier_grows_from_size_to_size_in_a_real_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frontier, "FIRST", 100)
+
+    small, large = frontier.measure([], 1000)
+
+    assert (small.urls, large.urls) == (100, 1000)
+    assert (small.put.ratio, small.task.cpu_ratio) == (1.0, 1.0)
+    for figures in (small, large):
+        assert min(cost.per_second for cost in (figures.put, figures.duplicate, figures.task)) > 0
+    assert large.peak_rss >= small.peak_rss > 0
+    assert "lease + complete" in table.frontier([small, large])
+
+
+@pytest.mark.slow
+def test_a_bench_of_a_frontier_is_all_json_when_asked(tmp_path: Path) -> None:
+    said = run("bench frontier --urls 500 --runs 1 --json -", tmp_path)
+
+    report = json.loads(said)
+    assert [one["urls"] for one in report["frontier"]] == [500]
+    assert not report["hub"] + report["crawl"]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""crawler bench: what the hub and a whole crawl cost on this machine."""
+"""crawler bench: what the hub, its frontier and a whole crawl cost on this machine."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-WHAT = ("hub", "crawl")
+WHAT = ("hub", "frontier", "crawl")
 SITES = ("large", "small", "docs")     # in the order in which they are crawled; docs is a tree found on this machine
 RUNS = 3              # of which the median is shown; one with --quick
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "bench", parents=[common.options()], help="measure hub and crawl on this machine",
-        description="Measure, with real processes and default durability: tasks a second through the hub, beside other queues, "
-        "and whole crawls of sites made for it and served on loopback (by nginx where "
+        "bench", parents=[common.options()], help="measure hub, frontier and crawl on this machine",
+        description="Measure, with real processes and default durability: tasks a second through the hub, beside other queues; "
+        "what a URL costs as the frontier grows; and whole crawls of sites made for it and served on loopback (by nginx where "
         "installed), by this project and, with --peers, by other crawlers in turns with it. Every crawl "
         "is checked: all pages, each once.",
         epilog="What is set with -c and -s is handed on to the commands measured, CRAWLER_ variables are not; what they write goes "
@@ -40,6 +40,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--pages", metavar="N", type=positive, default=0, help="pages of a made site (default: large 3000, small 20000)"
     )
+    parser.add_argument(
+        "--urls", metavar="N", type=positive, default=0,
+        help="grow the frontier to so many (default: 1000000; 10000000 takes long, and some 3 GB of disk)",
+    )  # fmt: skip
     parser.add_argument("--runs", metavar="N", type=positive, help=f"measure so often, show the median (default: {RUNS})")
     parser.add_argument(
         "--tree", metavar="DIR", type=Path, help="documentation for --site docs (default: /usr/share/doc/python3*/html)"
@@ -80,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     what = WHAT if args.what == "all" else (args.what,)
     if "hub" in what:
         measure_hub(args, report, say)
+    if "frontier" in what:
+        measure_frontier(args, report, say)
     if "crawl" in what:
         measure_crawl(args, report, say, tree, peers)
     if args.json:
@@ -98,6 +104,14 @@ def measure_hub(args: argparse.Namespace, report: Report, say: Say) -> None:
         report.hub.extend(streams.bench(runs=report.runs, is_quick=args.quick))
         about = streams.DURABILITY
     say(f"{table.hub(report.hub)}\n  {about}")
+
+
+def measure_frontier(args: argparse.Namespace, report: Report, say: Say) -> None:
+    from bench import frontier, table
+
+    largest = args.urls or (frontier.QUICK if args.quick else frontier.LARGEST)
+    report.frontier.extend(frontier.bench(handed_on(args), largest, runs=report.runs))
+    say(table.frontier(report.frontier))
 
 
 def measure_crawl(args: argparse.Namespace, report: Report, say: Say, tree: Path | None, peers: Sequence[Crawler]) -> None:

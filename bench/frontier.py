@@ -1,0 +1,140 @@
+"""What a URL costs as the frontier grows: put, put again, lease and complete, at each power of ten.
+
+    10,000 known ─measure─▶ 100,000 known ─measure─▶ …       one store of one hub, which grows from size to size
+
+The queue is `urls` as every crawl has it, keyed and polite, of a `crawler hub` process, over its wire. Its hosts grow with it.
+There is no delay, and a batch has one task of each of its hosts: what a broad crawl asks for when it waits for nobody.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from bench.hub import PUTS, Hub, HubFailed, hub_process, move
+from bench.processes import cpu_clock, median, peak_rss
+from crawler import LocalShared, Visit
+from crawler.broker.sqlite import store_path
+from crawler.items import New, Verdict
+from crawler.settings import FrontierSettings
+from crawler.web.frontier import QUEUE, Frontier
+
+FIRST = 10_000             # URLs known at the first measurement
+LARGEST = 1_000_000        # and at the last, unless told otherwise: a minute
+QUICK = 100_000            # the same with --quick
+SAMPLE = 50_000            # URLs each cost is measured on; at the small sizes half of what is known
+BATCH = 64                 # tasks leased at once
+HOST = 100                 # URLs of a host in the mean
+SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=1")     # 64 at once are of 64 hosts, of which each is free again
+
+
+class Cost(Struct, frozen=True):
+    """Of one verb at one size, a URL. The ratios are over the smallest size: above 1 it has become dearer."""
+
+    per_second: float        # of one client that does nothing else
+    hub_cpu: float           # µs, of the hub process
+    ratio: float = 1.0       # of the seconds
+    cpu_ratio: float = 1.0   # of the hub's CPU
+
+
+class FrontierFigures(Struct, frozen=True):
+    """A frontier of one size."""
+
+    urls: int                # known
+    put: Cost                # of new ones, 1,000 in a call, on disk when it is answered
+    duplicate: Cost          # of known ones, drawn at random, the same way
+    task: Cost               # leased and completed without a child, 64 in a step
+    store: float             # bytes on disk a URL, the log of some 16 MiB included
+    peak_rss: int            # bytes of the hub process, until then
+
+
+def sizes(largest: int) -> list[int]:
+    """The powers of ten below the largest, and that."""
+    found = [FIRST]
+    while found[-1] * 10 < largest:
+        found.append(found[-1] * 10)
+    return [*(size for size in found if size < largest), largest]
+
+
+def url(number: int) -> str:
+    """A shop's; its host is one of those there are by then, old or new."""
+    host = number * 7_919 % (number // HOST + 1)      # a prime: neighbours are of different hosts
+    return f"https://www.shop-{host:06}.example/catalogue/item-{number:09}.html"
+
+
+def measure(settings: Sequence[str], largest: int) -> list[FrontierFigures]:
+    """Grow one store, and measure it at each size. settings: for `crawler hub`, as on its command line."""
+    found: list[FrontierFigures] = []
+    known = 0
+    with hub_process([*SETTINGS, *settings]) as hub:
+        for size in sizes(largest):
+            sample = min((size + 1) // 2, SAMPLE)
+            _put(hub, range(known, size - sample), Verdict.ACCEPTED)
+            found.append(_measured(hub, size, sample))
+            known = size
+    return [_compared(each, found[0]) for each in found]
+
+
+def _measured(hub: Hub, size: int, sample: int) -> FrontierFigures:
+    """What it costs to put the last of so many URLs, a sample of them again, and to do as many."""
+    put = _put(hub, range(size - sample, size), Verdict.ACCEPTED)
+    duplicate = _put(hub, random.Random(size).sample(range(size), sample), Verdict.DUPLICATE)
+    task = _do(hub, f"bench-{size}", sample)
+    return FrontierFigures(size, put, duplicate, task, _on_disk(hub.data) / size, peak_rss(hub.pid))
+
+
+def _put(hub: Hub, numbers: Sequence[int], expected: Verdict) -> Cost:
+    cpu, seconds = cpu_clock(hub.pid), 0.0
+    for batch in _tasks(numbers):
+        began = time.perf_counter()
+        verdicts = hub.client.put(batch)
+        seconds += time.perf_counter() - began         # without the making of the tasks
+        if wrong := len(verdicts) - verdicts.count(expected):
+            raise HubFailed(f"of {len(batch)} URLs put {wrong} were not {expected}; the figures would mean nothing")
+    return _cost(len(numbers), seconds, cpu_clock(hub.pid) - cpu)
+
+
+def _do(hub: Hub, worker: str, tasks: int) -> Cost:
+    cpu, began = cpu_clock(hub.pid), time.perf_counter()
+    moved = move(hub.client, worker, QUEUE, BATCH, tasks)
+    seconds = time.perf_counter() - began
+    if moved != tasks:
+        raise HubFailed(f"of {tasks} tasks {moved} were leased and completed; expected all of them")
+    return _cost(tasks, seconds, cpu_clock(hub.pid) - cpu)
+
+
+def _cost(n: int, seconds: float, cpu: float) -> Cost:
+    return Cost(n / seconds, cpu / n * 1e6) if n else Cost(0.0, 0.0)
+
+
+def _tasks(numbers: Sequence[int]) -> Iterator[list[New]]:
+    """As a stage's links become tasks, in batches."""
+    frontier = Frontier(FrontierSettings(scope="any"), LocalShared())
+    for begin in range(0, len(numbers), PUTS):
+        admitted = (frontier.admit(Visit(url(number))) for number in numbers[begin : begin + PUTS])
+        yield [new for new in admitted if isinstance(new, New)]
+
+
+def _on_disk(data: Path) -> int:
+    """Bytes of the store and its log; what is kept in hand for a disk that is full does not grow."""
+    store = store_path(data)
+    return sum(file.stat().st_size for file in (store, Path(f"{store}-wal")))
+
+
+def _compared(here: FrontierFigures, first: FrontierFigures) -> FrontierFigures:
+    def over(cost: Cost, before: Cost) -> Cost:
+        return Cost(cost.per_second, cost.hub_cpu, before.per_second / cost.per_second, cost.hub_cpu / before.hub_cpu)
+
+    return msgspec.structs.replace(
+        here, put=over(here.put, first.put), duplicate=over(here.duplicate, first.duplicate), task=over(here.task, first.task)
+    )  # fmt: skip
+
+
+def bench(settings: Sequence[str], largest: int, *, runs: int) -> list[FrontierFigures]:
+    """Each size, of the run of the median rate of tasks at the largest."""
+    return median([measure(settings, largest) for _ in range(runs)], key=lambda run: run[-1].task.per_second)
