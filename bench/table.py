@@ -10,6 +10,7 @@ from bench.crawl import CrawlFigures, middle
 from bench.frontier import Cost, FrontierFigures
 from bench.hub import HubFigures
 from bench.peers.turns import FIGURES, Comparison, Entry
+from bench.steps import StepFigures
 
 MIB = 1 << 20
 
@@ -22,6 +23,7 @@ class Report(Struct, frozen=True):
     hub: list[HubFigures] = field(default_factory=list)
     frontier: list[FrontierFigures] = field(default_factory=list)
     crawl: list[CrawlFigures] = field(default_factory=list)
+    steps: list[StepFigures] = field(default_factory=list)
     peers: list[Comparison] = field(default_factory=list)
 
 
@@ -56,6 +58,16 @@ def _of_size(one: FrontierFigures) -> list[tuple[str, ...]]:
 
 def _cost(cost: Cost) -> tuple[str, ...]:
     return (f"{cost.per_second:,.0f}", f"({cost.ratio:.2f})", f"{cost.hub_cpu:.1f}", f"({cost.cpu_ratio:.2f})")
+
+
+def steps(figures: StepFigures, whole: CrawlFigures) -> str:
+    """Where a page's CPU goes; `rest` is what the crawl in its processes took beyond the steps."""
+    rows = [(step, f"{cpu:.2f}") for step, cpu in figures.cpu.items()]
+    rest = whole.cpu - sum(figures.cpu.values())
+    return "\n".join((
+        f"  by step, in one process over {figures.pages:,} pages; the rest is starting, the hub's wire and the loops",
+        aligned([("step", "CPU-ms/page"), *rows, ("rest", f"{rest:.2f}"), ("all", f"{whole.cpu:.2f}")]),
+    ))  # fmt: skip
 
 
 def crawl(figures: CrawlFigures) -> str:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+import msgspec
 import pytest
 
-from bench import crawl, frontier, hub, processes, serve, sites, streams, table, walk
+from bench import crawl, frontier, hub, processes, serve, sites, steps, streams, table, walk
 from bench.crawl import Crawler, CrawlFailed, Line, Site, check
 from bench.peers import known, shape, turns
 from crawler.errors import UsageError
@@ -209,6 +210,20 @@ def test_one_frontier_grows_from_size_to_size_in_a_real_hub(monkeypatch: pytest.
 
 
 @pytest.mark.slow
+def test_a_page_is_taken_apart_by_step_and_every_page_has_to_come_home() -> None:
+    config = steps.configured(None, [])
+
+    with crawl.served("small", 30, None) as site:
+        figures = steps.bench(site, config, runs=1)
+        with pytest.raises(CrawlFailed, match="by step has 30 pages, not 31"):
+            steps.bench(msgspec.structs.replace(site, paths=site.paths | {"/none"}), config, runs=1)
+
+    assert figures.pages == 30
+    assert tuple(figures.cpu) == steps.STEPS
+    assert min(figures.cpu.values()) > 0
+
+
+@pytest.mark.slow
 def test_a_bench_of_a_frontier_is_all_json_when_asked(tmp_path: Path) -> None:
     said = run("bench frontier --urls 500 --runs 1 --json -", tmp_path)
 
@@ -224,12 +239,14 @@ def test_a_bench_of_a_small_crawl_prints_its_figures_and_writes_them(tmp_path: P
     said = run(f"{command} --peers bare-loop", tmp_path)
 
     assert "crawl of small: 20 pages" in said
+    assert "by step, in one process over 20 pages" in said
     assert "peers on small" in said
     report = json.loads((tmp_path / "figures.json").read_text("utf-8"))
     (figures,) = report["crawl"]
     assert figures["pages"] == 20
     assert {"run", "hub", "fetch", "parse", "store", "rest"} == figures["cpu_by_name"].keys()
     assert 0 < figures["peak_pss"] < figures["peak_rss"]
+    assert [one["pages"] for one in report["steps"]] == [20]
     (compared,) = report["peers"]
     assert [entry["crawler"] for entry in compared["entries"]] == ["crawler", "crawler with requests", "bare-loop"]
     assert [len(entry["runs"]) for entry in compared["entries"]] == [1, 1, 1]

@@ -28,7 +28,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "bench", parents=[common.options()], help="measure hub, frontier and crawl on this machine",
         description="Measure, with real processes and default durability: tasks a second through the hub, beside other queues; "
         "what a URL costs as the frontier grows; and whole crawls of sites made for it and served on loopback (by nginx where "
-        "installed), by this project and, with --peers, by other crawlers in turns with it. Every crawl "
+        "installed), by process and by step, by this project and, with --peers, by other crawlers in turns with it. Every crawl "
         "is checked: all pages, each once.",
         epilog="What is set with -c and -s is handed on to the commands measured, CRAWLER_ variables are not; what they write goes "
         "to temporary directories, in --data if that is given. Linux only.",
@@ -115,7 +115,7 @@ def measure_frontier(args: argparse.Namespace, report: Report, say: Say) -> None
 
 
 def measure_crawl(args: argparse.Namespace, report: Report, say: Say, tree: Path | None, peers: Sequence[Crawler]) -> None:
-    from bench import crawl, table
+    from bench import crawl, steps, table
     from bench.peers import turns
 
     for name in [args.site] if args.site else [site for site in SITES if site != crawl.DOCS or tree]:
@@ -124,6 +124,8 @@ def measure_crawl(args: argparse.Namespace, report: Report, say: Say, tree: Path
             compared = turns.bench(site, crawl.project(*handed_on(args)), peers, runs=report.runs)
             report.crawl.append(crawl.middle(compared.ours))
             say(table.crawl(report.crawl[-1]))
+            report.steps.append(steps.bench(site, steps.configured(args.config, args.set), runs=report.runs))
+            say(table.steps(report.steps[-1], report.crawl[-1]))
         if peers:
             report.peers.append(compared)
             say(table.peers(compared))
