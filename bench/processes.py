@@ -20,12 +20,13 @@ from msgspec import Struct
 
 from crawler.errors import UsageError
 
-LOOK = 0.1                 # s between looks: 1 % of a core
-WEIGH = 5                  # looks to one at memory: the kernel walks all pages for it, some 0.5 ms a process; a peak lasts longer
+LOOK = 0.1                 # s between looks: 1 % of a core, 3 % while memory grows
+RISE = 1.02                # times what a process had, at which memory is weighed again: the kernel walks all pages for that
 Run = TypeVar("Run")
 
 PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")       # of /proc's CPU times, 1/s
+PAGE = os.sysconf("SC_PAGE_SIZE")     # bytes
 CPU_CLOCK = 2                         # of all threads; the rest of such a clock's number is the process
 COMM = 15 - len("crawler:")           # characters of its name a process can show; the kernel cuts the rest
 CUT = ("fetch+parse",)                # names of this pipeline that are longer
@@ -100,7 +101,7 @@ class Tree:
 
     def __init__(self, root: int) -> None:
         self.peak = Memory()
-        self._looks = 0
+        self._resident: dict[int, int] = {}     # bytes, when memory was last weighed
         self._names = {root: "run"}
         self._strangers = set(_pids()) - {root}     # what was there before us is none of ours
         self._cpu: dict[int, float] = {}
@@ -108,20 +109,28 @@ class Tree:
 
     def look(self) -> None:
         self._find()
-        weighed = Memory()
-        for pid in list(self._names):
+        resident: dict[int, int] = {}
+        for pid in self._names:
             try:
                 self._cpu[pid] = cpu_seconds(pid)
                 self._names[pid] = _name(pid) or self._names[pid]     # between fork and exec a child looks like its parent
-                if self._looks % WEIGH:
-                    continue
-                memory = _memory(pid)
+                resident[pid] = int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
             except (FileNotFoundError, ProcessLookupError):      # it has ended: what was seen of it stays
                 continue
+        if any(size > self._resident.get(pid, 0) * RISE for pid, size in resident.items()):
+            self._resident = resident
+            self._weigh()
+
+    def _weigh(self) -> None:
+        together = Memory()
+        for pid in self._resident:
+            try:
+                memory = _memory(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
             self._memory[pid] = self._memory.get(pid, Memory()) | memory
-            weighed += memory
-        self.peak |= weighed
-        self._looks += 1
+            together += memory
+        self.peak |= together
 
     def by_name(self, cpu: float) -> dict[str, Usage]:
         """The split; cpu: the exact total, of which what nobody was seen using is the rest."""
