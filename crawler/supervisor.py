@@ -11,16 +11,15 @@ attempts that are counted), after a pause; one that fails by itself has `TRIES` 
 from __future__ import annotations
 
 import logging
-import os
+import math
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from crawler.errors import CrawlerError
+from crawler.process import Fork, Process, spawn, wait_for_any
 
 log = logging.getLogger("crawler.supervisor")
 
@@ -29,7 +28,7 @@ SETTLED = 5.0           # s after which a child counts as having started well
 PAUSE = 0.2             # s before the first new start after a failure, doubled with each further one
 STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and some
 ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
-LOOK = 0.05             # s between looks at the others while some are ending
+LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
 LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
 HOPELESS = frozenset({2, 5, 75})     # exit codes that a new start would only repeat: usage, no hub, storage
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
@@ -48,20 +47,22 @@ class Child:
 
     def __init__(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], None] | None,
-        is_endless: bool,
+        is_endless: bool, fork: Fork | None = None,
     ) -> None:  # fmt: skip
         """on_line is given each line it writes to standard error; None: it writes to ours.
 
         is_endless: it is not to end before we ask; with exit code 0 it is started again, somebody has told it to stop.
+        fork: how it is started the first time, if that can be done; else, and later, by a new interpreter.
         """
         self.name = name
         self.pid = 0
         self.starts = 0
+        self.process: Process | None = None
         self._arguments = list(arguments)
         self._environment = dict(environment)
         self._on_line = on_line
         self._is_endless = is_endless
-        self._process: subprocess.Popen[bytes] | None = None
+        self._fork = fork
         self._reader: threading.Thread | None = None
         self._started = 0.0
         self._failures = 0
@@ -69,17 +70,12 @@ class Child:
         self._is_stopping = False
 
     def start(self) -> None:
-        """A child gets a session of its own, so that Ctrl-C reaches us alone and we stop it in order; and a pipe for standard
-        input, whose end tells it that we are gone, however we went."""
-        self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
-            [sys.executable, *_path_option(), "-m", "crawler", *self._arguments],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE if self._on_line else None,
-            start_new_session=True, env={**os.environ, **self._environment},
-        )  # fmt: skip
-        if self._process.stderr is not None:
-            self._reader = threading.Thread(target=self._read, args=(self._process.stderr,), daemon=True)
-            self._reader.start()
-        self.pid = self._process.pid
+        is_heard = self._on_line is not None
+        copy = self._fork(self._arguments, self._environment, is_heard) if self._fork is not None and not self.starts else None
+        self.process = copy or spawn(self._arguments, self._environment, is_heard)
+        if copy is None:                   # else at the first look: while we have no threads, others can be copied
+            self._listen(self.process)
+        self.pid = self.process.pid
         self._started = time.monotonic()
         self._start_at = None
         self.starts += 1
@@ -88,10 +84,13 @@ class Child:
         """Look after it once: the pid of a process that has died unasked since the last look, or None. Raises ChildFailed."""
         if self._start_at is not None and time.monotonic() >= self._start_at:
             self.start()
-        if self._process is None or (code := self._process.poll()) is None:
+        if self.process is None:
             return None
-        pid = self._process.pid
-        self._reap()
+        self._listen(self.process)
+        if (code := self.process.poll()) is None:
+            return None
+        pid = self.process.pid
+        self._reap(self.process)
         if self._is_stopping:
             return None
         self._plan(code)
@@ -100,32 +99,24 @@ class Child:
     @property
     def has_ended(self) -> bool:
         """It does not run and will not be started again: it came to its end, was asked to, or has given up."""
-        return self._process is None and self._start_at is None
+        return self.process is None and self._start_at is None
 
     def terminate(self) -> None:
         """Ask it to end."""
         self._is_stopping = True
         self._start_at = None
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-
-    def ends_within(self, seconds: float) -> bool:
-        """It has ended, or does in this time."""
-        if self._process is None:
-            return True
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        if self.process is not None:
+            self.process.signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> None:
         """Until it has ended; after that long it is killed."""
-        if not self.ends_within(seconds) and self._process is not None:
+        if self.process is None:
+            return
+        if self.process.wait(seconds) is None:
             log.warning("%s did not end in time and was killed", self.name)
-            self._process.kill()
-            self._process.wait()
-        self._reap()
+            self.process.signal(signal.SIGKILL)
+            self.process.wait(math.inf)
+        self._reap(self.process)
 
     def _plan(self, code: int) -> None:
         if code == 0 and not self._is_endless:
@@ -142,19 +133,24 @@ class Child:
         log.warning("%s %s; starting it again", self.name, _ending(code))
         self._start_at = time.monotonic() + (PAUSE * 2 ** (min(self._failures, TRIES) - 1) if is_its_own else 0.0)
 
+    def _listen(self, process: Process) -> None:
+        if process.stderr is not None and self._reader is None:
+            self._reader = threading.Thread(target=self._read, args=(process.stderr,), daemon=True)
+            self._reader.start()
+
     def _read(self, lines: IO[bytes]) -> None:
         tell = self._on_line or log.warning
         with lines:
             for line in lines:
                 tell(line.decode("utf-8", "replace").rstrip("\n"))
 
-    def _reap(self) -> None:
+    def _reap(self, process: Process) -> None:
         """It has said all it will; what it said last may be why."""
+        self._listen(process)
         if self._reader is not None:
             self._reader.join(LAST_WORDS)
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process = self._reader = None
+        process.close()
+        self.process = self._reader = None
 
 
 def _ending(code: int) -> str:
@@ -167,26 +163,26 @@ def _ending(code: int) -> str:
         return f"was killed by signal {-code}"
 
 
-def _path_option() -> list[str]:
-    """-m looks in the working directory first. Unless we do so ourselves, no file that lies there is to take a module's place."""
-    return [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
-
-
 class Supervisor:
     """All children."""
 
     def __init__(
-        self, on_death: Callable[[Child, int], None] = lambda child, pid: None, on_line: Callable[[str], None] | None = None
-    ) -> None:
-        """on_death is told of each process that died unasked, with its pid, before it is started again. on_line: see `Child`."""
+        self, on_death: Callable[[Child, int], None] = lambda child, pid: None, on_line: Callable[[str], None] | None = None,
+        fork: Fork | None = None,
+    ) -> None:  # fmt: skip
+        """on_death is told of each process that died unasked, with its pid, before it is started again.
+
+        on_line, fork: see `Child`.
+        """
         self._children: list[Child] = []
         self._on_death = on_death
         self._on_line = on_line
+        self._fork = fork
 
     def start(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, is_endless: bool = False
     ) -> Child:
-        child = Child(name, arguments, environment or {}, self._on_line, is_endless)
+        child = Child(name, arguments, environment or {}, self._on_line, is_endless, self._fork)
         self._children.append(child)
         child.start()
         return child
@@ -199,8 +195,14 @@ class Supervisor:
                 self._on_death(child, pid)
                 child.watch()              # what was killed runs again at once
 
-    def stop(self, children: Sequence[Child] | None = None, within: float = STOPPING) -> None:
-        """End these (None: all), together, and wait for them; after `within` s they are killed.
+    def wait(self, seconds: float) -> None:
+        """Until one of them ends, or so many seconds."""
+        wait_for_any(_running(self._children), seconds)
+
+    def stop(
+        self, children: Sequence[Child] | None = None, within: float = STOPPING, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """End these (None: all), together, and wait for them; after `within` s they are killed. meanwhile: called until they have.
 
         The others are looked after meanwhile: those that end may need them to hand in what they have. Raises ChildFailed if
         one of the others gives up; then what is to end is not waited for any longer than `ORPHANED`, and has ended too.
@@ -210,7 +212,9 @@ class Supervisor:
             child.terminate()
         give_up = time.monotonic() + within
         try:
-            while not all(child.ends_within(LOOK) for child in chosen) and time.monotonic() < give_up:
+            while _running(chosen) and (left := give_up - time.monotonic()) > 0:
+                meanwhile()
+                self.wait(min(LOOK, left))
                 self.watch()
         except ChildFailed:
             give_up = min(give_up, time.monotonic() + ORPHANED)
@@ -223,3 +227,7 @@ class Supervisor:
     def restarts(self) -> dict[str, int]:
         """How often each had to be started again."""
         return {child.name: child.starts - 1 for child in self._children if child.starts > 1}
+
+
+def _running(children: Sequence[Child]) -> list[Process]:
+    return [child.process for child in children if child.process is not None]

@@ -1,0 +1,111 @@
+"""One process of ours as its parent has it, and starting one by a new interpreter.
+
+    spawn ──▶ python -m crawler ARGUMENTS ╮
+                                          ├──▶ running ──▶ ended: its end is seen at once, and it is reaped by whoever asks
+    fork  ──▶ a copy of this process ─────╯
+
+Both have a session of their own, so that Ctrl-C reaches the parent alone, which ends them in order; and a pipe for standard
+input, whose end tells them that the parent is gone, however it went. How a copy is made is a command's business: it is handed in.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+PAUSE = 0.02            # s between looks where the system does not tell of an end
+LONG = 3600.0           # s the system is asked to wait at most
+
+
+class Process:
+    """A child of this process, from its start until it has been reaped and closed."""
+
+    def __init__(self, pid: int, stdin: IO[bytes], stderr: IO[bytes] | None, popen: subprocess.Popen[bytes] | None = None) -> None:
+        """stdin: our end of its standard input. stderr: where what it says can be read; None: it says it where we do.
+
+        popen: what has started it, and is to be told of its end.
+        """
+        self.pid = pid
+        self.stderr = stderr
+        self._stdin = stdin
+        self._popen = popen
+        self._code: int | None = None
+        self.ended = _pidfd(pid)           # descriptor that can be read once it has ended; None: the system has none
+
+    def poll(self) -> int | None:
+        """Its exit code, or the negative number of the signal it died of; None while it runs."""
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:      # somebody else has reaped it: how it ended is lost
+                pid, status = self.pid, 0
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+                if self._popen is not None:
+                    self._popen.returncode = self._code
+        return self._code
+
+    def wait(self, seconds: float) -> int | None:
+        """The same, once it has ended or after so many seconds."""
+        give_up = time.monotonic() + seconds
+        while self.poll() is None and (left := give_up - time.monotonic()) > 0:
+            wait_for_any([self], left)
+        return self._code
+
+    def signal(self, number: int) -> None:
+        """Nothing happens to one that has ended: until it is reaped its number is no other's."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """Let go of what we have of one that has been reaped; `stderr` is closed by who reads it."""
+        self._stdin.close()
+        if self.ended is not None:
+            os.close(self.ended)
+            self.ended = None
+
+
+Fork = Callable[[Sequence[str], Mapping[str, str], bool], Process | None]
+"""Starts a copy of this process that runs a command: its arguments, what its environment has besides ours, whether its standard
+error is to be read by us. None: this process cannot be copied safely now."""
+
+
+def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process:
+    """A new interpreter that runs the command. is_heard: we read its standard error."""
+    popen = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
+        [sys.executable, *_path_option(), "-m", "crawler", *arguments],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE if is_heard else None,
+        start_new_session=True, env={**os.environ, **environment},
+    )  # fmt: skip
+    assert popen.stdin is not None  # noqa: S101  (it was asked for)
+    return Process(popen.pid, popen.stdin, popen.stderr, popen)
+
+
+def wait_for_any(processes: Sequence[Process], seconds: float) -> None:
+    """Until one of these ends, which may have been before, or after so many seconds."""
+    poll = select.poll()                   # not select(): descriptors may have any number
+    is_told = True
+    for process in processes:
+        if process.ended is None:
+            is_told = False
+        else:
+            poll.register(process.ended, select.POLLIN)
+    poll.poll(max(min(seconds, LONG if is_told else PAUSE), 0.0) * 1000)
+
+
+def _pidfd(pid: int) -> int | None:
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):            # a system before Linux 5.3, or no descriptors left
+            return os.pidfd_open(pid)
+    return None
+
+
+def _path_option() -> list[str]:
+    """-m looks in the working directory first. Unless we do so ourselves, no file that lies there is to take a module's place."""
+    return [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
