@@ -113,7 +113,7 @@ class Tree:
         for pid in self._names:
             try:
                 self._cpu[pid] = cpu_seconds(pid)
-                self._names[pid] = _name(pid) or self._names[pid]     # between fork and exec a child looks like its parent
+                self._names[pid] = role(pid) or self._names[pid]     # it looks like its parent until it has its name
                 resident[pid] = int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
             except (FileNotFoundError, ProcessLookupError):      # it has ended: what was seen of it stays
                 continue
@@ -201,7 +201,7 @@ def _memory(pid: int) -> Memory:
     return Memory(sizes.get("Rss:", 0), sizes.get("Pss:", 0))
 
 
-def _name(pid: int) -> str:
+def role(pid: int) -> str:
     """run, hub, or the name of a stage: what a process calls itself, as `crawler:hub` does, or else what stands on its command
     line behind `crawler`, which forked processes have from their parent."""
     kind, _, named = (PROC / str(pid) / "comm").read_text("utf-8", "replace").rstrip("\n").partition(":")

@@ -14,13 +14,16 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from crawler.broker.base import Politeness, QueueSpec
-from crawler.broker.sqlite import SqliteBroker, store_path
+from crawler.broker.place import store_path
 from crawler.errors import HubError, KeyRefused, StorageError, StorageFull, UsageError
 from crawler.hub.client import HubClient
+from crawler.hub.ready import wait_for
 from crawler.items import Stats
+from crawler.process import Fork
 from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
 
 log = logging.getLogger("crawler.crawl")
@@ -53,6 +56,8 @@ def begin(
     path = store_path(data)
     if not path.exists():
         return Beginning.FIRST
+    from crawler.broker.sqlite import SqliteBroker  # here, because a first crawl has no use for it in this process
+
     try:
         broker = SqliteBroker(str(path), queues, politeness)
         try:
@@ -83,13 +88,17 @@ class Crawl:
     """The processes of one crawl. Use it in a `with`: they end with it, in order."""
 
     def __init__(
-        self, hub: HubClient, address: str, hub_arguments: Sequence[str], on_line: Callable[[str], None] | None = None
-    ) -> None:
-        """hub: a client for `address`, where the hub is to be started with `hub_arguments`. on_line: see `supervisor.Child`."""
+        self, hub: HubClient, address: str, hub_arguments: Sequence[str], on_line: Callable[[str], None] | None = None,
+        fork: Fork | None = None,
+    ) -> None:  # fmt: skip
+        """hub: a client for `address`, where the hub is to be started with `hub_arguments`.
+
+        on_line, fork: see `supervisor.Child`.
+        """
         self.hub = hub
         self._address = address
         self._hub_arguments = list(hub_arguments)
-        self._supervisor = Supervisor(self._died, on_line)
+        self._supervisor = Supervisor(self._died, on_line, fork)
         self._hub: Child | None = None
         self._stages: list[Child] = []
         self.restarts: dict[str, int] = {}
@@ -101,24 +110,17 @@ class Crawl:
         self.stop()
 
     def start_hub(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Start the hub and wait until it answers; what is called meanwhile may start a stage, which waits for it as well.
+        """Start the hub and wait until it answers; what is called meanwhile may start stages, which wait for it as well.
 
         Raises ChildFailed when it gives up, UsageError when it stays silent or the address is taken.
         """
         self._refuse_another()
         self._hub = self._supervisor.start("hub", self._hub_arguments, is_endless=True)
         meanwhile()
-        give_up = time.monotonic() + READY
-        while True:
-            self._supervisor.watch()
-            try:
-                self.hub.drained([])
-            except HubError as error:
-                if time.monotonic() > give_up:
-                    raise UsageError(f"the hub at {self._address} did not answer within {READY:g} s: {error}") from error
-            else:
-                return
-            time.sleep(0.02)
+        try:
+            wait_for(self.hub, [], READY, self._supervisor.watch)
+        except HubError as error:
+            raise UsageError(f"the hub at {self._address} did not answer within {READY:g} s: {error}") from error
 
     def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
         """Start a stage's workers."""
@@ -135,11 +137,29 @@ class Crawl:
             log.debug("no counts this time: %s", error)
             return None
 
-    def stop_stages(self) -> None:
-        """They finish or give back what they hold; if the hub has given up, there is nobody to give it to."""
+    def wait(self, seconds: float) -> None:
+        """Until one of the processes ends, or so many seconds."""
+        self._supervisor.wait(seconds)
+
+    def is_drained(self, queues: Sequence[str]) -> bool:
+        """Look after the processes; whether nothing is left on these queues, as far as can be told. Cheap. Raises ChildFailed."""
+        self._supervisor.watch()
+        try:
+            return self.hub.drained(queues)
+        except HubError as error:
+            log.debug("no answer this time: %s", error)
+            return False
+
+    def stop_stages(self, *, are_idle: bool = False) -> None:
+        """They finish or give back what they hold; if the hub has given up, there is nobody to give it to.
+
+        are_idle: there was nothing left that they could hold.
+        """
         stages, self._stages = self._stages, []
         self.restarts.update(self._supervisor.restarts())
-        self._supervisor.stop(stages, STOPPING if self._hub is not None and not self._hub.has_ended else ORPHANED)
+        has_hub = self._hub is not None and not self._hub.has_ended
+        end_waits = partial(self._end_waits, stages) if are_idle and has_hub else lambda: None
+        self._supervisor.stop(stages, STOPPING if has_hub else ORPHANED, end_waits)
 
     def stop(self) -> None:
         """Everything, stages first."""
@@ -167,13 +187,23 @@ class Crawl:
         """A worker that is known to be dead keeps its tasks no longer."""
         if child is self._hub:
             return
-        mark = f"@{socket.gethostname()}:{pid}:"
         try:
-            for worker in self.hub.stats().workers:
-                if mark in worker.name:
-                    self.hub.expire(worker.name)
+            self._expire([pid])
         except (HubError, StorageFull) as error:
             log.debug("%s died and the hub could not be told (%s); its leases run out by themselves", child.name, error)
+
+    def _end_waits(self, stages: Sequence[Child]) -> None:
+        """Workers that have nothing to do wait at the hub, and look at whether they are to end when it answers: let it do so."""
+        try:
+            self._expire([child.pid for child in stages if not child.has_ended])
+        except (HubError, StorageFull) as error:
+            log.debug("the workers wait for their answers: %s", error)
+
+    def _expire(self, pids: Sequence[int]) -> None:
+        marks = [f"@{socket.gethostname()}:{pid}:" for pid in pids]
+        for worker in self.hub.stats().workers:
+            if any(mark in worker.name for mark in marks):
+                self.hub.expire(worker.name)
 
 
 def socket_address(data: Path) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from random import Random
 from typing import Literal, TypeVar
 
@@ -18,6 +17,7 @@ from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec
 from crawler.broker.clock import Clock, SystemClock
 from crawler.broker.disk import Disk
 from crawler.broker.ledger import Ledger
+from crawler.broker.place import store_path as store_path
 from crawler.broker.writer import Call, Kind, Waiting, Writer
 from crawler.errors import StorageError, StorageFull
 from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
@@ -223,8 +223,3 @@ def _begin(ledger: Ledger, path: str) -> Ledger:
 def _since(clock: Clock) -> Callable[[], float]:
     started = clock.monotonic()
     return lambda: clock.monotonic() - started
-
-
-def store_path(data: Path) -> Path:
-    """Where the hub of this data directory keeps its store."""
-    return data / "hub.sqlite3"

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 
 from crawler import __version__
 from crawler.cli import (
@@ -52,6 +53,7 @@ exit codes:
 """
 
 
+@lru_cache(maxsize=1)          # a copy of this process that runs another command has it already
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,13 @@ def start_logging(args: argparse.Namespace) -> None:
     )
     for chatty in ("urllib3", "charset_normalizer", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING if args.verbose < 2 else logging.DEBUG)
+
+
+def name_process(args: argparse.Namespace, name: str) -> None:
+    """What ps and top call a child of `crawler run`: crawler:hub, crawler:fetch; 15 bytes of it are shown."""
+    if args.while_stdin:
+        with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
+            file.write(f"crawler:{name}")
 
 
 def hub_address(config: Config) -> str:

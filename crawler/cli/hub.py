@@ -83,8 +83,10 @@ def make_keys(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    common.name_process(args, "hub")
     from crawler.broker.base import Politeness
-    from crawler.broker.sqlite import SqliteBroker, store_path
+    from crawler.broker.place import store_path
+    from crawler.broker.sqlite import SqliteBroker
     from crawler.hub.address import Address
     from crawler.hub.key import authkey, role_keys
     from crawler.hub.server import HubServer

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from crawler.crawl import Beginning, Crawl
     from crawler.items import New, Stats
 
-LOOK = 0.1            # s between looks at the processes and the counts
+QUICK = 0.02          # s between questions whether it is over, when it may soon be
+LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,6 +63,8 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     from crawler import crawl as crawling
     from crawler import report as reporting
     from crawler.broker.base import MAX_WAIT, Politeness
+    from crawler.cli import main
+    from crawler.cli.forking import Forks
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.cli.why import output_of
@@ -75,6 +78,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     for text in texts:
         check_seed(text)                      # before anything is started or touched
     pipeline = build(config)
+    forks = Forks(main)
     check(pipeline, config.origin)
     stages = pipeline.reachable(FRONTIER)
     read = [pipeline.stages[name].input for name in stages]
@@ -97,14 +101,17 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
         if said := str(share):
             view.say(said)
     hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
+    hub_arguments = ["hub", "--address", address, *common.forward(args)]
     try:
-        with view, crawling.Crawl(hub, address, ["hub", "--address", address, *common.forward(args)], view.on_line) as here:
+        with crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
             starts = [(share.name, share.processes, one_each) for share in shares]
-            here.start_hub(lambda: here.start_stage(*starts[0]))
-            put_seeds(config, hub, texts)
-            for start in starts[1:]:
-                here.start_stage(*start)
+
+            def start_stages() -> None:
+                for start in starts:
+                    here.start_stage(*start)
+
+            here.start_hub(start_stages)      # all of them before there is a thread here
             passed_by = {pipeline.stages[name].input: name for group in groups for name in group[1:]}
 
             def read_it_too(queue: str) -> None:
@@ -112,9 +119,11 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
                 if name := passed_by.pop(queue, None):
                     here.start_stage(name, 1, one_each)
 
-            follow(here, read, view, stop, read_it_too)
-            here.stop_stages()
-            stats = last_counts(here)
+            with view:
+                put_seeds(config, hub, texts)
+                is_over = follow(here, read, view, stop, read_it_too)
+                here.stop_stages(are_idle=is_over)
+                stats = last_counts(here)
             hub.patience = MAX_WAIT
             is_done = hub.drained(read)
             crawl_id = next((note.value.decode() for note in hub.notes(CRAWL_NOTE)), "")
@@ -153,19 +162,44 @@ def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
         hub.put(batch)
 
 
-def follow(here: Crawl, read: list[str], view: View, stop: threading.Event, on_ready: Callable[[str], None]) -> None:
-    """Watch until nothing is left or somebody stops us. on_ready: told, at each look, of every queue with something to do."""
-    while not stop.wait(LOOK):
-        stats = here.watch()
-        if stats is None:
-            continue
-        view.show(stats)
-        by_name = {queue.name: queue for queue in stats.queues}
-        for name in read:
-            if by_name[name].ready:
+def follow(here: Crawl, read: list[str], view: View, stop: threading.Event, on_ready: Callable[[str], None]) -> bool:
+    """Watch until nothing is left, which is True, or somebody stops us. on_ready: told of every queue with something to do."""
+    outlook = Outlook(read)
+    next_counts = 0.0
+    while not stop.is_set():
+        now = time.monotonic()
+        if now < next_counts:
+            if here.is_drained(read):
+                return True
+        elif (stats := here.watch()) is not None:
+            next_counts = now + view.every
+            view.show(stats)
+            outlook.see(stats)
+            for name in outlook.ready:
                 on_ready(name)
-        if not any(by_name[name].ready or by_name[name].delayed or by_name[name].leased for name in read):
-            break
+            if outlook.is_over:
+                return True
+        here.wait(QUICK if outlook.is_near else LOOK)
+    return False
+
+
+class Outlook:
+    """What the counts of the queues that stages read say of the end."""
+
+    def __init__(self, read: Sequence[str]) -> None:
+        self._read = frozenset(read)
+        self._done = 0
+        self.ready: list[str] = []     # queues with something to do
+        self.is_over = False
+        self.is_near = True            # it may be over before the next counts
+
+    def see(self, stats: Stats) -> None:
+        queues = [queue for queue in stats.queues if queue.name in self._read]
+        done, left = sum(queue.done for queue in queues), sum(queue.ready + queue.delayed + queue.leased for queue in queues)
+        self.ready = [queue.name for queue in queues if queue.ready]
+        self.is_over = not left
+        self.is_near = left <= 2 * (done - self._done)     # as fast again as since the last counts
+        self._done = done
 
 
 def last_counts(here: Crawl) -> Stats:

@@ -72,6 +72,7 @@ def store_settings(args: argparse.Namespace) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
+    common.name_process(args, args.name)
     from crawler.pipeline import build
 
     args.set = [*args.set, *store_settings(args)]
@@ -126,12 +127,13 @@ def run_many(args: argparse.Namespace, spec: StageSpec, processes: int) -> int:
 def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> int:
     """The worker, in this process."""
     from crawler import chain
+    from crawler.hub.ready import wait_for
     from crawler.shared import SharedNotes
     from crawler.worker import StageHung, worker_name
 
     name = worker_name(spec.name)
-    side = common.connect(config, name, HUB_PATIENCE if args.while_stdin else common.PATIENCE, role="worker")
-    side.drained([spec.input])                    # says at once if there is no hub, another key, or no such queue there
+    side = common.connect(config, name, role="worker")
+    wait_for(side, [spec.input], HUB_PATIENCE if args.while_stdin else common.PATIENCE)   # says if there is none, or no such queue
     side.patience = HUB_PATIENCE
     shared = SharedNotes(side)
     stage = make_chain(config, pipeline, spec, shared) if chain.SIGN in spec.name else make(config, spec, shared)

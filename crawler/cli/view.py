@@ -27,6 +27,7 @@ class View(Protocol):
     """Somewhere to show a crawl."""
 
     on_line: Callable[[str], None] | None      # what a child's line on stderr goes to; None: to ours as it is
+    every: float                               # s between counts that it can show
 
     def say(self, line: str) -> None: ...
     def show(self, stats: Stats) -> None: ...
@@ -95,6 +96,7 @@ class Lines:
     """Log lines."""
 
     on_line: Callable[[str], None] | None = None
+    every = 1.0       # for the rates, and for the outlook
 
     def __init__(self, delay: float, *, quiet: bool) -> None:
         self._delay = delay
@@ -130,6 +132,8 @@ class Lines:
 
 class Live:
     """A table that renews itself."""
+
+    every = 0.25
 
     def __init__(self, delay: float) -> None:
         from rich.console import Console

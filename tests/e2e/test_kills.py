@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from bench.processes import role
 from tests.e2e.conftest import FAST, Shell, expected, statuses
 from tests.site import Site
 
@@ -24,12 +25,10 @@ def children(process: subprocess.Popen[str]) -> dict[str, int]:
             continue
         try:
             parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            words = (entry / "cmdline").read_bytes().decode().split("\0")
+            if parent == process.pid:
+                found[role(int(entry.name))] = int(entry.name)
         except (OSError, ValueError, IndexError):
             continue
-        if parent == process.pid and "crawler" in words:
-            role = words[words.index("crawler") + 1]
-            found[words[words.index("stage") + 1] if role == "stage" else role] = int(entry.name)
     return found
 
 

@@ -9,7 +9,6 @@ with Bench(directory) as bench:
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from bench.processes import PAGE, cpu_seconds
+from bench.processes import PAGE, cpu_seconds, role
 from crawler.errors import HubError
 from crawler.hub.client import HubClient
 
@@ -218,12 +217,9 @@ def children(pid: int) -> dict[str, int]:
     found = {}
     for child in child_pids(pid):
         try:
-            words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+            found[role(child)] = child
         except (FileNotFoundError, ProcessLookupError):
             continue
-        said = re.search(r" -m crawler (?:stage )?(\w+)", " ".join(words))
-        if said:
-            found[said[1]] = child
     return found
 
 

@@ -1,0 +1,138 @@
+"""Copies of this process that run another command: what a new interpreter would do, without its start and its imports.
+
+    crawler run ──fork──▶ made clean: session, descriptors, signals, exit handlers, logging ──▶ main(["hub", …]) ──▶ gone
+                                        a name for ps and top: crawler:hub, crawler:fetch, …
+
+A copy is made only where that is safe: on Linux, while this process has one thread and nothing open but what it had at the
+beginning - imported code may have opened or started something, and two processes must not share it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from crawler.cli.common import INTERNAL, OK
+from crawler.process import Process
+
+FDS, THREADS = "/proc/self/fd", "/proc/self/task"
+SETTLE = 0.1            # s a thread that was joined may take to be gone
+STANDARD = {0, 1, 2}
+
+
+def descriptors() -> set[int]:
+    """What this process has open."""
+    found = {int(name) for name in os.listdir(FDS)}
+    return {number for number in found if _is_open(number)}      # one was that of the listing itself
+
+
+class Forks:
+    """A `crawler.process.Fork`. Make it before foreign code is imported."""
+
+    def __init__(self, main: Callable[[Sequence[str]], int]) -> None:
+        """main: what a copy runs; its result is the exit code."""
+        self._main = main
+        self._is_linux = sys.platform == "linux" and hasattr(os, "pidfd_open") and os.path.isdir(FDS)
+        self._ours = descriptors() if self._is_linux else set()
+
+    def __call__(self, arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process | None:
+        if not self._is_safe():
+            return None
+        stdin, our_stdin = os.pipe()
+        our_stderr, stderr = os.pipe() if is_heard else (None, None)
+        gc.freeze()         # what is here stays: a collection in a copy would write to all of the memory that is shared, and
+        _flush()            # close by their numbers descriptors that mean something else there
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())   # none is to meet our handlers in the copy
+        pid = os.fork()
+        if pid == 0:
+            _become(self._main, arguments, environment, stdin, stderr, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        os.close(stdin)
+        if stderr is not None:
+            os.close(stderr)
+        process = Process(pid, os.fdopen(our_stdin, "wb", 0), None if our_stderr is None else os.fdopen(our_stderr, "rb"))
+        self._ours |= {number for number in (our_stdin, our_stderr, process.ended) if number is not None}
+        return process
+
+    def _is_safe(self) -> bool:
+        if not self._is_linux or not self._ours >= STANDARD or not descriptors() <= self._ours:
+            return False
+        give_up = time.monotonic() + SETTLE
+        while len(os.listdir(THREADS)) > 1:
+            if threading.active_count() > 1 or time.monotonic() > give_up:
+                return False
+            time.sleep(0.001)
+        return True
+
+
+def _become(
+    main: Callable[[Sequence[str]], int], arguments: Sequence[str], environment: Mapping[str, str], stdin: int, stderr: int | None,
+    mask: set[int],
+) -> NoReturn:  # fmt: skip
+    """In the copy: as if newly started, and to the end."""
+    code = INTERNAL
+    try:
+        os.setsid()
+        os.dup2(stdin, 0)
+        if stderr is not None:
+            os.dup2(stderr, 2)
+        for number in descriptors() - STANDARD:
+            os.close(number)
+        _forget_signals()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        atexit._clear()                   # they are our parent's: its temporary directories, for one, are not ours to remove
+        logging.root.handlers.clear()     # the command starts logging by itself
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+        sys.argv = ["crawler", *arguments]
+        os.environ.update(environment)
+        code = _run(main, arguments)
+    finally:
+        os._exit(code)                    # not sys.exit: what our parent was in the middle of is not ours to finish
+
+
+def _forget_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """As an interpreter ends: the exit code, other threads waited for, exit handlers run."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else OK if end.code is None else INTERNAL
+    except BaseException:  # noqa: BLE001  there is nobody behind us to catch it
+        traceback.print_exc()
+        code = INTERNAL
+    threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing does in its own copies
+    atexit._run_exitfuncs()
+    _flush()
+    return code
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):      # closed, or never there
+            stream.flush()
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
