@@ -69,6 +69,10 @@ class Chain(Stage):
     def overlap(self) -> int:      # type: ignore[override]  # of the class for other stages, of the first link here
         return self.first.overlap
 
+    @property
+    def hang_at_work(self) -> float:
+        return sum(link.stage.hang for link in self._links[1:])
+
     def process(self, item: Any) -> Iterator[Any]:
         return self._through(0, self.first.process(item))
 

@@ -61,6 +61,7 @@ class OverlapPool:
 
         def work() -> None:
             began = time.monotonic()
+            self._held.work(lease)
             outcomes = finish()
             self._tempo.took(time.monotonic() - began)
             self._finished.add(outcomes)

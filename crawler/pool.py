@@ -107,13 +107,14 @@ class Tempo:
 class _Loan:
     """A lease in our hands."""
 
-    __slots__ = ("has_arrived", "lease", "started", "until")
+    __slots__ = ("has_arrived", "lease", "started", "until", "worked")
 
     def __init__(self, lease: Lease, until: float) -> None:
         self.lease = lease
         self.until = until                        # monotonic time
         self.started: float | None = None         # monotonic time
         self.has_arrived = False                  # it asks no more of its host
+        self.worked: float | None = None          # monotonic time: work on what has arrived began
 
 
 class Held:
@@ -189,10 +190,22 @@ class Held:
         with self._lock:
             return list(self._loans)
 
-    def started_before(self, moment: float) -> list[Lease]:
-        """Those in process since before a monotonic time."""
+    def work(self, lease: Lease) -> None:
+        """Work on what has arrived begins."""
         with self._lock:
-            return [loan.lease for loan in self._loans.values() if loan.started is not None and loan.started < moment]
+            if self._is_ours(lease):
+                self._loans[lease.token].worked = time.monotonic()
+
+    def hung(self, hang: float, hang_at_work: float) -> tuple[list[Lease], float]:
+        """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
+        was. Who waits for work that hangs does not hang itself."""
+        now = time.monotonic()
+        with self._lock:
+            loans = self._loans.values()
+            at_work = [loan.lease for loan in loans if loan.worked is not None and loan.worked < now - hang_at_work]
+            if at_work:
+                return at_work, hang_at_work
+            return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang
 
     def in_process(self) -> int:
         """Those begun, and not yet on their way to the hub."""

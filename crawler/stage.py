@@ -126,6 +126,11 @@ class Stage:
         self._counts: Counter[str] = Counter()
         self._counts_lock = threading.Lock()
 
+    @property
+    def hang_at_work(self) -> float:
+        """The same in s for the work on what `begin` began."""
+        return self.hang
+
     def open(self) -> None:
         """Called once in the worker before the first item: open files, pools, connections.
 

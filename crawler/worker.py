@@ -267,10 +267,10 @@ class Worker:
             self._held.extend(tokens, kept, started + self._lease)
 
     def _look_for_hung(self) -> None:
-        hung = self._held.started_before(time.monotonic() - self._stage.hang)
+        hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work)
         if not hung:
             return
-        reason = f"still in process after {self._stage.hang:g} s"
+        reason = f"still in process after {hang:g} s"
         counts = Counter({"failed": 1})
         self._finished.add([Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease in hung])
         while finished := self._finished.take():

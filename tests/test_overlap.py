@@ -14,6 +14,7 @@ from crawler import Drop, GiveUp, Retry, Stage, worker
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.items import New
 from crawler.stage import Then
+from crawler.worker import StageHung
 from tests.workshop import TIME, Running, Watched, workers
 
 QUEUES = (QueueSpec("in", polite=True, is_read=True), QueueSpec("out"), QueueSpec("urls", keyed=True))
@@ -70,7 +71,7 @@ def work(broker: Watched) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def stage() -> Answers:
-    stage = Answers()
+    stage: Answers = type("OfThisTest", (Answers,), {})()
     stage.open()
     stage.open = lambda: None  # type: ignore[method-assign]  # the test has opened it
     return stage
@@ -217,6 +218,21 @@ def test_what_cannot_be_read_is_dead_and_never_begun(broker, work, stage):
 
     broker.wait_until(lambda: any(step.failed for step, _ in broker.steps))
     assert broker.counts("in").dead == 1
+
+
+def test_work_that_hangs_is_a_failed_attempt_and_who_waits_for_it_is_given_back(broker, work, stage):
+    type(stage).hang_at_work = 0.2
+    put(broker, "hangs", "stays")
+    running = work(stage)
+    begun = dict(stage.all(2))
+    go = threading.Event()
+    threading.Thread(target=begun["hangs"](lambda: go.wait(TIME)), daemon=True).start()
+
+    assert isinstance(running.ends(), StageHung)
+    go.set()
+
+    assert [item.reason for step, _ in broker.steps for item in step.failed] == ["still in process after 0.2 s"]
+    assert broker.counts("in").ready + broker.counts("in").delayed == 2
 
 
 def test_stopping_waits_for_what_is_begun_and_gives_back_what_does_not_come(broker, work, stage):

@@ -11,6 +11,7 @@ from tests.site import Site
 
 pytestmark = pytest.mark.slow
 
+APART = ("-s", "stages.parse.chain=false")
 POISON = """
 import ctypes
 import resource
@@ -39,9 +40,10 @@ class Poisoned(Parse):
 
 
 # Of a crash nobody can say which of its worker's tasks was at fault: they all have a second attempt.
+@pytest.mark.parametrize(("more", "queue"), [((), "urls"), (APART, "pages")], ids=["together", "apart"])
 @pytest.mark.parametrize(("path", "attempts", "reason"), [("/crash", 2, "died"), ("/hang", 1, "still in process after 0.5 s")])
 def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
-    shell: Shell, path: str, attempts: int, reason: str
+    shell: Shell, path: str, attempts: int, reason: str, more: tuple[str, ...], queue: str
 ) -> None:
     (shell.directory / "poison.py").write_text(POISON)
     names = [f"/{n}" for n in range(20)]
@@ -49,13 +51,13 @@ def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
     with Site({"/": links, path: "poison", **dict.fromkeys(names, "fine")}) as site:
         done = shell.run(
             "run", site.url, *FAST, "-o", "pages.jsonl",
-            "-s", "stages.parse.use=poison:Poisoned", "-s", f"hub.max_attempts={attempts}",
+            "-s", "stages.parse.use=poison:Poisoned", "-s", f"hub.max_attempts={attempts}", *more,
         )  # fmt: skip
 
     assert done.returncode == 3, done.stderr
     assert statuses(shell.rows("pages.jsonl")) == {site.link(name): 200 for name in ["/", *names]}
     report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
-    assert report["dead"] == {"pages": 1}
+    assert report["dead"] == {queue: 1}
     shell.start_hub()
     listed = shell.run("dead", "list").stdout
     assert site.link(path) in listed

@@ -23,11 +23,20 @@ def pages(hits: list[Hit]) -> list[Hit]:
     return [hit for hit in hits if hit.path != "/robots.txt"]
 
 
-def test_four_fetchers_kills_and_a_new_hub_keep_to_the_delay(shell: Shell) -> None:
-    settings = ("-s", f"frontier.delay={DELAY}", "-s", f"stages.fetch.processes={FETCHERS}", "-s", "stages.fetch.robots=false")
+@pytest.mark.parametrize(
+    ("more", "victims"),
+    [
+        ((), ("fetch+parse", "hub", "fetch+parse", "fetch+parse")),
+        (("-s", "stages.parse.chain=false"), ("fetch", "hub", "fetch", "parse")),
+    ],
+    ids=["together", "apart"],
+)
+def test_four_fetchers_kills_and_a_new_hub_keep_to_the_delay(shell: Shell, more: tuple[str, ...], victims: tuple[str, ...]) -> None:
+    more = ("-s", "stages.fetch.robots=false", *more)
+    settings = (*more, "-s", f"frontier.delay={DELAY}", "-s", f"stages.fetch.processes={FETCHERS}")
     with Site(generated(40, seed=5)) as first, Site(generated(20, seed=6)) as second:
         process = shell.start("run", first.url, second.url, *settings, "-o", "pages.jsonl")
-        for count, victim in ((8, "fetch"), (16, "hub"), (24, "fetch"), (30, "parse")):
+        for count, victim in zip((8, 16, 24, 30), victims, strict=True):
             wait_for_hits(first, count)
             os.kill(children(process)[victim], signal.SIGKILL)
         _, said = process.communicate(timeout=90)
