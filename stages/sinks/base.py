@@ -87,6 +87,8 @@ def json_line(row: Any) -> bytes:
         text = msgspec.json.encode(row)
     except TypeError:              # a mapping with a key that JSON has no word for
         text = msgspec.json.encode(_plain(row))
+    if text.isascii():             # most are, and this is a twentieth of looking for each of them
+        return text
     for character, escape in _SPLITTERS:
         if character in text:
             text = text.replace(character, escape)
