@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
-from crawler.cli.stage import output_options, store_settings
+from crawler.cli.stage import output_options, preload, store_settings
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
             starts = [(share.name, share.processes, one_each) for share in shares]
 
             def start_stages() -> None:
+                preload()
                 for start in starts:
                     here.start_stage(*start)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ log = logging.getLogger("crawler.cli")
 
 HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
 LOOK = 0.5            # s between looks whether the pipeline is drained
+WATCH = 0.1           # s between looks whether we are to stop; a process that ends is seen at once
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -81,8 +84,18 @@ def run(args: argparse.Namespace) -> int:
     spec = choose(pipeline, args.name)
     processes = args.processes or spec.processes or 1
     if processes > 1 and not args.while_stdin:
-        return run_many(args, spec, processes)
+        return run_many(args, pipeline, spec, processes)
     return run_one(args, config, pipeline, spec)
+
+
+def preload(specs: Iterable[StageSpec] = ()) -> None:
+    """Import what workers need, and what these stages do, before copies of this process are made. Raises ConfigError."""
+    from crawler import plugins
+
+    for module in ("crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier"):
+        importlib.import_module(module)
+    for spec in specs:
+        plugins.find(spec.use)
 
 
 def choose(pipeline: Pipeline, name: str) -> StageSpec:
@@ -99,13 +112,18 @@ def choose(pipeline: Pipeline, name: str) -> StageSpec:
     raise ConfigError(f"no stage of the pipeline uses {name}; add a table [stages.NAME] with use = {name!r}, input and outputs")
 
 
-def run_many(args: argparse.Namespace, spec: StageSpec, processes: int) -> int:
+def run_many(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec, processes: int) -> int:
     """One process a worker, started again when it dies."""
+    from crawler.chain import SIGN
+    from crawler.cli import main
+    from crawler.cli.forking import Forks
     from crawler.supervisor import ChildFailed, Supervisor
 
+    forks = Forks(main)
+    preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     stop = threading.Event()
     common.stop_on_signals(stop.set)
-    supervisor = Supervisor()
+    supervisor = Supervisor(fork=forks)
     arguments = ["stage", spec.name, *common.forward(args)]
     if args.concurrency:
         arguments += ["--concurrency", str(args.concurrency)]
@@ -113,10 +131,9 @@ def run_many(args: argparse.Namespace, spec: StageSpec, processes: int) -> int:
         arguments += ["--until-drained"]
     try:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
-        while not stop.wait(LOOK):
+        while not stop.is_set() and not all(child.has_ended for child in children):
+            supervisor.wait(WATCH)
             supervisor.watch()
-            if all(child.has_ended for child in children):
-                break
     except ChildFailed as failure:
         return failure.code
     finally:

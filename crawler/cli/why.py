@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,6 +171,8 @@ def in_lines(output: Path, url: str) -> str:
 
 def in_table(output: Path, table: str, url: str) -> str:
     """The row of a database that has this URL as its `url`."""
+    import sqlite3
+
     database = sqlite3.connect(f"{output.resolve().as_uri()}?mode=ro", uri=True)
     try:
         quoted = table.replace('"', '""')
