@@ -23,7 +23,7 @@ from crawler.errors import HubError, KeyRefused, StorageError, StorageFull, Usag
 from crawler.hub.client import HubClient
 from crawler.hub.ready import wait_for
 from crawler.items import Stats
-from crawler.process import Fork
+from crawler.process import Bell, Fork
 from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
 
 log = logging.getLogger("crawler.crawl")
@@ -137,9 +137,9 @@ class Crawl:
             log.debug("no counts this time: %s", error)
             return None
 
-    def wait(self, seconds: float) -> None:
-        """Until one of the processes ends, or so many seconds."""
-        self._supervisor.wait(seconds)
+    def wait(self, seconds: float, bell: Bell) -> None:
+        """Until one of the processes ends, the bell is rung, or so many seconds are over."""
+        self._supervisor.wait(seconds, bell)
 
     def is_drained(self, queues: Sequence[str]) -> bool:
         """Look after the processes; whether nothing is left on these queues, as far as can be told. Cheap. Raises ChildFailed."""

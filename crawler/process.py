@@ -71,6 +71,19 @@ class Process:
             self.ended = None
 
 
+class Bell:
+    """Ends a wait, now or later: `ring` may be called from a signal handler, so it is there as long as this process."""
+
+    def __init__(self) -> None:
+        self.rung, self._rope = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else os.pipe()
+        self.is_rung = False
+
+    def ring(self) -> None:
+        if not self.is_rung:
+            self.is_rung = True
+            os.write(self._rope, b"!")     # nobody reads it: what can be read ends every wait from now on
+
+
 Fork = Callable[[Sequence[str], Mapping[str, str], bool], Process | None]
 """Starts a copy of this process that runs a command: its arguments, what its environment has besides ours, whether its standard
 error is to be read by us. None: this process cannot be copied safely now."""
@@ -87,15 +100,15 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bo
     return Process(popen.pid, popen.stdin, popen.stderr, popen)
 
 
-def wait_for_any(processes: Sequence[Process], seconds: float) -> None:
-    """Until one of these ends, which may have been before, or after so many seconds."""
+def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None = None) -> None:
+    """Until one of these ends, which may have been before, or the bell is rung, or so many seconds are over."""
     poll = select.poll()                   # not select(): descriptors may have any number
     is_told = True
-    for process in processes:
-        if process.ended is None:
+    for descriptor in [process.ended for process in processes] + ([] if bell is None else [bell.rung]):
+        if descriptor is None:
             is_told = False
         else:
-            poll.register(process.ended, select.POLLIN)
+            poll.register(descriptor, select.POLLIN)
     poll.poll(max(min(seconds, LONG if is_told else PAUSE), 0.0) * 1000)
 
 

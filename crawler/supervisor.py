@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from crawler.errors import CrawlerError
-from crawler.process import Fork, Process, spawn, wait_for_any
+from crawler.process import Bell, Fork, Process, spawn, wait_for_any
 
 log = logging.getLogger("crawler.supervisor")
 
@@ -195,9 +195,9 @@ class Supervisor:
                 self._on_death(child, pid)
                 child.watch()              # what was killed runs again at once
 
-    def wait(self, seconds: float) -> None:
-        """Until one of them ends, or so many seconds."""
-        wait_for_any(_running(self._children), seconds)
+    def wait(self, seconds: float, bell: Bell | None = None) -> None:
+        """Until one of them ends, the bell is rung, or so many seconds are over."""
+        wait_for_any(_running(self._children), seconds, bell)
 
     def stop(
         self, children: Sequence[Child] | None = None, within: float = STOPPING, meanwhile: Callable[[], None] = lambda: None

@@ -199,6 +199,24 @@ def test_a_worker_that_died_holds_nothing_any_more(crawl, data):
 
 
 @pytest.mark.slow
+def test_a_worker_that_waits_at_the_hub_is_answered_when_it_is_to_end(crawl, data):
+    here = crawl()
+    here.start_hub()
+    here.start_stage("square", 1, ["--hub", socket_address(data), "--while-stdin", "--log-level", "CRITICAL"])
+    mark = f"@{socket.gethostname()}:{here._stages[0].pid}:"
+    watch_until(here, lambda: any(mark in worker.name for worker in here.hub.stats().workers))
+    with HubClient(socket_address(data), KEY, patience=0.5) as waits:
+        thread = threading.Thread(target=waits.step, args=(Step(f"square{mark}abc", 1, "records", 1, wait=20.0),))
+        thread.start()
+        watch_until(here, lambda: any(worker.name.endswith(":abc") for worker in here.hub.stats().workers))
+
+        here.stop_stages(are_idle=True)
+
+        thread.join(TIME / 2)
+        assert not thread.is_alive()
+
+
+@pytest.mark.slow
 def test_a_hub_that_gives_up_says_so_and_is_not_waited_for(crawl):
     here = crawl("hub", "--address", "nowhere")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.crawl import Beginning, Crawl
     from crawler.items import New, Stats
+    from crawler.process import Bell
 
 QUICK = 0.02          # s between questions whether it is over, when it may soon be
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
@@ -71,6 +71,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
     from crawler.pipeline import FRONTIER, build, check
+    from crawler.process import Bell
     from crawler.shared import CRAWL_NOTE
     from crawler.supervisor import ChildFailed
     from crawler.web.urls import seed as check_seed
@@ -78,6 +79,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     for text in texts:
         check_seed(text)                      # before anything is started or touched
     pipeline = build(config)
+    stop = Bell()
     forks = Forks(main)
     check(pipeline, config.origin)
     stages = pipeline.reachable(FRONTIER)
@@ -91,8 +93,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
         raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
     address = config.settings.hub.address or crawling.socket_address(data)
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
-    stop = threading.Event()
-    interrupted = common.stop_on_signals(stop.set)
+    interrupted = common.stop_on_signals(stop.ring)
     began = time.monotonic()
     view = make_view(config, quiet=args.quiet)
     view.say(opening(beginning, texts, data))
@@ -163,11 +164,11 @@ def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
         hub.put(batch)
 
 
-def follow(here: Crawl, read: list[str], view: View, stop: threading.Event, on_ready: Callable[[str], None]) -> bool:
+def follow(here: Crawl, read: list[str], view: View, stop: Bell, on_ready: Callable[[str], None]) -> bool:
     """Watch until nothing is left, which is True, or somebody stops us. on_ready: told of every queue with something to do."""
     outlook = Outlook(read)
     next_counts = 0.0
-    while not stop.is_set():
+    while not stop.is_rung:
         now = time.monotonic()
         if now < next_counts:
             if here.is_drained(read):
@@ -180,7 +181,7 @@ def follow(here: Crawl, read: list[str], view: View, stop: threading.Event, on_r
                 on_ready(name)
             if outlook.is_over:
                 return True
-        here.wait(QUICK if outlook.is_near else LOOK)
+        here.wait(QUICK if outlook.is_near else LOOK, stop)
     return False
 
 

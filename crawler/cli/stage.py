@@ -29,7 +29,6 @@ log = logging.getLogger("crawler.cli")
 
 HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
 LOOK = 0.5            # s between looks whether the pipeline is drained
-WATCH = 0.1           # s between looks whether we are to stop; a process that ends is seen at once
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -117,12 +116,13 @@ def run_many(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec, proc
     from crawler.chain import SIGN
     from crawler.cli import main
     from crawler.cli.forking import Forks
+    from crawler.process import Bell
     from crawler.supervisor import ChildFailed, Supervisor
 
+    stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
-    stop = threading.Event()
-    common.stop_on_signals(stop.set)
+    common.stop_on_signals(stop.ring)
     supervisor = Supervisor(fork=forks)
     arguments = ["stage", spec.name, *common.forward(args)]
     if args.concurrency:
@@ -131,8 +131,8 @@ def run_many(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec, proc
         arguments += ["--until-drained"]
     try:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
-        while not stop.is_set() and not all(child.has_ended for child in children):
-            supervisor.wait(WATCH)
+        while not stop.is_rung and not all(child.has_ended for child in children):
+            supervisor.wait(LOOK, stop)
             supervisor.watch()
     except ChildFailed as failure:
         return failure.code

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -46,6 +48,30 @@ def test_killing_a_process_in_the_middle_of_a_crawl_loses_nothing(
     rows = shell.rows("pages.jsonl")
     assert statuses(rows) == expected(site)
     assert len(rows) == len(expected(site))
+
+
+def command(pid: int) -> str:
+    return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode().replace("\0", " ")
+
+
+def test_what_died_is_there_again_under_its_name_in_an_interpreter_of_its_own(shell: Shell, site: Site) -> None:
+    site.hold("/p/3.html")
+    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    site.wait_for_request("/p/3.html")
+    before = children(process)
+    assert before.keys() == {"hub", "fetch", "parse", "store"}
+    assert {command(pid) for pid in before.values()} == {command(process.pid)}        # copies of one process
+
+    os.kill(before["store"], signal.SIGKILL)
+
+    give_up = time.monotonic() + 20
+    while (after := children(process)).get("store", before["store"]) == before["store"]:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    assert " -m crawler stage store " in command(after["store"])
+    assert (Path("/proc") / str(after["store"]) / "comm").read_text() in ("crawler:store\n", "python\n", "python3\n")
+    site.release("/p/3.html")
+    assert process.wait(60) == 0
 
 
 def test_killing_everything_and_running_again_loses_nothing(shell: Shell, site: Site) -> None:

@@ -6,10 +6,12 @@ import csv
 import json
 import signal
 import sqlite3
+import time
 
 import pytest
 
 from tests.e2e.conftest import FAST, Shell, expected, statuses
+from tests.e2e.test_kills import children
 from tests.site import Site, generated
 
 pytestmark = pytest.mark.slow
@@ -40,6 +42,8 @@ def test_a_crawl_that_was_interrupted_is_resumed_and_the_file_is_complete(shell:
     site.wait_for_request("/p/20.html")
 
     process.send_signal(signal.SIGINT)
+    while children(process).keys() > {"hub", "fetch"}:      # those that have nothing in hand end at once
+        time.sleep(0.01)
     site.release("/p/20.html")
     _, said = process.communicate(timeout=40)
     assert process.returncode == 130, said
@@ -117,6 +121,52 @@ def test_a_stage_of_ones_own_stands_between_parse_and_store_by_configuration_alo
 
     assert done.returncode == 0, done.stderr
     assert [row["length"] for row in shell.rows("p.jsonl")] == [4]
+
+
+ENRICH = """
+import threading, time
+from typing import Any
+from crawler import Stage
+
+{first}
+
+class Enrich(Stage):
+    def process(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {{**record, "length": len(record["title"] or "")}}
+"""
+BETWEEN = """
+[stages.parse]
+outputs = ["parsed", "urls"]
+
+[stages.enrich]
+use = "enrich:Enrich"
+input = "parsed"
+outputs = ["records"]
+"""
+
+
+@pytest.mark.parametrize(
+    "first", ["threading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "mine = open('enrich.log', 'a')"]
+)
+def test_a_module_that_begins_something_when_it_is_imported_does_so_in_each_process(shell: Shell, first: str) -> None:
+    (shell.directory / "enrich.py").write_text(ENRICH.format(first=first))
+    (shell.directory / "crawler.toml").write_text(BETWEEN)
+    with Site({"/": "<title>four</title>"}) as site:
+        done = shell.run("run", site.url, *FAST, "-o", "p.jsonl")
+
+    assert done.returncode == 0, done.stderr
+    assert [row["length"] for row in shell.rows("p.jsonl")] == [4]
+
+
+def test_a_module_that_cannot_be_imported_is_told_of_before_anything_is_started(shell: Shell) -> None:
+    (shell.directory / "enrich.py").write_text(ENRICH.format(first="1 / 0"))
+    (shell.directory / "crawler.toml").write_text(BETWEEN)
+
+    done = shell.run("run", "http://127.0.0.1:1/", "-o", "p.jsonl")
+
+    assert done.returncode == 2
+    assert done.stderr == "crawler: 'enrich:Enrich': importing enrich failed: ZeroDivisionError: division by zero\n"
+    assert not (shell.directory / "crawler-data").exists()
 
 
 def test_the_demo_checks_itself(shell: Shell) -> None:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from crawler.cli.run import Outlook
+from crawler.items import QueueStats, Stats
+
+EMPTY = QueueStats("urls", **dict.fromkeys(("accepted", "ready", "delayed", "leased", "dead", "done", "bytes"), 0),
+                   keyed=True, polite=True, is_read=True)  # fmt: skip
+
+
+def stats(**urls: int) -> Stats:
+    unread = structs.replace(EMPTY, name="result", ready=7)
+    return Stats(1.0, 2.0, [structs.replace(EMPTY, **urls), unread], [], [], 0, {}, is_drained=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "is_near"),
+    [
+        ({"done": 100, "ready": 900}, {"done": 200, "ready": 800}, False),
+        ({"done": 100, "ready": 300}, {"done": 200, "ready": 200}, True),
+        ({"done": 100, "delayed": 1}, {"done": 100, "delayed": 1}, False),      # it waits for something
+        ({"done": 100, "leased": 2}, {"done": 101, "leased": 1}, True),
+    ],
+)
+def test_the_end_is_near_when_it_may_come_before_the_next_counts(first, then, is_near):
+    outlook = Outlook(["urls"])
+    assert outlook.is_near                    # nothing is known yet
+
+    outlook.see(stats(**first))
+    outlook.see(stats(**then))
+
+    assert outlook.is_near == is_near
+    assert not outlook.is_over
+
+
+def test_it_is_over_when_nothing_is_left_that_a_stage_reads():
+    outlook = Outlook(["urls"])
+
+    outlook.see(stats(done=3, dead=1))
+
+    assert (outlook.is_over, outlook.ready) == (True, [])
+
+
+def test_queues_with_something_to_do_are_named():
+    outlook = Outlook(["urls"])
+
+    outlook.see(stats(ready=1))
+
+    assert outlook.ready == ["urls"]
