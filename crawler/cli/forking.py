@@ -38,15 +38,17 @@ def descriptors() -> set[int]:
 
 
 class Forks:
-    """A `crawler.process.Fork`. Make it before foreign code is imported."""
+    """A `crawler.process.Fork`. Make it before what is to be shared is imported, and foreign code with it."""
 
     def __init__(self, main: Callable[[Sequence[str]], int]) -> None:
         """main: what a copy runs; its result is the exit code."""
         self._main = main
         self._is_linux = sys.platform == "linux" and hasattr(os, "pidfd_open") and os.path.isdir(FDS)
         self._ours = descriptors() if self._is_linux else set()
+        gc.disable()        # until the first copy is made: what is imported stays, and looking through it again and again is 15 ms
 
     def __call__(self, arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process | None:
+        gc.enable()
         if not self._is_safe():
             return None
         stdin, our_stdin = os.pipe()

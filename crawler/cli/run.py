@@ -59,19 +59,23 @@ def seed_texts(urls: list[str], file: Path | None) -> list[str]:
 
 def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     """The crawl these settings mean, with its view and its report."""
+    from crawler.cli import main
+    from crawler.cli.forking import Forks
+    from crawler.process import Bell
+
+    stop = Bell()
+    forks = Forks(main)                       # first: the rest is imported for the copies too
+
     from crawler import chain
     from crawler import crawl as crawling
     from crawler import report as reporting
     from crawler.broker.base import MAX_WAIT, Politeness
-    from crawler.cli import main
-    from crawler.cli.forking import Forks
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.cli.why import output_of
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
     from crawler.pipeline import FRONTIER, build, check
-    from crawler.process import Bell
     from crawler.shared import CRAWL_NOTE
     from crawler.supervisor import ChildFailed
     from crawler.web.urls import seed as check_seed
@@ -79,8 +83,6 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     for text in texts:
         check_seed(text)                      # before anything is started or touched
     pipeline = build(config)
-    stop = Bell()
-    forks = Forks(main)
     check(pipeline, config.origin)
     stages = pipeline.reachable(FRONTIER)
     read = [pipeline.stages[name].input for name in stages]
