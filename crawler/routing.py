@@ -21,6 +21,7 @@ from crawler.broker.checks import LARGEST, LONGEST
 from crawler.errors import CrawlerError
 from crawler.items import New, Pace
 from crawler.stage import To
+from crawler.web.page import Page
 
 Gatekeeper = Callable[[Any], New | str]     # an item as a task, or in stable words why it is not taken
 KNOWN = 200_000                             # keys remembered: some 20 MB, a second for the hub to be asked again
@@ -69,6 +70,7 @@ class Router:
         self._stage = stage
         self._outputs = tuple(outputs)
         self._gatekeepers = gatekeepers
+        self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
         self.known = Known()
 
     def route(self, item: Any) -> New | str | None:
@@ -81,7 +83,8 @@ class Router:
         queue = self._queue(to.queue)
         gatekeeper = self._gatekeepers.get(queue)
         if gatekeeper is None:
-            return _sized(_delivered(to, New(queue, msgspec.msgpack.encode(to.item))))
+            item = to.item.packed() if isinstance(to.item, Page) else to.item
+            return _sized(_delivered(to, New(queue, self._encode(item))))
         new = gatekeeper(to.item)
         if isinstance(new, str):
             return new

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from crawler import To
+from crawler import Page, To
 from crawler.broker.base import MAX_BODY
 from crawler.items import New
 from crawler.routing import Known, Router, TooMuch
@@ -19,6 +19,16 @@ def router(*outputs: str) -> Router:
 
 def test_a_plain_item_goes_to_the_first_output():
     assert router("records", "urls").route({"a": 1}) == New("records", msgspec.msgpack.encode({"a": 1}))
+
+
+def test_a_page_is_packed_to_travel():
+    page = Page.of(b"<p>steam</p>" * 500, url="http://h/", status_code=200)
+
+    new = router("pages").route(page)
+
+    assert isinstance(new, New)
+    assert len(new.item) < 500
+    assert msgspec.msgpack.decode(new.item, type=Page).content == page.content
 
 
 def test_delivery_data_travels_with_the_item():

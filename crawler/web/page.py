@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import zstandard
 from msgspec import Struct, field
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from crawler.errors import WireError
 
@@ -68,7 +68,7 @@ class Headers(Mapping[str, str]):
 
 
 class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
-    """What came back from a URL, in the words of `requests`. Make one with `Page.of`: `body` is how the content travels."""
+    """What came back from a URL, in the words of `requests`. Make one with `Page.of`; `packed` is how it travels."""
 
     url: str
     status_code: int
@@ -84,12 +84,15 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     @classmethod
     def of(cls, content: bytes, **fields: Any) -> Self:
-        """A page of this content, which is compressed where that is worth it."""
-        body = _zstd().compressor.compress(content) if len(content) > PACKED_FROM else content
-        is_packed = len(body) < len(content)
-        page = cls(body=body if is_packed else content, is_packed=is_packed, **fields)
-        page.__dict__["content"] = content    # who made it need not unpack it
-        return page
+        """A page of this content."""
+        return cls(body=content, **fields)
+
+    def packed(self) -> Self:
+        """The page as it goes on a queue: compressed where that is worth it. Who reads it in this process has no need of that."""
+        if self.is_packed or len(self.body) <= PACKED_FROM:
+            return self
+        body = _zstd().compressor.compress(self.body)
+        return replace(self, body=body, is_packed=True) if len(body) < len(self.body) else self
 
     @cached_property
     def content(self) -> bytes:

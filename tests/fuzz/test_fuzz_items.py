@@ -26,7 +26,7 @@ from tests.stages.outputs import Output, page
 PAGE = Page.of(
     b"<title>x</title><a href=/b>b</a>" * 40, url="http://example.org/", status_code=200,
     header_pairs=[("Content-Type", "text/html"), ("X-Robots-Tag", "noindex")], depth=1, referrer="http://r/", fetched_at=1e9,
-)  # fmt: skip
+).packed()  # fmt: skip
 RECORD = Record(
     url="http://a/", final_url="http://a/", status=200, content_type="text/html", encoding="utf-8", title="x", description=None,
     canonical=None, language=None, links=["http://a/b"], depth=0, referrer="", fetched_at="2001-09-09T01:46:40.000+00:00",

@@ -104,7 +104,7 @@ class Crawl:
 
     def _hand_on(self, visit: Visit, path: str, attempt: int, items: list[Any]) -> None:
         (page,) = [item for item in items if isinstance(item, Page)]
-        travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(page), type=Page)
+        travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(page.packed()), type=Page)
         read = list(self._parse.process(travelled))
         (record,) = [item for item in read if isinstance(item, Record)]
         self.outcomes[path] = record.status if attempt == 1 else f"{record.status} after {attempt}"

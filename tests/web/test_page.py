@@ -15,7 +15,7 @@ HTML = b"<title>Tea</title><a href='/a'>a</a><p class=price>12</p>" + b"<p>steam
 
 
 def travelled(page: Page) -> Page:
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(page), type=Page)
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(page.packed()), type=Page)
 
 
 def test_a_page_arrives_as_it_was_sent() -> None:
@@ -37,6 +37,15 @@ def test_what_does_not_shrink_travels_as_it_is(content: bytes) -> None:
     page = travelled(Page.of(content, url="http://h/", status_code=204))
 
     assert (page.body, page.content) == (content, content)
+
+
+def test_a_page_is_packed_once_and_only_to_travel() -> None:
+    page = Page.of(HTML, url="http://h/", status_code=200)
+
+    assert (page.body, page.content, page.is_packed) == (HTML, HTML, False)
+    assert page.packed().packed().content == HTML
+    assert travelled(travelled(page)).content == HTML
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(page), type=Page).content == HTML     # by who knows nothing of this
 
 
 def test_headers_are_found_in_any_case_and_twice() -> None:
