@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from crawler.web.page import Page as Page
     from crawler.web.page import Record as Record
     from crawler.web.page import Visit as Visit
+    from crawler.web.page import Visits as Visits
     from crawler.web.page import flatten as flatten
     from crawler.web.robots import Robots as Robots
     from crawler.web.sitemap import Sitemap as Sitemap
@@ -71,7 +72,7 @@ _HOMES = {
     "crawler.web.fields": ("FieldSpec", "Fields"),
     "crawler.web.frontier": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
-    "crawler.web.page": ("Page", "Record", "Visit", "flatten"),
+    "crawler.web.page": ("Page", "Record", "Visit", "Visits", "flatten"),
     "crawler.web.robots": ("Robots",),
     "crawler.web.sitemap": ("Sitemap",),
     "crawler.web.urls": ("Url",),

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from crawler.errors import StorageError
-from crawler.items import Done, Failed, Lease, New, Pace
+from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.routing import Router, TooMuch, pace, seconds
 from crawler.stage import Drop, GiveUp, Report, Retry, Stage
 
@@ -40,7 +40,7 @@ class Outcome(msgspec.Struct):
     trouble: StorageError | None = None        # the worker cannot go on; with StorageFull not now
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Counter[str] = msgspec.field(default_factory=Counter)
-    keys: list[tuple[str, bytes]] = msgspec.field(default_factory=list)   # known to the hub once it accepts this
+    keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)    # known to the hub once it accepts this
     size: int = 0                              # bytes of its children, about
 
 
@@ -50,7 +50,7 @@ class _Gathered(msgspec.Struct):
     children: list[New] = msgspec.field(default_factory=list)
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Counter[str] = msgspec.field(default_factory=Counter)
-    keys: list[tuple[str, bytes]] = msgspec.field(default_factory=list)
+    keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
     report: str = ""
     size: int = 0
 
@@ -137,19 +137,27 @@ class Handler:
                 self._add(gathered, self._router.route(item))
         return gathered
 
-    def _add(self, gathered: _Gathered, routed: New | str | None) -> None:
+    def _add(self, gathered: _Gathered, routed: New | Admitted | str | None) -> None:
         if isinstance(routed, str):
             gathered.counts[f"skipped/{routed}"] += 1
+        elif isinstance(routed, Admitted):
+            for reason, n in routed.skipped.items():
+                gathered.counts[f"skipped/{reason}"] += n
+            self._put(gathered, routed.tasks)
+            gathered.keys += [(routed.queue, name) for name in routed.names]
         elif routed is not None:
-            gathered.children.append(routed)
-            gathered.size += len(routed.item) + CHILD_BYTES
-            if gathered.size > MAX_GIVEN:
-                raise TooMuch(
-                    f"{gathered.size} bytes in {len(gathered.children)} items; at most {MAX_GIVEN} can be handed in at once: "
-                    "give fewer or smaller items for one task"
-                )
+            self._put(gathered, [routed])
             if routed.key is not None:
                 gathered.keys.append((routed.queue, routed.key))
+
+    def _put(self, gathered: _Gathered, tasks: list[New]) -> None:
+        gathered.children += tasks
+        gathered.size += sum([len(task.item) for task in tasks]) + CHILD_BYTES * len(tasks)
+        if gathered.size > MAX_GIVEN:
+            raise TooMuch(
+                f"{gathered.size} bytes in {len(gathered.children)} items; at most {MAX_GIVEN} can be handed in at once: "
+                "give fewer or smaller items for one task"
+            )
 
 
 def words(text: str) -> str:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from msgspec import Struct, field
+
+Name = str | bytes                 # what a task on a keyed queue is known by: its key, or what stands for it
+_Some = TypeVar("_Some", bound=Name)
 
 
 class Verdict(StrEnum):
@@ -38,6 +42,21 @@ class New(Struct, frozen=True, array_like=True, omit_defaults=True):
     delay: float = 0.0             # s from now before it may be leased
     depth: int = 0                 # steps from a seed
     parent: bytes | None = None    # key of the task that found it, for its life story
+
+
+class Unknown(Protocol):
+    """Of some names those that a queue is not known to have, in their order."""
+
+    def __call__(self, names: Sequence[_Some], /) -> Sequence[_Some]: ...
+
+
+class Admitted(Struct, frozen=True):
+    """What became of an item that stands for many: tasks to be put on a queue, and those that are not."""
+
+    queue: str
+    tasks: list[New]
+    names: list[Name]              # by which the tasks are known once the hub has them
+    skipped: dict[str, int]        # how many, by the reason in stable words
 
 
 class Lease(Struct, frozen=True, array_like=True):

@@ -1,30 +1,48 @@
 """From what a stage yields to what goes on a queue.
 
     item, To(queue, item) ──encode, or ask the queue's gatekeeper──▶ New, or skipped with a reason
+    Visits: many in one ──less those known, ask the gate──────────▶ Admitted: New …, and how many skipped for which reason
 
 A gatekeeper decides what a queue takes (for `urls` it is the frontier: scope, limits, canonical form); a stage yields items and
-need not know. Keys the hub has answered for are remembered, within bounds, and not sent again. What the hub could not take is
+need not know. What the hub has answered for is remembered, within bounds, and not sent again. What the hub could not take is
 refused here, where it is one task's fault: a call that the hub refuses is every task's in it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from crawler.broker.base import MAX_BODY
 from crawler.broker.checks import LARGEST, LONGEST
 from crawler.errors import CrawlerError
-from crawler.items import New, Pace
+from crawler.items import Admitted, Name, New, Pace, Unknown
 from crawler.stage import To
-from crawler.web.page import Page
+from crawler.web.page import Page, Visits
 
-Gatekeeper = Callable[[Any], New | str]     # an item as a task, or in stable words why it is not taken
-KNOWN = 200_000                             # keys remembered: some 20 MB, a second for the hub to be asked again
+KNOWN = 200_000                             # names remembered: some 20 MB, a second for the hub to be asked again
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """A gatekeeper that takes many at once as well."""
+
+    def admit(self, found: Any, /) -> New | str:
+        """An item as a task, or in stable words why it is not taken."""
+        ...
+
+    def admit_all(self, visits: Visits, unknown: Unknown, /) -> Admitted:
+        """The same of each, less a task for those whose name is known."""
+        ...
+
+
+_Some = TypeVar("_Some", bound=Name)
+Gatekeeper = Gate | Callable[[Any], New | str]     # or what `Gate.admit` is, alone
 
 
 class TooMuch(CrawlerError):
@@ -32,34 +50,44 @@ class TooMuch(CrawlerError):
 
 
 class Known:
-    """The keys of late that a keyed queue has: two generations, so that forgetting costs nothing and half is always kept."""
+    """What a keyed queue has of late, by name: two generations, so that forgetting costs nothing and half is always kept."""
 
     def __init__(self, limit: int = KNOWN) -> None:
         self._limit = limit // 2
-        self._heard: deque[tuple[float, Iterable[tuple[str, bytes]]]] = deque()   # of steps that a power cut might undo
-        self._young: set[tuple[str, bytes]] = set()
-        self._old: set[tuple[str, bytes]] = set()
+        self._heard: deque[tuple[float, Iterable[tuple[str, Name]]]] = deque()   # of steps that a power cut might undo
+        self._young: dict[str, set[Name]] = {}     # by queue
+        self._old: dict[str, set[Name]] = {}
 
-    def __contains__(self, key: tuple[str, bytes]) -> bool:
-        return key in self._young or key in self._old
+    def __contains__(self, one: tuple[str, Name]) -> bool:
+        queue, name = one
+        return name in self._young.get(queue, ()) or name in self._old.get(queue, ())
 
-    def learn(self, keys: Iterable[tuple[str, bytes]], at: float) -> None:
+    def unknown(self, queue: str, names: Sequence[_Some]) -> Sequence[_Some]:
+        """Those of these names that are not known, in their order. Of a page whose links are all known it costs next to nothing."""
+        strange = set(names)
+        for known in (self._young.get(queue), self._old.get(queue)):
+            if known and strange:
+                strange = strange - known          # not -=, which looks at each of the many instead of the few
+        return [name for name in names if name in strange] if strange else ()
+
+    def learn(self, names: Iterable[tuple[str, Name]], at: float) -> None:
         """The hub said at this time that it has these. They count once it is sure that it keeps them: see `trust`."""
-        self._heard.append((at, keys))
+        self._heard.append((at, names))
 
     def trust(self, until: float) -> None:
         """What was learned up to this time stays, whatever becomes of the hub's machine.
 
         Else a page could be finished without links that went with another, and that one be undone by a power cut and fail."""
         while self._heard and self._heard[0][0] <= until:
-            self._young.update(self._heard.popleft()[1])
-        if len(self._young) > self._limit:
-            self._young, self._old = set(), self._young
+            for queue, name in self._heard.popleft()[1]:
+                self._young.setdefault(queue, set()).add(name)
+        if sum(map(len, self._young.values())) > self._limit:
+            self._young, self._old = {}, self._young
 
     def clear(self) -> None:
         """It is another hub's memory: what was known is not."""
         self._heard.clear()
-        self._young, self._old = set(), set()
+        self._young, self._old = {}, {}
 
 
 class Router:
@@ -69,27 +97,46 @@ class Router:
         """outputs: the queues this stage may put to, its own output first."""
         self._stage = stage
         self._outputs = tuple(outputs)
-        self._gatekeepers = gatekeepers
+        self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
+        self._admit = {queue: gate.admit if isinstance(gate, Gate) else gate for queue, gate in gatekeepers.items()}
         self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
         self.known = Known()
 
-    def route(self, item: Any) -> New | str | None:
-        """A task, why there is none in a word or two, or None for one the hub is known to have.
+    def route(self, item: Any) -> New | Admitted | str | None:
+        """A task, why there is none in a word or two, or None for one the hub is known to have; of `Visits` what became of all.
 
         Raises ValueError if the stage may not put there or not so, TypeError if the item cannot be encoded, TooMuch if it is
         too big.
         """
         to = item if isinstance(item, To) else To("", item)
         queue = self._queue(to.queue)
-        gatekeeper = self._gatekeepers.get(queue)
-        if gatekeeper is None:
-            item = to.item.packed() if isinstance(to.item, Page) else to.item
-            return _sized(_delivered(to, New(queue, self._encode(item))))
-        new = gatekeeper(to.item)
+        return self._all(to, queue, to.item) if isinstance(to.item, Visits) else self._one(to, queue, to.item)
+
+    def _one(self, to: To, queue: str, item: Any) -> New | str | None:
+        admit = self._admit.get(queue)
+        if admit is None:
+            return _sized(_delivered(to, New(queue, self._encode(item.packed() if isinstance(item, Page) else item))))
+        new = admit(item)
         if isinstance(new, str):
             return new
         if new.key is not None and (queue, new.key) in self.known:
             return None
+        return self._ready(to, queue, new)
+
+    def _all(self, to: To, queue: str, visits: Visits) -> Admitted:
+        if to.key is not None:
+            raise ValueError(f"To(key={to.key!r}) of Visits: one key would make one task of all of them; put each by itself")
+        gate = self._gates.get(queue)
+        if gate is not None:
+            admitted = gate.admit_all(visits, partial(self.known.unknown, queue))
+            tasks = [self._ready(to, queue, new) for new in admitted.tasks]
+            return Admitted(queue, tasks, admitted.names, admitted.skipped)
+        routed = [self._one(to, queue, visit) for visit in visits]
+        tasks = [new for new in routed if isinstance(new, New)]
+        reasons = Counter(reason for reason in routed if isinstance(reason, str))
+        return Admitted(queue, tasks, [new.key for new in tasks if new.key is not None], reasons)
+
+    def _ready(self, to: To, queue: str, new: New) -> New:
         if new.queue != queue:
             new = msgspec.structs.replace(new, queue=queue)
         return _sized(_delivered(to, new))

@@ -1,9 +1,9 @@
 """Parse: a page in, a record out, and its links back to the frontier.
 
     pages: Page ──▶ Parse ──▶ records: Record
-                      └─────▶ urls: Visit, one a link; scope, depth and what was seen before are the frontier's business
+                      └─────▶ urls: Visits, all links in one; scope, depth and what was seen before are the frontier's business
 
-A sitemap or feed is a page like any other: its record has no links, and each URL it lists is a visit.
+A sitemap or feed is a page like any other: its record has no links, and each URL it lists is to be visited.
 
 To keep other things of a page, subclass it and say what:
 
@@ -36,7 +36,7 @@ from crawler import (
     Sitemap,
     Stage,
     To,
-    Visit,
+    Visits,
     directives,
     is_html,
 )
@@ -142,14 +142,12 @@ class Parse(Stage):
     def _visits(self, page: Page, html: Html, wish: Directives) -> Iterator[To]:
         if html.has_more_links:
             self.count("links/cut")
-        refused = 0
-        for link in html.links:
-            if self.options.robots and (wish.nofollow or link.is_nofollow):
-                refused += 1
-            else:
-                yield To("urls", Visit(link.url, depth=page.depth + 1, referrer=page.url))
-        if refused:
-            self.count("skipped/nofollow", refused)
+        links = html.links
+        is_asked = self.options.robots
+        followed = [link.url for link in links if not (is_asked and (wish.nofollow or link.is_nofollow))]
+        if len(followed) < len(links):
+            self.count("skipped/nofollow", len(links) - len(followed))
+        yield from _to_frontier(followed, page)
 
     def _listed(self, page: Page, sitemap: Sitemap, wish: Directives) -> Iterator[To | Report]:
         """Its pages, then the same in other languages; of an index the sitemaps. Like links they are one step from here."""
@@ -159,14 +157,20 @@ class Parse(Stage):
             self.count("skipped/nofollow", len(urls))
             urls = []
         room = MAX_VISITS
-        for url in urls:
+        for place, url in enumerate(urls):
             room -= len(url) + len(page.url) + _VISIT
             if room < 0:
                 self.count("links/cut")
+                urls = urls[:place]
                 break
-            yield To("urls", Visit(url, depth=page.depth + 1, referrer=page.url))
+        yield from _to_frontier(urls, page)
         problems = f"; {len(sitemap.problems)} problem(s), the first: {sitemap.problems[0]}" if sitemap.problems else ""
         yield Report(f"{sitemap.kind} of {len(sitemap.urls)} URLs{problems}")
+
+
+def _to_frontier(urls: list[str], page: Page) -> Iterator[To]:
+    if urls:
+        yield To("urls", Visits(urls, depth=page.depth + 1, referrer=page.url))
 
 
 def _is_text(content_type: str) -> bool:

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Drop, GiveUp, Pace, Report, Retry, Stage, StorageError, To
-from crawler.handler import MAX_GIVEN, Handler, Outcome, words
+from crawler import Drop, GiveUp, LocalShared, Pace, Report, Retry, Stage, StorageError, To, Visits
+from crawler.handler import CHILD_BYTES, MAX_GIVEN, Handler, Outcome, words
 from crawler.items import Lease
 from crawler.plugins import item_schema
 from crawler.routing import Router
+from crawler.settings import FrontierSettings
+from crawler.web.frontier import Frontier
 
 
 def lease(item: Any, token: int = 1, host: str = "") -> Lease:
@@ -170,6 +172,37 @@ def test_reports_paces_and_what_a_gatekeeper_skips_are_gathered():
     assert outcome.done.report == "200 text/html"
     assert outcome.paces == [Pace("example.org", delay=3.0)]
     assert outcome.counts == {"skipped/too deep": 2}
+
+
+def test_visits_count_as_as_many_items_as_they_stand_for():
+    class Linked(Stage):
+        def process(self, item: int) -> Iterator[Any]:
+            yield To("out", Visits(["u"] * item))
+            yield "end"
+
+    (outcome,) = handle(Linked(), lease(3))
+    assert given([outcome]) == [("out", {"url": "u"})] * 3 + [("out", "end")]
+    assert outcome.size == sum(len(new.item) + CHILD_BYTES for new in outcome.done.children)
+
+    (outcome,) = handle(Linked(), lease(MAX_GIVEN // CHILD_BYTES))
+    assert outcome.failed is not None
+    assert outcome.failed.final
+    assert "give fewer or smaller items" in outcome.failed.reason
+
+
+def test_what_a_gate_makes_of_visits_is_counted_and_known_by_its_names():
+    class Linked(Stage):
+        def process(self, item: int) -> To:
+            return To("urls", Visits(["http://a.org/x", "http://b.org/", "http://a.org/y", "http://c.org/"], 1, "http://a.org/"))
+
+    frontier = Frontier(FrontierSettings(), LocalShared())
+    frontier.seed("http://a.org/")
+    (outcome,) = Handler(Linked(), int, Router("it", ("urls",), {"urls": frontier})).handle([lease(1)])
+
+    assert outcome.done is not None
+    assert [new.host for new in outcome.done.children] == ["a.org", "a.org"]
+    assert outcome.keys == [("urls", "http://a.org/x"), ("urls", "http://a.org/y")]
+    assert outcome.counts == {"skipped/out of scope": 2}
 
 
 def test_a_pace_that_the_hub_would_refuse_is_the_tasks_fault():

@@ -3,10 +3,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from crawler import Page, To
+from crawler import LocalShared, Page, To, Visit, Visits
 from crawler.broker.base import MAX_BODY
-from crawler.items import New
+from crawler.items import Admitted, New
 from crawler.routing import Known, Router, TooMuch
+from crawler.settings import FrontierSettings
+from crawler.web.frontier import Frontier
 
 
 def admit(item: str) -> New | str:
@@ -42,6 +44,103 @@ def test_a_gatekeeper_makes_the_task_or_says_why_not():
 
     assert gate.route(To("urls", "a", priority=5)) == New("urls", b"a", b"a", "example.org", priority=5, depth=2)
     assert gate.route(To("urls", "http://b")) == "out of scope"
+
+
+HOST = "http://example.org/"
+
+
+def crawl(**settings) -> Router:
+    """A router to a frontier of one host."""
+    frontier = Frontier(msgspec.convert(settings, FrontierSettings), LocalShared())
+    frontier.seed(HOST)
+    return Router("parse", ("records", "urls"), {"urls": frontier})
+
+
+def visits(*paths: str, depth: int = 1) -> Visits:
+    return Visits([HOST + path for path in paths], depth, HOST)
+
+
+def known(gate: Router, admitted: Admitted) -> None:
+    """The hub accepts a step that hands these in, and is sure to keep it."""
+    gate.known.learn([(admitted.queue, name) for name in admitted.names], at=1.0)
+    gate.known.trust(until=1.0)
+
+
+def test_where_nobody_keeps_the_gate_visits_are_an_item_each():
+    routed = router("links").route(To("links", visits("a", "b"), priority=2, delay=1))
+
+    assert routed == Admitted("links", [
+        New("links", msgspec.msgpack.encode(Visit(HOST + path, 1, HOST)), priority=2, delay=1.0) for path in "ab"
+    ], [], {})  # fmt: skip
+
+
+def test_a_gatekeeper_that_knows_only_single_items_is_asked_of_each_visit():
+    gate = Router("parse", ("urls",), {"urls": lambda visit: admit(visit.url.removeprefix(HOST))})
+
+    assert gate.route(visits("a", "http://b", "c", "http://d")) == Admitted(
+        "urls", [New("urls", name, name, "example.org", depth=2) for name in (b"a", b"c")], [b"a", b"c"], {"out of scope": 2}
+    )
+
+
+def test_visits_become_the_tasks_that_they_would_become_one_by_one():
+    gate, one = crawl(deny=["zip"], order="depth"), crawl(deny=["zip"], order="depth")
+    paths = ["a", "b.zip", "c?x=1", "%zz", "../d#e", "b.zip", "//[", "f.zip"]
+
+    many = gate.route(To("urls", visits(*paths), delay=2))
+    each = [one.route(To("urls", visit, delay=2)) for visit in visits(*paths)]
+
+    assert isinstance(many, Admitted)
+    assert many.tasks == [new for new in each if isinstance(new, New)]
+    assert many.skipped == {"denied by pattern": 3} == {"denied by pattern": each.count("denied by pattern")}
+    with pytest.raises(ValueError, match="one key would make one task of all of them"):
+        gate.route(To("urls", visits("a"), key=b"k" * 16))
+
+
+def test_visits_that_the_hub_is_known_to_have_are_not_sent_again_and_the_others_keep_their_order():
+    gate = crawl()
+    first = gate.route(To("urls", visits("b", "a")))
+    assert isinstance(first, Admitted)
+    gate.known.learn([("urls", name) for name in first.names], at=5.0)
+
+    gate.known.trust(until=4.9)
+    assert len(gate.route(To("urls", visits("a", "b"))).tasks) == 2
+    gate.known.trust(until=5.0)
+    assert gate.route(To("urls", visits("a", "b"))) == Admitted("urls", [], [], {})
+    assert [new.item for new in gate.route(To("urls", visits("z", "a", "y"))).tasks] == [
+        msgspec.msgpack.encode(Visit(HOST + path, 1, HOST)) for path in "zy"
+    ]
+    gate.known.clear()
+    assert len(gate.route(To("urls", visits("a", "b"))).tasks) == 2
+
+
+def test_another_spelling_of_what_is_known_is_known():
+    gate = crawl(drop_params=["utm_*"])
+    known(gate, gate.route(To("urls", visits("a?utm_x=1"))))
+
+    assert gate.route(To("urls", visits("a?utm_x=2", "a", "./a"))) == Admitted("urls", [], [], {})
+
+
+def test_reasons_are_counted_each_time_also_of_what_is_known():
+    gate = crawl(max_depth=2)
+    known(gate, gate.route(To("urls", visits("a"))))
+
+    for _ in range(2):
+        routed = gate.route(To("urls", Visits([HOST + "a", "http://example.net/", "mailto:x", "http://example.net/b"], 2, HOST)))
+        assert routed == Admitted("urls", [], [], {"out of scope": 2, "not http": 1})
+        routed = gate.route(To("urls", Visits([HOST + "a", HOST + "b", "http://example.net/", "mailto:x"], 3, HOST)))
+        assert routed == Admitted("urls", [], [], {"too deep": 3, "not http": 1})
+
+
+def test_a_url_with_a_password_is_known_only_to_the_page_that_may_set_it():
+    url, own = "http://me:word@example.org/a", "http://me:word@example.org/"
+    gate = crawl()
+    inside = gate.route(To("urls", Visits([url], 1, own)))
+    known(gate, inside)
+
+    outside = gate.route(To("urls", Visits([url], 1, HOST)))
+
+    assert [msgspec.msgpack.decode(new.item)["url"] for new in inside.tasks + outside.tasks] == [url, HOST + "a"]
+    assert gate.route(To("urls", Visits([url], 1, own))).tasks == []
 
 
 def test_a_stage_without_outputs_that_gives_something_is_told_the_setting():

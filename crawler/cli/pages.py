@@ -121,12 +121,16 @@ def from_file(path: Path) -> Page:
 
 
 def emit(item: Any) -> None:
-    """One JSON line; a control item says what it is."""
+    """One JSON line, of visits one each; a control item says what it is."""
     import msgspec
 
     from crawler.stage import To
-    from crawler.web.page import Record, flatten
+    from crawler.web.page import Record, Visits, flatten
 
+    if isinstance(item, To) and isinstance(item.item, Visits):
+        for visit in item.item:
+            emit(To(item.queue, visit))
+        return
     if isinstance(item, Record):
         value: Any = flatten(item)
     elif isinstance(item, To):

@@ -225,7 +225,7 @@ def wire(
 
     schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
     frontier = Frontier(config.settings.frontier, shared)
-    gatekeepers = {queue: frontier.admit for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
+    gatekeepers = {queue: frontier for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
     return Worker(
         spec.name, stage, schema, is_async, broker=broker, side=side, input=spec.input, outputs=spec.outputs,
         gatekeepers=gatekeepers, shared=shared, worker=name, concurrency=args.concurrency or spec.concurrency or 0,

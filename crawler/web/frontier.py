@@ -2,6 +2,7 @@
 
     what a person typed ──seed──▶ New
     Visit of a stage ────admit──▶ New, or a reason in stable words: "out of scope", "too deep", "denied by pattern", …
+    Visits of a page ─admit_all─▶ the same of each that the hub is not known to have
 
 Politeness and deduplication are the broker's: here a URL gets the host it waits for and the key it is known by. It is asked about
 every link of every page, so what it worked out for a URL is remembered, within bounds.
@@ -19,11 +20,11 @@ import msgspec
 from msgspec import Struct
 
 from crawler.errors import BadUrl, ConfigError
-from crawler.items import New
+from crawler.items import Admitted, New, Unknown
 from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
-from crawler.web.page import Visit
+from crawler.web.page import Visit, Visits
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -32,6 +33,9 @@ QUEUE: Final = "urls"
 ROOT: Final = "root/"              # shared notes of the hosts that scope starts from; the value says how each became one
 SEED: Final = b"seed"              # a person named it: it may be at a private address
 REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
+
+TOO_DEEP: Final = "too deep"
+OUT_OF_SCOPE: Final = "out of scope"
 
 _REMEMBERED: Final = 20_000        # URLs whose target is kept: some 10 MB, a few hundred pages of links
 
@@ -75,28 +79,68 @@ class Frontier:
         """
         visit = found if isinstance(found, Visit) else _linked(found, parent)
         origin = parent.url if parent else visit.history[-1] if visit.history else visit.referrer
-        target = self._judged(visit.url)
-        if isinstance(target, _Target) and target.userinfo and not _is_trusted(target, origin):
-            target = self._judged(target.url.replace(f"{target.userinfo}@", "", 1))
+        target = self._target_of(visit.url, origin)
         if isinstance(target, str):
             return target
-        if 0 < self._settings.max_depth < visit.depth:
-            return "too deep"
+        if self._is_too_deep(visit.depth):
+            return TOO_DEEP
         if not self._has_scope(target.host, widens=visit.is_seed and bool(visit.history)):
-            return "out of scope"
+            return OUT_OF_SCOPE
         if target.url != visit.url:
             visit = msgspec.structs.replace(visit, url=target.url)
-        return New(
-            self._queue, self._encode(visit), target.key, target.host,
-            priority=visit.depth if self._is_deep_first else 0, depth=visit.depth, parent=self._key_of(origin),
-        )  # fmt: skip
+        return self._task(visit, target, self._key_of(origin))
+
+    def admit_all(self, visits: Visits, unknown: Unknown) -> Admitted:
+        """What `admit` says of each, without a task for those that are known by name.
+
+        A name is the canonical URL, so that of most links nothing need be looked up but what stands on the page; of a URL with
+        user info it is the key, because who links to it decides what it means.
+        """
+        admitted = Admitted(self._queue, [], [], {})
+        if self._is_too_deep(visits.depth):
+            for url in visits.urls:
+                target = self._target_of(url, visits.referrer)
+                _count(admitted.skipped, target if isinstance(target, str) else TOO_DEEP)
+            return admitted
+        parent = self._key_of(visits.referrer)
+        has_scope: dict[str, bool] = {}                # by host; out of scope may be in it for the next page
+        for url in unknown(visits.urls):
+            target = self._target_of(url, visits.referrer)
+            if isinstance(target, str):
+                _count(admitted.skipped, target)
+                continue
+            is_in = has_scope.get(target.host)
+            if is_in is None:
+                is_in = has_scope[target.host] = self._has_scope(target.host, widens=False)
+            if not is_in:
+                _count(admitted.skipped, OUT_OF_SCOPE)
+                continue
+            name = target.key if target.userinfo else target.url
+            if (url == target.url and not target.userinfo) or unknown((name,)):
+                admitted.tasks.append(self._task(Visit(target.url, visits.depth, visits.referrer), target, parent))
+                admitted.names.append(name)
+        return admitted
 
     def allowed_private(self, host: str) -> bool:
         """A person named this host (as in `Url.host`), so it may be at a private address."""
         return was_seeded(self._shared, host)
 
+    def _task(self, visit: Visit, target: _Target, parent: bytes | None) -> New:
+        priority = visit.depth if self._is_deep_first else 0
+        return New(self._queue, self._encode(visit), target.key, target.host, priority, depth=visit.depth, parent=parent)
+
+    def _is_too_deep(self, depth: int) -> bool:
+        return 0 < self._settings.max_depth < depth
+
     def _root(self, host: str) -> bytes | None:
         return self._shared.find(ROOT).get(ROOT + host)
+
+    def _target_of(self, url: str, origin: str) -> _Target | str:
+        """A URL that is linked from `origin`, or why it is not crawled whatever its depth and scope."""
+        target = self._judged(url)
+        if isinstance(target, _Target) and target.userinfo and not _is_trusted(target, origin):
+            target = self._judged(target.url.replace(f"{target.userinfo}@", "", 1))
+        return target
 
     def _judged(self, url: str) -> _Target | str:
         known = self._targets.get(url)
@@ -189,6 +233,10 @@ def _target(canonical: str) -> _Target:
 
 def _linked(url: str, parent: Visit | None) -> Visit:
     return Visit(url, parent.depth + 1, parent.url) if parent else Visit(url)
+
+
+def _count(reasons: dict[str, int], reason: str) -> None:
+    reasons[reason] = reasons.get(reason, 0) + 1
 
 
 def _is_trusted(target: _Target, origin: str) -> bool:

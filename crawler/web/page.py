@@ -1,13 +1,15 @@
 """What the stages of a crawl hand each other: a Visit to make, the Page it brought back, the Record that is kept.
 
     urls: Visit ──[fetch]──▶ pages: Page ──[parse]──▶ records: Record ──[store]──▶ a file or database
+            ▲                                └──────▶ Visits: all that the page leads to, in one
+            └──────────── one each ─────────────────────┘
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, cached_property
 from string import punctuation
@@ -40,6 +42,20 @@ class Visit(Struct, frozen=True, omit_defaults=True):
     referrer: str = ""                    # the page that linked here; "" for a seed
     history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
     is_seed: bool = False                 # named by a person, or where such a URL redirects to
+
+
+class Visits(Struct, frozen=True, omit_defaults=True):
+    """All URLs that a page leads to, in one: the queue gets a Visit of each that is taken and not known to be there.
+
+    Yield it as `To("urls", Visits(urls, page.depth + 1, page.url))`. To put them one by one does the same, slower.
+    """
+
+    urls: Sequence[str]                   # absolute, in the page's order
+    depth: int = 0                        # of each of these
+    referrer: str = ""                    # the page
+
+    def __iter__(self) -> Iterator[Visit]:
+        return (Visit(url, self.depth, self.referrer) for url in self.urls)
 
 
 class Headers(Mapping[str, str]):

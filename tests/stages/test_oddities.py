@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Drop, GiveUp, LocalShared, New, Page, Record, Retry, To, Visit
+from crawler import Drop, GiveUp, LocalShared, New, Page, Record, Retry, To, Visit, Visits
 from crawler.settings import FrontierSettings
 from crawler.web.frontier import Frontier
 from stages.fetch import Fetch
@@ -111,7 +111,8 @@ class Crawl:
         self.contents[path] = page.content
         for item in [*items, *read]:
             if isinstance(item, To):
-                self._put(self._frontier.admit(item.item, visit))
+                for found in item.item if isinstance(item.item, Visits) else [item.item]:
+                    self._put(self._frontier.admit(found, visit))
 
 
 @pytest.mark.parametrize("client", CLIENTS)

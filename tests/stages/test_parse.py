@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import ConfigError, Html, Page, Record, Report, To, Visit, flatten
+from crawler import ConfigError, Html, Page, Record, Report, To, Visit, Visits, flatten
 from stages.parse import Parse
 
 URL = "http://example.org/a/"
@@ -33,13 +33,13 @@ def outputs(parse: Parse, page: Page) -> tuple[list[Any], list[str]]:
     """What went on to be kept, and the URLs that went back to the frontier."""
     items = list(parse.process(page))
     kept = [item for item in items if not isinstance(item, To)]
-    return kept, [item.item.url for item in items if isinstance(item, To)]
+    return kept, [visit.url for item in items if isinstance(item, To) for visit in item.item]
 
 
 def test_a_page_becomes_a_record_and_a_visit_for_each_link() -> None:
     parse = stage()
 
-    record, *visits = parse.process(page(depth=2, referrer="http://r.org/", fetched_at=1e9, seconds=0.25))
+    record, to = parse.process(page(depth=2, referrer="http://r.org/", fetched_at=1e9, seconds=0.25))
 
     assert record == Record(
         url=URL,
@@ -60,9 +60,10 @@ def test_a_page_becomes_a_record_and_a_visit_for_each_link() -> None:
         sha256=hashlib.sha256(SHOP.encode()).hexdigest(),
         location=None,
     )
-    assert visits == [
-        To("urls", Visit("http://example.org/hats", depth=3, referrer=URL)),
-        To("urls", Visit("http://example.org/a/b", depth=3, referrer=URL)),
+    assert to == To("urls", Visits(["http://example.org/hats", "http://example.org/a/b"], depth=3, referrer=URL))
+    assert list(to.item) == [
+        Visit("http://example.org/hats", depth=3, referrer=URL),
+        Visit("http://example.org/a/b", depth=3, referrer=URL),
     ]
     assert parse.take_counts() == {"skipped/nofollow": 1}
 
@@ -236,7 +237,7 @@ def test_a_sitemap_or_feed_is_recorded_without_links_and_each_of_its_urls_is_a_v
     record, *rest = parse.process(page(body, content_type, depth=1))
 
     assert (record.title, record.links, record.fields, record.bytes) == (None, [], {}, len(body.encode()))
-    assert rest == [*(To("urls", Visit(url, depth=2, referrer=URL)) for url in followed), Report(report)]
+    assert rest == [To("urls", Visits(followed, depth=2, referrer=URL)), Report(report)]
     assert parse.take_counts() == {"sitemaps": 1}
 
 
@@ -268,7 +269,7 @@ def test_a_sitemap_is_followed_as_its_server_allows(
     items = list(parse.process(page(SITEMAP, "application/xml", status_code=status, header_pairs=[("X-Robots-Tag", header)])))
 
     assert any(isinstance(item, Record) for item in items) is is_kept
-    assert sum(isinstance(item, To) for item in items) == count
+    assert sum(len(list(item.item)) for item in items if isinstance(item, To)) == count
 
 
 @pytest.mark.parametrize("prose", ["http://example.org/ is where\nwe live\nand work", "see http://example.org/", "hello", ""])
