@@ -204,7 +204,7 @@ class Fetch(Stage):
     def _get(self, url: Url) -> Reply:
         """The reply; of a page that has not changed since it was kept, with the content it had."""
         copy = self._copies.find(url.href) if self._copies else None
-        headers = self._identity.headers(url) | (copy.conditions() if copy else {})
+        headers = {**self._identity.headers(url), **(copy.conditions() if copy else {})}
         reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), url)
         if copy and reply.status == 304:
             return copy.confirmed(reply)

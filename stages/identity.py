@@ -39,9 +39,12 @@ class Identity:
         self._headers = {"User-Agent": agent, "Accept": _ACCEPT, **headers}
         self._auth = {_where(name): _authorization(name, value) for name, value in auth.items()}
         self._cookies = _cookies() if has_cookies else None
+        self._is_everywhere_the_same = not (self._auth or has_cookies)
 
-    def headers(self, url: Url) -> dict[str, str]:
+    def headers(self, url: Url) -> Mapping[str, str]:
         """For a request of this URL."""
+        if self._is_everywhere_the_same and not (url.username or url.password):
+            return self._headers
         authorization = _basic(url) or self._auth.get(url.origin) or self._auth.get(url.host)
         cookie = self._cookies.of(url) if self._cookies else ""
         own = {"Authorization": authorization, "Cookie": cookie}

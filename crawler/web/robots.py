@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -36,6 +37,7 @@ _FIELDS: Final = {
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # What may not stand as it is. * and $ are among it: they have a meaning in patterns, and in paths they are encoded.
 _OCTET: Final = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~:/?#\[\]@!&'()+,;=%-]")
+_NORMAL: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!&'()+,;=-]*")
 _LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")      # surrogates but those that stand for a byte that is no UTF-8
 
 
@@ -48,6 +50,9 @@ class Ruling(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.line} (line {self.number})" if self.line else "no rule for this URL"
+
+
+_NO_RULE: Final = Ruling(True)
 
 
 class _Rule(Struct, frozen=True):
@@ -98,13 +103,16 @@ class Robots:
 
     def why(self, agent: str, url: str) -> Ruling:
         """The same, with the line that decided."""
-        group, path = self._group(agent), _path(url)
-        if group is None or path == "/robots.txt":      # RFC 9309 §2.2.2: implicitly allowed
-            return Ruling(True)
+        group = self._group(agent)
+        if group is None or not group.rules:
+            return _NO_RULE
+        path = _path(url)
+        if path == "/robots.txt":      # RFC 9309 §2.2.2: implicitly allowed
+            return _NO_RULE
         for rule in group.rules:
             if rule.matches(path):
                 return Ruling(rule.is_allow, rule.line, rule.number)
-        return Ruling(True)
+        return _NO_RULE
 
     def delay(self, agent: str) -> float | None:
         """Crawl-delay in seconds; of several for one agent the longest."""
@@ -112,9 +120,9 @@ class Robots:
         return group.delay if group else None
 
     def _group(self, agent: str) -> _Group | None:
-        product = agent.partition("/")[0].strip()
-        own = self._groups.get(product.lower()) if _TOKEN.fullmatch(product) else None
-        return own or self._groups.get("*")
+        if not self._groups:
+            return None
+        return self._groups.get(_product(agent)) or self._groups.get("*")
 
     def _read(self, lines: Iterator[tuple[int, str]]) -> None:
         current: list[_Group] = []
@@ -174,6 +182,13 @@ def _field(line: str) -> tuple[str, str]:
     return _FIELDS.get(name.strip().lower(), ""), value.strip()
 
 
+@lru_cache(maxsize=16)
+def _product(agent: str) -> str:
+    """The product token of an agent, by which groups are named; "" if it begins with none."""
+    product = agent.partition("/")[0].strip()
+    return product.lower() if _TOKEN.fullmatch(product) else ""
+
+
 def _leading_token(value: str) -> str:
     match = _TOKEN.match(value)
     return match.group().lower() if match else ""
@@ -219,6 +234,8 @@ def _path(url: str) -> str:
 
 def _normal(text: str) -> str:
     """Percent-encoding made comparable (RFC 9309 §2.2.2): unreserved octets plain, others encoded, in capitals."""
+    if _NORMAL.fullmatch(text):
+        return text
     return _OCTET.sub(_octet, _octets(text)).decode("ascii")
 
 
