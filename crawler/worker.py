@@ -140,7 +140,7 @@ class Worker:
             busy = len(self._held)
             if busy:
                 room = self._room()
-                self._finished.wait(max(1, min(busy, room // 2)), LINGER, IDLE if busy < room else POLL)
+                self._finished.wait(*self._patience(busy, room), IDLE if busy < room else POLL)
             # One round trip: hand in what is finished, take as much as there is room for. If we die before this line
             # the leases run out and another worker does the tasks again. Twice is fine, never is not.
             answer = self._step(self._finished.take(), self._room(), wait=0.0 if busy else POLL)
@@ -156,6 +156,15 @@ class Worker:
         if self._stage.overlap:
             return self._at_once + self._held.beyond()     # those that have arrived wait for us, not we for them
         return (self._stage.batch or 1) * self._concurrency + max(self._stage.prefetch, self._tempo.ahead())
+
+    def _patience(self, busy: int, room: int) -> tuple[int, float]:
+        """How many tasks must be through with something, or s after the first of them, until the hub is to hear of it."""
+        if not self._stage.overlap:
+            return max(1, min(busy, room // 2)), LINGER
+        behind = self._held.beyond()
+        if behind > self._tempo.ahead(LINGER):
+            return busy + behind, 2 * LINGER        # there is enough to do here meanwhile
+        return max(1, (busy - behind) // 2), LINGER
 
     def _want(self, room: int) -> int:
         """Tasks to ask for. With much arrived and not worked on we ask for none: others may have them."""
