@@ -105,7 +105,7 @@ class Parse(Stage):
             description=html.description if html else None,
             canonical=html.canonical if html else None,
             language=html.language if html else None,
-            links=[link.url for link in html.links] if html else [],
+            links=html.link_urls if html else [],
             depth=page.depth,
             referrer=page.referrer,
             fetched_at=datetime.fromtimestamp(page.fetched_at, UTC).isoformat(timespec="milliseconds"),
@@ -142,11 +142,10 @@ class Parse(Stage):
     def _visits(self, page: Page, html: Html, wish: Directives) -> Iterator[To]:
         if html.has_more_links:
             self.count("links/cut")
-        links = html.links
-        is_asked = self.options.robots
-        followed = [link.url for link in links if not (is_asked and (wish.nofollow or link.is_nofollow))]
-        if len(followed) < len(links):
-            self.count("skipped/nofollow", len(links) - len(followed))
+        urls = followed = html.link_urls
+        if self.options.robots and (wish.nofollow or html.nofollow_urls):
+            followed = [] if wish.nofollow else [url for url in urls if url not in html.nofollow_urls]
+            self.count("skipped/nofollow", len(urls) - len(followed))
         yield from _to_frontier(followed, page)
 
     def _listed(self, page: Page, sitemap: Sitemap, wish: Directives) -> Iterator[To | Report]:

@@ -8,7 +8,7 @@ the stricter one holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -30,8 +30,13 @@ class Directives(Struct, frozen=True):
         return Directives(self.noindex or other.noindex, self.nofollow or other.nofollow)
 
 
-def directives(lines: Iterable[str], agent: str) -> Directives:
+_NOTHING: Final = Directives()
+
+
+def directives(lines: Collection[str], agent: str) -> Directives:
     """Read header values or `content` attributes. `agent` is the product name of our User-Agent, without version."""
+    if not lines:                  # most pages and servers ask for nothing
+        return _NOTHING
     ours = _EVERYBODY | {agent.lower()}
     words = {word for line in lines for addressee, word in _addressed(line.lower()) if addressee in ours}
     return Directives(not words.isdisjoint({"noindex", "none"}), not words.isdisjoint({"nofollow", "none"}))

@@ -9,6 +9,7 @@ malformed becomes U+FFFD.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import turbohtml
@@ -19,6 +20,7 @@ HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 _XML_ENCODING: Final = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
+_LABEL: Final = 100                # characters of an encoding's name; the longest that the standard knows has 19
 _XML_HEAD: Final = 1_024           # bytes within which an XML declaration must end
 _HTML_START: Final = re.compile(rb"\s*<(?:!doctype\s+html|!--|html|head|title|meta|script|body|h1|div|table|p|a)\b", re.I)
 
@@ -42,17 +44,22 @@ def charset(content_type: str) -> str | None:
     return canonical(found.group(1)) if found else None
 
 
+@lru_cache(maxsize=256)
+def _known_as(label: str) -> str | None:
+    try:
+        name = turbohtml.parse(b"", encoding=label, positions=False).encoding
+    except (LookupError, ValueError):     # ValueError: a label that is no text at all
+        return None
+    return name.lower() if name else None
+
+
 def canonical(label: str) -> str | None:
     """The standard's name for a label, in lower case; None: unknown.
 
     Asked of the parser, whose table is closed: Python's own codec registry imports by name and remembers every name it
     was ever asked for, which is not for strangers to fill.
     """
-    try:
-        name = turbohtml.parse(b"", encoding=label, positions=False).encoding
-    except (LookupError, ValueError):     # ValueError: a label that is no text at all
-        return None
-    return name.lower() if name else None
+    return _known_as(label) if len(label) <= _LABEL else None
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:

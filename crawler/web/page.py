@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache
 from string import punctuation
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from crawler.errors import WireError
+from crawler.web.lazy import lazy
 
 if TYPE_CHECKING:                         # at work they are imported by who asks for them: most stages do not read HTML
     from bs4 import BeautifulSoup
@@ -110,7 +111,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         body = _zstd().compressor.compress(self.body)
         return replace(self, body=body, is_packed=True) if len(body) < len(self.body) else self
 
-    @cached_property
+    @lazy
     def content(self) -> bytes:
         """The body, decoded."""
         if not self.is_packed:
@@ -120,11 +121,11 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
             raise WireError(f"page {self.url}: a body of {size} bytes unpacked; at most {MAX_CONTENT} and a stated size are taken")
         return bytes(_zstd().decompressor.decompress(self.body))
 
-    @cached_property
+    @lazy
     def headers(self) -> Headers:
         return Headers(self.header_pairs)
 
-    @property
+    @lazy
     def content_type(self) -> str:
         """Of several the last, as the Fetch standard reads them; "" if there is none."""
         return next(iter(reversed(self.headers.get_all("content-type"))), "")
@@ -157,7 +158,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         """WHATWG name, lower case."""
         return self._decoded[1]
 
-    @cached_property
+    @lazy
     def _decoded(self) -> tuple[str, str]:
         from crawler.web.encoding import decode
 
@@ -173,14 +174,14 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
         return join(self.html.base, url)
 
-    @cached_property
+    @lazy
     def html(self) -> Html:
         """The page as the built-in parser reads it."""
         from crawler.web.html import Html
 
         return Html(self.content, self.url, self.content_type)
 
-    @cached_property
+    @lazy
     def sitemap(self) -> Sitemap | None:
         """The page as a sitemap or feed, gzipped or not; None: it is none. Its content says so, whatever type it is sent as."""
         from crawler.web.sitemap import is_sitemap, read
@@ -191,7 +192,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         # A text that only begins with a URL is prose: in a list nearly all lines are URLs.
         return None if found.kind in ("text", "") and 10 * len(found.problems) > len(found.urls) else found
 
-    @cached_property
+    @lazy
     def soup(self) -> BeautifulSoup:
         """The page in BeautifulSoup. Comfortable, and some hundred times the work of `html`."""
         from bs4 import BeautifulSoup

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.web.directives import Directives, directives
-from crawler.web.html import LINK_TAGS, MAX_LINK_TEXT, MAX_LINKS, Html, base_url, links, meta_refresh
-from crawler.web.urls import canonical, is_crawlable
+from crawler.web.html import LINK_TAGS, MAX_LINKS, Html, base_url, links, meta_refresh
+from crawler.web.joins import join_all, joiner
+from crawler.web.links import MAX_LINK_TEXT
+from crawler.web.urls import canonical, is_crawlable, join
 
 CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[3] / "shared" / "cases"))
 URL = "http://example.org/dir/page?q=1"
@@ -42,6 +46,10 @@ def urls(html: str, **options: Any) -> list[str]:
         ("  a\n b ", "http://example.org/dir/a%20b"),
         ("a\\b", "http://example.org/dir/a/b"),
         ("http:a", "http://example.org/dir/a"),
+        ("a #b", "http://example.org/dir/a%20"),
+        ("a\t#b", "http://example.org/dir/a"),
+        (" #b", URL),
+        ("?a #b", "http://example.org/dir/page?a%20"),
         ("http:?x", "http://example.org/dir/page?x"),
         ("HTTP://EXAMPLE.org:80/A#b", "http://example.org/A"),
         ("a&amp;b?c&#61;d", "http://example.org/dir/a&b?c=d"),
@@ -62,6 +70,30 @@ def test_what_was_remembered_for_one_page_is_right_for_the_next() -> None:
         "http://a.org/one/q?x", "http://a.org/one/q?y", "http://a.org/one/q",
     ]  # fmt: skip
     assert [link.url for link in links(page, "https://a.org/two/q")][:2] == ["https://a.org/two/x", "https://a.org/x"]
+
+
+BASES = st.sampled_from([
+    URL, "http://example.org", "http://example.org/dir/..", "http://example.org/dir\\x", "https://u:p@e.org/d/%2E?x",
+])  # fmt: skip
+HREFS = st.lists(st.sampled_from([
+    "a", ".", "..", "/", "\\", ":", "http", "HTTPS:", "x:", "?", "#", "%2e", " ", "\t", "@", "é",
+]), max_size=4)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(BASES, st.lists(HREFS.map("".join), max_size=4))
+def test_whatever_was_remembered_all_joined_are_as_each_by_itself(base: str, hrefs: list[str]) -> None:
+    for _ in range(2):
+        assert join_all(base, hrefs) == [join(base, href) or "" for href in hrefs]
+        assert [joiner(base)(href) for href in hrefs] == [join(base, href) for href in hrefs]
+
+
+@settings(max_examples=300, deadline=None)
+@given(BASES, HREFS.map("".join))
+def test_an_href_is_read_whole_whatever_its_fragment(base: str, href: str) -> None:
+    joined = join(base, href)
+
+    assert Html(f"<a href='{href}'>", base).link_urls == ([joined] if joined else [])
 
 
 @pytest.mark.parametrize("href", ["mailto:a@b.org", "javascript:void(0)", "tel:1", "data:,x", "http://[", "http://a:b/", "ftp://a/"])
@@ -121,6 +153,39 @@ def test_nofollow_is_told_unless_the_same_url_is_also_linked_without() -> None:
 
 def test_the_text_of_a_link_is_what_the_reader_sees() -> None:
     assert links("<a href=x>  one\n<b>two</b>&nbsp;three <img alt=no></a>", "http://e.org/")[0].text == "one two three"
+
+
+def test_urls_alone_are_those_of_the_links() -> None:
+    page = """<a href=a rel=nofollow></a><a href=b></a><a href=a#x></a><a href=c rel='x NOFOLLOW'></a><a href=./c rel=nofollow>
+              <img src=d srcset='e 1x, f 2x'><a></a><a href="mailto:x"></a><area href=g rel=nofollow><a href="g "></a><a href>"""
+    html = Html(page, "http://e.org/", link_tags=("a", "area", "img"))
+
+    assert html.link_urls == [link.url for link in html.links] == [f"http://e.org/{name}" for name in ["a", "b", "c", *"defg", ""]]
+    assert html.nofollow_urls == {link.url for link in html.links if link.is_nofollow} == {"http://e.org/c"}
+    assert [link.tag for link in html.links] == ["a", "a", "a", "img", "img", "img", "a", "a"]
+
+
+def test_of_a_page_of_thousands_of_links_the_ends_count_as_the_beginning_does() -> None:
+    many = (f"<a href={n % 3000}#{n} {'rel=nofollow' if n < 2500 or n > 3010 else ''}>" for n in range(4000))
+    head = "<title>late</title><meta name=description content=later><base href=/b/>"
+    html = Html(f"<a href=x rel=nofollow>{''.join(many)}<a href=./x>{head}", URL)
+
+    assert (html.title, html.description, html.base, len(html.links)) == ("late", "later", "http://example.org/b/", 3001)
+    assert html.nofollow_urls == {f"http://example.org/b/{n}" for n in range(11, 2500)}
+    assert html.nofollow_urls == {link.url for link in html.links if link.is_nofollow}
+
+
+def test_a_page_that_was_read_is_let_go_at_once() -> None:
+    html = Html("<meta http-equiv=refresh content='0;url=x'><a href=y rel=nofollow>", URL)
+    assert (len(html.links), html.title, html.refresh) == (2, None, (0.0, "http://example.org/dir/x"))
+    gone = weakref.ref(html)
+
+    gc.disable()      # trees are large: they may not wait for a collection
+    try:
+        del html
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # Base and refresh
@@ -276,6 +341,8 @@ def test_whatever_the_page_and_its_address_nothing_is_raised(page: str, url: str
     for source in (page, page.encode("utf-8", "surrogatepass")):
         html = Html(source, url, link_tags=(*LINK_TAGS, "img", "source"))
 
+        assert html.link_urls == [link.url for link in html.links]
+        assert html.nofollow_urls == {link.url for link in html.links if link.is_nofollow}
         assert all(link.url.startswith(("http://", "https://")) and isinstance(link.text, str) for link in html.links)
         assert isinstance(links(source, url), list)
         assert isinstance(base_url(source, url), str)

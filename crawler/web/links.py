@@ -1,0 +1,196 @@
+"""One walk over a page's tree: what it says of itself, and what it links to.
+
+    tree ──walk──▶ <base>, <title>, <meta>, <link>
+            └────▶ hrefs, each once ──join, all at once──▶ URLs, each once ──▶ Link, when asked for
+
+A page has a hundred links and a crawl reads all of them: a microsecond here is a tenth of a millisecond a page, so the many are
+worked on in rows. Whatever a page contains, reading it ends: links are counted, their URLs and texts are cut to measure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, islice
+from typing import Final, Literal
+
+from msgspec import Struct
+from turbohtml import Document, Element, Namespace
+
+from crawler.web.joins import MAX_URL, join_all, joiner
+
+LinkTag = Literal["a", "area", "iframe", "frame", "link", "meta", "img", "source"]
+# What leads to other pages; meta: http-equiv=refresh, link: next, alternate and the like. "img" and "source" only when asked.
+LINK_TAGS: Final[tuple[LinkTag, ...]] = ("a", "area", "iframe", "frame", "link", "meta")
+
+MAX_LINKS: Final = 10_000          # links of one page; Nutch stops at 100, the longest pages of real sites have some 5,000
+MAX_LINK_CHARS: Final = 4 << 20    # characters of all URLs of one page: a long base makes many short links long
+MAX_LINK_TEXT: Final = 1_000       # characters of a link's text: tables let links nest, and each would hold the rest
+_MAX_METAS: Final = 1_000          # <meta> and <link> elements looked at
+_AT_ONCE: Final = 1_000            # elements in a row: most pages have fewer, and of those that go on for ever not all are joined
+
+_HEAD: Final = ("base", "title", "meta", "link")
+_NOWHERE: Final = "about:"         # stands for an href where there is none: it is no http URL, so it comes to nothing
+_HREF: Final = {"area": "href", "link": "href", "iframe": "src", "frame": "src"}
+
+# A <link> is followed when it names another page (HTML living standard and HTML 4 §6.12), not a part of this one.
+_PAGE_RELS: Final = frozenset({
+    "alternate", "appendix", "author", "bookmark", "canonical", "chapter", "contents", "copyright", "first", "glossary",
+    "help", "home", "index", "last", "license", "next", "prev", "previous", "search", "section", "start", "subsection", "toc",
+    "top", "up",
+})  # fmt: skip
+_PAGE_TYPES: Final = frozenset({"", "text/html", "application/xhtml+xml"})
+
+
+class Link(Struct, frozen=True, eq=False):
+    """A link as it stands on a page."""
+
+    url: str                       # absolute, http(s), without fragment
+    rel: str                       # the attribute, as written
+    tag: str
+    element: Element               # keeps the page's tree alive
+
+    @property
+    def text(self) -> str:
+        """What the reader sees, white space collapsed, MAX_LINK_TEXT characters at most."""
+        return " ".join("".join(_some(self.element.strings, MAX_LINK_TEXT)).split())[:MAX_LINK_TEXT]
+
+    @property
+    def is_nofollow(self) -> bool:
+        return bool(self.rel) and "nofollow" in self.rel.lower().split()
+
+
+_Refresh = Callable[[str], str | None]
+
+
+class Reading:
+    """What one walk tells. refresh: from the page's base to where its <meta http-equiv=refresh> leads, asked only if need be."""
+
+    def __init__(
+        self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh
+    ) -> None:
+        self.base = url                          # what links are relative to
+        self.title: Element | None = None        # the page's, not that of a picture in it (SVG has titles too)
+        self.metas: list[Element] = []
+        self.head_links: list[Element] = []      # <link>, whether they lead to a page or not
+        self.urls: dict[str, None] = {}          # in the page's order, each once
+        self.nofollow: set[str] = set()          # of these, those that stand with rel=nofollow only
+        self.is_cut = False                      # the page has more links, or more than MAX_LINK_CHARS of them
+        self._tags = frozenset(tags)
+        self._first_base: str | None = None      # href of the first <base> that has one
+        self._joined: list[str] = []             # parallel to:
+        self._holders: list[Element] = []
+        self._walk(document, url, most, refresh)
+
+    def links(self) -> list[Link]:
+        """Where a URL stands with rel=nofollow and without, the one without."""
+        found: dict[str, Element] = {}
+        for url, element in zip(self._joined, self._holders, strict=True):
+            if url not in found or (_is_nofollow(found[url]) and not _is_nofollow(element)):
+                found[url] = element
+        return [Link(url, found[url].attr("rel") or "", found[url].tag, found[url]) for url in self.urls]
+
+    def _walk(self, document: Document, url: str, most: int, refresh: _Refresh) -> None:
+        elements = document.iter_elements({*self._tags, *_HEAD})
+        is_first = True
+        while some := list(islice(elements, _AT_ONCE)):
+            others = [(place, element) for place, element in enumerate(some) if element.tag != "a"]
+            for _, element in others:
+                self._note(element)
+            if is_first:
+                if self._first_base is None and len(some) == _AT_ONCE and (late := document.select_one("base[href]")):
+                    self._first_base = late.attr("href")
+                self.base = (joiner(url)(self._first_base) if self._first_base else None) or url
+                is_first = False
+            if not self.is_cut:
+                self._read(some, others, refresh)
+                self._cut(most)
+
+    def _note(self, element: Element) -> None:
+        """What a page says of itself, wherever it stands."""
+        tag = element.tag
+        if tag == "meta":
+            if len(self.metas) < _MAX_METAS:
+                self.metas.append(element)
+        elif tag == "link":
+            if len(self.head_links) < _MAX_METAS:
+                self.head_links.append(element)
+        elif tag == "title":
+            if self.title is None and element.namespace is Namespace.HTML:
+                self.title = element
+        elif tag == "base" and self._first_base is None:
+            self._first_base = element.attr("href")
+
+    def _read(self, some: list[Element], others: list[tuple[int, Element]], refresh: _Refresh) -> None:
+        hrefs: list[str] = [element.attr("href", _NOWHERE) for element in some]     # type: ignore[misc]  # so it is never None
+        for place, element in reversed(others):  # from behind, because several may come in the place of one
+            own = self._hrefs(element, refresh)
+            hrefs[place : place + 1] = own
+            some[place : place + 1] = [element] * len(own)
+        # A fragment is no part of the answer. What stands before it is the same alone, unless it ends in white space.
+        hrefs = [
+            href if "#" not in href else "" if href[0] == "#" else short if (short := href.partition("#")[0])[-1] > " " else href
+            for href in hrefs
+        ]
+        first: dict[str, Element] = {}
+        deque(map(first.setdefault, hrefs, some), maxlen=0)
+        urls = join_all(self.base, list(first))
+        if self.nofollow or any(map(_is_nofollow, [each for each in first.values() if "rel" in each.attrs])):
+            self._sort_out(dict(zip(first, urls, strict=True)), first, zip(hrefs, some, strict=True))
+        self.urls.update(dict.fromkeys(urls))
+        self.urls.pop("", None)
+        self._joined += urls
+        self._holders += first.values()
+
+    def _sort_out(self, urls: dict[str, str], first: dict[str, Element], pairs: Iterable[tuple[str, Element]]) -> None:
+        """Which URLs stand with rel=nofollow only. An href is held by an element without, if there is one."""
+        is_closed = {href: _is_nofollow(element) for href, element in first.items()}
+        for href, element in pairs:
+            if is_closed[href] and not _is_nofollow(element):
+                first[href], is_closed[href] = element, False
+        is_open = {urls[href] for href, closed in is_closed.items() if not closed}
+        closed = {url for url in urls.values() if url not in is_open and (url not in self.urls or url in self.nofollow)}
+        self.nofollow = ((self.nofollow - is_open) | closed) - {""}
+
+    def _cut(self, most: int) -> None:
+        if len(self.urls) * MAX_URL > MAX_LINK_CHARS:
+            most = min(most, sum(total <= MAX_LINK_CHARS for total in accumulate(map(len, self.urls))))
+        if len(self.urls) > most:
+            self.is_cut = True
+            self.urls = dict.fromkeys(islice(self.urls, most))
+            self.nofollow &= self.urls.keys()
+
+    def _hrefs(self, element: Element, refresh: _Refresh) -> Sequence[str]:
+        """Of another element than <a>."""
+        tag = element.tag
+        if tag not in self._tags:
+            return ()
+        attribute = _HREF.get(tag)
+        if attribute is not None:
+            href = element.attr(attribute)
+            return () if href is None or (tag == "link" and not _leads_to_a_page(element)) else (href,)
+        if tag != "meta":
+            return [link.url for link in element.links()]
+        if (element.attr("http-equiv") or "").strip().lower() != "refresh":
+            return ()
+        url = refresh(self.base)
+        return (url,) if url else ()
+
+
+def _is_nofollow(element: Element) -> bool:
+    rel = element.attr("rel")
+    return rel is not None and "nofollow" in rel.lower().split()
+
+
+def _leads_to_a_page(element: Element) -> bool:
+    rels = (element.attr("rel") or "").lower().split()
+    kind = (element.attr("type") or "").partition(";")[0].strip().lower()
+    return kind in _PAGE_TYPES and "stylesheet" not in rels and not _PAGE_RELS.isdisjoint(rels)
+
+
+def _some(pieces: Iterable[str], characters: int) -> Iterator[str]:
+    for piece in pieces:
+        yield piece[:characters]
+        characters -= len(piece)
+        if characters <= 0:
+            return
