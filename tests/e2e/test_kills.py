@@ -59,7 +59,7 @@ def test_what_died_is_there_again_under_its_name_in_an_interpreter_of_its_own(sh
     process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
     site.wait_for_request("/p/3.html")
     before = children(process)
-    assert before.keys() == {"hub", "fetch", "parse", "store"}
+    assert before.keys() == {"hub", "fetch+parse", "store"}
     assert {command(pid) for pid in before.values()} == {command(process.pid)}        # copies of one process
 
     os.kill(before["store"], signal.SIGKILL)
