@@ -192,7 +192,7 @@ class Outlook:
 
     def __init__(self, read: Sequence[str]) -> None:
         self._read = frozenset(read)
-        self._done = 0
+        self._done: int | None = None
         self.ready: list[str] = []     # queues with something to do
         self.is_over = False
         self.is_near = True            # it may be over before the next counts
@@ -202,7 +202,7 @@ class Outlook:
         done, left = sum(queue.done for queue in queues), sum(queue.ready + queue.delayed + queue.leased for queue in queues)
         self.ready = [queue.name for queue in queues if queue.ready]
         self.is_over = not left
-        self.is_near = left <= 2 * (done - self._done)     # as fast again as since the last counts
+        self.is_near = self._done is None or left <= 2 * (done - self._done)     # as fast again as since the last counts
         self._done = done
 
 

@@ -27,8 +27,9 @@ def stats(**urls: int) -> Stats:
 def test_the_end_is_near_when_it_may_come_before_the_next_counts(first, then, is_near):
     outlook = Outlook(["urls"])
     assert outlook.is_near                    # nothing is known yet
-
     outlook.see(stats(**first))
+    assert outlook.is_near                    # nor of how fast it goes
+
     outlook.see(stats(**then))
 
     assert outlook.is_near == is_near
