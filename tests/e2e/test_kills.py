@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -72,6 +73,20 @@ def test_what_died_is_there_again_under_its_name_in_an_interpreter_of_its_own(sh
     assert (Path("/proc") / str(after["store"]) / "comm").read_text() in ("crawler:store\n", "python\n", "python3\n")
     site.release("/p/3.html")
     assert process.wait(60) == 0
+
+
+def test_what_a_run_has_started_ends_with_it_however_it_ends(shell: Shell, site: Site) -> None:
+    site.hold("/p/3.html")
+    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    site.wait_for_request("/p/3.html")
+    ends = {name: os.pidfd_open(pid) for name, pid in children(process).items()}
+
+    process.kill()
+    site.release("/p/3.html")
+
+    for name, end in ends.items():
+        assert select.select([end], [], [], 30)[0], f"{name} did not end"
+        os.close(end)
 
 
 def test_killing_everything_and_running_again_loses_nothing(shell: Shell, site: Site) -> None:
