@@ -74,9 +74,10 @@ def test_what_was_remembered_for_one_page_is_right_for_the_next() -> None:
 
 BASES = st.sampled_from([
     URL, "http://example.org", "http://example.org/dir/..", "http://example.org/dir\\x", "https://u:p@e.org/d/%2E?x",
+    "http://example.org//", "http://example.org/a//b", "http://example.org/a/../b/c", "http://example.org/a/b/c/d", "http://a/.x/",
 ])  # fmt: skip
 HREFS = st.lists(st.sampled_from([
-    "a", ".", "..", "/", "\\", ":", "http", "HTTPS:", "x:", "?", "#", "%2e", " ", "\t", "@", "é",
+    "a", ".", "..", "../", "/", "\\", ":", "http", "HTTPS:", "x:", "?", "#", "%2e", " ", "\t", "@", "é", "http://example.org",
 ]), max_size=4)  # fmt: skip
 
 
