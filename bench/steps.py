@@ -24,12 +24,13 @@ from msgspec import Struct
 
 from bench.crawl import OUTPUT, SETTINGS, CrawlFailed, Site
 from bench.processes import median
-from crawler import LocalShared, Pace, Page, Report, Stage, To, Visit, plugins
+from crawler import LocalShared, Pace, Page, Report, Stage, To, plugins
 from crawler.broker.base import Broker, Politeness
 from crawler.broker.sqlite import SqliteBroker, store_path
 from crawler.config import Config, load
-from crawler.items import Done, New, Step
-from crawler.pipeline import StageSpec, build
+from crawler.items import Admitted, Done, New, Step
+from crawler.pipeline import FRONTIER, StageSpec, build
+from crawler.routing import Router
 from crawler.web.frontier import Frontier
 
 STAGES = ("fetch", "parse", "store")
@@ -59,17 +60,12 @@ class Watch:
         yield
         self.seconds[step] += time.process_time() - began
 
-    def move(self, source: str, step: str, seconds: float) -> None:
-        """Some of one step's time was another's."""
-        self.seconds[source] -= seconds
-        self.seconds[step] += seconds
-
 
 class Gate:
     """The frontier, as a stage's worker asks it: what was found before is not sent to the hub again."""
 
     def __init__(self, frontier: Frontier, limit: int) -> None:
-        self._admit = frontier.admit
+        self._router = Router("bench", [FRONTIER], {FRONTIER: frontier})
         self._limit = limit
         self.found: set[bytes | None] = set()
 
@@ -77,8 +73,13 @@ class Gate:
         self.found.add(new.key)
         return [new]
 
-    def new(self, visits: Sequence[Visit]) -> list[New]:
-        return [new for visit in visits if isinstance(new := self._admit(visit), New) and self._is_new(new.key)]
+    def new(self, found: Sequence[To]) -> list[New]:
+        admitted = [self._router.route(to) for to in found]
+        names = [(each.queue, name) for each in admitted if isinstance(each, Admitted) for name in each.names]
+        self._router.known.learn(names, 0.0)
+        self._router.known.trust(0.0)
+        tasks = [new for each in admitted for new in (each.tasks if isinstance(each, Admitted) else [each]) if isinstance(new, New)]
+        return [new for new in tasks if self._is_new(new.key)]
 
     def _is_new(self, key: bytes | None) -> bool:
         if key in self.found or len(self.found) >= self._limit:
@@ -121,19 +122,16 @@ class Turns:
             if self._stage.batch:
                 self._stage.process(items)
                 return [[] for _ in items]
-            given = list(self._map(lambda item: list(self._stage.process(item)), items))
-        began = time.process_time()
-        _packed = [Page.of(one.content, url="", status_code=0) for each in given for one in each if isinstance(one, Page)]
-        self._watch.move(self._spec.name, "encode", time.process_time() - began)      # fetch has done it, for as much
-        return given
+            return list(self._map(lambda item: list(self._stage.process(item)), items))
 
     def _children(self, given: list[Any]) -> list[New]:
-        visits = [one.item for one in given if isinstance(one, To)]
+        found = [one for one in given if isinstance(one, To)]
         items = [one for one in given if not isinstance(one, To | Report | Pace)]
         with self._watch.of("URLs"):
-            urls = self._gate.new(visits)
+            urls = self._gate.new(found)
         with self._watch.of("encode"):
-            return [*(New(self._spec.outputs[0], msgspec.msgpack.encode(one)) for one in items), *urls]
+            packed = [one.packed() if isinstance(one, Page) else one for one in items]
+            return [*(New(self._spec.outputs[0], msgspec.msgpack.encode(one)) for one in packed), *urls]
 
 
 def configured(file: Path | None, sets: Sequence[str]) -> Config:
