@@ -130,6 +130,8 @@ class Router:
         gate = self._gates.get(queue)
         if gate is not None:
             admitted = gate.admit_all(visits, partial(self.known.unknown, queue))
+            if not admitted.tasks:                 # of most pages: all is known
+                return admitted
             tasks = [self._ready(to, queue, new) for new in admitted.tasks]
             return Admitted(queue, tasks, admitted.names, admitted.skipped)
         routed = [self._one(to, queue, visit) for visit in visits]

@@ -102,8 +102,7 @@ class Frontier:
                 target = self._target_of(url, visits.referrer)
                 _count(admitted.skipped, target if isinstance(target, str) else TOO_DEEP)
             return admitted
-        parent = self._key_of(visits.referrer)
-        has_scope: dict[str, bool] = {}                # by host; out of scope may be in it for the next page
+        has_scope: dict[str, bool] = {}                # by host; who is out of scope may be in it for the next page
         for url in unknown(visits.urls):
             target = self._target_of(url, visits.referrer)
             if isinstance(target, str):
@@ -115,9 +114,12 @@ class Frontier:
             if not is_in:
                 _count(admitted.skipped, OUT_OF_SCOPE)
                 continue
-            name = target.key if target.userinfo else target.url
-            if (url == target.url and not target.userinfo) or unknown((name,)):
-                admitted.tasks.append(self._task(Visit(target.url, visits.depth, visits.referrer), target, parent))
+            is_as_given = url == target.url and not target.userinfo
+            # Of two equal strings the page's, which other pages have as well: the very same object is found soonest.
+            name = url if is_as_given else target.key if target.userinfo else target.url
+            if is_as_given or unknown((name,)):
+                visit = Visit(target.url, visits.depth, visits.referrer)
+                admitted.tasks.append(self._task(visit, target, self._key_of(visits.referrer)))
                 admitted.names.append(name)
         return admitted
 

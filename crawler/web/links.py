@@ -66,9 +66,7 @@ _Refresh = Callable[[str], str | None]
 class Reading:
     """What one walk tells. refresh: from the page's base to where its <meta http-equiv=refresh> leads, asked only if need be."""
 
-    def __init__(
-        self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh
-    ) -> None:
+    def __init__(self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh) -> None:
         self.base = url                          # what links are relative to
         self.title: Element | None = None        # the page's, not that of a picture in it (SVG has titles too)
         self.metas: list[Element] = []
@@ -76,11 +74,10 @@ class Reading:
         self.urls: dict[str, None] = {}          # in the page's order, each once
         self.nofollow: set[str] = set()          # of these, those that stand with rel=nofollow only
         self.is_cut = False                      # the page has more links, or more than MAX_LINK_CHARS of them
-        self._tags = frozenset(tags)
-        self._first_base: str | None = None      # href of the first <base> that has one
+        self._base: str | None = None            # href of the first <base> that has one
         self._joined: list[str] = []             # parallel to:
         self._holders: list[Element] = []
-        self._walk(document, url, most, refresh)
+        self._walk(document, url, tags, most, refresh)
 
     def links(self) -> list[Link]:
         """Where a URL stands with rel=nofollow and without, the one without."""
@@ -90,43 +87,44 @@ class Reading:
                 found[url] = element
         return [Link(url, found[url].attr("rel") or "", found[url].tag, found[url]) for url in self.urls]
 
-    def _walk(self, document: Document, url: str, most: int, refresh: _Refresh) -> None:
-        elements = document.iter_elements({*self._tags, *_HEAD})
+    def _walk(self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh) -> None:
+        elements = document.iter_elements((*_HEAD, *tags))
         is_first = True
         while some := list(islice(elements, _AT_ONCE)):
-            others = [(place, element) for place, element in enumerate(some) if element.tag != "a"]
-            for _, element in others:
-                self._note(element)
+            others = [(place, element.tag, element) for place, element in enumerate(some) if element.tag != "a"]
+            self._note(others)
             if is_first:
-                if self._first_base is None and len(some) == _AT_ONCE and (late := document.select_one("base[href]")):
-                    self._first_base = late.attr("href")
-                self.base = (joiner(url)(self._first_base) if self._first_base else None) or url
                 is_first = False
+                if self._base is None and len(some) == _AT_ONCE and (late := document.select_one("base[href]")) is not None:
+                    self._base = late.attr("href")
+                if self._base:
+                    self.base = joiner(url)(self._base) or url
             if not self.is_cut:
-                self._read(some, others, refresh)
+                self._read(some, [
+                    (place, _hrefs(tag, element, self.base, refresh) if tag in tags else ()) for place, tag, element in others
+                ])  # fmt: skip
                 self._cut(most)
 
-    def _note(self, element: Element) -> None:
-        """What a page says of itself, wherever it stands."""
-        tag = element.tag
-        if tag == "meta":
-            if len(self.metas) < _MAX_METAS:
+    def _note(self, others: list[tuple[int, str, Element]]) -> None:
+        """What the page says of itself, wherever it stands."""
+        for _, tag, element in others:
+            if tag == "meta":
                 self.metas.append(element)
-        elif tag == "link":
-            if len(self.head_links) < _MAX_METAS:
+            elif tag == "link":
                 self.head_links.append(element)
-        elif tag == "title":
-            if self.title is None and element.namespace is Namespace.HTML:
-                self.title = element
-        elif tag == "base" and self._first_base is None:
-            self._first_base = element.attr("href")
+            elif tag == "title":
+                if self.title is None and element.namespace is Namespace.HTML:
+                    self.title = element
+            elif tag == "base" and self._base is None:
+                self._base = element.attr("href")
+        del self.metas[_MAX_METAS:], self.head_links[_MAX_METAS:]
 
-    def _read(self, some: list[Element], others: list[tuple[int, Element]], refresh: _Refresh) -> None:
+    def _read(self, some: list[Element], others: list[tuple[int, Sequence[str]]]) -> None:
+        """others: at which places which hrefs, of other elements than <a>."""
         hrefs: list[str] = [element.attr("href", _NOWHERE) for element in some]     # type: ignore[misc]  # so it is never None
-        for place, element in reversed(others):  # from behind, because several may come in the place of one
-            own = self._hrefs(element, refresh)
+        for place, own in reversed(others):      # from behind, because several may come in the place of one
             hrefs[place : place + 1] = own
-            some[place : place + 1] = [element] * len(own)
+            some[place : place + 1] = [some[place]] * len(own)
         # A fragment is no part of the answer. What stands before it is the same alone, unless it ends in white space.
         hrefs = [
             href if "#" not in href else "" if href[0] == "#" else short if (short := href.partition("#")[0])[-1] > " " else href
@@ -160,21 +158,18 @@ class Reading:
             self.urls = dict.fromkeys(islice(self.urls, most))
             self.nofollow &= self.urls.keys()
 
-    def _hrefs(self, element: Element, refresh: _Refresh) -> Sequence[str]:
-        """Of another element than <a>."""
-        tag = element.tag
-        if tag not in self._tags:
-            return ()
-        attribute = _HREF.get(tag)
-        if attribute is not None:
-            href = element.attr(attribute)
-            return () if href is None or (tag == "link" and not _leads_to_a_page(element)) else (href,)
-        if tag != "meta":
-            return [link.url for link in element.links()]
-        if (element.attr("http-equiv") or "").strip().lower() != "refresh":
-            return ()
-        url = refresh(self.base)
+
+def _hrefs(tag: str, element: Element, base: str, refresh: _Refresh) -> Sequence[str]:
+    """Of another element than <a>."""
+    if tag == "meta":
+        kind = element.attr("http-equiv")
+        url = refresh(base) if kind and kind.strip().lower() == "refresh" else None
         return (url,) if url else ()
+    attribute = _HREF.get(tag)
+    if attribute is None:
+        return [link.url for link in element.links()]
+    href = element.attr(attribute)
+    return () if href is None or (tag == "link" and not _leads_to_a_page(element)) else (href,)
 
 
 def _is_nofollow(element: Element) -> bool:
@@ -184,8 +179,9 @@ def _is_nofollow(element: Element) -> bool:
 
 def _leads_to_a_page(element: Element) -> bool:
     rels = (element.attr("rel") or "").lower().split()
-    kind = (element.attr("type") or "").partition(";")[0].strip().lower()
-    return kind in _PAGE_TYPES and "stylesheet" not in rels and not _PAGE_RELS.isdisjoint(rels)
+    if _PAGE_RELS.isdisjoint(rels) or "stylesheet" in rels:
+        return False
+    return (element.attr("type") or "").partition(";")[0].strip().lower() in _PAGE_TYPES
 
 
 def _some(pieces: Iterable[str], characters: int) -> Iterator[str]:

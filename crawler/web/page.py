@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -31,6 +32,8 @@ if TYPE_CHECKING:                         # at work they are imported by who ask
 
 PACKED_FROM: Final = 512                  # bytes; less does not shrink enough to be worth the work
 MAX_CONTENT: Final = 64 << 20             # bytes of a page unpacked; over this it did not come from our fetch
+
+_HTML: Final = re.compile(rb"\s*+<!doctype html\s*+>\s*+<html[\s>]", re.IGNORECASE)
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})   # RFC 9110 §15.4; 300 and 304 have no target of their own
 
@@ -63,9 +66,14 @@ class Headers(Mapping[str, str]):
     """Header fields by name in any case, as `requests` shows them; of a name that came twice, the values joined with a comma."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._fields: dict[str, tuple[str, list[str]]] = {}
-        for name, value in pairs:
-            self._fields.setdefault(name.lower(), (name, []))[1].append(value)
+        self._pairs = tuple(pairs)
+
+    @lazy
+    def _fields(self) -> dict[str, tuple[str, list[str]]]:
+        fields: dict[str, tuple[str, list[str]]] = {}
+        for name, value in self._pairs:
+            fields.setdefault(name.lower(), (name, []))[1].append(value)
+        return fields
 
     def __getitem__(self, name: str) -> str:
         return ", ".join(self._fields[name.lower()][1])
@@ -78,7 +86,8 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Each value apart, in order."""
-        return list(self._fields.get(name.lower(), ("", []))[1])
+        name = name.lower()
+        return [value for sent, value in self._pairs if sent.lower() == name]
 
     def __repr__(self) -> str:
         return f"Headers({dict(self)!r})"
@@ -128,7 +137,8 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     @lazy
     def content_type(self) -> str:
         """Of several the last, as the Fetch standard reads them; "" if there is none."""
-        return next(iter(reversed(self.headers.get_all("content-type"))), "")
+        sent = self.headers.get_all("content-type")
+        return sent[-1] if sent else ""
 
     @property
     def location(self) -> str | None:
@@ -184,6 +194,8 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     @lazy
     def sitemap(self) -> Sitemap | None:
         """The page as a sitemap or feed, gzipped or not; None: it is none. Its content says so, whatever type it is sent as."""
+        if _HTML.match(self.content):             # what nearly all begin with, and no sitemap does
+            return None
         from crawler.web.sitemap import is_sitemap, read
 
         if not is_sitemap(self.content, self.content_type):
