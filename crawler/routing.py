@@ -130,7 +130,9 @@ class Router:
         gate = self._gates.get(queue)
         if gate is not None:
             admitted = gate.admit_all(visits, partial(self.known.unknown, queue))
-            if not admitted.tasks:                 # of most pages: all is known
+            if admitted.queue == queue and _is_plain(to):
+                for new in admitted.tasks:
+                    _sized(new)
                 return admitted
             tasks = [self._ready(to, queue, new) for new in admitted.tasks]
             return Admitted(queue, tasks, admitted.names, admitted.skipped)
@@ -176,9 +178,13 @@ def pace(given: Pace) -> Pace:
     return msgspec.structs.replace(given, paused=None if given.paused is None else bool(given.paused), **times)
 
 
+def _is_plain(to: To) -> bool:
+    return to.key is None and to.priority == 0 and to.delay == 0
+
+
 def _delivered(to: To, new: New) -> New:
     """The task with the delivery data that the stage asked for. A gatekeeper's key is its own."""
-    if to.key is None and to.priority == 0 and to.delay == 0:
+    if _is_plain(to):
         return new
     if not isinstance(to.key, bytes | None):
         raise ValueError(f"To(key={to.key!r}): a key is bytes, 16 of them, or None")  # noqa: TRY004  as the others here

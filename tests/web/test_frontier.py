@@ -184,7 +184,7 @@ def test_the_canonical_form_follows_the_settings(shared: LocalShared) -> None:
 
 
 def test_what_is_remembered_is_bounded(shared: LocalShared, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawler.web.frontier._REMEMBERED", 10)
+    monkeypatch.setattr("crawler.web.targets._REMEMBERED", 10)
     gate = frontier(shared)
 
     for n in range(100):

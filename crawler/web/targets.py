@@ -1,0 +1,126 @@
+"""What a URL is whoever links to it: its canonical form, key and host, or why it is never crawled.
+
+    URL ──canonical──▶ form ──traps, patterns──▶ Target, or a reason in stable words
+
+A frontier is asked of every link of every page: what was worked out for a URL is remembered, within bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from crawler.errors import BadUrl, ConfigError
+from crawler.settings import FrontierSettings
+from crawler.web import urls
+
+_REMEMBERED: Final = 20_000        # URLs whose target is kept: some 10 MB, a few hundred pages of links
+
+
+class Target(Struct, frozen=True):
+    """Where a URL leads."""
+
+    url: str                       # canonical
+    key: bytes
+    host: str
+    userinfo: str
+
+
+class Targets:
+    """Thread-safe: threads share what is remembered and at worst work it out twice. Raises ConfigError for a bad pattern."""
+
+    def __init__(self, settings: FrontierSettings) -> None:
+        self._settings = settings
+        self._allow = _compiled("frontier.allow", settings.allow)
+        self._deny = _compiled("frontier.deny", settings.deny)
+        self._known: dict[str, Target | str] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._known)
+
+    def seed(self, text: str) -> Target:
+        """Of what a person typed, whom no limit stops. BadUrl: it is no URL."""
+        return _target(self._canonical(urls.seed(text)))
+
+    def of(self, url: str) -> Target | str:
+        known = self._known.get(url)
+        if known is None:
+            known = self._judge(url)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            if len(url) <= self._settings.max_url_length:      # longer ones are not worth the room
+                self._known[url] = known
+        return known
+
+    def linked(self, url: str, origin: str) -> Target | str:
+        """The same of a link on the page `origin`, which may set a user name and password only if it has them itself."""
+        target = self.of(url)
+        if isinstance(target, Target) and target.userinfo and not _is_trusted(target, origin):
+            target = self.of(target.url.replace(f"{target.userinfo}@", "", 1))
+        return target
+
+    def _judge(self, url: str) -> Target | str:
+        if len(url) > 4 * self._settings.max_url_length:       # so long that no canonical form can be short enough
+            return "url too long"
+        try:
+            plain = self._canonical(url)
+        except BadUrl:
+            return "not a url"
+        if not plain.startswith(("http://", "https://")):
+            return "not http"
+        return self._trap(plain) or self._pattern(plain) or _target(plain)
+
+    def _canonical(self, url: str) -> str:
+        settings = self._settings
+        return urls.canonical(
+            url, sort_query=settings.sort_query, drop_params=settings.drop_params, strip_www=settings.strip_www
+        )  # fmt: skip
+
+    def _trap(self, url: str) -> str | None:
+        """A sign of a site that makes up URLs without end: calendars, relative links that deepen, sessions in the query."""
+        settings = self._settings
+        if len(url) > settings.max_url_length:
+            return "url too long"
+        path, _, query = urls.split(url)[2].partition("?")
+        segments = [segment for segment in path.split("/") if segment]
+        if len(segments) > settings.max_path_depth:
+            return "path too deep"
+        # Fewer segments than that cannot repeat too often: most URLs need no count.
+        if len(segments) > settings.max_repeats and max(Counter(segments).values()) > settings.max_repeats:
+            return "path repeats"
+        if query and query.count("&") >= settings.max_query_keys:
+            return "too many parameters"
+        return None
+
+    def _pattern(self, url: str) -> str | None:
+        if any(pattern.search(url) for pattern in self._deny):
+            return "denied by pattern"
+        if self._allow and not any(pattern.search(url) for pattern in self._allow):
+            return "not allowed by pattern"
+        return None
+
+
+def _target(canonical: str) -> Target:
+    userinfo, host, _ = urls.split(canonical)
+    return Target(canonical, urls.key(canonical), host, userinfo)
+
+
+def _is_trusted(target: Target, origin: str) -> bool:
+    """User name and password stand in the URL of the page itself: relative links inherit them, and nothing else may set them."""
+    scheme = target.url[: target.url.index("//") + 2]
+    return origin.startswith(f"{scheme}{target.userinfo}@{target.host}/")
+
+
+def _compiled(setting: str, patterns: Iterable[str]) -> list[re.Pattern[str]]:
+    compiled = []
+    for pattern in patterns:
+        try:
+            compiled.append(re.compile(pattern))
+        except re.error as error:
+            raise ConfigError(f"{setting}: {pattern!r} is not a regular expression: {error}") from error
+    return compiled
