@@ -93,12 +93,18 @@ def _found(base: str, origin: str, directory: str, known: dict[str, str], href: 
 
 def _from_root(origin: str, directory: str, href: str) -> str | None:
     """The href as a path from the root, or the whole where it has none or none of this origin; None: neither is to be seen."""
-    if _ROOTED.match(href):
-        path = href[len(origin) :] if href.startswith(origin) else ""
+    if href[:3] == "../":
+        rest = href
+        while rest[:3] == "../":
+            rest = rest[3:]
+            directory = directory[: directory.rfind("/", 0, -1) + 1] or "/"
+        path = directory + rest
+        return path if path[1:2] not in _HOST_FOLLOWS else None
+    if href.startswith(origin):
+        path = href[len(origin) :]
         return path if path[:1] == "/" and path[1:2] not in _HOST_FOLLOWS else href
-    while href.startswith("../"):
-        href = href[3:]
-        directory = directory[: directory.rfind("/", 0, -1) + 1] or "/"
+    if _ROOTED.match(href):
+        return href
     return directory + href if directory[1:2] not in _HOST_FOLLOWS and _RELATIVE.match(href) else None
 
 
