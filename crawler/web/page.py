@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from string import punctuation
@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from crawler.errors import WireError
+from crawler.web.headers import Headers
 from crawler.web.lazy import lazy
 
 if TYPE_CHECKING:                         # at work they are imported by who asks for them: most stages do not read HTML
@@ -60,37 +61,6 @@ class Visits(Struct, frozen=True, omit_defaults=True):
 
     def __iter__(self) -> Iterator[Visit]:
         return (Visit(url, self.depth, self.referrer) for url in self.urls)
-
-
-class Headers(Mapping[str, str]):
-    """Header fields by name in any case, as `requests` shows them; of a name that came twice, the values joined with a comma."""
-
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._pairs = tuple(pairs)
-
-    @lazy
-    def _fields(self) -> dict[str, tuple[str, list[str]]]:
-        fields: dict[str, tuple[str, list[str]]] = {}
-        for name, value in self._pairs:
-            fields.setdefault(name.lower(), (name, []))[1].append(value)
-        return fields
-
-    def __getitem__(self, name: str) -> str:
-        return ", ".join(self._fields[name.lower()][1])
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._fields.values())
-
-    def __len__(self) -> int:
-        return len(self._fields)
-
-    def get_all(self, name: str) -> list[str]:
-        """Each value apart, in order."""
-        name = name.lower()
-        return [value for sent, value in self._pairs if sent.lower() == name]
-
-    def __repr__(self) -> str:
-        return f"Headers({dict(self)!r})"
 
 
 class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
