@@ -131,6 +131,13 @@ class Stage:
         """The same in s for the work on what `begin` began."""
         return self.hang
 
+    @classmethod
+    def preload(cls, options: Any) -> None:
+        """Import what `open` would import: called once, before a crawl's processes are made as copies of the one that starts them.
+
+        Nothing may be opened or started here.
+        """
+
     def open(self) -> None:
         """Called once in the worker before the first item: open files, pools, connections.
 

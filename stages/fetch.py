@@ -39,7 +39,7 @@ from crawler import (
     was_seeded,
 )
 from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
-from stages.clients.choice import choose
+from stages.clients.choice import choose, preload
 from stages.copies import Copies
 from stages.failures import Failures
 from stages.identity import Identity
@@ -95,6 +95,10 @@ class Fetch(Stage):
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
     hang: ClassVar[float] = 900.0          # s: a robots.txt behind five redirects, a pause, and the page
+
+    @classmethod
+    def preload(cls, options: Any) -> None:
+        preload(options.client)
 
     def open(self) -> None:
         options: Fetch.Options = self.options

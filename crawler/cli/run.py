@@ -76,6 +76,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
     from crawler.pipeline import FRONTIER, build, check
+    from crawler.plugins import find
     from crawler.shared import CRAWL_NOTE
     from crawler.supervisor import ChildFailed
     from crawler.web.urls import seed as check_seed
@@ -83,8 +84,10 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     for text in texts:
         check_seed(text)                      # before anything is started or touched
     pipeline = build(config)
-    check(pipeline, config.origin)
+    options = check(pipeline, config.origin)
     stages = pipeline.reachable(FRONTIER)
+    for name in stages:
+        find(pipeline.stages[name].use).preload(options[name])
     read = [pipeline.stages[name].input for name in stages]
     groups = chain.groups(pipeline, stages)
     data = Path(config.settings.data)

@@ -12,6 +12,11 @@ from stages.clients.base import Client, Limits
 LIBCURL: Final = 0x08_0B_00        # 8.11: the oldest that has passed the tests of the clients
 
 
+def preload(name: str) -> None:
+    """Import the client that `choose` will make."""
+    import_module("stages.clients.requests_client" if name == "requests" or _lacking() else "stages.clients.curl_client")
+
+
 def choose(
     name: str, limits: Limits, guard: Guard, *, verify: bool | str = True, proxies: Mapping[str, str] | None = None
 ) -> tuple[Client, str]:

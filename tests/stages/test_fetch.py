@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -407,3 +409,15 @@ def test_failures_of_many_hosts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         failures.of_error(ConnectFailed("refused"), f"h{n}")
 
     assert len(failures._in_a_row) == 10
+
+
+@pytest.mark.parametrize(("client", "module"), [("requests", "requests_client"), ("curl", "curl_client"), ("auto", "curl_client")])
+def test_what_its_processes_will_import_can_be_imported_before_them(client: str, module: str) -> None:
+    code = (
+        "import sys; from stages.fetch import Fetch; before = set(sys.modules); "
+        f"Fetch.preload(Fetch.Options(client={client!r})); print(*(set(sys.modules) - before))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert f"stages.clients.{module}" in done.stdout.split()
