@@ -23,6 +23,7 @@ from crawler.errors import ConfigError, StorageError
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
 from crawler.stage import Drop, Pace, Report, Stage, Then, To
+from crawler.web.page import Visits
 
 log = logging.getLogger("crawler.worker")
 
@@ -94,7 +95,8 @@ class Chain(Stage):
             to = given if isinstance(given, To) else To("", given)
             queue = to.queue or next(iter(link.outputs), "")
             if queue == link.feeds and queue:
-                yield from self._by_next(place + 1, to)
+                for item in to.item if isinstance(to.item, Visits) else (to.item,):
+                    yield from self._by_next(place + 1, To(queue, item, to.key, to.priority, to.delay))
             else:
                 yield To(queue, to.item, to.key, to.priority, to.delay)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crawler import Visit, Visits
 from crawler.chain import Chain, Link, chained, cores, groups, share
 from crawler.config import load
 from crawler.errors import ConfigError, StorageError
@@ -59,6 +60,20 @@ class Breaks(Stage):
     def process(self, number: int) -> Iterator[Any]:
         yield number
         raise self.error
+
+
+def test_visits_are_given_to_the_next_one_by_one() -> None:
+    class Leads(Stage):
+        def process(self, url: str) -> To:
+            return To("urls", Visits([f"{url}a", f"{url}b"], 2, url))
+
+    class Sees(Stage):
+        def process(self, visit: Visit) -> str:
+            return f"{visit.url} from {visit.referrer} at {visit.depth}"
+
+    chain = Chain([Link("leads", Leads(), ("urls",), "urls"), Link("sees", Sees(), ("result",), "")])
+
+    assert [to.item for to in chain.process("/")] == ["/a from / at 2", "/b from / at 2"]
 
 
 def broken(error: BaseException) -> Chain:
