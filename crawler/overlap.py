@@ -14,8 +14,9 @@ from collections.abc import Callable
 from functools import partial
 
 from crawler.handler import Handler, Outcome
+from crawler.held import Held
 from crawler.items import Lease
-from crawler.pool import Finished, Held, Tempo, ThreadPool
+from crawler.pool import Finished, Tempo, ThreadPool
 
 
 class OverlapPool:

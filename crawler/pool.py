@@ -1,4 +1,5 @@
-"""Where a worker's tasks run, and what is in its hands: threads for a blocking stage; `tasks` has the same for an async one.
+"""Where a worker's tasks run, and what became of them: threads for a blocking stage. `tasks` has the same for an async one,
+`overlap` for one with a loop of its own.
 
     submit(leases) ──▶ thread, or asyncio task ──▶ finished ──take──▶ the worker's loop
 
@@ -14,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from crawler.handler import MAX_GIVEN, Handler, Outcome
+from crawler.held import Held
 from crawler.items import Lease
 
 AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
@@ -102,128 +104,6 @@ class Tempo:
         if self._usual is None:
             return 0
         return min(int(self._concurrency * seconds / max(self._usual, 1e-6)), MOST_AHEAD)
-
-
-class _Loan:
-    """A lease in our hands."""
-
-    __slots__ = ("has_arrived", "lease", "started", "until", "worked")
-
-    def __init__(self, lease: Lease, until: float) -> None:
-        self.lease = lease
-        self.until = until                        # monotonic time
-        self.started: float | None = None         # monotonic time
-        self.has_arrived = False                  # it asks no more of its host
-        self.worked: float | None = None          # monotonic time: work on what has arrived began
-
-
-class Held:
-    """The leases in this worker's hands: until when, and since when in process.
-
-    A lease is known by its object: after the store was replaced under the hub, a new one may come with a token of old.
-    """
-
-    def __init__(self) -> None:
-        self._loans: dict[int, _Loan] = {}        # by token
-        self._arrivals: list[Lease] = []          # that the hub has not been told of
-        self._lock = threading.Lock()
-
-    def add(self, leases: Sequence[Lease], until: float) -> None:
-        with self._lock:
-            self._loans.update((lease.token, _Loan(lease, until)) for lease in leases)
-
-    def extend(self, tokens: Sequence[int], kept: Sequence[bool], until: float) -> None:
-        """What the hub said to a heart-beat; what it says is not ours is not begun any more."""
-        with self._lock:
-            for token, is_ours in zip(tokens, kept, strict=True):
-                if (loan := self._loans.get(token)) is not None:
-                    loan.until = until if is_ours else 0.0
-
-    def start(self, lease: Lease) -> bool:
-        """Work on it begins. False: its time is over, it is somebody else's by now (this process was frozen, or cut off)."""
-        now = time.monotonic()
-        with self._lock:
-            loan = self._loans.get(lease.token)
-            if loan is None or loan.lease is not lease or loan.until < now:
-                return False
-            loan.started = now
-            return True
-
-    def wait(self, lease: Lease) -> None:
-        """It was begun and is not in process after all: `start` is for a thread to call, once one is free."""
-        with self._lock:
-            if self._is_ours(lease):
-                self._loans[lease.token].started = None
-
-    def arrive(self, lease: Lease) -> None:
-        """It asks no more of its host, which another may have."""
-        with self._lock:
-            loan = self._loans.get(lease.token)
-            if loan is not None and loan.lease is lease:
-                loan.has_arrived = True
-                self._arrivals.append(lease)
-
-    def arrivals(self) -> list[int]:
-        """Tokens of those that have arrived since the last call, are still in our hands, and have a host."""
-        with self._lock:
-            arrivals, self._arrivals = self._arrivals, []
-            return [lease.token for lease in arrivals if lease.host and self._is_ours(lease)]
-
-    def beyond(self) -> int:
-        """How many have arrived and are still in our hands."""
-        with self._lock:
-            return sum(loan.has_arrived for loan in self._loans.values())
-
-    def end(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """They are on their way to the hub. Returns those that were in our hands: the others are nobody's business any more."""
-        with self._lock:
-            return [outcome for outcome in outcomes if self._ends(outcome.lease)]
-
-    def clear(self) -> list[Lease]:
-        """Let go of all."""
-        with self._lock:
-            leases = [loan.lease for loan in self._loans.values()]
-            self._loans.clear()
-        return leases
-
-    def tokens(self) -> list[int]:
-        with self._lock:
-            return list(self._loans)
-
-    def work(self, lease: Lease) -> None:
-        """Work on what has arrived begins."""
-        with self._lock:
-            if self._is_ours(lease):
-                self._loans[lease.token].worked = time.monotonic()
-
-    def hung(self, hang: float, hang_at_work: float) -> tuple[list[Lease], float]:
-        """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
-        was. Who waits for work that hangs does not hang itself."""
-        now = time.monotonic()
-        with self._lock:
-            loans = self._loans.values()
-            at_work = [loan.lease for loan in loans if loan.worked is not None and loan.worked < now - hang_at_work]
-            if at_work:
-                return at_work, hang_at_work
-            return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang
-
-    def in_process(self) -> int:
-        """Those begun, and not yet on their way to the hub."""
-        with self._lock:
-            return sum(loan.started is not None for loan in self._loans.values())
-
-    def __len__(self) -> int:
-        return len(self._loans)
-
-    def _is_ours(self, lease: Lease) -> bool:
-        loan = self._loans.get(lease.token)
-        return loan is not None and loan.lease is lease
-
-    def _ends(self, lease: Lease) -> bool:
-        if not self._is_ours(lease):
-            return False
-        del self._loans[lease.token]
-        return True
 
 
 class Pool(Protocol):

@@ -7,8 +7,9 @@ import threading
 import time
 
 from crawler.handler import Handler
+from crawler.held import Held
 from crawler.items import Lease
-from crawler.pool import Finished, Held, Tempo, started
+from crawler.pool import Finished, Tempo, started
 
 
 class TaskPool:

@@ -21,9 +21,10 @@ from typing import Any
 from crawler.broker.base import Broker
 from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome, words
+from crawler.held import Held
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
 from crawler.overlap import OverlapPool
-from crawler.pool import Finished, Held, Pool, Tempo, ThreadPool
+from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Gatekeeper, Router
 from crawler.shared import SharedNotes
 from crawler.stage import Stage

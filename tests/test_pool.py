@@ -7,8 +7,9 @@ import pytest
 
 from crawler import Stage
 from crawler.handler import Handler, Outcome
+from crawler.held import Held
 from crawler.items import Lease
-from crawler.pool import Finished, Held, Tempo, ThreadPool
+from crawler.pool import Finished, Tempo, ThreadPool
 from crawler.routing import Router
 from crawler.tasks import TaskPool
 
