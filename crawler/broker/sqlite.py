@@ -14,11 +14,12 @@ from typing import Literal, TypeVar
 from crawler.broker import checks, desk, schema
 from crawler.broker.ballast import Ballast
 from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec
+from crawler.broker.calls import Call, Kind, Waiting
 from crawler.broker.clock import Clock, SystemClock
 from crawler.broker.disk import Disk
 from crawler.broker.ledger import Ledger
 from crawler.broker.place import store_path as store_path
-from crawler.broker.writer import Call, Kind, Waiting, Writer
+from crawler.broker.writer import Writer
 from crawler.errors import StorageError, StorageFull
 from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 

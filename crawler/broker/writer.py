@@ -1,33 +1,29 @@
-"""The one thread that touches the store: many calls to a commit, and waiting done right.
+"""What a turn at the store is: as many calls to a commit as came, and waiting done right.
 
-    callers ──▶ inbox ──▶ [ BEGIN · tick · call · call · … · COMMIT · sync? ] ──▶ futures
+    calls of a turn ──▶ [ BEGIN · tick · call · call · … · COMMIT · sync? ] ──▶ answers
                               │ nothing to lease: parked
                               └──▶ tried again in every later transaction, until their time is up
-
-A call is a function of the ledger that can be run again: after a rollback it has left no trace, in the tables or in itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import queue
 import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from enum import Enum, auto
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from crawler.broker.base import MAX_WAIT
+from crawler.broker.calls import Call, Kind, Waiting
 from crawler.broker.clock import Clock
 from crawler.broker.disk import Disk
 from crawler.broker.ledger import Ledger
+from crawler.broker.turns import Turns
 from crawler.errors import CrawlerError, StorageError
 
 log = logging.getLogger("crawler.broker")
 
-BATCH = 256               # calls in one commit at most
 SYNC_EVERY = 0.1          # s between syncs of the log under durability "normal": what a power cut may undo
 # What SQLite says when a statement or its values are at fault; everything else with a code is the disk's or the file's.
 OUR_FAULTS = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE,
@@ -35,55 +31,8 @@ OUR_FAULTS = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MI
 T = TypeVar("T")
 
 
-class Kind(Enum):
-    """What a call is to the disk."""
-
-    ASKS = auto()             # changes nothing: it is answered even when nothing can be stored
-    STEPS = auto()            # may be undone by a power cut: then it is redone
-    KEEPS = auto()            # on disk before it is answered
-    BRINGS = auto()           # the same, with work from outside: refused while room is short
-
-
-class Call(Generic[T]):
-    """One call on its way through the thread."""
-
-    __slots__ = ("answer", "future", "kind", "refusal", "run")
-
-    def __init__(self, run: Callable[[Ledger], T], kind: Kind) -> None:
-        self.run = run
-        self.kind = kind
-        self.future: Future[T] = Future()
-        self.answer: T | None = None        # these two are set in the transaction, and reach the future after the commit
-        self.refusal: CrawlerError | None = None
-
-    def settle(self) -> None:
-        if self.refusal is not None:
-            self.future.set_exception(self.refusal)
-        else:
-            self.future.set_result(self.answer)  # type: ignore[arg-type]  # None where T is None
-
-
-class Waiting(Call[T]):
-    """A call that may wait: `run` answers None when there is nothing, and so does `again`, which is run while it waits."""
-
-    __slots__ = ("again", "deadline", "empty", "is_dismissed", "queue", "wait", "worker")
-
-    def __init__(
-        self, run: Callable[[Ledger], T | None], again: Callable[[Ledger], T | None], empty: Callable[[Ledger], T],
-        queue: str, worker: str, wait: float,
-    ) -> None:  # fmt: skip
-        super().__init__(run, Kind.STEPS)   # type: ignore[arg-type]  # None never reaches the future: it is parked instead
-        self.again = again
-        self.empty = empty                  # the answer when time is up
-        self.queue = queue
-        self.worker = worker
-        self.wait = min(wait, MAX_WAIT)     # s
-        self.deadline = 0.0                 # hub time, once it is parked
-        self.is_dismissed = False           # nobody waits for the answer any more: it is not to lease anything
-
-
 class Writer:
-    """Runs calls on a ledger in a thread of its own, from `start` to `close`."""
+    """Runs calls on a ledger, in the thread of who has the turn, from `start` to `close`."""
 
     def __init__(self, db: sqlite3.Connection, path: str, ledger: Ledger, clock: Clock, disk: Disk, syncs_all: bool,
                  on_failure: Callable[[], None] | None) -> None:  # fmt: skip
@@ -95,32 +44,23 @@ class Writer:
         self._disk = disk
         self._syncs_all = syncs_all
         self._on_failure = on_failure
-        self._inbox: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
+        self._turns = Turns(self._take)
         self._parked: list[Waiting[Any]] = []
-        self._door = threading.Lock()       # nothing comes in after close() went through it
-        self._is_closed = False
         self._must_reread = False
         self._stop_syncing = threading.Event()
         self.failure: StorageError | None = None      # set once the file cannot be trusted any more: every call is refused
-        self._threads = [
-            threading.Thread(target=self._serve, name="broker", daemon=True),
-            threading.Thread(target=self._sync_often, name="broker-sync", daemon=True),
-        ]
+        self._syncer = threading.Thread(target=self._sync_often, name="broker-sync", daemon=True)
 
     def start(self) -> None:
-        self._clock.subscribe(lambda: self._inbox.put(None))
-        for thread in self._threads:
-            thread.start()
+        self._clock.subscribe(self._turns.poke)
+        self._turns.start(self._disk.patience(None))
+        self._syncer.start()
 
     def ask(self, call: Call[T]) -> T:
         """Have a call run and wait for its answer. Raises what it raised, StorageError when the disk failed."""
-        with self._door:
-            if self.failure is not None:
-                raise self.failure
-            if self._is_closed:
-                raise self._closed()
-            self._inbox.put(call)
-        return call.future.result()
+        if self.failure is not None:
+            raise self.failure
+        return self._turns.ask(call, self._closed)
 
     def dismiss(self, worker: str | None) -> None:
         """In a call: nobody waits any more for what this worker (None: any) has parked; it leases nothing for a ghost."""
@@ -130,14 +70,11 @@ class Writer:
 
     def close(self) -> None:
         """Answer what has come in, send away who waits, and close the file."""
-        with self._door:
-            if self._is_closed:
-                return
-            self._is_closed = True
-        self._inbox.put(None)
+        if not self._turns.close():
+            return
+        self._refuse(self._parked, self._closed())
         self._stop_syncing.set()
-        for thread in self._threads:
-            thread.join()
+        self._syncer.join()
         if self.failure is not None and sys.version_info >= (3, 12):     # what a disk that fails gives back goes nowhere else
             self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         try:
@@ -147,32 +84,15 @@ class Writer:
         finally:
             self._db.close()
 
-    # ---- the thread
+    # ---- a turn
 
-    def _serve(self) -> None:
-        pause: float | None = None
-        while True:
-            is_last = self._is_closed           # read before the inbox: if it is empty now, it stays so
-            calls = self._collect(0.0 if is_last else self._disk.patience(pause))
-            if is_last and not calls:
-                break
-            pause = self._handle(calls)
-        self._refuse(self._parked, self._closed())
-
-    def _collect(self, pause: float | None) -> list[Call[Any]]:
-        """What has come in; waits until something does, or until `pause` seconds are over."""
-        calls: list[Call[Any]] = []
+    def _take(self, calls: list[Call[Any]]) -> float | None:
+        """Whoever has the turn; returns the seconds in which nothing can change by itself."""
         try:
-            first = self._inbox.get(block=pause != 0, timeout=pause)
-            while True:
-                if first is not None:
-                    calls.append(first)
-                if len(calls) == BATCH:
-                    break
-                first = self._inbox.get_nowait()
-        except queue.Empty:
-            pass                                  # the normal end: nothing more has come in
-        return calls
+            return self._disk.patience(self._handle(calls))
+        except BaseException:                     # whose thread was interrupted: the others in this turn are not to wait for ever
+            self._refuse([call for call in calls if call not in self._parked], self._interrupted())
+            raise
 
     def _handle(self, calls: list[Call[Any]], *, may_make_room: bool = True) -> float | None:
         """Run these calls and answer them, whatever happens. Returns the seconds in which nothing can change by itself."""
@@ -304,11 +224,13 @@ class Writer:
 
     def _refuse(self, calls: Sequence[Call[Any]], error: Exception) -> None:
         for call in calls:
-            if not call.future.done():
-                call.future.set_exception(error)
+            call.refuse(error)
 
     def _closed(self) -> StorageError:
         return StorageError(f"the store {self._path} is closed")
+
+    def _interrupted(self) -> StorageError:
+        return StorageError(f"a call to the store {self._path} was interrupted; whether this one was kept is not known, repeat it")
 
     def _broken(self, error: Exception) -> StorageError:
         return StorageError(
@@ -322,7 +244,8 @@ class Writer:
             try:
                 self._disk.sync_late()
             except OSError as error:
-                self._inbox.put(Call(_raising(error), Kind.STEPS))       # the broker's thread knows what to do about it
+                with contextlib.suppress(StorageError):
+                    self.ask(Call(_raising(error), Kind.STEPS))          # as a turn it is known what to do about it
                 return
 
 

@@ -1,8 +1,8 @@
 """The hub's machine: a broker of the package over a real file, a disk that can fail, and what is left after a crash.
 
-    request ──▶ task ──▶ SqliteBroker ──▶ its writer's task ──▶ COMMIT ──▶ referee ──▶ answer
-                                                    │ fdatasync, now and then
-                                                    ╰──▶ what a power cut leaves of the log
+    request ──▶ task ──▶ SqliteBroker ──▶ a turn of this task or another's ──▶ COMMIT ──▶ referee ──▶ answer
+                                                             │ fdatasync, now and then
+                                                             ╰──▶ what a power cut leaves of the log
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.simulation.referee import Referee
 from tests.simulation.scheduler import Process, Scheduler
 
 NO_LIMIT = 1 << 30         # pages of a database file: more than any run needs
+COMMIT_TIME = 0.0001       # s at most, before a commit is one and after that
 BALLAST = 16               # pages that the ballast is worth here
 Answer = Callable[[bytes | None], None]
 
@@ -112,9 +113,10 @@ class Ballast:
 
 
 class Watched(sqlite3.Connection):
-    """Tells the referee of each commit, before anybody else can know of it."""
+    """Tells the referee of each commit, before anybody else can know of it. A commit takes its time: others come meanwhile."""
 
     referee: Referee
+    scheduler: Scheduler
     is_closed = False
 
     def close(self) -> None:
@@ -122,16 +124,20 @@ class Watched(sqlite3.Connection):
         super().close()
 
     def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            self.scheduler.sleep(self.scheduler.random.uniform(0, COMMIT_TIME))
         cursor = super().execute(sql, *args)
         if sql == "COMMIT":
             self.referee.committed(self)
+            self.scheduler.sleep(self.scheduler.random.uniform(0, COMMIT_TIME))
         return cursor
 
 
 class Sqlite:
     """`sqlite3` for the engine's `schema`: its connections are watched."""
 
-    def __init__(self, referee: Referee) -> None:
+    def __init__(self, scheduler: Scheduler, referee: Referee) -> None:
+        self._scheduler = scheduler
         self._referee = referee
         self.opened: list[Watched] = []
 
@@ -141,6 +147,7 @@ class Sqlite:
     def connect(self, path: str, **options: Any) -> Watched:
         connection = sqlite3.connect(path, factory=Watched, **options)
         connection.referee = self._referee
+        connection.scheduler = self._scheduler
         self.opened.append(connection)
         return connection
 
@@ -159,7 +166,7 @@ class Hub:
         self._durability = durability
         self.clock = Clock(scheduler)
         self.disk = Disk()
-        self.sqlite = Sqlite(referee)
+        self.sqlite = Sqlite(scheduler, referee)
         self.bad_boots = 0.0               # how often the power goes again right after a start
         self._is_doomed = False            # the power goes right after the next step that is answered
         self._runs = 0

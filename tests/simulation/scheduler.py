@@ -20,7 +20,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 JITTER = 0.0002           # s at most between a task being woken and its running: what else happens then, happens in any order
-MANY, SHORT = 2_000, 0.05  # events in s: a busy second has some hundred
+MANY, SHORT = 2_000, 0.2  # events in s: a busy second has some hundred
 
 
 class Killed(BaseException):
