@@ -9,10 +9,13 @@ import sqlite3
 from collections.abc import Iterable
 from random import Random
 
+from msgspec import json
+
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.callers import Callers
 from crawler.broker.clock import Clock, HubTime
-from crawler.broker.state import Lanes, Loan, Loans, Queue, load_queues
+from crawler.broker.loans import Loan, Loans
+from crawler.broker.state import Lanes, Queue, load_queues
 from crawler.errors import CallRefused
 from crawler.items import New
 
@@ -36,28 +39,32 @@ class Books:
         self.epoch = 0                       # times it was opened
         self.notes_version = 0
         self.is_short = False                # of room on the disk: set with each transaction
-        self.loans = Loans()
+        self._counts: dict[int, list[int]] = {}     # of every queue in the file, as of the last flush
+        self._counters: dict[str, int] = {}
+        self._has_counted = False
         self._silent: set[str] = set()       # workers with loans that are to be heard of again
         self.callers = Callers(db)
+        self.loans = Loans(self.callers)
 
     # ---- opening and closing a transaction
 
     def open(self, is_new_epoch: bool) -> None:
         """Read the state from the tables: once at the start (a new epoch), and after a transaction was rolled back."""
-        head = self.db.execute("SELECT store, epoch, now, next_id, notes FROM head").fetchone()
-        (self.store, self.epoch, stored, self._next_id, self.notes_version) = head
+        head = self.db.execute("SELECT store, epoch, now, next_id, notes, counts, counters FROM head").fetchone()
+        (self.store, self.epoch, then, self._next_id, self.notes_version, counts, counters) = head
         if is_new_epoch:
             self.epoch += 1
             self.db.execute("UPDATE head SET epoch = ?", (self.epoch,))
-            self.callers.forget(stored)
+            self.callers.forget(then)
             self._token = self.epoch << EPOCH_SHIFT
-            self.time = HubTime(self._clock, stored)
+            self.time = HubTime(self._clock, then)
         self.now = self.time.now()
-        self.queues = load_queues(self.db, self._specs)
+        self._counts = json.decode(counts, type=dict[int, list[int]])
+        self._counters = json.decode(counters, type=dict[str, int])
+        self.queues = load_queues(self.db, self._specs, self._counts)
         self._by_id = {queue.id: queue for queue in self.queues.values()}
         self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # what else is in the file belongs to another pipeline
         self.lanes = Lanes(self.db, self._politeness)
-        self._counts: dict[str, int] = {}
         for queue in self.queues.values():
             if queue.spec.polite:
                 self._reopen_lanes(queue)
@@ -78,15 +85,18 @@ class Books:
 
     def _read_loans(self, known: Loans) -> Loans:
         """What was on loan stays on loan: its workers may be alive and hand it in. Unless we know better, they have `SILENCE`."""
-        loans = Loans()
-        rows = self.db.execute(
-            "SELECT token, whole.id, queue, lane, name, attempt, length(item), ttl FROM whole JOIN caller ON caller.id = holder "
-            "WHERE state = 2"
-        )
-        for token, task, queue, lane, worker, attempt, size, ttl in sorted(rows):      # by token
-            if queue in self._by_id:
-                until = known.until(token) or self.now + max(SILENCE, ttl * BEATS)
-                loans.add(Loan(token, task, self._by_id[queue], lane, worker, attempt, size, until, ttl))
+        loans = Loans(self.callers)
+        for caller in self.callers.read():
+            for batch in caller.batches.values():
+                for token, task in enumerate(batch.tasks, batch.first):
+                    row = self.db.execute(
+                        "SELECT queue, lane, attempt, length(item) FROM whole WHERE id = ? AND state = 0", (task,)
+                    ).fetchone()
+                    if row is not None and row[0] in self._by_id:
+                        queue, lane, attempt, size = row
+                        until = known.until(token) or self.now + max(SILENCE, caller.ttl * BEATS)
+                        of = self._by_id[queue]
+                        loans.add(Loan(token, task, of, lane, caller.name[0], attempt + 1, size, until, caller.ttl, batch))
         return loans
 
     def _recount_lanes(self) -> None:
@@ -99,20 +109,16 @@ class Books:
     def flush(self) -> None:
         """Write counts and lanes; the last thing before a commit."""
         self.lanes.flush()
-        changed = [queue for queue in self.queues.values() if queue.is_dirty]
-        self.db.executemany(
-            "UPDATE queue SET accepted = ?, ready = ?, delayed = ?, leased = ?, dead = ?, done = ?, bytes = ? WHERE id = ?",
-            [(queue.accepted, *queue.counts, queue.bytes, queue.id) for queue in changed],
-        )
-        for queue in changed:
-            queue.is_dirty = False
-        if self._counts:
-            self.db.executemany(
-                "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                list(self._counts.items()),
-            )
-            self._counts = {}
-        self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?", (self.now, self._next_id, self.notes_version))
+        self.callers.flush()
+        for queue in self.queues.values():
+            self._counts[queue.id] = [queue.accepted, *queue.counts, queue.bytes]
+        changed = (self.now, self._next_id, self.notes_version, json.encode(self._counts).decode())
+        if self._has_counted:
+            self._has_counted = False
+            counters = json.encode(self._counters).decode()
+            self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?, counters = ?", (*changed, counters))
+        else:
+            self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?", changed)
 
     # ---- arguments
 
@@ -138,16 +144,23 @@ class Books:
     # ---- what several verbs need
 
     def made_ready(self, queue: Queue, lane_id: int) -> None:
-        """Tell the lane of a task that became ready."""
+        """Tell the lane of a task that became ready, perhaps before some that are on loan."""
+        queue.floor = None
         if queue.spec.polite:
             lane = self.lanes.numbered(queue, lane_id)
             lane.ready += 1
+            lane.floor = None
             self.lanes.touch(lane)
 
     def count(self, counters: dict[str, int]) -> None:
         """Add to the named counters, with the transaction."""
         for name, n in counters.items():
-            self._counts[name] = self._counts.get(name, 0) + n
+            self._counters[name] = self._counters.get(name, 0) + n
+            self._has_counted = True
+
+    def counters(self) -> dict[str, int]:
+        """All of them, by name."""
+        return dict(sorted(self._counters.items()))
 
     def _first_due(self) -> float | None:
         row = self.db.execute(f"SELECT due FROM task WHERE state = 1 AND {self._ours} ORDER BY due LIMIT 1").fetchone()  # noqa: S608  (as above)

@@ -1,4 +1,5 @@
-"""The last call of each worker and producer, so that a repeated one is answered as before and an outdated one not at all.
+"""The last call of each worker and producer, so that a repeated one is answered as before and an outdated one not at all; and
+what each holds.
 
 Workers (who step) and producers (who put) are numbered apart, whatever they are called.
 """
@@ -6,14 +7,15 @@ Workers (who step) and producers (who put) are numbered apart, whatever they are
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from crawler.errors import CallRefused
 from crawler.items import Lease, Verdict
 
 FORGET = 86_400.0         # s after which a caller's last call is not repeated any more
+KNOWN = 10_000            # callers in memory; more are read again when they call
 
 
 class LastCall(Struct, frozen=True):
@@ -25,56 +27,156 @@ class LastCall(Struct, frozen=True):
     last: int = 0
 
 
+NO_CALL = LastCall()
+
+
+class Caller:
+    """One caller; its row of table `caller`."""
+
+    __slots__ = ("batches", "id", "is_stored", "last", "name", "seen", "ttl")
+
+    def __init__(self, id: int, name: tuple[str, bool], last: LastCall, ttl: float, seen: float, is_stored: bool) -> None:
+        self.id = id
+        self.name = name                   # and whether it is a worker
+        self.last = last
+        self.ttl = ttl                     # s, the longest lease it asked for: it says how often it is heard of
+        self.seen = seen                   # hub time
+        self.batches: dict[int, Batch] = {}           # by their first tokens
+        self.is_stored = is_stored
+
+
+class Batch:
+    """What one call was lent."""
+
+    __slots__ = ("caller", "first", "left", "tasks")
+
+    def __init__(self, first: int, caller: Caller | None, tasks: list[int]) -> None:
+        self.first = first
+        self.caller = caller               # None: not to be stored, it ends in the same transaction
+        self.tasks = tasks                 # ids by token, from the first; 0: given back
+        self.left = 0                      # still on loan
+        if caller is not None:
+            caller.batches[first] = self
+
+
 class Callers:
-    """Table `caller`, inside the ledger's transaction."""
+    """Table `caller`, inside the ledger's transaction; in memory those of it that hold something or called lately."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._next_id = 1
+        self._known: dict[tuple[str, bool], Caller] = {}
+        self._changed: dict[int, Caller] = {}
+
+    def read(self) -> Iterator[Caller]:
+        """The table may be another than we know: those that hold something."""
+        self._known, self._changed = {}, {}
+        (self._next_id,) = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM caller").fetchone()
+        for name in self._db.execute("SELECT name, is_worker FROM caller WHERE lent != '{}' ORDER BY id").fetchall():
+            caller = self._find((name[0], bool(name[1])))
+            if caller is not None:
+                yield caller
 
     def last(self, name: str, call: int, *, is_worker: bool) -> LastCall:
         """This caller's last call. CallRefused if `call` is an older one: its answer went out long ago and nobody waits for it."""
-        row = self._db.execute(
-            "SELECT call, verdicts, first, last FROM caller WHERE name = ? AND is_worker = ?", (name, is_worker)
-        ).fetchone()
-        if row is None or row[0] is None:
-            return LastCall()
-        if call < row[0]:
+        known = self._find((name, is_worker))
+        if known is None or known.last.call is None:
+            return NO_CALL
+        if call < known.last.call:
             raise CallRefused(
-                f"call {call} of {name!r} is out of date, call {row[0]} came before; calls count up, a name is for one process"
+                f"call {call} of {name!r} is out of date, call {known.last.call} came before; calls count up, a name is for one "
+                "process"
             )
-        return LastCall(row[0], [Verdict(word) for word in row[1].split(",") if word], row[2], row[3])
+        return known.last
 
     def remember(
         self, name: str, call: int, verdicts: Sequence[Verdict], now: float, *, is_worker: bool,
         leases: Sequence[Lease] = (), ttl: float = 0.0,
     ) -> None:  # fmt: skip
-        """This call was answered so. Of the lease times it asked for the longest is kept: it says how often it is heard of."""
-        first, last = (leases[0].token, leases[-1].token) if leases else (0, 0)
-        self._db.execute(
-            "INSERT INTO caller (name, is_worker, call, verdicts, first, last, ttl, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (name, is_worker) DO UPDATE SET call = excluded.call, verdicts = excluded.verdicts, "
-            "first = excluded.first, last = excluded.last, ttl = max(ttl, excluded.ttl), seen = excluded.seen",
-            (name, is_worker, call, ",".join(verdicts), first, last, ttl if leases else 0.0, now),
-        )
+        """This call was answered so."""
+        known = self._get((name, is_worker), now)
+        if leases:
+            known.last = LastCall(call, verdicts, leases[0].token, leases[-1].token)
+            known.ttl = max(known.ttl, ttl)
+        else:
+            known.last = LastCall(call, verdicts)
+        known.seen = now
 
-    def worker(self, name: str, now: float) -> int:
-        """The id of a worker, made if it is new."""
-        row = self._db.execute("SELECT id FROM caller WHERE name = ? AND is_worker = 1", (name,)).fetchone()
-        if row is None:
-            insert = "INSERT INTO caller (name, is_worker, seen) VALUES (?, 1, ?) RETURNING id"
-            row = self._db.execute(insert, (name, now)).fetchone()
-        return int(row[0])
+    def worker(self, name: str, now: float) -> Caller:
+        """A worker, made if it is new, that is going to be lent something."""
+        return self._get((name, True), now)
+
+    def changed(self, batch: Batch) -> None:
+        """Of what its caller holds something was given back."""
+        if batch.caller is not None:
+            self._changed[batch.caller.id] = batch.caller
+
+    def let_go(self, batch: Batch) -> None:
+        """Its caller holds nothing of it any more."""
+        if batch.caller is not None:
+            del batch.caller.batches[batch.first]
+            self._changed[batch.caller.id] = batch.caller
 
     def touch(self, worker: str, now: float) -> None:
-        """It was heard of."""
-        self._db.execute("UPDATE caller SET seen = ? WHERE name = ? AND is_worker = 1", (now, worker))
+        """It was heard of, if it ever was."""
+        if self._find((worker, True)) is not None:
+            self._get((worker, True), now).seen = now
 
     def workers(self, now: float) -> dict[str, float]:
         """s since each worker was heard of."""
+        self.flush()
         return dict(self._db.execute("SELECT name, ? - seen FROM caller WHERE is_worker", (now,)).fetchall())
 
     def forget(self, now: float) -> None:
         """Drop those not heard of for a day who hold nothing."""
-        self._db.execute(
-            "DELETE FROM caller WHERE seen < ? AND id NOT IN (SELECT holder FROM task WHERE state = 2)", (now - FORGET,)
+        self._db.execute("DELETE FROM caller WHERE seen < ? AND lent = '{}'", (now - FORGET,))
+
+    def flush(self) -> None:
+        """Write what changed."""
+        if not self._changed:
+            return
+        changed = self._changed.values()
+        self._db.executemany(
+            "UPDATE caller SET call = ?, verdicts = ?, first = ?, last = ?, ttl = ?, seen = ?, lent = ? WHERE id = ?",
+            [(*_columns(caller), caller.id) for caller in changed if caller.is_stored],
         )
+        new = [(caller.id, *caller.name, *_columns(caller)) for caller in changed if not caller.is_stored]
+        if new:
+            self._db.executemany(
+                "INSERT INTO caller (id, name, is_worker, call, verdicts, first, last, ttl, seen, lent) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
+            )  # fmt: skip
+            for caller in changed:
+                caller.is_stored = True
+        self._changed = {}
+        if len(self._known) > KNOWN:
+            self._known = {name: caller for name, caller in self._known.items() if caller.batches}
+
+    def _get(self, name: tuple[str, bool], now: float) -> Caller:
+        """This caller, made if it is new, and to be written."""
+        known = self._find(name)
+        if known is None:
+            known = self._known[name] = Caller(self._next_id, name, NO_CALL, 0.0, now, False)
+            self._next_id += 1
+        self._changed[known.id] = known
+        return known
+
+    def _find(self, name: tuple[str, bool]) -> Caller | None:
+        known = self._known.get(name)
+        if known is None:
+            row = self._db.execute(
+                "SELECT id, call, verdicts, first, last, ttl, seen, lent FROM caller WHERE name = ? AND is_worker = ?", name
+            ).fetchone()
+            if row is not None:
+                id, call, verdicts, first, last, ttl, seen, lent = row
+                words = [Verdict(word) for word in verdicts.split(",") if word]
+                known = self._known[name] = Caller(id, name, LastCall(call, words, first, last), ttl, seen, True)
+                for token, tasks in json.decode(lent, type=dict[int, list[int]]).items():
+                    Batch(token, known, tasks)
+        return known
+
+
+def _columns(caller: Caller) -> tuple[object, ...]:
+    last, batches = caller.last, caller.batches
+    lent = json.encode({first: batch.tasks for first, batch in batches.items()}).decode() if batches else "{}"
+    return last.call, ",".join(last.verdicts), last.first, last.last, caller.ttl, caller.seen, lent

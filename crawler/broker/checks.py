@@ -1,4 +1,4 @@
-"""Numbers of a call that cannot be meant or stored, refused before the call reaches the broker's thread."""
+"""Numbers of a call that cannot be meant or stored, refused before the call reaches the store."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crawler.broker.checks import LARGEST
-from crawler.broker.ledger import Ledger, failures
+from crawler.broker.ledger import Ledger
+from crawler.broker.lending import failures
 from crawler.broker.policy import Lane
 from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
 from crawler.broker.state import Queue
@@ -87,7 +88,6 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     seen = ledger.callers.workers(ledger.now)
     shown = [WorkerStats(name, held.get(name, 0), ago) for name, ago in seen.items() if name in held or ago < WORKERS_SEEN]
     shown_hosts, total = _busy(ledger, HOSTS_SHOWN)
-    counters = dict(ledger.db.execute("SELECT name, value FROM counter ORDER BY name").fetchall())
     return Stats(
         at=ledger.now,
         uptime=uptime,
@@ -101,7 +101,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
         workers=sorted(shown, key=lambda worker: worker.name),
         hosts=shown_hosts,
         hosts_total=total,
-        counters=counters,
+        counters=ledger.counters(),
         is_drained=drained(ledger, None),
         is_short=ledger.is_short,
     )  # fmt: skip
@@ -155,6 +155,8 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
     if row is None:
         return None
     id, state, item, host, depth, attempt, parent, put_at, changed_at, report, noted, due = row
+    if id in ledger.loans.tasks:
+        state, attempt = LEASED, attempt + 1
     found = ledger.db.execute("SELECT item FROM whole WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
     return Story(
         id=id, queue=queue_name, key=key, state=STATES[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,

@@ -24,7 +24,7 @@ LOG_LIMIT = 64 << 20      # bytes of a log that is cut: it is moved into the dat
 
 
 class Disk:
-    """One store's: its connection is used in the broker's thread alone, `sync` from any."""
+    """One store's: its connection is used by who has the turn alone, `sync` by any thread."""
 
     def __init__(self, db: sqlite3.Connection, path: str, log_file: int | None, ballast: Ballast | None) -> None:
         """log_file: descriptor of the write-ahead log, closed by `close`; None, as ballast, for a store in memory."""

@@ -21,7 +21,7 @@ def backoff(attempt: int, random: Random) -> float:
 class Lane:
     """One host of a polite queue; its row of table `lane` in memory."""
 
-    __slots__ = ("accepted", "delay", "fixed", "id", "leased", "name", "next", "paused", "polite", "queue", "ready")
+    __slots__ = ("accepted", "delay", "fixed", "floor", "id", "leased", "name", "next", "paused", "polite", "queue", "ready")
 
     def __init__(
         self, id: int, queue: int, name: str, polite: Politeness, accepted: int = 0, ready: int = 0, leased: int = 0,
@@ -31,6 +31,7 @@ class Lane:
         self.queue = queue
         self.name = name
         self.polite = polite
+        self.floor: tuple[int, int] | None = None     # see `state.Floor`
         self.accepted = accepted       # tasks of this host, ever
         self.ready = ready
         self.leased = leased           # slots in use: tasks on loan but those that have arrived

@@ -1,7 +1,7 @@
 """The tables of the embedded engine, and opening a file of them safely.
 
-SQLite in WAL mode, one connection in one thread, `locking_mode=EXCLUSIVE`: no second process can open the live file, there is
-no shared memory, and the WAL-reset fault of SQLite 3.7.0 - 3.51.2 (which needs two connections) cannot occur.
+SQLite in WAL mode, one connection, used by one thread at a time, `locking_mode=EXCLUSIVE`: no second process can open the live
+file, there is no shared memory, and the WAL-reset fault of SQLite 3.7.0 - 3.51.2 (which needs two connections) cannot occur.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
 
-VERSION = 2
+VERSION = 3
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 MEMORY = ":memory:"
@@ -24,19 +24,18 @@ INLINE = 2_000            # bytes of an item at most that stand in its task's ro
 CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
 
 TABLES = """
-CREATE TABLE head (                 -- one row
+CREATE TABLE head (                 -- one row, with all that changes in each commit: a table of its own would be a page of its own
   version INTEGER NOT NULL,
   store INTEGER NOT NULL,           -- which store this is, drawn at random when it was made
   epoch INTEGER NOT NULL,           -- times this file was opened; the high part of every token
   now REAL NOT NULL,                -- hub time of the last commit
   next_id INTEGER NOT NULL,
-  notes INTEGER NOT NULL            -- version of the last change to a note
+  notes INTEGER NOT NULL,           -- version of the last change to a note
+  counts TEXT NOT NULL,             -- JSON: by queue [accepted, ready, delayed, leased, dead, done, bytes]
+  counters TEXT NOT NULL            -- JSON, by name
 );
 CREATE TABLE queue (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-  accepted INTEGER NOT NULL DEFAULT 0, ready INTEGER NOT NULL DEFAULT 0, delayed INTEGER NOT NULL DEFAULT 0,
-  leased INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,
-  bytes INTEGER NOT NULL DEFAULT 0,
   polite INTEGER                    -- as the pipeline had it in the last run: whether tasks are in the lanes of their hosts
 );
 CREATE TABLE lane (                 -- a host of a polite queue; a plain queue has one lane of name ''
@@ -49,8 +48,9 @@ CREATE TABLE lane (                 -- a host of a polite queue; a plain queue h
 CREATE INDEX lane_open ON lane (queue, next) WHERE open;
 CREATE TABLE task (
   id INTEGER PRIMARY KEY,           -- order of arrival
-  queue INTEGER NOT NULL, lane INTEGER NOT NULL, state INTEGER NOT NULL, priority INTEGER NOT NULL,
-  attempt INTEGER NOT NULL DEFAULT 0, token INTEGER NOT NULL DEFAULT 0, holder INTEGER NOT NULL DEFAULT 0,
+  queue INTEGER NOT NULL, lane INTEGER NOT NULL, priority INTEGER NOT NULL,
+  state INTEGER NOT NULL,           -- that of a leased task is READY: see `caller`
+  attempt INTEGER NOT NULL DEFAULT 0,       -- those that have ended otherwise than done
   depth INTEGER NOT NULL, due REAL NOT NULL, put_at REAL NOT NULL, changed_at REAL NOT NULL,
   key BLOB, parent BLOB, report TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '',
   item BLOB                         -- NULL: it is in `body`
@@ -59,23 +59,36 @@ CREATE TABLE body (                 -- the items that are larger than `INLINE`, 
   id INTEGER PRIMARY KEY, item BLOB NOT NULL
 );
 CREATE VIEW whole AS                -- tasks with their items, wherever these are
-  SELECT id, queue, lane, state, priority, attempt, token, holder, depth, due, put_at, changed_at, key, parent, report, failures,
+  SELECT id, queue, lane, state, priority, attempt, depth, due, put_at, changed_at, key, parent, report, failures,
     ifnull(item, (SELECT body.item FROM body WHERE body.id = task.id)) AS item FROM task;
 CREATE TRIGGER task_gone AFTER DELETE ON task WHEN old.item IS NULL BEGIN DELETE FROM body WHERE id = old.id; END;
 CREATE INDEX task_ready ON task (lane, priority DESC, id) WHERE state = 0;
 CREATE INDEX task_delayed ON task (due) WHERE state = 1;
-CREATE INDEX task_leased ON task (state) WHERE state = 2;
 CREATE INDEX task_dead ON task (state) WHERE state = 3;
 CREATE UNIQUE INDEX task_key ON task (queue, key) WHERE key IS NOT NULL;
-CREATE TABLE caller (               -- the last call of each worker and producer, to answer a repeated one as before
+CREATE TABLE caller (               -- the last call of each worker and producer, to answer a repeated one as before, and its loans
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, is_worker INTEGER NOT NULL,
-  call INTEGER, verdicts TEXT NOT NULL DEFAULT '',
-  first INTEGER NOT NULL DEFAULT 0, last INTEGER NOT NULL DEFAULT 0,      -- tokens of the leases it was answered with
-  ttl REAL NOT NULL DEFAULT 0, seen REAL NOT NULL,
+  call INTEGER, verdicts TEXT NOT NULL,
+  first INTEGER NOT NULL, last INTEGER NOT NULL,      -- tokens of the leases it was answered with
+  ttl REAL NOT NULL, seen REAL NOT NULL,
+  lent TEXT NOT NULL,               -- JSON: what it holds, by the first token of a call: ids of tasks, their tokens consecutive,
+                                    -- 0 where a task was given back. One that is done is not READY any more
   UNIQUE (name, is_worker)
 );
 CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL);
-CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE VIEW loan AS                 -- from here on for people, who look into the file
+  SELECT CAST(batch.key AS INTEGER) + each.key AS token, each.value AS task, caller.id AS holder
+    FROM caller, json_each(lent) AS batch, json_each(batch.value) AS each
+    WHERE EXISTS (SELECT 1 FROM task WHERE id = each.value AND state = 0);
+CREATE VIEW life AS                 -- tasks in the states that they are told of
+  SELECT id, queue, lane, iif(loan.task IS NULL, state, 2) AS state, priority, attempt + (loan.task IS NOT NULL) AS attempt,
+    token, holder, depth, due, put_at, changed_at, key, parent, report, failures, item
+    FROM whole LEFT JOIN loan ON loan.task = whole.id;
+CREATE VIEW tally AS
+  SELECT queue.id, name, json_extract(value, '$[0]') AS accepted, json_extract(value, '$[1]') AS ready,
+    json_extract(value, '$[2]') AS delayed, json_extract(value, '$[3]') AS leased, json_extract(value, '$[4]') AS dead,
+    json_extract(value, '$[5]') AS done, json_extract(value, '$[6]') AS bytes
+    FROM queue JOIN (SELECT key, value FROM head, json_each(head.counts)) ON CAST(key AS INTEGER) = queue.id;
 """
 
 
@@ -119,7 +132,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if not found:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
-        connection.execute("INSERT INTO head VALUES (?, ?, 0, 0, 1, 0)", (VERSION, secrets.randbits(62) + 1))
+        connection.execute("INSERT INTO head VALUES (?, ?, 0, 0, 1, 0, '{}', '{}')", (VERSION, secrets.randbits(62) + 1))
     (version,) = connection.execute("SELECT version FROM head").fetchone()
     connection.execute("COMMIT")
     if version != VERSION:

@@ -1,6 +1,6 @@
-"""The embedded engine: the verbs of `broker.base`, each as one function of the ledger that the writer's thread runs.
+"""The embedded engine: the verbs of `broker.base`, each as one function of the ledger that is run in a turn at the store.
 
-No thread of a caller touches the database. `:memory:` is the same engine without a file.
+`turns` says whose thread runs it: one at a time. `:memory:` is the same engine without a file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SqliteBroker:
     ) -> None:
         """Open or make the store at `path`. Raises UsageError if another hub has it, StorageError if it is no store of ours.
 
-        on_failure is called, in the broker's thread, when the disk failed in a way that no later call can succeed.
+        on_failure is called, in the thread that has the turn, when the disk failed in a way that no later call can succeed.
         """
         clock = clock or SystemClock()
         ballast = None if path == schema.MEMORY else Ballast(f"{path}-ballast")

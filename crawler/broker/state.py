@@ -1,27 +1,25 @@
-"""What the embedded engine keeps in memory: counts of queues, lanes in use, tasks on loan. Bounded by what is on loan and by
-`LANES_KEPT`, whatever the frontier grows to; after a failed transaction all of it is read again from the tables.
+"""What the embedded engine keeps in memory of its queues: their counts, and lanes in use. Bounded by `LANES_KEPT`, whatever the
+frontier grows to; after a failed transaction all of it is read again from the tables.
 """
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.policy import Lane
 from crawler.broker.schema import STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
-SPARE_ENDS = 1_000        # entries out of date that are not worth the trouble
+Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is on loan; None: not known
 LANES_KEPT = 50_000       # lanes in memory; more are read again when they are needed
 
 
 class Queue:
-    """One queue's specification and its row of counts."""
+    """One queue's specification and its counts."""
 
-    __slots__ = ("accepted", "bytes", "counts", "gates", "id", "is_dirty", "lane", "spec")
+    __slots__ = ("accepted", "bytes", "counts", "floor", "gates", "id", "lane", "spec")
 
     def __init__(self, id: int, spec: QueueSpec, accepted: int, counts: Iterable[int], bytes: int) -> None:
         self.id = id
@@ -31,7 +29,7 @@ class Queue:
         self.bytes = bytes                 # of bodies not yet done or dead
         self.gates: list[Queue] = []       # queues downstream that hold this one back when they are full
         self.lane = 0                      # id of a plain queue's only lane
-        self.is_dirty = False
+        self.floor: Floor | None = None    # of a plain queue's lane
 
     @property
     def is_limited(self) -> bool:
@@ -43,13 +41,11 @@ class Queue:
         self.accepted += 1
         self.counts[state] += 1
         self.bytes += size
-        self.is_dirty = True
 
     def move(self, old: int, new: int, n: int = 1) -> None:
         """n tasks went from one state to another; their bytes are the caller's to count."""
         self.counts[old] -= n
         self.counts[new] += n
-        self.is_dirty = True
 
     @property
     def is_full(self) -> bool:
@@ -61,17 +57,16 @@ class Queue:
         return next((gate.spec.name for gate in self.gates if gate.is_full), "")
 
 
-def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec]) -> dict[str, Queue]:
+def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapping[int, Sequence[int]]) -> dict[str, Queue]:
     """The queues of the pipeline, made where they are new; those the pipeline no longer names are left alone in the file."""
     queues = {}
     for spec in specs:
         db.execute("INSERT OR IGNORE INTO queue (name) VALUES (?)", (spec.name,))
-        row = db.execute(
-            f"SELECT id, polite, accepted, bytes, {', '.join(STATES)} FROM queue WHERE name = ?", (spec.name,)  # noqa: S608  (our own column names)
-        ).fetchone()
-        if row[1] != spec.polite:
-            _change_lanes(db, row[0], spec.polite)
-        queues[spec.name] = Queue(row[0], spec, row[2], row[4:], row[3])
+        id, polite = db.execute("SELECT id, polite FROM queue WHERE name = ?", (spec.name,)).fetchone()
+        if polite != spec.polite:
+            _change_lanes(db, id, spec.polite)
+        accepted, *states, size = counts.get(id) or [0] * (len(STATES) + 2)
+        queues[spec.name] = Queue(id, spec, accepted, states, size)
     for queue in queues.values():
         queue.gates = [queues[name] for name in queue.spec.feeds if name in queues]
     return queues
@@ -87,8 +82,8 @@ def _change_lanes(db: sqlite3.Connection, queue: int, is_polite: bool) -> None:
             "UPDATE task SET lane = (SELECT id FROM lane WHERE queue = ?1 AND name = '') WHERE queue = ?1 AND state < 4", (queue,)
         )
     db.execute(
-        "UPDATE lane SET open = 0, ready = ?2 * (SELECT count(*) FROM task WHERE task.lane = lane.id AND state = 0), "
-        "leased = ?2 * (SELECT count(*) FROM task WHERE task.lane = lane.id AND state = 2) WHERE queue = ?1", (queue, is_polite)
+        "UPDATE lane SET open = 0, ready = ?2 * (SELECT count(*) FROM life WHERE life.lane = lane.id AND state = 0), "
+        "leased = ?2 * (SELECT count(*) FROM life WHERE life.lane = lane.id AND state = 2) WHERE queue = ?1", (queue, is_polite)
     )  # fmt: skip
     db.execute("UPDATE queue SET polite = ? WHERE id = ?", (is_polite, queue))
 
@@ -157,119 +152,3 @@ class Lanes:
         lane = Lane(id, queue.id, name, self._politeness, accepted, ready, leased, next, delay, fixed, bool(paused))
         self._by_id[lane.id] = self._by_name[(queue.id, lane.name)] = lane
         return lane
-
-
-class Loan:
-    """A task on loan."""
-
-    __slots__ = ("attempt", "has_arrived", "lane", "queue", "size", "task", "token", "ttl", "until", "worker")
-
-    def __init__(
-        self, token: int, task: int, queue: Queue, lane: int, worker: str, attempt: int, size: int, until: float, ttl: float
-    ) -> None:
-        self.token = token
-        self.task = task
-        self.queue = queue
-        self.lane = lane
-        self.worker = worker
-        self.attempt = attempt
-        self.size = size          # bytes of the body
-        self.until = until        # hub time
-        self.ttl = ttl            # s, as the worker asked for
-        self.has_arrived = False  # it no longer takes one of its host's slots; not stored: read again, each takes one
-
-
-class Loans:
-    """All tasks on loan, by token and by worker, and which runs out next."""
-
-    def __init__(self) -> None:
-        self._by_token: dict[int, Loan] = {}
-        self._by_worker: dict[str, dict[int, Loan]] = {}
-        self._ends: list[tuple[float, int]] = []     # heap; an entry whose time is not the loan's own is out of date
-
-    def add(self, loan: Loan) -> None:
-        self._by_token[loan.token] = loan
-        self._by_worker.setdefault(loan.worker, {})[loan.token] = loan
-        self._push(loan)
-
-    def held(self, token: int, worker: str) -> Loan | None:
-        """The loan of this token; None: this worker does not hold it."""
-        loan = self._by_token.get(token)
-        return None if loan is None or loan.worker != worker else loan
-
-    def until(self, token: int) -> float | None:
-        """Hub time at which this loan runs out."""
-        loan = self._by_token.get(token)
-        return None if loan is None else loan.until
-
-    def end(self, token: int, worker: str) -> Loan | None:
-        """Take a loan off the books; None: this worker does not hold it."""
-        loan = self.held(token, worker)
-        if loan is None:
-            return None
-        del self._by_token[token]
-        held = self._by_worker[worker]
-        del held[token]
-        if not held:
-            del self._by_worker[worker]
-        return loan
-
-    def extend(self, token: int, worker: str, until: float) -> bool:
-        loan = self.held(token, worker)
-        if loan is None:
-            return False
-        self._until(loan, until)
-        return True
-
-    def lanes(self) -> Counter[int]:
-        """Tasks on loan by lane, of polite queues."""
-        return Counter(loan.lane for loan in self._by_token.values() if loan.queue.spec.polite)
-
-    def of(self, worker: str) -> list[Loan]:
-        return list(self._by_worker.get(worker, {}).values())
-
-    def workers(self) -> dict[str, int]:
-        """Tasks each worker holds."""
-        return {worker: len(held) for worker, held in self._by_worker.items()}
-
-    def shorten(self, worker: str, until: float) -> None:
-        """Nobody hears from this worker: its loans run out no later than this."""
-        for loan in self.of(worker):
-            self._until(loan, min(loan.until, until))
-
-    def restore(self, worker: str, now: float) -> None:
-        """It is heard of again."""
-        for loan in self.of(worker):
-            self._until(loan, max(loan.until, now + loan.ttl))
-
-    def next_end(self) -> float | None:
-        """When the next loan runs out."""
-        while self._ends:
-            until, token = self._ends[0]
-            loan = self._by_token.get(token)
-            if loan is not None and loan.until == until:
-                return until
-            heapq.heappop(self._ends)
-        return None
-
-    def ended(self, now: float) -> list[Loan]:
-        """Take the loans that have run out off the books."""
-        over: list[Loan] = []
-        while (until := self.next_end()) is not None and until <= now:
-            loan = self._by_token[self._ends[0][1]]
-            self.end(loan.token, loan.worker)
-            over.append(loan)
-        return over
-
-    def _until(self, loan: Loan, until: float) -> None:
-        if loan.until != until:
-            loan.until = until
-            self._push(loan)
-
-    def _push(self, loan: Loan) -> None:
-        """Remember when it ends; once most entries are out of date, begin with those that are not."""
-        if len(self._ends) > 2 * len(self._by_token) + SPARE_ENDS:
-            self._ends = [(each.until, each.token) for each in self._by_token.values()]
-            heapq.heapify(self._ends)
-        else:
-            heapq.heappush(self._ends, (loan.until, loan.token))

@@ -137,8 +137,8 @@ def _agrees(path: str) -> None:
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     columns = ", ".join(STATES)
-    for id, accepted, *counts in db.execute(f"SELECT id, accepted, {columns} FROM queue"):  # noqa: S608  (names of ours)
-        rows = dict(db.execute("SELECT state, count(*) FROM task WHERE queue = ? GROUP BY state", (id,)).fetchall())
+    for id, accepted, *counts in db.execute(f"SELECT id, accepted, {columns} FROM tally"):  # noqa: S608  (names of ours)
+        rows = dict(db.execute("SELECT state, count(*) FROM life WHERE queue = ? GROUP BY state", (id,)).fetchall())
         assert accepted == sum(counts)
         assert counts[:-1] == [rows.get(state, 0) for state in range(len(STATES) - 1)]
     db.close()

@@ -15,10 +15,13 @@ from hands import QUEUES, TTL, Hand, Longest, bodies, counts, put, queue, until
 
 from crawler.broker import desk, schema
 from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.callers import Batch, Callers
 from crawler.broker.clock import ManualClock
-from crawler.broker.ledger import REPLY_BYTES, Ledger
+from crawler.broker.ledger import Ledger
+from crawler.broker.lending import REPLY_BYTES
+from crawler.broker.loans import Loan, Loans
 from crawler.broker.sqlite import SqliteBroker
-from crawler.broker.state import Loan, Loans, Queue
+from crawler.broker.state import Queue
 from crawler.errors import CallRefused, StorageError, UsageError
 from crawler.items import Done, Failed, New, Note, Pace, Step, Verdict
 
@@ -68,7 +71,7 @@ def test_a_store_of_another_version_is_refused(path: str) -> None:
         db.execute("UPDATE head SET version = 99")
     db.close()
 
-    with pytest.raises(StorageError, match="store version 99, this crawler reads 2"):
+    with pytest.raises(StorageError, match="store version 99, this crawler reads 3"):
         SqliteBroker(path, QUEUES)
 
 
@@ -166,7 +169,7 @@ def test_the_counts_are_those_of_the_table_after_any_work(path: str) -> None:
     db = sqlite3.connect(path)
     for name in names:
         rows = dict(db.execute(
-            "SELECT state, count(*) FROM task JOIN queue ON queue.id = queue WHERE name = ? GROUP BY state", (name,)
+            "SELECT state, count(*) FROM life JOIN queue ON queue.id = queue WHERE name = ? GROUP BY state", (name,)
         ).fetchall())  # fmt: skip
         each = stats[name]
         assert (each.ready, each.delayed, each.leased, each.dead) == tuple(rows.get(state, 0) for state in range(4))
@@ -369,13 +372,13 @@ def test_a_flood_of_empty_tasks_ends_within_an_answer_too() -> None:
 
 
 def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan() -> None:
-    loans, of = Loans(), Queue(1, QUEUES[0], 0, [0] * 5, 0)
+    loans, of = Loans(Callers(sqlite3.connect(":memory:"))), Queue(1, QUEUES[0], 0, [0] * 5, 0)
     for token in range(20_000):
-        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL))
+        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token])))
         if token >= 10:
             loans.end(token - 10, "w")
 
-    assert len(loans._ends) < 3_000
+    assert [len(kept) for kept in (loans._by_token, loans._by_worker["w"], loans.tasks)] == [10, 10, 10]
     assert [loan.token for loan in loans.ended(1e9)] == list(range(19_990, 20_000))
 
 

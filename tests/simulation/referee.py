@@ -90,7 +90,7 @@ class Referee:
 
     def committed(self, db: sqlite3.Connection) -> None:
         queues = {row[0]: row for row in sqlite3.Connection.execute(
-            db, f"SELECT id, name, accepted, {', '.join(STATES)} FROM queue"  # noqa: S608  (column names of the schema)
+            db, f"SELECT id, name, accepted, {', '.join(STATES)} FROM tally"  # noqa: S608  (column names of the schema)
         )}  # fmt: skip
         if not queues:
             return                          # the tables were made
@@ -106,7 +106,7 @@ class Referee:
         wrong = 0
         for queue, state, n, odd in sqlite3.Connection.execute(
             db, "SELECT queue, state, count(*), sum(attempt != length(failures) - length(replace(failures, char(10), '')) "
-            "+ (state IN (2, 4))) FROM task GROUP BY queue, state"
+            "+ (state IN (2, 4))) FROM life GROUP BY queue, state"
         ):  # fmt: skip
             found[queue, state] = n
             wrong += odd
@@ -119,8 +119,8 @@ class Referee:
 
     def _check_leases(self, db: sqlite3.Connection, now: float) -> None:
         rows = sqlite3.Connection.execute(
-            db, "SELECT token, task.id, queue.name, lane.name, attempt, caller.name FROM task JOIN lane ON lane.id = lane "
-            "JOIN queue ON queue.id = task.queue LEFT JOIN caller ON caller.id = holder WHERE state = 2"
+            db, "SELECT token, life.id, queue.name, lane.name, attempt, caller.name FROM life JOIN lane ON lane.id = lane "
+            "JOIN queue ON queue.id = life.queue LEFT JOIN caller ON caller.id = holder WHERE state = 2"
         )  # fmt: skip
         leased = {token: Grant(*row) for token, *row in rows}
         hosts = [grant.host for token, grant in leased.items() if grant.queue == "urls" and token not in self._arrived]
@@ -162,7 +162,7 @@ class Referee:
             self.must(accepted == done[parent], f"{done[parent]} {parent} are done and {accepted} {child} were accepted")
         tasks: dict[str, dict[int, int]] = {name: {} for name in queues}
         for name, item, state, attempt in sqlite3.Connection.execute(
-            db, "SELECT name, item, state, attempt FROM whole JOIN queue ON queue.id = queue"
+            db, "SELECT name, item, state, attempt FROM life JOIN queue ON queue.id = queue"
         ):
             self.must(item[0] not in tasks[name], f"{item[0]} is twice on {name}")
             tasks[name][item[0]] = state

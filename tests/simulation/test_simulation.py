@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from crawler.broker import books, callers, clock, ledger, policy, state
+from crawler.broker import books, callers, clock, ledger, loans, policy
 from crawler.items import Step
 from crawler.routing import Known
 from tests.simulation.machine import Disk
@@ -61,15 +61,15 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def accept_late_answers(patch: pytest.MonkeyPatch) -> None:
-    end, ended = state.Loans.end, dict[int, state.Loan]()
+    end, ended = loans.Loans.end, dict[int, loans.Loan]()
 
-    def remember(self: state.Loans, token: int, worker: str) -> state.Loan | None:
+    def remember(self: loans.Loans, token: int, worker: str) -> loans.Loan | None:
         loan = end(self, token, worker) or ended.get(token)
         if loan is not None:
             ended[token] = loan
         return loan
 
-    patch.setattr(state.Loans, "end", remember)
+    patch.setattr(loans.Loans, "end", remember)
 
 
 def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
@@ -88,11 +88,11 @@ def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
 def forget_the_delay_of_what_ran_out(patch: pytest.MonkeyPatch) -> None:
     expire = ledger.Ledger.expire
 
-    def hasty(self: ledger.Ledger, loans: Any) -> int:
-        loans = list(loans)
-        lanes = [self.lanes.numbered(loan.queue, loan.lane) for loan in loans]
+    def hasty(self: ledger.Ledger, over: Any) -> int:
+        over = list(over)
+        lanes = [self.lanes.numbered(loan.queue, loan.lane) for loan in over]
         before = [lane.next for lane in lanes]
-        n = expire(self, loans)
+        n = expire(self, over)
         for lane, next_ in zip(lanes, before, strict=True):
             lane.next = next_
         return n
@@ -119,7 +119,7 @@ def begin_tokens_anew_at_each_start(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_what_is_on_loan_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(books.Books, "_read_loans", lambda *_: state.Loans())
+    patch.setattr(books.Books, "_read_loans", lambda self, _: loans.Loans(self.callers))
 
 
 def go_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def lend_a_host_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def free_a_host_again_when_what_arrived_ends(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(state.Loan, "has_arrived", property(lambda _: False, lambda *_: None))
+    patch.setattr(loans.Loan, "has_arrived", property(lambda _: False, lambda *_: None))
 
 
 def remember_slots_over_a_restart(patch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
 def try_for_ever(patch: pytest.MonkeyPatch) -> None:
     fail = ledger.Ledger._fail
 
-    def patient(self: ledger.Ledger, loan: state.Loan, *why: Any) -> Any:
+    def patient(self: ledger.Ledger, loan: loans.Loan, *why: Any) -> Any:
         loan.attempt = min(loan.attempt, 1)
         return fail(self, loan, *why)
 

@@ -1,0 +1,99 @@
+"""Tasks on their way in: what is stored, what is a duplicate, and what is too much. Part of `ledger.Ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from crawler.broker.base import MAX_BODY
+from crawler.broker.books import Books
+from crawler.broker.schema import DELAYED, INLINE, READY
+from crawler.broker.state import Queue
+from crawler.items import New, Verdict
+
+
+class Intake(Books):
+    """The books, and tasks put on them."""
+
+    def insert(self, items: Sequence[New]) -> list[Verdict]:
+        """Store tasks whose queues were checked; one verdict each, in order."""
+        if any(self.queues[name].is_limited for name in {new.queue for new in items}):
+            return [verdict for new in items for verdict in self._insert_limited(new)]
+        return self._insert(items)
+
+    def _insert_limited(self, new: New) -> list[Verdict]:
+        """One by one, as each counts before the next is looked at. What is there already is a duplicate, whatever the limit."""
+        queue = self.queues[new.queue]
+        if queue.is_limited and self._is_over(queue, new) and not self._has(queue, new):
+            return [Verdict.LIMIT]
+        return self._insert([new])
+
+    def _is_over(self, queue: Queue, new: New) -> bool:
+        if 0 < queue.spec.limit <= queue.accepted:
+            return True
+        return queue.spec.polite and 0 < queue.spec.host_limit <= self.lanes.named(queue, new.host).accepted
+
+    def _has(self, queue: Queue, new: New) -> bool:
+        if not queue.spec.keyed:
+            return False
+        key = new.key or _digest(new)
+        return self.db.execute("SELECT 1 FROM task WHERE queue = ? AND key = ?", (queue.id, key)).fetchone() is not None
+
+    def _insert(self, items: Sequence[New]) -> list[Verdict]:
+        verdicts = [Verdict.ACCEPTED] * len(items)
+        queues, named, now = self.queues, self.lanes.named, self.now
+        first = id = self._next_id
+        rows, kept = [], []
+        for place, new in enumerate(items):
+            item = new.item
+            size = len(item)
+            if size > MAX_BODY:
+                verdicts[place] = Verdict.TOO_BIG
+                continue
+            queue = queues[new.queue]
+            spec = queue.spec
+            key = (new.key or _digest(new)) if spec.keyed else None
+            lane = named(queue, new.host) if spec.polite else None
+            delay = new.delay
+            rows.append((
+                id, queue.id, queue.lane if lane is None else lane.id, DELAYED if delay > 0 else READY, new.priority, new.depth,
+                now + delay, now, now, key, new.parent, item if size <= INLINE else None,
+            ))  # fmt: skip
+            kept.append((place, id, new, queue, lane, size))
+            id += 1
+        self._next_id = id
+        added = self.db.executemany(
+            "INSERT OR IGNORE INTO task (id, queue, lane, state, priority, depth, due, put_at, changed_at, key, parent, item) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
+        ).rowcount  # fmt: skip
+        if added < len(rows):
+            stored = {row[0] for row in self.db.execute("SELECT id FROM task WHERE id >= ?", (first,))}
+            for place, id, *_ in kept:
+                if id not in stored:
+                    verdicts[place] = Verdict.DUPLICATE
+            kept = [each for each in kept if each[1] in stored]
+        large = []
+        for _, id, new, queue, lane, size in kept:
+            state = DELAYED if new.delay > 0 else READY
+            queue.add(state, size)
+            if size > INLINE:
+                large.append((id, new.item))
+            if state == DELAYED:
+                self._wait_until(now + new.delay)
+            elif lane is None and queue.floor is not None and new.priority > queue.floor[0]:
+                queue.floor = None
+            if lane is not None:
+                lane.accepted += 1
+                if state == READY:
+                    lane.ready += 1
+                    if lane.floor is not None and new.priority > lane.floor[0]:
+                        lane.floor = None
+                self.lanes.touch(lane)
+        if large:
+            self.db.executemany("INSERT INTO body VALUES (?, ?)", large)
+        return verdicts
+
+
+def _digest(new: New) -> bytes:
+    """The key of a task without one, on a keyed queue: its body makes it the same as another."""
+    return blake2b(new.item, digest_size=16).digest()

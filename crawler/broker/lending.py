@@ -1,0 +1,129 @@
+"""Tasks on their way out: which may be had, in which order, and to whom they are lent. Part of `ledger.Ledger`.
+
+A lease changes no task: what is on loan is known by `loans`, and passed over. So that nobody looks again and again at what is on
+loan, each lane has a floor: in its order, all that is READY up to there is on loan. Whatever becomes READY below takes it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from crawler.broker.callers import Batch
+from crawler.broker.intake import Intake
+from crawler.broker.loans import Loan
+from crawler.broker.policy import Lane
+from crawler.broker.schema import LEASED, READY
+from crawler.broker.state import Queue
+from crawler.items import Attempt, Lease
+
+REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
+LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
+GONE = "the lease ran out: worker "
+
+
+class Lending(Intake):
+    """The books, and tasks lent from them."""
+
+    def lend(self, queue: Queue, worker: str, n: int, ttl: float) -> list[Lease]:
+        """Lease up to n tasks that may be had now. worker: "" for a take, which ends in this transaction."""
+        lent: list[Lease] = []
+        room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
+        batch: Batch | None = None
+        for lane, id_of_lane, name, share in self._grants(queue, n):
+            got, most = 0, min(share, n - len(lent))
+            source: Lane | Queue = queue if lane is None else lane
+            for id, priority, attempt, item, key, depth, noted in self._ready(source, id_of_lane):
+                size = len(item)
+                if lent and size > room:
+                    break
+                room -= size + LEASE_BYTES
+                self._token += 1
+                if batch is None:
+                    batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
+                loan = Loan(self._token, id, queue, id_of_lane, worker, attempt + 1, size, until, ttl, batch)
+                add(loan)
+                batch.tasks.append(id)
+                lent.append(_lease(loan, item, key, name, depth, noted))
+                source.floor = (priority, id)
+                got += 1
+                if got == most:
+                    break
+            if lane is not None:
+                lane.granted(got, self.now)
+                self.lanes.touch(lane)
+            if len(lent) >= n or room <= 0:
+                break
+        if lent:
+            queue.move(READY, LEASED, len(lent))
+        return lent
+
+    def _grants(self, queue: Queue, n: int) -> Iterable[tuple[Lane | None, int, str, int]]:
+        """Which lanes may be leased from, and how many tasks of each."""
+        if n <= 0 or not queue.counts[READY] or queue.full_gate():
+            return ()
+        if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
+            return ()
+        if not queue.spec.polite:
+            return ((None, queue.lane, "", n),)
+        return ((lane, lane.id, lane.name, min(lane.room(), lane.ready)) for lane in self.lanes.open(queue, self.now, n))
+
+    def _ready(self, source: Lane | Queue, lane: int) -> Iterator[tuple[Any, ...]]:
+        """What is READY in a lane and not on loan, in its order."""
+        on_loan = self.loans.tasks
+        floor = source.floor
+        if floor is None:
+            floor = self._first_ready(lane)
+        if floor is None:
+            return
+        for row in self.db.execute(
+            "SELECT id, priority, attempt, item, key, depth, failures FROM whole "
+            "WHERE lane = ? AND state = 0 AND priority = ? AND id > ? ORDER BY id", (lane, *floor),
+        ):  # fmt: skip
+            if row[0] not in on_loan:
+                yield row
+        for row in self.db.execute(
+            "SELECT id, priority, attempt, item, key, depth, failures FROM whole "
+            "WHERE lane = ? AND state = 0 AND priority < ? ORDER BY priority DESC, id", (lane, floor[0]),
+        ):  # fmt: skip
+            if row[0] not in on_loan:
+                yield row
+
+    def _first_ready(self, lane: int) -> tuple[int, int] | None:
+        """Right before the first task that is READY and not on loan; only the index is read for it."""
+        for priority, id in self.db.execute(
+            "SELECT priority, id FROM task WHERE lane = ? AND state = 0 ORDER BY priority DESC, id", (lane,)
+        ):
+            if id not in self.loans.tasks:
+                return priority, id - 1
+        return None
+
+    def leased_between(self, worker: str, first: int, last: int) -> list[Lease]:
+        """What a call of this worker was given and still holds: to answer a repeated call."""
+        leases = []
+        for loan in [loan for loan in self.loans.of(worker) if first <= loan.token <= last]:
+            row = self.db.execute(
+                "SELECT item, key, name, depth, failures FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (loan.task,)
+            ).fetchone()
+            leases.append(_lease(loan, *row))
+        return leases
+
+
+def failures(noted: str) -> list[Attempt]:
+    """What was noted of a task's failed attempts; the first line may have been cut."""
+    attempts = []
+    for line in noted.splitlines():
+        at, _, rest = line.partition(" ")
+        number, _, reason = rest.partition(" ")
+        if number.isdecimal() and at.replace(".", "", 1).isdecimal():
+            attempts.append(Attempt(float(at), int(number), reason))
+    return attempts
+
+
+def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int, noted: str) -> Lease:
+    """noted: its failed attempts."""
+    spec = loan.queue.spec
+    is_suspect = bool(noted) and any(failure.reason.startswith(GONE) for failure in failures(noted)[-1:])
+    return Lease(
+        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, is_suspect, loan.attempt >= spec.max_attempts
+    )
