@@ -17,7 +17,7 @@ from crawler.broker.clock import Clock, HubTime
 from crawler.broker.loans import Loan, Loans
 from crawler.broker.state import Lanes, Queue, load_queues
 from crawler.errors import CallRefused
-from crawler.items import New
+from crawler.items import HostStats, New
 
 EPOCH_SHIFT = 40          # a token is epoch << 40 | counter: no token is issued twice, not even one a power cut rolled back
 SILENCE = 10.0            # s a worker whose connection broke, or all workers of a restarted hub, have to be heard of again; but
@@ -42,6 +42,9 @@ class Books:
         self._counts: dict[int, list[int]] = {}     # of every queue in the file, as of the last flush
         self._counters: dict[str, int] = {}
         self._has_counted = False
+        self._head: tuple[object, ...] = ()         # what of it was written last
+        self._changes = 0                    # rows that had been written then
+        self.shown: tuple[float, list[HostStats], int] | None = None     # hosts that `desk` found, and until when it shows them
         self._silent: set[str] = set()       # workers with loans that are to be heard of again
         self.callers = Callers(db)
         self.loans = Loans(self.callers)
@@ -59,6 +62,7 @@ class Books:
             self._token = self.epoch << EPOCH_SHIFT
             self.time = HubTime(self._clock, then)
         self.now = self.time.now()
+        self._head, self.shown = (), None
         self._counts = json.decode(counts, type=dict[int, list[int]])
         self._counters = json.decode(counters, type=dict[str, int])
         self.queues = load_queues(self.db, self._specs, self._counts)
@@ -112,13 +116,14 @@ class Books:
         self.callers.flush()
         for queue in self.queues.values():
             self._counts[queue.id] = [queue.accepted, *queue.counts, queue.bytes]
-        changed = (self.now, self._next_id, self.notes_version, json.encode(self._counts).decode())
+        head = (self._next_id, self.notes_version, json.encode(self._counts).decode())
         if self._has_counted:
-            self._has_counted = False
             counters = json.encode(self._counters).decode()
-            self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?, counters = ?", (*changed, counters))
-        else:
-            self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?", changed)
+            written = (self.now, *head, counters)
+            self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?, counters = ?", written)
+        elif head != self._head or self.db.total_changes != self._changes:      # a question changes nothing
+            self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?", (self.now, *head))
+        self._head, self._changes, self._has_counted = head, self.db.total_changes, False
 
     # ---- arguments
 

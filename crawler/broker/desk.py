@@ -6,6 +6,7 @@ Reads and small changes inside the transaction of `ledger.Ledger`, whose tables 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic, thread_time
 
 from crawler.broker.checks import LARGEST
 from crawler.broker.ledger import Ledger
@@ -17,6 +18,8 @@ from crawler.items import Dead, HostStats, Note, QueueStats, Stats, Story, Worke
 
 HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
+QUICK = 0.002             # s of CPU to find them that nobody minds, some ten thousand hosts
+SELDOM = 100              # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
 WORKERS_SEEN = 120.0      # s after its last call a worker without tasks is no longer shown
 
 
@@ -87,7 +90,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     held = ledger.loans.workers()
     seen = ledger.callers.workers(ledger.now)
     shown = [WorkerStats(name, held.get(name, 0), ago) for name, ago in seen.items() if name in held or ago < WORKERS_SEEN]
-    shown_hosts, total = _busy(ledger, HOSTS_SHOWN)
+    shown_hosts, total = _shown(ledger)
     return Stats(
         at=ledger.now,
         uptime=uptime,
@@ -127,6 +130,17 @@ def _polite(ledger: Ledger) -> list[Queue]:
 
 def _host(ledger: Ledger, lane: Lane) -> HostStats:
     return HostStats(lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused)
+
+
+def _shown(ledger: Ledger) -> tuple[list[HostStats], int]:
+    """Where there are so many hosts that it takes its time to look at all, those of a little while ago."""
+    if ledger.shown is not None and monotonic() < ledger.shown[0]:
+        return ledger.shown[1:]
+    began = thread_time()
+    found = _busy(ledger, HOSTS_SHOWN)
+    took = thread_time() - began
+    ledger.shown = (monotonic() + took * SELDOM, *found) if took > QUICK else None
+    return found
 
 
 def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int]:

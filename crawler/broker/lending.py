@@ -19,6 +19,8 @@ from crawler.items import Attempt, Lease
 
 REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
+HIGHEST = 1 << 60         # above every priority
+READY_TASKS = "SELECT id, priority, attempt, item, key, depth, failures FROM whole WHERE lane = ? AND state = 0"
 GONE = "the lease ran out: worker "
 
 
@@ -71,21 +73,15 @@ class Lending(Intake):
     def _ready(self, source: Lane | Queue, lane: int) -> Iterator[tuple[Any, ...]]:
         """What is READY in a lane and not on loan, in its order."""
         on_loan = self.loans.tasks
-        floor = source.floor
-        if floor is None:
+        floor, below = source.floor, HIGHEST
+        if floor is None and isinstance(source, Queue):      # of a host few are on loan, of a plain queue perhaps thousands
             floor = self._first_ready(lane)
-        if floor is None:
-            return
-        for row in self.db.execute(
-            "SELECT id, priority, attempt, item, key, depth, failures FROM whole "
-            "WHERE lane = ? AND state = 0 AND priority = ? AND id > ? ORDER BY id", (lane, *floor),
-        ):  # fmt: skip
-            if row[0] not in on_loan:
-                yield row
-        for row in self.db.execute(
-            "SELECT id, priority, attempt, item, key, depth, failures FROM whole "
-            "WHERE lane = ? AND state = 0 AND priority < ? ORDER BY priority DESC, id", (lane, floor[0]),
-        ):  # fmt: skip
+        if floor is not None:
+            below = floor[0]
+            for row in self.db.execute(f"{READY_TASKS} AND priority = ? AND id > ? ORDER BY id", (lane, *floor)):
+                if row[0] not in on_loan:
+                    yield row
+        for row in self.db.execute(f"{READY_TASKS} AND priority < ? ORDER BY priority DESC, id", (lane, below)):
             if row[0] not in on_loan:
                 yield row
 

@@ -13,17 +13,16 @@ from random import Random
 import pytest
 from hands import QUEUES, TTL, Hand, Longest, bodies, counts, put, queue, until
 
-from crawler.broker import desk, schema
+from crawler.broker import schema
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.callers import Batch, Callers
 from crawler.broker.clock import ManualClock
-from crawler.broker.ledger import Ledger
 from crawler.broker.lending import REPLY_BYTES
 from crawler.broker.loans import Loan, Loans
 from crawler.broker.sqlite import SqliteBroker
 from crawler.broker.state import Queue
 from crawler.errors import CallRefused, StorageError, UsageError
-from crawler.items import Done, Failed, New, Note, Pace, Step, Verdict
+from crawler.items import Done, Failed, New, Step, Verdict
 
 
 @pytest.fixture
@@ -380,49 +379,3 @@ def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan() -> None:
 
     assert [len(kept) for kept in (loans._by_token, loans._by_worker["w"], loans.tasks)] == [10, 10, 10]
     assert [loan.token for loan in loans.ended(1e9)] == list(range(19_990, 20_000))
-
-
-# ---- the cost of a query
-
-
-def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
-    db = schema.connect(":memory:")
-    clock = ManualClock()
-    specs = [QueueSpec("urls", keyed=True, polite=True, is_read=True), QueueSpec("pages", is_read=True)]
-    ledger = Ledger(db, specs, Politeness(delay=1.0), clock, Longest())
-    seen: set[str] = set()
-    db.execute("BEGIN")
-    ledger.open(is_new_epoch=True)
-    db.set_trace_callback(seen.add)
-
-    ledger.insert([New("urls", b"%d" % n, host=f"h{n}", delay=n % 2) for n in range(8)] + [New("pages", b"p")] * 4)
-    leases = ledger.lend(ledger.queues["urls"], "w", 9, TTL) + ledger.lend(ledger.queues["pages"], "w", 9, TTL)
-    done, failed, final, released, *late = [lease.token for lease in leases]
-    ledger.callers.remember("w", 1, [], ledger.now, is_worker=True, leases=leases, ttl=TTL)
-    ledger.hand_in(Step(
-        "w", 1, done=[Done(done, [New("urls", b"c", host="h")])], failed=[Failed(failed, "x"), Failed(final, "y", final=True)],
-        released=[released], paces=[Pace("h", rest=1.0)], counters={"n": 1},
-    ))  # fmt: skip
-    assert len(ledger.leased_between("w", late[0], late[-1])) == len(late)
-    desk.note(ledger, [Note("a", b"")])
-    assert desk.notes(ledger, "a", 0)
-    assert desk.why(ledger, "urls", b"k") is None
-    desk.revive(ledger, [each.id for each in desk.dead(ledger, "urls", 9, 0)])
-    ledger.flush()
-    clock.advance(TTL * 2)
-    ledger.tick()
-    ledger.open(is_new_epoch=False)
-    ledger.lanes.next_open(ledger.queues["urls"])
-    db.execute("COMMIT")
-    db.set_trace_callback(None)
-
-    words = [sql for sql in seen if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
-    plans = {sql: " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in words}
-    assert len(plans) > 30
-    in_order = "SCAN task USING INDEX task_delayed"        # of delayed tasks alone, from the first that is due
-    offending = {
-        sql: plan for sql, plan in plans.items()
-        if "TEMP B-TREE" in plan or "SCAN lane" in plan or ("SCAN task" in plan and plan != in_order)
-    }  # fmt: skip
-    assert offending == {}
-    db.close()

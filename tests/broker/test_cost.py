@@ -1,0 +1,103 @@
+"""What a call costs the embedded engine: no query of the daily work looks at all there is, and a question writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hands import QUEUES, TTL, Hand, Longest, put
+
+from crawler.broker import desk, schema
+from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.clock import ManualClock
+from crawler.broker.ledger import Ledger
+from crawler.broker.sqlite import SqliteBroker
+from crawler.items import Done, Failed, New, Note, Pace, Step
+
+
+def test_a_question_writes_nothing(tmp_path: Path) -> None:
+    path = str(tmp_path / "hub.sqlite3")
+    broker = SqliteBroker(path, QUEUES)
+    put(broker, "task", b"a")
+    size = Path(f"{path}-wal").stat().st_size
+
+    broker.stats()
+    broker.dead()
+    broker.drained()
+
+    assert Path(f"{path}-wal").stat().st_size == size
+    broker.close()
+
+
+def test_where_it_takes_long_to_look_at_all_hosts_they_are_shown_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = SqliteBroker(":memory:", (QueueSpec("urls", polite=True, is_read=True),))
+    put(broker, "urls", b"1", host="a")
+    assert [host.name for host in broker.stats().hosts] == ["a"]
+    monkeypatch.setattr(desk, "QUICK", -1.0)
+    monkeypatch.setattr(desk, "SELDOM", 1e9)
+    broker.stats()
+
+    put(broker, "urls", b"2", b"3", host="b")
+
+    stats = broker.stats()
+    assert ([host.name for host in stats.hosts], stats.hosts_total, stats.queues[0].ready) == (["a"], 1, 3)
+    assert [host.name for host in broker.hosts()] == ["b", "a"]
+    broker.close()
+
+
+def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
+    db = schema.connect(":memory:")
+    clock = ManualClock()
+    specs = [QueueSpec("urls", keyed=True, polite=True, is_read=True), QueueSpec("pages", is_read=True)]
+    ledger = Ledger(db, specs, Politeness(delay=1.0), clock, Longest())
+    seen: set[str] = set()
+    db.execute("BEGIN")
+    ledger.open(is_new_epoch=True)
+    db.set_trace_callback(seen.add)
+
+    ledger.insert([New("urls", b"%d" % n, host=f"h{n}", delay=n % 2) for n in range(8)] + [New("pages", b"p")] * 4)
+    leases = ledger.lend(ledger.queues["urls"], "w", 9, TTL) + ledger.lend(ledger.queues["pages"], "w", 9, TTL)
+    done, failed, final, released, *late = [lease.token for lease in leases]
+    ledger.callers.remember("w", 1, [], ledger.now, is_worker=True, leases=leases, ttl=TTL)
+    ledger.hand_in(Step(
+        "w", 1, done=[Done(done, [New("urls", b"c", host="h")])], failed=[Failed(failed, "x"), Failed(final, "y", final=True)],
+        released=[released], paces=[Pace("h", rest=1.0)], counters={"n": 1},
+    ))  # fmt: skip
+    assert len(ledger.leased_between("w", late[0], late[-1])) == len(late)
+    desk.note(ledger, [Note("a", b"")])
+    assert desk.notes(ledger, "a", 0)
+    assert desk.why(ledger, "urls", b"k") is None
+    desk.revive(ledger, [each.id for each in desk.dead(ledger, "urls", 9, 0)])
+    ledger.flush()
+    clock.advance(TTL * 2)
+    ledger.tick()
+    ledger.open(is_new_epoch=False)
+    ledger.lanes.next_open(ledger.queues["urls"])
+    db.execute("COMMIT")
+    db.set_trace_callback(None)
+
+    words = [sql for sql in seen if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
+    plans = {sql: " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in words}
+    assert len(plans) > 30
+    in_order = "SCAN task USING INDEX task_delayed"        # of delayed tasks alone, from the first that is due
+    offending = {
+        sql: plan for sql, plan in plans.items()
+        if "TEMP B-TREE" in plan or "SCAN lane" in plan or ("SCAN task" in plan and plan != in_order)
+    }  # fmt: skip
+    assert offending == {}
+    db.close()
+
+
+def test_what_is_on_loan_is_passed_over_and_what_comes_back_is_first_again() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    hand, other = Hand(broker), Hand(broker, "other")
+    put(broker, "task", *(b"%d" % n for n in range(9)))
+    first, second, third = hand.lease("task", 3)
+
+    assert [lease.item for lease in other.lease("task", 2)] == [b"3", b"4"]
+    hand.release(second)
+    put(broker, "task", b"urgent", priority=1)
+    hand.fail(third)
+    assert [lease.item for lease in other.lease("task", 4)] == [b"urgent", b"1", b"2", b"5"]
+    assert [hand.extend(lease) for lease in (first, second)] == [True, False]
+    broker.close()
