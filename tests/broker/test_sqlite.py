@@ -17,6 +17,7 @@ from crawler.broker import schema
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.callers import Batch, Callers
 from crawler.broker.clock import ManualClock
+from crawler.broker.ledger import Ledger
 from crawler.broker.lending import REPLY_BYTES
 from crawler.broker.loans import Loan, Loans
 from crawler.broker.sqlite import SqliteBroker
@@ -246,6 +247,21 @@ def test_a_fault_of_one_call_is_not_that_of_those_committed_with_it(caplog: pyte
         assert all(isinstance(each.exception(), UnicodeEncodeError) for each in faulty)
     assert counts(broker, "task") == (200, 0, 0, 0, 0)
     assert broker.failure is None
+    broker.close()
+
+
+def test_who_is_interrupted_in_the_middle_of_a_call_leaves_nothing_of_it_and_the_others_go_on(path: str) -> None:
+    broker = SqliteBroker(path, QUEUES)
+
+    def interrupted(ledger: Ledger) -> None:
+        ledger.insert([New("task", b"half done")])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broker._call(interrupted)
+
+    assert put(broker, "task", b"a") == [Verdict.ACCEPTED]
+    assert bodies(broker, "task") == [b"a"]
     broker.close()
 
 
