@@ -18,7 +18,7 @@ from pkgutil import iter_modules
 
 import msgspec
 
-from crawler import broker, pool, worker
+from crawler import broker, held, pool, worker
 from crawler.broker import schema
 from crawler.broker.base import QueueSpec
 from crawler.errors import CallRefused, HubError, StorageError
@@ -40,7 +40,8 @@ MAX_ATTEMPTS = 5
 PATIENCE = 600.0          # s in which everything must have ended once all is well
 POLL = 3.0                # s of a long poll: the package's own is shorter, and costs a run most of its time
 BAD_BOOTS = 0.1           # of the hub's starts end at once in a power cut
-SIMULATED = [worker, pool, client, *(import_module(f"crawler.broker.{found.name}") for found in iter_modules(broker.__path__))]
+BROKER = [import_module(f"crawler.broker.{found.name}") for found in iter_modules(broker.__path__)]
+SIMULATED = [worker, held, pool, client, *BROKER]
 
 QUEUES = (
     QueueSpec("urls", keyed=True, polite=True, is_read=True, feeds=("pages",), max_attempts=MAX_ATTEMPTS),
