@@ -65,7 +65,7 @@ class Call(Generic[T]):
 class Waiting(Call[T]):
     """A call that may wait: `run` answers None when there is nothing, and so does `again`, which is run while it waits."""
 
-    __slots__ = ("again", "deadline", "empty", "is_dismissed", "queue", "wait", "worker")
+    __slots__ = ("again", "deadline", "empty", "is_dismissed", "is_repeated", "queue", "wait", "worker")
 
     def __init__(
         self, run: Callable[[Ledger], T | None], again: Callable[[Ledger], T | None], empty: Callable[[Ledger], T],
@@ -78,4 +78,9 @@ class Waiting(Call[T]):
         self.worker = worker
         self.wait = min(wait, MAX_WAIT)     # s
         self.deadline = 0.0                 # hub time, once it is parked
+        self.is_repeated = False            # there is another call like it: what that is answered is the answer to this one too
         self.is_dismissed = False           # nobody waits for the answer any more: it is not to lease anything
+
+    def waits_for_tasks_alone(self, now: float) -> bool:
+        """Nothing else can have become its answer."""
+        return not (self.is_dismissed or self.is_repeated or self.deadline <= now)

@@ -101,7 +101,10 @@ class SqliteBroker:
             ledger.heard(step.worker)
             return answer
 
-        def run(ledger: Ledger) -> Stepped | None:
+        def again(ledger: Ledger) -> Stepped | None:
+            return run(ledger, was_here=True)
+
+        def run(ledger: Ledger, was_here: bool = False) -> Stepped | None:
             queue = ledger.queue(step.queue) if step.queue else None
             last = ledger.callers.last(step.worker, step.call, is_worker=True)
             is_new = last.call != step.call
@@ -109,6 +112,9 @@ class SqliteBroker:
                 verdicts, leases = ledger.hand_in(step), []
                 self._writer.dismiss(step.worker)
             else:                            # repeated, or tried again after a wait: the same answer, and a lease if it had none
+                if not was_here:
+                    call.is_repeated = True
+                    self._writer.repeated(step.worker)
                 verdicts, leases = list(last.verdicts), ledger.leased_between(step.worker, last.first, last.last)
             lent = ledger.lend(queue, step.worker, step.want, step.ttl) if queue is not None and not leases else []
             if is_new or lent:
@@ -120,7 +126,8 @@ class SqliteBroker:
         def empty(ledger: Ledger) -> Stepped:
             return Stepped((), (), ledger.store, ledger.epoch, ledger.notes_version)
 
-        return self._writer.ask(Waiting(arrive, run, empty, step.queue, step.worker, step.wait))
+        call = Waiting(arrive, again, empty, step.queue, step.worker, step.wait)
+        return self._writer.ask(call)
 
     def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
         checks.lifetime(ttl)

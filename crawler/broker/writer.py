@@ -68,6 +68,12 @@ class Writer:
             if worker is None or call.worker == worker:
                 call.is_dismissed = True
 
+    def repeated(self, worker: str) -> None:
+        """In a call: it came before, and whoever waits with it is to be answered as this one is."""
+        for call in self._parked:
+            if call.worker == worker:
+                call.is_repeated = True
+
     def close(self) -> None:
         """Answer what has come in, send away who waits, and close the file."""
         if not self._turns.close():
@@ -180,9 +186,16 @@ class Writer:
                 elif isinstance(call, Waiting):
                     call.deadline = ledger.now + call.wait
                     self._parked.append(call)
+            empty = set[str]()                    # queues that had nothing for one who waits: nor have they for the next
             for waiting in self._parked:          # those who came first, first
-                (answered if self._has_answer(waiting, is_parked=True) else still).append(waiting)
-            event = ledger.next_event({ledger.queue(call.queue) for call in still})
+                if waiting.queue in empty and waiting.waits_for_tasks_alone(ledger.now):
+                    still.append(waiting)
+                elif self._has_answer(waiting, is_parked=True):
+                    answered.append(waiting)
+                else:
+                    still.append(waiting)
+                    empty.add(waiting.queue)
+            event = ledger.next_event(ledger.queue(name) for name in {call.queue for call in still})
             ledger.flush()
             db.execute("COMMIT")
         except BaseException:

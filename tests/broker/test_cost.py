@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hands import QUEUES, TTL, Hand, Longest, put
+from hands import QUEUES, TTL, Hand, Longest, put, until
 
 from crawler.broker import desk, schema
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
 from crawler.broker.ledger import Ledger
 from crawler.broker.sqlite import SqliteBroker
-from crawler.items import Done, Failed, New, Note, Pace, Step
+from crawler.broker.state import Queue
+from crawler.items import Done, Failed, Lease, New, Note, Pace, Step
 
 
 def test_a_question_writes_nothing(tmp_path: Path) -> None:
@@ -100,4 +103,45 @@ def test_what_is_on_loan_is_passed_over_and_what_comes_back_is_first_again() -> 
     hand.fail(third)
     assert [lease.item for lease in other.lease("task", 4)] == [b"urgent", b"1", b"2", b"5"]
     assert [hand.extend(lease) for lease in (first, second)] == [True, False]
+    broker.close()
+
+
+def test_of_those_who_wait_for_one_queue_only_the_first_is_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    lend, looks = Ledger.lend, []
+
+    def noted(self: Ledger, queue: Queue, *args: Any) -> list[Lease]:
+        looks.append(queue.spec.name)
+        return lend(self, queue, *args)
+
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(Hand(broker, f"w{n}").lease, "task", 1, wait=20.0) for n in range(20)]
+        until(lambda: len(broker.stats().workers) == 20)
+        monkeypatch.setattr(Ledger, "lend", noted)
+
+        broker.stats()
+        assert looks == ["task"]
+
+        put(broker, "task", *(b"%d" % n for n in range(20)))
+        assert sorted(lease.item for each in waiting for lease in each.result(10)) == sorted(b"%d" % n for n in range(20))
+    broker.close()
+
+
+def test_a_repeated_call_that_waits_is_answered_with_the_first_though_nothing_is_left() -> None:
+    broker = SqliteBroker(":memory:", QUEUES, clock=ManualClock())
+    hand, other = Hand(broker), Hand(broker, "other")
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(hand.lease, "task", 1, wait=20.0)
+        until(lambda: len(broker.stats().workers) == 1)
+        third = pool.submit(other.lease, "task", 1, wait=20.0)
+        until(lambda: len(broker.stats().workers) == 2)
+        second = pool.submit(hand.repeat)
+        until(lambda: len(broker._writer._parked) == 3)
+
+        put(broker, "task", b"a")
+
+        assert [lease.item for lease in first.result(10)] == [lease.item for lease in second.result(10).leases] == [b"a"]
+        assert third.running()
+        broker.lost("other")
+        assert third.result(10) == []
     broker.close()
