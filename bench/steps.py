@@ -76,8 +76,8 @@ class Gate:
     def new(self, found: Sequence[To]) -> list[New]:
         admitted = [self._router.route(to) for to in found]
         names = [(each.queue, name) for each in admitted if isinstance(each, Admitted) for name in each.names]
-        self._router.known.learn(names, 0.0)
-        self._router.known.trust(0.0)
+        self._router.known.learn(names, 0)
+        self._router.known.trust(0)
         tasks = [new for each in admitted for new in (each.tasks if isinstance(each, Admitted) else [each]) if isinstance(new, New)]
         return [new for new in tasks if self._is_new(new.key)]
 

@@ -129,6 +129,8 @@ class Stepped(Struct, frozen=True):
     store: int = 0                 # which store answered: another number means that nothing known of before holds
     epoch: int = 0                 # times it was opened: after a power cut the last steps before may never have been
     notes: int = 0                 # version of the shared notes: greater than yours means there is something to read
+    commit: int = 0                # number of the commit that this is part of, in this epoch
+    durable: int = 0               # of the last commit that a power cut cannot undo
 
 
 class Note(Struct, frozen=True, array_like=True):

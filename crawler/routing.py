@@ -58,7 +58,7 @@ class Known:
 
     def __init__(self, limit: int = KNOWN) -> None:
         self._limit = limit // 2
-        self._heard: deque[tuple[float, Iterable[tuple[str, Name]]]] = deque()   # of steps that a power cut might undo
+        self._heard: deque[tuple[int, Iterable[tuple[str, Name]]]] = deque()   # of steps that a power cut might undo
         self._young: dict[str, set[Name]] = {}     # by queue
         self._old: dict[str, set[Name]] = {}
 
@@ -71,12 +71,12 @@ class Known:
         young, old = self._young.get(queue, _NONE), self._old.get(queue, _NONE)
         return list(filterfalse(old.__contains__, filterfalse(young.__contains__, names)))
 
-    def learn(self, names: Iterable[tuple[str, Name]], at: float) -> None:
-        """The hub said at this time that it has these. They count once it is sure that it keeps them: see `trust`."""
+    def learn(self, names: Iterable[tuple[str, Name]], at: int) -> None:
+        """The hub said in this commit that it has these. They count once it is sure that it keeps them: see `trust`."""
         self._heard.append((at, names))
 
-    def trust(self, until: float) -> None:
-        """What was learned up to this time stays, whatever becomes of the hub's machine.
+    def trust(self, until: int) -> None:
+        """What was learned up to this commit stays, whatever becomes of the hub's machine.
 
         Else a page could be finished without links that went with another, and that one be undone by a power cut and fail."""
         while self._heard and self._heard[0][0] <= until:

@@ -34,12 +34,12 @@ log = logging.getLogger("crawler.worker")
 POLL = 0.3            # s; longest wait at the hub before we look at stop
 IDLE = 0.1            # s between looks for work while tasks are in process and there is room for more
 LINGER = 0.01         # s a finished task waits for others to be handed in with it
+GATHER = 0.02         # s the same where items are taken in batches: more of them come meanwhile
 GRACE = 17.0          # s from the wish to stop until what is unfinished is given back; with CLOSING, and all that takes: 20 s
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
 REMIND = 60.0         # s after which it is said again
 BEHIND = 0.05         # s of work that may lie here, where waiting and work overlap, while more is asked for
-UNDONE = 1.0          # s after which a hub that is still there has put on disk what it answered: it does so every 0.1 s
 HEARTBEATS = 3        # per lease time: two may get lost
 
 
@@ -160,6 +160,8 @@ class Worker:
 
     def _patience(self, busy: int, room: int) -> tuple[int, float]:
         """How many tasks must be through with something, or s after the first of them, until the hub is to hear of it."""
+        if self._stage.batch:
+            return self._stage.batch, GATHER
         if not self._stage.overlap:
             return max(1, min(busy, room // 2)), LINGER
         behind = self._held.beyond()
@@ -183,7 +185,7 @@ class Worker:
         if answer.epoch != self._epoch:             # what it said before a power cut it may have forgotten
             self._epoch = answer.epoch
             self._router.known.clear()
-        self._router.known.trust(asked_at - UNDONE)      # it has not been opened anew since
+        self._router.known.trust(answer.durable)
         self._shared.advance(answer.notes)
         self._held.add(answer.leases, asked_at + self._lease)
         self._learn(outcomes, answer)
@@ -240,7 +242,7 @@ class Worker:
         handed_in = [outcome for outcome in outcomes if outcome.done is not None]
         for outcome, verdict in zip(handed_in, answer.verdicts, strict=False):     # done ones come first
             if verdict == Verdict.DONE:
-                self._router.known.learn(outcome.keys, time.monotonic())
+                self._router.known.learn(outcome.keys, answer.commit)
             elif verdict == Verdict.STALE:
                 log.warning("task %d on %s was finished too late: its lease had run out", outcome.lease.id, self._input)
             else:

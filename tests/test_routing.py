@@ -62,8 +62,8 @@ def visits(*paths: str, depth: int = 1) -> Visits:
 
 def known(gate: Router, admitted: Admitted) -> None:
     """The hub accepts a step that hands these in, and is sure to keep it."""
-    gate.known.learn([(admitted.queue, name) for name in admitted.names], at=1.0)
-    gate.known.trust(until=1.0)
+    gate.known.learn([(admitted.queue, name) for name in admitted.names], at=1)
+    gate.known.trust(until=1)
 
 
 def test_where_nobody_keeps_the_gate_visits_are_an_item_each():
@@ -100,11 +100,11 @@ def test_visits_that_the_hub_is_known_to_have_are_not_sent_again_and_the_others_
     gate = crawl()
     first = gate.route(To("urls", visits("b", "a")))
     assert isinstance(first, Admitted)
-    gate.known.learn([("urls", name) for name in first.names], at=5.0)
+    gate.known.learn([("urls", name) for name in first.names], at=5)
 
-    gate.known.trust(until=4.9)
+    gate.known.trust(until=4)
     assert len(gate.route(To("urls", visits("a", "b"))).tasks) == 2
-    gate.known.trust(until=5.0)
+    gate.known.trust(until=5)
     assert gate.route(To("urls", visits("a", "b"))) == Admitted("urls", [], [], {})
     assert [new.item for new in gate.route(To("urls", visits("z", "a", "y"))).tasks] == [
         msgspec.msgpack.encode(Visit(HOST + path, 1, HOST)) for path in "zy"
@@ -173,16 +173,16 @@ def test_a_body_over_the_limit_is_too_much():
 
 def test_a_key_the_hub_keeps_is_not_sent_again_until_all_is_forgotten():
     gate = router("urls")
-    gate.known.learn([("urls", b"a")], at=5.0)
+    gate.known.learn([("urls", b"a")], at=5)
 
-    gate.known.trust(until=4.9)
+    gate.known.trust(until=4)
     assert isinstance(gate.route("a"), New)
-    gate.known.trust(until=5.0)
+    gate.known.trust(until=5)
     assert gate.route("a") is None
     assert isinstance(gate.route("b"), New)
-    gate.known.learn([("urls", b"c")], at=6.0)
+    gate.known.learn([("urls", b"c")], at=6)
     gate.known.clear()
-    gate.known.trust(until=7.0)
+    gate.known.trust(until=7)
     assert isinstance(gate.route("a"), New)
     assert isinstance(gate.route("c"), New)
 

@@ -32,7 +32,9 @@ class Disk:
         self._path = path
         self._log_file = log_file
         self._ballast = ballast
-        self._is_synced = False
+        self.commits = 0                  # since it was opened
+        self.durable = 0                  # how many of these, the first ones, no power cut can undo
+        self._synced = 0                  # how many of them were to be put on disk
         self._look_at = 0.0               # monotonic time
         self._has_run_out = False         # and it has been said
         self.is_short = False             # the ballast was given up, for there was no room
@@ -53,18 +55,20 @@ class Disk:
 
     def sync(self) -> None:
         """Put the log on disk. The descriptor is of the log alone: closing one of the database would drop its lock."""
+        upto = self._synced = self.commits       # what is committed meanwhile may be in it or not
         if self._log_file is not None:
-            self._is_synced = True
             os.fdatasync(self._log_file)
+        self.durable = max(self.durable, upto)
 
     def sync_late(self) -> None:
         """The same, unless nothing was committed since."""
-        if not self._is_synced:
+        if self._synced < self.commits:
             self.sync()
 
     def committed(self) -> None:
         """The log has grown, and what was to be stored is."""
-        self._is_synced = self._has_run_out = False
+        self.commits += 1
+        self._has_run_out = False
 
     def tidy(self) -> None:
         """SQLite moves the log into the database by itself, and says nothing when that fails. A log that grows and grows tells;

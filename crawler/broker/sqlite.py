@@ -21,7 +21,7 @@ from crawler.broker.ledger import Ledger
 from crawler.broker.place import store_path as store_path
 from crawler.broker.writer import Writer
 from crawler.errors import StorageError, StorageFull
-from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+from crawler.items import Dead, HostStats, Lease, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
 TAKER = ""                # who holds a task in the moment between lease and completion of a classic get; no worker has this name
 T = TypeVar("T")
@@ -97,9 +97,9 @@ class SqliteBroker:
         may_wait = bool(step.queue) and step.want > 0 and step.wait > 0
 
         def arrive(ledger: Ledger) -> Stepped | None:
-            answer = run(ledger)
+            stepped = run(ledger)
             ledger.heard(step.worker)
-            return answer
+            return stepped
 
         def again(ledger: Ledger) -> Stepped | None:
             return run(ledger, was_here=True)
@@ -121,10 +121,14 @@ class SqliteBroker:
                 ledger.callers.remember(step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl)
             if may_wait and not (leases or lent or verdicts):
                 return None
-            return Stepped(verdicts, leases or lent, ledger.store, ledger.epoch, ledger.notes_version)
+            return answer(ledger, verdicts, leases or lent)
 
         def empty(ledger: Ledger) -> Stepped:
-            return Stepped((), (), ledger.store, ledger.epoch, ledger.notes_version)
+            return answer(ledger, (), ())
+
+        def answer(ledger: Ledger, verdicts: Sequence[Verdict], leases: Sequence[Lease]) -> Stepped:
+            commit, durable = self._writer.commits()
+            return Stepped(verdicts, leases, ledger.store, ledger.epoch, ledger.notes_version, commit, durable)
 
         call = Waiting(arrive, again, empty, step.queue, step.worker, step.wait)
         return self._writer.ask(call)

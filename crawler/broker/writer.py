@@ -62,6 +62,10 @@ class Writer:
             raise self.failure
         return self._turns.ask(call, self._closed)
 
+    def commits(self) -> tuple[int, int]:
+        """In a call: the number of the commit it will be part of, and that of the last one that no power cut can undo."""
+        return self._disk.commits + 1, self._disk.durable
+
     def dismiss(self, worker: str | None) -> None:
         """In a call: nobody waits any more for what this worker (None: any) has parked; it leases nothing for a ghost."""
         for call in self._parked:
