@@ -23,7 +23,7 @@ from bench.processes import cpu_seconds, measure, median
 from bench.serve import Server, capacity, find_nginx, serving
 from crawler.errors import CrawlerError, UsageError
 
-SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=64")   # a site of one's own: as fast as it goes
+SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=128")   # a site of one's own: as fast as it goes
 SHAPES = {shape.name: shape for shape in (sites.LARGE, sites.SMALL)}
 DOCS = "docs"
 TREES = "/usr/share/doc"         # where Debian's python3-doc is: python3*/html

@@ -34,12 +34,13 @@ log = logging.getLogger("crawler.worker")
 POLL = 0.3            # s; longest wait at the hub before we look at stop
 IDLE = 0.1            # s between looks for work while tasks are in process and there is room for more
 LINGER = 0.01         # s a finished task waits for others to be handed in with it
+BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
 GATHER = 0.02         # s the same where items are taken in batches: more of them come meanwhile
 GRACE = 17.0          # s from the wish to stop until what is unfinished is given back; with CLOSING, and all that takes: 20 s
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
 REMIND = 60.0         # s after which it is said again
-BEHIND = 0.05         # s of work that may lie here, where waiting and work overlap, while more is asked for
+BEHIND = 0.08         # s of work that may lie here, where waiting and work overlap, while more is asked for
 HEARTBEATS = 3        # per lease time: two may get lost
 
 
@@ -166,7 +167,7 @@ class Worker:
             return max(1, min(busy, room // 2)), LINGER
         behind = self._held.beyond()
         if behind > self._tempo.ahead(LINGER):
-            return busy + behind, 2 * LINGER        # there is enough to do here meanwhile
+            return busy + behind, BUSY_LINGER        # there is enough to do here meanwhile
         return max(1, (busy - behind) // 2), LINGER
 
     def _want(self, room: int) -> int:

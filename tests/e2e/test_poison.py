@@ -62,3 +62,36 @@ def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
     listed = shell.run("dead", "list").stdout
     assert site.link(path) in listed
     assert reason in listed
+
+
+FAILING = """
+from collections.abc import Iterator
+from typing import Any
+
+from crawler import Page
+from stages.parse import Parse
+
+
+class Failing(Parse):
+    def process(self, page: Page) -> Iterator[Any]:
+        if page.url.endswith("/odd"):
+            raise ValueError("odd")
+        yield from super().process(page)
+"""
+
+
+def test_a_page_that_cannot_be_parsed_is_fetched_once_and_tried_again_by_parse_alone(shell: Shell) -> None:
+    (shell.directory / "failing.py").write_text(FAILING)
+    with Site({"/": '<a href="/odd">x</a><a href="/even">x</a>', "/odd": "odd", "/even": "even"}) as site:
+        done = shell.run(
+            "run", site.url, *FAST, "-o", "pages.jsonl", "-s", "stages.parse.use=failing:Failing", "-s", "hub.max_attempts=2"
+        )
+
+        assert done.returncode == 3, done.stderr
+        assert "fetch and parse share" in done.stderr
+        assert [hit.path for hit in site.log].count("/odd") == 1
+        assert statuses(shell.rows("pages.jsonl")) == {site.link(path): 200 for path in ("/", "/even")}
+    report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
+    assert report["dead"] == {"pages": 1}
+    shell.start_hub()
+    assert "ValueError: odd" in shell.run("dead", "list").stdout
