@@ -13,6 +13,8 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -45,6 +47,7 @@ class Chain(Stage):
     def __init__(self, links: Sequence[Link]) -> None:
         super().__init__(shared=links[0].stage.shared)
         self._links = tuple(links)
+        self.at_work: dict[int, float] = {}      # in a later link than the first
         first = links[0].stage
         self.concurrency = first.concurrency     # type: ignore[misc]  # of the class for other stages, of the first link here
         self.prefetch = first.prefetch           # type: ignore[misc]  # as above
@@ -103,6 +106,8 @@ class Chain(Stage):
     def _by_next(self, place: int, to: To) -> list[Any]:
         """What the link at this place, and those behind it, make of an item: all of it, or else the item for that link's queue."""
         link = self._links[place]
+        thread = threading.get_ident()
+        is_first = self.at_work.setdefault(thread, now := time.monotonic()) == now
         try:
             return list(self._through(place, link.stage.process(to.item)))
         except Drop as drop:
@@ -114,6 +119,9 @@ class Chain(Stage):
             log.info("%s failed at an item; it goes to the queue it would come from: %s", link.name, error)
             link.stage.count("put back")
             return [To(self._links[place - 1].feeds, to.item, to.key, to.priority, to.delay)]
+        finally:
+            if is_first:
+                self.at_work.pop(thread, None)
 
 
 def _many(result: Any) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from crawler.handler import Outcome
 from crawler.items import Lease
@@ -16,13 +16,14 @@ from crawler.items import Lease
 class _Loan:
     """A lease in our hands."""
 
-    __slots__ = ("has_arrived", "lease", "started", "until", "worked")
+    __slots__ = ("has_arrived", "lease", "started", "thread", "until", "worked")
 
     def __init__(self, lease: Lease, until: float) -> None:
         self.lease = lease
         self.until = until                        # monotonic time
         self.started: float | None = None         # monotonic time
         self.has_arrived = False                  # it asks no more of its host
+        self.thread = 0                           # that has started it
         self.worked: float | None = None          # monotonic time: work on what has arrived began
 
 
@@ -55,7 +56,7 @@ class Held:
             loan = self._loans.get(lease.token)
             if loan is None or loan.lease is not lease or loan.until < now:
                 return False
-            loan.started = now
+            loan.started, loan.thread = now, threading.get_ident()
             return True
 
     def wait(self, lease: Lease) -> None:
@@ -105,13 +106,14 @@ class Held:
             if self._is_ours(lease):
                 self._loans[lease.token].worked = time.monotonic()
 
-    def hung(self, hang: float, hang_at_work: float) -> tuple[list[Lease], float]:
+    def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
         """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
-        was. Who waits for work that hangs does not hang itself."""
+        was. Who waits for work that hangs does not hang itself. threads: see `Stage.at_work`."""
         now = time.monotonic()
         with self._lock:
             loans = self._loans.values()
-            at_work = [loan.lease for loan in loans if loan.worked is not None and loan.worked < now - hang_at_work]
+            since = [(loan.lease, loan.worked or (threads.get(loan.thread) if loan.started else None)) for loan in loans]
+            at_work = [lease for lease, began in since if began is not None and began < now - hang_at_work]
             if at_work:
                 return at_work, hang_at_work
             return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang

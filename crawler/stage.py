@@ -15,6 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from operator import index
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
@@ -117,6 +118,7 @@ class Stage:
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
 
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
+    at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)
 
     hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
 
@@ -128,7 +130,7 @@ class Stage:
 
     @property
     def hang_at_work(self) -> float:
-        """The same in s for the work on what `begin` began."""
+        """The same in s for work alone: on what `begin` began, and of threads `at_work`."""
         return self.hang
 
     @classmethod

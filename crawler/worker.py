@@ -280,7 +280,7 @@ class Worker:
             self._held.extend(tokens, kept, started + self._lease)
 
     def _look_for_hung(self) -> None:
-        hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work)
+        hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work, self._stage.at_work)
         if not hung:
             return
         reason = f"still in process after {hang:g} s"

@@ -41,7 +41,7 @@ class Poisoned(Parse):
 
 # Of a crash nobody can say which of its worker's tasks was at fault: they all have a second attempt.
 @pytest.mark.parametrize(("more", "queue"), [((), "urls"), (APART, "pages")], ids=["together", "apart"])
-@pytest.mark.parametrize(("path", "attempts", "reason"), [("/crash", 2, "died"), ("/hang", 1, "still in process after 0.5 s")])
+@pytest.mark.parametrize(("path", "attempts", "reason"), [("/crash", 2, "died"), ("/hang", 3, "still in process after 0.5 s")])
 def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
     shell: Shell, path: str, attempts: int, reason: str, more: tuple[str, ...], queue: str
 ) -> None:

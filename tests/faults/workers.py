@@ -172,8 +172,9 @@ def eat(row: Row, work: Path, path: str, pages: int, attempts: int) -> None:
         row.rounds += 1
         row.expect(code == 3, f"the crawl ended with {code}: {bench.log('run')[-600:]}")
         report = json.loads((bench.data / "report.json").read_text()) if (bench.data / "report.json").exists() else {}
-        row.expect(report.get("dead") == {"pages": 1}, f"dead are {report.get('dead')}")
-        row.notes.append(f"{path}: the parser was started again {report.get('restarts', {}).get('parse', 0)} times")
+        row.expect(report.get("dead") == {"urls": 1}, f"dead are {report.get('dead')}")
+        restarts = sum(n for name, n in report.get("restarts", {}).items() if name.startswith("fetch+parse"))
+        row.notes.append(f"{path}: the parser was started again {restarts} times")
         check_rows(row, bench.directory / "pages.jsonl", {site.link(name) for name in ["/", *names]})
 
 
