@@ -6,14 +6,10 @@ of what Scrapy costs.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-from scrapy import Request, Spider
-from scrapy.crawler import AsyncCrawlerProcess
-from scrapy.http import Response
-
-from bench.peers import markup, shape
+from bench.peers import scrapy_tuned, shape
 
 AT_ONCE: Final = 16          # requests; 8 and 32 are no faster
 
@@ -31,33 +27,5 @@ SETTINGS: Final = {
 }
 
 
-class Site(Spider):
-    name = "site"
-    first: str
-    links: shape.Links
-    pages: shape.Pages
-
-    async def start(self) -> AsyncIterator[Any]:
-        yield Request(self.first)
-
-    def parse(self, response: Response) -> Iterator[Request]:
-        kind = (response.headers.get("Content-Type") or b"").decode("latin-1")
-        if not kind.startswith("text/html"):
-            self.pages.write(response.url, response.status, kind, "")
-            return
-        title, hrefs = markup.read(response.body)
-        self.pages.write(response.url, response.status, kind, title)
-        for url in self.links.new(response.url, hrefs):
-            yield Request(url)
-
-
-def crawl(start: str, output: str) -> None:
-    shape.collect_seldom()
-    with shape.Pages(output) as pages:
-        process = AsyncCrawlerProcess(SETTINGS)
-        process.crawl(Site, first=start, links=shape.Links(start), pages=pages)
-        process.start()
-
-
 if __name__ == "__main__":
-    shape.run(crawl)
+    shape.run(partial(scrapy_tuned.crawl, settings=SETTINGS))

@@ -7,7 +7,7 @@ redirects, compression, depth, referrers and statistics are on, as they are by d
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 from scrapy import Request, Spider
@@ -48,10 +48,10 @@ class Site(Spider):
             yield Request(url, dont_filter=True)
 
 
-def crawl(start: str, output: str) -> None:
+def crawl(start: str, output: str, settings: Mapping[str, Any] = SETTINGS) -> None:
     shape.collect_seldom()
     with shape.Pages(output) as pages:
-        process = AsyncCrawlerProcess(SETTINGS)
+        process = AsyncCrawlerProcess(dict(settings))
         process.crawl(Site, first=start, links=shape.Links(start), pages=pages)
         process.start()
 

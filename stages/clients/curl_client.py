@@ -12,25 +12,24 @@ read by our own reader, `RequestsClient`; so is all else of that host, which is 
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import certifi
 import pycurl
 
 from crawler import Guard, Url
 from stages.clients.base import Client, FetchFailed, Limits, Reply, Take, Wants, Work
-from stages.clients.coding import ACCEPTED, Source, read_body
+from stages.clients.coding import Source, read_body
 from stages.clients.curl_failures import KeptClosed, Unreadable, failure
 from stages.clients.curl_loop import Loop
+from stages.clients.curl_setup import HOSTS_KEPT, NAMES_LAST, Names, Setup, peer_of
 from stages.clients.curl_transfer import Transfer
 from stages.clients.http1 import Head
-from stages.clients.wire import Attempt, resolved
+from stages.clients.wire import Attempt
 
 log = logging.getLogger("crawler.fetch")
 
@@ -38,13 +37,9 @@ Then = Callable[[Take | None], Work]
 
 CONNECTIONS_KEPT: Final = 256      # open and unused; the oldest is closed for the next
 BUFFER: Final = 65_536             # bytes received at once; from 128 KiB on malloc gets each anew from the kernel: 85 µs a page
-HOSTS_KEPT: Final = 10_000         # whose addresses are remembered, and who sends what libcurl refuses
-NAMES_LAST: Final = 60.0           # s that addresses are good for, as in browsers; a connection that fails ends it
 
 _SUPPRESS_CONNECT_HEADERS: Final = 265     # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
 _NO_TIME: Final = 0.02             # s before a request that are not taken off its limits
-_BREAK: Final = re.compile(r"[\r\n\0]")
-_PORTS: Final = {"http": 80, "https": 443}
 _OPTIONS: Final = {
     pycurl.NOSIGNAL: 1,
     pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
@@ -79,9 +74,9 @@ class CurlClient:
         self._authorities = certifi.where() if verify is True else verify
         if isinstance(verify, str):    # libcurl would find out at the first https:// page
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
-        self._names = _Names()
+        self._names = Names()
         self._idle: deque[pycurl.Curl] = deque()
-        self._setups: dict[pycurl.Curl, _Setup] = {}
+        self._setups: dict[pycurl.Curl, Setup] = {}
         self._lock = threading.Lock()
         self._requests: Client | None = None
         self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
@@ -111,7 +106,7 @@ class CurlClient:
         """
         if url.host in self._unreadable or self._proxies.get(url.scheme):
             return False
-        peer = _peer(url)
+        peer = peer_of(url)
         addresses = self._names.known((*peer, ""))
         if not addresses:
             return False
@@ -157,7 +152,7 @@ class CurlClient:
         if proxy:
             self._guard.check(parts.hostname, parts.host)
         attempt = Attempt(parts, self._limits, self._guard, proxy)
-        peer = _peer(Url.parse(proxy) if proxy else parts)
+        peer = peer_of(Url.parse(proxy) if proxy else parts)
         transfer = Transfer(attempt, self._names.addresses(attempt, *peer), cut, wants)     # of a proxy: wherever a person put it
         curl = self._prepared(transfer, peer, parts, headers, proxy, is_fresh)
         loop = self._running()
@@ -177,7 +172,7 @@ class CurlClient:
         """peer: name and port of what is connected to, the URL's host or the proxy."""
         limits, left = self._limits, transfer.attempt.remaining()
         spent = limits.timeout - left if limits.timeout - left > _NO_TIME else 0.0
-        setup = _Setup(
+        setup = Setup(
             peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh,
             _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent),
         )  # fmt: skip
@@ -222,7 +217,7 @@ class CurlClient:
                 pass
         return content
 
-    def _handle(self) -> tuple[pycurl.Curl, _Setup | None]:
+    def _handle(self) -> tuple[pycurl.Curl, Setup | None]:
         """One that is free, and how it was set up."""
         try:
             curl = self._idle.pop()
@@ -240,79 +235,6 @@ class CurlClient:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
         return curl
-
-
-class _Setup(NamedTuple):
-    """What is the same for many requests in a row, and need not be set for each."""
-
-    peer: tuple[str, int]
-    addresses: tuple[str, ...]
-    proxy: str
-    headers: tuple[tuple[str, str], ...]
-    is_fresh: bool
-    timeout: int                       # ms
-    connect_timeout: int               # ms
-
-    def apply(self, curl: pycurl.Curl) -> None:
-        name, port = self.peer
-        curl.setopt(pycurl.HTTPHEADER, _lines(self.headers))
-        # An IPv6 address is nothing that libcurl would resolve, nor does it stand for a host there.
-        curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(self.addresses)}"])
-        curl.setopt(pycurl.PROXY, self.proxy)
-        curl.setopt(pycurl.FRESH_CONNECT, self.is_fresh)
-        curl.setopt(pycurl.TIMEOUT_MS, self.timeout)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self.connect_timeout)
-
-
-class _Names:
-    """Addresses of hosts that were resolved and checked not long ago: a kept connection needs them at hand too. Thread-safe.
-
-    Those of a proxy are kept apart: a person named it as a proxy, which makes it no place for a page to lead to.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, int, str], tuple[float, tuple[str, ...]]] = {}    # until when, in order of that
-
-    def addresses(self, attempt: Attempt, name: str, port: int) -> tuple[str, ...]:
-        """Of the URL's host, or of its proxy. Raises FetchFailed, AddressRefused."""
-        key = (name, port, attempt.proxy)
-        if addresses := self.known(key):
-            return addresses
-        addresses = tuple(dict.fromkeys(address[0] for _, address in resolved(attempt, name, port)))
-        with self._lock:
-            self._known.pop(key, None)
-            if len(self._known) >= HOSTS_KEPT:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = time.monotonic() + NAMES_LAST, addresses
-        return addresses
-
-    def known(self, key: tuple[str, int, str]) -> tuple[str, ...]:
-        """Of this name, port and proxy; none: they have to be asked for."""
-        with self._lock:
-            until, addresses = self._known.get(key, (0.0, ()))
-        return addresses if time.monotonic() < until else ()
-
-    def forget(self, attempt: Attempt, name: str, port: int) -> None:
-        with self._lock:
-            self._known.pop((name, port, attempt.proxy), None)
-
-
-def _peer(url: Url) -> tuple[str, int]:
-    return url.hostname, url.port or _PORTS[url.scheme]
-
-
-def _lines(headers: Iterable[tuple[str, str]]) -> list[bytes]:
-    """For HTTPHEADER, where a name without a value means that there is to be no such line."""
-    named = {name.lower() for name, _ in headers}
-    lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
-    if "accept-encoding" not in named:
-        lines.append(f"Accept-Encoding: {ACCEPTED}")
-    if "accept" not in named:
-        lines.append("Accept:")        # or libcurl would send one of its own
-    if bad := next((line for line in lines if _BREAK.search(line)), None):
-        raise ValueError(f"a header with a line break in it: {bad[:80]!r}")
-    return [line.encode("latin-1") for line in lines]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 from crawler import Stage, Url
 from stages.clients.base import Reply, Wants
-from stages.clients.curl_client import CurlClient, _peer
+from stages.clients.curl_client import CurlClient
+from stages.clients.curl_setup import peer_of
 from stages.clients.wire import Attempt
 
 TIME = 60.0     # s after which a test that waits has failed
@@ -45,7 +46,7 @@ class BegunClient(CurlClient):
         if cut:
             return super().get(url, headers, cut, wants)
         if parts.scheme not in self._proxies:
-            self._names.addresses(Attempt(parts, self._limits, self._guard), *_peer(parts))
+            self._names.addresses(Attempt(parts, self._limits, self._guard), *peer_of(parts))
         if not self.start(parts, headers, wants or (lambda *_: True), begun.then):
             return super().get(url, headers, cut, wants)
         reply: Reply = begun.end(lambda: super(BegunClient, self).get(url, headers, cut, wants))
