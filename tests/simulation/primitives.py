@@ -13,6 +13,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import greenlet
+
 from tests.simulation.scheduler import Scheduler, Waiter
 
 A_LOOK = 1e-5              # s that a look at an empty queue takes
@@ -167,7 +169,8 @@ def stand_ins(scheduler: Scheduler, os_: object) -> dict[str, object]:
     simple_queue = made(SimpleQueue)
     return {
         "threading": SimpleNamespace(
-            Lock=made(Lock), Condition=made(Condition), Event=made(Event), Thread=made(Thread), current_thread=lambda: None
+            Lock=made(Lock), Condition=made(Condition), Event=made(Event), Thread=made(Thread), current_thread=lambda: None,
+            get_ident=lambda: id(greenlet.getcurrent()),
         ),
         "time": SimpleNamespace(monotonic=lambda: scheduler.now, time=lambda: scheduler.now, sleep=scheduler.sleep),
         "queue": SimpleNamespace(SimpleQueue=simple_queue, Empty=queue.Empty),
