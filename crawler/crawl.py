@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.place import store_path
@@ -29,6 +30,8 @@ from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
 log = logging.getLogger("crawler.crawl")
 
 OLD = ".previous"             # what a finished crawl's store is renamed to
+T = TypeVar("T")
+
 READY = 15.0                  # s a hub may take to answer for the first time
 
 
@@ -136,6 +139,18 @@ class Crawl:
         except HubError as error:
             log.debug("no counts this time: %s", error)
             return None
+
+    def insist(self, question: Callable[[], T]) -> T:
+        """The hub's answer, also where it has to be started again for it. Raises ChildFailed, and HubError after READY s."""
+        give_up = time.monotonic() + READY
+        while True:
+            self._supervisor.watch()
+            try:
+                return question()
+            except HubError as error:
+                if time.monotonic() > give_up:
+                    raise
+                log.debug("no answer this time: %s", error)
 
     def wait(self, seconds: float, bell: Bell) -> None:
         """Until one of the processes ends, the bell is rung, or so many seconds are over."""

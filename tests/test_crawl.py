@@ -182,6 +182,15 @@ def test_a_hub_that_is_killed_or_told_to_stop_is_there_again_with_all_it_had(cra
 
 
 @pytest.mark.slow
+def test_a_question_is_answered_by_a_hub_that_has_to_be_started_again_for_it(crawl):
+    here = crawl()
+    here.start_hub()
+    end(here._hub.pid, signal.SIGKILL)
+
+    assert here.insist(lambda: here.hub.drained([])) is True
+    assert here.hub.stats().is_drained
+
+
 def test_a_worker_that_died_holds_nothing_any_more(crawl, data):
     here = crawl()
     here.start_hub()

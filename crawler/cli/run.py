@@ -69,7 +69,7 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     from crawler import chain
     from crawler import crawl as crawling
     from crawler import report as reporting
-    from crawler.broker.base import MAX_WAIT, Politeness
+    from crawler.broker.base import Politeness
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.cli.why import output_of
@@ -127,13 +127,12 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
                     here.start_stage(name, 1, one_each)
 
             with view:
-                put_seeds(config, hub, texts)
+                here.insist(lambda: put_seeds(config, hub, texts))
                 is_over = follow(here, read, view, stop, read_it_too)
                 here.stop_stages(are_idle=is_over)
-                stats = last_counts(here)
-            hub.patience = MAX_WAIT
-            is_done = hub.drained(read)
-            crawl_id = next((note.value.decode() for note in hub.notes(CRAWL_NOTE)), "")
+                stats = here.insist(hub.stats)
+            is_done = here.insist(lambda: hub.drained(read))
+            crawl_id = next((note.value.decode() for note in here.insist(lambda: hub.notes(CRAWL_NOTE))), "")
     except ChildFailed as failure:
         if failure.code not in (common.USAGE, common.NO_HUB, common.STORAGE):
             print(f"crawler: {failure}; what was done is kept, the same command goes on", file=sys.stderr)
@@ -207,13 +206,6 @@ class Outlook:
         self.is_over = not left
         self.is_near = self._done is None or left <= 2 * (done - self._done)     # as fast again as since the last counts
         self._done = done
-
-
-def last_counts(here: Crawl) -> Stats:
-    """The counts at the end, also of a hub that is being started again just then."""
-    while (stats := here.watch()) is None:
-        time.sleep(LOOK)
-    return stats
 
 
 def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:

@@ -24,7 +24,9 @@ SOONEST, LATEST = 0.02, 0.5  # s from one kill, or from its being over, to the n
 EARLY = 0.2  # share of kills that do not wait for the last one to be over: they hit a process that starts
 BACK = 2.0  # s after which a killed hub must be at work again
 HOSTS, DELAY = 40, 0.01         # s; several hundred pages a second, and every host has a delay to be kept
-WORKERS = ("fetch", "parse", "store")
+WORKERS = ("fetch", "parse", "store")          # started by hand
+TOGETHER = ("fetch+parse", "store")            # as `crawler run` has them unless told otherwise:
+APART = "stages.parse.chain=false"
 
 
 class Crawl:
@@ -44,6 +46,10 @@ class Crawl:
 
     def pid(self, role: str) -> int | None:
         return children(self.process.pid).get(role)
+
+    def workers(self) -> list[int]:
+        """Pids, of each role one, in the order of the roles."""
+        return [pid for role, pid in sorted(children(self.process.pid).items()) if role != "hub"]
 
     def stats(self) -> Stats | None:
         """None: there is no hub just now."""
@@ -78,7 +84,7 @@ def storm(row: Row, work: Path, kills: int, pages: int, seed: int, strike: Calla
     gaps: list[float] = []
     while row.rounds < kills and not row.broken:
         with Web(pages, hosts=HOSTS, seed=seed + crawls) as web, Bench(
-            work / f"{row.id}-{crawls}", [f"frontier.delay={DELAY}", *web.settings]
+            work / f"{row.id}-{crawls}", [f"frontier.delay={DELAY}", *web.settings, *([APART] if crawls % 2 else [])]
         ) as bench:  # fmt: skip
             with crawling(bench, web, crawls) as crawl, Gauge(partial(crawl.pid, "hub")) as gauge:
                 while row.rounds < kills and crawl.is_running:
@@ -91,7 +97,7 @@ def storm(row: Row, work: Path, kills: int, pages: int, seed: int, strike: Calla
             row.rss, row.threads = max(row.rss or 0, gauge.rss), max(row.threads or 0, gauge.threads)
             row.cpu = (row.cpu or 0.0) + gauge.cpu
         crawls += 1
-    row.notes.append(f"{crawls} crawls of {pages:,} pages on {HOSTS} hosts")
+    row.notes.append(f"{crawls} crawls of {pages:,} pages on {HOSTS} hosts, every other one with fetch and parse apart")
     check_gaps(row, gaps, DELAY)
 
 
@@ -125,7 +131,8 @@ def strike_hub(row: Row, crawl: Crawl, dice: Random) -> bool:
 def strike_worker(row: Row, crawl: Crawl, dice: Random) -> bool:
     """One kill of a worker, and how long the tasks it had stayed in its dead hands."""
     time.sleep(dice.uniform(SOONEST, LATEST))
-    pid = crawl.pid(dice.choice(WORKERS))
+    workers = crawl.workers()
+    pid = dice.choice(workers) if workers else None
     if pid is None or not kill(pid):
         return False
     struck, mark = time.monotonic(), f":{pid}:"

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.checker import check_books
-from tests.faults.kills import WORKERS, Crawl, done, kill
+from tests.faults.kills import TOGETHER, Crawl, done, kill
 from tests.faults.processes import PATIENCE, Bench, children, look, until
 from tests.faults.table import HUB, MIB, Row, number
 from tests.faults.webs import Endless
@@ -70,7 +70,7 @@ def suffer(row: Row, crawl: Crawl, bench: Bench, seconds: float, dice: Random) -
         if sample is not None:
             samples.append(sample)
         if time.monotonic() >= next_kill:
-            pid = crawl.pid(dice.choice(("hub", *WORKERS)) if at < SPARED * seconds else "parse")
+            pid = crawl.pid(dice.choice(("hub", *TOGETHER)) if at < SPARED * seconds else "fetch+parse")
             row.rounds += pid is not None and kill(pid)
             next_kill = time.monotonic() + dice.uniform(*KILL_EVERY)
     row.expect(crawl.is_running, f"the crawl ended by itself: {bench.log('run')[-600:]}")
@@ -114,7 +114,7 @@ def judge(row: Row, samples: Sequence[Sample]) -> None:
     warm = [sample for sample in samples if WARM * last <= sample.at < WARMED * last]
     late = [sample for sample in samples if sample.at >= LATE * last]
     row.rss = max(sample.rss.get("hub", 0) for sample in samples)
-    for role in ("run", "hub", *WORKERS):
+    for role in ("run", "hub", *TOGETHER):
         before, after = (max(sample.rss.get(role, 0) for sample in part) for part in (warm, late))
         most = HUB if role == "hub" else before * SLACK + SLACK_BYTES
         row.expect(after <= most, f"{role} has grown from {before / MIB:.0f} to {after / MIB:.0f} MiB")
