@@ -82,7 +82,7 @@ class Chain(Stage):
 
     def begin(self, item: Any, then: Then) -> bool:
         """What the first link begins, all go on with."""
-        return self.first.begin(item, lambda finish: then(finish and (lambda: self._through(0, finish()))))
+        return self.first.begin(item, lambda finish, is_free=True: then(finish and (lambda: self._through(0, finish())), is_free))
 
     def counters(self, name: str) -> dict[str, int]:
         """Each link counts under its own name, as it would alone."""

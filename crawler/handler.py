@@ -21,7 +21,7 @@ import msgspec
 from crawler.errors import StorageError
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.routing import Router, TooMuch, pace, seconds
-from crawler.stage import Drop, GiveUp, Report, Retry, Stage
+from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then
 
 log = logging.getLogger("crawler.worker")
 
@@ -70,12 +70,14 @@ class Handler:
             return outcomes
         return outcomes + self._finish(ready, lambda: self._process(ready))
 
-    def begin(self, lease: Lease, then: Callable[[Callable[[], list[Outcome]] | None], Callable[[], None]]) -> bool:
+    def begin(self, lease: Lease, then: Then) -> bool:
         """Start on one task without waiting, as `Stage.begin` does, for its outcomes. False: it needs a thread, and `handle`."""
         ready, outcomes = self._decode([lease])
         if ready:
             try:
-                return self._stage.begin(ready[0][1], lambda finish: then(finish and (lambda: self._finish(ready, finish))))
+                return self._stage.begin(
+                    ready[0][1], lambda finish, is_free=True: then(finish and (lambda: self._finish(ready, finish)), is_free)
+                )
             except BaseException as error:  # noqa: BLE001  as in `_finish`
                 outcomes = _failed(ready, error)
         then(lambda: outcomes)()

@@ -65,13 +65,14 @@ class Held:
             if self._is_ours(lease):
                 self._loans[lease.token].started = None
 
-    def arrive(self, lease: Lease) -> None:
-        """It asks no more of its host, which another may have."""
+    def arrive(self, lease: Lease, *, is_free: bool = True) -> None:
+        """It asks no more of its host, which another may have, if it is_free: else it waits for what the work on this one says."""
         with self._lock:
             loan = self._loans.get(lease.token)
             if loan is not None and loan.lease is lease:
                 loan.has_arrived = True
-                self._arrivals.append(lease)
+                if is_free:
+                    self._arrivals.append(lease)
 
     def arrivals(self) -> list[int]:
         """Tokens of those that have arrived since the last call, are still in our hands, and have a host."""

@@ -54,10 +54,10 @@ class OverlapPool:
         has_ended = self._threads is None or self._threads.close(max(give_up - time.monotonic(), 0.0))
         return is_over and has_ended
 
-    def _then(self, lease: Lease, finish: Callable[[], list[Outcome]] | None) -> Callable[[], None]:
+    def _then(self, lease: Lease, finish: Callable[[], list[Outcome]] | None, is_free: bool = True) -> Callable[[], None]:
         if finish is None:
             return lambda: self._to_thread(lease)
-        self._held.arrive(lease)
+        self._held.arrive(lease, is_free=is_free)
         self._finished.arrived()
 
         def work() -> None:

@@ -24,8 +24,12 @@ from crawler.items import Pace
 
 __all__ = ["Drop", "GiveUp", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "Then", "To"]
 
-# What `Stage.begin` is given: to be called when the wait is over; what it returns is the work that is left.
-Then = Callable[[Callable[[], Any] | None], Callable[[], None]]
+class Then(Protocol):
+    """What `Stage.begin` is given: to be called when the wait is over; what it returns is the work that is left."""
+
+    def __call__(self, finish: Callable[[], Any] | None, is_free: bool = True, /) -> Callable[[], None]:
+        """is_free: nothing that finish gives will ask the item's host for rest, so the host need not wait for that."""
+        ...
 
 
 class To(Struct, frozen=True):

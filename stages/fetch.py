@@ -41,7 +41,7 @@ from crawler import (
 from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
 from stages.clients.choice import choose, preload
 from stages.copies import Copies
-from stages.failures import Failures
+from stages.failures import ON_STATUS, Failures
 from stages.identity import Identity
 from stages.robots import RobotsFiles, Rules
 
@@ -150,8 +150,10 @@ class Fetch(Stage):
             self._check(rules, url)
         at = time.time()
 
-        def answered(take: Take | None) -> Work:
-            return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, url))))
+        def answered(take: Take | None, status: int) -> Work:
+            # A server that is to be left alone for a while is not asked again before the hub has heard of that.
+            is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
+            return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, url))), is_free)
 
         with self._failures_of(url):
             return self._start(url, self._identity.headers(url), self._wanted(url), answered)

@@ -106,9 +106,9 @@ def test_what_the_first_begins_the_second_goes_on_with() -> None:
     given: list[Any] = []
 
     assert chain.overlap == 5
-    assert chain.begin(5, lambda finish: lambda: given.extend(finish() if finish else [None]))
+    assert chain.begin(5, lambda finish, _=True: lambda: given.extend(finish() if finish else [None]))
     assert given == [To("result", 9), To("aside", 5, delay=3.0), Report("doubled")]
-    assert not chain.begin(0, lambda finish: lambda: None)
+    assert not chain.begin(0, lambda finish, _=True: lambda: None)
 
 
 def test_each_counts_under_its_own_name() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Drop, GiveUp, Retry, Stage, worker
+from crawler import Drop, GiveUp, Pace, Retry, Stage, worker
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.items import New
 from crawler.stage import Then
@@ -120,6 +120,22 @@ def test_a_host_is_free_once_its_page_is_there_and_before_it_is_worked_on(broker
     assert broker.counts("in").leased == 3
     work_on_first()
     assert broker.results(1) == ["first"]
+
+
+def test_a_host_that_may_have_to_rest_waits_for_what_the_work_says(broker, work, stage):
+    put(broker, "a", "b", "c", host="example.org")
+    work(stage)
+    first, _ = stage.all(2)
+    work_on_first = first[1](lambda: Pace("example.org", rest=60.0), False)
+    seen = len(broker.steps)
+    broker.wait_until(lambda: len(broker.steps) > seen + 2)
+    assert not any(step.arrived for step, _ in broker.steps)
+
+    work_on_first()
+
+    broker.wait_until(lambda: any(step.paces for step, _ in broker.steps))
+    assert broker.hosts(["example.org"])[0].rest > 50
+    assert stage.asked.empty()
 
 
 def test_what_was_taken_from_a_host_is_not_counted_twice(broker, work, stage):

@@ -45,7 +45,7 @@ Wants = Callable[[int, list[tuple[str, str]]], bool]     # of a status and heade
 # Not every client has a `start`: see `curl_client`.
 Take = Callable[[], Reply]         # raises what `Client.get` does
 Work = Callable[[], None]
-Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None], Work]], bool]
+Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None, int], Work]], bool]     # with the status, 0: there is none
 
 
 class Client(Protocol):

@@ -33,7 +33,7 @@ from stages.clients.wire import Attempt
 
 log = logging.getLogger("crawler.fetch")
 
-Then = Callable[[Take | None], Work]
+Then = Callable[[Take | None, int], Work]
 
 CONNECTIONS_KEPT: Final = 256      # open and unused; the oldest is closed for the next
 BUFFER: Final = 65_536             # bytes received at once; from 128 KiB on malloc gets each anew from the kernel: 85 µs a page
@@ -102,7 +102,8 @@ class CurlClient:
         """Ask, and wait for nothing. False: the host's addresses are not known, or it is one that libcurl cannot read.
 
         then: called in the loop's thread when the reply is there, with a function that returns it or raises as `get` does, or with
-        None: `get` may have more luck. The work it returns is done in the loop's thread, between other transfers.
+        None: `get` may have more luck; and with the status, 0 where there is none. The work it returns is done in the loop's
+        thread, between other transfers.
         """
         if url.host in self._unreadable or self._proxies.get(url.scheme):
             return False
@@ -116,8 +117,8 @@ class CurlClient:
             self._idle.append(curl)
             failure = transfer.failure
             if isinstance(failure, KeptClosed | Unreadable):
-                return then(None)
-            return then(lambda: self._taken(transfer, peer))
+                return then(None, 0)
+            return then(lambda: self._taken(transfer, peer), transfer.head.status if transfer.head and not failure else 0)
 
         transfer = Transfer(attempt, addresses, 0, wants, ended)
         curl = self._prepared(transfer, peer, url, headers)

@@ -21,7 +21,7 @@ class Begun:
     def __init__(self) -> None:
         self._ends: SimpleQueue[tuple[Any, BaseException | None, bool]] = SimpleQueue()
 
-    def then(self, finish: Callable[[], Any] | None) -> Callable[[], None]:
+    def then(self, finish: Callable[[], Any] | None, _: int = 0) -> Callable[[], None]:
         def work() -> None:
             try:
                 self._ends.put((finish() if finish else None, None, finish is not None))
@@ -56,7 +56,7 @@ class BegunClient(CurlClient):
 def given(stage: Stage, item: Any) -> list[Any]:
     """What a stage gives for an item that it begins, or processes where it has to wait first."""
     begun = Begun()
-    if not (stage.overlap and stage.begin(item, lambda finish: begun.then(finish and (lambda: list(finish()))))):
+    if not (stage.overlap and stage.begin(item, lambda finish, _=True: begun.then(finish and (lambda: list(finish()))))):
         return list(stage.process(item))
     found: list[Any] = begun.end(lambda: list(stage.process(item)))
     return found

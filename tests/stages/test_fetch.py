@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +23,7 @@ from crawler.loopback import Loopback, Request, Response
 from stages.clients.base import ConnectFailed, Reply
 from stages.failures import MAX_REST, Failures, retry_after
 from stages.fetch import Fetch
+from tests.peer import Peer, answering
 
 URL = "http://example.org/a"
 ROBOTS = "http://example.org/robots.txt"
@@ -421,3 +424,24 @@ def test_what_its_processes_will_import_can_be_imported_before_them(client: str,
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert f"stages.clients.{module}" in done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("status", "adaptive", "is_free"), [(200, 0, True), (404, 0, True), (503, 0, False), (429, 0, False), (200, 1, False)]
+)
+def test_a_host_that_may_have_to_rest_is_not_free_when_its_page_is_there(
+    make: Callable[..., Fetch], serve: Callable[..., Peer], status: int, adaptive: float, is_free: bool
+) -> None:
+    peer = serve()
+    peer.talks.append(answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode(), keep=True)(peer))
+    stage = make(client="curl", robots=False, allow_private=[peer.host], adaptive=adaptive)
+    with suppress(Retry):
+        list(stage.process(Visit(peer.url)))           # now its address is known
+    heard: SimpleQueue[bool] = SimpleQueue()
+
+    def then(finish: Any, is_free: bool = True) -> Callable[[], None]:
+        heard.put(is_free)
+        return lambda: None
+
+    assert stage.begin(Visit(peer.url), then)
+    assert heard.get(timeout=10) is is_free
