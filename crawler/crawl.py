@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -41,11 +40,6 @@ class Beginning(StrEnum):
     FIRST = "first"           # nothing was here
     RESUMED = "resumed"       # the last one was interrupted
     FRESH = "fresh"           # the last one was finished, or is to be forgotten
-
-
-def new_id() -> str:
-    """A name for a crawl that no other has: its date, for people, and some chance."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
 def begin(

@@ -32,8 +32,8 @@ class Process:
         popen: what has started it, and is to be told of its end.
         """
         self.pid = pid
+        self.stdin = stdin
         self.stderr = stderr
-        self._stdin = stdin
         self._popen = popen
         self._code: int | None = None
         self.ended = _pidfd(pid)           # descriptor that can be read once it has ended; None: the system has none
@@ -65,7 +65,7 @@ class Process:
 
     def close(self) -> None:
         """Let go of what we have of one that has been reaped; `stderr` is closed by who reads it."""
-        self._stdin.close()
+        self.stdin.close()
         if self.ended is not None:
             os.close(self.ended)
             self.ended = None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
+import time
 from collections.abc import Mapping
 
 from crawler.broker.base import Broker
 from crawler.items import Note
 
 CRAWL_NOTE = "crawl"          # name of the note that holds the crawl's id
+
+
+def new_id() -> str:
+    """A name for a crawl that no other has: its date, for people, and some chance."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
 class SharedNotes:

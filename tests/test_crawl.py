@@ -11,7 +11,7 @@ import pytest
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.sqlite import SqliteBroker, store_path
-from crawler.crawl import OLD, Beginning, Crawl, begin, new_id, socket_address
+from crawler.crawl import OLD, Beginning, Crawl, begin, socket_address
 from crawler.errors import StorageError, UsageError
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
@@ -105,10 +105,6 @@ def test_a_store_in_use_is_left_alone(tmp_path, store, is_fresh):
         start(tmp_path, is_fresh)
 
     assert store_path(tmp_path).exists()
-
-
-def test_no_two_crawls_have_one_name():
-    assert len({new_id() for _ in range(100)}) == 100
 
 
 # ---- with processes

@@ -7,7 +7,7 @@ import pytest
 from crawler.broker.base import QueueSpec
 from crawler.broker.sqlite import SqliteBroker
 from crawler.items import Note
-from crawler.shared import SharedNotes
+from crawler.shared import SharedNotes, new_id
 
 
 class Counting(SqliteBroker):
@@ -99,3 +99,7 @@ def test_an_answer_that_comes_after_the_change_of_hubs_is_not_kept(broker):
 
     assert notes.find("root/") == {"root/new": b"2"}
     changing.close()
+
+
+def test_no_two_crawls_have_one_name():
+    assert len({new_id() for _ in range(100)}) == 100

@@ -1,7 +1,8 @@
 """Copies of this process that run another command: what a new interpreter would do, without its start and its imports.
 
     crawler run ──fork──▶ made clean: session, descriptors, signals, exit handlers, logging ──▶ main(["hub", …]) ──▶ gone
-                                        a name for ps and top: crawler:hub, crawler:fetch, …
+             │                          a name for ps and top: crawler:hub, crawler:fetch, …
+             ╰──prepare─▶ made clean ──▶ imports, while we go on ──▶ waits to be told its command ──▶ main(["hub", …])
 
 A copy is made only where that is safe: on Linux, while this process has one thread and nothing open but what it had at the
 beginning - imported code may have opened or started something, and two processes must not share it.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import json
 import logging
 import os
 import signal
@@ -21,14 +23,18 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from crawler.cli.common import INTERNAL, OK
 from crawler.process import Process
 
 FDS, THREADS = "/proc/self/fd", "/proc/self/task"
-SETTLE = 0.1            # s a thread that was joined may take to be gone
+SETTLE: Final = 0.1     # s a thread that was joined may take to be gone
+ENDING: Final = 1.0     # s a copy that was never told what to do may take to end
 STANDARD = {0, 1, 2}
+
+Command = tuple[list[str], dict[str, str], bool]
+"""What a copy is to do: arguments, what its environment has besides ours, whether its parent reads its standard error."""
 
 
 def descriptors() -> set[int]:
@@ -45,12 +51,31 @@ class Forks:
         self._main = main
         self._is_linux = sys.platform == "linux" and hasattr(os, "pidfd_open") and os.path.isdir(FDS)
         self._ours = descriptors() if self._is_linux else set()
+        self._ready: dict[str, Process] = {}
         gc.disable()        # until the first copy is made: what is imported stays, and looking through it again and again is 15 ms
+
+    def prepare(self, name: str, work: Callable[[], None]) -> None:
+        """Have a copy that does this work, and then waits for the command of that name: it will come soon, and is to find a process
+        that has imported what it needs, on a core that had nothing to do. `close` ends it, if no such command comes."""
+        if self._is_safe():
+            self._ready[name] = self._copy(True, lambda: _told(work))
 
     def __call__(self, arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process | None:
         gc.enable()
-        if not self._is_safe():
-            return None
+        command: Command = [*arguments], {**environment}, is_heard
+        if ready := self._ready.pop(arguments[0], None):
+            if self._tell(ready, command):
+                return ready
+            _end(ready)
+        return self._copy(is_heard, lambda: command) if self._is_safe() else None
+
+    def close(self) -> None:
+        """End the copies that were prepared and never used."""
+        gc.enable()
+        while self._ready:
+            _end(self._ready.popitem()[1])
+
+    def _copy(self, is_heard: bool, command: Callable[[], Command | None]) -> Process:
         stdin, our_stdin = os.pipe()
         our_stderr, stderr = os.pipe() if is_heard else (None, None)
         gc.freeze()         # what is here stays: a collection in a copy would write to all of the memory that is shared, and
@@ -58,7 +83,7 @@ class Forks:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())   # none is to meet our handlers in the copy
         pid = os.fork()
         if pid == 0:
-            _become(self._main, arguments, environment, stdin, stderr, blocked)
+            _become(self._main, command, stdin, stderr, blocked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(stdin)
         if stderr is not None:
@@ -66,6 +91,18 @@ class Forks:
         process = Process(pid, os.fdopen(our_stdin, "wb", 0), None if our_stderr is None else os.fdopen(our_stderr, "rb"))
         self._ours |= {number for number in (our_stdin, our_stderr, process.ended) if number is not None}
         return process
+
+    def _tell(self, ready: Process, command: Command) -> bool:
+        """What a prepared copy is to do. False: it is not there any more."""
+        try:
+            ready.stdin.write(json.dumps(command).encode() + b"\n")
+        except BrokenPipeError:
+            return False
+        if not command[2] and ready.stderr is not None:
+            self._ours.discard(ready.stderr.fileno())
+            ready.stderr.close()
+            ready.stderr = None
+        return True
 
     def _is_safe(self) -> bool:
         if not self._is_linux or not self._ours >= STANDARD or not descriptors() <= self._ours:
@@ -78,29 +115,62 @@ class Forks:
         return True
 
 
+def _told(work: Callable[[], None]) -> Command | None:
+    """In the copy: the work, and then the command; None: none will come."""
+    with suppress(Exception):             # the command will do the same, and say what is wrong
+        work()
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (part := os.read(0, 1 << 16)):
+            return None
+        line += part
+    arguments, environment, is_heard = json.loads(line)
+    gc.enable()
+    return arguments, environment, is_heard
+
+
+def _end(ready: Process) -> None:
+    """It ends by itself when its standard input does."""
+    ready.stdin.close()
+    if ready.wait(ENDING) is None:
+        ready.signal(signal.SIGKILL)
+        ready.wait(ENDING)
+    ready.close()
+    if ready.stderr is not None:
+        ready.stderr.close()
+
+
 def _become(
-    main: Callable[[Sequence[str]], int], arguments: Sequence[str], environment: Mapping[str, str], stdin: int, stderr: int | None,
-    mask: set[int],
+    main: Callable[[Sequence[str]], int], command: Callable[[], Command | None], stdin: int, stderr: int | None, mask: set[int]
 ) -> NoReturn:  # fmt: skip
     """In the copy: as if newly started, and to the end."""
     code = INTERNAL
     try:
         os.setsid()
         os.dup2(stdin, 0)
-        if stderr is not None:
-            os.dup2(stderr, 2)
-        for number in descriptors() - STANDARD:
+        for number in descriptors() - STANDARD - {stderr}:
             os.close(number)
         _forget_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         atexit._clear()                   # they are our parent's: its temporary directories, for one, are not ours to remove
         logging.root.handlers.clear()     # the command starts logging by itself
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
-        sys.argv = ["crawler", *arguments]
-        os.environ.update(environment)
-        code = _run(main, arguments)
+        code = _obey(main, command(), stderr)
     finally:
         os._exit(code)                    # not sys.exit: what our parent was in the middle of is not ours to finish
+
+
+def _obey(main: Callable[[Sequence[str]], int], command: Command | None, stderr: int | None) -> int:
+    if command is None:
+        return OK
+    arguments, environment, is_heard = command
+    if stderr is not None:
+        if is_heard:
+            os.dup2(stderr, 2)
+        os.close(stderr)
+    sys.argv = ["crawler", *arguments]
+    os.environ.update(environment)
+    return _run(main, arguments)
 
 
 def _forget_signals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import threading
 import time
@@ -82,6 +83,12 @@ def make_keys(args: argparse.Namespace) -> None:
           "a hub that is running takes them when it is started again")
 
 
+def preload() -> None:
+    """Import what a hub needs."""
+    for module in ("crawler.broker.sqlite", "crawler.hub.server", "crawler.hub.tls", "crawler.pipeline", "crawler.web.frontier"):
+        importlib.import_module(module)
+
+
 def run(args: argparse.Namespace) -> int:
     common.name_process(args, "hub")
     from crawler.broker.base import Politeness
@@ -141,9 +148,8 @@ def make_directory(data: Path) -> None:
 
 def name_crawl(broker: SqliteBroker) -> None:
     """Give the crawl an id when it is new: a sink tells by it a restart from a new crawl."""
-    from crawler.crawl import new_id
     from crawler.items import Note
-    from crawler.shared import CRAWL_NOTE
+    from crawler.shared import CRAWL_NOTE, new_id
 
     if not broker.notes(CRAWL_NOTE):
         broker.note([Note(CRAWL_NOTE, new_id().encode())])

@@ -15,6 +15,7 @@ from crawler.cli.stage import output_options, preload, store_settings
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
+    from crawler.cli.forking import Forks
     from crawler.cli.view import View
     from crawler.config import Config
     from crawler.crawl import Beginning, Crawl
@@ -59,13 +60,20 @@ def seed_texts(urls: list[str], file: Path | None) -> list[str]:
 
 def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     """The crawl these settings mean, with its view and its report."""
-    from crawler.cli import main
+    from crawler.cli import hub, main
     from crawler.cli.forking import Forks
     from crawler.process import Bell
 
     stop = Bell()
     forks = Forks(main)                       # first: the rest is imported for the copies too
+    try:
+        forks.prepare("hub", hub.preload)
+        return _crawl(args, config, texts, stop, forks)
+    finally:
+        forks.close()
 
+
+def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
     from crawler import chain
     from crawler import crawl as crawling
     from crawler import report as reporting

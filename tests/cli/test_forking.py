@@ -151,6 +151,62 @@ print(lines.count("a copy"), any("no-such-command" in line for line in lines))
     assert done.stdout == "a gave up with exit code 2\n2 True\n", done.stderr
 
 
+@pytest.mark.parametrize("is_heard", [False, True])
+def test_a_prepared_copy_does_its_work_and_then_what_it_is_told(script, is_heard):
+    done = script(f"""
+def main(arguments):
+    print(json.dumps(look() | {{"work": work, "is_heard": os.fstat(2).st_ino != terminal}}), file=sys.stderr)
+    return 7
+
+terminal = os.fstat(2).st_ino
+work = []
+forks = Forks(main)
+forks.prepare("hub", lambda: work.append(os.getpid()))
+other = forks(["stage", "a"], {{}}, True)
+copy = forks(["hub", "b", "\\udcff"], {{"MARK": "m"}}, {is_heard})
+print(other.wait(10), copy.wait(10), copy.pid)
+if {is_heard}:
+    print(copy.stderr.read().decode(), file=sys.stderr)
+print(forks(["hub", "c"], {{}}, False).wait(10), work)
+""")
+
+    first, second = done.stdout.splitlines()
+    copy, again = (json.loads(line) for line in done.stderr.splitlines() if line)
+    assert (first, second) == (f"7 7 {copy['pid']}", "7 []")       # the second time it is a plain copy
+    assert (copy["argv"], copy["MARK"]) == (["crawler", "hub", "b", "\udcff"], "m")
+    assert (copy["session"], copy["work"], again["work"]) == (copy["pid"], [copy["pid"]], [])
+    assert (copy["open"], copy["term"], copy["blocked"], copy["is_heard"]) == ([0, 1, 2], "0", 0, is_heard)
+
+
+def test_a_prepared_copy_that_nobody_needs_ends(script):
+    done = script("""
+forks = Forks(lambda _: print("never"))
+forks.prepare("hub", lambda: None)
+before = len(descriptors())
+[ready] = forks._ready.values()
+forks.close()
+print(ready.poll(), before - len(descriptors()), gc.isenabled())
+""".replace("forks = ", "import gc; forks = ", 1))
+
+    assert done.stdout == "0 3 True\n", done.stderr
+
+
+@pytest.mark.parametrize("how", ["os._exit(3)", "1 / 0"])
+def test_what_goes_wrong_with_a_prepared_copy_is_no_hindrance(script, how):
+    done = script(f"""
+def work():
+    {how}
+
+forks = Forks(lambda _: 7)
+forks.prepare("hub", work)
+[ready] = forks._ready.values()
+ready.wait(1 if "exit" in {how!r} else 0)
+print(forks(["hub"], {{}}, True).wait(10))
+""")
+
+    assert done.stdout == "7\n", done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_heard", [False, True])
 def test_copies_hear_of_the_death_of_a_parent_that_was_killed(tmp_path, is_heard):
@@ -166,6 +222,7 @@ def main(arguments):
     return len(sys.stdin.read())
 
 forks = Forks(main)
+forks.prepare("hub", lambda: None)
 copies = [forks(["hub"], {{}}, {is_heard}) for _ in range(3)]
 time.sleep(60)
 """], cwd=tmp_path,
