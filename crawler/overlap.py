@@ -1,7 +1,8 @@
 """Where the tasks of a stage run that waits for others most of the time: many in process at once, and no thread for each.
 
     submit ──begin──▶ the stage's own loop ──then──▶ arrived: its host is free ──▶ work on it, in the loop's thread ──▶ finished
-                 ╰─ has to wait first, or needs it after all ──▶ a thread, as for any stage
+                 ├─ has to wait first ──▶ a thread, as for any stage; others of its host wait without one, and are begun then
+                 ╰─ needs it after all ─▶ a thread
 
 To the worker it is a pool like the others. What the work takes, the loop's thread is not there for other items' waits: a few ms.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -18,41 +20,97 @@ from crawler.held import Held
 from crawler.items import Lease
 from crawler.pool import Finished, Tempo, ThreadPool
 
+LEAST = 16            # tasks on their way at once, to begin with
+SCARCE = 0.005        # s of work that has arrived, at which there should be more on its way
+PLENTY = 0.04         # s of it, at which there should be less
+
+
+class Window:
+    """How many to have on their way at once: as many as keep the work going. More would only lie here, and others lack them."""
+
+    def __init__(self, most: int, is_fixed: bool) -> None:
+        """is_fixed: a person has said how many."""
+        self._most = most
+        self._least = most if is_fixed else min(LEAST, most)
+        self.size = self._least
+
+    def see(self, arrived: int, tempo: Tempo, *, is_fed: bool) -> None:
+        """arrived: how many wait for work, or are worked on. is_fed: there were as many to be had as we had room for."""
+        if is_fed and arrived <= tempo.ahead(SCARCE):
+            self.size = min(self.size * 2, self._most)
+        elif arrived > tempo.ahead(PLENTY):
+            self.size = max(self.size * 3 // 4, self._least)
+
 
 class OverlapPool:
-    """`begin` for each task that can be begun; the threads are made when the first one needs one."""
+    """`begin` for each task that can be begun. Where one cannot it is mostly the host that is not known yet, and one thread enough
+    to learn of it; without a host, each has a thread."""
 
     def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, threads: int) -> None:
         self._handler = handler
         self._held = held
         self._finished = finished
+        self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned)
         self._tempo = tempo
-        self._make_threads: Callable[[], ThreadPool] = lambda: ThreadPool(handler, held, finished, tempo, threads)
-        self._threads: ThreadPool | None = None
         self._changed = threading.Condition()
-        self._running = 0
+        self._running = 0                              # begun, and not over
+        self._behind: dict[str, deque[Lease]] = {}     # by host, in the order they came: those that wait for
+        self._ahead: dict[str, Lease] = {}             # one that has a thread
 
     def submit(self, leases: list[Lease]) -> None:
         for lease in leases:
-            if not self._held.start(lease):
-                self._finished.add([Outcome(lease, is_released=True)])
-                continue
-            with self._changed:
-                self._running += 1
-            if not self._handler.begin(lease, partial(self._then, lease)):
-                self._to_thread(lease)
+            if not self._is_begun(lease):
+                self._queue(lease)
+
+    def resume(self) -> None:
+        for host, leases in list(self._behind.items()):
+            while leases and self._is_begun(leases[0]):
+                leases.popleft()
+            while leases and host not in self._ahead:      # it has not helped: they share what they hear, and how long it takes
+                self._threads.submit([leases.popleft()])
+            if not leases:
+                del self._behind[host]
 
     def withdraw(self) -> list[Lease]:
-        """Take back what has not been started: what waits for a thread."""
-        return self._threads.withdraw() if self._threads else []
+        """Take back what has not been started: what waits for a thread, or for one that has one."""
+        back = self._threads.withdraw()
+        for lease in back:
+            self._learned([lease])
+        back += [lease for leases in self._behind.values() for lease in leases]
+        self._behind.clear()
+        return back
 
     def close(self, seconds: float) -> bool:
         """False: after so many seconds something is still in process."""
         give_up = time.monotonic() + seconds
         with self._changed:
             is_over = self._changed.wait_for(lambda: not self._running, seconds)
-        has_ended = self._threads is None or self._threads.close(max(give_up - time.monotonic(), 0.0))
-        return is_over and has_ended
+        return self._threads.close(max(give_up - time.monotonic(), 0.0)) and is_over
+
+    def _is_begun(self, lease: Lease) -> bool:
+        """False: it has to wait first."""
+        if not self._held.start(lease):
+            self._finished.add([Outcome(lease, is_released=True)])
+            return True
+        with self._changed:
+            self._running += 1
+        if self._handler.begin(lease, partial(self._then, lease)):
+            return True
+        self._held.wait(lease)
+        self._left()
+        return False
+
+    def _queue(self, lease: Lease) -> None:
+        """For a thread, or behind one of its host that has one."""
+        if lease.host and self._ahead.setdefault(lease.host, lease) is not lease:
+            self._behind.setdefault(lease.host, deque()).append(lease)
+        else:
+            self._threads.submit([lease])
+
+    def _learned(self, leases: list[Lease]) -> None:
+        """What had a thread is over: what there is to know of its host is known, or another has to see."""
+        if self._ahead.get(leases[0].host) is leases[0]:
+            del self._ahead[leases[0].host]
 
     def _then(self, lease: Lease, finish: Callable[[], list[Outcome]] | None, is_free: bool = True) -> Callable[[], None]:
         if finish is None:
@@ -72,9 +130,6 @@ class OverlapPool:
 
     def _to_thread(self, lease: Lease) -> None:
         self._held.wait(lease)
-        with self._changed:
-            if self._threads is None:
-                self._threads = self._make_threads()
         self._threads.submit([lease])
         self._left()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -113,6 +113,10 @@ class Pool(Protocol):
         """A group of leases is one unit of work."""
         ...
 
+    def resume(self) -> None:
+        """Called from time to time by who submits: go on with what waited for something that may be there now."""
+        ...
+
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started."""
         ...
@@ -123,22 +127,36 @@ class Pool(Protocol):
 
 
 class ThreadPool:
-    """`concurrency` threads; a group of leases is one unit of work."""
+    """Threads, made as they are needed, `concurrency` at most; a group of leases is one unit of work."""
 
-    def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int) -> None:
+    def __init__(
+        self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int,
+        on_end: Callable[[list[Lease]], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """on_end: called in the thread when a group is over, whatever became of it, but not for what is withdrawn."""
         self._handler = handler
         self._held = held
         self._finished = finished
         self._tempo = tempo
+        self._concurrency = concurrency
+        self._on_end = on_end
         self._waiting: SimpleQueue[list[Lease] | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"stage-{number}", daemon=True) for number in range(1, concurrency + 1)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._groups = 0                          # waiting or in process
+        self._lock = threading.Lock()
 
     def submit(self, leases: list[Lease]) -> None:
+        with self._lock:
+            self._groups += 1
+            is_short = len(self._threads) < min(self._groups, self._concurrency)
+            if is_short:
+                self._threads.append(threading.Thread(target=self._serve, name=f"stage-{len(self._threads) + 1}", daemon=True))
         self._waiting.put(leases)
+        if is_short:
+            self._threads[-1].start()
+
+    def resume(self) -> None:
+        """Nothing waits here but for a thread."""
 
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started."""
@@ -146,6 +164,7 @@ class ThreadPool:
         try:
             while True:
                 back += self._waiting.get_nowait() or []
+                self._ended()
         except Empty:
             return back
 
@@ -166,6 +185,12 @@ class ThreadPool:
             outcomes = self._handler.handle(ready) if ready else []
             self._tempo.note(leases, time.monotonic() - began)
             self._finished.add(late + outcomes)
+            self._ended()
+            self._on_end(leases)
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._groups -= 1
 
 
 def started(held: Held, leases: Sequence[Lease]) -> tuple[list[Lease], list[Outcome]]:

@@ -30,6 +30,9 @@ class TaskPool:
         self._unstarted[leases[0].token] = leases
         asyncio.run_coroutine_threadsafe(self._work(leases), self._loop)
 
+    def resume(self) -> None:
+        """Nothing waits here but for room."""
+
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started."""
         tokens = list(self._unstarted)            # the loop's thread may be starting one of them: who pops it, has it

@@ -23,7 +23,7 @@ from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome, words
 from crawler.held import Held
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
-from crawler.overlap import OverlapPool
+from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Gatekeeper, Router
 from crawler.shared import SharedNotes
@@ -85,9 +85,9 @@ class Worker:
         self._remind_at = 0.0             # monotonic time to say again that it is full
         self._is_careful = False          # among what we were lent last is a task that is done alone
         self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
-        self._concurrency = concurrency or stage.concurrency
-        self._at_once = self._concurrency    # items in process: more than threads, where a stage has none of its own for each
         self._chosen = concurrency
+        self._concurrency = concurrency or stage.concurrency
+        self._window = Window(self._concurrency, is_fixed=True)
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
@@ -127,7 +127,8 @@ class Worker:
 
     def _make_pool(self) -> Pool:
         if self._stage.overlap:
-            self._at_once, self._tempo = self._chosen or self._stage.overlap, Tempo(1)
+            self._window = Window(self._chosen or self._stage.overlap, is_fixed=bool(self._chosen))
+            self._tempo = Tempo(1)
             return OverlapPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
         if not self._is_async:
             return ThreadPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
@@ -156,7 +157,7 @@ class Worker:
         if self._is_careful:
             return 1
         if self._stage.overlap:
-            return self._at_once + self._held.beyond()     # those that have arrived wait for us, not we for them
+            return self._window.size + self._held.beyond()     # those that have arrived wait for us, not we for them
         return (self._stage.batch or 1) * self._concurrency + max(self._stage.prefetch, self._tempo.ahead())
 
     def _patience(self, busy: int, room: int) -> tuple[int, float]:
@@ -189,6 +190,7 @@ class Worker:
         self._router.known.trust(answer.durable)
         self._shared.advance(answer.notes)
         self._held.add(answer.leases, asked_at + self._lease)
+        self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, StorageFull):
@@ -253,13 +255,14 @@ class Worker:
         """Have them processed. What may be what its worker died of is begun alone, with no other task in our hands, so that what
         it does to us costs no other an attempt; where many are in process at once, as they wait for something, only on its last."""
         if leases:
-            self._is_careful = any(lease.is_suspect and (lease.is_last or self._at_once == 1) for lease in leases)
+            self._is_careful = any(lease.is_suspect and (lease.is_last or self._window.size == 1) for lease in leases)
         size = 1 if self._is_careful else self._stage.batch or 1
         if self._is_careful and leases:
             free = 0 if self._held.in_process() else 1
             if others := [*pool.withdraw(), *leases[free:]]:
                 self._step([Outcome(lease, is_released=True) for lease in others], 0, 0.0)    # first: it may be quick to kill
             leases = leases[:free]
+        pool.resume()
         for start in range(0, len(leases), size):
             pool.submit(list(leases[start : start + size]))
 

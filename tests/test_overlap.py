@@ -13,6 +13,8 @@ import pytest
 from crawler import Drop, GiveUp, Pace, Retry, Stage, worker
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.items import New
+from crawler.overlap import Window
+from crawler.pool import Tempo
 from crawler.stage import Then
 from crawler.worker import StageHung
 from tests.workshop import TIME, Running, Watched, workers
@@ -57,8 +59,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def broker() -> Iterator[Watched]:
-    broker = Watched(QUEUES, Politeness(per_host=2, delay=0.0))
+def broker(request: pytest.FixtureRequest) -> Iterator[Watched]:
+    broker = Watched(QUEUES, Politeness(per_host=6 if "introduced" in request.fixturenames else 2, delay=0.0))
     yield broker
     broker.close()
 
@@ -173,6 +175,113 @@ def test_what_has_to_wait_first_is_processed_in_a_thread(broker, work, stage):
     work(stage)
 
     assert sorted(broker.results(2)) == ["wait 1, in a thread", "wait 2, in a thread"]
+
+
+class Introduced(Stage):
+    """It can begin on a host's items once it knows the host, which it learns in a thread, when the test says so, or else not."""
+
+    overlap = 100
+
+    def open(self) -> None:
+        self.is_known = False
+        self.begun: SimpleQueue[str] = SimpleQueue()
+        self.go = threading.Semaphore(0)
+
+    def begin(self, item: str, then: Then) -> bool:
+        if self.is_known:
+            then(lambda: item)()
+        return self.is_known
+
+    def process(self, item: str) -> str:
+        self.begun.put(item)
+        assert self.go.acquire(timeout=TIME)
+        return f"{item}, in a thread"
+
+
+@pytest.fixture
+def introduced(broker: Watched) -> Introduced:
+    put(broker, *map(str, range(6)), host="example.org")
+    return Introduced()
+
+
+def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, work, introduced):
+    running = work(introduced)
+    assert introduced.begun.get(timeout=TIME) == "0"
+    broker.wait_until(lambda: broker.counts("in").leased == 6)
+    seen = len(broker.steps)
+    broker.wait_until(lambda: len(broker.steps) > seen + 2)
+
+    introduced.is_known = True              # before the one with the thread is through
+
+    assert sorted(broker.results(5)) == ["1", "2", "3", "4", "5"]
+    assert introduced.begun.empty()
+    introduced.go.release()
+    assert broker.results(1) == ["0, in a thread"]
+    running.stop()
+
+
+def test_where_one_could_learn_nothing_all_get_threads(broker, work, introduced):
+    work(introduced, concurrency=6)
+    assert introduced.begun.get(timeout=TIME) == "0"
+    assert introduced.begun.empty()
+
+    introduced.go.release()
+
+    assert sorted(introduced.begun.get(timeout=TIME) for _ in range(5)) == ["1", "2", "3", "4", "5"]
+    introduced.go.release(5)
+    assert len(broker.results(6)) == 6
+
+
+def test_what_waits_for_another_to_learn_of_its_host_is_given_back_at_a_stop(broker, work, introduced):
+    running = work(introduced)
+    introduced.begun.get(timeout=TIME)
+    broker.wait_until(lambda: broker.counts("in").leased == 6)
+
+    running.worker.stop()
+
+    broker.wait_until(lambda: sum(len(step.released) for step, _ in broker.steps) == 5)
+    introduced.go.release()
+    assert broker.results(1) == ["0, in a thread"]
+
+
+@pytest.mark.parametrize(
+    ("arrived", "is_fed", "sizes"),
+    [
+        (0, True, [16, 32, 64, 100, 100]),       # the work waits for more of them
+        (0, False, [16, 16]),                    # there are no more
+        (5, True, [16, 16]),                     # neither scarce nor plenty: 5 ms of work would be 1, 40 ms 8
+        (9, True, [16, 16]),
+    ],
+)
+def test_as_many_are_on_their_way_as_keep_the_work_going(arrived, is_fed, sizes):
+    window, tempo = Window(100, is_fixed=False), Tempo(1)
+    tempo.took(0.005)
+
+    found = [window.size]
+    for _ in sizes[1:]:
+        window.see(arrived, tempo, is_fed=is_fed)
+        found.append(window.size)
+
+    assert found == sizes
+
+
+def test_of_what_arrives_faster_than_it_is_worked_on_less_is_on_its_way():
+    window, tempo = Window(100, is_fixed=False), Tempo(1)
+    tempo.took(0.005)
+    window.see(0, tempo, is_fed=True)
+    window.see(0, tempo, is_fed=True)
+
+    window.see(9, tempo, is_fed=True)
+
+    assert window.size == 48
+
+
+def test_what_a_person_says_is_how_many():
+    window, tempo = Window(100, is_fixed=True), Tempo(1)
+    tempo.took(0.005)
+    window.see(50, tempo, is_fed=True)
+
+    assert window.size == 100
 
 
 def test_what_turns_out_to_need_a_thread_gets_one(broker, work, stage):

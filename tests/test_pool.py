@@ -41,9 +41,10 @@ class AsyncGate(Gate):
 
 
 class Pool:
-    def __init__(self, kind: type[ThreadPool] | type[TaskPool], stage: Gate) -> None:
+    def __init__(self, kind: type[ThreadPool] | type[TaskPool], stage: Gate, concurrency: int = 1) -> None:
         self.stage, self.held, self.finished = stage, Held(), Finished()
-        self.pool = kind(Handler(stage, int, Router("it", (), {})), self.held, self.finished, Tempo(1), 1)
+        self.pool = kind(Handler(stage, int, Router("it", (), {})), self.held, self.finished, Tempo(1), concurrency)
+        self.taken = 0
 
     def submit(self, *tokens: int, until: float = NEVER) -> None:
         for token in tokens:
@@ -59,6 +60,24 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     yield pool
     pool.stage.go.set()
     pool.pool.close(10)
+
+
+def test_a_thread_is_made_when_one_is_needed():
+    pool, before = Pool(ThreadPool, Gate(), 3), threading.active_count()
+
+    counts = [threading.active_count() - before]
+    for token in range(1, 6):
+        pool.submit(token)
+        counts.append(threading.active_count() - before)
+    pool.stage.go.set()
+    while pool.taken < 5:
+        pool.finished.wait(1, 0.0, 10)
+        pool.taken += len(pool.finished.take())
+    pool.submit(6)
+
+    assert counts == [0, 1, 2, 3, 3, 3]
+    assert threading.active_count() - before == 3
+    assert pool.pool.close(10)
 
 
 def test_only_what_has_not_begun_is_withdrawn(pool):
