@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,10 @@ def refusal(use: str) -> str:
 
 
 def test_the_built_in_stages_are_entry_points() -> None:
-    assert {"fetch", "parse", "store", "square"} <= set(plugins.names())
+    ours = {point.name: point.value for point in entry_points(group=plugins.GROUP) if point.value.startswith("stages.")}
+
+    assert ours == plugins.BUILT_IN
+    assert set(plugins.BUILT_IN) <= set(plugins.names())
     assert plugins.find("square").__name__ == "Square"
 
 

@@ -6,31 +6,23 @@ Importing this must stay cheap (`crawler --help` is typed often): what a command
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 from crawler import __version__
-from crawler.cli import (
-    bench,
-    check,
-    common,
-    dead,
-    demo,
-    host,
-    hub,
-    new,
-    pages,
-    queues,
-    run,
-    settings,
-    stage,
-    status,
-    why,
-)
+from crawler.cli import common
 from crawler.errors import CallRefused, CrawlerError, HubError, StorageError, UsageError
 
+# In which module each command is: of the others none is imported. In the order of the help.
+COMMANDS: Final = {
+    "demo": "demo", "run": "run", "hub": "hub", "stage": "stage", "put": "queues", "take": "queues", "status": "status",
+    "why": "why", "host": "host", "dead": "dead", "fetch": "pages", "parse": "pages", "new": "new", "check": "check",
+    "settings": "settings", "bench": "bench",
+}  # fmt: skip
 DESCRIPTION = "Crawl in stages: fetch, parse and store as separate processes around one durable hub."
 EPILOG = """\
 first steps:
@@ -53,22 +45,24 @@ exit codes:
 """
 
 
-@lru_cache(maxsize=1)          # a copy of this process that runs another command has it already
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+@lru_cache(maxsize=2)          # a copy of this process that runs another command has it already
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """All commands and their options, or the one command alone."""
     parser = argparse.ArgumentParser(
         prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"crawler {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, run, hub, stage, queues, status, why, host, dead, pages, new, check, settings, bench):
-        module.register(commands)
+    for module in dict.fromkeys([COMMANDS[command]] if command else COMMANDS.values()):
+        importlib.import_module(f"crawler.cli.{module}").register(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    command = argv[0] if argv and argv[0] in COMMANDS else ""
+    args = build_parser(command).parse_args(argv)
     try:
         return int(args.run(args))
     except KeyboardInterrupt:

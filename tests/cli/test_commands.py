@@ -1,0 +1,34 @@
+"""The command line as a whole: which commands there are, and that each is found where it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from crawler.cli import COMMANDS, build_parser
+
+
+def names(command: str = "") -> list[str]:
+    [commands] = [action for action in build_parser(command)._actions if action.choices]
+    return list(commands.choices or ())
+
+
+def test_every_command_is_known_by_its_module():
+    assert names() == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_found_without_the_others(command):
+    assert command in names(command)
+    assert {COMMANDS[name] for name in names(command)} == {COMMANDS[command]}
+
+
+@pytest.mark.parametrize("arguments", [["crwal"], []])
+def test_what_is_no_command_is_told_all_of_them(arguments):
+    done = subprocess.run([sys.executable, "-m", "crawler", *arguments], capture_output=True, text=True, timeout=20)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: crawler [-h] [--version] COMMAND ...")
+    assert not arguments or all(f"'{name}'" in done.stderr for name in COMMANDS)
