@@ -77,6 +77,7 @@ class CurlClient:
         self._names = Names()
         self._idle: deque[pycurl.Curl] = deque()
         self._setups: dict[pycurl.Curl, Setup] = {}
+        self._last: tuple[Mapping[str, str] | None, Setup] = None, Setup(("", 0), (), "", (), False, 0, 0)   # of a plain request
         self._lock = threading.Lock()
         self._requests: Client | None = None
         self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
@@ -171,14 +172,9 @@ class CurlClient:
         is_fresh: bool = False,
     ) -> pycurl.Curl:  # fmt: skip
         """peer: name and port of what is connected to, the URL's host or the proxy."""
-        limits, left = self._limits, transfer.attempt.remaining()
-        spent = limits.timeout - left if limits.timeout - left > _NO_TIME else 0.0
-        setup = Setup(
-            peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh,
-            _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent),
-        )  # fmt: skip
+        setup = self._setup(transfer, peer, headers, proxy, is_fresh)
         curl, last = self._handle()
-        if setup != last:
+        if setup is not last and setup != last:
             setup.apply(curl)
         self._setups[curl] = setup
         curl.setopt(pycurl.URL, f"{parts.origin}{parts.path}{parts.search}")    # without a password: that is a header's business
@@ -186,6 +182,25 @@ class CurlClient:
         curl.setopt(pycurl.HEADERFUNCTION, transfer.on_line)
         curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)
         return curl
+
+    def _setup(
+        self, transfer: Transfer, peer: tuple[str, int], headers: Mapping[str, str], proxy: str, is_fresh: bool
+    ) -> Setup:  # fmt: skip
+        limits, left = self._limits, transfer.attempt.remaining()
+        spent = limits.timeout - left
+        is_plain = spent <= _NO_TIME and not proxy and not is_fresh
+        last = self._last
+        if is_plain and headers is last[0] and transfer.addresses is last[1].addresses and peer == last[1].peer:
+            return last[1]
+        if spent <= _NO_TIME:
+            spent = 0.0
+        setup = Setup(
+            peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh,
+            _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent),
+        )  # fmt: skip
+        if is_plain:
+            self._last = headers, setup
+        return setup
 
     def _running(self) -> Loop:
         with self._lock:
@@ -208,7 +223,7 @@ class CurlClient:
 
     def _body(self, transfer: Transfer, head: Head, cut: int) -> bytes:
         limits = self._limits
-        codings = [value for name, value in head.fields if name.lower() == "content-encoding"]
+        codings = head.sending.get("content-encoding", [])
         if not codings and not cut and (content := transfer.whole()) is not None:
             return content
         source = Source(transfer.read, transfer.most)

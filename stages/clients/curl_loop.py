@@ -1,6 +1,6 @@
-"""All transfers of a process in one thread: libcurl's multi interface, told by a selector which sockets are ready.
+"""All transfers of a process in one thread: libcurl's multi interface, told by poll() which sockets are ready.
 
-    start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ selector
+    start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ poll
     abandon(curl) ──────────╯                └──▶ transfer.finish(failure) ──▶ work, where nobody waits for it: done here
 
 `CurlMulti.perform` with `select` would be shorter: it looks at every transfer each time, and at no socket beyond the 1,024th.
@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from select import POLLIN, POLLOUT, poll
 from typing import Final
 
 import pycurl
@@ -28,16 +28,9 @@ SWEEP: Final = 1.0                 # s between looks at the limits of transfers 
 _CLOSED: Final = "the loop of transfers has ended"
 _STOPPING: Final = 5.0             # s that `close` waits for the loop, which never does anything that long
 
-_SELECTED: Final = {
-    pycurl.POLL_IN: EVENT_READ,
-    pycurl.POLL_OUT: EVENT_WRITE,
-    pycurl.POLL_INOUT: EVENT_READ | EVENT_WRITE,
-}
-_READY: Final = {
-    EVENT_READ: pycurl.CSELECT_IN,
-    EVENT_WRITE: pycurl.CSELECT_OUT,
-    EVENT_READ | EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
-}
+_WATCHED: Final = {pycurl.POLL_IN: POLLIN, pycurl.POLL_OUT: POLLOUT, pycurl.POLL_INOUT: POLLIN | POLLOUT}
+_READY: Final = {POLLIN: pycurl.CSELECT_IN, POLLOUT: pycurl.CSELECT_OUT}     # else both: what is wrong it finds out by itself
+_BOTH: Final = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
 
 Failed = Callable[[pycurl.Curl, Transfer, int, str], Exception]     # of libcurl's code and message
 
@@ -52,8 +45,7 @@ class Loop:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._selector = DefaultSelector()
-        self._watched: set[int] = set()
+        self._poll = poll()                        # not epoll: sockets come and go twice a page, and are a few hundred at most
         self._due: float | None = None             # when libcurl wants to be called, s, monotonic
         self._swept = time.monotonic()
         self._running: dict[pycurl.Curl, Transfer] = {}
@@ -65,7 +57,8 @@ class Loop:
         self._is_asleep = False                    # or about to be: it is to be woken for what is handed in
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
-        self._selector.register(self._bell, EVENT_READ)
+        self._bell_number = self._bell.fileno()
+        self._poll.register(self._bell, POLLIN)
         self._thread = threading.Thread(target=self._run, name="transfers", daemon=True)
         self._thread.start()
 
@@ -111,11 +104,11 @@ class Loop:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        for key, events in self._selector.select(self._patience(now)):
-            if key.fileobj is self._bell:
+        for number, events in self._poll.poll(self._patience(now)):
+            if number == self._bell_number:
                 self._bell.recv(64)
             else:
-                self._multi.socket_action(key.fd, _READY[events])
+                self._multi.socket_action(number, _READY.get(events, _BOTH))
         self._take()
         if self._due is not None and time.monotonic() >= self._due:
             self._due = None
@@ -128,11 +121,11 @@ class Loop:
             self._work.popleft()()
 
     def _patience(self, now: float) -> float:
-        """s in which nothing can be to do unless a socket says so."""
+        """ms in which nothing can be to do unless a socket says so."""
         latest = self._swept + SWEEP if self._running else now + SWEEP
         with self._lock:
             self._is_asleep = not (self._work or self._waiting)
-        return max(0.0, min(latest, self._due or latest) - now) if self._is_asleep else 0.0
+        return max(0.0, min(latest, self._due or latest) - now) * 1000 if self._is_asleep else 0.0
 
     def _take(self) -> None:
         with self._lock:
@@ -183,19 +176,14 @@ class Loop:
         while self._work:
             self._work.popleft()()
         self._multi.close()
-        self._selector.close()
         self._bell.close()
         self._rope.close()
 
-    def _on_socket(self, wanted: int, fd: int, _multi: object, _data: object) -> None:
+    def _on_socket(self, wanted: int, number: int, _multi: object, _data: object) -> None:
         if wanted == pycurl.POLL_REMOVE:
-            self._watched.discard(fd)
-            self._selector.unregister(fd)
-        elif fd in self._watched:
-            self._selector.modify(fd, _SELECTED[wanted])
+            self._poll.unregister(number)
         else:
-            self._watched.add(fd)
-            self._selector.register(fd, _SELECTED[wanted])
+            self._poll.register(number, _WATCHED[wanted])      # anew, or in place of what it was watched for
 
     def _on_timer(self, milliseconds: int) -> None:
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000

@@ -55,7 +55,8 @@ class Transfer:
         self.failure: Exception | None = None
         self._blocks: list[bytes] = []
         self._waiting = 0                          # bytes of these
-        self._batches: SimpleQueue[tuple[list[bytes], bool]] = SimpleQueue()     # True: the last one
+        # True: the last one. Without anybody to wait, the one batch is unread once it is over.
+        self._batches: SimpleQueue[tuple[list[bytes], bool]] | None = None if ended else SimpleQueue()
         self._unread: deque[bytes] = deque()
 
     def wait(self) -> Head:
@@ -86,6 +87,8 @@ class Transfer:
         return body
 
     def _take(self) -> None:
+        if self._batches is None:
+            return
         try:
             blocks, self.is_over = self._batches.get(timeout=self.attempt.limits.timeout + _SLACK)
         except Empty:
@@ -157,5 +160,9 @@ class Transfer:
         return self._ended() if self._ended is not None else None
 
     def _hand_over(self, *, is_last: bool) -> None:
-        self._batches.put((self._blocks, is_last))
+        if self._batches is None:
+            self._unread.extend(self._blocks)
+            self.is_over = is_last
+        else:
+            self._batches.put((self._blocks, is_last))
         self._blocks, self._waiting = [], 0

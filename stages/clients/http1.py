@@ -9,7 +9,7 @@ there is to come. Open-ended: trailers. Nothing is read here without a limit.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from http.client import HTTPMessage, HTTPResponse, RemoteDisconnected
 from typing import BinaryIO, Final
@@ -26,6 +26,9 @@ _SHORT: Final = 128                # bytes of a header line that is worth rememb
 _LINE: Final = 1_024               # bytes of a line between chunks: a size, and extensions that nobody reads
 _LONGEST: Final = 18               # digits of a Content-Length that are read; more are over every limit
 _BODILESS: Final = frozenset({204, 304})
+_SENDING: Final = frozenset({"transfer-encoding", "content-length", "content-encoding", "connection"})
+
+_Kinded = tuple[tuple[str, str], str]    # a field, and its name in lower case if it says how the body is sent, else ""
 
 
 class Head(Struct, frozen=True):
@@ -35,6 +38,7 @@ class Head(Struct, frozen=True):
     status: int
     reason: str
     fields: list[tuple[str, str]]  # in order; bytes beyond ASCII as Latin-1
+    sending: dict[str, list[str]]  # those that say how the body is sent, by name in lower case: their values in order
 
 
 def read_head(lines: BinaryIO, most: int) -> Head:
@@ -46,7 +50,7 @@ def read_head(lines: BinaryIO, most: int) -> Head:
         if status == 101:
             raise BrokenReply("status 101, a switch to a protocol that was not asked for")
         if status >= 200:
-            return Head(minor, status, reason, fields)
+            return Head(minor, status, reason, fields, _sending((field, _kind(field)) for field in fields))
 
 
 def plain_head(lines: Sequence[bytes], most: int) -> Head | None:
@@ -54,14 +58,17 @@ def plain_head(lines: Sequence[bytes], most: int) -> Head | None:
     status = _short_status(lines[0]) if len(lines) > 1 and len(lines[0]) <= _SHORT else None
     if status is None or sum(map(len, lines)) > most or lines[-1] not in (b"\r\n", b"\n"):
         return None
-    fields = [_short_line(line) if len(line) <= _SHORT else None for line in lines[1:-1]]
-    return None if None in fields else Head(*status, fields)  # type: ignore[arg-type]  # none of them is None
+    found = [_short_line(line) if len(line) <= _SHORT else None for line in lines[1:-1]]
+    if None in found:
+        return None
+    sure: list[_Kinded] = found    # type: ignore[assignment]  # none of them is None
+    return Head(*status, [field for field, _ in sure], _sending(sure))
 
 
 def framing(head: Head) -> tuple[bool, int | None]:
     """Whether the body comes in chunks, and how many bytes it has; None: as many as there are until its last chunk, or the end."""
     codes = _values(head, "transfer-encoding")
-    if strange := [code for code in codes if code not in ("chunked", "identity")]:
+    if codes and (strange := [code for code in codes if code not in ("chunked", "identity")]):
         raise BrokenReply(f"transfer coding {strange[0][:80]!r}, which was not asked for")
     if head.status in _BODILESS:
         return False, 0
@@ -134,9 +141,23 @@ _short_field = lru_cache(maxsize=2_048)(_field)
 
 
 @lru_cache(maxsize=2_048)
-def _short_line(line: bytes) -> tuple[str, str] | None:
+def _short_line(line: bytes) -> _Kinded | None:
     """A field with the end of its line; None also for the rest of the line before."""
-    return None if line[0] in b" \t\r\n" else _field(line.rstrip(b"\r\n"))
+    field = None if line[0] in b" \t\r\n" else _field(line.rstrip(b"\r\n"))
+    return None if field is None else (field, _kind(field))
+
+
+def _kind(field: tuple[str, str]) -> str:
+    name = field[0].lower()
+    return name if name in _SENDING else ""
+
+
+def _sending(fields: Iterable[_Kinded]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for field, kind in fields:
+        if kind:
+            found.setdefault(kind, []).append(field[1])
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -209,7 +230,8 @@ class Response(HTTPResponse):
 
 
 def _values(head: Head, wanted: str) -> list[str]:
-    values = [value for name, value in head.fields if name.lower() == wanted]
+    """wanted: one of _SENDING."""
+    values = head.sending.get(wanted, ())
     return [part.strip().lower() for value in values for part in value.split(",") if part.strip()]
 
 
