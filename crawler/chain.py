@@ -101,7 +101,7 @@ class Chain(Stage):
                 for item in to.item if isinstance(to.item, Visits) else (to.item,):
                     yield from self._by_next(place + 1, To(queue, item, to.key, to.priority, to.delay))
             else:
-                yield To(queue, to.item, to.key, to.priority, to.delay)
+                yield to if to.queue == queue else To(queue, to.item, to.key, to.priority, to.delay)
 
     def _by_next(self, place: int, to: To) -> list[Any]:
         """What the link at this place, and those behind it, make of an item: all of it, or else the item for that link's queue."""

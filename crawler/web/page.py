@@ -113,10 +113,10 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     @property
     def location(self) -> str | None:
         """Where a redirect leads, absolute, without fragment. None: it is no redirect, or leads where no crawler can go."""
-        from crawler.web.urls import join
-
         if self.status_code not in REDIRECTS:
             return None
+        from crawler.web.urls import join
+
         target = next(iter(self.headers.get_all("location")), "").strip()
         # A header is bytes, shown as Latin-1. Those beyond ASCII are UTF-8 or not; either way they are sent back as they are.
         return join(self.url, quote(target.encode("latin-1", "replace"), safe=punctuation + " ")) if target else None
