@@ -118,7 +118,7 @@ class Transfer:
             return None
         self._blocks.append(block)
         self._waiting += size
-        if self._waiting >= BATCH and self._ended is None:
+        if self._waiting >= BATCH and self._batches is not None:
             self._hand_over(is_last=False)
         # Who reads finds out by itself that this is too much; it may be slower than what is sent.
         return _STOP if self.sent > self.most else None
@@ -157,7 +157,8 @@ class Transfer:
         if self.failure is None and not self.is_skipped and self.sent <= self.most:
             self.failure = failure
         self._hand_over(is_last=True)
-        return self._ended() if self._ended is not None else None
+        ended, self._ended = self._ended, None     # it knows this transfer: a circle, which would be kept until somebody looks for such
+        return ended() if ended is not None else None
 
     def _hand_over(self, *, is_last: bool) -> None:
         if self._batches is None:

@@ -3,6 +3,7 @@ test_client_contract.py."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import socket
@@ -27,6 +28,7 @@ from stages.clients.curl_transfer import Transfer
 from stages.clients.requests_client import RequestsClient
 from stages.clients.wire import Attempt
 from tests.peer import LIMITS, Peer, answering, body
+from tests.stages.begun import BegunClient
 
 GUARD = Guard(lambda host: True)
 CROWD = 120                        # transfers at once; the peer's queue of connections holds 128
@@ -61,6 +63,23 @@ def test_a_hundred_transfers_run_at_once_in_one_thread(serve: Callable[..., Peer
     assert contents == [b"x" * 10_000] * CROWD
     assert peer.connections == CROWD
     assert loop_threads() == loops
+
+
+def test_what_is_over_is_not_kept_until_somebody_looks_for_circles(serve: Callable[..., Peer]) -> None:
+    peer = serve()
+    peer.talks.append(answering(body(b"x" * 100), keep=True)(peer))
+    client = BegunClient(LIMITS, GUARD)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            client.get(peer.url, {})
+        left = sum(isinstance(each, Transfer) for each in gc.get_objects())
+    finally:
+        gc.enable()
+        client.close()
+
+    assert left <= 2               # the last one, which its handle has, and the next to last, if the loop has just let go of it
 
 
 def test_only_the_lines_that_were_asked_for_are_sent(serve: Callable[..., Peer], client: CurlClient) -> None:
