@@ -1,4 +1,4 @@
-"""What a URL costs as the frontier grows: put, put again, lease and complete, at each power of ten.
+"""What a URL costs as the frontier grows: put, put again, lease, complete, at each power of ten.
 
     10,000 known ─measure─▶ 100,000 known ─measure─▶ …       one store of one hub, which grows from size to size
 
@@ -11,16 +11,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from bench.hub import PUTS, Hub, HubFailed, hub_process, move
+from bench.hub import PUTS, Hub, HubFailed, hub_process
 from bench.processes import cpu_clock, median, peak_rss
 from crawler import LocalShared, Visit
 from crawler.broker.sqlite import store_path
-from crawler.items import New, Verdict
+from crawler.items import Done, New, Step, Verdict
 from crawler.settings import FrontierSettings
 from crawler.web.frontier import QUEUE, Frontier
 
@@ -48,7 +49,8 @@ class FrontierFigures(Struct, frozen=True):
     urls: int                # known
     put: Cost                # of new ones, 1,000 in a call, on disk when it is answered
     duplicate: Cost          # of known ones, drawn at random, the same way
-    task: Cost               # leased and completed without a child, 64 in a step
+    lease: Cost              # 64 in a step that hands in nothing
+    complete: Cost           # without a child, 64 in a step that takes nothing
     store: float             # bytes on disk a URL, the log of some 16 MiB included
     peak_rss: int            # bytes of the hub process, until then
 
@@ -84,8 +86,8 @@ def _measured(hub: Hub, size: int, sample: int) -> FrontierFigures:
     """What it costs to put the last of so many URLs, a sample of them again, and to do as many."""
     put = _put(hub, range(size - sample, size), Verdict.ACCEPTED)
     duplicate = _put(hub, random.Random(size).sample(range(size), sample), Verdict.DUPLICATE)
-    task = _do(hub, f"bench-{size}", sample)
-    return FrontierFigures(size, put, duplicate, task, _on_disk(hub.data) / size, peak_rss(hub.pid))
+    lease, complete = _do(hub, f"bench-{size}", sample)
+    return FrontierFigures(size, put, duplicate, lease, complete, _on_disk(hub.data) / size, peak_rss(hub.pid))
 
 
 def _put(hub: Hub, numbers: Sequence[int], expected: Verdict) -> Cost:
@@ -99,13 +101,36 @@ def _put(hub: Hub, numbers: Sequence[int], expected: Verdict) -> Cost:
     return _cost(len(numbers), seconds, cpu_clock(hub.pid) - cpu)
 
 
-def _do(hub: Hub, worker: str, tasks: int) -> Cost:
-    cpu, began = cpu_clock(hub.pid), time.perf_counter()
-    moved = move(hub.client, worker, QUEUE, BATCH, tasks)
-    seconds = time.perf_counter() - began
+def _do(hub: Hub, worker: str, tasks: int) -> tuple[Cost, Cost]:
+    """The loop of a worker whose work takes no time, which hands in before it asks for more."""
+    leasing, completing = _Watch(hub), _Watch(hub)
+    moved = 0
+    for call in count(1, 2):
+        with leasing:
+            leases = hub.client.step(Step(worker, call, queue=QUEUE, want=min(BATCH, tasks - moved))).leases
+        if not leases:
+            break
+        with completing:
+            verdicts = hub.client.step(Step(worker, call + 1, done=[Done(lease.token) for lease in leases])).verdicts
+        moved += list(verdicts).count(Verdict.DONE)
     if moved != tasks:
         raise HubFailed(f"of {tasks} tasks {moved} were leased and completed; expected all of them")
-    return _cost(tasks, seconds, cpu_clock(hub.pid) - cpu)
+    return _cost(tasks, leasing.seconds, leasing.cpu), _cost(tasks, completing.seconds, completing.cpu)
+
+
+class _Watch:
+    """Adds up the time of a caller and the CPU of the hub meanwhile."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.seconds = self.cpu = 0.0
+        self._hub = hub
+
+    def __enter__(self) -> None:
+        self._began, self._cpu = time.perf_counter(), cpu_clock(self._hub.pid)
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._began
+        self.cpu += cpu_clock(self._hub.pid) - self._cpu
 
 
 def _cost(n: int, seconds: float, cpu: float) -> Cost:
@@ -130,11 +155,10 @@ def _compared(here: FrontierFigures, first: FrontierFigures) -> FrontierFigures:
     def over(cost: Cost, before: Cost) -> Cost:
         return Cost(cost.per_second, cost.hub_cpu, before.per_second / cost.per_second, cost.hub_cpu / before.hub_cpu)
 
-    return msgspec.structs.replace(
-        here, put=over(here.put, first.put), duplicate=over(here.duplicate, first.duplicate), task=over(here.task, first.task)
-    )  # fmt: skip
+    costs = ("put", "duplicate", "lease", "complete")
+    return msgspec.structs.replace(here, **{cost: over(getattr(here, cost), getattr(first, cost)) for cost in costs})
 
 
 def bench(settings: Sequence[str], largest: int, *, runs: int) -> list[FrontierFigures]:
-    """Each size, of the run of the median rate of tasks at the largest."""
-    return median([measure(settings, largest) for _ in range(runs)], key=lambda run: run[-1].task.per_second)
+    """Each size, of the run of the median rate of leases at the largest."""
+    return median([measure(settings, largest) for _ in range(runs)], key=lambda run: run[-1].lease.per_second)

@@ -52,7 +52,8 @@ def _of_size(one: FrontierFigures) -> list[tuple[str, ...]]:
     return [
         (f"{one.urls:,}", "put", *_cost(one.put), f"{one.store:,.0f}", memory(one.peak_rss)),
         ("", "put again", *_cost(one.duplicate), "", ""),
-        ("", "lease + complete", *_cost(one.task), "", ""),
+        ("", "lease", *_cost(one.lease), "", ""),
+        ("", "complete", *_cost(one.complete), "", ""),
     ]
 
 
