@@ -4,14 +4,16 @@
       │  [call number, verb, [arguments…]]   ────────▶  │      msgpack, one frame each
       │  ◀────────   [call number, "ok", result]        │      or [call number, "CallRefused", message]
 
-The types come from the annotations of the protocols below, read once: an argument of the wrong type is refused before any
-broker sees it, and a verb that `Broker` gains crosses the wire without a word here. The call number comes back with the
-answer, so that a client can never take one answer for another.
+The types come from the annotations of the protocols below, read when a verb is first said: an argument of the wrong type is
+refused before any broker sees it, and a verb that `Broker` gains crosses the wire without a word here. The call number comes
+back with the answer, so that a client can never take one answer for another.
 """
 
 from __future__ import annotations
 
 import inspect
+from functools import cached_property
+from types import FunctionType
 from typing import Any, Protocol, get_type_hints
 
 import msgspec
@@ -56,28 +58,31 @@ class Reply(Struct, array_like=True):
     value: Raw
 
 
-class Verb(Struct, frozen=True):
-    """How one verb is read at either end."""
+class Verb:
+    """How one verb is read at either end, worked out when it is first said: a process says a few of them."""
 
-    name: str
-    arguments: msgspec.msgpack.Decoder[Any]
-    result: msgspec.msgpack.Decoder[Any]
+    def __init__(self, name: str, function: FunctionType) -> None:
+        self._name = name
+        self._function = function
+
+    @cached_property
+    def arguments(self) -> msgspec.msgpack.Decoder[Any]:
+        hints = get_type_hints(self._function)
+        fields: list[Any] = []
+        for parameter in list(inspect.signature(self._function).parameters.values())[1:]:
+            default = () if parameter.default is parameter.empty else (parameter.default,)
+            fields.append((parameter.name, hints[parameter.name], *default))
+        return msgspec.msgpack.Decoder(msgspec.defstruct(self._name, fields, array_like=True, forbid_unknown_fields=True))
+
+    @cached_property
+    def result(self) -> msgspec.msgpack.Decoder[Any]:
+        kind = get_type_hints(self._function)["return"]
+        return msgspec.msgpack.Decoder(kind if kind is not type(None) else None)
 
 
 def _verbs(protocol: type, without: frozenset[str]) -> dict[str, Verb]:
-    verbs = {}
-    for name, function in inspect.getmembers(protocol, inspect.isfunction):
-        if name.startswith("_") or name in without:
-            continue
-        hints = get_type_hints(function)
-        fields: list[Any] = []
-        for parameter in list(inspect.signature(function).parameters.values())[1:]:
-            default = () if parameter.default is parameter.empty else (parameter.default,)
-            fields.append((parameter.name, hints[parameter.name], *default))
-        arguments = msgspec.defstruct(name, fields, array_like=True, forbid_unknown_fields=True)
-        result = hints["return"] if hints["return"] is not type(None) else None
-        verbs[name] = Verb(name, msgspec.msgpack.Decoder(arguments), msgspec.msgpack.Decoder(result))
-    return verbs
+    functions = inspect.getmembers(protocol, inspect.isfunction)
+    return {name: Verb(name, function) for name, function in functions if not name.startswith("_") and name not in without}
 
 
 BROKER_VERBS = _verbs(Broker, without=frozenset({"close"}))    # a hub's broker is closed by its hub

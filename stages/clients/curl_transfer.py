@@ -157,7 +157,7 @@ class Transfer:
         if self.failure is None and not self.is_skipped and self.sent <= self.most:
             self.failure = failure
         self._hand_over(is_last=True)
-        ended, self._ended = self._ended, None     # it knows this transfer: a circle, which would be kept until somebody looks for such
+        ended, self._ended = self._ended, None     # it knows us: a circle, which would be kept until somebody looks for such
         return ended() if ended is not None else None
 
     def _hand_over(self, *, is_last: bool) -> None:

@@ -1,4 +1,7 @@
-"""Where rows go: a sink a file, chosen by the output's suffix. To add one: write it (see `base`), and name it here."""
+"""Where rows go: a sink a file, chosen by the output's suffix. To add one: write it (see `base`), and name it here.
+
+Only the one that is opened is imported: a crawl's first page is not to wait for formats that it does not write.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,6 @@ from pathlib import Path
 
 from crawler import UsageError
 from stages.sinks.base import Row, Sink, SinkOptions, Written
-from stages.sinks.csv import CsvRows
-from stages.sinks.disk import is_stream
-from stages.sinks.jsonl import JsonLines
-from stages.sinks.keyed import KeyedFile
-from stages.sinks.sqlite import SqliteTable
-from stages.sinks.stream import Stream
 
 __all__ = ["Row", "Sink", "SinkOptions", "Written", "open_sink"]
 
@@ -22,15 +19,34 @@ SUFFIXES = {
     ".sqlite": "sqlite", ".sqlite3": "sqlite", ".db": "sqlite",
 }  # fmt: skip
 
-SINKS: dict[str, Callable[[str, SinkOptions], Sink]] = {
-    "jsonl": lambda output, options: KeyedFile(output, options, JsonLines()),
-    "csv": lambda output, options: KeyedFile(output, options, CsvRows(output, options)),
-    "sqlite": SqliteTable,
-}
+
+def _jsonl(output: str, options: SinkOptions) -> Sink:
+    from stages.sinks.jsonl import JsonLines
+    from stages.sinks.keyed import KeyedFile
+
+    return KeyedFile(output, options, JsonLines())
+
+
+def _csv(output: str, options: SinkOptions) -> Sink:
+    from stages.sinks.csv import CsvRows
+    from stages.sinks.keyed import KeyedFile
+
+    return KeyedFile(output, options, CsvRows(output, options))
+
+
+def _sqlite(output: str, options: SinkOptions) -> Sink:
+    from stages.sinks.sqlite import SqliteTable
+
+    return SqliteTable(output, options)
+
+
+SINKS: dict[str, Callable[[str, SinkOptions], Sink]] = {"jsonl": _jsonl, "csv": _csv, "sqlite": _sqlite}
 
 
 def open_sink(options: SinkOptions) -> Sink:
     """Open the sink that the options speak of. Raises UsageError for an output that cannot be used."""
+    from stages.sinks.disk import is_stream
+
     output = options.output
     if not output:
         raise UsageError('stages.store.output is empty; name a file, or "-" for standard output')
@@ -42,6 +58,8 @@ def open_sink(options: SinkOptions) -> Sink:
         return SINKS[form](output, options)
     if form != "jsonl":
         raise UsageError(f"{output}: a stream takes JSON Lines only, not {form}; give a file")
+    from stages.sinks.stream import Stream
+
     return Stream(output, options)
 
 
