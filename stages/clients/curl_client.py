@@ -16,6 +16,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Final
 
 import certifi
@@ -71,13 +72,13 @@ class CurlClient:
         self._guard = guard
         self._proxies = dict(proxies or {})
         self._verify = verify
-        self._authorities = certifi.where() if verify is True else verify
         if isinstance(verify, str):    # libcurl would find out at the first https:// page
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         self._names = Names()
         self._idle: deque[pycurl.Curl] = deque()
         self._setups: dict[pycurl.Curl, Setup] = {}
-        self._last: tuple[Mapping[str, str] | None, Setup] = None, Setup(("", 0), (), "", (), False, 0, 0)   # of a plain request
+        # Of the last request that needed nothing of its own: headers, scheme, and what came of them.
+        self._usual: tuple[Mapping[str, str] | None, str, Setup] = None, "", Setup(("", 0), (), "", (), False, "", 0, 0)
         self._lock = threading.Lock()
         self._requests: Client | None = None
         self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
@@ -172,7 +173,7 @@ class CurlClient:
         is_fresh: bool = False,
     ) -> pycurl.Curl:  # fmt: skip
         """peer: name and port of what is connected to, the URL's host or the proxy."""
-        setup = self._setup(transfer, peer, headers, proxy, is_fresh)
+        setup = self._setup(transfer, peer, parts.scheme, headers, proxy, is_fresh)
         curl, last = self._handle()
         if setup is not last and setup != last:
             setup.apply(curl)
@@ -184,23 +185,27 @@ class CurlClient:
         return curl
 
     def _setup(
-        self, transfer: Transfer, peer: tuple[str, int], headers: Mapping[str, str], proxy: str, is_fresh: bool
+        self, transfer: Transfer, peer: tuple[str, int], scheme: str, headers: Mapping[str, str], proxy: str, is_fresh: bool
     ) -> Setup:  # fmt: skip
         limits, left = self._limits, transfer.attempt.remaining()
-        spent = limits.timeout - left
-        is_plain = spent <= _NO_TIME and not proxy and not is_fresh
-        last = self._last
-        if is_plain and headers is last[0] and transfer.addresses is last[1].addresses and peer == last[1].peer:
-            return last[1]
-        if spent <= _NO_TIME:
-            spent = 0.0
+        spent = limits.timeout - left if limits.timeout - left > _NO_TIME else 0.0
+        is_usual = not (spent or proxy or is_fresh)
+        last_headers, last_scheme, last = self._usual
+        is_same = headers is last_headers and transfer.addresses is last.addresses and peer == last.peer and scheme == last_scheme
+        if is_usual and is_same:
+            return last
         setup = Setup(
-            peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh,
+            peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh, self._authorities if scheme == "https" else "",
             _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent),
         )  # fmt: skip
-        if is_plain:
-            self._last = headers, setup
+        if is_usual:
+            self._usual = headers, scheme, setup
         return setup
+
+    @cached_property
+    def _authorities(self) -> str:
+        """The file of those to trust; "" is none. Where it is takes 5 ms to find out: only who meets https:// needs to know."""
+        return certifi.where() if self._verify is True else self._verify or ""
 
     def _running(self) -> Loop:
         with self._lock:
@@ -245,9 +250,7 @@ class CurlClient:
         curl = pycurl.Curl()
         for option, value in _OPTIONS.items():
             curl.setopt(option, value)
-        if self._authorities:
-            curl.setopt(pycurl.CAINFO, self._authorities)
-        else:
+        if not self._verify:
             curl.setopt(pycurl.SSL_VERIFYPEER, 0)
             curl.setopt(pycurl.SSL_VERIFYHOST, 0)
         return curl

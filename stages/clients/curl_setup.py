@@ -32,6 +32,7 @@ class Setup(NamedTuple):
     proxy: str
     headers: tuple[tuple[str, str], ...]
     is_fresh: bool
+    authorities: str                   # file of those whose certificates are trusted, for https; "": it makes no difference
     timeout: int                       # ms
     connect_timeout: int               # ms
 
@@ -42,6 +43,8 @@ class Setup(NamedTuple):
         curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(self.addresses)}"])
         curl.setopt(pycurl.PROXY, self.proxy)
         curl.setopt(pycurl.FRESH_CONNECT, self.is_fresh)
+        if self.authorities:
+            curl.setopt(pycurl.CAINFO, self.authorities)
         curl.setopt(pycurl.TIMEOUT_MS, self.timeout)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, self.connect_timeout)
 
