@@ -6,7 +6,6 @@ with what was expected there.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import UnionType
@@ -72,6 +71,8 @@ def suggestion(word: str, names: Iterable[str]) -> str:
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """The name that was probably meant, or ""."""
+    import difflib  # here, because it is for mistakes
+
     return next(iter(difflib.get_close_matches(word, list(names), n=1, cutoff=SPELLING)), "")
 
 

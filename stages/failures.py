@@ -14,7 +14,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from msgspec import Struct
@@ -127,6 +126,8 @@ def retry_after(headers: Iterable[tuple[str, str]]) -> float | None:
     if value.isascii() and value.isdigit():
         seconds = float(value[:12])
     else:
+        from email.utils import parsedate_to_datetime  # here, because it is large, and few servers send a date
+
         try:
             at = parsedate_to_datetime(value)
         except ValueError:

@@ -24,8 +24,8 @@ from typing import Any
 from crawler.errors import CallRefused, HubLost, HubUnreachable, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
+from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.tls import Tls
-from crawler.hub.transport import CALL_TIME, open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 

@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,7 +88,8 @@ def _make(path: Path) -> None:
     """Write the whole key before it has its name, and never over another: whoever looks finds a key or none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=".authkey-", dir=path.parent)     # O_EXCL, mode 0600
+        draft = path.parent / f".authkey-{secrets.token_hex(8)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(KEY_BYTES) + "\n")

@@ -24,9 +24,10 @@ from crawler.broker.base import MAX_WAIT, Broker, QueueSpec
 from crawler.errors import HubLost, UsageError
 from crawler.hub.address import Address
 from crawler.hub.classic import ClassicQueue
+from crawler.hub.opening import CALL_TIME
 from crawler.hub.server import HubServer
 from crawler.hub.tls import for_client, for_hub
-from crawler.hub.transport import CALL_TIME, serializer
+from crawler.hub.transport import serializer
 
 
 class QueueProxy(BaseProxy):

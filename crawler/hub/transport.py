@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from functools import partial
-from multiprocessing import AuthenticationError, managers
+from multiprocessing import managers
 from typing import Any, cast
 
 import msgspec
 
-from crawler.errors import CallRefused, HubError, HubLost, HubUnreachable, KeyRefused, TlsRefused, WireError
+from crawler.errors import CallRefused, WireError
 from crawler.hub import verbs
-from crawler.hub.address import Address, connect, listen
+from crawler.hub.address import Address, listen
 from crawler.hub.classic import ERROR, OURS, Request
-from crawler.hub.tls import Tls, explanation, speaks_tls
-from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
+from crawler.hub.opening import open_connection
+from crawler.hub.tls import Tls
+from crawler.hub.wire import Connection
 
 SERIALIZER = "msgpack"
-CONNECT_TIME = 5.0         # s for the network to connect us
-CALL_TIME = 30.0           # s for an answer, beyond what the call itself waits
 
 
 class Listener:
@@ -69,50 +67,6 @@ class ManagerConnection(Connection):
 
 def dial(address: Any, authkey: bytes | None = None, *, tls: Tls | None = None) -> ManagerConnection:
     return cast(ManagerConnection, open_connection(Address.of(address), authkey or b"", kind=ManagerConnection, tls=tls))
-
-
-def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] = Connection, timeout: float = CONNECT_TIME,
-                    tls: Tls | None = None) -> Connection:
-    """A connection that knows our key, with CALL_TIME for its first answer. tls: not used on a Unix socket.
-
-    Raises HubUnreachable when nothing answers there, HubLost when it stops answering, TlsRefused and KeyRefused when it
-    refuses us or we it.
-    """
-    tls = None if address.path else tls
-    try:
-        sock = connect(address, timeout)
-    except OSError as error:
-        raise HubUnreachable(str(address)) from error
-    began = time.monotonic()
-    try:
-        if tls is not None:
-            sock = tls.wrap_client(sock, address.name)
-        connection = kind(sock)
-        connection.deadline = began + HANDSHAKE_TIME
-        connection.start_tls()
-        prove(connection, bytes(authkey), first=False)
-    except AuthenticationError as error:
-        sock.close()
-        raise KeyRefused(str(address)) from error
-    except (EOFError, OSError, WireError) as error:
-        sock.close()
-        raise _failure(error, address, tls, time.monotonic() - began) from error
-    except BaseException:
-        sock.close()
-        raise
-    connection.deadline = time.monotonic() + CALL_TIME
-    return connection
-
-
-def _failure(error: Exception, address: Address, tls: Tls | None, waited: float) -> HubError:
-    """A hub that speaks TLS waits for us to begin, as we for it to: then nobody has said a word when the time is over."""
-    if tls is not None:
-        reason = explanation(error, tls, address.name)
-    elif not address.path and waited > HANDSHAKE_TIME / 2 and speaks_tls((address.host, address.port)):
-        reason = "it speaks TLS; set hub.tls = true and hub.certs to a directory with certificates of its CA"
-    else:
-        reason = ""
-    return TlsRefused(str(address), reason) if reason else HubLost(str(address))
 
 
 def serializer(tls: Tls | None) -> str:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Final
 
-import certifi
 import pycurl
 
 from crawler import Guard, Url
@@ -29,7 +28,7 @@ from stages.clients.curl_failures import KeptClosed, Unreadable, failure
 from stages.clients.curl_loop import Loop
 from stages.clients.curl_setup import HOSTS_KEPT, NAMES_LAST, Names, Setup, peer_of
 from stages.clients.curl_transfer import Transfer
-from stages.clients.http1 import Head
+from stages.clients.head import Head
 from stages.clients.wire import Attempt
 
 log = logging.getLogger("crawler.fetch")
@@ -205,7 +204,11 @@ class CurlClient:
     @cached_property
     def _authorities(self) -> str:
         """The file of those to trust; "" is none. Where it is takes 5 ms to find out: only who meets https:// needs to know."""
-        return certifi.where() if self._verify is True else self._verify or ""
+        if self._verify is not True:
+            return self._verify or ""
+        import certifi  # here, for the same reason
+
+        return certifi.where()
 
     def _running(self) -> Loop:
         with self._lock:

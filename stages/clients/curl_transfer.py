@@ -21,7 +21,7 @@ import pycurl
 
 from stages.clients.base import BrokenReply, ConnectFailed, TimedOut, TooBig, Wants, Work
 from stages.clients.coding import BLOCK
-from stages.clients.http1 import Head, framing, plain_head, read_head
+from stages.clients.head import Head, framing, plain_head, read_head
 from stages.clients.wire import Attempt
 
 BATCH: Final = 262_144             # bytes that wait in the loop until their reader is woken

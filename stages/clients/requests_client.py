@@ -1,6 +1,6 @@
 """The HTTP client the project installs with: `requests`, down to its adapter.
 
-    get ──▶ adapter ──▶ pool of the host, or of the proxy ──▶ connection (`wire`) ──▶ header and body (`http1`, `coding`)
+    get ──▶ adapter ──▶ pool of the host, or of the proxy ──▶ connection (`wire`) ──▶ header and body (`head`, `http1`, `coding`)
 
 A `Session` on top of it would merge settings, cookies, proxies of the environment and redirects into each request, none of which a
 crawler wants, for a third of the time a request takes. The adapter is one pool of connections for all threads: hosts are asked by

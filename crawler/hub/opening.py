@@ -1,0 +1,61 @@
+"""Opening a connection to a hub: network, TLS, key; and what went wrong, in our words.
+
+    address ──connect──▶ socket ──TLS, if there is to be──▶ key shown, and seen ──▶ Connection
+"""
+
+from __future__ import annotations
+
+import time
+from multiprocessing import AuthenticationError
+
+from crawler.errors import HubError, HubLost, HubUnreachable, KeyRefused, TlsRefused, WireError
+from crawler.hub.address import Address, connect
+from crawler.hub.tls import Tls, explanation, speaks_tls
+from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
+
+CONNECT_TIME = 5.0         # s for the network to connect us
+CALL_TIME = 30.0           # s for an answer, beyond what the call itself waits
+
+
+def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] = Connection, timeout: float = CONNECT_TIME,
+                    tls: Tls | None = None) -> Connection:
+    """A connection that knows our key, with CALL_TIME for its first answer. tls: not used on a Unix socket.
+
+    Raises HubUnreachable when nothing answers there, HubLost when it stops answering, TlsRefused and KeyRefused when it
+    refuses us or we it.
+    """
+    tls = None if address.path else tls
+    try:
+        sock = connect(address, timeout)
+    except OSError as error:
+        raise HubUnreachable(str(address)) from error
+    began = time.monotonic()
+    try:
+        if tls is not None:
+            sock = tls.wrap_client(sock, address.name)
+        connection = kind(sock)
+        connection.deadline = began + HANDSHAKE_TIME
+        connection.start_tls()
+        prove(connection, bytes(authkey), first=False)
+    except AuthenticationError as error:
+        sock.close()
+        raise KeyRefused(str(address)) from error
+    except (EOFError, OSError, WireError) as error:
+        sock.close()
+        raise _failure(error, address, tls, time.monotonic() - began) from error
+    except BaseException:
+        sock.close()
+        raise
+    connection.deadline = time.monotonic() + CALL_TIME
+    return connection
+
+
+def _failure(error: Exception, address: Address, tls: Tls | None, waited: float) -> HubError:
+    """A hub that speaks TLS waits for us to begin, as we for it to: then nobody has said a word when the time is over."""
+    if tls is not None:
+        reason = explanation(error, tls, address.name)
+    elif not address.path and waited > HANDSHAKE_TIME / 2 and speaks_tls((address.host, address.port)):
+        reason = "it speaks TLS; set hub.tls = true and hub.certs to a directory with certificates of its CA"
+    else:
+        reason = ""
+    return TlsRefused(str(address), reason) if reason else HubLost(str(address))
