@@ -127,7 +127,7 @@ class Pool(Protocol):
 
 
 class ThreadPool:
-    """Threads, made as they are needed, `concurrency` at most; a group of leases is one unit of work."""
+    """Threads, made as they are needed, `concurrency` at most; a group of leases is one unit of work. `submit` is thread-safe."""
 
     def __init__(
         self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int,
@@ -148,12 +148,11 @@ class ThreadPool:
     def submit(self, leases: list[Lease]) -> None:
         with self._lock:
             self._groups += 1
-            is_short = len(self._threads) < min(self._groups, self._concurrency)
-            if is_short:
-                self._threads.append(threading.Thread(target=self._serve, name=f"stage-{len(self._threads) + 1}", daemon=True))
+            if len(self._threads) < min(self._groups, self._concurrency):
+                thread = threading.Thread(target=self._serve, name=f"stage-{len(self._threads) + 1}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
         self._waiting.put(leases)
-        if is_short:
-            self._threads[-1].start()
 
     def resume(self) -> None:
         """Nothing waits here but for a thread."""
@@ -171,12 +170,14 @@ class ThreadPool:
     def close(self, seconds: float) -> bool:
         """Takes no more work. False: after so many seconds something is still in `process`."""
         self.withdraw()
-        for _ in self._threads:
+        with self._lock:
+            threads = list(self._threads)
+        for _ in threads:
             self._waiting.put(None)
         give_up = time.monotonic() + seconds
-        for thread in self._threads:
+        for thread in threads:
             thread.join(max(give_up - time.monotonic(), 0.0))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in threads)
 
     def _serve(self) -> None:
         while (leases := self._waiting.get()) is not None:

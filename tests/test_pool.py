@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -77,6 +78,24 @@ def test_a_thread_is_made_when_one_is_needed():
 
     assert counts == [0, 1, 2, 3, 3, 3]
     assert threading.active_count() - before == 3
+    assert pool.pool.close(10)
+
+
+def test_whoever_submits_at_the_same_time_makes_no_more_threads_than_there_may_be():
+    pool, before, together = Pool(ThreadPool, Gate(), 4), threading.active_count(), threading.Barrier(16)
+    pool.stage.go.set()
+
+    def submit(n: int) -> None:
+        together.wait(10)
+        pool.submit(*range(n * 10, n * 10 + 10))
+
+    with ThreadPoolExecutor(16) as crowd:
+        list(crowd.map(submit, range(16)))
+
+    while pool.taken < 160:
+        pool.finished.wait(1, 0.0, 10)
+        pool.taken += len(pool.finished.take())
+    assert threading.active_count() - before <= 4
     assert pool.pool.close(10)
 
 
