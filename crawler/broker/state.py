@@ -5,7 +5,7 @@ frontier grows to; after a failed transaction all of it is read again from the t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.policy import Lane
@@ -13,7 +13,7 @@ from crawler.broker.schema import STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
 Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is on loan; None: not known
-LANES_KEPT = 50_000       # lanes in memory; more are read again when they are needed
+LANES_KEPT = 200_000      # lanes in memory, some 80 MB; of more, those are read again that are needed
 
 
 class Queue:
@@ -103,20 +103,25 @@ class Lanes:
         lane = self._by_name.get((queue.id, name))
         if lane is None:
             self._db.execute(NEW_LANE, (queue.id, name))
-            lane = self._read(queue, "queue = ? AND name = ?", (queue.id, name))
+            self._read(queue, "queue = ? AND name = ?", (queue.id, name))
+            lane = self._by_name[queue.id, name]
         return lane
 
     def numbered(self, queue: Queue, id: int) -> Lane:
         """The lane of this id."""
-        return self._by_id.get(id) or self._read(queue, "id = ?", (id,))
+        if id not in self._by_id:
+            self._read(queue, "id = ?", (id,))
+        return self._by_id[id]
 
-    def open(self, queue: Queue, now: float, limit: int) -> Iterator[Lane]:
+    def open(self, queue: Queue, now: float, limit: int) -> list[Lane]:
         """Lanes that have something to grant now, the longest waiting first: one slow host keeps nobody waiting."""
         self.flush()
         rows = self._db.execute(
             "SELECT id FROM lane WHERE queue = ? AND open AND next <= ? ORDER BY next LIMIT ?", (queue.id, now, limit)
         ).fetchall()
-        return (self.numbered(queue, id) for (id,) in rows)
+        if unknown := [id for (id,) in rows if id not in self._by_id]:
+            self._read(queue, "id IN (SELECT value FROM json_each(?))", (str(unknown),))
+        return [self._by_id[id] for (id,) in rows]
 
     def next_open(self, queue: Queue) -> float | None:
         """Hub time at which the next lane may be granted from, None when no lane has anything to grant."""
@@ -144,11 +149,9 @@ class Lanes:
             self._by_id.clear()
             self._by_name.clear()
 
-    def _read(self, queue: Queue, where: str, values: tuple[object, ...]) -> Lane:
-        row = self._db.execute(
+    def _read(self, queue: Queue, where: str, values: tuple[object, ...]) -> None:
+        for id, name, accepted, ready, leased, next, delay, fixed, paused in self._db.execute(
             f"SELECT id, name, accepted, ready, leased, next, delay, fixed, paused FROM lane WHERE {where}", values  # noqa: S608  (where is ours)
-        ).fetchone()  # fmt: skip
-        id, name, accepted, ready, leased, next, delay, fixed, paused = row
-        lane = Lane(id, queue.id, name, self._politeness, accepted, ready, leased, next, delay, fixed, bool(paused))
-        self._by_id[lane.id] = self._by_name[(queue.id, lane.name)] = lane
-        return lane
+        ):
+            lane = Lane(id, queue.id, name, self._politeness, accepted, ready, leased, next, delay, fixed, bool(paused))
+            self._by_id[id] = self._by_name[queue.id, name] = lane
