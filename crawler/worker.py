@@ -222,7 +222,8 @@ class Worker:
     def _build(self, outcomes: list[Outcome], want: int, wait: float) -> Step:
         counts = Counter(self._stage.counters(self._name))
         for outcome in outcomes:
-            counts.update({f"{self._name}/{name}": n for name, n in outcome.counts.items()})
+            for name, n in outcome.counts.items():
+                counts[f"{self._name}/{name}"] += n
         return Step(
             self._worker, self._call, self._input, want, self._lease, wait,
             done=[outcome.done for outcome in outcomes if outcome.done is not None],
@@ -245,7 +246,8 @@ class Worker:
         handed_in = [outcome for outcome in outcomes if outcome.done is not None]
         for outcome, verdict in zip(handed_in, answer.verdicts, strict=False):     # done ones come first
             if verdict == Verdict.DONE:
-                self._router.known.learn(outcome.keys, answer.commit)
+                if outcome.keys:
+                    self._router.known.learn(outcome.keys, answer.commit)
             elif verdict == Verdict.STALE:
                 log.warning("task %d on %s was finished too late: its lease had run out", outcome.lease.id, self._input)
             else:

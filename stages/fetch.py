@@ -12,7 +12,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -155,8 +154,10 @@ class Fetch(Stage):
             is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
             return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, url))), is_free)
 
-        with self._failures_of(url):
+        try:
             return self._start(url, self._identity.headers(url), self._wanted(url), answered)
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, url) from error
 
     def _pages(self, visit: Visit, url: Url, rules: Rules | None, at: float, reply: Reply) -> Iterator[Any]:
         """The page, and what else a reply gives. at: when it was asked for, s since the epoch."""
@@ -219,17 +220,12 @@ class Fetch(Stage):
         return reply
 
     def _taken(self, take: Take, url: Url) -> Reply:
-        with self._failures_of(url):
-            reply = take()
-        self.count("bytes", reply.received)
-        return reply
-
-    @contextmanager
-    def _failures_of(self, url: Url) -> Iterator[None]:
         try:
-            yield
+            reply = take()
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, url) from error
+        self.count("bytes", reply.received)
+        return reply
 
     def _wanted(self, url: Url) -> Wants:
         return lambda *head: self._wants(url, *head)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crawler.items import New, Stats
     from crawler.process import Bell
 
-QUICK = 0.02          # s between questions whether it is over, when it may soon be
+QUICK = 0.01          # s between questions whether it is over, when it may soon be
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
 
 

@@ -5,7 +5,8 @@
     "http://example.org/b/c…"  ─┘
 
 A join costs some 4 µs, a dictionary hit in a row of many 0.03. Whatever form an href has, as a path from the root it is looked up
-in what was joined for its origin; where the path is not to be seen without parsing, the whole is remembered, or nothing.
+in what was joined for its origin; where the path is not to be seen without parsing, the whole is remembered, or nothing. To find
+the path takes a microsecond, so what the pages of one directory link to is remembered as it stands too: menus repeat.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from crawler.web.urls import join
 MAX_URL: Final = 8_192             # characters; RFC 9110 §4.1 asks everybody to take 8,000, nobody sends more in earnest
 
 _KEPT: Final = 50_000              # joins remembered: some 15 MB at usual lengths
+_KEPT_NEAR: Final = 50_000         # hrefs remembered by directory: some 8 MB, the URLs are those of the joins
 _KEPT_LENGTH: Final = 512          # characters of an href and its base that are worth remembering
 
 # With a scheme of its own ("http:x" has none, it is relative), or from the root: of the base only the origin matters.
@@ -33,11 +35,16 @@ _BASE: Final = re.compile(r"(https?://[^/?#\\]*)((?:/(?!\.|%2e)[^/?#\\]*)*/|)(?!
 
 
 class _Joined:
-    """What was joined: by origin, and by path from the root or whole href; "" is none. Threads share it and at worst join twice."""
+    """What was joined, "" for what is none. Threads share it and at worst join twice.
+
+    By origin, and by path from the root or whole href; and by origin and directory, and by href.
+    """
 
     def __init__(self) -> None:
         self._origins: dict[str, dict[str, str]] = {}
         self._kept = 0
+        self._directories: dict[tuple[str, str], dict[str, str]] = {}
+        self._kept_near = 0
 
     def at(self, origin: str) -> dict[str, str]:
         known = self._origins.get(origin)
@@ -46,11 +53,24 @@ class _Joined:
             self._kept += 1
         return known
 
+    def near(self, place: tuple[str, str]) -> dict[str, str]:
+        known = self._directories.get(place)
+        if known is None:
+            known = self._directories[place] = {}
+            self._kept_near += 1
+        return known
+
     def keep(self, origin: str, path: str, url: str) -> None:
         if self._kept >= _KEPT:
             self._origins, self._kept = {}, 0
         self.at(origin)[path] = url
         self._kept += 1
+
+    def keep_near(self, place: tuple[str, str], href: str, url: str) -> None:
+        if self._kept_near >= _KEPT_NEAR:
+            self._directories, self._kept_near = {}, 0
+        self.near(place)[href] = url
+        self._kept_near += 1
 
 
 _joined = _Joined()
@@ -61,12 +81,13 @@ def join_all(base: str, hrefs: Sequence[str]) -> list[str]:
     place = _place(base)
     if place is None:
         return [_join(base, href) for href in hrefs]
-    origin, directory = place
-    known = _joined.at(origin)
+    known = _joined.at(place[0])
     found = list(map(known.get, hrefs))
     if None not in found:
         return found    # type: ignore[return-value]
-    return [_found(base, origin, directory, known, href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
+    near = _joined.near(place)
+    found = [near.get(href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
+    return [_found(base, place, href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
 
 
 def joiner(base: str) -> Callable[[str], str | None]:
@@ -81,13 +102,19 @@ def _place(base: str) -> tuple[str, str] | None:
     return (parts[1], parts[2] or "/") if parts else None
 
 
-def _found(base: str, origin: str, directory: str, known: dict[str, str], href: str) -> str:
+def _found(base: str, place: tuple[str, str], href: str) -> str:
+    origin, directory = place
     path = _from_root(origin, directory, href)
-    url = known.get(path) if path else None
+    if path is None:
+        return _join(base, href)
+    url = _joined.at(origin).get(path)
+    is_short = len(base) + len(href) <= _KEPT_LENGTH
     if url is None:
         url = _join(base, href)
-        if path and len(base) + len(href) <= _KEPT_LENGTH:
+        if is_short:
             _joined.keep(origin, path, url)
+    if is_short and path != href:
+        _joined.keep_near(place, href, url)
     return url
 
 

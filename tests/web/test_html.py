@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawler.web import joins
 from crawler.web.directives import Directives, directives
 from crawler.web.html import LINK_TAGS, MAX_LINKS, Html, base_url, links, meta_refresh
 from crawler.web.joins import join_all, joiner
@@ -73,7 +74,7 @@ def test_what_was_remembered_for_one_page_is_right_for_the_next() -> None:
 
 
 BASES = st.sampled_from([
-    URL, "http://example.org", "http://example.org/dir/..", "http://example.org/dir\\x", "https://u:p@e.org/d/%2E?x",
+    URL, f"{URL}?other", "http://example.org", "http://example.org/dir/..", "http://example.org/dir\\x", "https://u:p@e.org/d/%2E?x",
     "http://example.org//", "http://example.org/a//b", "http://example.org/a/../b/c", "http://example.org/a/b/c/d", "http://a/.x/",
 ])  # fmt: skip
 HREFS = st.lists(st.sampled_from([
@@ -87,6 +88,17 @@ def test_whatever_was_remembered_all_joined_are_as_each_by_itself(base: str, hre
     for _ in range(2):
         assert join_all(base, hrefs) == [join(base, href) or "" for href in hrefs]
         assert [joiner(base)(href) for href in hrefs] == [join(base, href) for href in hrefs]
+
+
+def test_what_is_remembered_of_joins_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joins, "_KEPT", 20)
+    monkeypatch.setattr(joins, "_KEPT_NEAR", 20)
+    monkeypatch.setattr(joins, "_joined", joins._Joined())
+
+    for n in range(100):
+        assert join_all(f"http://e.org/{n}/", ["a", f"../{n}", "/"]) == [f"http://e.org/{n}/a", f"http://e.org/{n}", "http://e.org/"]
+        assert sum(map(len, joins._joined._directories.values())) <= 20
+        assert sum(map(len, joins._joined._origins.values())) <= 20
 
 
 @settings(max_examples=300, deadline=None)
