@@ -53,7 +53,8 @@ READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "applicat
 _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
 _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
-OVERLAP: Final = 64                # pages at once, where the client needs no thread for each
+_OVERLAP: Final = (16, 256)        # pages at once, where the client needs no thread for each: at least and at most
+_OVERLAP_BYTES: Final = 640 << 20  # of all of them together, were each as large as `max_bytes`
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 
@@ -70,7 +71,7 @@ class Fetch(Stage):
         timeout: SomeSeconds = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
         connect_timeout: SomeSeconds = 10.0   # s for TCP and TLS together
         min_rate: Annotated[float, Meta(ge=0)] = 0.0   # bytes a second on average, once a request has lasted 20 s; 0: any
-        max_bytes: Bytes = 10 << 20        # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB
+        max_bytes: Bytes = 10 << 20        # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
         max_ratio: Annotated[float, Meta(ge=1)] = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
         max_redirects: Annotated[int, Meta(ge=0)] = 10   # on the way to a page; browsers 20, Heritrix 20
         max_header_bytes: Bytes = 64 << 10   # of a header block
@@ -118,7 +119,8 @@ class Fetch(Stage):
         start = getattr(self._client, "start", None)
         if start is not None and not options.revalidate:      # else it is the disk that is waited for
             self._start: Start = start
-            self.overlap = OVERLAP
+            least, most = _OVERLAP
+            self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, least), most)
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
