@@ -20,9 +20,9 @@ from crawler.held import Held
 from crawler.items import Lease
 from crawler.pool import Finished, Tempo, ThreadPool
 
-LEAST = 16            # tasks on their way at once, to begin with
-SCARCE = 0.005        # s of work that has arrived, at which there should be more on its way
-PLENTY = 0.04         # s of it, at which there should be less
+LEAST = 32            # tasks on their way at once, to begin with
+BUSY = 0.4            # of the time worked, from which on more of them would only wait
+PLENTY = 0.04         # s of work that has arrived, at which there should be less
 
 
 class Window:
@@ -33,25 +33,33 @@ class Window:
         self._most = most
         self._least = most if is_fixed else min(LEAST, most)
         self.size = self._least
+        self._worked = 0.0                # s, ever
+        self._seen = 0.0, 0.0             # monotonic time of the last look, and what had been worked by then
+
+    def worked(self, seconds: float) -> None:
+        self._worked += seconds
 
     def see(self, arrived: int, tempo: Tempo, *, is_fed: bool) -> None:
         """arrived: how many wait for work, or are worked on. is_fed: there were as many to be had as we had room for."""
-        if is_fed and arrived <= tempo.ahead(SCARCE):
-            self.size = min(self.size * 2, self._most)
-        elif arrived > tempo.ahead(PLENTY):
+        now, worked = time.monotonic(), self._worked
+        (before, worked_before), self._seen = self._seen, (now, worked)
+        if arrived > tempo.ahead(PLENTY):
             self.size = max(self.size * 3 // 4, self._least)
+        elif is_fed and worked - worked_before < BUSY * (now - before):
+            self.size = min(self.size * 2, self._most)
 
 
 class OverlapPool:
     """`begin` for each task that can be begun. Where one cannot it is mostly the host that is not known yet, and one thread enough
     to learn of it; without a host, each has a thread."""
 
-    def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, threads: int) -> None:
+    def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, window: Window, threads: int) -> None:
         self._handler = handler
         self._held = held
         self._finished = finished
         self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned)
         self._tempo = tempo
+        self._window = window
         self._changed = threading.Condition()
         self._running = 0                              # begun, and not over
         self._behind: dict[str, deque[Lease]] = {}     # by host, in the order they came: those that wait for
@@ -122,7 +130,9 @@ class OverlapPool:
             began = time.monotonic()
             self._held.work(lease)
             outcomes = finish()
-            self._tempo.took(time.monotonic() - began)
+            seconds = time.monotonic() - began
+            self._tempo.took(seconds)
+            self._window.worked(seconds)
             self._finished.add(outcomes)
             self._left()
 

@@ -129,7 +129,7 @@ class Worker:
         if self._stage.overlap:
             self._window = Window(self._chosen or self._stage.overlap, is_fixed=bool(self._chosen))
             self._tempo = Tempo(1)
-            return OverlapPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
+            return OverlapPool(self._handler, self._held, self._finished, self._tempo, self._window, self._concurrency)
         if not self._is_async:
             return ThreadPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
         from crawler.tasks import TaskPool  # here, because a stage that is not async has no use for asyncio
@@ -146,7 +146,7 @@ class Worker:
                 self._finished.wait(*self._patience(busy, room), IDLE if busy < room else POLL)
             # One round trip: hand in what is finished, take as much as there is room for. If we die before this line
             # the leases run out and another worker does the tasks again. Twice is fine, never is not.
-            answer = self._step(self._finished.take(), self._room(), wait=0.0 if busy else POLL)
+            answer = self._step(self._finished.take(), wait=0.0 if busy else POLL)
             self._begin(pool, answer.leases)
             self._look_for_hung()
             if len(self._held) > 2 * self._room():  # quick tasks have become slow: others may do what waits here
@@ -171,16 +171,17 @@ class Worker:
             return busy + behind, BUSY_LINGER        # there is enough to do here meanwhile
         return max(1, (busy - behind) // 2), LINGER
 
-    def _want(self, room: int) -> int:
+    def _want(self) -> int:
         """Tasks to ask for. With much arrived and not worked on we ask for none: others may have them."""
         if self._stage.overlap and self._held.beyond() > max(1, self._tempo.ahead(BEHIND)):
             return 0
-        return max(room - len(self._held), 0)
+        return max(self._room() - len(self._held), 0)
 
-    def _step(self, finished: Sequence[Outcome], room: int, wait: float) -> Stepped:
+    def _step(self, finished: Sequence[Outcome], wait: float | None = None) -> Stepped:
+        """wait: s for a task, if there is none; None: no task is asked for."""
         outcomes = self._held.end(finished)
         self._call += 1
-        step = self._build(outcomes, self._want(room) if room else 0, wait)
+        step = self._build(outcomes, 0 if wait is None else self._want(), wait or 0.0)
         answer, asked_at = self._ask(step)
         if answer.store != self._store:
             self._begin_anew(answer.store)
@@ -262,7 +263,7 @@ class Worker:
         if self._is_careful and leases:
             free = 0 if self._held.in_process() else 1
             if others := [*pool.withdraw(), *leases[free:]]:
-                self._step([Outcome(lease, is_released=True) for lease in others], 0, 0.0)    # first: it may be quick to kill
+                self._step([Outcome(lease, is_released=True) for lease in others])    # first: it may be quick to kill
             leases = leases[:free]
         pool.resume()
         for start in range(0, len(leases), size):
@@ -292,7 +293,7 @@ class Worker:
         counts = Counter({"failed": 1})
         self._finished.add([Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease in hung])
         while finished := self._finished.take():
-            self._step(finished, 0, 0.0)
+            self._step(finished)
         self._release_all()
         raise StageHung(f"{len(hung)} task(s) of stage {self._name!r} {reason}; this worker ends so that a new one can start")
 
@@ -306,7 +307,7 @@ class Worker:
         give_up = time.monotonic() + GRACE
         while len(self._held) and time.monotonic() < give_up:
             self._finished.wait(len(self._held), LINGER, min(POLL, give_up - time.monotonic()))
-            self._step(self._finished.take(), 0, 0.0)
+            self._step(self._finished.take())
         if unfinished := len(self._held):
             log.warning("%d task(s) did not finish in %g s and were given back", unfinished, GRACE)
             self._release_all()

@@ -54,7 +54,7 @@ _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: m
 _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = (16, 256)        # pages at once, where the client needs no thread for each: at least and at most
-_OVERLAP_BYTES: Final = 640 << 20  # of all of them together, were each as large as `max_bytes`
+_OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 

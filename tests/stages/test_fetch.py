@@ -404,7 +404,7 @@ def test_a_bundle_of_authorities_that_is_not_there_is_named(make: Callable[..., 
         make(verify="/nowhere.pem")
 
 
-@pytest.mark.parametrize(("max_bytes", "at_once"), [(10 << 20, 64), (5 << 20, 128), (1 << 20, 256), (1 << 30, 16)])
+@pytest.mark.parametrize(("max_bytes", "at_once"), [(10 << 20, 128), (5 << 20, 256), (1 << 20, 256), (1 << 30, 16)])
 def test_as_many_pages_are_fetched_at_once_as_there_is_memory_for(make: Callable[..., Fetch], max_bytes: int, at_once: int) -> None:
     assert make(client="curl", max_bytes=max_bytes).overlap == at_once
     assert make(client="requests", max_bytes=max_bytes).overlap == 0
