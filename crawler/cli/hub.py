@@ -7,6 +7,7 @@ import importlib
 import os
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.hub.server import HubServer
     from crawler.items import New
+    from crawler.web.frontier import Frontier
 
 ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
 
@@ -85,7 +87,7 @@ def make_keys(args: argparse.Namespace) -> None:
 
 def preload() -> None:
     """Import what a hub needs."""
-    for module in ("crawler.broker.sqlite", "crawler.hub.server", "crawler.hub.tls", "crawler.pipeline", "crawler.web.frontier"):
+    for module in ("crawler.broker.sqlite", "crawler.hub.server", "crawler.hub.tls", "crawler.pipeline"):
         importlib.import_module(module)
 
 
@@ -158,14 +160,19 @@ def name_crawl(broker: SqliteBroker) -> None:
 def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
     """What a classic `put` of a plain URL means on the frontier."""
     from crawler.pipeline import FRONTIER
-    from crawler.shared import SharedNotes
-    from crawler.web.frontier import Frontier
 
-    frontier = Frontier(config.settings.frontier, SharedNotes(broker))
+    @cache
+    def frontier() -> Frontier:
+        from crawler.shared import SharedNotes
+        from crawler.web.frontier import Frontier  # here, because hardly any hub is ever put a plain URL
+
+        return Frontier(config.settings.frontier, SharedNotes(broker))
 
     def seed(value: Any) -> New:
-        return frontier.seed(str(value))
+        return frontier().seed(str(value))
 
+    if config.settings.frontier.allow or config.settings.frontier.deny:
+        frontier()                   # a pattern that cannot be used is to be said now
     return {FRONTIER: seed}
 
 
