@@ -185,9 +185,9 @@ class ThreadPool:
             began = time.monotonic()
             outcomes = self._handler.handle(ready) if ready else []
             self._tempo.note(leases, time.monotonic() - began)
-            self._finished.add(late + outcomes)
             self._ended()
-            self._on_end(leases)
+            self._on_end(leases)                  # first: who hears of the outcomes is to find that this is over
+            self._finished.add(late + outcomes)
 
     def _ended(self) -> None:
         with self._lock:
