@@ -12,7 +12,7 @@ the path takes a microsecond, so what the pages of one directory link to is reme
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -34,46 +34,34 @@ _HOST_FOLLOWS: Final = ("/", "\\", "\t", "\n", "\r")
 _BASE: Final = re.compile(r"(https?://[^/?#\\]*)((?:/(?!\.|%2e)[^/?#\\]*)*/|)(?!\.|%2e)[^/?#\\]*(?:[?#]|$)", re.IGNORECASE)
 
 
-class _Joined:
-    """What was joined, "" for what is none. Threads share it and at worst join twice.
+class _Memory:
+    """URLs by a place and a name there, "" for none; at `most` all is forgotten. Threads share it and at worst join twice."""
 
-    By origin, and by path from the root or whole href; and by origin and directory, and by href.
-    """
-
-    def __init__(self) -> None:
-        self._origins: dict[str, dict[str, str]] = {}
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._places: dict[Hashable, dict[str, str]] = {}
         self._kept = 0
-        self._directories: dict[tuple[str, str], dict[str, str]] = {}
-        self._kept_near = 0
 
-    def at(self, origin: str) -> dict[str, str]:
-        known = self._origins.get(origin)
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return sum(map(len, self._places.values()))
+
+    def at(self, place: Hashable) -> dict[str, str]:
+        known = self._places.get(place)
         if known is None:
-            known = self._origins[origin] = {}
+            known = self._places[place] = {}
             self._kept += 1
         return known
 
-    def near(self, place: tuple[str, str]) -> dict[str, str]:
-        known = self._directories.get(place)
-        if known is None:
-            known = self._directories[place] = {}
-            self._kept_near += 1
-        return known
-
-    def keep(self, origin: str, path: str, url: str) -> None:
-        if self._kept >= _KEPT:
-            self._origins, self._kept = {}, 0
-        self.at(origin)[path] = url
+    def keep(self, place: Hashable, name: str, url: str) -> None:
+        if self._kept >= self._most:
+            self._places, self._kept = {}, 0
+        self.at(place)[name] = url
         self._kept += 1
 
-    def keep_near(self, place: tuple[str, str], href: str, url: str) -> None:
-        if self._kept_near >= _KEPT_NEAR:
-            self._directories, self._kept_near = {}, 0
-        self.near(place)[href] = url
-        self._kept_near += 1
 
-
-_joined = _Joined()
+_joined = _Memory(_KEPT)           # by origin, and by path from the root or whole href
+_near = _Memory(_KEPT_NEAR)        # by origin and directory, and by href
 
 
 def join_all(base: str, hrefs: Sequence[str]) -> list[str]:
@@ -85,7 +73,7 @@ def join_all(base: str, hrefs: Sequence[str]) -> list[str]:
     found = list(map(known.get, hrefs))
     if None not in found:
         return found    # type: ignore[return-value]
-    near = _joined.near(place)
+    near = _near.at(place)
     found = [near.get(href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
     return [_found(base, place, href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
 
@@ -114,7 +102,7 @@ def _found(base: str, place: tuple[str, str], href: str) -> str:
         if is_short:
             _joined.keep(origin, path, url)
     if is_short and path != href:
-        _joined.keep_near(place, href, url)
+        _near.keep(place, href, url)
     return url
 
 

@@ -91,14 +91,14 @@ def test_whatever_was_remembered_all_joined_are_as_each_by_itself(base: str, hre
 
 
 def test_what_is_remembered_of_joins_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joins, "_KEPT", 20)
-    monkeypatch.setattr(joins, "_KEPT_NEAR", 20)
-    monkeypatch.setattr(joins, "_joined", joins._Joined())
+    joined, near = joins._Memory(20), joins._Memory(20)
+    monkeypatch.setattr(joins, "_joined", joined)
+    monkeypatch.setattr(joins, "_near", near)
 
     for n in range(100):
         assert join_all(f"http://e.org/{n}/", ["a", f"../{n}", "/"]) == [f"http://e.org/{n}/a", f"http://e.org/{n}", "http://e.org/"]
-        assert sum(map(len, joins._joined._directories.values())) <= 20
-        assert sum(map(len, joins._joined._origins.values())) <= 20
+        assert len(joined) <= 20
+        assert len(near) <= 20
 
 
 @settings(max_examples=300, deadline=None)
