@@ -53,7 +53,7 @@ READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "applicat
 _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
 _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
-_OVERLAP: Final = (16, 256)        # pages at once, where the client needs no thread for each: at least and at most
+_OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
@@ -119,8 +119,7 @@ class Fetch(Stage):
         start = getattr(self._client, "start", None)
         if start is not None and not options.revalidate:      # else it is the disk that is waited for
             self._start: Start = start
-            least, most = _OVERLAP
-            self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, least), most)
+            self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP)
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
