@@ -10,7 +10,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from crawler import __version__
@@ -45,7 +44,6 @@ exit codes:
 """
 
 
-@lru_cache(maxsize=2)          # a copy of this process that runs another command has it already
 def build_parser(command: str = "") -> argparse.ArgumentParser:
     """All commands and their options, or the one command alone."""
     parser = argparse.ArgumentParser(
