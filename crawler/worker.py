@@ -191,7 +191,8 @@ class Worker:
         self._router.known.trust(answer.durable)
         self._shared.advance(answer.notes)
         self._held.add(answer.leases, asked_at + self._lease)
-        self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
+        if self._stage.overlap:
+            self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, StorageFull):
