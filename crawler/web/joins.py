@@ -6,7 +6,8 @@
 
 A join costs some 4 µs, a dictionary hit in a row of many 0.03. Whatever form an href has, as a path from the root it is looked up
 in what was joined for its origin; where the path is not to be seen without parsing, the whole is remembered, or nothing. To find
-the path takes a microsecond, so what the pages of one directory link to is remembered as it stands too: menus repeat.
+the path takes two microseconds, so hrefs are remembered as they stand too: "http://…" for all pages of the origin, "b/c.html" for
+those of a directory, "../b/c.html" for those of all directories that have the same one above them.
 """
 
 from __future__ import annotations
@@ -61,21 +62,25 @@ class _Memory:
 
 
 _joined = _Memory(_KEPT)           # by origin, and by path from the root or whole href
-_near = _Memory(_KEPT_NEAR)        # by origin and directory, and by href
+_near = _Memory(_KEPT_NEAR)        # by place, and by href
+
+_Place = tuple[str, str, int]      # origin, directory, and how many levels below it a base is: as many "../" has an href there
 
 
 def join_all(base: str, hrefs: Sequence[str]) -> list[str]:
     """The absolute URL of each without fragment; "": not http(s), not a URL, or longer than MAX_URL."""
-    place = _place(base)
-    if place is None:
+    places = _places(base)
+    if places is None:
         return [_join(base, href) for href in hrefs]
-    known = _joined.at(place[0])
+    known = _joined.at(places[0][0])
     found = list(map(known.get, hrefs))
     if None not in found:
         return found    # type: ignore[return-value]
-    near = _near.at(place)
-    found = [near.get(href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
-    return [_found(base, place, href) if url is None else url for url, href in zip(found, hrefs, strict=True)]
+    here, above, far_above = map(_near.at, places)
+    return [
+        here.get(href) or above.get(href) or far_above.get(href) or _found(base, places, href) if url is None else url
+        for url, href in zip(found, hrefs, strict=True)
+    ]
 
 
 def joiner(base: str) -> Callable[[str], str | None]:
@@ -84,15 +89,22 @@ def joiner(base: str) -> Callable[[str], str | None]:
 
 
 @lru_cache(maxsize=1_000)
-def _place(base: str) -> tuple[str, str] | None:
-    """Origin and directory of a base; None: it would have to be parsed."""
+def _places(base: str) -> tuple[_Place, _Place, _Place] | None:
+    """Where hrefs that do not go up, go up once and go up twice are remembered; None: the base would have to be parsed."""
     parts = _BASE.match(base) if len(base) <= _KEPT_LENGTH else None
-    return (parts[1], parts[2] or "/") if parts else None
+    if parts is None:
+        return None
+    origin, directory = parts[1], parts[2] or "/"
+    return (origin, directory, 0), (origin, parent := _above(directory), 1), (origin, _above(parent), 2)
 
 
-def _found(base: str, place: tuple[str, str], href: str) -> str:
-    origin, directory = place
-    path = _from_root(origin, directory, href)
+def _above(directory: str) -> str:
+    return directory[: directory.rfind("/", 0, -1) + 1] or "/"
+
+
+def _found(base: str, places: Sequence[_Place], href: str) -> str:
+    origin, directory, _ = places[0]
+    path, ups = _from_root(origin, directory, href)
     if path is None:
         return _join(base, href)
     url = _joined.at(origin).get(path)
@@ -102,25 +114,32 @@ def _found(base: str, place: tuple[str, str], href: str) -> str:
         if is_short:
             _joined.keep(origin, path, url)
     if is_short and path != href:
-        _near.keep(place, href, url)
+        if href.startswith(origin):
+            _joined.keep(origin, href, url)
+        elif ups < len(places):
+            _near.keep(places[ups], href, url)
     return url
 
 
-def _from_root(origin: str, directory: str, href: str) -> str | None:
-    """The href as a path from the root, or the whole where it has none or none of this origin; None: neither is to be seen."""
+def _from_root(origin: str, directory: str, href: str) -> tuple[str | None, int]:
+    """The href as a path from the root, or the whole where it has none or none of this origin; None: neither is to be seen.
+
+    And how often it goes up from the directory."""
+    ups = 0
     if href[:3] == "../":
         rest = href
         while rest[:3] == "../":
             rest = rest[3:]
-            directory = directory[: directory.rfind("/", 0, -1) + 1] or "/"
+            directory = _above(directory)
+            ups += 1
         path = directory + rest
-        return path if path[1:2] not in _HOST_FOLLOWS else None
+        return path if path[1:2] not in _HOST_FOLLOWS else None, ups
     if href.startswith(origin):
         path = href[len(origin) :]
-        return path if path[:1] == "/" and path[1:2] not in _HOST_FOLLOWS else href
+        return path if path[:1] == "/" and path[1:2] not in _HOST_FOLLOWS else href, 0
     if _ROOTED.match(href):
-        return href
-    return directory + href if directory[1:2] not in _HOST_FOLLOWS and _RELATIVE.match(href) else None
+        return href, 0
+    return directory + href if directory[1:2] not in _HOST_FOLLOWS and _RELATIVE.match(href) else None, 0
 
 
 def _join(base: str, href: str) -> str:

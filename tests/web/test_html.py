@@ -90,6 +90,33 @@ def test_whatever_was_remembered_all_joined_are_as_each_by_itself(base: str, hre
         assert [joiner(base)(href) for href in hrefs] == [join(base, href) for href in hrefs]
 
 
+@pytest.mark.parametrize(
+    ("href", "pages"),
+    [
+        ("http://e.org/b/c", ["http://e.org/a/1", "http://e.org/x/y/2"]),
+        ("c", ["http://e.org/b/1", "http://e.org/b/2"]),
+        ("../b/c", ["http://e.org/a/1", "http://e.org/x/2", "http://e.org/3"]),
+        ("../../b/c", ["http://e.org/x/y/1", "http://e.org/a/b/2", "http://e.org/a/3"]),
+    ],
+)
+def test_an_href_is_worked_out_once_for_all_pages_where_it_means_the_same(
+    href: str, pages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked_out: list[str] = []
+
+    def noting(origin: str, directory: str, href: str) -> tuple[str | None, int]:
+        worked_out.append(href)
+        return from_root(origin, directory, href)
+
+    from_root = joins._from_root
+    monkeypatch.setattr(joins, "_from_root", noting)
+    monkeypatch.setattr(joins, "_joined", joins._Memory(1_000))
+    monkeypatch.setattr(joins, "_near", joins._Memory(1_000))
+
+    assert {url for page in pages for url in join_all(page, [href])} == {"http://e.org/b/c"}
+    assert worked_out == [href]
+
+
 def test_what_is_remembered_of_joins_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     joined, near = joins._Memory(20), joins._Memory(20)
     monkeypatch.setattr(joins, "_joined", joined)
