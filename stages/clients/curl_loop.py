@@ -25,6 +25,7 @@ from stages.clients.curl_transfer import Transfer
 log = logging.getLogger("crawler.fetch")
 
 SWEEP: Final = 1.0                 # s between looks at the limits of transfers that say nothing
+SLICE: Final = 0.005               # s of work between looks at the sockets: each look costs as much as a tenth of a small page
 _CLOSED: Final = "the loop of transfers has ended"
 _STOPPING: Final = 5.0             # s that `close` waits for the loop, which never does anything that long
 
@@ -117,8 +118,16 @@ class Loop:
         if now >= self._swept + SWEEP:
             self._swept = now
             self._sweep()
-        if self._work:                             # one at a time: what is on its way does not wait for all of them
+        if self._work:
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Some of it: what is on its way does not wait for all."""
+        until = time.monotonic() + SLICE
+        while self._work:
             self._work.popleft()()
+            if time.monotonic() >= until:
+                break
 
     def _patience(self, now: float) -> float:
         """ms in which nothing can be to do unless a socket says so."""
