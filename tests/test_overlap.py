@@ -205,12 +205,17 @@ def introduced(broker: Watched) -> Introduced:
     return Introduced()
 
 
-def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, work, introduced):
-    running = work(introduced)
-    assert introduced.begun.get(timeout=TIME) == "0"
+def all_wait(broker: Watched) -> None:
+    """All six are in the worker's hands, and it has come round since."""
     broker.wait_until(lambda: broker.counts("in").leased == 6)
     seen = len(broker.steps)
     broker.wait_until(lambda: len(broker.steps) > seen + 2)
+
+
+def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, work, introduced):
+    running = work(introduced)
+    assert introduced.begun.get(timeout=TIME) == "0"
+    all_wait(broker)
 
     introduced.is_known = True              # before the one with the thread is through
 
@@ -224,6 +229,7 @@ def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, wor
 def test_where_one_could_learn_nothing_all_get_threads(broker, work, introduced):
     work(introduced, concurrency=6)
     assert introduced.begun.get(timeout=TIME) == "0"
+    all_wait(broker)
     assert introduced.begun.empty()
 
     introduced.go.release()
