@@ -153,8 +153,7 @@ class Books:
         queue.floor = None
         if queue.spec.polite:
             lane = self.lanes.numbered(queue, lane_id)
-            lane.ready += 1
-            lane.floor = None
+            lane.returned()
             self.lanes.touch(lane)
 
     def count(self, counters: dict[str, int]) -> None:

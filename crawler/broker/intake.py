@@ -85,9 +85,7 @@ class Intake(Books):
             if lane is not None:
                 lane.accepted += 1
                 if state == READY:
-                    lane.ready += 1
-                    if lane.floor is not None and new.priority > lane.floor[0]:
-                        lane.floor = None
+                    lane.put(id, new.priority)
                 self.lanes.touch(lane)
         if large:
             self.db.executemany("INSERT INTO body VALUES (?, ?)", large)

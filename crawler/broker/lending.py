@@ -2,17 +2,21 @@
 
 A lease changes no task: what is on loan is known by `loans`, and passed over. So that nobody looks again and again at what is on
 loan, each lane has a floor: in its order, all that is READY up to there is on loan. Whatever becomes READY below takes it away.
+
+A step may lend one task of each of a hundred hosts, which lie far apart in a large store: each page read is some microseconds. Of a
+host the next few tasks are known by number (see `Lane.ahead`), and those of all hosts are read in one statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from crawler.broker.callers import Batch
 from crawler.broker.intake import Intake
 from crawler.broker.loans import Loan
-from crawler.broker.policy import Lane
+from crawler.broker.policy import AHEAD, Lane
 from crawler.broker.schema import LEASED, READY
 from crawler.broker.state import Queue
 from crawler.items import Attempt, Lease
@@ -20,8 +24,12 @@ from crawler.items import Attempt, Lease
 REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
 HIGHEST = 1 << 60         # above every priority
+ROWS_READ = 256           # tasks in one statement: 0.5 MB of them, as larger items stand elsewhere
 READY_TASKS = "SELECT id, priority, attempt, item, key, depth, failures FROM whole WHERE lane = ? AND state = 0"
+READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
+TASKS = "SELECT id, priority, attempt, item, key, depth, failures FROM task WHERE id IN (SELECT value FROM json_each(?))"
 GONE = "the lease ran out: worker "
+Task = tuple[Any, ...]    # a row of these statements
 
 
 class Lending(Intake):
@@ -32,56 +40,78 @@ class Lending(Intake):
         lent: list[Lease] = []
         room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
         batch: Batch | None = None
-        for lane, id_of_lane, name, share in self._grants(queue, n):
-            got, most = 0, min(share, n - len(lent))
-            source: Lane | Queue = queue if lane is None else lane
-            for id, priority, attempt, item, key, depth, noted in self._ready(source, id_of_lane):
-                size = len(item)
-                if lent and size > room:
-                    break
-                room -= size + LEASE_BYTES
-                self._token += 1
-                if batch is None:
-                    batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
-                loan = Loan(self._token, id, queue, id_of_lane, worker, attempt + 1, size, until, ttl, batch)
-                add(loan)
-                batch.tasks.append(id)
-                lent.append(_lease(loan, item, key, name, depth, noted))
-                source.floor = (priority, id)
-                got += 1
-                if got == most:
-                    break
-            if lane is not None:
-                lane.granted(got, self.now)
-                self.lanes.touch(lane)
-            if len(lent) >= n or room <= 0:
+        granted: dict[int, tuple[Lane, int]] = {}
+        n = min(n, REPLY_BYTES // LEASE_BYTES)       # more than that many do not fit, however small
+        for lane, (id, priority, attempt, item, key, depth, noted) in self._offers(queue, n):
+            size = len(item)
+            if lent and size > room:
                 break
+            room -= size + LEASE_BYTES
+            self._token += 1
+            if batch is None:
+                batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
+            loan = Loan(self._token, id, queue, lane.id if lane else queue.lane, worker, attempt + 1, size, until, ttl, batch)
+            add(loan)
+            batch.tasks.append(id)
+            lent.append(_lease(loan, item, key, lane.name if lane else "", depth, noted))
+            if lane is None:
+                queue.floor = (priority, id)
+            else:
+                lane.lent(id, priority)
+                granted[lane.id] = lane, granted.get(lane.id, (lane, 0))[1] + 1
+            if len(lent) == n or room <= 0:
+                break
+        for lane, got in granted.values():
+            lane.granted(got, self.now)
+            self.lanes.touch(lane)
         if lent:
             queue.move(READY, LEASED, len(lent))
         return lent
 
-    def _grants(self, queue: Queue, n: int) -> Iterable[tuple[Lane | None, int, str, int]]:
-        """Which lanes may be leased from, and how many tasks of each."""
+    def _offers(self, queue: Queue, n: int) -> Iterator[tuple[Lane | None, Task]]:
+        """Tasks that may be lent, with the lanes of a polite queue, in the order in which they are to be."""
         if n <= 0 or not queue.counts[READY] or queue.full_gate():
-            return ()
+            return
         if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
-            return ()
+            return
         if not queue.spec.polite:
-            return ((None, queue.lane, "", n),)
-        return ((lane, lane.id, lane.name, min(lane.room(), lane.ready)) for lane in self.lanes.open(queue, self.now, n))
+            yield from ((None, task) for task in self._ready(READY_TASKS, queue, queue.lane))
+            return
+        chosen: list[tuple[Lane, int]] = []
+        for lane in self.lanes.open(queue, self.now, n):
+            chosen += [(lane, id) for id in self._next(lane, min(lane.room(), lane.ready, n - len(chosen)))]
+            if len(chosen) == n:
+                break
+        for start in range(0, len(chosen), ROWS_READ):
+            some = chosen[start : start + ROWS_READ]
+            tasks = {task[0]: task for task in self.db.execute(TASKS, (str([id for _, id in some]),))}
+            for lane, id in some:
+                task = tasks[id]
+                yield lane, task if task[3] is not None else (*task[:3], self._body(id), *task[4:])
 
-    def _ready(self, source: Lane | Queue, lane: int) -> Iterator[tuple[Any, ...]]:
-        """What is READY in a lane and not on loan, in its order."""
+    def _body(self, id: int) -> bytes:
+        (item,) = self.db.execute("SELECT item FROM body WHERE id = ?", (id,)).fetchone()
+        return item  # type: ignore[no-any-return]  # a BLOB column
+
+    def _next(self, lane: Lane, n: int) -> list[int]:
+        """The numbers of the first n tasks of a lane that are READY and not on loan."""
+        if lane.ahead is None or len(lane.ahead) < n:
+            found = list(islice(self._ready(READY_IDS, lane, lane.id), n + AHEAD))
+            lane.ahead, lane.last = [id for id, _ in found], found[-1][1] if found else 0
+        return lane.ahead[:n]
+
+    def _ready(self, tasks: str, source: Lane | Queue, lane: int) -> Iterator[tuple[Any, ...]]:
+        """What is READY in a lane and not on loan, in its order. tasks: a statement, whose rows begin with a task's number."""
         on_loan = self.loans.tasks
         floor, below = source.floor, HIGHEST
         if floor is None and isinstance(source, Queue):      # of a host few are on loan, of a plain queue perhaps thousands
             floor = self._first_ready(lane)
         if floor is not None:
             below = floor[0]
-            for row in self.db.execute(f"{READY_TASKS} AND priority = ? AND id > ? ORDER BY id", (lane, *floor)):
+            for row in self.db.execute(f"{tasks} AND priority = ? AND id > ? ORDER BY id", (lane, *floor)):
                 if row[0] not in on_loan:
                     yield row
-        for row in self.db.execute(f"{READY_TASKS} AND priority < ? ORDER BY priority DESC, id", (lane, below)):
+        for row in self.db.execute(f"{tasks} AND priority < ? ORDER BY priority DESC, id", (lane, below)):
             if row[0] not in on_loan:
                 yield row
 

@@ -10,6 +10,7 @@ from random import Random
 from crawler.broker.base import Politeness
 
 BACKOFF_BASE = 1.0      # s; bound of the first wait, doubled with each further attempt
+AHEAD = 4               # tasks of a lane known by number beside those that are lent next: 0.2 kB
 BACKOFF_CAP = 3600.0    # s; no longer than an hour: most outages are over by then
 
 
@@ -21,7 +22,10 @@ def backoff(attempt: int, random: Random) -> float:
 class Lane:
     """One host of a polite queue; its row of table `lane` in memory."""
 
-    __slots__ = ("accepted", "delay", "fixed", "floor", "id", "leased", "name", "next", "paused", "polite", "queue", "ready")
+    __slots__ = (
+        "accepted", "ahead", "delay", "fixed", "floor", "id", "last", "leased", "name", "next", "paused", "polite", "queue",
+        "ready",
+    )  # fmt: skip
 
     def __init__(
         self, id: int, queue: int, name: str, polite: Politeness, accepted: int = 0, ready: int = 0, leased: int = 0,
@@ -32,6 +36,8 @@ class Lane:
         self.name = name
         self.polite = polite
         self.floor: tuple[int, int] | None = None     # see `state.Floor`
+        self.ahead: list[int] | None = None if ready else []     # the first tasks READY and not on loan, in order; None: not known
+        self.last = 0                  # the priority of the last of these
         self.accepted = accepted       # tasks of this host, ever
         self.ready = ready
         self.leased = leased           # slots in use: tasks on loan but those that have arrived
@@ -55,6 +61,29 @@ class Lane:
         """Tasks that may be granted at once. With a gap it is one: starts are a gap apart as well."""
         free = self.polite.per_host - self.leased
         return min(free, 1) if self.gap() > 0 else free
+
+    def put(self, id: int, priority: int) -> None:
+        """A task that came after all others is READY."""
+        if self.floor is not None and priority > self.floor[0]:
+            self.floor = None
+        if self.ahead is not None:
+            if self.ahead and priority > self.last:
+                self.ahead = None                              # it comes before some of them
+            elif len(self.ahead) == self.ready < AHEAD:        # these are all there are
+                self.ahead.append(id)
+                self.last = priority
+        self.ready += 1
+
+    def returned(self) -> None:
+        """One that came before is READY again, perhaps before some that are on loan."""
+        self.ready += 1
+        self.floor = self.ahead = None
+
+    def lent(self, id: int, priority: int) -> None:
+        """The first of those ahead is on loan."""
+        assert self.ahead is not None and self.ahead[0] == id      # noqa: PT018, S101
+        del self.ahead[0]
+        self.floor = (priority, id)
 
     def granted(self, n: int, now: float) -> None:
         """n tasks went out; with none nothing has happened."""

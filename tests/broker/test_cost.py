@@ -91,6 +91,27 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
     db.close()
 
 
+def test_one_task_of_each_of_many_hosts_takes_no_more_statements_than_of_a_few() -> None:
+    db = schema.connect(":memory:")
+    ledger = Ledger(db, [QueueSpec("urls", polite=True, is_read=True)], Politeness(per_host=1, delay=0.0), ManualClock(), Longest())
+    db.execute("BEGIN")
+    ledger.open(is_new_epoch=True)
+    ledger.insert([New("urls", b"%d" % n, host=f"h{n % 50}") for n in range(500)])
+    ledger.flush()
+    seen: list[str] = []
+    db.set_trace_callback(seen.append)
+
+    few = ledger.lend(ledger.queues["urls"], "w", 5, TTL)
+    for_few = len(seen)
+    many = ledger.lend(ledger.queues["urls"], "w", 45, TTL)
+
+    db.set_trace_callback(None)
+    assert sorted(int(lease.item) for lease in few + many) == list(range(50))
+    written = 5                              # the lanes that were lent from, each in a statement
+    assert len(seen) - for_few <= for_few + written
+    db.close()
+
+
 def test_what_is_on_loan_is_passed_over_and_what_comes_back_is_first_again() -> None:
     broker = SqliteBroker(":memory:", QUEUES)
     hand, other = Hand(broker), Hand(broker, "other")

@@ -150,6 +150,33 @@ def test_priority_orders_the_tasks_of_one_host(broker: Broker, hand: Hand) -> No
     assert granted(hand) == [b"first"]
 
 
+@pytest.mark.parametrize("is_reopened", [False, True])
+def test_a_host_with_many_tasks_lends_them_in_order_whatever_comes_or_comes_back(durable: House, is_reopened: bool) -> None:
+    broker = durable.open(FRONTIER, Politeness(per_host=3, delay=0.0))
+    hand = Hand(broker)
+    put(broker, "urls", *(b"%d" % n for n in range(9)), host="a")
+    first, second, third = hand.lease("urls", 3)
+    if is_reopened:
+        hand.broker = broker = durable.reopen()
+    put(broker, "urls", b"idle", host="a", priority=-1)
+    hand.complete(first)
+    assert granted(hand, 9) == [b"3"]
+
+    put(broker, "urls", b"urgent", host="a", priority=1)
+    hand.release(second)
+    hand.complete(third)
+    leases = hand.lease("urls", 9)
+    assert [lease.item for lease in leases] == [b"urgent", b"1"]
+
+    order = []
+    while leases:
+        hand.complete(leases.pop(0))
+        more = hand.lease("urls", 9)
+        order += [lease.item for lease in more]
+        leases += more
+    assert order == [b"4", b"5", b"6", b"7", b"8", b"idle"]
+
+
 def test_what_a_host_is_owed_survives_a_restart(durable: House) -> None:
     broker = durable.open(FRONTIER, Politeness(per_host=1, delay=1.0))
     hand = Hand(broker)
