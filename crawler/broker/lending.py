@@ -9,6 +9,7 @@ host the next few tasks are known by number (see `Lane.ahead`), and those of all
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -40,7 +41,7 @@ class Lending(Intake):
         lent: list[Lease] = []
         room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
         batch: Batch | None = None
-        granted: dict[int, tuple[Lane, int]] = {}
+        granted: Counter[Lane] = Counter()
         n = min(n, REPLY_BYTES // LEASE_BYTES)       # more than that many do not fit, however small
         for lane, (id, priority, attempt, item, key, depth, noted) in self._offers(queue, n):
             size = len(item)
@@ -58,10 +59,10 @@ class Lending(Intake):
                 queue.floor = (priority, id)
             else:
                 lane.lent(id, priority)
-                granted[lane.id] = lane, granted.get(lane.id, (lane, 0))[1] + 1
+                granted[lane] += 1
             if len(lent) == n or room <= 0:
                 break
-        for lane, got in granted.values():
+        for lane, got in granted.items():
             lane.granted(got, self.now)
             self.lanes.touch(lane)
         if lent:

@@ -80,15 +80,13 @@ class Lane:
         self.floor = self.ahead = None
 
     def lent(self, id: int, priority: int) -> None:
-        """The first of those ahead is on loan."""
-        assert self.ahead is not None and self.ahead[0] == id      # noqa: PT018, S101
-        del self.ahead[0]
+        """One of those ahead, the first, is on loan."""
+        assert self.ahead is not None      # noqa: S101  it was found there
+        self.ahead.remove(id)
         self.floor = (priority, id)
 
     def granted(self, n: int, now: float) -> None:
-        """n tasks went out; with none nothing has happened."""
-        if not n:
-            return
+        """n tasks went out."""
         self.ready -= n
         self.leased += n
         self.next = max(self.next, now + self.gap())

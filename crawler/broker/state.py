@@ -13,7 +13,7 @@ from crawler.broker.schema import STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
 Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is on loan; None: not known
-LANES_KEPT = 200_000      # lanes in memory, some 80 MB; of more, those are read again that are needed
+LANES_KEPT = 200_000      # lanes in memory, some 120 MB; of more, those are read again that are needed
 
 
 class Queue:
