@@ -22,7 +22,7 @@ from crawler.web.urls import join
 MAX_URL: Final = 8_192             # characters; RFC 9110 §4.1 asks everybody to take 8,000, nobody sends more in earnest
 
 _KEPT: Final = 50_000              # joins remembered: some 15 MB at usual lengths
-_KEPT_NEAR: Final = 50_000         # hrefs remembered by directory: some 8 MB, the URLs are those of the joins
+_KEPT_NEAR: Final = 50_000         # hrefs remembered by place: some 8 MB, the URLs are those of the joins
 _KEPT_LENGTH: Final = 512          # characters of an href and its base that are worth remembering
 
 # With a scheme of its own ("http:x" has none, it is relative), or from the root: of the base only the origin matters.
@@ -44,20 +44,23 @@ class _Memory:
         self._kept = 0
 
     def __len__(self) -> int:
-        """How many are remembered."""
-        return sum(map(len, self._places.values()))
+        """How many are remembered, places included."""
+        return len(self._places) + sum(map(len, self._places.values()))
 
     def at(self, place: Hashable) -> dict[str, str]:
         known = self._places.get(place)
-        if known is None:
+        if known is None:              # a place takes room too: of some sites each page has one of its own
+            self._grow()
             known = self._places[place] = {}
-            self._kept += 1
         return known
 
     def keep(self, place: Hashable, name: str, url: str) -> None:
+        self._grow()
+        self.at(place)[name] = url
+
+    def _grow(self) -> None:
         if self._kept >= self._most:
             self._places, self._kept = {}, 0
-        self.at(place)[name] = url
         self._kept += 1
 
 

@@ -128,6 +128,15 @@ def test_what_is_remembered_of_joins_is_bounded(monkeypatch: pytest.MonkeyPatch)
         assert len(near) <= 20
 
 
+def test_nor_do_places_add_up_where_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = joins._Memory(20)
+    monkeypatch.setattr(joins, "_near", near)
+
+    for n in range(100):
+        assert join_all(f"http://e.org/{n}/", ["?x"]) == [f"http://e.org/{n}/?x"]
+        assert len(near) <= 20
+
+
 @settings(max_examples=300, deadline=None)
 @given(BASES, HREFS.map("".join))
 def test_an_href_is_read_whole_whatever_its_fragment(base: str, href: str) -> None:
