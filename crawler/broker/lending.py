@@ -19,16 +19,17 @@ from crawler.broker.intake import Intake
 from crawler.broker.loans import Loan
 from crawler.broker.policy import AHEAD, Lane
 from crawler.broker.schema import LEASED, READY
-from crawler.broker.state import Queue
+from crawler.broker.state import Floor, Queue
 from crawler.items import Attempt, Lease
 
 REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
 HIGHEST = 1 << 60         # above every priority
 ROWS_READ = 256           # tasks in one statement: 0.5 MB of them, as larger items stand elsewhere
-READY_TASKS = "SELECT id, priority, attempt, item, key, depth, failures FROM whole WHERE lane = ? AND state = 0"
+COLUMNS = "id, priority, attempt, item, key, depth, failures"
+READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"      # noqa: S608  (columns of ours)
 READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
-TASKS = "SELECT id, priority, attempt, item, key, depth, failures FROM task WHERE id IN (SELECT value FROM json_each(?))"
+TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608
 GONE = "the lease ran out: worker "
 Task = tuple[Any, ...]    # a row of these statements
 
@@ -58,7 +59,7 @@ class Lending(Intake):
             if lane is None:
                 queue.floor = (priority, id)
             else:
-                lane.lent(id, priority)
+                lane.floor = (priority, id)
                 granted[lane] += 1
             if len(lent) == n or room <= 0:
                 break
@@ -76,7 +77,9 @@ class Lending(Intake):
         if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
             return
         if not queue.spec.polite:
-            yield from ((None, task) for task in self._ready(READY_TASKS, queue, queue.lane))
+            # Of a host few are on loan, of a plain queue perhaps thousands: a floor is worth a search.
+            floor = queue.floor or self._first_ready(queue.lane)
+            yield from ((None, task) for task in self._ready(READY_TASKS, queue.lane, floor))
             return
         chosen: list[tuple[Lane, int]] = []
         for lane in self.lanes.open(queue, self.now, n):
@@ -97,16 +100,13 @@ class Lending(Intake):
     def _next(self, lane: Lane, n: int) -> list[int]:
         """The numbers of the first n tasks of a lane that are READY and not on loan."""
         if lane.ahead is None or len(lane.ahead) < n:
-            found = list(islice(self._ready(READY_IDS, lane, lane.id), n + AHEAD))
+            found = list(islice(self._ready(READY_IDS, lane.id, lane.floor), n + AHEAD))
             lane.ahead, lane.last = [id for id, _ in found], found[-1][1] if found else 0
         return lane.ahead[:n]
 
-    def _ready(self, tasks: str, source: Lane | Queue, lane: int) -> Iterator[tuple[Any, ...]]:
+    def _ready(self, tasks: str, lane: int, floor: Floor | None) -> Iterator[tuple[Any, ...]]:
         """What is READY in a lane and not on loan, in its order. tasks: a statement, whose rows begin with a task's number."""
-        on_loan = self.loans.tasks
-        floor, below = source.floor, HIGHEST
-        if floor is None and isinstance(source, Queue):      # of a host few are on loan, of a plain queue perhaps thousands
-            floor = self._first_ready(lane)
+        on_loan, below = self.loans.tasks, HIGHEST
         if floor is not None:
             below = floor[0]
             for row in self.db.execute(f"{tasks} AND priority = ? AND id > ? ORDER BY id", (lane, *floor)):
@@ -116,7 +116,7 @@ class Lending(Intake):
             if row[0] not in on_loan:
                 yield row
 
-    def _first_ready(self, lane: int) -> tuple[int, int] | None:
+    def _first_ready(self, lane: int) -> Floor | None:
         """Right before the first task that is READY and not on loan; only the index is read for it."""
         for priority, id in self.db.execute(
             "SELECT priority, id FROM task WHERE lane = ? AND state = 0 ORDER BY priority DESC, id", (lane,)

@@ -79,14 +79,10 @@ class Lane:
         self.ready += 1
         self.floor = self.ahead = None
 
-    def lent(self, id: int, priority: int) -> None:
-        """One of those ahead, the first, is on loan."""
-        assert self.ahead is not None      # noqa: S101  it was found there
-        self.ahead.remove(id)
-        self.floor = (priority, id)
-
     def granted(self, n: int, now: float) -> None:
-        """n tasks went out."""
+        """The first n of those ahead went out."""
+        assert self.ahead is not None      # noqa: S101  they were found there
+        del self.ahead[:n]
         self.ready -= n
         self.leased += n
         self.next = max(self.next, now + self.gap())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hands import FRONTIER, TTL, Hand, House, granted, host, put, queue, seed
 
@@ -175,6 +177,35 @@ def test_a_host_with_many_tasks_lends_them_in_order_whatever_comes_or_comes_back
         order += [lease.item for lease in more]
         leases += more
     assert order == [b"4", b"5", b"6", b"7", b"8", b"idle"]
+
+
+@pytest.mark.parametrize("chance", range(10))
+def test_of_the_many_tasks_of_a_host_none_is_passed_over(chance: int, any_house: House) -> None:
+    random = Random(chance)
+    broker = any_house.open(FRONTIER, Politeness(per_host=5, delay=0.0))
+    hand = Hand(broker)
+    ready: list[tuple[int, int]] = []            # (-priority, number): in the order in which they are due
+    put_so_far = 0
+    for is_over in [False] * 60 + [True] * 60:
+        for _ in range(0 if is_over else random.randint(0, 4)):
+            priority = random.choice((0, 0, 0, 0, 1, -1))
+            put(broker, "urls", b"%d" % put_so_far, host="a", priority=priority)
+            ready.append((-priority, put_so_far))
+            put_so_far += 1
+        ready.sort()
+        want = random.randint(1, 5)
+        leases = hand.lease("urls", want)
+        due, ready = ready[:want], ready[want:]
+        assert [int(lease.item) for lease in leases] == [number for _, number in due]
+        for lease, place in zip(leases, due, strict=True):
+            if not is_over and random.random() < 0.2:
+                hand.release(lease)
+                ready.append(place)
+            else:
+                hand.complete(lease)
+
+    assert ready == []
+    assert broker.drained(["urls"])
 
 
 def test_what_a_host_is_owed_survives_a_restart(durable: House) -> None:
