@@ -16,7 +16,7 @@ from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
 
-VERSION = 3
+VERSION = 4
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 MEMORY = ":memory:"

@@ -71,7 +71,7 @@ def test_a_store_of_another_version_is_refused(path: str) -> None:
         db.execute("UPDATE head SET version = 99")
     db.close()
 
-    with pytest.raises(StorageError, match="store version 99, this crawler reads 3"):
+    with pytest.raises(StorageError, match="store version 99, this crawler reads 4"):
         SqliteBroker(path, QUEUES)
 
 

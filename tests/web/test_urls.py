@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -105,6 +106,13 @@ def test_is_crawlable() -> None:
 def test_keys_are_sixteen_bytes_and_differ() -> None:
     assert len(urls.key("http://example.org/")) == 16
     assert urls.key("http://example.org/a") != urls.key("http://example.org/A")
+
+
+def test_keys_of_a_host_lie_together() -> None:
+    keys = [urls.key(f"http://{host}.example/{page}") for page in range(50) for host in ("a", "b:8080", "c", "u:p@d")]
+    hosts = [place % 4 for place in sorted(range(len(keys)), key=keys.__getitem__)]
+    assert len(set(keys)) == 200
+    assert sum(one != other for one, other in itertools.pairwise(hosts)) == 3
 
 
 @pytest.mark.parametrize(
