@@ -51,6 +51,7 @@ def frontier(figures: Sequence[FrontierFigures]) -> str:
 def _of_size(one: FrontierFigures) -> list[tuple[str, ...]]:
     return [
         (f"{one.urls:,}", "put", *_cost(one.put), f"{one.store:,.0f}", memory(one.peak_rss)),
+        ("", "put, scattered", *_cost(one.scattered), "", ""),
         ("", "put again", *_cost(one.duplicate), "", ""),
         ("", "lease", *_cost(one.lease), "", ""),
         ("", "complete", *_cost(one.complete), "", ""),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -89,7 +90,16 @@ def test_a_frontier_is_measured_at_each_power_of_ten_and_at_its_end() -> None:
     assert frontier.sizes(10_000) == [10_000]
     assert frontier.sizes(3_000_000) == [10_000, 100_000, 1_000_000, 3_000_000]
     assert frontier.sizes(500) == [500]
-    assert {len(frontier.url(number)) for number in (0, 10**4, 10**7)} == {61}
+
+
+def test_urls_of_a_frontier_come_by_page_or_each_from_elsewhere() -> None:
+    def changes(make: Callable[[int], str]) -> int:
+        hosts = [make(number).split("/")[2] for number in range(10**6, 10**6 + 10 * frontier.PAGE)]
+        return sum(one != other for one, other in itertools.pairwise(hosts))
+
+    assert {len(make(number)) for make in (frontier.url, frontier.scattered) for number in (0, 10**4, 10**7)} == {61}
+    assert (changes(frontier.url), changes(frontier.scattered)) == (9, 10 * frontier.PAGE - 1)
+    assert frontier.url(7) != frontier.scattered(7)
 
 
 def test_without_redis_or_a_server_of_it_the_bench_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +214,8 @@ def test_one_frontier_grows_from_size_to_size_in_a_real_hub(monkeypatch: pytest.
     assert (small.urls, large.urls) == (100, 1000)
     assert (small.put.ratio, small.lease.cpu_ratio) == (1.0, 1.0)
     for figures in (small, large):
-        assert min(cost.per_second for cost in (figures.put, figures.duplicate, figures.lease, figures.complete)) > 0
+        costs = (figures.put, figures.scattered, figures.duplicate, figures.lease, figures.complete)
+        assert min(cost.per_second for cost in costs) > 0
     assert large.peak_rss >= small.peak_rss > 0
     assert "complete" in table.frontier([small, large])
 
