@@ -169,23 +169,24 @@ class Share(Struct, frozen=True):
 
     stages: tuple[str, ...]
     processes: int
+    most: int                  # that it may have later on, where it has too much to do: see `growth`
 
     @property
     def name(self) -> str:
         return SIGN.join(self.stages)
 
-    def __str__(self) -> str:
-        """What a person is to know of it; "" if it is as plain as can be."""
+    def said(self, processes: int) -> str:
+        """What a person is to know of so many processes; "" if it is as plain as can be."""
         if len(self.stages) == 1:
-            return "" if self.processes == 1 else f"{self.stages[0]} has {self.processes} processes"
-        return f"{' and '.join(self.stages)} share {'a process' if self.processes == 1 else f'{self.processes} processes'}"
+            return "" if processes == 1 else f"{self.stages[0]} has {processes} processes"
+        return f"{' and '.join(self.stages)} share {'a process' if processes == 1 else f'{processes} processes'}"
 
 
 def share(pipeline: Pipeline, group: Sequence[str], delay: float) -> Share:
     """delay: s between two pages of a host. Where there is none, what limits a crawl is the work on pages: one process a core."""
     wish = pipeline.stage(group[0]).processes
-    is_at_work = len(group) > 1 and delay == 0
-    return Share(tuple(group), wish or (cores() if is_at_work else 1))
+    most = wish or (cores() if len(group) > 1 else 1)
+    return Share(tuple(group), most if delay == 0 else wish or 1, most)
 
 
 def cores() -> int:

@@ -97,7 +97,7 @@ class Crawl:
         self._hub_arguments = list(hub_arguments)
         self._supervisor = Supervisor(self._died, on_line, fork)
         self._hub: Child | None = None
-        self._stages: list[Child] = []
+        self._stages: dict[str, list[Child]] = {}
         self.restarts: dict[str, int] = {}
 
     def __enter__(self) -> Crawl:
@@ -120,10 +120,18 @@ class Crawl:
             raise UsageError(f"the hub at {self._address} did not answer within {READY:g} s: {error}") from error
 
     def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
-        """Start a stage's workers."""
-        for number in range(processes):
-            label = name if processes == 1 else f"{name} {number + 1}"
-            self._stages.append(self._supervisor.start(label, ["stage", name, *arguments], is_endless=True))
+        """Start a stage's workers, beside those it may have."""
+        workers = self._stages.setdefault(name, [])
+        is_alone = processes == 1 and not workers
+        for _ in range(processes):
+            label = name if is_alone else f"{name} {len(workers) + 1}"
+            workers.append(self._supervisor.start(label, ["stage", name, *arguments], is_endless=True))
+
+    def cpu(self, name: str) -> float | None:
+        """s of CPU that the workers of a stage have used until now; None: of one of them it is not known."""
+        used = [worker.cpu() for worker in self._stages.get(name, ())]
+        known = [seconds for seconds in used if seconds is not None]
+        return sum(known) if len(known) == len(used) else None
 
     def watch(self) -> Stats | None:
         """Look after the processes; the hub's counts, or None while it is being started again. Raises ChildFailed."""
@@ -164,7 +172,7 @@ class Crawl:
 
         are_idle: there was nothing left that they could hold.
         """
-        stages, self._stages = self._stages, []
+        stages, self._stages = [worker for workers in self._stages.values() for worker in workers], {}
         self.restarts.update(self._supervisor.restarts())
         has_hub = self._hub is not None and not self._hub.has_ended
         end_waits = partial(self._end_waits, stages) if are_idle and has_hub else lambda: None

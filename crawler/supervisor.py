@@ -108,6 +108,10 @@ class Child:
         if self.process is not None:
             self.process.signal(signal.SIGTERM)
 
+    def cpu(self) -> float | None:
+        """s of CPU that its process has used; None: there is none now, or the system does not tell."""
+        return None if self.process is None else self.process.cpu()
+
     def wait(self, seconds: float) -> None:
         """Until it has ended; after that long it is killed."""
         if self.process is None:

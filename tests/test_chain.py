@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crawler import Visit, Visits
-from crawler.chain import Chain, Link, chained, cores, groups, share
+from crawler.chain import Chain, Link, chained, groups, share
 from crawler.config import load
 from crawler.errors import ConfigError, StorageError
 from crawler.pipeline import build
@@ -200,19 +200,22 @@ def test_a_chain_that_was_asked_for_and_cannot_be_is_refused(sets: list[str], wo
 
 
 @pytest.mark.parametrize(
-    ("sets", "group", "delay", "processes", "words"),
+    ("sets", "group", "delay", "processes", "most", "words"),
     [
-        ([], ["fetch", "parse"], 0.0, cores(), f"fetch and parse share {cores()} processes"),
-        ([], ["fetch", "parse"], 1.0, 1, "fetch and parse share a process"),
-        (["stages.fetch.processes=5"], ["fetch", "parse"], 0.0, 5, "fetch and parse share 5 processes"),
-        (["stages.parse.processes=3"], ["parse"], 0.0, 3, "parse has 3 processes"),
-        ([], ["store"], 0.0, 1, ""),
-        ([], ["fetch"], 0.0, 1, ""),
+        ([], ["fetch", "parse"], 0.0, 4, 4, "fetch and parse share 4 processes"),
+        ([], ["fetch", "parse"], 1.0, 1, 4, "fetch and parse share a process"),
+        (["stages.fetch.processes=5"], ["fetch", "parse"], 0.0, 5, 5, "fetch and parse share 5 processes"),
+        (["stages.fetch.processes=1"], ["fetch", "parse"], 1.0, 1, 1, "fetch and parse share a process"),
+        (["stages.parse.processes=3"], ["parse"], 0.0, 3, 3, "parse has 3 processes"),
+        ([], ["store"], 0.0, 1, 1, ""),
+        ([], ["fetch"], 1.0, 1, 1, ""),
     ],
 )
-def test_run_has_a_process_a_core_where_only_the_work_on_pages_limits_it(
-    sets: list[str], group: list[str], delay: float, processes: int, words: str
+def test_run_has_a_process_a_core_where_only_the_work_on_pages_limits_it_and_may_have_so_many_elsewhere(
+    sets: list[str], group: list[str], delay: float, processes: int, most: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("crawler.chain.cores", lambda: 4)
+
     chosen = share(build(load(None, sets, {})), group, delay)
 
-    assert (chosen.processes, str(chosen)) == (processes, words)
+    assert (chosen.processes, chosen.most, chosen.said(processes)) == (processes, most, words)

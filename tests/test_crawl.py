@@ -191,7 +191,7 @@ def test_a_worker_that_died_holds_nothing_any_more(crawl, data):
     here = crawl()
     here.start_hub()
     here.start_stage("square", 1, ["--hub", socket_address(data), "--while-stdin", "--log-level", "CRITICAL"])
-    pid = here._stages[0].pid
+    pid = here._stages["square"][0].pid
     here.hub.put([New("records", b"\x01")])
     worker = f"square@{socket.gethostname()}:{pid}:abc"
     assert here.hub.step(Step(worker, 1, "records", 1, ttl=600.0)).leases
@@ -208,7 +208,7 @@ def test_a_worker_that_waits_at_the_hub_is_answered_when_it_is_to_end(crawl, dat
     here = crawl()
     here.start_hub()
     here.start_stage("square", 1, ["--hub", socket_address(data), "--while-stdin", "--log-level", "CRITICAL"])
-    mark = f"@{socket.gethostname()}:{here._stages[0].pid}:"
+    mark = f"@{socket.gethostname()}:{here._stages['square'][0].pid}:"
     watch_until(here, lambda: any(mark in worker.name for worker in here.hub.stats().workers))
     with HubClient(socket_address(data), KEY, patience=0.5) as waits:
         thread = threading.Thread(target=waits.step, args=(Step(f"square{mark}abc", 1, "records", 1, wait=20.0),))
@@ -244,3 +244,17 @@ def test_a_hub_that_somebody_else_runs_there_is_not_touched(crawl, data, store):
     assert store.extend("theirs", [lease.token], 30.0) == [True]
     server.stop()
     serving.join(TIME)
+
+
+def test_what_workers_have_used_of_the_processors_is_known_while_all_of_them_run(crawl, data):
+    here = crawl()
+    here.start_hub()
+    assert here.cpu("square") == 0
+
+    for processes in (1, 2):
+        here.start_stage("square", processes, ["--hub", socket_address(data), "--while-stdin", "--log-level", "CRITICAL"])
+    watch_until(here, lambda: here.cpu("square") > 0.1)
+
+    assert [worker.name for worker in here._stages["square"]] == ["square", "square 2", "square 3"]
+    end(here._stages["square"][1].pid, signal.SIGKILL)
+    assert here.cpu("square") is None

@@ -81,6 +81,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.cli.why import output_of
+    from crawler.growth import Growth
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
     from crawler.pipeline import FRONTIER, build, check
@@ -112,7 +113,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     view.say(opening(beginning, texts, data))
     shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]
     for share in shares:
-        if said := str(share):
+        if said := share.said(share.processes):
             view.say(said)
     hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
     hub_arguments = ["hub", "--address", address, *common.forward(args)]
@@ -128,15 +129,20 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
 
             here.start_hub(start_stages)      # all of them before there is a thread here
             passed_by = {pipeline.stages[name].input: name for group in groups for name in group[1:]}
+            growths = [(share, Growth(share.processes, share.most)) for share in shares]
 
-            def read_it_too(queue: str) -> None:
-                """An earlier run, or a worker of another machine, has left something where a chain does not look."""
-                if name := passed_by.pop(queue, None):
-                    here.start_stage(name, 1, one_each)
+            def adapt(ready: list[str]) -> None:
+                for queue in ready:        # an earlier run, or a worker of another machine, has left it where a chain does not look
+                    if name := passed_by.pop(queue, None):
+                        here.start_stage(name, 1, one_each)
+                for share, growth in growths:
+                    if growth.needs_one(here.cpu(share.name), time.monotonic()):
+                        here.start_stage(share.name, 1, one_each)
+                        view.say(f"{share.said(growth.processes)} now: there was more to do than time")
 
             with view:
                 here.insist(lambda: put_seeds(config, hub, texts))
-                is_over = follow(here, read, view, stop, read_it_too)
+                is_over = follow(here, read, view, stop, adapt)
                 here.stop_stages(are_idle=is_over)
                 stats = here.insist(hub.stats)
             is_done = here.insist(lambda: hub.drained(read))
@@ -176,8 +182,8 @@ def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
         hub.put(batch)
 
 
-def follow(here: Crawl, read: list[str], view: View, stop: Bell, on_ready: Callable[[str], None]) -> bool:
-    """Watch until nothing is left, which is True, or somebody stops us. on_ready: told of every queue with something to do."""
+def follow(here: Crawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
+    """Watch until nothing is left, which is True, or somebody stops us. adapt: told with all counts which queues have work."""
     outlook = Outlook(read)
     next_counts = 0.0
     while not stop.is_rung:
@@ -189,8 +195,7 @@ def follow(here: Crawl, read: list[str], view: View, stop: Bell, on_ready: Calla
             next_counts = now + view.every
             view.show(stats)
             outlook.see(stats)
-            for name in outlook.ready:
-                on_ready(name)
+            adapt(outlook.ready)
             if outlook.is_over:
                 return True
         here.wait(QUICK if outlook.is_near else LOOK, stop)

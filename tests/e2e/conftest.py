@@ -34,9 +34,10 @@ class Shell:
             input=input, timeout=timeout, capture_output=True, text=True,
         )  # fmt: skip
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, by: Sequence[str] = CRAWLER[1:]) -> subprocess.Popen[str]:
+        """by: what Python runs; it is given the arguments."""
         process = subprocess.Popen(
-            [*CRAWLER, *arguments], cwd=self.directory, env=self.environment,
+            [sys.executable, *by, *arguments], cwd=self.directory, env=self.environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._started.append(process)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import FAST, Shell, expected, statuses
 from tests.e2e.test_kills import children
+from tests.faults.processes import child_pids
 from tests.site import Site, generated
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,31 @@ def test_a_site_is_crawled_completely_into_a_file_and_a_second_run_is_a_fresh_on
     assert "fresh" in second.stderr
     assert len(shell.rows("pages.jsonl")) == len(rows)
     assert site.counts["/p/1.html"] == 2
+
+
+GROWS_AT_ONCE = """
+import sys
+from crawler import chain, growth
+from crawler.cli import main
+growth.WINDOW, growth.BUSY, chain.cores = 0.2, 0.0, lambda: 2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_polite_crawl_that_has_too_much_to_do_gets_another_process_and_says_so(shell: Shell, site: Site) -> None:
+    site.hold("/p/20.html")
+    process = shell.start("run", site.url, "-s", "frontier.delay=0.001", "-o", "pages.jsonl", by=("-c", GROWS_AT_ONCE))
+    assert process.stderr is not None
+    said = list(iter(process.stderr.readline, "fetch and parse share 2 processes now: there was more to do than time\n"))
+    started = child_pids(process.pid)
+    site.release("/p/20.html")
+
+    _, rest = process.communicate(timeout=40)
+
+    assert process.returncode == 0, rest
+    assert "fetch and parse share a process\n" in said
+    assert len(started) == 4, "the hub, both, and store"
+    assert statuses(shell.rows("pages.jsonl")) == expected(site)
 
 
 def test_a_crawl_that_was_interrupted_is_resumed_and_the_file_is_complete(shell: Shell, site: Site) -> None:
