@@ -37,6 +37,8 @@ class Targets:
         self._settings = settings
         self._allow = _compiled("frontier.allow", settings.allow)
         self._deny = _compiled("frontier.deny", settings.deny)
+        self._has_patterns = bool(self._allow or self._deny)
+        self._few_segments = min(settings.max_path_depth, settings.max_repeats)
         self._known: dict[str, Target | str] = {}
 
     def __len__(self) -> int:
@@ -45,7 +47,9 @@ class Targets:
 
     def seed(self, text: str) -> Target:
         """Of what a person typed, whom no limit stops. BadUrl: it is no URL."""
-        return _target(self._canonical(urls.seed(text)))
+        plain = self._canonical(urls.seed(text))
+        userinfo, host, _ = urls.split(plain)
+        return _target(plain, userinfo, host)
 
     def of(self, url: str) -> Target | str:
         known = self._known.get(url)
@@ -73,7 +77,9 @@ class Targets:
             return "not a url"
         if not plain.startswith(("http://", "https://")):
             return "not http"
-        return self._trap(plain) or self._pattern(plain) or _target(plain)
+        userinfo, host, rest = urls.split(plain)
+        against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
+        return against or _target(plain, userinfo, host)
 
     def _canonical(self, url: str) -> str:
         settings = self._settings
@@ -81,18 +87,20 @@ class Targets:
             url, sort_query=settings.sort_query, drop_params=settings.drop_params, strip_www=settings.strip_www
         )  # fmt: skip
 
-    def _trap(self, url: str) -> str | None:
-        """A sign of a site that makes up URLs without end: calendars, relative links that deepen, sessions in the query."""
+    def _trap(self, url: str, rest: str) -> str | None:
+        """A sign of a site that makes up URLs without end: calendars, relative links that deepen, sessions in the query.
+
+        rest: its path and query."""
         settings = self._settings
         if len(url) > settings.max_url_length:
             return "url too long"
-        path, _, query = urls.split(url)[2].partition("?")
-        segments = [segment for segment in path.split("/") if segment]
-        if len(segments) > settings.max_path_depth:
-            return "path too deep"
-        # Fewer segments than that cannot repeat too often: most URLs need no count.
-        if len(segments) > settings.max_repeats and max(Counter(segments).values()) > settings.max_repeats:
-            return "path repeats"
+        path, _, query = rest.partition("?")
+        if path.count("/") > self._few_segments:     # else there are not so many: most URLs need not be looked at
+            segments = [segment for segment in path.split("/") if segment]
+            if len(segments) > settings.max_path_depth:
+                return "path too deep"
+            if len(segments) > settings.max_repeats and max(Counter(segments).values()) > settings.max_repeats:
+                return "path repeats"
         if query and query.count("&") >= settings.max_query_keys:
             return "too many parameters"
         return None
@@ -105,8 +113,7 @@ class Targets:
         return None
 
 
-def _target(canonical: str) -> Target:
-    userinfo, host, _ = urls.split(canonical)
+def _target(canonical: str, userinfo: str, host: str) -> Target:
     return Target(canonical, urls.key(canonical), host, userinfo)
 
 

@@ -38,6 +38,8 @@ _PLAIN: Final = re.compile(
     r"(/(?!\.)(?:[\w!$&'()*+,:;=@~-]|\.(?![./])|/(?!\.))*)(\?[\w!$&()*+,./:;=?@~-]+)?", re.ASCII
 )  # fmt: skip
 _OWN_PORT: Final = {"http": "80", "https": "443"}
+_WRITTEN: Final = 50_000           # URLs: some 3 MB beside those that `joins` remembers
+_written: Final = set[str]()       # URLs that `join` gave of late: what the standard's parser has written it reads as the same
 
 
 class Url(Struct, frozen=True):
@@ -102,7 +104,13 @@ def join(base: str, href: str) -> str | None:
         if _scalar(href) == href:
             return None
         return join(base, _scalar(href))
-    return url.partition("#")[0] if url.startswith(_CRAWLABLE) else None
+    if not url.startswith(_CRAWLABLE):
+        return None
+    plain = url.partition("#")[0]
+    if len(_written) >= _WRITTEN:
+        _written.clear()
+    _written.add(plain)
+    return plain
 
 
 def is_crawlable(url: str) -> bool:
@@ -121,10 +129,12 @@ def canonical(
     sort_query: order parameters by name, those of one name stay in their order. drop_params: names to leave out, `*` stands
     for anything. strip_www: `www.example.org` is `example.org`.
     """
-    try:
-        plain = ada_url.normalize_url(str(url)).partition("#")[0]
-    except ValueError:
-        plain = parse(str(url)).href.partition("#")[0]
+    plain = str(url)
+    if plain not in _written:
+        try:
+            plain = ada_url.normalize_url(plain).partition("#")[0]
+        except ValueError:
+            plain = parse(plain).href.partition("#")[0]
     if strip_www and plain.startswith(_CRAWLABLE):
         plain = _without_www(plain)
     if (sort_query or drop_params) and "?" in plain:

@@ -36,6 +36,7 @@ def read_url(text: str) -> None:
     assert isinstance(urls.is_crawlable(text), bool)
     joined = urls.join("http://example.org/a/b?c", text)
     assert joined is None or joined.startswith(("http://", "https://"))
+    assert joined is None or urls.parse(joined).href == joined, "read again it is the same: `canonical` counts on it"
     with contextlib.suppress(BadUrl):
         assert urls.is_crawlable(urls.seed(text))
     for more in ({}, {"sort_query": True, "strip_www": True, "drop_params": ("utm_*", "a")}):

@@ -98,6 +98,29 @@ def test_a_join_is_absolute_without_fragment_and_http_or_nothing() -> None:
     assert [urls.join(base, href) for href in ("mailto:a@b.c", "javascript:x", "http://", "http://a b/")] == [None] * 4
 
 
+def test_what_join_gives_is_canonical_whether_it_is_remembered_or_not() -> None:
+    urls._written.clear()
+    joined = urls.join("http://example.org/a/./b", "http://EXAMPLE.org:80/%7e/../x y?b=2&a=1&utm_x#here")
+
+    assert joined is not None
+    assert joined in urls._written
+    variants: list[dict[str, Any]] = [{}, {"sort_query": True, "drop_params": ["utm_*"]}]
+    remembered = [urls.canonical(joined, **how) for how in variants]
+    urls._written.clear()
+    assert [urls.canonical(joined, **how) for how in variants] == remembered
+    assert remembered == ["http://example.org/x%20y?b=2&a=1&utm_x", "http://example.org/x%20y?a=1&b=2"]
+
+
+def test_no_more_of_what_join_gave_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urls, "_WRITTEN", 3)
+    urls._written.clear()
+
+    for page in range(10):
+        urls.join("http://example.org/", f"/{page}")
+        assert len(urls._written) <= 3
+    assert "http://example.org/9" in urls._written
+
+
 def test_is_crawlable() -> None:
     assert urls.is_crawlable("https://example.org")
     assert not any(urls.is_crawlable(url) for url in ("ftp://example.org/", "http://", "/a", "data:,x"))
