@@ -98,29 +98,6 @@ def test_a_join_is_absolute_without_fragment_and_http_or_nothing() -> None:
     assert [urls.join(base, href) for href in ("mailto:a@b.c", "javascript:x", "http://", "http://a b/")] == [None] * 4
 
 
-def test_what_join_gives_is_canonical_whether_it_is_remembered_or_not() -> None:
-    urls._written.clear()
-    joined = urls.join("http://example.org/a/./b", "http://EXAMPLE.org:80/%7e/../x y?b=2&a=1&utm_x#here")
-
-    assert joined is not None
-    assert joined in urls._written
-    variants: list[dict[str, Any]] = [{}, {"sort_query": True, "drop_params": ["utm_*"]}]
-    remembered = [urls.canonical(joined, **how) for how in variants]
-    urls._written.clear()
-    assert [urls.canonical(joined, **how) for how in variants] == remembered
-    assert remembered == ["http://example.org/x%20y?b=2&a=1&utm_x", "http://example.org/x%20y?a=1&b=2"]
-
-
-def test_no_more_of_what_join_gave_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urls, "_WRITTEN", 3)
-    urls._written.clear()
-
-    for page in range(10):
-        urls.join("http://example.org/", f"/{page}")
-        assert len(urls._written) <= 3
-    assert "http://example.org/9" in urls._written
-
-
 def test_is_crawlable() -> None:
     assert urls.is_crawlable("https://example.org")
     assert not any(urls.is_crawlable(url) for url in ("ftp://example.org/", "http://", "/a", "data:,x"))
@@ -197,3 +174,15 @@ def test_what_is_read_without_the_standards_parser_is_what_it_reads(start: str, 
             urls.Url.parse(url)
     else:
         assert urls.Url.parse(url) == expected
+    assert not urls.is_plain(url) or urls.canonical(urls.Url.parse(url, "http://base.example/")) == url
+
+
+def test_most_urls_are_plain_and_what_would_be_rewritten_is_not() -> None:
+    for url in ("http://a.example/", "https://a.example:8080/b/c.d/?e=f%20&g", "http://127.0.0.1/a/b/", "http://xn--bcher-kva.example/x"):
+        assert urls.is_plain(url), url
+    for url in (
+        "http://a.example", "http://a.example:80/", "http://A.example/", "http://01.2.3.4/", "http://256.1.1.1/", "http://a.example:70000/",
+        "http://a.example/b/../c", "http://a.example/b/.", "http://a.example/%2e", "http://a.example/b c", "http://a.example/b#c",
+        "http://a.example/?'", "http://u@a.example/", "ftp://a.example/", f"http://{'a' * 271}/", "",
+    ):  # fmt: skip
+        assert not urls.is_plain(url), url
