@@ -28,7 +28,7 @@ ROWS = {row.id: row for row in rows()}
 ELSEWHERE = {
     "head_body": "not applicable: only GET is ever sent",
     "head_405": "not applicable: only GET is ever sent",
-    "robots_slow": "tests/stages/test_fetch.py and test_robots_files.py: a host of its own, whose robots.txt does not come",
+    "robots_slow": "tests/stages/fetch and test_robots_files.py: a host of its own, whose robots.txt does not come",
     "ipv6": "test_the_same_server_at_an_ipv6_address, below",
     "tls_bad": "tests/stages/test_tls.py: certificates are made there",
     "slow_many": "tests/broker/test_politeness.py: who is asked when is the hub's business",

@@ -1,0 +1,145 @@
+"""Fetch: what robots.txt allows, and when it is asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+import pytest
+import responses
+
+from crawler import Drop, LocalShared, Pace, Page, Retry, Visit
+from stages.fetch import Fetch
+from tests.stages.fetch.given import ROBOTS, URL, Shop, only
+
+
+def test_robots_txt_is_obeyed_with_the_line_that_decided(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
+    web.get(ROBOTS, body="User-agent: *\nDisallow: /\nUser-agent: crawler\nDisallow: /a\n")
+    web.get("http://example.org/b")
+    fetch = make()
+
+    with pytest.raises(Drop, match=r"robots\.txt: Disallow: /a \(line 4\)"):
+        list(fetch.process(Visit(URL)))
+    assert only(Page, list(fetch.process(Visit("http://example.org/b"))))
+
+    assert fetch.take_counts()["skipped/robots"] == 1
+    assert [call.request.url for call in web.calls] == [ROBOTS, "http://example.org/b"]
+
+
+def test_robots_txt_is_shared_by_all_workers(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
+    shared = LocalShared()
+    web.get(ROBOTS, body="User-agent: *\nDisallow: /a")
+
+    for fetch in (make(shared), make(shared)):
+        with pytest.raises(Drop):
+            list(fetch.process(Visit(URL)))
+
+    assert len(web.calls) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_no_robots_txt_allows_all(web: responses.RequestsMock, make: Callable[..., Fetch], status: int) -> None:
+    web.get(ROBOTS, status=status, body="User-agent: *\nDisallow: /")
+    web.get(URL)
+
+    assert only(Page, list(make().process(Visit(URL))))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_robots_txt_that_cannot_be_had_forbids_all_for_now(
+    web: responses.RequestsMock, make: Callable[..., Fetch], status: int
+) -> None:
+    web.get(ROBOTS, status=status, headers={"Retry-After": "9"})
+    web.get(URL)
+    fetch = make()
+
+    with pytest.raises(Retry, match=r"robots\.txt: status") as retry:
+        list(fetch.process(Visit(URL)))
+    web.replace("GET", ROBOTS, body="")
+
+    assert retry.value.rest == 9.0
+    assert only(Page, list(fetch.process(Visit(URL))))
+
+
+def test_an_old_robots_txt_serves_where_the_new_one_cannot_be_had(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
+    old = {"expires": time.time() - 1, "status": 200, "body": b"User-agent: *\nDisallow: /a"}
+    shared = LocalShared({"robots/http://example.org": msgspec.msgpack.encode(old)})
+    web.get(ROBOTS, status=500)
+
+    with pytest.raises(Drop, match="Disallow: /a"):
+        list(make(shared).process(Visit(URL)))
+
+
+def test_robots_txt_is_followed_through_five_redirects_and_no_more(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
+    web.get(ROBOTS, status=301, headers={"Location": "http://other.example/1"})
+    for n in range(1, 5):
+        web.get(f"http://other.example/{n}", status=302, headers={"Location": f"/{n + 1}"})
+    web.get("http://other.example/5", body="User-agent: *\nDisallow: /a")
+
+    with pytest.raises(Drop, match="Disallow: /a"):
+        list(make().process(Visit(URL)))
+
+    web.replace("GET", "http://other.example/5", status=302, headers={"Location": "/6"})
+    web.get(URL)
+    assert only(Page, list(make().process(Visit(URL))))
+
+
+def test_a_crawl_delay_is_told_to_the_hub_with_the_first_page_that_succeeds(
+    web: responses.RequestsMock, make: Callable[..., Fetch]
+) -> None:
+    web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 7")
+    web.get(URL, status=503)
+    fetch = make()
+    with pytest.raises(Retry):
+        list(fetch.process(Visit(URL)))
+    web.replace("GET", URL, status=200)
+
+    items = [list(fetch.process(Visit(URL))) for _ in range(2)]
+
+    assert only(Pace, items[0]) == Pace("example.org", delay=7.0)
+    assert not any(isinstance(item, Pace) for item in items[1])
+
+
+def test_a_crawl_delay_is_cut_to_the_limit(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
+    web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 86400")
+    web.get(URL)
+
+    assert only(Pace, list(make(max_crawl_delay=30).process(Visit(URL)))).delay == 30.0
+
+
+def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
+    web: responses.RequestsMock, make: Callable[..., Fetch]
+) -> None:
+    web.get(ROBOTS, body="")
+    web.get(URL)
+    paused, hasty = make(pause_after_robots=0.05), make(pause_after_robots=60)
+
+    begun = time.monotonic()
+    list(paused.process(Visit(URL)))
+    took = time.monotonic() - begun
+    hasty.close()
+    list(hasty.process(Visit(URL)))
+
+    assert 0.05 <= took < 1
+
+
+def test_many_threads_that_want_one_robots_txt_ask_once(make: Callable[..., Fetch]) -> None:
+    with Shop() as shop:
+        host = shop.url.split("/")[2]
+        fetch = make(LocalShared({f"root/{host}": b"seed"}))
+        pages: list[Page] = []
+        threads = [
+            threading.Thread(target=lambda n=n: pages.append(only(Page, list(fetch.process(Visit(f"{shop.url}{n}"))))))
+            for n in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        shop.is_asked.wait()
+        shop.may_answer.set()
+        for thread in threads:
+            thread.join()
+
+    assert shop.asked.count("/robots.txt") == 1
+    assert sorted(page.content for page in pages) == [b"ok"] * 8
