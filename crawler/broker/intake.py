@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
 
 from crawler.broker.base import MAX_BODY
 from crawler.broker.books import Books
 from crawler.broker.schema import DELAYED, INLINE, READY
-from crawler.broker.state import Queue
 from crawler.items import New, Verdict
 
 
@@ -17,27 +17,41 @@ class Intake(Books):
 
     def insert(self, items: Sequence[New]) -> list[Verdict]:
         """Store tasks whose queues were checked; one verdict each, in order."""
-        if any(self.queues[name].is_limited for name in {new.queue for new in items}):
-            return [verdict for new in items for verdict in self._insert_limited(new)]
-        return self._insert(items)
+        at_limit = {name for name in {new.queue for new in items} if self.queues[name].is_at_limit}
+        if at_limit:               # nothing changes there any more, and nothing there what becomes of the others
+            others = iter(self._insert_limited([new for new in items if new.queue not in at_limit]))
+            return [self._refused(new) if new.queue in at_limit else next(others) for new in items]
+        return self._insert_limited(items)
 
-    def _insert_limited(self, new: New) -> list[Verdict]:
-        """One by one, as each counts before the next is looked at. What is there already is a duplicate, whatever the limit."""
-        queue = self.queues[new.queue]
-        if queue.is_limited and self._is_over(queue, new) and not self._has(queue, new):
-            return [Verdict.LIMIT]
-        return self._insert([new])
+    def _insert_limited(self, items: Sequence[New]) -> list[Verdict]:
+        """All at once, or where not all may be taken one by one, as each counts before the next is looked at."""
+        if not self._may_go_over(items):
+            return self._insert(items)
+        return [verdict for new in items for verdict in ([self._refused(new)] if self._is_over(new) else self._insert([new]))]
 
-    def _is_over(self, queue: Queue, new: New) -> bool:
-        if 0 < queue.spec.limit <= queue.accepted:
+    def _may_go_over(self, items: Sequence[New]) -> bool:
+        """There would be more than a queue takes, in all or of a host, were all of these new."""
+        limited = [(queue, new.host) for new in items if (queue := self.queues[new.queue]).is_limited]
+        if any(0 < queue.spec.limit < queue.accepted + n for queue, n in Counter(queue for queue, _ in limited).items()):
             return True
-        return queue.spec.polite and 0 < queue.spec.host_limit <= self.lanes.named(queue, new.host).accepted
+        of_hosts = Counter(each for each in limited if each[0].has_host_limit)
+        return any(queue.spec.host_limit < self.lanes.named(queue, host).accepted + n for (queue, host), n in of_hosts.items())
 
-    def _has(self, queue: Queue, new: New) -> bool:
+    def _is_over(self, new: New) -> bool:
+        queue = self.queues[new.queue]
+        if queue.is_at_limit:
+            return True
+        return queue.has_host_limit and queue.spec.host_limit <= self.lanes.named(queue, new.host).accepted
+
+    def _refused(self, new: New) -> Verdict:
+        """What to say to a task that is over a limit. What is there already is a duplicate, whatever the limit."""
+        if len(new.item) > MAX_BODY:
+            return Verdict.TOO_BIG
+        queue = self.queues[new.queue]
         if not queue.spec.keyed:
-            return False
-        key = new.key or _digest(new)
-        return self.db.execute("SELECT 1 FROM task WHERE queue = ? AND key = ?", (queue.id, key)).fetchone() is not None
+            return Verdict.LIMIT
+        known = self.db.execute("SELECT 1 FROM task WHERE queue = ? AND key = ?", (queue.id, new.key or _digest(new)))
+        return Verdict.LIMIT if known.fetchone() is None else Verdict.DUPLICATE
 
     def _insert(self, items: Sequence[New]) -> list[Verdict]:
         verdicts = [Verdict.ACCEPTED] * len(items)

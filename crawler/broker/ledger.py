@@ -10,6 +10,7 @@ everything again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from crawler.broker.base import MAX_BODY
@@ -50,9 +51,9 @@ class Ledger(Lending):
                 children += done.children
                 verdicts.append(Verdict.DONE)
         self.finish(finished)
-        for child, verdict in zip(children, self.insert(children) if children else (), strict=True):
-            if verdict == Verdict.LIMIT:
-                self.count({f"{child.queue}/skipped/over the limit": 1})
+        inserted = zip(children, self.insert(children) if children else (), strict=True)
+        over = Counter(child.queue for child, verdict in inserted if verdict == Verdict.LIMIT)
+        self.count({f"{name}/skipped/over the limit": n for name, n in over.items()})
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
         self.set_paces(step.paces)

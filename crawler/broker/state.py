@@ -34,7 +34,17 @@ class Queue:
     @property
     def is_limited(self) -> bool:
         """There is a number of tasks, in all or of one host, that it does not take more than."""
-        return self.spec.limit > 0 or self.spec.host_limit > 0
+        return self.spec.limit > 0 or self.has_host_limit
+
+    @property
+    def has_host_limit(self) -> bool:
+        """Of one host it does not take more than so many."""
+        return self.spec.polite and self.spec.host_limit > 0
+
+    @property
+    def is_at_limit(self) -> bool:
+        """It takes no more."""
+        return 0 < self.spec.limit <= self.accepted
 
     def add(self, state: int, size: int) -> None:
         """A task arrived."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from hands import Hand, House, queue
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from crawler.broker.base import Broker, Politeness, QueueSpec
+from crawler.broker.base import MAX_BODY, Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
+from crawler.broker.sqlite import SqliteBroker
 from crawler.items import Attempt, Done, New, Pace, Verdict
 
 LIMITED = (QueueSpec("urls", keyed=True, polite=True, is_read=True, limit=4, host_limit=2), QueueSpec("pages"))
@@ -39,6 +42,29 @@ def test_what_is_over_the_limit_in_a_step_is_counted_and_the_step_stands(any_hou
     assert verdicts == [Verdict.DONE]
     assert queue(broker, "urls").accepted == 2
     assert broker.stats().counters["urls/skipped/over the limit"] == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4)), max_size=9), max_size=6),
+    st.integers(0, 9), st.integers(0, 4), st.booleans(),
+)  # fmt: skip
+def test_tasks_put_together_are_judged_as_one_after_the_other(
+    calls: list[list[tuple[str, int]]], limit: int, host_limit: int, is_keyed: bool
+) -> None:
+    queues = (
+        QueueSpec("urls", keyed=is_keyed, polite=True, is_read=True, limit=limit, host_limit=host_limit),
+        QueueSpec("pages", limit=3), QueueSpec("records"),
+    )  # fmt: skip
+    together, singly = SqliteBroker(":memory:", queues), SqliteBroker(":memory:", queues)
+
+    for call in calls:
+        news = [New("records", b"x"), *(url(*one) for one in call), New("pages", b"y"), New("urls", bytes(MAX_BODY + 1), host="a")]
+        assert together.put(news) == [verdict for new in news for verdict in singly.put([new])]
+
+    assert [queue.accepted for queue in together.stats().queues] == [queue.accepted for queue in singly.stats().queues]
+    together.close()
+    singly.close()
 
 
 def test_the_limits_hold_over_a_restart(durable: House) -> None:
