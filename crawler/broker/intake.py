@@ -17,11 +17,13 @@ class Intake(Books):
 
     def insert(self, items: Sequence[New]) -> list[Verdict]:
         """Store tasks whose queues were checked; one verdict each, in order."""
-        at_limit = {name for name in {new.queue for new in items} if self.queues[name].is_at_limit}
-        if at_limit:               # nothing changes there any more, and nothing there what becomes of the others
-            others = iter(self._insert_limited([new for new in items if new.queue not in at_limit]))
-            return [self._refused(new) if new.queue in at_limit else next(others) for new in items]
-        return self._insert_limited(items)
+        limited = {name for name in {new.queue for new in items} if self.queues[name].is_limited}
+        if not limited:
+            return self._insert(items)
+        at_limit = {name for name in limited if self.queues[name].is_at_limit}
+        # Nothing changes there any more, and nothing there what becomes of the others.
+        others = iter(self._insert_limited([new for new in items if new.queue not in at_limit]))
+        return [self._refused(new) if new.queue in at_limit else next(others) for new in items]
 
     def _insert_limited(self, items: Sequence[New]) -> list[Verdict]:
         """All at once, or where not all may be taken one by one, as each counts before the next is looked at."""

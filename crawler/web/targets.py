@@ -49,7 +49,7 @@ class Targets:
         """Of what a person typed, whom no limit stops. BadUrl: it is no URL."""
         plain = self._canonical(urls.seed(text))
         userinfo, host, _ = urls.split(plain)
-        return _target(plain, userinfo, host)
+        return Target(plain, urls.key(plain), host, userinfo)
 
     def of(self, url: str) -> Target | str:
         known = self._known.get(url)
@@ -79,7 +79,7 @@ class Targets:
             return "not http"
         userinfo, host, rest = urls.split(plain)
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
-        return against or _target(plain, userinfo, host)
+        return against or Target(plain, urls.key(plain), host, userinfo)
 
     def _canonical(self, url: str) -> str:
         settings = self._settings
@@ -111,10 +111,6 @@ class Targets:
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return "not allowed by pattern"
         return None
-
-
-def _target(canonical: str, userinfo: str, host: str) -> Target:
-    return Target(canonical, urls.key(canonical), host, userinfo)
 
 
 def _is_trusted(target: Target, origin: str) -> bool:
