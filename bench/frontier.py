@@ -19,10 +19,11 @@ import msgspec
 from msgspec import Struct
 
 from bench.hub import PUTS, Hub, HubFailed, hub_process
-from bench.processes import cpu_clock, median, peak_rss
+from bench.processes import median, peak_rss
 from crawler import LocalShared, Visit
 from crawler.broker.sqlite import store_path
 from crawler.items import Done, New, Step, Verdict
+from crawler.process import cpu_clock
 from crawler.settings import FrontierSettings
 from crawler.web.frontier import QUEUE, Frontier
 

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench.processes import cpu_clock, environment, median
+from bench.processes import environment, median
 from crawler.errors import CrawlerError
 from crawler.hub.client import HubClient
 from crawler.hub.key import authkey
 from crawler.items import Done, New, Step, Verdict
+from crawler.process import cpu_clock
 
 BODY = b"x" * 100         # an item of the size of a URL with its data
 BATCHES = (1, 64, 256)    # tasks in a round trip

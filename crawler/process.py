@@ -21,7 +21,7 @@ from typing import IO
 
 PAUSE = 0.02            # s between looks where the system does not tell of an end
 LONG = 3600.0           # s the system is asked to wait at most
-_CPU_CLOCK = 2          # of Linux' clocks of another process: what it has used by the scheduler's count, to the nanosecond
+CPU_CLOCK = 2           # of all threads of a process; the rest of such a clock's number is the process
 
 
 class Process:
@@ -60,9 +60,9 @@ class Process:
         return self._code
 
     def cpu(self) -> float | None:
-        """s of CPU it has used, in all its threads; None: it has ended, or the system does not tell. clock_getcpuclockid(3)."""
+        """s of CPU it has used, in all its threads; None: it has ended, or the system does not tell."""
         with suppress(OSError):
-            return None if self.poll() is not None else time.clock_gettime(~self.pid << 3 | _CPU_CLOCK)
+            return None if self.poll() is not None else cpu_clock(self.pid)
         return None
 
     def signal(self, number: int) -> None:
@@ -94,6 +94,14 @@ class Bell:
 Fork = Callable[[Sequence[str], Mapping[str, str], bool], Process | None]
 """Starts a copy of this process that runs a command: its arguments, what its environment has besides ours, whether its standard
 error is to be read by us. None: this process cannot be copied safely now."""
+
+
+def cpu_clock(pid: int) -> float:
+    """s of CPU that a process that is alive has used, to the nanosecond: clock_getcpuclockid(3), which Python does not have.
+
+    Raises OSError where there is no such process, or no such clock.
+    """
+    return time.clock_gettime(~pid << 3 | CPU_CLOCK)
 
 
 def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process:
