@@ -22,10 +22,10 @@ from crawler.errors import StorageError
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.routing import Router, TooMuch, pace, seconds
 from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then
+from crawler.texts import words
 
 log = logging.getLogger("crawler.worker")
 
-REASON_LENGTH = 500       # characters of an error, or of a report, kept with a task
 MAX_GIVEN = 24 << 20      # bytes handed in at once: any one body fits, and a message to the hub (32 MiB) has room for the rest
 CHILD_BYTES = 256         # of a child beside its body: key, parent, host, queue
 
@@ -160,14 +160,6 @@ class Handler:
                 f"{gathered.size} bytes in {len(gathered.children)} items; at most {MAX_GIVEN} can be handed in at once: "
                 "give fewer or smaller items for one task"
             )
-
-
-def words(text: str) -> str:
-    """Foreign text as one line that any log, table and terminal can take: what is no plain character is escaped."""
-    text = text[:REASON_LENGTH]
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 
 from crawler.broker.base import Broker
 from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
-from crawler.handler import Handler, Outcome, words
+from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
 from crawler.overlap import OverlapPool, Window
@@ -28,6 +28,7 @@ from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Gatekeeper, Router
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
+from crawler.texts import words
 
 log = logging.getLogger("crawler.worker")
 

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from crawler import Drop, GiveUp, LocalShared, Pace, Report, Retry, Stage, StorageError, To, Visits
-from crawler.handler import CHILD_BYTES, MAX_GIVEN, Handler, Outcome, words
+from crawler.handler import CHILD_BYTES, MAX_GIVEN, Handler, Outcome
 from crawler.items import Lease
 from crawler.plugins import item_schema
 from crawler.routing import Router
 from crawler.settings import FrontierSettings
+from crawler.texts import words
 from crawler.web.frontier import Frontier
 
 

@@ -1,0 +1,122 @@
+"""The place in an author's code that a failure came from, or where a thread is now: `enrich.py:3 in process`.
+
+The place is the innermost frame outside this project, the standard library and installed packages. If there is none, it is the
+innermost frame. Everything returned here is printable, as foreign text (a message, a function's name) can be in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import TYPE_CHECKING, Final
+
+from crawler.texts import words
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
+
+TRACE_LENGTH: Final = 4_000         # characters of a traceback kept with a task
+FRAMES: Final = 20                  # of a traceback that are kept, the innermost ones
+
+_ROOT: Final = Path(__file__).parents[1]                            # of this project: the folder of crawler/ and stages/
+_OURS: Final = tuple(f"{_ROOT / name}{os.sep}" for name in ("crawler", "stages"))
+_LIBRARY: Final = f"{Path(os.__file__).parent}{os.sep}"              # the standard library
+_PACKAGES: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+
+
+def told(error: BaseException) -> str:
+    """A failure in one line: `KeyError: 'ttle' at enrich.py:3 in process`."""
+    where = place(error)
+    return f"{said(error)} at {where}" if where else said(error)
+
+
+def said(error: BaseException) -> str:
+    """The type and message of an exception, in one line."""
+    try:
+        text = str(error.msg) if isinstance(error, SyntaxError) and error.filename else str(error)
+    except Exception:  # noqa: BLE001  an exception that cannot even say what it is
+        text = ""
+    return words(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def place(error: BaseException) -> str:
+    """Where an exception came from; "" if it was never raised."""
+    if isinstance(error, SyntaxError) and error.filename:      # raised by the compiler: the line is in the file, not in a frame
+        return words(f"{_short(error.filename)}:{error.lineno}")
+    return _innermost((one.tb_frame.f_code, one.tb_lineno) for one in _chain(error.__traceback__))
+
+
+def current(thread: int) -> str:
+    """Where a thread is at this moment; "" if it has ended."""
+    frames: list[tuple[CodeType, int]] = []
+    frame: FrameType | None = sys._current_frames().get(thread)
+    while frame is not None:
+        frames.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return _innermost(reversed(frames))
+
+
+def trace(error: BaseException) -> str:
+    """The traceback of an exception as text of at most `TRACE_LENGTH` characters, without the frames of ours that led there."""
+    from traceback import TracebackException  # here, because only a failure has use for it
+
+    try:
+        found = TracebackException.from_exception(error, limit=-FRAMES)
+        while len(found.stack) > 1 and _is_ours(found.stack[0].filename) and _has_others(found.stack):
+            del found.stack[0]
+        lines = [words(line) for chunk in found.format() for line in chunk.splitlines()]
+    except Exception:  # noqa: BLE001  an exception whose own attributes raise
+        lines = [said(error)]
+    text = "\n".join(lines)
+    return text if len(text) <= TRACE_LENGTH else f"…{text[1 - TRACE_LENGTH :]}"
+
+
+def _chain(traceback: TracebackType | None) -> Iterable[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _innermost(frames: Iterable[tuple[CodeType, int]]) -> str:
+    """frames: outermost first."""
+    found = list(frames)
+    if not found:
+        return ""
+    code, line = next((one for one in reversed(found) if _is_the_authors(one[0].co_filename)), found[-1])
+    name = next((part for part in reversed(code.co_qualname.split(".")) if not part.startswith("<")), "")
+    return words(f"{_short(code.co_filename)}:{line}{f' in {name}' if name else ''}")
+
+
+@lru_cache(maxsize=1024)
+def _is_the_authors(file: str) -> bool:
+    return not (file.startswith(("<", _LIBRARY)) or _is_ours(file) or any(part in file for part in _PACKAGES))
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_OURS)
+
+
+def _has_others(stack: Iterable[FrameSummary]) -> bool:
+    return not all(_is_ours(frame.filename) for frame in stack)
+
+
+def _short(file: str) -> str:
+    """A file as a person names it: from the working directory, from the folder of its package, or by its name alone."""
+    for folder in (_here(), f"{_ROOT}{os.sep}"):
+        if folder and file.startswith(folder):
+            return file.removeprefix(folder)
+    for folder in _PACKAGES:
+        if folder in file:
+            return file.rpartition(folder)[2]
+    return os.path.basename(file)
+
+
+def _here() -> str:
+    try:
+        return os.path.join(os.getcwd(), "")
+    except OSError:               # it was removed
+        return ""
