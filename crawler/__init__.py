@@ -10,6 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crawler.bounds import BodyBytes as BodyBytes
+    from crawler.bounds import Delay as Delay
+    from crawler.bounds import Expansion as Expansion
+    from crawler.bounds import Factor as Factor
+    from crawler.bounds import HeaderBytes as HeaderBytes
+    from crawler.bounds import Links as Links
+    from crawler.bounds import Rate as Rate
+    from crawler.bounds import Redirects as Redirects
+    from crawler.bounds import Timeout as Timeout
     from crawler.errors import AddressRefused as AddressRefused
     from crawler.errors import BadUrl as BadUrl
     from crawler.errors import CallRefused as CallRefused
@@ -58,6 +67,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "crawler.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "ConfigError", "CrawlerError", "HubError", "HubLost",
         "HubUnreachable", "KeyRefused", "StorageError", "StorageFull", "UsageError", "WireError",

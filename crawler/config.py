@@ -105,7 +105,7 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; expected a TOML file, as config.example.toml is") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; TOML is, save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:              # not TOML; or a number of more digits than Python reads
         raise ConfigError(f"{path} is not TOML: {error}; config.example.toml shows how each key is written") from error
     for keys, value in leaves(table):
         yield _Setting(_named(keys), value, None, str(path))
@@ -157,7 +157,7 @@ def _from_options(sets: Sequence[str]) -> Iterator[_Setting]:
 def _value(text: str) -> tuple[Any, str]:
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except ValueError:                       # not TOML; or a number of more digits than Python reads
         return text, text
     # More than one key: a line break smuggled in a second statement. A date: no setting is one, so it is text.
     is_plain = set(table) == {"value"} and isinstance(table["value"], bool | int | float | str | list | dict)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin, get_ty
 from crawler.errors import ConfigError
 from crawler.settings import StageSettings
 from crawler.stage import Stage
-from crawler.tables import fill, suggestion
+from crawler.tables import fill, refuse_huge, suggestion
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -62,7 +62,9 @@ def options_for(
     common = StageSettings.__struct_fields__
     if taken := [option for option in kind.Options.__struct_fields__ if option in common]:
         raise ConfigError(f"{_name(kind)} has an option {taken[0]!r}, which every stage's table has already; rename the option")
-    return fill(kind.Options, table, f"stages.{name}", place, beside=common)
+    options = fill(kind.Options, table, f"stages.{name}", place, beside=common)
+    refuse_huge(table, f"stages.{name}", place)
+    return options
 
 
 def item_schema(kind: type[Stage]) -> tuple[Any, bool]:

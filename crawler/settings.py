@@ -5,13 +5,11 @@ A stage's own options are not here: they are the `Options` of its class and live
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
-Seconds = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
+from crawler.bounds import Attempts, Characters, Concurrency, Delay, Lease, Limit, Parts, PerHost, Processes, StoredBytes, Tasks
 
 
 class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,8 +18,8 @@ class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     address: str = ""              # host:port or unix:PATH; "": the hub of `data`, and 127.0.0.1:8000 for `crawler hub`
     authkey_file: str = ""         # "": <data>/authkey; CRAWLER_AUTHKEY in the environment goes before both
     durability: Literal["normal", "full"] = "normal"   # full: every step is synced to disk before it is answered
-    lease: Annotated[float, Meta(gt=0)] = 30.0   # s a task is lent for unless the worker's heart-beat extends it
-    max_attempts: Positive = 5     # deliveries before a task is dead
+    lease: Lease = 30.0   # s a task is lent for unless the worker's heart-beat extends it
+    max_attempts: Attempts = 5     # deliveries before a task is dead
     tls: bool = False              # TLS 1.3, both sides with a certificate; a Unix socket has none and needs none
     certs: str = ""                # directory of the certificates, see `crawler hub --make-certs`; "": <data>/certs
     insecure: bool = False         # allow an address other machines can reach without TLS
@@ -30,19 +28,19 @@ class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[frontier]`: which URLs are crawled, and how gently."""
 
-    delay: Seconds = 1.0           # s between the end of one fetch from a host and the start of the next
-    per_host: Positive = 1         # fetches from one host at a time
+    delay: Delay = 1.0           # s between the end of one fetch from a host and the start of the next
+    per_host: PerHost = 1         # fetches from one host at a time
     scope: Literal["host", "domain", "any"] = "host"   # links followed: to the seeds' hosts, their registered domains, anywhere
     allow: list[str] = field(default_factory=list)   # regular expressions; if any are given a URL must match one
     deny: list[str] = field(default_factory=list)    # regular expressions; a URL that matches one is skipped
-    max_depth: Count = 0           # links followed from a seed; 0: no limit
-    max_pages: Count = 0           # URLs taken into the frontier, in all; 0: no limit
-    max_pages_per_host: Count = 0  # URLs of one host; 0: no limit
+    max_depth: Limit = 0           # links followed from a seed; 0: no limit
+    max_pages: Limit = 0           # URLs taken into the frontier, in all; 0: no limit
+    max_pages_per_host: Limit = 0  # URLs of one host; 0: no limit
     order: Literal["breadth", "depth"] = "breadth"   # which of the waiting URLs come first: those found first, or the deepest
-    max_url_length: Positive = 2083   # characters; longer ones are taken for a trap
-    max_path_depth: Positive = 20  # segments of a path
-    max_repeats: Positive = 3      # times one segment may stand in a path
-    max_query_keys: Positive = 20  # parameters of a query
+    max_url_length: Characters = 2083   # characters; longer ones are taken for a trap
+    max_path_depth: Parts = 20  # segments of a path
+    max_repeats: Parts = 3      # times one segment may stand in a path
+    max_query_keys: Parts = 20  # parameters of a query
     sort_query: bool = False       # treat ?b=1&a=2 as ?a=2&b=1
     drop_params: list[str] = field(default_factory=list)   # query parameters to leave out, e.g. ["utm_source"]; `utm_*` works
     strip_www: bool = False        # treat www.example.org as example.org
@@ -53,8 +51,8 @@ class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     keyed: bool | None = None      # deduplicate by key and remember finished tasks; default: only `urls`
     polite: bool | None = None     # lease per host with the frontier's delay; default: only `urls`
-    high_water: Positive = 10_000  # tasks waiting at which the stages that feed it are given no work
-    high_water_bytes: Positive = 256 << 20   # bytes waiting at which they are given none
+    high_water: Tasks = 10_000  # tasks waiting at which the stages that feed it are given no work
+    high_water_bytes: StoredBytes = 256 << 20   # bytes waiting at which they are given none
 
 
 class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,8 +61,8 @@ class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     use: str = ""                  # entry point or module:Class; "": the table's own name
     input: str = ""                # queue it takes from
     outputs: str | list[str] = field(default_factory=list)   # queue or queues it may put to; a plain item goes to the first
-    processes: Positive | None = None   # workers; None: `crawler run` decides, `crawler stage` starts one
-    concurrency: Positive | None = None   # items at once in one worker; None: what the class says
+    processes: Processes | None = None   # workers; None: `crawler run` decides, `crawler stage` starts one
+    concurrency: Concurrency | None = None   # items at once in one worker; None: what the class says
     chain: bool | None = None      # `crawler run` has it in the processes of the stage it reads from; None: `run` decides
     enabled: bool = True           # false: as if there were no such stage
 

@@ -18,6 +18,8 @@ from crawler.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_HUGE = 1 << 63
+_SHOWN = 200     # characters of a wrong value in a message
 SPELLING = 0.6   # share of letters in common from which a name counts as meant: 'timout' has 0.92 of 'timeout'
 
 
@@ -40,7 +42,7 @@ def fill(
         key, value, wanted = _culprit(kind, table, name)
         # A struct that refuses values which are right one by one says why itself, in its __post_init__.
         reason = str(error) if _is_struct(_meant(wanted, value)) and isinstance(value, Mapping) else f"expected {expected(wanted)}"
-        shown = "" if isinstance(value, Mapping) else f" is {value!r}"
+        shown = "" if isinstance(value, Mapping) else f" is {short(value)}"
         raise ConfigError(f"{at(place(key))}{key or 'the configuration'}{shown}; {reason}") from error
 
 
@@ -49,8 +51,31 @@ def refuse_infinite(table: Any, name: str, place: Callable[[str], str]) -> None:
     if isinstance(table, Mapping):
         for key, value in table.items():
             refuse_infinite(value, join(name, key), place)
+    elif isinstance(table, list):
+        for index, value in enumerate(table):
+            refuse_infinite(value, join(name, str(index)), place)
     elif isinstance(table, float) and not math.isfinite(table):
         raise ConfigError(f"{at(place(name))}{name} is {table}; expected a finite number")
+
+
+def refuse_huge(table: Any, name: str, place: Callable[[str], str]) -> None:
+    """Refuse whole numbers of more than 64 bits: no message, database or option without bounds of its own can hold them."""
+    if isinstance(table, Mapping):
+        for key, value in table.items():
+            refuse_huge(value, join(name, key), place)
+    elif isinstance(table, list):
+        for index, value in enumerate(table):
+            refuse_huge(value, join(name, str(index)), place)
+    elif isinstance(table, int) and not -_HUGE <= table < _HUGE:
+        raise ConfigError(f"{at(place(name))}{name} is {short(table)}; expected a number of 64 bits, from -2**63 to 2**63 - 1")
+
+
+def short(value: Any) -> str:
+    """A value as Python writes it, cut where it is long."""
+    if isinstance(value, int) and abs(value) >= _HUGE**4:
+        return f"a whole number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -166,5 +191,10 @@ def _words(info: inspect.Type) -> str:
 
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
     bounds = {"above": info.gt, "from": info.ge, "below": info.lt, "to": info.le}
-    words = " ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+    words = " ".join(f"{word} {_number(bound)}" for word, bound in bounds.items() if bound is not None)
     return f" {words}" if words else ""
+
+
+def _number(bound: float) -> str:
+    """As TOML may write it: 604_800, 0.001."""
+    return f"{int(bound):_}" if bound == int(bound) and abs(bound) >= 10_000 else f"{bound:g}"

@@ -15,22 +15,31 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-from msgspec import Meta, field
+from msgspec import field
 
 from crawler import (
     AddressRefused,
     BadUrl,
+    BodyBytes,
     ConfigError,
+    Delay,
     Drop,
+    Expansion,
+    Factor,
     Guard,
+    HeaderBytes,
     Pace,
     Page,
+    Rate,
+    Redirects,
     Report,
     Retry,
+    Shared,
     Stage,
     Then,
+    Timeout,
     To,
     Url,
     Visit,
@@ -56,11 +65,9 @@ _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is giv
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
 _TYPE: Final = 256                 # characters of a content type that are looked at
+_ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
+_MARGIN: Final = 60.0              # s
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
-
-Seconds = Annotated[float, Meta(ge=0)]
-SomeSeconds = Annotated[float, Meta(gt=0)]
-Bytes = Annotated[int, Meta(ge=1)]
 
 
 class Fetch(Stage):
@@ -68,13 +75,13 @@ class Fetch(Stage):
 
     class Options(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
         client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
-        timeout: SomeSeconds = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
-        connect_timeout: SomeSeconds = 10.0   # s for TCP and TLS together
-        min_rate: Annotated[float, Meta(ge=0)] = 0.0   # bytes a second on average, once a request has lasted 20 s; 0: any
-        max_bytes: Bytes = 10 << 20        # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
-        max_ratio: Annotated[float, Meta(ge=1)] = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
-        max_redirects: Annotated[int, Meta(ge=0)] = 10   # on the way to a page; browsers 20, Heritrix 20
-        max_header_bytes: Bytes = 64 << 10   # of a header block
+        timeout: Timeout = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
+        connect_timeout: Timeout = 10.0   # s for TCP and TLS together
+        min_rate: Rate = 0.0   # bytes a second on average, once a request has lasted 20 s; 0: any
+        max_bytes: BodyBytes = 10 << 20    # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
+        max_ratio: Expansion = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
+        max_redirects: Redirects = 10   # on the way to a page; browsers 20, Heritrix 20
+        max_header_bytes: HeaderBytes = 64 << 10   # of a header block
         content_types: list[str] = field(default_factory=lambda: list(READABLE))   # bodies of others are not read; [] reads all
         user_agent: str = ""               # "": crawler/VERSION, and the contact; its first word is our name in robots.txt
         contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
@@ -86,15 +93,22 @@ class Fetch(Stage):
         state: str = ""                    # directory of the kept pages; "": none are kept. `crawler` sets it
         robots: bool = True                # robots.txt is obeyed
         sitemaps: bool = False             # those that a seed's robots.txt names are visited; they may list pages nobody links to
-        pause_after_robots: Seconds | None = None   # s between a robots.txt and the page it was fetched for; None: frontier.delay
-        max_crawl_delay: Seconds = 60.0    # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
-        adaptive: Annotated[float, Meta(ge=0)] = 0.0   # times a page's seconds its host rests, 30 s at most; Heritrix 5
+        pause_after_robots: Delay | None = None   # s between a robots.txt and the page it was fetched for; None: frontier.delay
+        max_crawl_delay: Delay = 60.0    # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
+        adaptive: Factor = 0.0   # times a page's seconds its host rests, 30 s at most; Heritrix 5
         allow_private: list[str] = field(default_factory=list)   # hosts that may be at private addresses, as in URLs; seeds may
         verify: bool | str = True          # check certificates; a string is the file of the authorities to trust
 
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
-    hang: ClassVar[float] = 900.0          # s: a robots.txt behind five redirects, a pause, and the page
+    hang: ClassVar[float] = 900.0          # s at least; see __init__
+
+    def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
+        super().__init__(options, shared)
+        # A robots.txt behind five redirects, the pause after it, and the page: no setting makes that look like a hung task.
+        given: Fetch.Options = self.options
+        longest = (_ROBOTS_REQUESTS + 1) * given.timeout + max(given.pause_after_robots or 0.0, given.max_crawl_delay)
+        self.hang = max(self.hang, longest + _MARGIN)   # type: ignore[misc]  # of the class, where options do not ask for more
 
     @classmethod
     def preload(cls, options: Any) -> None:

@@ -24,11 +24,11 @@ from msgspec import field
 
 from crawler import (
     LINK_TAGS,
-    ConfigError,
     Directives,
     Fields,
     FieldSpec,
     Html,
+    Links,
     LinkTag,
     Page,
     Record,
@@ -56,7 +56,7 @@ class Parse(Stage):
         robots: bool = True            # meta robots, X-Robots-Tag and rel=nofollow are honoured
         agent: str = "crawler"         # the robot whose name in meta robots and X-Robots-Tag means us
         link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of link those that lead to pages, of meta refresh; img, source too
-        max_links: int = 10_000        # of one page; what is over is cut and counted as links/cut (Nutch 100, Scrapy none)
+        max_links: Links = 10_000        # of one page; what is over is cut and counted as links/cut (Nutch 100, Scrapy none)
         text: Literal["none", "text", "markdown"] = "none"   # what there is to read, as field `text`
         metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # what the page tells machines, as fields of these names
 
@@ -64,8 +64,6 @@ class Parse(Stage):
 
     def open(self) -> None:
         options: Parse.Options = self.options
-        if options.max_links < 0:
-            raise ConfigError(f"stages.parse.max_links: {options.max_links} is not a number of links; use 0 or more")
         reserved = {*Record.__struct_fields__, *options.metadata, *(["text"] if options.text != "none" else [])}
         self._fields = Fields(options.fields, frozenset(reserved))
 

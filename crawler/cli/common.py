@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crawler.errors import HubUnreachable, UsageError
 
@@ -32,6 +32,7 @@ TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 
 DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
 ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
+LONGEST_SHOWN = 200    # characters of a wrong argument in a message
 PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
 
 
@@ -50,6 +51,27 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
     group.add_argument("--while-stdin", action="store_true", help=argparse.SUPPRESS)   # processes that we start
     return parent
+
+
+def number(kind: str) -> Callable[[str], Any]:
+    """An argument's type: a number within the bounds of this type of `crawler.bounds`."""
+
+    def read(text: str) -> Any:
+        import msgspec
+
+        from crawler import bounds
+        from crawler.tables import expected
+
+        wanted = getattr(bounds, kind)
+        try:
+            value = msgspec.convert(text.strip(), wanted, strict=False)
+        except msgspec.ValidationError:
+            value = None
+        if value is None or value != value:      # the latter is NaN
+            raise argparse.ArgumentTypeError(f"{text[:LONGEST_SHOWN]!r} is not possible; expected {expected(wanted)}")
+        return value
+
+    return read
 
 
 def hub_option(parser: argparse.ArgumentParser) -> None:

@@ -34,9 +34,7 @@ def seconds(text: str) -> float:
     """A delay; -1 stands for the default."""
     if text == "default":
         return -1.0
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds; give 0 or more, or 'default'")
+    value: float = common.number("Delay")(text)
     return value
 
 

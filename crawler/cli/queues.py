@@ -36,8 +36,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Take values off a queue: what is printed is on the queue no more.",
     )  # fmt: skip
     take_parser.add_argument("queue", metavar="QUEUE")
-    take_parser.add_argument("-n", type=int, default=1, metavar="N", help="how many (default: 1)")
-    take_parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="seconds to wait for them (default: 5)")
+    take_parser.add_argument("-n", type=common.number("Values"), default=1, metavar="N", help="how many (default: 1)")
+    take_parser.add_argument(
+        "--timeout", type=common.number("Wait"), default=5.0, metavar="S", help="seconds to wait for them (default: 5)"
+    )
     common.hub_option(take_parser)
     take_parser.set_defaults(run=run_take)
 

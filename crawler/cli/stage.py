@@ -42,19 +42,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="a stage of the pipeline (see 'crawler check'), the module:Class it uses, or stages in a row: fetch+parse",
     )
     common.hub_option(parser)
-    parser.add_argument("--processes", type=positive, metavar="N", help="worker processes (default: the stage's setting, 1)")
-    parser.add_argument("--concurrency", type=positive, metavar="N", help="items at once in each (default: the stage's setting)")
+    parser.add_argument(
+        "--processes", type=common.number("Processes"), metavar="N", help="worker processes (default: the stage's setting, 1)"
+    )
+    parser.add_argument(
+        "--concurrency", type=common.number("Concurrency"), metavar="N", help="items at once in each (default: the stage's setting)"
+    )
     parser.add_argument("--until-drained", action="store_true", help="end when no stage has anything left to do")
     output_options(parser)
     parser.set_defaults(run=run)
-
-
-def positive(text: str) -> int:
-    """An argument that counts something."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
 
 
 def output_options(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from crawler.errors import UsageError
 BACKLOG = 512              # connections the kernel completes before we accept them: a hundred workers come back at once
 MIN_KEY = 32               # bytes; a shorter key can be guessed from one overheard handshake
 _UNIX_LIMIT = 103          # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
+_PORT_DIGITS = 5
 _PROBE = 2.0               # s to find out whether somebody listens
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Address(Struct, frozen=True):
             host = host[1:-1]
         elif ":" in host:
             raise UsageError(f"{text!r} is not a hub's address; an IPv6 address stands in brackets, as in [::1]:8000")
-        if not colon or not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        if not colon or not host or not (port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS and int(port) < 1 << 16):
             raise UsageError(f"{text!r} is not a hub's address; write HOST:PORT, for example 127.0.0.1:8000, or unix:PATH")
         return cls(host=host, port=int(port))
 

@@ -89,7 +89,6 @@ def test_declared_fields_stand_beside_the_others_in_a_row() -> None:
         ({"fields": {"text": "h1"}, "text": "markdown"}, r"fields\.text: every record has a 'text' already"),
         ({"fields": {"jsonld": "h1"}, "metadata": ["jsonld"]}, r"fields\.jsonld: every record has a 'jsonld' already"),
         ({"fields": {"price": "p["}}, r"fields\.price: cannot use the selector 'p\['"),
-        ({"max_links": -1}, r"stages\.parse\.max_links: -1 is not a number of links"),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_the_first_page(options: dict[str, Any], message: str) -> None:
