@@ -117,6 +117,10 @@ class Stage:
     class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What `[stages.NAME]` may say about this stage: subclass it in yours as a Struct with defaults."""
 
+        # Names of options that say how the work is done and not what is crawled and kept. A resumed crawl may have other values
+        # of them; a change of any other option is refused unless it is asked for: see `crawler.run.definition`.
+        OPERATIONAL: ClassVar[frozenset[str]] = frozenset()
+
     concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async
     prefetch: ClassVar[int] = 0        # items leased beyond those in process, so that no thread waits for the hub
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together

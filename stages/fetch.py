@@ -99,6 +99,12 @@ class Fetch(Stage):
         allow_private: list[str] = field(default_factory=list)   # hosts that may be at private addresses, as in URLs; seeds may
         verify: bool | str = True          # check certificates; a string is the file of the authorities to trust
 
+        OPERATIONAL: ClassVar[frozenset[str]] = frozenset({
+            "client", "timeout", "connect_timeout", "min_rate", "max_bytes", "max_ratio", "max_header_bytes", "user_agent",
+            "contact", "headers", "auth", "cookies", "proxy", "revalidate", "state", "pause_after_robots", "max_crawl_delay",
+            "adaptive", "verify",
+        })  # fmt: skip
+
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
     hang: ClassVar[float] = 900.0          # s at least; see __init__

@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,6 +37,8 @@ class SinkOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_field
     table: str = "records"         # SQLite: table the rows go to
     state: str = ""                # directory of the side index; "": beside the output, as .NAME.index
     run: str = ""                  # id of the crawl; a restart within it does not overwrite again. "": every start overwrites
+
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"sync", "state", "run"})
 
     @property
     def key_fields(self) -> KeySpec:

@@ -1,0 +1,172 @@
+"""What a crawl is: its seeds and every setting that decides what is crawled and kept, stored with it as a shared note.
+
+    crawler run URL -o a.jsonl ──of──▶ Definition ──note──▶ the hub's store ──read──▶ resume, why, status, the summary
+
+Settings that only say how the work is done (politeness, processes, time-outs, what identifies us) are not part of it, and neither
+is anything secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from crawler.config import HIDDEN, Config, shown
+from crawler.errors import BadUrl
+from crawler.items import Note
+from crawler.pipeline import FRONTIER, Pipeline, values
+from crawler.web import urls
+
+NOTE: Final = "definition"         # name of the note
+SEEDS_KEPT: Final = 1_000          # seeds that are stored one by one; of more than that, their number and a digest
+DEFAULT: Final = "default"         # origin of a value that nobody set
+
+HOW_FRONTIER: Final = frozenset({"delay", "per_host"})
+HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
+WHAT_QUEUES: Final = frozenset({"keyed", "polite"})
+
+
+class Value(Struct, frozen=True, array_like=True):
+    """A setting's value and who set it: a file, a variable of the environment, an option, or nobody."""
+
+    value: Any
+    origin: str
+
+
+class Seed(Struct, frozen=True, array_like=True):
+    """A URL to begin from, as it was typed and as it was taken."""
+
+    typed: str
+    url: str
+
+
+class Definition(Struct, frozen=True, kw_only=True):
+    """A crawl as it was begun, or as it was last changed."""
+
+    directory: str                 # working directory of `crawler run`: relative outputs are meant from there
+    seeds: tuple[Seed, ...]        # the first `SEEDS_KEPT`
+    seeds_total: int
+    seeds_digest: str              # of all of them, in any order
+    values: dict[str, Value]       # by dotted name
+    outputs: tuple[str, ...] = ()  # every output rows were ever written to, oldest first
+
+    @property
+    def has_all_seeds(self) -> bool:
+        """The seeds are all here and complete: a password in a URL is not kept."""
+        return len(self.seeds) == self.seeds_total and not any(HIDDEN in seed.url for seed in self.seeds)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages the crawl needs."""
+        return tuple(name.split(".")[1] for name in self.values if name.startswith("stages.") and name.endswith(".use"))
+
+    @property
+    def queues_read(self) -> tuple[str, ...]:
+        """Queues that its stages read: when nothing is left on them the crawl is finished."""
+        return tuple(dict.fromkeys(str(self.values[f"stages.{name}.input"].value) for name in self.stages))
+
+    @property
+    def output(self) -> str:
+        """Where rows go now; "": no stage of the crawl has an output."""
+        return next(outputs_in(self.values), "")
+
+    def path(self, output: str) -> Path:
+        """Where an output is, whatever the working directory of the caller."""
+        return Path(self.directory, output)
+
+
+class HasNotes(Protocol):
+    """A broker or a hub's client, as far as it is needed here."""
+
+    def notes(self, prefix: str, since: int = 0) -> list[Note]: ...
+
+
+def read(broker: HasNotes) -> Definition | None:
+    """The definition of the crawl in this broker, or of this hub. None: it was not begun by `crawler run`, or by an older one."""
+    return next((decode(note.value) for note in broker.notes(NOTE) if note.name == NOTE), None)
+
+
+def decode(note: bytes) -> Definition | None:
+    """The definition in a note; None where it is of a form that this version does not know."""
+    try:
+        return msgspec.json.decode(note, type=Definition)
+    except msgspec.DecodeError:        # ValidationError is one
+        return None
+
+
+def encode(definition: Definition) -> Note:
+    return Note(NOTE, msgspec.json.encode(definition))
+
+
+def of(settings: Mapping[str, Value], texts: Sequence[str], directory: str | None = None) -> Definition:
+    """The definition of a crawl that begins from these texts with these settings (see `settings_of`). Raises BadUrl."""
+    seeds = list(dict.fromkeys(seed_of(text) for text in texts))
+    return Definition(
+        directory=directory or os.getcwd(),
+        seeds=tuple(seeds[:SEEDS_KEPT]),
+        seeds_total=len(seeds),
+        seeds_digest=digest(seeds),
+        values=dict(settings),
+        outputs=tuple(outputs_in(settings)),
+    )
+
+
+def seed_of(text: str) -> Seed:
+    """A seed as it may be stored: without a password. Raises BadUrl."""
+    return Seed(str(shown("", text.strip())), str(shown("", urls.seed(text))))
+
+
+def digest(seeds: Sequence[Seed]) -> str:
+    """The same for the same seeds in any order."""
+    return hashlib.blake2b("\n".join(sorted(seed.url for seed in seeds)).encode(), digest_size=16).hexdigest()
+
+
+def forms(seed: Seed) -> frozenset[str]:
+    """The URLs that a seed may stand for: of one typed without a scheme both http and https."""
+    if "://" in seed.typed:
+        return frozenset({seed.url})
+    rest = seed.url.partition("://")[2]
+    found = {seed.url}
+    for scheme in ("http", "https"):
+        try:
+            found.add(urls.canonical(f"{scheme}://{rest}"))
+        except BadUrl:
+            continue
+    return frozenset(found)
+
+
+def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) -> dict[str, Value]:
+    """The defining settings in force, by dotted name. options: of every stage, as `pipeline.check` gives them."""
+    stages = pipeline.reachable(FRONTIER)
+    in_force = msgspec.json.decode(msgspec.json.encode(values(pipeline, options, config.settings), enc_hook=str))
+    return {
+        name: Value(value, config.origin(name))
+        for name, value in in_force.items()
+        if is_defining(name, pipeline, stages, options) and value != {} and shown(name, value) == value
+    }
+
+
+def is_defining(name: str, pipeline: Pipeline, stages: Sequence[str], options: Mapping[str, Struct]) -> bool:
+    """Whether a setting decides what is crawled and kept. stages: those the crawl needs."""
+    section, *path = name.split(".")
+    if section == "frontier":
+        return path[0] not in HOW_FRONTIER
+    if section == "queues":
+        of_crawl = {queue for stage in stages for queue in (pipeline.stages[stage].input, *pipeline.stages[stage].outputs)}
+        return path[0] in of_crawl and path[1] in WHAT_QUEUES
+    if section != "stages" or path[0] not in stages:
+        return False
+    return path[1] not in HOW_STAGES and path[1] not in getattr(options[path[0]], "OPERATIONAL", ())
+
+
+def outputs_in(settings: Mapping[str, Value]) -> Iterator[str]:
+    """The outputs of the crawl's stages: of `store`, and of stages of one's own that call theirs `output` too."""
+    for name, found in settings.items():
+        if name.startswith("stages.") and name.count(".") == 2 and name.endswith(".output") and isinstance(found.value, str):
+            yield found.value
