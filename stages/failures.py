@@ -25,6 +25,7 @@ from stages.clients.base import (
     ConnectFailed,
     FetchFailed,
     NameUnknown,
+    NoTls,
     Reply,
     TimedOut,
     TlsFailed,
@@ -64,6 +65,7 @@ ON_FAILURE: Final[dict[type[FetchFailed], Rule]] = {
     BrokenReply: Rule(),
     BadName: Rule(is_final=True),
     TlsFailed: Rule(is_final=True),
+    NoTls: Rule(is_final=True),
     TooBig: Rule(is_final=True),
 }  # fmt: skip
 

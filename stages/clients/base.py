@@ -87,6 +87,10 @@ class TlsFailed(FetchFailed):
     """The connection is not safe: certificate or protocol."""
 
 
+class NoTls(FetchFailed):
+    """Something answers, and not in TLS: most likely plain HTTP."""
+
+
 class TimedOut(FetchFailed):
     """A limit of time ran out, or the rate fell below the minimum."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Final
 
 import pycurl
@@ -11,6 +10,7 @@ import pycurl
 from crawler import Url
 from stages.clients.base import BadName, BrokenReply, ConnectFailed, FetchFailed, NameUnknown, TimedOut, TlsFailed, TooBig
 from stages.clients.curl_transfer import Transfer
+from stages.clients.tls_failures import failed, openssl_failure
 from stages.clients.wire import Attempt
 
 
@@ -24,6 +24,7 @@ class KeptClosed(ConnectFailed):
 
 _WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY       # CURLE_WEIRD_SERVER_REPLY since 7.51
 _TOO_LARGE: Final = 100            # CURLE_TOO_LARGE, which pycurl has no name for
+_CLIENT_CERTIFICATE: Final = 98    # CURLE_SSL_CLIENTCERT, likewise
 
 FAILURES: Final[dict[int, type[FetchFailed]]] = {     # what is not here is a BrokenReply
     pycurl.E_URL_MALFORMAT: BadName,               # what a browser takes for a URL, and libcurl does not
@@ -34,20 +35,18 @@ FAILURES: Final[dict[int, type[FetchFailed]]] = {     # what is not here is a Br
     _WEIRD: Unreadable,
     pycurl.E_GOT_NOTHING: ConnectFailed,
     pycurl.E_SEND_ERROR: ConnectFailed,
-    pycurl.E_SSL_CONNECT_ERROR: TlsFailed,
+    pycurl.E_SSL_CONNECT_ERROR: ConnectFailed,     # unless OpenSSL's number in its text says otherwise: see `tls_failures`
     pycurl.E_PEER_FAILED_VERIFICATION: TlsFailed,
     pycurl.E_SSL_CERTPROBLEM: TlsFailed,
     pycurl.E_SSL_CIPHER: TlsFailed,
     pycurl.E_SSL_ISSUER_ERROR: TlsFailed,
     pycurl.E_SSL_INVALIDCERTSTATUS: TlsFailed,
+    _CLIENT_CERTIFICATE: TlsFailed,
     _TOO_LARGE: TooBig,                            # a header beyond what libcurl takes, should ours be wider
 }
 
 _GONE: Final = (pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_GOT_NOTHING)
 _EARLY: Final = 0.05               # s by which libcurl's clock, in whole milliseconds, may be before ours
-
-# Cut off in the middle of a handshake: no verdict on a certificate.
-_CUT_OFF: Final = re.compile(r"SSL_ERROR_SYSCALL|unexpected eof|reset by peer|reason\(0\)", re.IGNORECASE)
 
 
 def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> FetchFailed:
@@ -59,12 +58,13 @@ def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> Fetc
     if kind is TimedOut:
         return _late(attempt, whom)
     errno: int = curl.getinfo(pycurl.OS_ERRNO)
-    is_cut_off = _CUT_OFF.search(text) if kind is TlsFailed else code == pycurl.E_RECV_ERROR and errno
-    if is_cut_off:
+    if code == pycurl.E_RECV_ERROR and errno:
         kind = ConnectFailed
+    elif code in (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR):
+        kind, text = openssl_failure(text) or (kind, text)
     if kind is ConnectFailed and code in _GONE and not attempt.is_connected and not attempt.received:
         kind = KeptClosed
-    return kind(f"{whom}: {os.strerror(errno) if errno and issubclass(kind, ConnectFailed) else text}")
+    return failed(kind, whom, os.strerror(errno) if errno and issubclass(kind, ConnectFailed) else text)
 
 
 def _late(attempt: Attempt, whom: str) -> TimedOut:

@@ -26,9 +26,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
 from crawler import Guard, Url
-from stages.clients.base import BadName, BrokenReply, ConnectFailed, Limits, Reply, TimedOut, TlsFailed, TooBig, Wants
+from stages.clients.base import BadName, BrokenReply, ConnectFailed, Limits, Reply, TimedOut, TooBig, Wants
 from stages.clients.coding import ACCEPTED, BLOCK, Source, read_body
 from stages.clients.http1 import Response
+from stages.clients.tls_failures import tls_failure
 from stages.clients.wire import Attempt, TimedTlsSocket, connect, current, running
 
 HOSTS_KEPT: Final = 256            # hosts with open connections; the one not used for longest is closed for the next
@@ -187,9 +188,10 @@ def _failures(host: str) -> Iterator[None]:
     try:
         yield
     except (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError) as error:
-        # Cut off in the middle is no verdict on the certificate.
-        kind = ConnectFailed if isinstance(_innermost(error), ssl.SSLEOFError) else TlsFailed
-        raise kind(f"{host}: {_cause(error)}") from error
+        inner = _innermost(error)
+        if isinstance(inner, ssl.SSLError):
+            raise tls_failure(host, inner, _cause(error)) from error
+        raise ConnectFailed(f"{host}: {_cause(error)}") from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         raise TimedOut(f"{host}: {_cause(error)}") from error
     except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError) as error:

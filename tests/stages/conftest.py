@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import resource
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from crawler import Guard
 from stages.clients.base import Client, Limits
 from stages.clients.curl_client import CurlClient
 from stages.clients.requests_client import RequestsClient
+from tests.certificates import self_signed
 from tests.peer import LIMITS, Peer, Talk
 from tests.stages.begun import BegunClient
 
@@ -58,12 +58,4 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of localhost, signed by itself, with its key."""
-    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(file), "-out", str(file), "-days", "2"]
-    try:
-        subprocess.run(
-            [*command, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True
-        )
-    except FileNotFoundError:
-        pytest.skip("no openssl command to make a certificate with")
-    return file
+    return self_signed(tmp_path_factory.mktemp("tls") / "localhost.pem")

@@ -14,7 +14,7 @@ import pytest
 
 from crawler import AddressRefused, ConfigError, Visit
 from crawler.loopback import Loopback, Request, Response
-from stages.clients.base import Client, ConnectFailed, TimedOut, TlsFailed
+from stages.clients.base import Client, ConnectFailed, NoTls, TimedOut
 from stages.clients.curl_transfer import Transfer
 from stages.fetch import Fetch
 from tests.peer import LIMITS
@@ -85,7 +85,7 @@ def test_https_goes_through_a_tunnel_and_what_is_at_its_end_is_verified(make: Ma
 
         thread = threading.Thread(target=tunnel)
         thread.start()
-        with pytest.raises(TlsFailed):
+        with pytest.raises(NoTls):
             make(https=f"http://me:word@127.0.0.1:{listener.getsockname()[1]}").get("https://example.org/", {"User-Agent": "test"})
         thread.join()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -99,7 +100,9 @@ def test_trouble_of_the_server_is_tried_again(web: responses.RequestsMock, fetch
         (requests.ConnectionError(ConnectionRefusedError(111, "Connection refused")), Retry, "failed/ConnectFailed"),
         (requests.ReadTimeout("slow"), Retry, "failed/TimedOut"),
         (requests.exceptions.ChunkedEncodingError("cut"), Retry, "failed/BrokenReply"),
-        (requests.exceptions.SSLError("expired"), GiveUp, "failed/TlsFailed"),
+        (requests.exceptions.SSLError(ssl.SSLCertVerificationError("expired")), GiveUp, "failed/TlsFailed"),
+        (requests.exceptions.SSLError(ssl.SSLEOFError("hung up")), Retry, "failed/ConnectFailed"),
+        (requests.exceptions.SSLError(ssl.SSLZeroReturnError("hung up, as older versions say")), Retry, "failed/ConnectFailed"),
         (requests.exceptions.InvalidURL("label too long"), GiveUp, "failed/BadName"),
     ],
 )
