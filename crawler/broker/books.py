@@ -106,8 +106,9 @@ class Books:
     def _recount_lanes(self) -> None:
         """Which of the tasks on loan had arrived is not stored: each takes a slot of its host again."""
         self.db.executemany(
-            "UPDATE lane SET leased = ?1, open = (ready > 0 AND ?1 < ?2 AND NOT paused) WHERE id = ?3 AND leased != ?1",
-            [(leased, self._politeness.per_host, lane) for lane, leased in self.loans.lanes().items()],
+            "UPDATE lane SET leased = :leased, open = (ready > 0 AND :leased < :most AND NOT paused) "
+            "WHERE id = :lane AND leased != :leased",
+            [{"leased": leased, "most": self._politeness.per_host, "lane": lane} for lane, leased in self.loans.lanes().items()],
         )
 
     def flush(self) -> None:

@@ -89,11 +89,13 @@ def _change_lanes(db: sqlite3.Connection, queue: int, is_polite: bool) -> None:
     db.execute(NEW_LANE, (queue, ""))
     if not is_polite:
         db.execute(
-            "UPDATE task SET lane = (SELECT id FROM lane WHERE queue = ?1 AND name = '') WHERE queue = ?1 AND state < 4", (queue,)
+            "UPDATE task SET lane = (SELECT id FROM lane WHERE queue = :queue AND name = '') WHERE queue = :queue AND state < 4",
+            {"queue": queue},
         )
     db.execute(
-        "UPDATE lane SET open = 0, ready = ?2 * (SELECT count(*) FROM life WHERE life.lane = lane.id AND state = 0), "
-        "leased = ?2 * (SELECT count(*) FROM life WHERE life.lane = lane.id AND state = 2) WHERE queue = ?1", (queue, is_polite)
+        "UPDATE lane SET open = 0, ready = :polite * (SELECT count(*) FROM life WHERE life.lane = lane.id AND state = 0), "
+        "leased = :polite * (SELECT count(*) FROM life WHERE life.lane = lane.id AND state = 2) WHERE queue = :queue",
+        {"queue": queue, "polite": is_polite},
     )  # fmt: skip
     db.execute("UPDATE queue SET polite = ? WHERE id = ?", (is_polite, queue))
 
