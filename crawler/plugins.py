@@ -140,7 +140,7 @@ def _import(name: str, what: str) -> ModuleType:
         if name == missing or name.startswith(f"{missing}."):
             raise ConfigError(f"{what}: no module {missing!r} in {os.getcwd()} or in what is installed") from error
         raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed") from error
-    except Exception as error:   # importing runs the author's code; however it fails, the user gets one line
+    except (Exception, SystemExit) as error:   # importing runs the author's code; however it fails, the user gets one line
         raise ConfigError(f"{what}: importing {name} failed: {type(error).__name__}: {error}") from error
 
 

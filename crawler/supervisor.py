@@ -30,16 +30,29 @@ STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and s
 ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
 LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
 LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
-HOPELESS = frozenset({2, 5, 75})     # exit codes that a new start would only repeat: usage, no hub, storage
+FAILED = 1              # exit code that a child's own code comes to: it says nothing about us
+# Exit codes of a child that a new start would only repeat, and what each means to a script: usage, no hub, storage. No
+# convention uses these numbers, so that a stage which ends its process with 2, 5 or 75 is not taken for one of them.
+HOPELESS = {194: 2, 197: 5, 203: 75}
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
 
 
 class ChildFailed(CrawlerError):
-    """A child gave up; `code` is its exit code, and it has said why on stderr."""
+    """A child cannot go on, and has said why on stderr. `code`: the exit code of ours that this means."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} gave up with exit code {code}")
-        self.code = code
+        """code: the child's exit code."""
+        self.is_hopeless = code in HOPELESS
+        self.code = HOPELESS.get(code, FAILED)
+        super().__init__(
+            f"{name} gave up with exit code {self.code}" if self.is_hopeless else
+            f"the process of {name} ended {TRIES} times in a row with exit code {code}, each time soon after its start"
+        )  # fmt: skip
+
+
+def private_code(code: int) -> int:
+    """How a child of ours says this exit code to the supervisor that started it; other codes stay as they are."""
+    return next((private for private, meant in HOPELESS.items() if meant == code), code)
 
 
 class Child:

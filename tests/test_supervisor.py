@@ -14,7 +14,7 @@ import pytest
 
 import crawler
 from crawler import supervisor as supervising
-from crawler.supervisor import Child, ChildFailed, Supervisor
+from crawler.supervisor import HOPELESS, TRIES, Child, ChildFailed, Supervisor, private_code
 
 TIME = 10.0      # s after which a test that waits has failed
 
@@ -101,7 +101,7 @@ def test_what_is_to_run_without_end_and_was_told_to_stop_runs_again(stand):
 
 @pytest.mark.parametrize("code", [2, 5, 75])
 def test_what_a_new_start_would_only_repeat_is_given_up_with_its_last_words(stand, code):
-    stand.script(f"print('what is wrong', file=sys.stderr); sys.exit({code})")
+    stand.script(f"print('what is wrong', file=sys.stderr); sys.exit({private_code(code)})")
     child = stand.start()
     ended(child)
 
@@ -113,14 +113,28 @@ def test_what_a_new_start_would_only_repeat_is_given_up_with_its_last_words(stan
     assert child.has_ended
 
 
-def test_what_fails_by_itself_again_and_again_is_given_up(stand):
-    stand.script("sys.exit(1)")
-    child = stand.start()
+@pytest.mark.parametrize("end", ["sys.exit(1)", *(f"os._exit({code})" for code in (2, 3, 4, 5, 75, 130, 143, 255))])
+def test_what_fails_by_itself_again_and_again_is_given_up_as_a_fault_and_not_with_its_own_code(stand, end):
+    stand.script(end)
+    child = stand.start("enrich", is_endless=True)
 
-    with pytest.raises(ChildFailed):
+    with pytest.raises(ChildFailed) as failure:
         stand.watch_until(lambda: False)
 
-    assert child.starts == supervising.TRIES
+    assert child.starts == TRIES
+    assert failure.value.code == 1
+    code = end.partition("(")[2].rstrip(")")
+    assert f"the process of enrich ended {TRIES} times in a row with exit code {code}," in str(failure.value)
+
+
+def test_a_code_that_the_supervisor_knows_is_not_one_that_others_use():
+    from signal import valid_signals
+
+    conventional = {*range(3), *range(64, 79), *range(126, 128), *(128 + number for number in valid_signals()), 255}
+
+    assert conventional.isdisjoint(HOPELESS)
+    assert [HOPELESS[private_code(code)] for code in (2, 5, 75)] == [2, 5, 75]
+    assert [private_code(code) for code in (0, 1, 3, 130)] == [0, 1, 3, 130]
 
 
 @pytest.mark.slow
@@ -200,7 +214,7 @@ def test_while_some_end_the_others_are_kept_alive(stand, tmp_path):
 def test_what_ends_is_not_waited_for_when_what_it_needs_has_given_up(stand):
     stand.script(
         "if sys.argv[1] == 'hub':\n"
-        "    signal.signal(15, lambda *_: sys.exit(75))\n"
+        "    signal.signal(15, lambda *_: sys.exit(203))\n"
         "else:\n"
         "    signal.signal(15, signal.SIG_IGN)\n" + READY_AND_WAIT
     )

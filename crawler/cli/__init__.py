@@ -59,10 +59,28 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    if common.CHILD not in argv:
+        return _run(_parse(argv))
+    from crawler.supervisor import private_code
+
+    try:
+        return private_code(_run(_parse(argv)))
+    except SystemExit:                           # of the parser, which has said why
+        return private_code(common.USAGE)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     command = argv[0] if argv and argv[0] in COMMANDS else ""
-    args = build_parser(command).parse_args(argv)
+    return build_parser(command).parse_args(argv)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         return int(args.run(args))
+    except SystemExit as end:                    # nothing of ours raises it: exit codes are ours, not those of a stage's code
+        print(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead",
+              file=sys.stderr)  # fmt: skip
+        return common.INTERNAL
     except KeyboardInterrupt:
         return common.INTERRUPTED
     except BrokenPipeError:                  # who read our output has seen enough, as in `crawler take … | head`

@@ -30,6 +30,7 @@ STORAGE = 75           # the disk failed (EX_TEMPFAIL of sysexits.h: try again w
 INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
 TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 
+CHILD = "--while-stdin"                # option of commands that another command of ours starts and supervises
 DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
 ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
 LONGEST_SHOWN = 200    # characters of a wrong argument in a message
@@ -49,7 +50,7 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("-v", "--verbose", action="count", default=0, help="log every detail; -vv those of the libraries too")
     group.add_argument("-q", "--quiet", action="store_true", help="log errors only")
     group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
-    group.add_argument("--while-stdin", action="store_true", help=argparse.SUPPRESS)   # processes that we start
+    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)   # processes that we start
     return parent
 
 
@@ -111,7 +112,7 @@ def settings_of(args: argparse.Namespace) -> list[str]:
 def forward(args: argparse.Namespace, *more: str) -> list[str]:
     """The common options again, for a process of ours that is to mean the same."""
     level = "DEBUG" if args.verbose else "ERROR" if args.quiet else "WARNING"
-    options = ["--log-level", level, "--while-stdin"]
+    options = ["--log-level", level, CHILD]
     if args.config is not None:
         options += ["-c", str(args.config)]
     for setting in [*settings_of(args), *more]:

@@ -148,9 +148,9 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
             is_done = here.insist(lambda: hub.drained(read))
             crawl_id = next((note.value.decode() for note in here.insist(lambda: hub.notes(CRAWL_NOTE))), "")
     except ChildFailed as failure:
-        if failure.code not in (common.USAGE, common.NO_HUB, common.STORAGE):
+        if not failure.is_hopeless:
             print(f"crawler: {failure}; what was done is kept, the same command goes on", file=sys.stderr)
-        return failure.code if failure.code > 0 else common.INTERNAL
+        return failure.code
     report = reporting.build(
         stats, crawl=crawl_id, beginning=beginning, reason="finished" if is_done else "interrupted",
         elapsed=time.monotonic() - began, restarts=here.restarts, output=output_of(config),

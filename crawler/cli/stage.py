@@ -131,6 +131,8 @@ def run_many(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec, proc
             supervisor.wait(LOOK, stop)
             supervisor.watch()
     except ChildFailed as failure:
+        if not failure.is_hopeless:
+            print(f"crawler: {failure}", file=sys.stderr)
         return failure.code
     finally:
         supervisor.stop()

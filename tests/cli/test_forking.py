@@ -132,7 +132,7 @@ def main(arguments):
     time.sleep(60)
 
 supervisor = Supervisor(on_line=lines.append, fork=Forks(main))
-children = [supervisor.start(name, ["no-such-command"], is_endless=True) for name in "ab"]
+children = [supervisor.start(name, ["no-such-command", "--while-stdin"], is_endless=True) for name in "ab"]
 assert threading.active_count() == 1
 while len(lines) < 2:
     supervisor.watch()
