@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from crawler.web.page import Record as Record
     from crawler.web.page import Visit as Visit
     from crawler.web.page import Visits as Visits
-    from crawler.web.page import flatten as flatten
     from crawler.web.robots import Robots as Robots
     from crawler.web.sitemap import Sitemap as Sitemap
     from crawler.web.urls import Url as Url
@@ -82,7 +81,7 @@ _HOMES = {
     "crawler.web.fields": ("FieldSpec", "Fields"),
     "crawler.web.frontier": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
-    "crawler.web.page": ("Page", "Record", "Visit", "Visits", "flatten"),
+    "crawler.web.page": ("Page", "Record", "Visit", "Visits"),
     "crawler.web.robots": ("Robots",),
     "crawler.web.sitemap": ("Sitemap",),
     "crawler.web.urls": ("Url",),

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from crawler.codec import decoder
 from crawler.errors import StorageError
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.routing import Router, TooMuch, pace, seconds
@@ -60,7 +61,7 @@ class Handler:
 
     def __init__(self, stage: Stage, schema: Any, router: Router) -> None:
         self._stage = stage
-        self._decoder = msgspec.msgpack.Decoder(schema)
+        self._decoder = decoder(schema)
         self._router = router
 
     def handle(self, leases: Sequence[Lease]) -> list[Outcome]:

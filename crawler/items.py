@@ -2,7 +2,7 @@
 
     New ──put──▶ (broker) ──lease──▶ Lease ──▶ Done(children: New…) | Failed | a released token
 
-Bodies are opaque bytes here; a stage's own items are encoded by the worker (`codec`).
+Bodies are opaque bytes here; a stage's own items are encoded and decoded by the worker: see `codec`.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
         raise ConfigError(f"{_name(kind)}.process takes no item; write process(self, item)")
     annotation = _resolve(kind, process, parameters[0])
     if not kind.batch:
-        return annotation, is_async
+        return _readable(kind, annotation), is_async
     if annotation is Any or annotation is list:
         return Any, is_async
     inner = get_args(annotation)
@@ -89,7 +89,7 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
             f"{_name(kind)} is a batch stage and its process takes {parameters[0].annotation}; "
             "expected a list, as in items: list[Record]"
         )
-    return inner[0], is_async
+    return _readable(kind, inner[0]), is_async
 
 
 @lru_cache(maxsize=1)
@@ -155,6 +155,20 @@ def _resolve(kind: type[Stage], process: Any, parameter: inspect.Parameter) -> A
             f"{_name(kind)}.process takes {parameter.annotation}, which cannot be resolved: {error}; "
             "import it at the top of the module, not under TYPE_CHECKING"
         ) from error
+
+
+def _readable(kind: type[Stage], annotation: Any) -> Any:
+    from crawler.codec import decoder  # here, because who only looks for a class has no use for it
+
+    try:
+        decoder(annotation)
+    except ConfigError as error:
+        raise ConfigError(f"{_name(kind)}.process takes {_shown(annotation)}: {error}") from error
+    return annotation
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
 
 
 def _name(kind: type[Stage]) -> str:

@@ -21,10 +21,11 @@ import msgspec
 
 from crawler.broker.base import MAX_BODY
 from crawler.broker.checks import LARGEST, LONGEST
+from crawler.codec import encode
 from crawler.errors import CrawlerError
 from crawler.items import Admitted, Name, New, Pace, Unknown
 from crawler.stage import To
-from crawler.web.page import Page, Visits
+from crawler.web.page import Visits
 
 KNOWN = 200_000                             # names remembered: some 20 MB, a second for the hub to be asked again
 
@@ -100,7 +101,6 @@ class Router:
         self._outputs = tuple(outputs)
         self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
         self._admit = {queue: gate.admit if isinstance(gate, Gate) else gate for queue, gate in gatekeepers.items()}
-        self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
         self.known = Known()
 
     def route(self, item: Any) -> New | Admitted | str | None:
@@ -116,7 +116,7 @@ class Router:
     def _one(self, to: To, queue: str, item: Any) -> New | str | None:
         admit = self._admit.get(queue)
         if admit is None:
-            return _sized(_delivered(to, New(queue, self._encode(item.packed() if isinstance(item, Page) else item))))
+            return _sized(_delivered(to, New(queue, encode(item))))
         new = admit(item)
         if isinstance(new, str):
             return new

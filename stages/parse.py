@@ -64,7 +64,7 @@ class Parse(Stage):
 
     def open(self) -> None:
         options: Parse.Options = self.options
-        reserved = {*Record.__struct_fields__, *options.metadata, *(["text"] if options.text != "none" else [])}
+        reserved = {*Record.NAMES, *options.metadata, *(["text"] if options.text != "none" else [])}
         self._fields = Fields(options.fields, frozenset(reserved))
 
     def process(self, page: Page) -> Iterator[Any]:
@@ -91,7 +91,7 @@ class Parse(Stage):
         return [self.record(page, html)]
 
     def record(self, page: Page, html: Html | None) -> Record:
-        """The built-in record, declared fields included."""
+        """The built-in record: a dict of the page's facts, the declared fields beside them."""
         content = page.content
         return Record(
             url=page.url,
@@ -111,7 +111,7 @@ class Parse(Stage):
             bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             location=page.location,
-            fields=self._declared(html),
+            **self._declared(html),
         )
 
     def _html(self, page: Page) -> Html | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawler import Stage, flatten
+from crawler import Stage
 from stages.sinks import Row, Sink, SinkOptions, open_sink
 
 
@@ -43,4 +43,4 @@ class Store(Stage):
 
 
 def _row(item: Any) -> Row:
-    return flatten(item) if isinstance(item, dict) else {"value": item}
+    return item if isinstance(item, dict) else {"value": item}

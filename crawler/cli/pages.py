@@ -125,16 +125,14 @@ def emit(item: Any) -> None:
     import msgspec
 
     from crawler.stage import To
-    from crawler.web.page import Record, Visits, flatten
+    from crawler.web.page import Visits
 
     if isinstance(item, To) and isinstance(item.item, Visits):
         for visit in item.item:
             emit(To(item.queue, visit))
         return
-    if isinstance(item, Record):
-        value: Any = flatten(item)
-    elif isinstance(item, To):
-        value = {"to": item.queue, "item": msgspec.to_builtins(item.item)}
+    if isinstance(item, To):
+        value: Any = {"to": item.queue, "item": msgspec.to_builtins(item.item)}
     elif isinstance(item, msgspec.Struct):
         value = {type(item).__name__.lower(): msgspec.to_builtins(item)}
     else:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cache
 from string import punctuation
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypedDict
 from urllib.parse import quote
 
 import zstandard
-from msgspec import Struct, field
-from msgspec.structs import asdict, replace
+from msgspec import Struct, convert, field
+from msgspec.structs import replace
 
 from crawler.errors import WireError
 from crawler.web.headers import Headers
@@ -206,8 +206,8 @@ def _zstd() -> _Zstd:
     return _Zstd()
 
 
-class Record(Struct, frozen=True, kw_only=True):
-    """What is kept of a page. None: the page does not say."""
+class _Shape(TypedDict):
+    """The built-in keys of a Record. None: the page does not say."""
 
     url: str
     final_url: str                        # where the content came from: differs where a client followed redirects itself
@@ -226,16 +226,21 @@ class Record(Struct, frozen=True, kw_only=True):
     bytes: int                            # of the content, decoded
     sha256: str                           # of the content, decoded; hexadecimal
     location: str | None                  # of a redirect: where to, absolute
-    fields: dict[str, Any] = field(default_factory=dict)   # what `[stages.parse.fields]` declares, and `text` if asked for
 
 
-def flatten(record: Record | Mapping[str, Any]) -> dict[str, Any]:
-    """A record as one row, its declared fields beside the others. Takes it as it travels too, and leaves other items alone."""
-    row = asdict(record) if isinstance(record, Record) else dict(record)
-    if isinstance(row.get("fields"), Mapping) and row.keys() >= _RECORD_NAMES:
-        declared = row.pop("fields")
-        return row | dict(declared)
-    return row
+class Record(dict[str, Any]):
+    """What is kept of a page: a dict with the keys of `Record.NAMES`, then those that `[stages.parse]` adds.
 
+    `url`, `final_url`, `status`, `content_type`, `encoding`, `title`, `description`, `canonical`, `language`, `links`, `depth`,
+    `referrer`, `fetched_at`, `elapsed`, `bytes`, `sha256`, `location`; then the declared fields, `text` and metadata, each under
+    its own name. It is the same row in a stage, in `crawler parse` and in the output. `title`, `description`, `canonical`,
+    `language`, `encoding` and `location` are None where the page has none.
+    """
 
-_RECORD_NAMES = frozenset(Record.__struct_fields__)
+    NAMES: ClassVar[tuple[str, ...]] = tuple(_Shape.__annotations__)
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        """A row that has every built-in key with a value of its type, as a Record. Raises msgspec.ValidationError."""
+        convert(row, _Shape)
+        return cls(row)

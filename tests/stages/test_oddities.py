@@ -107,7 +107,7 @@ class Crawl:
         travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(page.packed()), type=Page)
         read = list(self._parse.process(travelled))
         (record,) = [item for item in read if isinstance(item, Record)]
-        self.outcomes[path] = record.status if attempt == 1 else f"{record.status} after {attempt}"
+        self.outcomes[path] = record["status"] if attempt == 1 else f"{record['status']} after {attempt}"
         self.contents[path] = page.content
         for item in [*items, *read]:
             if isinstance(item, To):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import ConfigError, Html, Page, Record, Report, To, Visit, Visits, flatten
+from crawler import ConfigError, Html, Page, Record, Report, To, Visit, Visits
 from stages.parse import Parse
 
 URL = "http://example.org/a/"
@@ -34,6 +34,11 @@ def outputs(parse: Parse, page: Page) -> tuple[list[Any], list[str]]:
     items = list(parse.process(page))
     kept = [item for item in items if not isinstance(item, To)]
     return kept, [visit.url for item in items if isinstance(item, To) for visit in item.item]
+
+
+def added(record: Record) -> dict[str, Any]:
+    """What a record has beside the built-in keys."""
+    return {name: value for name, value in record.items() if name not in Record.NAMES}
 
 
 def test_a_page_becomes_a_record_and_a_visit_for_each_link() -> None:
@@ -73,13 +78,19 @@ def test_declared_fields_stand_beside_the_others_in_a_row() -> None:
 
     (record,), _ = outputs(parse, page())
 
-    assert record.fields == {"name": "Blue hat", "price": 12.5, "size": None}
-    row = flatten(record)
-    assert row["title"] == "Hats"
-    assert row["price"] == 12.5
-    assert "fields" not in row
-    assert flatten(msgspec.to_builtins(record)) == row     # as a store gets it
-    assert flatten({"fields": {"a": 1}}) == {"fields": {"a": 1}}     # an item that is no record
+    assert added(record) == {"name": "Blue hat", "price": 12.5, "size": None}
+    assert record["title"] == "Hats"
+    assert "fields" not in record
+    assert list(record) == [*Record.NAMES, "name", "price", "size"]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(record)) == record     # as a store gets it
+
+
+def test_a_record_is_a_dict_in_every_way() -> None:
+    (record,), _ = outputs(stage(), page())
+
+    assert isinstance(record, dict)
+    assert {**record, "title_length": 4} == {**dict(record), "title_length": 4}
+    assert (record.get("title"), record.get("nothing", "-")) == ("Hats", "-")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +160,7 @@ def test_what_robots_are_asked_can_be_ignored_by_who_may() -> None:
 def test_links_of_what_is_no_good_answer_are_not_followed(status: int) -> None:
     (record,), urls = outputs(stage(), page("<title>Sorry</title><a href=x>", status_code=status))
 
-    assert (record.status, record.title, record.links) == (status, "Sorry", [f"{URL}x"])
+    assert (record["status"], record["title"], record["links"]) == (status, "Sorry", [f"{URL}x"])
     assert urls == []
 
 
@@ -162,7 +173,7 @@ def test_a_redirect_says_where_it_leads() -> None:
     for status, location in [(301, "http://example.org/b"), (308, "http://example.org/b"), (200, None)]:
         (record,), _ = outputs(stage(), page("", status_code=status, header_pairs=[("Location", "../b#x")]))
 
-        assert record.location == location
+        assert record["location"] == location
 
 
 @pytest.mark.parametrize(
@@ -172,7 +183,7 @@ def test_a_redirect_says_where_it_leads() -> None:
 def test_what_is_no_html_becomes_a_record_without_links(content_type: str, encoding: str | None) -> None:
     (record,), urls = outputs(stage(fields={"a": "a"}), page("see <a href=x>", content_type))
 
-    assert (record.title, record.links, record.encoding, record.fields) == (None, [], encoding, {})
+    assert (record["title"], record["links"], record["encoding"], added(record)) == (None, [], encoding, {})
     assert urls == []
 
 
@@ -183,7 +194,7 @@ def test_a_header_that_asks_not_to_keep_a_picture_is_heard_too() -> None:
 def test_links_can_be_told_without_being_followed() -> None:
     (record,), urls = outputs(stage(follow=False), page("<a href=x>"))
 
-    assert (record.links, urls) == ([f"{URL}x"], [])
+    assert (record["links"], urls) == ([f"{URL}x"], [])
 
 
 def test_the_tags_that_count_as_links_can_be_chosen() -> None:
@@ -195,20 +206,20 @@ def test_the_tags_that_count_as_links_can_be_chosen() -> None:
 def test_text_is_kept_when_asked_for() -> None:
     html = "<main><h1>Hats</h1><p>Blue <i>ones</i>.</p></main>"
 
-    assert outputs(stage(text="text"), page(html))[0][0].fields == {"text": "Hats\n\nBlue ones."}
-    assert outputs(stage(text="markdown"), page(html))[0][0].fields == {"text": "# Hats\n\nBlue *ones*."}
-    assert outputs(stage(), page(html))[0][0].fields == {}
+    assert added(outputs(stage(text="text"), page(html))[0][0]) == {"text": "Hats\n\nBlue ones."}
+    assert added(outputs(stage(text="markdown"), page(html))[0][0]) == {"text": "# Hats\n\nBlue *ones*."}
+    assert added(outputs(stage(), page(html))[0][0]) == {}
 
 
 def test_what_a_page_tells_machines_is_kept_when_asked_for() -> None:
     html = '<meta property=og:type content=website><script type="application/ld+json">{"@type": "Hat"}</script>'
 
-    assert outputs(stage(metadata=["jsonld", "opengraph"]), page(html))[0][0].fields == {
+    assert added(outputs(stage(metadata=["jsonld", "opengraph"]), page(html))[0][0]) == {
         "jsonld": [{"@type": "Hat"}],
         "opengraph": {"og:type": ["website"]},
     }
-    assert outputs(stage(metadata=["jsonld"]), page(""))[0][0].fields == {"jsonld": []}
-    assert outputs(stage(metadata=["jsonld"]), page("", "image/png"))[0][0].fields == {}
+    assert added(outputs(stage(metadata=["jsonld"]), page(""))[0][0]) == {"jsonld": []}
+    assert added(outputs(stage(metadata=["jsonld"]), page("", "image/png"))[0][0]) == {}
 
 
 SITEMAP = """<?xml version="1.0"?><urlset xmlns:xhtml="x"><url><loc>http://example.org/1</loc>
@@ -235,7 +246,7 @@ def test_a_sitemap_or_feed_is_recorded_without_links_and_each_of_its_urls_is_a_v
 
     record, *rest = parse.process(page(body, content_type, depth=1))
 
-    assert (record.title, record.links, record.fields, record.bytes) == (None, [], {}, len(body.encode()))
+    assert (record["title"], record["links"], added(record), record["bytes"]) == (None, [], {}, len(body.encode()))
     assert rest == [To("urls", Visits(followed, depth=2, referrer=URL)), Report(report)]
     assert parse.take_counts() == {"sitemaps": 1}
 
@@ -246,7 +257,7 @@ def test_a_gzipped_sitemap_is_read_whatever_it_is_sent_as() -> None:
 
     (record, _), urls = outputs(stage(), fetched)
 
-    assert (record.encoding, record.links) == (None, [])
+    assert (record["encoding"], record["links"]) == (None, [])
     assert len(urls) == 3
 
 
@@ -294,7 +305,7 @@ def test_a_page_of_too_many_links_is_cut_and_counted() -> None:
 
     (record,), urls = outputs(parse, page("".join(f"<a href={n}>x</a>" for n in range(5))))
 
-    assert record.links == urls == [f"{URL}0", f"{URL}1", f"{URL}2"]
+    assert record["links"] == urls == [f"{URL}0", f"{URL}1", f"{URL}2"]
     assert parse.take_counts() == {"links/cut": 1}
 
 
@@ -331,6 +342,6 @@ def test_the_record_of_a_hostile_page_stays_small_enough_to_travel() -> None:
 
     (record,), urls = outputs(parse, page(html))
 
-    assert len(urls) == len(record.links) > 500
+    assert len(urls) == len(record["links"]) > 500
     assert len(msgspec.msgpack.encode(record)) < 16 << 20
     assert parse.take_counts() == {"links/cut": 1}
