@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
@@ -53,10 +54,15 @@ class _Setting(NamedTuple):
     origin: str
 
 
-def load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> Config:
-    """Read and check file (None: ./crawler.toml if there is one), environment and -s options. Raises ConfigError."""
+def load(
+    file: Path | None, sets: Sequence[str], environ: Mapping[str, str], spelled: Mapping[str, str] = MappingProxyType({})
+) -> Config:
+    """Read and check file (None: ./crawler.toml if there is one), environment and -s options. Raises ConfigError.
+
+    spelled: settings among `sets` that were given by another option, such as frontier.delay by --delay.
+    """
     try:
-        return _load(file, sets, environ)
+        return _load(file, sets, environ, spelled)
     except RecursionError as error:   # of the TOML reader or of ours: a file can nest deeper than Python can follow
         raise ConfigError(
             f"the settings in {file or DEFAULT_FILE}, the environment or -s nest too deeply to be read; "
@@ -64,7 +70,7 @@ def load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> 
         ) from error
 
 
-def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> Config:
+def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str], spelled: Mapping[str, str]) -> Config:
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for setting in _from_file(file):
@@ -74,7 +80,7 @@ def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) ->
         _assign(tree, origins, setting)
     for setting in _from_environment(environ, tree):
         _assign(tree, origins, setting)
-    for setting in _from_options(sets):
+    for setting in _from_options(sets, spelled):
         _assign(tree, origins, setting)
 
     def place(name: str) -> str:
@@ -144,14 +150,15 @@ def _as_in(tree: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     return found
 
 
-def _from_options(sets: Sequence[str]) -> Iterator[_Setting]:
+def _from_options(sets: Sequence[str], spelled: Mapping[str, str]) -> Iterator[_Setting]:
     for option in sets:
         name, equals, typed = option.partition("=")
         keys = [key.strip() for key in name.split(".")]
         if not equals or not all(keys):
             raise ConfigError(f"-s {option}: expected KEY=VALUE, for example -s frontier.delay=0.5")
         value, text = _value(typed)
-        yield _Setting(_named(keys), value, text, COMMAND_LINE)
+        path = _named(keys)
+        yield _Setting(path, value, text, spelled.get(".".join(path), COMMAND_LINE))
 
 
 def _value(text: str) -> tuple[Any, str]:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from msgspec import Struct, field, structs
 
-from crawler.cli import settings
+from crawler.cli import build_parser, main, settings
+from crawler.cli.common import SHORT_FORMS, forward
 from crawler.config import Config, load, shown
 from crawler.errors import ConfigError
 from crawler.pipeline import BUILT_IN, build, check, values
@@ -204,6 +205,71 @@ def test_the_command_shows_each_value_and_its_origin(here: Path, capsys: pytest.
     assert rows["queues.urls.polite"] == ["true", "default"]
     assert rows["stages.parse.fields.price"] == ['".price"', "crawler.toml"]
     assert rows["stages.parse.max_links"] == ["10000", "default"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "setting", "value"),
+    [
+        (["--max-pages", "3"], "frontier.max_pages", 3),
+        (["--depth", "2"], "frontier.max_depth", 2),
+        (["--delay", "0.5"], "frontier.delay", 0.5),
+        (["--scope", "domain"], "frontier.scope", "domain"),
+        (["--allow", r"/a\d+", "--allow", 'say "hi"'], "frontier.allow", [r"/a\d+", 'say "hi"']),
+        (["--deny", "[?]"], "frontier.deny", ["[?]"]),
+    ],
+)
+def test_a_short_form_sets_its_setting(
+    here: Path, capsys: pytest.CaptureFixture[str], typed: list[str], setting: str, value: object
+) -> None:
+    Path("crawler.toml").write_text("[frontier]\nmax_pages = 9\nallow = ['x']\n", encoding="utf-8")
+
+    assert settings_command(*typed, "-s", "frontier.delay=7", "--json") == 0
+
+    assert json.loads(capsys.readouterr().out)[setting] == {"value": value, "origin": typed[0]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--max-pages", "many"], "--max-pages: frontier.max_pages is 'many'; expected a whole number from 0 to"),
+        (["--delay", "-1"], "--delay: frontier.delay is -1; expected a number from 0 to"),
+        (["--scope", "hosts"], "--scope: frontier.scope is 'hosts'; expected one of 'any', 'domain', 'host'"),
+        (["--deny", "("], "frontier.deny: '(' is not a regular expression"),
+    ],
+)
+def test_a_short_form_is_checked_as_its_setting_is(
+    here: Path, capsys: pytest.CaptureFixture[str], typed: list[str], words: str
+) -> None:
+    assert main(["check", *typed]) == 2
+
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", "--max-pages --depth --delay --scope --allow --deny"),
+        ("check", "--max-pages --depth --delay --scope --allow --deny"),
+        ("settings", "--max-pages --depth --delay --scope --allow --deny"),
+        ("stage", "--depth --scope --allow --deny"),
+        ("hub", "--max-pages --delay"),
+    ],
+)
+def test_the_help_of_a_short_form_names_its_setting(capsys: pytest.CaptureFixture[str], command: str, options: str) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+
+    shown = " ".join(capsys.readouterr().out.split())
+    for option in options.split():
+        [setting] = [setting for name, setting, *_ in SHORT_FORMS if name == option]
+        assert f"{option} " in shown
+        assert f"(sets {setting})" in shown
+
+
+def test_what_a_command_starts_is_given_its_short_forms() -> None:
+    args = build_parser("run").parse_args(["run", "http://example.org/", "--max-pages", "3", "--allow", "/a"])
+
+    assert {"frontier.max_pages=3", 'frontier.allow=["/a"]'} <= set(forward(args))
 
 
 def test_the_command_speaks_json_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

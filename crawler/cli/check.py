@@ -15,6 +15,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Draw the pipeline the configuration means, load every stage and check its options. Nothing is started.",
         epilog="Exit code 0: it can run. 2: it cannot, with the reason on stderr.",
     )
+    common.short_forms(parser)
     parser.set_defaults(run=run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -33,6 +34,16 @@ TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 CHILD = "--while-stdin"                # option of commands that another command of ours starts and supervises
 DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
 ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
+# Short forms of settings: option, the setting it stands for, what its value is called, what it does.
+SHORT_FORMS = (
+    ("--max-pages", "frontier.max_pages", "N", "take at most N URLs into the crawl; 0: no limit"),
+    ("--depth", "frontier.max_depth", "N", "follow links N steps from a seed; 0: no limit"),
+    ("--delay", "frontier.delay", "S", "seconds between two requests to a host"),
+    ("--scope", "frontier.scope", "host|domain|any", "links to follow: to the seeds' hosts, to their domains, to any host"),
+    ("--allow", "frontier.allow", "REGEX", "crawl only URLs that match REGEX, or another --allow"),
+    ("--deny", "frontier.deny", "REGEX", "crawl no URL that matches REGEX; may be repeated"),
+)
+LISTS = ("--allow", "--deny")          # of these, the options that may be repeated
 LONGEST_SHOWN = 200    # characters of a wrong argument in a message
 PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
 
@@ -75,6 +86,15 @@ def number(kind: str) -> Callable[[str], Any]:
     return read
 
 
+def short_forms(parser: argparse.ArgumentParser, *names: str) -> None:
+    """The short forms of settings that this command has; without names, all of them."""
+    group = parser.add_argument_group("short forms of settings")
+    for option, setting, metavar, text in SHORT_FORMS:
+        if not names or option in names:
+            action = "append" if option in LISTS else "store"
+            group.add_argument(option, metavar=metavar, action=action, help=f"{text} (sets {setting})")
+
+
 def hub_option(parser: argparse.ArgumentParser) -> None:
     """--hub, for all that talk to a hub."""
     parser.add_argument(
@@ -94,7 +114,8 @@ def load(args: argparse.Namespace) -> Config:
     from crawler.config import load as load_config
 
     start_logging(args)
-    return load_config(args.config, settings_of(args), os.environ)
+    spelled = {setting: option for option, setting, *_ in SHORT_FORMS if _short(args, option) is not None}
+    return load_config(args.config, settings_of(args), os.environ, spelled)
 
 
 def settings_of(args: argparse.Namespace) -> list[str]:
@@ -106,7 +127,16 @@ def settings_of(args: argparse.Namespace) -> list[str]:
         sets.append(f"hub.address={args.hub}")
     if getattr(args, "certs", None):
         sets += ["hub.tls=true", f"hub.certs={args.certs}"]
+    for option, setting, *_ in SHORT_FORMS:
+        value = _short(args, option)
+        if value is not None:
+            sets.append(f"{setting}={json.dumps(value, ensure_ascii=False) if option in LISTS else value}")
     return sets
+
+
+def _short(args: argparse.Namespace, option: str) -> Any:
+    """The value of a short form, None where it was not given or the command has none."""
+    return getattr(args, option.removeprefix("--").replace("-", "_"), None)
 
 
 def forward(args: argparse.Namespace, *more: str) -> list[str]:

@@ -46,6 +46,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--make-keys", action="store_true",
         help="do not serve: make a key for each role in the data directory; a hub takes all of them",
     )  # fmt: skip
+    common.short_forms(parser, "--max-pages", "--delay")
     parser.set_defaults(run=dispatch)
 
 

@@ -36,6 +36,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("urls", metavar="URL", nargs="*", help="where to begin; - reads them from standard input, one a line")
     parser.add_argument("--seeds", metavar="FILE", type=Path, help="the same from a file, one a line; # begins a comment")
     output_options(parser)
+    common.short_forms(parser)
     parser.add_argument("--fresh", action="store_true", help="begin anew even if the last crawl was interrupted")
     parser.set_defaults(run=run)
 

@@ -19,6 +19,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "and -s frontier.delay=0. The last wins.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object: name -> {value, origin}")
+    common.short_forms(parser)
     parser.set_defaults(run=run)
 
 

@@ -50,6 +50,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--until-drained", action="store_true", help="end when no stage has anything left to do")
     output_options(parser)
+    common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
 
 
