@@ -145,10 +145,11 @@ def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct
     """The defining settings in force, by dotted name. options: of every stage, as `pipeline.check` gives them."""
     stages = pipeline.reachable(FRONTIER)
     in_force = msgspec.json.decode(msgspec.json.encode(values(pipeline, options, config.settings), enc_hook=str))
+    off = {f"stages.{name}.enabled": False for name, table in config.settings.stages.items() if table.get("enabled") is False}
     return {
         name: Value(value, config.origin(name))
-        for name, value in in_force.items()
-        if is_defining(name, pipeline, stages, options) and value != {} and shown(name, value) == value
+        for name, value in {**in_force, **off}.items()
+        if name in off or (is_defining(name, pipeline, stages, options) and value != {} and shown(name, value) == value)
     }
 
 

@@ -1,0 +1,194 @@
+"""Compare a crawl as it was begun with what is asked for now.
+
+    then        now             what becomes of it
+    typed       not set         remembered: it is set again for this run
+    from a file no longer set   a difference
+    any         another value   a difference
+    default     not set         as it is now
+
+Typed means on the command line or in the environment. Nothing here touches a store; see `resume` for what is done about it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from crawler.run.definition import DEFAULT, Definition, Value, digest, forms, seed_of
+
+MODE: Final = "mode"               # option that matters at the first start alone: remembered for a fresh start, never compared
+OUTPUT: Final = "output"
+ENABLED: Final = "enabled"         # of a stage: the stage itself is compared, not this
+SHOWN: Final = 120                 # characters of a value in a message
+NAMED: Final = 5                   # seeds named in a message
+
+
+class Difference(Struct, frozen=True):
+    """A setting, or a whole stage (`stages.enrich`: the value is whether it is there), that is not what it was. None: not set."""
+
+    name: str
+    then: Value | None
+    now: Value | None
+
+    @property
+    def is_stage(self) -> bool:
+        return self.name.startswith("stages.") and self.name.count(".") == 1
+
+    @property
+    def was_there(self) -> bool:
+        """Of a stage: it was part of the crawl."""
+        return self.then is not None and bool(self.then.value)
+
+    def __str__(self) -> str:
+        if self.is_stage and self.was_there:
+            return f"{self.name} was part of it{_by(self.then)}, is not now{_by(self.now)}"
+        if self.is_stage:
+            return f"{self.name} was not part of it{_by(self.then)}, is now{_by(self.now)}"
+        then = "was not set" if self.then is None else f"was {_text(self.then)}{_by(self.then)}"
+        now = "is not set now" if self.now is None else f"is now {_text(self.now)}{_by(self.now)}"
+        return f"{self.name} {then}, {now}"
+
+
+def remembered(then: Definition, origin: Callable[[str], str], directory: str) -> dict[str, Any]:
+    """Values that were typed when the crawl began and that nothing sets now.
+
+    origin: who sets a name now, "default" where nobody does. directory: the working directory now; an output that was named
+    relative to another one is still that file.
+    """
+    found = {}
+    for name, value in then.values.items():
+        if not is_typed(value.origin) or value.value is None or origin(name) != DEFAULT:
+            continue
+        parent, _, last = name.rpartition(".")
+        if last == MODE and origin(f"{parent}.{OUTPUT}") != DEFAULT:
+            continue
+        found[name] = _placed(value.value, then.directory, directory) if last == OUTPUT else value.value
+    return found
+
+
+def compare(then: Definition, now: Mapping[str, Value], directory: str) -> list[Difference]:
+    """All settings that are not what they were; a stage that came or went is one difference."""
+    before, after = set(_stages(then.values)), set(_stages(now))
+    changed = [_stage(name, then.values, now) for name in sorted(before ^ after)]
+    rest = (name for name in {**then.values, **now} if not _is_of_stage(name, before ^ after))
+    for name in rest:
+        old, new = then.values.get(name), now.get(name)
+        if name.rpartition(".")[2] not in (MODE, ENABLED) and not _is_same(name, old, new, then.directory, directory):
+            changed.append(Difference(name, old, new))
+    return changed
+
+
+def strangers(then: Definition, texts: Sequence[str], was_seeded: Callable[[str], bool] = lambda _: False) -> list[str]:
+    """Those of these seeds that the crawl did not begin from. Raises BadUrl.
+
+    was_seeded: whether the store knows a URL as a seed; asked where the definition does not hold all of them.
+    """
+    seeds = {text: seed_of(text) for text in texts}
+    if then.seeds_total == len(seeds) and digest(list(seeds.values())) == then.seeds_digest:
+        return []
+    known = frozenset(url for seed in then.seeds for url in forms(seed))
+    is_partial = len(then.seeds) < then.seeds_total
+    return [
+        text for text, seed in seeds.items()
+        if not forms(seed) & known and not (is_partial and any(was_seeded(url) for url in sorted(forms(seed))))
+    ]  # fmt: skip
+
+
+def describe_strangers(then: Definition, texts: Sequence[str]) -> str:
+    """One line: what is no seed of the crawl, and what its seeds are."""
+    named = ", ".join(seed_of(text).url for text in texts[:NAMED])
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    began = ", ".join(seed.url for seed in then.seeds[:NAMED])
+    others = f" and {then.seeds_total - NAMED} more" if then.seeds_total > NAMED else ""
+    words = "is not one of them" if len(texts) == 1 else "are not among them"
+    return f"seeds: {named}{more} {words} (it began from {began}{others})"
+
+
+def to_undo(differences: Sequence[Difference]) -> tuple[list[str], list[str]]:
+    """What sets each value as it was: `-s` settings, and names that have to be taken out of the place where they are set.
+
+    What was typed now is left out: typed no more, it is as it was.
+    """
+    sets: list[str] = []
+    by_hand: list[str] = []
+    for difference in differences:
+        if difference.now is not None and difference.now.origin.startswith("-"):
+            continue
+        if difference.is_stage and difference.was_there and difference.now is None:
+            by_hand.append(f"put the table [{difference.name}] back{_into(difference.then)}")
+        elif difference.is_stage:
+            sets.append(f"{difference.name}.{ENABLED}={toml(difference.was_there)}")
+        elif difference.then is None:
+            by_hand.append(f"take {difference.name} out of {difference.now.origin if difference.now else 'the settings'}")
+        else:
+            sets.append(f"{difference.name}={toml(difference.then.value)}")
+    return sets, by_hand
+
+
+def is_typed(origin: str) -> bool:
+    """It was an option or a variable of the environment, not a file and not the default."""
+    return origin.startswith("-") or (origin.upper().startswith("CRAWLER_") and not set(origin) & {".", os.sep})
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_string(str(key))} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    return _string(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _placed(output: Any, then: str, now: str) -> Any:
+    is_relative = isinstance(output, str) and output not in ("", "-") and not os.path.isabs(output)
+    return os.path.join(then, output) if is_relative and then != now else output
+
+
+def _stages(values: Mapping[str, Value]) -> Iterator[str]:
+    """`stages.NAME` of each stage."""
+    return (name.removesuffix(".use") for name in values if name.startswith("stages.") and name.endswith(".use"))
+
+
+def _is_of_stage(name: str, stages: set[str]) -> bool:
+    return any(name.startswith(f"{stage}.") for stage in stages)
+
+
+def _stage(name: str, then: Mapping[str, Value], now: Mapping[str, Value]) -> Difference:
+    """A stage that came or went, with who set it."""
+
+    def part(values: Mapping[str, Value]) -> Value | None:
+        mine = [value.origin for key, value in values.items() if key.startswith(f"{name}.")]
+        return Value(f"{name}.use" in values, next((origin for origin in mine if origin != DEFAULT), DEFAULT)) if mine else None
+
+    return Difference(name, part(then), part(now))
+
+
+def _is_same(name: str, then: Value | None, now: Value | None, directory_then: str, directory_now: str) -> bool:
+    if then is None or now is None:
+        only = then or now
+        return only is None or only.origin == DEFAULT
+    values = then.value, now.value
+    if name.rpartition(".")[2] == OUTPUT and all(isinstance(value, str) for value in values) and "-" not in values:
+        return os.path.normpath(os.path.join(directory_then, values[0])) == os.path.normpath(os.path.join(directory_now, values[1]))
+    return bool(then.value == now.value)
+
+
+def _text(value: Value) -> str:
+    text = toml(value.value) if value.value is not None else "not set"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _into(value: Value | None) -> str:
+    return "" if value is None or value.origin == DEFAULT else f" into {value.origin}"
+
+
+def _by(value: Value | None) -> str:
+    return f" ({value.origin})" if value is not None and value.origin else ""
