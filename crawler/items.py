@@ -169,6 +169,7 @@ class QueueStats(Struct, frozen=True):
     polite: bool
     is_read: bool                  # a stage reads it: it counts for `drained`
     full: str = ""                 # name of the queue downstream whose high-water mark holds this one back
+    is_outside: bool = False       # the store has tasks of it and the pipeline does not name it: no stage reads or fills it
 
 
 class HostStats(Struct, frozen=True):

@@ -67,7 +67,7 @@ class Books:
         self._counters = json.decode(counters, type=dict[str, int])
         self.queues = load_queues(self.db, self._specs, self._counts)
         self._by_id = {queue.id: queue for queue in self.queues.values()}
-        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # what else is in the file belongs to another pipeline
+        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # what else is in the file is empty, or done
         self.lanes = Lanes(self.db, self._politeness)
         for queue in self.queues.values():
             if queue.spec.polite:
@@ -143,9 +143,10 @@ class Books:
         return self._by_id[id]
 
     def check(self, items: Iterable[New]) -> None:
-        """CallRefused unless each item's queue exists."""
+        """CallRefused unless each item's queue is one of the pipeline's: on another nothing would ever read it."""
         for name in {new.queue for new in items}:
-            self.queue(name)
+            if self.queue(name).spec.is_outside:
+                raise CallRefused(f"queue {name!r} is not of this pipeline any more; 'crawler take {name}' empties it")
 
     # ---- what several verbs need
 

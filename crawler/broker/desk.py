@@ -98,6 +98,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
             QueueStats(
                 name=queue.spec.name, accepted=queue.accepted, **dict(zip(STATES, queue.counts, strict=True)), bytes=queue.bytes,
                 keyed=queue.spec.keyed, polite=queue.spec.polite, is_read=queue.spec.is_read, full=queue.full_gate(),
+                is_outside=queue.spec.is_outside,
             )
             for queue in ledger.queues.values()
         ],

@@ -34,8 +34,7 @@ class Ledger(Lending):
 
     def hand_in(self, step: Step) -> list[Verdict]:
         """Complete, fail and release; children go in with the task that made them."""
-        for name in {child.queue for done in step.done for child in done.children}:
-            self.queue(name)
+        self.check(child for done in step.done for child in done.children)
         self._arrived(step.worker, step.arrived)
         verdicts: list[Verdict] = []
         finished: list[tuple[Loan, str]] = []

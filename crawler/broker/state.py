@@ -68,9 +68,10 @@ class Queue:
 
 
 def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapping[int, Sequence[int]]) -> dict[str, Queue]:
-    """The queues of the pipeline, made where they are new; those the pipeline no longer names are left alone in the file."""
+    """The queues of the pipeline, made where they are new, and those outside it that still have tasks."""
+    named = list(specs)
     queues = {}
-    for spec in specs:
+    for spec in [*named, *_outside(db, {spec.name for spec in named}, counts)]:
         db.execute("INSERT OR IGNORE INTO queue (name) VALUES (?)", (spec.name,))
         id, polite = db.execute("SELECT id, polite FROM queue WHERE name = ?", (spec.name,)).fetchone()
         if polite != spec.polite:
@@ -80,6 +81,17 @@ def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapp
     for queue in queues.values():
         queue.gates = [queues[name] for name in queue.spec.feeds if name in queues]
     return queues
+
+
+def _outside(db: sqlite3.Connection, named: set[str], counts: Mapping[int, Sequence[int]]) -> list[QueueSpec]:
+    """Queues that have unfinished or dead tasks in the file and that the pipeline does not name: a stage was removed or renamed."""
+    found = []
+    for id, name, polite in db.execute("SELECT id, name, polite FROM queue ORDER BY id").fetchall():
+        if name in named or not any(counts.get(id, [])[1:5]):        # all but those that are done
+            continue
+        (keyed,) = db.execute("SELECT EXISTS (SELECT 1 FROM task WHERE queue = ? AND key IS NOT NULL)", (id,)).fetchone()
+        found.append(QueueSpec(name, keyed=bool(keyed), polite=bool(polite), is_outside=True))
+    return found
 
 
 def _change_lanes(db: sqlite3.Connection, queue: int, is_polite: bool) -> None:

@@ -146,6 +146,27 @@ def test_a_queue_that_a_pipeline_leaves_out_for_a_while_keeps_its_tasks(path: st
     broker.close()
 
 
+def test_a_queue_outside_the_pipeline_is_counted_and_emptied_but_not_filled(path: str) -> None:
+    broker = SqliteBroker(path, QUEUES)
+    put(broker, "task", b"a", b"b", b"c")
+    put(broker, "result", b"done with")
+    broker.take("result", 1)
+    broker.close()
+
+    broker = SqliteBroker(path, [spec for spec in QUEUES if spec.name not in ("task", "result")])
+    outside = {queue.name: queue.ready for queue in broker.stats().queues if queue.is_outside}
+    assert outside == {"task": 3}, "and result is empty"
+    with pytest.raises(CallRefused, match="not of this pipeline any more; 'crawler take task'"):
+        put(broker, "task", b"d")
+    assert broker.take("task", 2) == [b"a", b"b"]
+    broker.close()
+
+    broker = SqliteBroker(path, QUEUES)
+    assert bodies(broker, "task") == [b"c"]
+    assert not any(queue.is_outside for queue in broker.stats().queues)
+    broker.close()
+
+
 def test_the_counts_are_those_of_the_table_after_any_work(path: str) -> None:
     random, clock = Random(3), ManualClock()
     broker = SqliteBroker(path, QUEUES, Politeness(delay=0.0), clock=clock, random=Longest())
