@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import Any, Final
 
-from crawler import Stage
+import msgspec
+
+from crawler import CrawlerError, Stage
 from stages.sinks import Row, Sink, SinkOptions, open_sink
+
+log = logging.getLogger(__name__)
+
+ROWS: Final = "rows/"     # shared notes by output: whether it was empty when the crawl began with it, and its rows now
 
 
 class Store(Stage):
@@ -27,19 +34,43 @@ class Store(Stage):
 
     def open(self) -> None:
         self._sink = open_sink(self.options)
+        self._tell(self._sink, is_first=True)
 
     def process(self, items: list[Any]) -> None:
         if self._sink is None:
             raise RuntimeError("the store is closed")
         written = self._sink.write([_row(item) for item in items])
-        for name, n in (("rows", len(items)), *written._asdict().items()):
+        rows = written.new + written.replaced
+        for name, n in (("rows", rows), (f"rows in {self.options.output}", rows), *written._asdict().items()):
             if n:
                 self.count(name, n)
 
     def close(self) -> None:
         if self._sink is not None:
-            self._sink.close()
-            self._sink = None
+            sink, self._sink = self._sink, None
+            try:
+                self._tell(sink)
+            finally:
+                sink.close()
+
+    def _tell(self, sink: Sink, *, is_first: bool = False) -> None:
+        """Share how many rows the output has: counters lack those of a batch whose worker died before it was acknowledged."""
+        name = ROWS + self.options.output
+        try:
+            known = self.shared.get(name)
+            if known is not None and is_first:
+                return
+            was_empty = msgspec.json.decode(known, type=_Rows).was_empty if known else is_first and not sink.count(1)
+            self.shared.set(name, msgspec.json.encode(_Rows(was_empty, sink.count())))
+        except CrawlerError as error:
+            log.debug("the rows of %s are not counted: %s", self.options.output, error)
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    """What a note under `ROWS` says of an output."""
+
+    was_empty: bool                # when the crawl began with it: all of its rows are the crawl's
+    rows: int
 
 
 def _row(item: Any) -> Row:

@@ -66,6 +66,10 @@ class Sink(Protocol):
 
     def write(self, rows: Sequence[Row]) -> Written: ...
 
+    def count(self, most: int = -1) -> int:
+        """Rows in the output; `most` is enough to know (-1: all of them). Of a stream those of this crawl."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -70,6 +70,11 @@ class Index:
             known.update(self._db.execute(f"SELECT key, content FROM rows WHERE key IN ({holders})", some))   # noqa: S608  holders only
         return known
 
+    def count(self, most: int = -1) -> int:
+        """Rows that are known; `most` is enough (-1: all)."""
+        (n,) = self._db.execute("SELECT count(*) FROM (SELECT 1 FROM rows LIMIT ?)", (most,)).fetchone()
+        return int(n)
+
     def put(self, entries: Iterable[Entry], mark: Mark) -> None:
         """Note rows, newer ones in the place of older, and the state of the file with them: all or nothing."""
         with self._db:

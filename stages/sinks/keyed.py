@@ -71,6 +71,10 @@ class KeyedFile:
                 self._append(head, fresh, replaced)
         return Written(len(fresh) - replaced, replaced, len(rows) - len(fresh))
 
+    def count(self, most: int = -1) -> int:
+        with storage_errors(str(self.path)):
+            return self._index.count(most)
+
     def close(self) -> None:
         try:
             with storage_errors(str(self.path)):

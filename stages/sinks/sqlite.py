@@ -64,6 +64,12 @@ class SqliteTable:
         new = len(by_key) - known
         return Written(new, changed - new, len(rows) - changed)
 
+    def count(self, most: int = -1) -> int:
+        with storage_errors(self._output):
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {self._table} LIMIT ?)"    # noqa: S608  quoted name
+            (n,) = self._db.execute(sql, (most,)).fetchone()
+        return int(n)
+
     def close(self) -> None:
         self._db.close()
 

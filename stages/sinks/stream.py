@@ -52,6 +52,10 @@ class Stream:
         replaced = len(fresh.keys() & known.keys())
         return Written(len(fresh) - replaced, replaced, len(rows) - len(fresh))
 
+    def count(self, most: int = -1) -> int:
+        with storage_errors(self._output):
+            return self._index.count(most)
+
     def close(self) -> None:
         self._index.close()
         os.close(self._fd)

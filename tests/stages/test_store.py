@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from crawler import UsageError
+from crawler import LocalShared, UsageError
 from stages.store import Store
 
 RECORD: dict[str, Any] = {
@@ -76,7 +76,24 @@ def test_what_happened_to_the_rows_is_counted(tmp_path: Path):
 
     store = store_all(tmp_path / "r.jsonl", [first, record("http://a.example/b")], [first], [changed])
 
-    assert store.take_counts() == {"rows": 4, "new": 2, "duplicates": 1, "replaced": 1}
+    output = tmp_path / "r.jsonl"
+    assert store.take_counts() == {"rows": 3, f"rows in {output}": 3, "new": 2, "duplicates": 1, "replaced": 1}
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.csv", "r.sqlite"])
+def test_the_rows_of_the_output_are_shared_as_they_are_in_it(tmp_path: Path, name: str):
+    first, changed, other = record("http://a.example/"), record("http://a.example/", title="B"), record("http://a.example/b")
+    output = tmp_path / name
+
+    for before, batches in ((True, [[first, other], [first], [changed]]), (False, [[record("http://a.example/c")], [other]])):
+        shared = LocalShared()
+        store = Store(Store.Options(output=str(output)), shared)
+        store.open()
+        assert json.loads(shared.get(f"rows/{output}")) == {"was_empty": before, "rows": 0 if before else 2}
+        for batch in batches:
+            store.process(batch)
+        store.close()
+        assert json.loads(shared.get(f"rows/{output}")) == {"was_empty": before, "rows": 2 if before else 3}
 
 
 @pytest.mark.parametrize("name", ["pages.json", "pages.txt", "pages", ""])
