@@ -44,12 +44,13 @@ class HubError(CrawlerError):
 class HubUnreachable(HubError):
     """Nothing answered at the hub's address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, advice: str = "start one with 'crawler hub' or set hub.address") -> None:
         super().__init__(address)
         self.address = address
+        self.advice = advice           # what else is known, and the next step
 
     def __str__(self) -> str:
-        return f"no hub answers at {self.address}; start one with 'crawler hub' or set hub.address"
+        return f"no hub answers at {self.address}; {self.advice}"
 
 
 class HubLost(HubError):

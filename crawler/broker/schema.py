@@ -12,6 +12,8 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from msgspec import Struct
+
 from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
@@ -21,6 +23,7 @@ READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 MEMORY = ":memory:"
 INLINE = 2_000            # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
+LOCK_WAIT = 1.0           # s to wait for a store that a command of ours looks into just now: that takes it for a tenth of this
 CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
 
 TABLES = """
@@ -99,7 +102,7 @@ def connect(path: str) -> sqlite3.Connection:
     """
     was_closed = path == MEMORY or not _has_content(f"{path}-wal")     # closing moves the log into the database
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=256)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT, cached_statements=256)
     except sqlite3.Error as error:
         raise refusal(path, error) from error
     try:
@@ -111,6 +114,7 @@ def connect(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size=-65536")           # KiB: 64 MiB, whatever the frontier grows to
         connection.execute("PRAGMA temp_store=MEMORY")
         _prepare(connection, path)
+        connection.execute("PRAGMA busy_timeout=0")              # the lock is ours until the connection is closed
         if not was_closed:
             _look_through(connection, path)
     except StorageError:
@@ -137,6 +141,28 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("COMMIT")
     if version != VERSION:
         raise StorageError(f"{path} is of store version {version}, this crawler reads {VERSION}; use --fresh or another --data")
+
+
+class StoredQueue(Struct, frozen=True):
+    """A queue as the store has it, whatever the pipeline says of it now."""
+
+    name: str
+    polite: bool
+    keyed: bool
+
+
+def stored_queues(path: str) -> list[StoredQueue]:
+    """The queues of a store that no hub has. Raises what `connect` does."""
+    db = connect(path)
+    try:
+        rows = db.execute(
+            "SELECT name, ifnull(polite, 0), EXISTS (SELECT 1 FROM task WHERE queue = queue.id AND key IS NOT NULL) FROM queue"
+        ).fetchall()
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    finally:
+        db.close()
+    return [StoredQueue(name, bool(polite), bool(keyed)) for name, polite, keyed in rows]
 
 
 def _has_content(path: str) -> bool:

@@ -89,6 +89,10 @@ def _run(args: argparse.Namespace) -> int:
     except CrawlerError as error:
         print(f"crawler: {error}", file=sys.stderr)
         return exit_code(error)
+    except PermissionError as error:         # a file of the person's; those of ours are named where they are opened
+        what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+        print(f"crawler: {what}: {error.strerror}; run it as the user whose file it is, or in another directory", file=sys.stderr)
+        return common.USAGE
     except Exception as error:
         if args.verbose:
             raise

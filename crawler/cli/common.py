@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.errors import HubUnreachable, UsageError
+from crawler.run.hints import Hint as Hint
+from crawler.run.hints import hints as hints_with
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -167,12 +169,33 @@ def name_process(args: argparse.Namespace, name: str) -> None:
             file.write(f"crawler:{name}")
 
 
+def hints(args: argparse.Namespace, config: Config) -> Hint:
+    """Completes commands that a person is told to type: with the file, directory and hub that this command was given."""
+    options: list[str] = []
+    if args.config is not None:
+        options += ["-c", str(args.config)]
+    origin = config.origin("data")
+    if origin == "-s" or origin.startswith("CRAWLER_"):
+        options += ["--data", config.settings.data]
+    if getattr(args, "hub", None) and not args.while_stdin:
+        options += ["--hub", args.hub]
+    if getattr(args, "certs", None):
+        options += ["--certs", args.certs]
+    return hints_with(options)
+
+
 def hub_address(config: Config) -> str:
     """Where the hub of this configuration is: hub.address, else what the hub of `data` has written there, else the default."""
-    if config.settings.hub.address:
-        return config.settings.hub.address
+    return config.settings.hub.address or written_address(config) or DEFAULT_ADDRESS
+
+
+def written_address(config: Config) -> str:
+    """Where the hub of the data directory listens, or listened last; "" if there was none. Raises UsageError."""
     written = Path(config.settings.data) / ADDRESS_FILE
-    return written.read_text("utf-8").strip() if written.exists() else DEFAULT_ADDRESS
+    try:
+        return written.read_text("utf-8").strip() if written.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{written} cannot be read: {error}; name the hub with --hub, or another directory with --data") from error
 
 
 def client_tls(config: Config, address: str, role: str = "admin") -> Tls | None:

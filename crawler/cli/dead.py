@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crawler.cli import common
+from crawler.cli.reach import reach
+from crawler.counting import agree, counted
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
-    from crawler.hub.client import HubClient
+    from crawler.broker.base import Broker
     from crawler.items import Dead
 
-PAGE = 500            # tasks in one call
+COLUMN = 60           # characters of a task's URL that are padded; a longer one is shown whole, and moves its reason
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,7 +35,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         if verb == "list":
             sub.add_argument("--queue", metavar="QUEUE", help="only of this queue")
         else:
-            sub.add_argument("ids", metavar="ID", nargs="+" if verb == "show" else "*", type=common.number("Id"))
+            sub.add_argument("ids", metavar="ID", nargs="+" if verb == "show" else "*", type=int)
         if verb in ("retry", "drop"):
             sub.add_argument("--all", action="store_true", help="all there are")
         sub.set_defaults(run=run, verb=verb)
@@ -42,72 +43,84 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     config = common.load(args)
-    with common.connect(config) as hub:
+    hint = common.hints(args, config)
+    if args.verb in ("retry", "drop") and bool(args.ids) == args.all:
+        raise UsageError(f"crawler dead {args.verb} takes the ids of tasks, or --all; see '{hint('dead list')}'")
+    with reach(args, config) as broker:
         if args.verb == "list":
-            return listed(hub, args.queue)
+            return listed(broker, args.queue, hint)
         if args.verb == "show":
-            return shown(hub, args.ids)
-        if bool(args.ids) == args.all:
-            raise UsageError(f"crawler dead {args.verb} takes the ids of tasks, or --all; see 'crawler dead list'")
-        ids = [task.id for task in every(hub)] if args.all else args.ids
-        changed = (hub.revive if args.verb == "retry" else hub.drop)(ids)
-        print(f"{changed} task(s) {'ready again' if args.verb == 'retry' else 'dropped'}", file=sys.stderr)
-        if changed < len(ids):
-            raise UsageError(f"{len(ids) - changed} of these are not dead tasks of this hub; see 'crawler dead list'")
-    return common.OK
+            return shown(broker, args.ids, hint)
+        return changed(broker, args, hint)
 
 
-def every(hub: HubClient, queue: str | None = None) -> Iterator[Dead]:
-    after = 0
-    while tasks := hub.dead(queue, PAGE, after):
-        yield from tasks
-        after = tasks[-1].id
+def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
+    """Print them in columns, what they come to on stderr."""
+    from crawler.run.givenup import every, given_up
 
-
-def listed(hub: HubClient, queue: str | None) -> int:
-    is_empty = True
-    for task in every(hub, queue):
-        is_empty = False
-        print(f"{task.id}\t{task.queue}\t{task.attempt} attempt(s)\t{brief(task)}\t{task.reason}")
-    if is_empty:
+    page: list[Dead] = []
+    total = 0
+    for task in every(broker, queue):
+        total += 1
+        page.append(task)
+        if len(page) == 500:
+            table(page)
+            page = []
+    table(page)
+    if not total:
         print("no dead tasks", file=sys.stderr)
+        return common.OK
+    if queue is None and total > 1:
+        for group in given_up(broker, total):
+            print(f"{group.count:,} × {group.reason}", file=sys.stderr)
+    print(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' has all of one, "
+          f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again", file=sys.stderr)
     return common.OK
 
 
-def shown(hub: HubClient, ids: list[int]) -> int:
+def table(tasks: list[Dead]) -> None:
+    """Print one line for each task: in columns on a terminal, with tabs between them for a program."""
+    from crawler.run.givenup import brief
+
+    rows = [(str(task.id), task.queue, counted(task.attempt, "attempt"), brief(task), task.reason) for task in tasks]
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(row))
+        return
+    widths = [min(max(len(row[column]) for row in rows), COLUMN) for column in range(4)] if rows else []
+    for row in rows:
+        print("  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
+    """Print these tasks as JSON, each with its item."""
     import msgspec
 
+    from crawler.run.givenup import every, plain
+
     wanted = dict.fromkeys(ids)
-    for task in every(hub):
+    for task in every(broker):
         if task.id in wanted:
             wanted.pop(task.id)
             whole = {**msgspec.to_builtins(task), "item": plain(task.item)}
             print(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
     if wanted:
-        raise UsageError(f"no dead task has the id {', '.join(map(str, wanted))}; see 'crawler dead list'")
+        raise UsageError(f"no dead task has the id {', '.join(map(str, wanted))}; see '{hint('dead list')}'")
     return common.OK
 
 
-def plain(item: bytes) -> Any:
-    """An item as far as it can be read without its stage: bytes inside it are shown by their length."""
-    import msgspec
+def changed(broker: Broker, args: argparse.Namespace, hint: common.Hint) -> int:
+    """Retry or drop tasks."""
+    from crawler.hub.client import HubClient
+    from crawler.run.givenup import every
 
-    try:
-        return _short(msgspec.msgpack.decode(item))
-    except msgspec.DecodeError:
-        return f"{len(item)} bytes that are no msgpack"
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    if isinstance(value, dict):
-        return {str(name): _short(each) for name, each in value.items()}
-    return [_short(each) for each in value] if isinstance(value, list) else value
-
-
-def brief(task: Dead) -> str:
-    """A task in a few words: its URL if it has one."""
-    value = plain(task.item)
-    text = value.get("url", value) if isinstance(value, dict) else value
-    return str(text)[:200]
+    ids = [task.id for task in every(broker)] if args.all else list(dict.fromkeys(args.ids))
+    n = (broker.revive if args.verb == "retry" else broker.drop)(ids)
+    next_step = f"; '{hint('run')}' goes on with {agree(n, 'it', 'them')}" if n and not isinstance(broker, HubClient) else ""
+    said = f"{agree(n, 'is', 'are')} ready again{next_step}" if args.verb == "retry" else f"{agree(n, 'is', 'are')} dropped"
+    print(f"{counted(n, 'task')} {said}", file=sys.stderr)
+    if n < len(ids):
+        few = len(ids) - n
+        are_none = agree(few, "is not a dead task", "are not dead tasks")
+        raise UsageError(f"{few} of these {are_none} of this crawl; see '{hint('dead list')}'")
+    return common.OK

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from crawler.cli import common
+from crawler.cli.reach import reach
 from crawler.errors import UsageError
 
 
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from crawler.items import Pace
 
     config = common.load(args)
-    with common.connect(config) as hub:
+    hint = common.hints(args, config)
+    with reach(args, config) as hub:
         if args.verb == "list":
             from rich.console import Console
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             hosts = hub.hosts(args.names)
             if args.names and len(hosts) < len(args.names):
                 missing = sorted(set(args.names) - {host.name for host in hosts})
-                raise UsageError(f"no host {', '.join(missing)} on the frontier; 'crawler host list' shows those with work")
+                raise UsageError(f"no host {', '.join(missing)} on the frontier; '{hint('host list')}' shows those with work")
             Console(highlight=False).print(host_table(hosts, len(hosts)))
             return common.OK
         known = {host.name for host in hub.hosts(args.names)}

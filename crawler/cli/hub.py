@@ -142,7 +142,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_directory(data: Path) -> None:
-    """The data directory holds the key and all pages: it is the user's alone."""
+    """Make the data directory, readable by the user alone: it holds the key and all pages. Raises UsageError."""
+    from crawler.run.local import check_directory
+
+    check_directory(data)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.reach import reach
 from crawler.errors import CallRefused
 
 if TYPE_CHECKING:
+    from crawler.broker.base import Broker
     from crawler.config import Config
-    from crawler.hub.client import HubClient
     from crawler.items import New
 
 BATCH = 1_000         # values in one call
@@ -48,7 +49,7 @@ def run_put(args: argparse.Namespace) -> int:
     from crawler.items import Verdict
 
     config = common.load(args)
-    with common.connect(config, f"put:{secrets.token_hex(6)}", role="producer") as hub:
+    with reach(args, config, f"put:{secrets.token_hex(6)}", role="producer") as hub:
         make = maker(config, hub, args.queue)
         taken = known = 0
         for batch in batched((make(text) for text in texts(args.values)), BATCH):
@@ -61,7 +62,7 @@ def run_put(args: argparse.Namespace) -> int:
     return common.OK
 
 
-def maker(config: Config, hub: HubClient, queue: str) -> Callable[[str], New]:
+def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
     """How a line of text becomes a task of this queue."""
     import msgspec
 
@@ -106,7 +107,7 @@ def run_take(args: argparse.Namespace) -> int:
     config = common.load(args)
     give_up = time.monotonic() + args.timeout
     left = args.n
-    with common.connect(config, role="producer") as hub:
+    with reach(args, config, role="producer") as hub:
         while left > 0:
             bodies = hub.take(args.queue, min(left, BATCH), max(min(give_up - time.monotonic(), 10.0), 0.0))
             for body in bodies:

@@ -7,8 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from crawler.cli import common
+from crawler.cli.reach import reach
 
 if TYPE_CHECKING:
+    from crawler.config import Config
     from crawler.items import Stats
 
 WATCH = 1.0           # s between looks of --watch
@@ -31,20 +33,28 @@ def run_status(args: argparse.Namespace) -> int:
 
     config = common.load(args)
     delay = config.settings.frontier.delay
-    with common.connect(config) as hub:
-        stats = hub.stats()
-        if args.json:
-            print(msgspec.json.encode(stats).decode())
-            return common.OK
-        if not args.watch:
-            show(stats, delay)
-            return common.OK
-        from crawler.cli.view import Live
+    if args.watch:
+        return watch(args, config)
+    with reach(args, config) as broker:
+        stats = broker.stats()
+    if args.json:
+        print(msgspec.json.encode(stats).decode())
+    else:
+        show(stats, delay)
+    return common.OK
 
-        with Live(delay) as live:
-            while True:
-                live.show(hub.stats())
-                time.sleep(WATCH)
+
+def watch(args: argparse.Namespace, config: Config) -> int:
+    """Show it again each second, from the hub or the store, whichever is there: the store is open for a look alone."""
+    from crawler.cli.view import Live
+
+    is_quiet = False
+    with Live(config.settings.frontier.delay) as live:
+        while True:
+            with reach(args, config, is_quiet=is_quiet) as broker:
+                live.show(broker.stats())
+            is_quiet = True
+            time.sleep(WATCH)
 
 
 def show(stats: Stats, delay: float) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.reach import reach
+from crawler.counting import agree, counted
 
 if TYPE_CHECKING:
+    from crawler.broker.base import Broker
     from crawler.config import Config
-    from crawler.hub.client import HubClient
     from crawler.items import Story
     from crawler.web.page import Visit
 
@@ -51,9 +53,10 @@ def run(args: argparse.Namespace) -> int:
         typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
     )  # fmt: skip
     print(url if url == args.url else f"{args.url}: its canonical form is {url}")
-    with common.connect(config) as hub:
+    hint = common.hints(args, config)
+    with reach(args, config) as hub:
         story = hub.why(FRONTIER, urls.key(url))
-        lines = stranger(config, hub, url) if story is None else [*life(story), *waits(hub, story)]
+        lines = stranger(config, hub, url) if story is None else [*life(story, hint), *waits(hub, story, hint)]
         lines += robots(config, hub, url)
     if story is not None:
         lines += record(config, url)
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     return common.OK
 
 
-def stranger(config: Config, hub: HubClient, url: str) -> list[str]:
+def stranger(config: Config, hub: Broker, url: str) -> list[str]:
     """Why the hub has never heard of a URL."""
     from crawler.shared import SharedNotes
     from crawler.web.frontier import Frontier
@@ -74,7 +77,7 @@ def stranger(config: Config, hub: HubClient, url: str) -> list[str]:
     return ["never put on the frontier: no page that was read links to it, or only with nofollow, beyond a limit, or too deep"]
 
 
-def life(story: Story) -> list[str]:
+def life(story: Story, hint: common.Hint) -> list[str]:
     """From its discovery to now."""
     import msgspec
 
@@ -89,7 +92,7 @@ def life(story: Story) -> list[str]:
         "ready": f"waits for its turn at {story.host}",
         "delayed": f"is tried again in {story.due:.0f} s",
         "leased": "is being fetched",
-        "dead": f"given up {when(story.changed_at)}; see 'crawler dead show {story.id}'",
+        "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",
         "done": f"done {when(story.changed_at)}" + (f": {story.report}" if story.report else ""),
     }
     return [*lines, ending[story.state]]
@@ -99,26 +102,27 @@ def origin(visit: Visit) -> list[str]:
     if visit.history:
         return [f"reached by redirects: {' → '.join((*visit.history, visit.url))}"] + (["from a seed"] if visit.is_seed else [])
     if visit.referrer:
-        return [f"found on {visit.referrer}, {visit.depth} link(s) from a seed"]
+        return [f"found on {visit.referrer}, {counted(visit.depth, 'link')} from a seed"]
     return ["a seed"]
 
 
-def waits(hub: HubClient, story: Story) -> list[str]:
+def waits(hub: Broker, story: Story, hint: common.Hint) -> list[str]:
     """What a waiting URL waits for."""
     if story.state != "ready":
         return []
     hosts = [host for host in hub.hosts([story.host]) if host.name == story.host]
     lines = []
     for host in hosts:
-        lines.append(f"{host.ready} URL(s) wait there, {host.leased} in process, {host.delay:g} s between requests")
+        waiting = f"{counted(host.ready, 'URL')} {agree(host.ready, 'waits', 'wait')} there"
+        lines.append(f"{waiting}, {host.leased} in process, {host.delay:g} s between requests")
         if host.paused:
-            lines.append(f"the host is paused; 'crawler host resume {host.name}' goes on")
+            lines.append(f"the host is paused; '{hint(f'host resume {host.name}')}' goes on")
         elif host.rest > 0:
             lines.append(f"the host rests until {time.strftime('%H:%M:%S', time.localtime(time.time() + host.rest))}")
     return lines
 
 
-def robots(config: Config, hub: HubClient, url: str) -> list[str]:
+def robots(config: Config, hub: Broker, url: str) -> list[str]:
     """The line of robots.txt that speaks of it, if the file has been fetched."""
     import msgspec
 

@@ -118,7 +118,9 @@ def test_nothing_but_a_dead_seed_is_told_by_the_exit_code(shell: Shell) -> None:
 
     assert done.returncode == 4, done.stderr
     assert "given up" in done.stderr
-    assert shell.run("dead", "list").returncode == 5      # no hub runs any more, and it says so
+    listed = shell.run("dead", "list")                    # no hub runs any more: the store itself is read
+    assert listed.returncode == 0
+    assert "Connection refused" in listed.stdout
 
 
 def test_declared_fields_are_columns(shell: Shell) -> None:

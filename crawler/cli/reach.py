@@ -1,0 +1,103 @@
+"""The broker that a command talks to: the hub, or while none runs the store in the data directory itself.
+
+    --hub, or hub.address of another machine ──▶ that hub or none
+    else ──▶ the hub of the data directory ──none answers──▶ <data>/hub.sqlite3 ──is in use──▶ a hub that is starting, or hangs
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crawler.broker.place import store_path
+from crawler.cli import common
+from crawler.errors import HubLost, HubUnreachable, UsageError
+from crawler.run import local
+
+if TYPE_CHECKING:
+    from crawler.broker.base import Broker
+    from crawler.config import Config
+    from crawler.hub.client import HubClient
+
+
+@contextmanager
+def reach(
+    args: argparse.Namespace, config: Config, worker: str = "", role: str = "admin", *, is_quiet: bool = False
+) -> Iterator[Broker]:
+    """The broker these arguments mean, closed at the end; says on stderr when it is the store itself.
+
+    worker, role: as for `common.connect`. is_quiet: it was said before. Raises what `common.connect` and `local.open_store` do.
+    """
+    broker = find(config, common.hints(args, config), worker, role, is_quiet=is_quiet)
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet: bool = False) -> Broker:
+    """The hub if one answers, else the store."""
+    if not means_data(config):
+        return common.connect(config, worker, common.PATIENCE, role)
+    data = Path(config.settings.data)
+    has_store = local.has_store(data)
+    address = common.hub_address(config)
+    try:
+        return answering(config, worker, role, patience=0.0)
+    except HubUnreachable as error:
+        if not has_store:
+            raise HubUnreachable(address, nothing_here(data, hint)) from error
+    except HubLost as error:
+        raise HubUnreachable(address, "something listens there and does not speak as a hub does; is it one that hangs?") from error
+    try:
+        broker = open_store(config)
+    except UsageError:                       # somebody has it: a hub on its way up answers soon
+        try:
+            return answering(config, worker, role, patience=common.PATIENCE)
+        except HubUnreachable as error:
+            raise HubUnreachable(address, f"but a process uses {store_path(data)}: a hub that hangs, or another command; "
+                                 "wait for it, or stop it") from error
+    if not is_quiet:
+        print(f"crawler: no hub runs; this is from {store_path(data)}", file=sys.stderr)
+    return broker
+
+
+def answering(config: Config, worker: str, role: str, *, patience: float) -> HubClient:
+    """A client that the hub has answered once. Raises HubUnreachable, HubLost, KeyRefused, TlsRefused."""
+    client = common.connect(config, worker, patience, role)
+    try:
+        client.drained([])
+    except BaseException:
+        client.close()
+        raise
+    client.patience = common.PATIENCE
+    return client
+
+
+def means_data(config: Config) -> bool:
+    """No hub of elsewhere is asked for: there is no hub.address, or it is where the hub of the data directory listened last."""
+    address = config.settings.hub.address
+    if not address:
+        return True
+    return config.origin("hub.address") != "-s" and address == common.written_address(config)
+
+
+def open_store(config: Config) -> Broker:
+    """The store in the data directory. Raises what `local.open_store` does."""
+    from crawler.broker.base import Politeness
+    from crawler.pipeline import build
+
+    settings = config.settings
+    politeness = Politeness(settings.frontier.per_host, settings.frontier.delay)
+    return local.open_store(Path(settings.data), build(config).queues.values(), politeness, settings.hub.durability)
+
+
+def nothing_here(data: Path, hint: common.Hint) -> str:
+    """What to do where there is neither hub nor store."""
+    if not data.exists():
+        return f"and there is no data directory {data}; name the crawl's with --data DIR, or start one with '{hint('run URL')}'"
+    return f"and {data} has no store; name another directory with --data DIR, or start a crawl with '{hint('run URL')}'"

@@ -1,0 +1,125 @@
+"""Tasks that were given up, grouped by reason: ten thousand refused connections are one line.
+
+    Dead, Dead, … ──kind of reason──▶ name not found (2): http://exmaple.invalid/, …
+                                      connection refused (10,000): …
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from crawler.broker.base import Broker
+from crawler.items import Dead
+
+PAGE: Final = 500             # tasks in one call
+LOOKED_AT: Final = 5_000      # dead tasks that a report is made of; of more their number alone is told
+LOOKED_BYTES: Final = 64 << 20    # of their items: a dead page has all its body
+EXAMPLES: Final = 3           # tasks named for each reason
+LONGEST: Final = 100          # characters of a reason that has no short name
+NOT_LOOKED_AT: Final = "not looked at"
+
+# How a reason is called for short, by what is in its text: the words of resolvers, systems and of both HTTP clients.
+KINDS: Final[Mapping[str, str]] = {
+    "name not found": r"name or service not known|could not resolve host|no address associated|nodename nor servname|"
+                      r"name does not resolve|has no address",
+    "name server out of order": r"temporary failure in name resolution",
+    "connection refused": r"connection refused",
+    "connection reset": r"connection reset|remote end closed|empty reply|broken pipe",
+    "no route to the host": r"no route to host|network is unreachable|host is unreachable",
+    "timed out": r"timed out|no connection to .* within|not finished after|see timeout|see connect_timeout|see min_rate",
+    "certificate not accepted": r"certificate",
+    "speaks plain HTTP, not https": r"plain http",
+    "no TLS": r"\bssl\b|\btls\b",
+    "the worker died or hung": r"^the lease ran out",
+}  # fmt: skip
+_KINDS = [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in KINDS.items()]
+_STATUS = re.compile(r"(?:^|: )(status \d{3})\b")
+_URL = re.compile(r"\w+://[^\s,;'\"]+")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+class Group(Struct, frozen=True):
+    """Tasks that were given up for the same reason."""
+
+    reason: str
+    count: int
+    examples: list[str]        # URLs, or what else names a task
+
+
+def kind(reason: str, host: str = "") -> str:
+    """A short name for a reason, the same for all hosts, addresses and numbers in it."""
+    for name, pattern in _KINDS:
+        if pattern.search(reason):
+            return name
+    if status := _STATUS.search(reason):
+        return status[1]
+    text = _URL.sub("URL", reason)
+    if host:
+        text = text.replace(f"{host}: ", "").replace(host, "HOST")
+    return _NUMBER.sub("N", text)[:LONGEST] or "no reason known"
+
+
+def grouped(tasks: Iterable[Dead]) -> list[Group]:
+    """These tasks by the kind of their reason, most first."""
+    counts: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
+    for task in tasks:
+        reason = kind(task.reason, task.host)
+        counts[reason] = counts.get(reason, 0) + 1
+        if len(named := examples.setdefault(reason, [])) < EXAMPLES:
+            named.append(brief(task))
+    return [Group(reason, n, examples[reason]) for reason, n in sorted(counts.items(), key=lambda each: -each[1])]
+
+
+def given_up(broker: Broker, total: int) -> list[Group]:
+    """All dead tasks by reason, from the first `LOOKED_AT` of them. total: how many there are."""
+    if not total:
+        return []
+    looked_at = list(_first(broker))
+    rest = [Group(NOT_LOOKED_AT, total - len(looked_at), [])] if total > len(looked_at) else []
+    return grouped(looked_at) + rest
+
+
+def _first(broker: Broker) -> Iterator[Dead]:
+    size = 0
+    for n, task in enumerate(every(broker)):
+        size += len(task.item)
+        if n >= LOOKED_AT or size > LOOKED_BYTES:
+            return
+        yield task
+
+
+def every(broker: Broker, queue: str | None = None) -> Iterator[Dead]:
+    """All dead tasks, by id."""
+    after = 0
+    while tasks := broker.dead(queue, PAGE, after):
+        yield from tasks
+        after = tasks[-1].id
+
+
+def plain(item: bytes) -> Any:
+    """An item as far as it can be read without its stage: bytes inside it are shown by their length."""
+    try:
+        return _short(msgspec.msgpack.decode(item))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return f"{len(item)} bytes that are no msgpack"
+
+
+def brief(task: Dead) -> str:
+    """A task in a few words: its URL if it has one."""
+    value = plain(task.item)
+    text = value.get("url", value) if isinstance(value, dict) else value
+    return str(text)[:200]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, dict):
+        return {str(name): _short(each) for name, each in value.items()}
+    return [_short(each) for each in value] if isinstance(value, list) else value

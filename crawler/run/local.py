@@ -1,0 +1,75 @@
+"""The store of a data directory, used directly while no hub runs.
+
+    dead · why · status · host · put · take ──▶ SqliteBroker ──▶ <data>/hub.sqlite3
+
+Opening it changes no task: leases stay as they are, and queues that the pipeline does not name keep what is on them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import structs
+
+from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.place import store_path
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from crawler.broker.sqlite import SqliteBroker
+
+
+def check_directory(data: Path) -> None:
+    """Raise UsageError if `data` exists and cannot be used: no directory, or not ours to read and write."""
+    try:
+        is_there = data.exists()
+    except OSError as error:
+        raise UsageError(f"the data directory {data} cannot be read: {error.strerror}; choose another with --data") from error
+    if not is_there:
+        _check_parents(data)
+        return
+    if not data.is_dir():
+        raise UsageError(f"the data directory {data} is a file; choose another with --data, or move the file away")
+    wanted = {"read": os.R_OK | os.X_OK, "written": os.W_OK}
+    for word, mode in wanted.items():
+        if not os.access(data, mode, effective_ids=os.access in os.supports_effective_ids):
+            raise UsageError(f"the data directory {data} cannot be {word} by this user; choose another with --data, "
+                             "or change who may use it")
+
+
+def _check_parents(data: Path) -> None:
+    """Raise UsageError if a file stands where one of the directories above should be."""
+    for parent in data.absolute().parents:
+        if parent.is_dir():
+            return
+        if parent.exists():
+            raise UsageError(f"the data directory {data} cannot be: {parent} is a file; choose another with --data")
+
+
+def has_store(data: Path) -> bool:
+    """A hub has kept its store there. Raises UsageError if the directory cannot be used."""
+    check_directory(data)
+    return store_path(data).exists()
+
+
+def open_store(data: Path, specs: Iterable[QueueSpec], politeness: Politeness,
+               durability: Literal["normal", "full"] = "normal") -> SqliteBroker:
+    """The store in `data`, with the queues that are in it and those of the pipeline.
+
+    Raises UsageError while a hub or another command has it, StorageError if it cannot be read.
+    """
+    from crawler.broker.schema import stored_queues
+    from crawler.broker.sqlite import SqliteBroker
+
+    path = str(store_path(data))
+    stored = {queue.name: queue for queue in stored_queues(path)}
+    queues = []
+    for spec in specs:
+        found = stored.pop(spec.name, None)
+        # Politeness as it is stored: to change it would move every unfinished task of the queue to other lanes.
+        queues.append(spec if found is None else structs.replace(spec, polite=found.polite, keyed=spec.keyed or found.keyed))
+    queues += [QueueSpec(queue.name, keyed=queue.keyed, polite=queue.polite) for queue in stored.values()]
+    return SqliteBroker(path, queues, politeness, durability)

@@ -1,0 +1,255 @@
+"""Commands that look at a crawl, or change it, while no hub runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.place import store_path
+from crawler.broker.sqlite import SqliteBroker
+from crawler.cli import common, main
+from crawler.hub.server import HubServer
+from crawler.items import Done, Failed, New, Step
+from crawler.web import urls
+
+NOBODY = 65534
+SEED = "http://exmaple.invalid/"
+SPECS = (QueueSpec("urls", keyed=True, polite=True, is_read=True), QueueSpec("pages", is_read=True), QueueSpec("parsed"))
+REASON = "exmaple.invalid: Name or service not known"
+
+
+def visit(url: str) -> bytes:
+    return msgspec.msgpack.encode({"url": url, "is_seed": True})
+
+
+def fill(data: Path) -> None:
+    """The store of a crawl that ended: one URL given up, one done, one leased, and a task on a queue of a stage that is gone."""
+    data.mkdir()
+    broker = SqliteBroker(str(store_path(data)), SPECS, Politeness(delay=0.0))
+    for url in (SEED, "http://done.example/", "http://leased.example/"):
+        broker.put([New("urls", visit(url), key=urls.key(url), host=urls.parse(url).host)])
+    broker.put([New("parsed", b"\x01")])
+    dead, done, _ = broker.step(Step("fetch@here:1:a", 1, "urls", 3)).leases
+    broker.step(Step("fetch@here:1:a", 2, failed=[Failed(dead.token, REASON, final=True)], done=[Done(done.token, report="200")]))
+    broker.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with such a store where the commands look for one, and no key."""
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "crawler-data")
+    return tmp_path
+
+
+def tally() -> dict[str, tuple[int, int, int, int]]:
+    """By queue: ready, leased, dead, done; of the store as another hub would open it."""
+    broker = SqliteBroker(str(store_path(Path("crawler-data"))), SPECS, Politeness(delay=0.0))
+    try:
+        return {queue.name: (queue.ready, queue.leased, queue.dead, queue.done) for queue in broker.stats().queues}
+    finally:
+        broker.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["dead", "list"], ["1\turls\t1 attempt\t", SEED, REASON]),
+        (["dead", "show", "1"], [f'"url": "{SEED}"', REASON]),
+        (["why", SEED], ["a seed", "attempt 1 failed", REASON, "given up", "crawler dead show 1"]),
+        (["why", "http://leased.example/"], ["is being fetched"]),
+        (["status"], ["urls", "parsed"]),
+        (["host", "list"], ["leased.example"]),
+    ],
+)  # fmt: skip
+def test_what_only_looks_works_without_a_hub_and_changes_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: list[str]
+) -> None:
+    before = tally()
+
+    assert main(arguments) == common.OK
+
+    out, err = capsys.readouterr()
+    assert [word for word in says if word not in out] == []
+    assert "no hub runs; this is from crawler-data/hub.sqlite3" in err
+    assert tally() == before == {"urls": (0, 1, 1, 1), "pages": (0, 0, 0, 0), "parsed": (1, 0, 0, 0)}
+    assert not (here / "crawler-data" / "authkey").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "urls_then", "says"),
+    [
+        (["dead", "retry", "1"], (1, 1, 0, 1), "1 task is ready again; 'crawler run' goes on with it"),
+        (["dead", "retry", "--all"], (1, 1, 0, 1), "1 task is ready again"),
+        (["dead", "drop", "1"], (0, 1, 0, 2), "1 task is dropped"),
+        (["put", "urls", "http://new.example/"], (1, 1, 1, 1), "put 1 on urls"),
+    ],
+)
+def test_what_changes_tasks_works_without_a_hub(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], urls_then: tuple[int, ...], says: str
+) -> None:
+    assert main(arguments) == common.OK
+
+    assert says in capsys.readouterr().err
+    assert tally()["urls"] == urls_then
+
+
+def test_a_queue_that_no_stage_names_any_more_can_be_emptied(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["take", "parsed"]) == common.OK
+
+    assert capsys.readouterr().out == "1\n"
+    assert tally()["parsed"] == (0, 0, 0, 1)
+
+
+def test_a_host_can_be_paused_without_a_hub(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["host", "pause", "leased.example"]) == main(["host", "list"]) == common.OK
+
+    assert "paused" in capsys.readouterr().out
+
+
+def test_hints_have_the_options_that_this_command_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "my data")
+    (tmp_path / "other.toml").write_text("[frontier]\ndelay = 2\n")
+
+    main(["dead", "list", "--data", "my data", "-c", "other.toml"])
+
+    said = capsys.readouterr().err
+    command = "crawler dead retry --all -c other.toml --data 'my data'"
+    assert command in said
+    assert main(["dead", "retry", "--all", "-c", "other.toml", "--data", "my data"]) == common.OK    # as printed
+
+
+def test_without_hub_and_store_both_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+
+    assert main(["status"]) == main(["status", "--data", "empty"]) == common.NO_HUB
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert "no hub answers at" in first
+    assert "there is no data directory crawler-data" in first
+    assert "empty has no store" in second
+
+
+def test_a_hub_that_is_asked_for_by_name_is_not_replaced_by_the_store(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "PATIENCE", 0.1)
+    (here / "crawler-data" / "authkey").write_text("k" * 40)
+
+    assert main(["status", "--hub", f"unix:{here}/none.sock"]) == common.NO_HUB
+
+    assert "no hub answers" in capsys.readouterr().err
+
+
+def test_the_hub_is_asked_where_one_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "k" * 40
+    (here / "crawler-data" / "authkey").write_text(key)
+    broker = SqliteBroker(str(store_path(here / "crawler-data")), SPECS)
+    server = HubServer(broker, SPECS, f"unix:{here}/hub.sock", key.encode())
+    (here / "crawler-data" / "hub.address").write_text(str(server.place))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        assert main(["dead", "list"]) == common.OK
+    finally:
+        server.stop()
+        thread.join()
+        broker.close()
+
+    out, err = capsys.readouterr()
+    assert SEED in out
+    assert "no hub runs" not in err
+
+
+def test_a_store_that_somebody_has_who_does_not_answer(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "crawler-data" / "authkey").write_text("k" * 40)
+    (here / "crawler-data" / "hub.address").write_text(f"unix:{here}/none.sock")
+    monkeypatch.setattr(common, "PATIENCE", 0.1)
+    monkeypatch.setattr("crawler.broker.schema.LOCK_WAIT", 0.0)
+    broker = SqliteBroker(str(store_path(here / "crawler-data")), SPECS)
+    try:
+        assert main(["status"]) == common.NO_HUB
+    finally:
+        broker.close()
+
+    assert "a process uses crawler-data/hub.sqlite3" in capsys.readouterr().err
+
+
+COMMANDS = (["status"], ["dead", "list"], ["hub"], ["run", "http://127.0.0.1:1/"])
+
+
+def as_nobody(arguments: Sequence[str]) -> int:
+    """Run a command as a user who is not root."""
+    if os.geteuid() != 0:
+        return main(arguments)
+    os.seteuid(NOBODY)
+    try:
+        return main(arguments)
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_a_data_directory_of_somebody_else_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:      # pytest's own is shut to other users
+        here = Path(name)
+        monkeypatch.chdir(here)
+        here.chmod(0o755)
+        refuse_all(here, mode)
+        lines = capsys.readouterr().err.splitlines()[-len(COMMANDS) :]
+
+    assert [line for line in lines if not line.startswith("crawler: the data directory crawler-data cannot be ")] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_directory_of_somebody_else_is_refused_in_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["status"])
+    capsys.readouterr()
+
+    assert as_nobody(["status"]) == common.USAGE
+
+    assert capsys.readouterr().err.startswith("crawler: crawler.toml cannot be used: Permission denied; ")
+
+
+def refuse_all(here: Path, mode: int) -> None:
+    fill(here / "crawler-data")
+    (here / "file").touch()
+    for command in (*COMMANDS, ["check"]):
+        main([*command, "--data", "file"])           # imports what it needs: nobody may not read this Python, perhaps
+    os.chmod(here / "crawler-data", mode)
+
+    codes = [as_nobody(command) for command in COMMANDS]
+
+    os.chmod(here / "crawler-data", 0o700)
+    assert codes == [common.USAGE] * len(COMMANDS)
+
+
+@pytest.mark.parametrize("data", ["file", "file/below"])
+@pytest.mark.parametrize("command", [["status"], ["hub"], ["run", "http://127.0.0.1:1/"]], ids=lambda each: each[0])
+def test_a_file_in_place_of_the_data_directory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], data: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+
+    assert main([*command, "--data", data]) == common.USAGE
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is a file; choose another with --data" in line

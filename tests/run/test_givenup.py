@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from crawler.broker.sqlite import SqliteBroker
+from crawler.items import Dead
+from crawler.run import givenup
+
+
+def dead(url: str, reason: str, id: int = 1) -> Dead:
+    host = url.split("/")[2]
+    return Dead(id, "urls", 5, reason, msgspec.msgpack.encode({"url": url}), b"k", host, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("robots.txt: exmaple.invalid: Name or service not known", "name not found"),
+        ("exmaple.invalid: Could not resolve host: exmaple.invalid", "name not found"),
+        ("robots.txt: 127.0.0.1:1: Connection refused", "connection refused"),
+        ("no connection to example.org within 10 s; see connect_timeout", "timed out"),
+        ("robots.txt: status 503", "status 503"),
+        ("status 429, Retry-After 120 s", "status 429"),
+        ("example.org: self-signed certificate", "certificate not accepted"),
+        ("KeyError: 'ttle'", "KeyError: 'ttle'"),
+        ("ValueError: 17 of 300 at example.org/a", "ValueError: N of N at HOST/a"),
+        ("the lease ran out: worker parse@a:1:x died, hung or was cut off", "the worker died or hung"),
+        ("", "no reason known"),
+    ],
+)
+def test_a_reason_has_the_same_short_name_for_all_hosts_and_numbers(reason: str, kind: str) -> None:
+    assert givenup.kind(reason, "example.org") == kind
+
+
+def test_ten_thousand_refusals_are_one_line_with_three_examples() -> None:
+    tasks = [dead(f"http://h{n}.example:{n}/", f"h{n}.example:{n}: Connection refused", n) for n in range(10_000)]
+
+    groups = givenup.grouped([*tasks, dead("http://a.invalid/", "a.invalid: Name or service not known")])
+
+    assert [(group.reason, group.count) for group in groups] == [("connection refused", 10_000), ("name not found", 1)]
+    assert groups[0].examples == ["http://h0.example:0/", "http://h1.example:1/", "http://h2.example:2/"]
+
+
+def test_of_very_many_dead_tasks_some_are_looked_at_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Many(SqliteBroker):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
+            self.asked += 1
+            return [dead("http://a.example/", "status 500", id) for id in range(after + 1, after + 1 + limit)]
+
+    broker = Many()
+
+    groups = givenup.given_up(broker, total=1_000_000)
+
+    assert [(group.reason, group.count) for group in groups] == [
+        ("status 500", givenup.LOOKED_AT), (givenup.NOT_LOOKED_AT, 1_000_000 - givenup.LOOKED_AT)
+    ]  # fmt: skip
+    assert broker.asked <= givenup.LOOKED_AT // givenup.PAGE + 1
+
+
+def test_an_item_that_is_no_url_is_shown_as_it_is_and_one_that_cannot_be_read_by_its_size() -> None:
+    assert givenup.brief(Dead(1, "task", 1, "", msgspec.msgpack.encode("three"), None, "", 0.0)) == "three"
+    assert givenup.brief(Dead(1, "task", 1, "", b"\xc1", None, "", 0.0)) == "1 bytes that are no msgpack"
