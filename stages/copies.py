@@ -59,7 +59,11 @@ class Copies:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._file = sqlite3.connect(directory / FILE, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        self._file.executescript(_SET_UP)
+        try:
+            self._file.executescript(_SET_UP)
+        except sqlite3.Error:
+            self._file.close()
+            raise
 
     def find(self, url: str) -> Copy | None:
         try:

@@ -6,7 +6,9 @@ import logging
 import sqlite3
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -407,8 +409,14 @@ def test_a_flood_of_empty_tasks_ends_within_an_answer_too() -> None:
     broker.close()
 
 
-def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan() -> None:
-    loans, of = Loans(Callers(sqlite3.connect(":memory:"))), Queue(1, QUEUES[0], 0, [0] * 5, 0)
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        yield db
+
+
+def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan(database: sqlite3.Connection) -> None:
+    loans, of = Loans(Callers(database)), Queue(1, QUEUES[0], 0, [0] * 5, 0)
     for token in range(20_000):
         loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token])))
         if token >= 10:
