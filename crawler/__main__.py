@@ -1,8 +1,18 @@
-"""python -m crawler."""
+"""python -m crawler.
+
+An older Python is refused here, before anything is imported that it cannot read. This file is kept readable for Python 3.8.
+"""
 
 import sys
 
-from crawler.cli import main
+OLDEST = (3, 11)                   # as in pyproject.toml
 
 if __name__ == "__main__":
+    if sys.version_info < OLDEST:  # a checkout is run without pip, which would have refused
+        wanted, found = ".".join(map(str, OLDEST)), ".".join(map(str, sys.version_info[:3]))
+        sys.stderr.write(f"crawler needs Python {wanted} or newer; this is {found}\n")
+        sys.exit(2)
+
+    from crawler.cli import main
+
     sys.exit(main())

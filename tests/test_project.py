@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -36,3 +40,18 @@ def test_every_command_is_in_the_readme() -> None:
 
     assert names
     assert [name for name in names if not re.search(rf"\b{name}\b", readme)] == []
+
+
+def test_an_older_python_is_refused_by_name() -> None:
+    pretend = "import runpy, sys; sys.version_info = (3, 10, 13, 'final', 0); runpy.run_module('crawler', run_name='__main__')"
+
+    done = subprocess.run([sys.executable, "-c", pretend], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["requires-python"] == ">=3.11"
+    assert (done.returncode, done.stderr) == (2, "crawler needs Python 3.11 or newer; this is 3.10.13\n")
+
+
+def test_what_is_imported_before_that_can_be_read_by_python_3_8() -> None:
+    for name in ("__init__", "__main__"):
+        ast.parse((ROOT / "crawler" / f"{name}.py").read_text("utf-8"), feature_version=(3, 8))
