@@ -94,7 +94,7 @@ def main() -> int:
     if args.output is not None:
         rows.sort(key=lambda row: ("RSPL".index(row.id[0]), int(row.id[1:] or 0)))
         args.output.write_text(table.document(rows, f"python -m tests.faults {args.what}"), "utf-8")
-    return BROKEN if any(row.broken for row in rows) else CLEAN
+    return BROKEN if any(row.failures for row in rows) else CLEAN
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Attack:
         took = time.monotonic() - began
         client.close()
         self.row.recovery = [*self.row.recovery, took]
-        self.row.expect(took < SERVED, f"{what}: a call took {took:.2f} s")
+        self.row.expect_in_time(took < SERVED, f"{what}: a call took {took:.2f} s")
         return took
 
     def calm(self, seconds: float = 2.0) -> float:
@@ -63,7 +63,7 @@ class Attack:
         before, began = self.now().cpu, time.monotonic()
         threading.Event().wait(seconds)
         share = (self.now().cpu - before) / (time.monotonic() - began)
-        self.row.expect(share < CALM, f"the hub uses {share:.0%} of a core while nobody says anything")
+        self.row.expect_in_time(share < CALM, f"the hub uses {share:.0%} of a core while nobody says anything")
         return share
 
     def end(self) -> None:

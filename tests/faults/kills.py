@@ -168,7 +168,7 @@ def kill_hub(work: Path, kills: int, pages: int, seed: int = 1) -> Row:
     )  # fmt: skip
     storm(row, work, kills, pages, seed, strike_hub)
     slow = [seconds for seconds in row.recovery if seconds >= BACK]
-    row.expect(
+    row.expect_in_time(
         not slow, f"{len(slow)} of {len(row.recovery)} times it took {BACK:g} s or more, {max(slow, default=0):.1f} s at worst"
     )
     return row

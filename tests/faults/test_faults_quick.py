@@ -1,4 +1,8 @@
-"""Every fault of the plan, a few rounds of each: `python -m tests.faults full` has the figures."""
+"""Every fault of the plan, a few rounds of each.
+
+Bounds of time are not judged here: how long anything takes depends on what else the machine does. `python -m tests.faults full` has
+the figures, and judges them.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +57,13 @@ def test_nothing_grows_but_what_is_stored(tmp_path: Path) -> None:
 def test_the_table_names_what_does_not_hold() -> None:
     row = Row("R0", "nothing", "everything", rounds=3, lost=2, recovery=[0.1, 0.3, 0.2])
     row.expect(False, "two are lost")
+    row.expect_in_time(False, "a call took 2 s")
 
     text = document([row], "a test")
 
     assert "| R0 | nothing | 3 | 2 | · | · | 0.20 / 0.30 / 0.30 | · | · | · | **no** |" in text
     assert "**Does not hold:** two are lost" in text
+    assert "**Does not hold:** a call took 2 s" in text
 
 
 @contextmanager

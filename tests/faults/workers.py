@@ -69,7 +69,7 @@ def end_one(row: Row, bench: Bench, client: HubClient, stage: str) -> float:
     took = time.monotonic() - began
     row.rounds += 1
     row.expect(code == 0, f"{stage} ended with {code}: {bench.log(stage)[-300:]}")
-    row.expect(took < GRACE, f"{stage} took {took:.1f} s to end")
+    row.expect_in_time(took < GRACE, f"{stage} took {took:.1f} s to end")
     row.expect(not holds(client, mark), f"{stage} has ended and still holds tasks")
     queue = {"fetch": "urls", "parse": "pages", "store": "records"}[stage]
     me = f"inspector {row.rounds}"
@@ -204,7 +204,7 @@ def fill(work: Path, tasks: int) -> Row:
         row.lost = tasks - next(queue.ready for queue in stats.queues if queue.name == "task")
         row.expect(not row.lost, f"{row.lost} tasks are lost")
         row.expect(len(lent) == 256, f"{len(lent)} tasks were lent of 256")
-        row.expect(max(call, lease) < 1.0, f"the counts took {call:.2f} s, 256 leases {lease:.2f} s")
+        row.expect_in_time(max(call, lease) < 1.0, f"the counts took {call:.2f} s, 256 leases {lease:.2f} s")
         row.expect(gauge.rss < HUB, f"the hub has grown to {gauge.rss / MIB:.0f} MiB")
         store = sum(file.stat().st_size for file in bench.data.glob("hub.sqlite3*"))
         row.rounds, row.rss, row.threads, row.cpu = tasks, gauge.rss, gauge.threads, gauge.cpu

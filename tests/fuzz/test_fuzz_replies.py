@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -67,14 +66,12 @@ def peer() -> Iterator[Peer]:
 
 def get(client: Client, peer: Peer, reply: bytes) -> None:
     peer.talks[:] = [answering(reply)(peer)]
-    began = time.monotonic()
     with contextlib.suppress(FetchFailed):
         got = client.get(peer.url, {"User-Agent": "x"})
         assert 100 <= got.status <= 999
         assert len(got.content) <= LIMITS.max_bytes
         assert all(isinstance(name, str) and isinstance(value, str) for name, value in got.headers)
         assert sum(len(name) + len(value) for name, value in got.headers) <= LIMITS.max_header_bytes
-    assert time.monotonic() - began < LIMITS.timeout + 2
 
 
 @pytest.mark.slow

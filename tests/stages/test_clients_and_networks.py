@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -127,13 +126,12 @@ def test_a_resolver_that_does_not_answer_costs_no_more_than_connecting_may(make:
         raise socket.gaierror(socket.EAI_AGAIN, "given up")
 
     monkeypatch.setattr(socket, "getaddrinfo", ponder)
-    begun = time.monotonic()
 
     with pytest.raises(TimedOut, match=r"no address of example\.org within 0\.1 s"):
         make(limits=msgspec.structs.replace(LIMITS, connect_timeout=0.1)).get("http://example.org/", {})
 
+    assert not released.is_set()       # so the resolver still ponders
     released.set()
-    assert time.monotonic() - begun < 1
 
 
 def test_a_name_that_changes_its_address_is_connected_to_where_it_was_checked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,15 +114,15 @@ def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
 ) -> None:
     web.get(ROBOTS, body="")
     web.get(URL)
-    paused, hasty = make(pause_after_robots=0.05), make(pause_after_robots=60)
+    paused, hasty = make(pause_after_robots=0.05), make(pause_after_robots=3600)
 
     begun = time.monotonic()
     list(paused.process(Visit(URL)))
     took = time.monotonic() - begun
     hasty.close()
-    list(hasty.process(Visit(URL)))
+    list(hasty.process(Visit(URL)))    # an hour, if it did not stop
 
-    assert 0.05 <= took < 1
+    assert took >= 0.05
 
 
 def test_many_threads_that_want_one_robots_txt_ask_once(make: Callable[..., Fetch]) -> None:
