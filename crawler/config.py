@@ -24,13 +24,16 @@ from crawler.tables import fill, leaves, nearest, refuse_infinite
 
 DEFAULT_FILE = Path("crawler.toml")
 COMMAND_LINE = "-s"
-NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY"})   # read where the key is needed: a secret is never part of a configuration
+# The key is read where it is needed: a secret is never part of a configuration. The cases are those of the tests.
+NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES"})
 HIDDEN = "(hidden)"
 
 _TOP = {field.name: field.type for field in structs.fields(Settings)}
 _SECRET = re.compile(
     r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
 )
+# What Kubernetes sets for a service called crawler, crawler-hub, …
+_SERVICE = re.compile(r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -108,35 +111,56 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
     try:
         table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; expected a TOML file, as config.example.toml is") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; 'crawler new config' writes one to begin with") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; TOML is, save it as UTF-8") from error
     except ValueError as error:              # not TOML; or a number of more digits than Python reads
-        raise ConfigError(f"{path} is not TOML: {error}; config.example.toml shows how each key is written") from error
+        raise ConfigError(f"{path} is not TOML: {error}; 'crawler settings --explain' shows how each key is written") from error
     for keys, value in leaves(table):
         yield _Setting(_named(keys), value, None, str(path))
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """What to say of variables that begin with CRAWLER_ and mean nothing here; those of an orchestrator are left out."""
+    from crawler import hints  # here, because it is for mistakes
+
+    said = []
+    for variable in sorted(environ):
+        name = variable.upper()
+        word = name.removeprefix("CRAWLER_").lower()
+        if not _is_ours(name) or "__" in word or word in _TOP or _slip(word):
+            continue
+        meant = hints.elsewhere(word) or hints.similar(word, "")
+        offer = hints.question(f"CRAWLER_{each.replace('.', '__').upper()}" for each in meant)
+        said.append(f"{variable} is not a setting and does nothing; "
+                    + (offer if meant else "a setting is written like CRAWLER_FRONTIER__DELAY; see 'crawler settings'"))
+    return said
+
+
+def _is_ours(name: str) -> bool:
+    """A variable in capitals that somebody may have meant for us. Kubernetes sets several for each service of a cluster."""
+    return name.startswith("CRAWLER_") and name not in NO_SETTINGS and not _SERVICE.fullmatch(name)
 
 
 def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> Iterator[_Setting]:
     for variable in sorted(environ):
         name = variable.upper()
-        if not name.startswith("CRAWLER_") or name in NO_SETTINGS:
+        if not _is_ours(name):
             continue
         keys = name.removeprefix("CRAWLER_").lower().split("__")
         if len(keys) == 1 and keys[0] not in _TOP:
-            _refuse_slip(variable, keys[0])
+            # Other programs name variables CRAWLER_… too, so only what looks like a setting with a slip in it is refused.
+            if meant := _slip(keys[0]):
+                raise ConfigError(f"{variable} is not a setting; did you mean 'CRAWLER_{meant.upper()}'?")
             continue
         value, text = _value(environ[variable])
         yield _Setting(_named(_as_in(tree, keys)), value, text, variable)
 
 
-def _refuse_slip(variable: str, word: str) -> None:
-    """Other programs name variables CRAWLER_… too (a Kubernetes service called crawler has seven), so only what looks like
-    a setting with a slip in it is refused."""
+def _slip(word: str) -> str:
+    """What a variable without __ was meant to be called; "" if it does not look like one of ours."""
     section = next((key for key in _TOP if word.startswith(f"{key}_")), None)
-    meant = f"{section}__{word[len(section) + 1 :]}" if section else nearest(word, _TOP)
-    if meant:
-        raise ConfigError(f"{variable} is not a setting; did you mean 'CRAWLER_{meant.upper()}'?")
+    return f"{section}__{word[len(section) + 1 :]}" if section else nearest(word, _TOP)
 
 
 def _as_in(tree: Mapping[str, Any], keys: Sequence[str]) -> list[str]:

@@ -121,9 +121,22 @@ def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str
         for key in table:
             if key not in fields:
                 full = join(name, key)
-                raise ConfigError(f"{at(place(full))}{full} is not a setting; {suggestion(key, [*fields, *beside])}")
+                raise ConfigError(f"{at(place(full))}{full} is not a setting; {_hint(key, name, [*fields, *beside])}")
     for part, value, wanted in _parts(kind, table):
         _refuse_unknown(wanted, value, join(name, part), place)
+
+
+def _hint(key: str, name: str, there: list[str]) -> str:
+    """What is meant by this key of the table `name`, in which these are: one of them, or a setting that stands elsewhere."""
+    from crawler import hints  # here, because it is for mistakes
+
+    near = nearest(key, there)
+    if name.count(".") > 1 or hints.likeness(key, near) >= hints.SURE:    # a part of one setting; a slip in a name of this table
+        return suggestion(key, there)
+    for found in (hints.elsewhere(key), hints.similar(key, near)):
+        if others := [each for each in found if each.rpartition(".")[0] != name]:
+            return hints.question(others)
+    return suggestion(key, there)
 
 
 def _culprit(kind: Any, value: Any, name: str) -> tuple[str, Any, Any]:

@@ -23,8 +23,10 @@ MAY = {
     "crawler.bounds": [],
     "crawler.settings": ["crawler.bounds", "crawler.errors"],
     "crawler.graph": [],
-    "crawler.tables": ["crawler.errors"],
-    "crawler.config": ["crawler.errors", "crawler.settings", "crawler.tables"],
+    "crawler.reference": [],
+    "crawler.hints": ["crawler.reference"],
+    "crawler.tables": ["crawler.errors", "crawler.hints"],
+    "crawler.config": ["crawler.errors", "crawler.hints", "crawler.settings", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
     "crawler.hub": ["crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.items"],
 }

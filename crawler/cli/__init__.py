@@ -14,6 +14,7 @@ from typing import Final
 
 from crawler import __version__
 from crawler.cli import common
+from crawler.cli.parser import Parser
 from crawler.errors import CallRefused, CrawlerError, HubError, StorageError, UsageError
 
 # In which module each command is: of the others none is imported. In the order of the help.
@@ -46,7 +47,7 @@ exit codes:
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
     """All commands and their options, or the one command alone."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"crawler {__version__}")

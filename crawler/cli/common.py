@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from crawler.hub.client import HubClient
     from crawler.hub.tls import Tls
 
+log = logging.getLogger("crawler.cli")
+
 OK = 0                 # finished
 INTERNAL = 1           # a fault of ours
 USAGE = 2              # the command or the configuration cannot be used as it is
@@ -114,8 +116,12 @@ def certs_option(parser: argparse.ArgumentParser) -> None:
 def load(args: argparse.Namespace) -> Config:
     """The configuration these arguments ask for; starts logging."""
     from crawler.config import load as load_config
+    from crawler.config import unknown_variables
 
     start_logging(args)
+    if not args.while_stdin:                   # else the command that started us has told
+        for line in unknown_variables(os.environ):
+            log.warning("%s", line)
     spelled = {setting: option for option, setting, *_ in SHORT_FORMS if _short(args, option) is not None}
     return load_config(args.config, settings_of(args), os.environ, spelled)
 

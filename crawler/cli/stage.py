@@ -98,6 +98,8 @@ def choose(pipeline: Pipeline, name: str) -> StageSpec:
     """The stage a person means, by its name or by what it uses; or several as one."""
     from crawler import chain
 
+    if "," in name:
+        raise ConfigError(f"stages in one process are written with {chain.SIGN}: crawler stage {name.replace(',', chain.SIGN)}")
     if chain.SIGN in name:
         return chain.chained(pipeline, name.split(chain.SIGN))
     if ":" not in name:

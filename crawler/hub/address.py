@@ -7,6 +7,7 @@ import errno
 import ipaddress
 import logging
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ BACKLOG = 512              # connections the kernel completes before we accept t
 MIN_KEY = 32               # bytes; a shorter key can be guessed from one overheard handshake
 _UNIX_LIMIT = 103          # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
 _PORT_DIGITS = 5
+_PORTLESS = re.compile(r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]")   # a host, and nothing else
 _PROBE = 2.0               # s to find out whether somebody listens
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,11 @@ class Address(Struct, frozen=True):
             if not path or "\0" in path:
                 raise UsageError(f"{text!r} names no socket; write unix:PATH, for example unix:crawler-data/hub.sock")
             return cls(path=path)
+        if "://" in text:
+            raise UsageError(f"a hub's address has no scheme: {text.partition('://')[2].partition('/')[0] or '127.0.0.1:8000'}")
         host, colon, port = text.rpartition(":")
+        if _PORTLESS.fullmatch(text):
+            raise UsageError(f"{text!r} is not a hub's address, its port is missing; write {text}:8000 if it is the usual one")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:

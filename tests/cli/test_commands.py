@@ -25,7 +25,7 @@ def test_a_command_is_found_without_the_others(command):
     assert {COMMANDS[name] for name in names(command)} == {COMMANDS[command]}
 
 
-@pytest.mark.parametrize("arguments", [["crwal"], []])
+@pytest.mark.parametrize("arguments", [["xyzzy"], []])
 def test_what_is_no_command_is_told_all_of_them(arguments):
     done = subprocess.run([sys.executable, "-m", "crawler", *arguments], capture_output=True, text=True, timeout=20)
 

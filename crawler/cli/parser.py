@@ -1,0 +1,67 @@
+"""The parser of the command line: as argparse has it, but a mistake is told with what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+# What people type who know other programs.
+FOREIGN = {
+    "crawl": "run", "start": "run", "runspider": "run", "go": "run", "resume": "run", "startproject": "new", "genspider": "new",
+    "init": "new", "create": "new", "config": "settings", "get": "fetch", "download": "fetch", "serve": "hub", "server": "hub",
+    "worker": "stage", "work": "stage", "stats": "status", "ps": "status", "errors": "dead", "failed": "dead", "add": "put",
+    "push": "put", "pop": "take", "verify": "check", "validate": "check", "explain": "why", "hosts": "host", "benchmark": "bench",
+}  # fmt: skip
+NEAR = 0.6             # share of letters in common from which a word counts as meant
+OPTION = 0.75          # the same of an option, of which there are more
+_NOUNS = {"COMMAND": "command", "VERB": "verb", "WHAT": "such thing"}    # by metavar
+
+
+class Parser(argparse.ArgumentParser):
+    """Its subparsers are of this class too."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
+        found, extra = super().parse_known_args(args, namespace)
+        if extra:                              # said here and not by the parser above, whose usage has none of our options
+            self.error(self._unknown(found, extra))
+        return found, extra
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        there = [str(choice) for choice in action.choices]
+        is_command = isinstance(action, argparse._SubParsersAction)
+        near = nearest(str(value), there)
+        if is_command and not near:
+            near = FOREIGN.get(nearest(str(value).lower(), list(FOREIGN)), "")
+        meant = f"did you mean {near!r}?" if near in there else f"choose from {', '.join(map(repr, there))}"
+        noun = _NOUNS.get(str(action.metavar), "choice")
+        raise argparse.ArgumentError(None if is_command else action, f"no {noun} {value!r}; {meant}")
+
+    def _unknown(self, found: argparse.Namespace, extra: Sequence[str]) -> str:
+        """What to say of words that nobody asked for."""
+        said = f"unrecognized arguments: {' '.join(extra)}"
+        if self.prog.endswith(" stage") and not any(word.startswith("-") for word in extra):
+            return f"{said}; stages in one process are written with +: {self.prog} {'+'.join([found.name, *extra])}"
+        options = [option.lstrip("-") for action in self._actions for option in action.option_strings
+                   if option.startswith("--") and action.help != argparse.SUPPRESS]  # fmt: skip
+        wrong = next((word.partition("=")[0].lstrip("-") for word in extra if word.startswith("--")), "")
+        near = nearest(wrong, options, OPTION)
+        meant = _setting(wrong) or (near and f"--{near}")
+        return f"{said}; did you mean {meant}?" if meant else said
+
+
+def nearest(word: str, names: Sequence[str], cutoff: float = NEAR) -> str:
+    """The name that was probably meant, or ""."""
+    import difflib  # here, because it is for mistakes
+
+    return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=cutoff)), "")
+
+
+def _setting(option: str) -> str:
+    """What an option would be as a setting, where it is called like one: -s frontier.per_host=…; else ""."""
+    from crawler import hints
+
+    found = hints.elsewhere(option.replace("-", "_")) if option else []
+    return " or ".join(f"-s {name}=VALUE" for name in found)

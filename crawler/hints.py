@@ -1,0 +1,89 @@
+"""Which setting somebody means who writes a name that is none: one of ours from another table, or another program's.
+
+    delay ──▶ frontier.delay        frontier.robots ──▶ stages.fetch.robots        DOWNLOAD_DELAY ──▶ frontier.delay
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from crawler.reference import entries, leaf
+
+NEAR: Final = 0.75         # share of letters in common from which a name of another table is taken to be meant
+SURE: Final = 0.85         # from which one of the same table is
+MOST: Final = 3            # names that are offered at once; of more, none is more likely than the others
+
+# What other programs (Scrapy, Crawlee, Colly, wget, requests) call our settings, without case, dashes and underscores.
+FOREIGN: Final = {
+    "frontier.delay": "delay downloaddelay crawldelay requestdelay wait sleep interval ratelimit politeness throttle "
+                      "samedomaindelaysecs",
+    "frontier.per_host": "concurrentrequestsperdomain concurrentrequestsperhost concurrentrequestsperip perdomain "
+                         "connectionsperhost maxperhost",
+    "frontier.per_host stages.fetch.concurrency": "concurrency concurrentrequests maxconcurrency parallel parallelism threads "
+                                                  "maxtasks",
+    "stages.fetch.processes": "workers processes numworkers",
+    "frontier.max_depth": "depth depthlimit maxcrawldepth level recursion",
+    "frontier.max_pages": "limit pagelimit maxurls maxrequests maxrequestspercrawl closespiderpagecount closespideritemcount",
+    "frontier.scope": "alloweddomains domains allowedhosts samedomain samehost enqueuestrategy spanhosts",
+    "frontier.allow": "include includes includeurls accept globs urlpattern",
+    "frontier.deny": "exclude excludes excludeurls disallow reject blacklist disallowedurlfilters",
+    "frontier.max_url_length": "urllengthlimit",
+    "hub.max_attempts": "retries retry maxretries retrytimes maxrequestretries attempts tries",
+    "hub.address": "address host port listen",
+    "hub.authkey_file": "authkey key keyfile",
+    "hub.lease": "visibilitytimeout leasetime",
+    "stages.fetch.robots": "robots obeyrobots robotstxtobey robotstxt respectrobotstxt respectrobotstxtfile ignorerobotstxt",
+    "stages.fetch.user_agent": "useragent ua",
+    "stages.fetch.timeout": "timeout downloadtimeout requesttimeout timeoutsecs",
+    "stages.fetch.connect_timeout": "dnstimeout connectiontimeout",
+    "stages.fetch.max_bytes": "downloadmaxsize maxsize maxbodysize sizelimit",
+    "stages.fetch.max_redirects": "redirectmaxtimes followredirects redirects redirectenabled",
+    "stages.fetch.headers": "defaultrequestheaders requestheaders header",
+    "stages.fetch.auth": "httpauth username password user login credentials httpuser basicauth",
+    "stages.fetch.cookies": "cookiesenabled cookiejar cookie",
+    "stages.fetch.proxy": "httpproxy httpsproxy proxies proxyurl proxyconfiguration",
+    "stages.fetch.adaptive": "autothrottle autothrottleenabled",
+    "stages.fetch.verify": "verifyssl sslverify tlsverify ssl ignorehttpserrors nocheckcertificate",
+    "stages.fetch.revalidate": "httpcache httpcacheenabled cache",
+    "stages.store.output": "output outputfile feeds feeduri feedurl file",
+    "stages.store.format": "feedformat outputformat",
+    "data": "jobdir datadir storagedir directory",
+}  # fmt: skip
+_MEANT: Final = {_foreign: names.split() for names, foreign in FOREIGN.items() for _foreign in foreign.split()}
+
+
+def elsewhere(key: str) -> list[str]:
+    """Settings by their whole names of which this is the last part, or what another program calls them."""
+    if meant := _MEANT.get(key.lower().replace("_", "").replace("-", "")):
+        return meant
+    return _offered(name for name in entries() if leaf(name) == key.lower())
+
+
+def similar(key: str, near: str) -> list[str]:
+    """The same for a slip in such a name. near: what is nearest in the table in which it was written, or ""."""
+    there = {leaf(name): likeness(key, leaf(name)) for name in entries()}
+    best = max(there, key=there.__getitem__)
+    if there[best] < NEAR or likeness(key, near) >= there[best]:
+        return []
+    return _offered(name for name in entries() if leaf(name) == best)
+
+
+def likeness(key: str, name: str) -> float:
+    """Share of letters in common, 0 to 1."""
+    import difflib  # here, because it is for mistakes
+
+    return difflib.SequenceMatcher(None, key.lower(), name).ratio()
+
+
+def question(names: Iterable[str]) -> str:
+    """did you mean 'frontier.delay'?"""
+    return f"did you mean {' or '.join(map(repr, names))}?"
+
+
+def _offered(names: Iterable[str]) -> list[str]:
+    """At most MOST; what every stage has is said once."""
+    found = list(names)
+    if len(found) > MOST:
+        found = list(dict.fromkeys(f"stages.NAME.{leaf(name)}" if name.startswith("stages.") else name for name in found))
+    return found if len(found) <= MOST else []

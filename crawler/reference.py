@@ -1,0 +1,98 @@
+"""What every setting means, read from the one place that says so: config.example.toml, which is part of the package.
+
+    delay = 1.0                  # s between two requests                 name, default, meaning
+    # processes = 1              # workers # default: as many as cores    a setting whose default is not a value
+    # title = "h1"               # the text of the first match # an example    no setting: a name of the user's own
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+FILE: Final = Path(__file__).with_name("config.example.toml")
+
+_TABLE = re.compile(r"\[([\w.]+)\]")
+_KEY = re.compile(r"(# )?(\w+) = (.*)")
+_SAME = re.compile(r"as for (\w+)(?:; )?")
+_STAGE, _QUEUE = "stages.fetch.", "queues.pages."     # whose keys are explained for all stages, for all queues
+
+
+class Entry(Struct, frozen=True):
+    """One setting."""
+
+    name: str
+    default: str               # as TOML; or in words, where it is not a value
+    about: str
+
+
+@lru_cache(maxsize=1)
+def entries() -> dict[str, Entry]:
+    """All settings by their dotted names, in the order of the file."""
+    found: dict[str, Entry] = {}
+    table = ""
+    for line in FILE.read_text("utf-8").splitlines():
+        if heading := _TABLE.match(line):
+            table = f"{heading[1]}."
+        elif (key := _KEY.match(line)) and not line.endswith("# an example"):
+            entry = _entry(table, key[2], key[3], is_default=key[1] is None)
+            found[entry.name] = entry
+    return found
+
+
+def explain(name: str) -> Entry | None:
+    """The entry of a setting; of any queue or stage, for what all of them have. None: a setting of somebody's own."""
+    known = entries()
+    if name in known:
+        return known[name]
+    first, _, rest = name.partition(".")
+    leaf = rest.partition(".")[2]
+    model = {"queues": _QUEUE, "stages": _STAGE}.get(first)
+    if model is None or leaf not in _COMMON | _QUEUES:
+        return None
+    return known.get(model + leaf)
+
+
+def leaf(name: str) -> str:
+    """The last part of a dotted name."""
+    return name.rpartition(".")[2]
+
+
+def template() -> str:
+    """The file as a beginning of one's own: every setting is there as a comment, so that it changes nothing."""
+    return "".join(line if _is_comment(line) else f"# {line}" for line in FILE.read_text("utf-8").splitlines(keepends=True))
+
+
+_COMMON: Final = frozenset({"use", "input", "outputs", "enabled", "processes", "concurrency", "chain"})
+_QUEUES: Final = frozenset({"keyed", "polite", "high_water", "high_water_bytes"})
+
+
+def _is_comment(line: str) -> bool:
+    return not line.strip() or line.startswith("#")
+
+
+def _entry(table: str, key: str, rest: str, *, is_default: bool) -> Entry:
+    value, about = _split(rest)
+    about, _, default = about.partition(" # default: ")
+    if same := _SAME.match(about):
+        original = next(line for line in FILE.read_text("utf-8").split(f"[stages.{same[1]}]")[1].splitlines()
+                        if (found := _KEY.match(line)) and found[2] == key)  # fmt: skip
+        first, _, last = _split(original.partition(" = ")[2])[1].partition(" # default: ")
+        about = "; ".join(filter(None, [first, about[same.end() :]]))
+        default = default or last
+    return Entry(table + key, value if is_default else default or "not set", about)
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """The value and the comment of a line, whose value may hold a # in quotes."""
+    quoted = False
+    for place, character in enumerate(rest):
+        if character == '"':
+            quoted = not quoted
+        elif character == "#" and not quoted:
+            return rest[:place].rstrip(), rest[place + 1 :].strip()
+    return rest, ""
