@@ -24,6 +24,7 @@ from msgspec import Struct
 from crawler.errors import ConfigError, StorageError
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
+from crawler.speaker import speaker
 from crawler.stage import Drop, Pace, Report, Stage, Then, To
 from crawler.web.page import Visits
 
@@ -61,12 +62,14 @@ class Chain(Stage):
     def open(self) -> None:
         with ExitStack() as undo:
             for link in self._links:
+                speaker.stage = link.name
                 link.stage.open()
                 undo.callback(link.stage.close)
             undo.pop_all()
 
     def close(self) -> None:
         for link in self._links:
+            speaker.stage = link.name
             link.stage.close()
 
     @property
@@ -78,6 +81,7 @@ class Chain(Stage):
         return sum(link.stage.hang for link in self._links[1:])
 
     def process(self, item: Any) -> Iterator[Any]:
+        speaker.stage = self._links[0].name
         return self._through(0, self.first.process(item))
 
     def begin(self, item: Any, then: Then) -> bool:
@@ -108,6 +112,7 @@ class Chain(Stage):
         link = self._links[place]
         thread = threading.get_ident()
         is_first = self.at_work.setdefault(thread, now := time.monotonic()) == now
+        before, speaker.stage = speaker.stage, link.name
         try:
             return list(self._through(place, link.stage.process(to.item)))
         except Drop as drop:
@@ -120,6 +125,7 @@ class Chain(Stage):
             link.stage.count("put back")
             return [To(self._links[place - 1].feeds, to.item, to.key, to.priority, to.delay)]
         finally:
+            speaker.stage = before
             if is_first:
                 self.at_work.pop(thread, None)
 

@@ -70,6 +70,11 @@ class Pipeline(Struct, frozen=True):
         """The stages that a task on this queue may come to, nearest first: those a crawl needs."""
         return [stage.name for name in graph.flow(_edges(self.stages), [queue]) for stage in self.readers(name)]
 
+    def upstream(self, queue: str) -> list[str]:
+        """The queues that a stage reads and whose tasks may lead to tasks on this one, itself included."""
+        edges = _edges(self.stages)
+        return [name for name in self.queues if name in edges and queue in graph.flow(edges, [name])]
+
 
 def build(config: Config) -> Pipeline:
     """The pipeline that the configuration means. Raises ConfigError for what cannot work."""

@@ -20,6 +20,7 @@ from typing import IO
 
 from crawler.errors import CrawlerError
 from crawler.process import Bell, Fork, Process, spawn, wait_for_any
+from crawler.run.lines import shown
 
 log = logging.getLogger("crawler.supervisor")
 
@@ -62,7 +63,7 @@ class Child:
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], None] | None,
         is_endless: bool, fork: Fork | None = None,
     ) -> None:  # fmt: skip
-        """on_line is given each line it writes to standard error; None: it writes to ours.
+        """on_line is given each line it writes to standard error, as `lines.shown` has it; None: it writes to ours.
 
         is_endless: it is not to end before we ask; with exit code 0 it is started again, somebody has told it to stop.
         fork: how it is started the first time, if that can be done; else, and later, by a new interpreter.
@@ -159,7 +160,7 @@ class Child:
         tell = self._on_line or log.warning
         with lines:
             for line in lines:
-                tell(line.decode("utf-8", "replace").rstrip("\n"))
+                tell(shown(self.name, line.decode("utf-8", "replace").rstrip("\n")))
 
     def _reap(self, process: Process) -> None:
         """It has said all it will; what it said last may be why."""

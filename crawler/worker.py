@@ -28,6 +28,7 @@ from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Gatekeeper, Router
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
+from crawler.tally import Tally
 from crawler.texts import words
 
 log = logging.getLogger("crawler.worker")
@@ -60,11 +61,12 @@ class Worker:
     def __init__(
         self, name: str, stage: Stage, schema: Any, is_async: bool, *, broker: Broker, side: Broker, input: str,
         outputs: tuple[str, ...], gatekeepers: Mapping[str, Gatekeeper], shared: SharedNotes, worker: str,
-        concurrency: int = 0, lease: float = 30.0,
+        concurrency: int = 0, lease: float = 30.0, tally: Tally | None = None,
     ) -> None:  # fmt: skip
         """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
 
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
+        tally: counts what was done, for other threads to read.
         """
         self._name = name
         self._stage = stage
@@ -74,6 +76,7 @@ class Worker:
         self._worker = worker
         self._shared = shared
         self._lease = lease
+        self._tally = tally or Tally()
         self._router = Router(name, outputs, gatekeepers)
         self._held = Held()
         self._finished = Finished()
@@ -195,6 +198,7 @@ class Worker:
         if self._stage.overlap:
             self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
+        self._tally.see(answer, len(self._held))
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, StorageFull):
             self._wait_for_room(trouble)

@@ -191,3 +191,11 @@ def test_a_graph_without_cycles_keeps_every_gate(edges: dict[str, list[str]]) ->
     gates = graph.gates({name: downhill.get(name, []) for name in every}, set(every))
 
     assert all(set(gates[name]) == set(downhill.get(name, [])) for name in every)
+
+
+def test_what_can_reach_a_queue_is_known_by_the_graph() -> None:
+    built = pipeline()
+
+    assert set(built.upstream("records")) == {"urls", "pages", "records"}
+    assert set(built.upstream("urls")) == {"urls", "pages"}
+    assert built.upstream("task") == ["task"]

@@ -79,7 +79,7 @@ def test_what_is_killed_is_told_of_and_runs_again_at_once(stand):
 
     assert stand.deaths == [("it", first, 1)]             # before it was started again
     assert child.pid != first
-    assert stand.line() == "ready"
+    assert stand.line() == "it: ready"
     assert stand.supervisor.restarts() == {"it": 1}
 
 
@@ -109,7 +109,7 @@ def test_what_a_new_start_would_only_repeat_is_given_up_with_its_last_words(stan
         stand.supervisor.watch()
 
     assert failure.value.code == code
-    assert stand.lines.get_nowait() == "what is wrong"    # it is there already: the next thing is that we end
+    assert stand.lines.get_nowait() == "it: what is wrong"    # it is there already: the next thing is that we end
     assert child.has_ended
 
 
@@ -241,7 +241,7 @@ def test_no_file_of_the_working_directory_takes_a_modules_place(stand, tmp_path,
 
     stand.start()
 
-    assert stand.line() == "json"
+    assert stand.line() == "it: json"
 
 
 @pytest.mark.slow

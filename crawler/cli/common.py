@@ -21,6 +21,7 @@ from crawler.run.hints import hints as hints_with
 if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.hub.client import HubClient
+    from crawler.hub.contact import Contact
     from crawler.hub.tls import Tls
 
 log = logging.getLogger("crawler.cli")
@@ -49,6 +50,8 @@ SHORT_FORMS = (
 )
 LISTS = ("--allow", "--deny")          # of these, the options that may be repeated
 LONGEST_SHOWN = 200    # characters of a wrong argument in a message
+LOG_FORMAT, LOG_TIME = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"
+SECRET = {"auth", "headers", "proxy"}     # parts of settings' names: their values are not printed
 PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
 
 
@@ -65,7 +68,8 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("-v", "--verbose", action="count", default=0, help="log every detail; -vv those of the libraries too")
     group.add_argument("-q", "--quiet", action="store_true", help="log errors only")
     group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
-    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)   # processes that we start
+    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)      # processes that we start; this one too:
+    group.add_argument("--heard", action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.lines`
     return parent
 
 
@@ -147,10 +151,25 @@ def _short(args: argparse.Namespace, option: str) -> Any:
     return getattr(args, option.removeprefix("--").replace("-", "_"), None)
 
 
+def spelled(args: argparse.Namespace) -> list[str]:
+    """The common options again, as a person would type them for another command that is to mean the same; secrets are left out."""
+    options = [] if args.config is None else ["-c", str(args.config)]
+    if args.data is not None:
+        options += ["--data", args.data]
+    if getattr(args, "certs", None):
+        options += ["--certs", args.certs]
+    for setting in args.set:
+        key = setting.partition("=")[0]
+        options += ["-s", f"{key}=…" if SECRET & set(key.split(".")) else setting]
+    return options
+
+
 def forward(args: argparse.Namespace, *more: str) -> list[str]:
     """The common options again, for a process of ours that is to mean the same."""
     level = "DEBUG" if args.verbose else "ERROR" if args.quiet else "WARNING"
     options = ["--log-level", level, CHILD]
+    if args.heard:
+        options += ["--heard"]
     if args.config is not None:
         options += ["-c", str(args.config)]
     for setting in [*settings_of(args), *more]:
@@ -161,9 +180,12 @@ def forward(args: argparse.Namespace, *more: str) -> list[str]:
 def start_logging(args: argparse.Namespace) -> None:
     """Log lines go to stderr: what happens, with -v every detail, with -q only errors."""
     level = args.log_level or ("DEBUG" if args.verbose else "ERROR" if args.quiet else "INFO")
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S"
-    )
+    logging.basicConfig(level=level, stream=sys.stderr, format=LOG_FORMAT, datefmt=LOG_TIME)
+    if args.heard:
+        from crawler.run.lines import FormedLines
+
+        for handler in logging.root.handlers:
+            handler.setFormatter(FormedLines(LOG_FORMAT, LOG_TIME))
     for chatty in ("urllib3", "charset_normalizer", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING if args.verbose < 2 else logging.DEBUG)
 
@@ -220,7 +242,9 @@ def certs_directory(config: Config) -> Path:
     return Path(config.settings.hub.certs or Path(config.settings.data) / DIRECTORY)
 
 
-def connect(config: Config, worker: str = "", patience: float = PATIENCE, role: str = "admin") -> HubClient:
+def connect(
+    config: Config, worker: str = "", patience: float = PATIENCE, role: str = "admin", contact: Contact | None = None
+) -> HubClient:
     """A client of the hub this configuration means. Raises HubUnreachable, TlsRefused or KeyRefused at its first call, not here."""
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
@@ -232,7 +256,7 @@ def connect(config: Config, worker: str = "", patience: float = PATIENCE, role: 
     except UsageError:
         refuse_if_deserted(address)       # no key and no hub: the hub is what is missing first
         raise
-    return HubClient(address, key, worker=worker, patience=patience, tls=client_tls(config, address, role))
+    return HubClient(address, key, worker=worker, patience=patience, tls=client_tls(config, address, role), contact=contact)
 
 
 def refuse_if_deserted(address: str) -> None:

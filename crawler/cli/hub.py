@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shlex
+import sys
 import threading
 import time
 from functools import cache
@@ -17,8 +19,10 @@ from crawler.errors import UsageError
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
     from crawler.config import Config
+    from crawler.hub.address import Address
     from crawler.hub.server import HubServer
     from crawler.items import New
+    from crawler.pipeline import Pipeline
     from crawler.web.frontier import Frontier
 
 ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
@@ -106,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
     config = common.load(args)
     settings = config.settings
     data = Path(settings.data)
-    queues = list(build(config).queues.values())
+    pipeline = build(config)
+    queues = list(pipeline.queues.values())
     make_directory(data)
     os.umask(0o077)                  # the directory may have been there before, and be open to all; what we make in it is not
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
@@ -131,6 +136,8 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
         stopping.append(server)
         (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
+        if not args.while_stdin and not args.quiet:
+            print("\n".join(guide(args, config, pipeline, server.place)), file=sys.stderr, flush=True)
         common.stop_on_signals(server.stop)
         common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
         server.serve_forever()
@@ -139,6 +146,33 @@ def run(args: argparse.Namespace) -> int:
     finally:
         broker.close()
     return common.OK
+
+
+def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: Address) -> list[str]:
+    """Where the hub keeps what it has, and the commands to type next in other terminals, in the same directory."""
+    from crawler.broker.place import store_path
+    from crawler.hub.key import FILE, VARIABLE
+    from crawler.pipeline import FRONTIER
+
+    settings, data = config.settings, Path(config.settings.data)
+    if os.environ.get(VARIABLE):
+        key = f"{VARIABLE} of the environment; set it in the other terminals too"
+    else:
+        key = str(settings.hub.authkey_file or data / FILE)
+    options = common.spelled(args)
+    if common.hub_address(config) != str(place):          # the address of the configuration is another hub's
+        options += ["--hub", str(place)]
+    stages = pipeline.reachable(FRONTIER)
+    commands = [["stage", name, *options] for name in stages] + [["put", FRONTIER, "https://example.org/", *options]]
+    if "store" in stages:
+        commands[stages.index("store")] += ["-o", "pages.jsonl"]
+    return [
+        f"  hub    {place}",
+        f"  store  {store_path(data)}",
+        f"  key    {key}",
+        "next, each in a terminal of its own in this directory (on another machine with --hub HOST:PORT and the key):",
+        *(f"  crawler {shlex.join(command)}" for command in [*commands, ["status", "--watch", *options]]),
+    ]
 
 
 def make_directory(data: Path) -> None:

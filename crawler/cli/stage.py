@@ -9,7 +9,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +22,19 @@ if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.chain import Chain
     from crawler.config import Config
+    from crawler.hub.client import HubClient
     from crawler.pipeline import Pipeline, StageSpec
+    from crawler.run import talk
     from crawler.shared import SharedNotes
     from crawler.stage import Stage
+    from crawler.tally import Tally
     from crawler.worker import Worker
 
 log = logging.getLogger("crawler.cli")
 
 HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
-LOOK = 0.5            # s between looks whether the pipeline is drained
+LOOK = 0.5            # s between looks whether anything is left to do
+WATCH = 1.0           # s between looks whether the hub is there, in a process that has no other business with it
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,7 +54,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--concurrency", type=common.number("Concurrency"), metavar="N", help="items at once in each (default: the stage's setting)"
     )
-    parser.add_argument("--until-drained", action="store_true", help="end when no stage has anything left to do")
+    parser.add_argument("--until-drained", action="store_true", help="end when nothing can reach this stage any more")
     output_options(parser)
     common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
@@ -80,8 +86,13 @@ def run(args: argparse.Namespace) -> int:
     spec = choose(pipeline, args.name)
     processes = args.processes or spec.processes or 1
     if processes > 1 and not args.while_stdin:
-        return run_many(args, pipeline, spec, processes)
-    return run_one(args, config, pipeline, spec)
+        return run_many(args, config, pipeline, spec, processes)
+    with printing(args, pipeline, spec):
+        code, is_stuck = run_one(args, config, pipeline, spec)
+    if is_stuck:
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def preload(specs: Iterable[StageSpec] = ()) -> None:
@@ -110,19 +121,27 @@ def choose(pipeline: Pipeline, name: str) -> StageSpec:
     raise ConfigError(f"no stage of the pipeline uses {name}; add a table [stages.NAME] with use = {name!r}, input and outputs")
 
 
-def run_many(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec, processes: int) -> int:
+def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, processes: int) -> int:
     """One process a worker, started again when it dies."""
     from crawler.chain import SIGN
     from crawler.cli import main
     from crawler.cli.forking import Forks
+    from crawler.hub.contact import Contact
+    from crawler.hub.ready import wait_for
     from crawler.process import Bell
+    from crawler.run import talk
     from crawler.supervisor import ChildFailed, Supervisor
 
     stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     common.stop_on_signals(stop.ring)
-    supervisor = Supervisor(fork=forks)
+    hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
+    wait_for(hub, [spec.input], common.PATIENCE)
+    hub.close()                       # until the workers, which are copies of this process, have been started
+    counts = talk.Sum()
+    supervisor = Supervisor(on_line=partial(hear, counts), fork=forks)
+    args.heard = True
     arguments = ["stage", spec.name, *common.forward(args)]
     if args.concurrency:
         arguments += ["--concurrency", str(args.concurrency)]
@@ -130,49 +149,116 @@ def run_many(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec, proc
         arguments += ["--until-drained"]
     try:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
-        while not stop.is_rung and not all(child.has_ended for child in children):
-            supervisor.wait(LOOK, stop)
-            supervisor.watch()
+        hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
+        talk.connected(spec.name, processes, common.hub_address(config), spec.input)
+        with talk.Talk(spec.name, counts, lambda: why_idle(config, hub, spec.input)), watching(hub):
+            while not stop.is_rung and not all(child.has_ended for child in children):
+                supervisor.wait(LOOK, stop)
+                supervisor.watch()
+            supervisor.stop()         # within the talk: what they finish now belongs into its last line
     except ChildFailed as failure:
         if not failure.is_hopeless:
             print(f"crawler: {failure}", file=sys.stderr)
         return failure.code
     finally:
         supervisor.stop()
+        hub.close()
     return common.OK
 
 
-def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> int:
-    """The worker, in this process."""
+def hear(counts: talk.Sum, line: str) -> None:
+    """A line of a worker's process: its counts, or something to be shown."""
+    from crawler.run.lines import COUNTS
+
+    if line.startswith(COUNTS):
+        worker, _, numbers = line.removeprefix(COUNTS).rpartition(": ")
+        counts.report(worker, numbers)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def watching(hub: HubClient) -> Iterator[None]:
+    """Ask the hub for nothing now and then, so that its loss is noticed where only other processes work with it."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(WATCH):
+            with suppress(HubError):
+                hub.drained([])
+
+    threading.Thread(target=look, name="watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def why_idle(config: Config, hub: HubClient, queue: str) -> str:
+    """Why the workers of a stage that reads this queue have nothing to do."""
+    from crawler.cli.view import idle_reason
+    from crawler.run import talk
+
+    return talk.why_idle(hub.stats(), queue, lambda stats: idle_reason(stats, config.settings.frontier.delay))
+
+
+def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
+    """The worker, in this process: its exit code, and whether a thread of the stage still works and would keep the process."""
     from crawler import chain
+    from crawler.hub.contact import Contact
     from crawler.hub.ready import wait_for
     from crawler.shared import SharedNotes
+    from crawler.tally import Tally
     from crawler.worker import StageHung, worker_name
 
     name = worker_name(spec.name)
-    side = common.connect(config, name, role="worker")
+    contact = None if args.while_stdin else Contact(common.hub_address(config))    # else who started it speaks of the hub
+    side = common.connect(config, name, role="worker", contact=contact)
     wait_for(side, [spec.input], HUB_PATIENCE if args.while_stdin else common.PATIENCE)   # says if there is none, or no such queue
     side.patience = HUB_PATIENCE
     shared = SharedNotes(side)
     stage = make_chain(config, pipeline, spec, shared) if chain.SIGN in spec.name else make(config, spec, shared)
-    broker = common.connect(config, name, HUB_PATIENCE, role="worker")
-    worker = wire(args, config, pipeline, spec, stage, shared, broker, side, name)
+    broker = common.connect(config, name, HUB_PATIENCE, role="worker", contact=contact)
+    tally = Tally()
+    worker = wire(args, config, pipeline, spec, stage, shared, broker, side, name, tally)
     common.stop_on_signals(worker.stop)
     common.stop_with_stdin(args, worker.stop)
     if args.until_drained:
-        third = common.connect(config, patience=HUB_PATIENCE, role="worker")
-        threading.Thread(target=stop_when_drained, args=(third, worker), daemon=True).start()
+        third = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
+        threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
     try:
-        worker.run()
+        with speaking(args, config, spec, side, tally):
+            worker.run()
     except StageHung as error:
-        print(f"crawler: {error}", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(common.INTERNAL)                 # a thread that hangs would keep the process for ever
+        print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be the stage's
+        return common.INTERNAL, True
     broker.close()
     side.close()
-    if worker.has_leftovers:
-        os._exit(common.OK)                       # as above: what did not finish was given back
-    return common.OK
+    return common.OK, worker.has_leftovers        # what did not finish was given back
+
+
+def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> AbstractContextManager[None]:
+    """Where what stages print goes: in a process that a command has started it is shown line by line with their names."""
+    if not args.while_stdin:
+        return nullcontext()
+    from crawler.chain import SIGN
+    from crawler.run.prints import shown_by_stage
+
+    links = [pipeline.stage(name) for name in spec.name.split(SIGN)]
+    has_rows = any(link.options_table.get("output") == "-" for link in links)
+    return shown_by_stage(spec.name, is_heard=args.heard, has_rows=has_rows)
+
+
+def speaking(
+    args: argparse.Namespace, config: Config, spec: StageSpec, hub: HubClient, tally: Tally
+) -> AbstractContextManager[object]:
+    """What a worker says of its work: to a person, or to the command that has started it and speaks for it."""
+    from crawler.run import talk
+
+    if args.while_stdin:
+        return talk.telling(tally) if args.heard else nullcontext()
+    talk.connected(spec.name, 1, common.hub_address(config), spec.input)
+    return talk.Talk(spec.name, tally, lambda: why_idle(config, hub, spec.input))
 
 
 def make(config: Config, spec: StageSpec, shared: SharedNotes) -> Stage:
@@ -215,7 +301,7 @@ def is_set(options: Any, name: str) -> bool:
 
 def wire(
     args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, shared: SharedNotes,
-    broker: Broker, side: Broker, name: str,
+    broker: Broker, side: Broker, name: str, tally: Tally,
 ) -> Worker:  # fmt: skip
     """A worker of this stage with all that it is handed."""
     from crawler import plugins
@@ -230,15 +316,17 @@ def wire(
     return Worker(
         spec.name, stage, schema, is_async, broker=broker, side=side, input=spec.input, outputs=spec.outputs,
         gatekeepers=gatekeepers, shared=shared, worker=name, concurrency=args.concurrency or spec.concurrency or 0,
-        lease=config.settings.hub.lease,
+        lease=config.settings.hub.lease, tally=tally,
     )  # fmt: skip
 
 
-def stop_when_drained(broker: Broker, worker: Worker) -> None:
-    """Look from time to time; the worker finishes what it holds by itself."""
+def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None:
+    """Stop the worker when nothing is left on these queues, counted in one call; it finishes what it holds by itself."""
     try:
-        while not broker.drained():
+        known = {queue.name for queue in broker.stats().queues}      # the hub's pipeline may be another than ours
+        queues = [queue for queue in queues if queue in known]
+        while not broker.drained(queues):
             threading.Event().wait(LOOK)
     except HubError as error:
-        log.warning("cannot see whether the pipeline is drained, this worker ends: %s", error)
+        log.warning("the hub does not say whether anything is left to do, so this worker ends: %s", error)
     worker.stop()

@@ -24,6 +24,7 @@ from typing import Any
 from crawler.errors import CallRefused, HubLost, HubUnreachable, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
+from crawler.hub.contact import Contact
 from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.tls import Tls
 from crawler.hub.wire import Connection
@@ -39,18 +40,20 @@ class HubClient:
 
     worker: the name the hub knows us by; when it is given and our last connection breaks, the hub takes us for dead.
     patience: seconds in which a call that finds no hub is tried again; 0 for a command that should say so at once.
+    contact: told when the hub is lost and when it is back; the clients of one process share one.
 
     Raises what a Broker raises, and HubUnreachable when nobody answered within `patience`, HubLost when the hub went away in
     the middle of a call and did not come back, KeyRefused and TlsRefused at once.
     """
 
     def __init__(self, address: str | Address, authkey: bytes, worker: str = "", *, patience: float = PATIENCE,
-                 tls: Tls | None = None) -> None:
+                 tls: Tls | None = None, contact: Contact | None = None) -> None:
         self.address = Address.of(address)
         self.worker = worker
         self.patience = patience
         self._authkey = authkey
         self._tls = tls
+        self._contact = contact
         self._caller = f"{worker or 'client'}/{secrets.token_hex(4)}"   # puts are numbered apart from the worker's own steps
         self._calls = itertools.count(1)
         self._puts = itertools.count(1)
@@ -147,6 +150,7 @@ class HubClient:
         for attempt in itertools.count(1):
             if self._closed.is_set():
                 raise CallRefused("this client is closed; make a new one")
+            asked_at = time.monotonic()
             try:
                 with self._borrow() as connection:
                     reply = self._exchange(connection, number, frame, wait)
@@ -154,12 +158,16 @@ class HubClient:
                 was_lost = was_lost or isinstance(error, HubLost)
                 now = time.monotonic()
                 give_up = now + self.patience if give_up is None else give_up
+                if self._contact is not None and attempt > 1 and not self._closed.is_set():
+                    self._contact.lost(self.patience)
                 pause = random.uniform(0, min(CAP, BASE * 2**min(attempt, 10)))  # noqa: S311 - no secret
                 if now + pause >= give_up or self._closed.wait(pause):
                     if was_lost:               # it may have taken effect: that is what the caller must know
                         raise HubLost(str(self.address)) from error
                     raise
             else:
+                if self._contact is not None and self._contact.is_lost:
+                    self._contact.answered(asked_at)
                 return verbs.read_result(verb, reply)
         raise AssertionError("count() does not end")
 

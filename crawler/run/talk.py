@@ -1,0 +1,155 @@
+"""How a stage's workers tell a person that they are getting on: one line when they are connected, one every ten seconds, one at
+the end.
+
+    parse: 2 workers at 127.0.0.1:8000, reading pages
+    parse: 120 done (12.0/s), 3 failed
+    parse: 480 done (0.0/s), 3 failed; nothing to do: no tasks on pages
+    parse: ended after 65 s: 480 done, 3 failed
+
+Workers that are processes of one command send their counts to it, so that it speaks once for all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from crawler.counting import counted
+from crawler.errors import HubError, StorageError
+from crawler.items import Stats
+from crawler.run.lines import COUNTS
+
+log = logging.getLogger("crawler.stage")
+
+STDERR = 2
+EVERY = 10.0          # s between two lines, as `crawler run` has it
+COUNTS_EVERY = 1.0    # s between two reports of counts to the command that speaks for several workers
+
+
+class Counts(Protocol):
+    """What is told of: a `tally.Tally`, or the sum of several."""
+
+    @property
+    def done(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def is_idle(self) -> bool: ...
+
+
+class Sum:
+    """The counts of several workers, each as it last reported them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int, bool]] = {}
+
+    def report(self, worker: str, text: str) -> None:
+        """text: as `in_words` of the worker's process gave it. What cannot be read changes nothing."""
+        parts = text.split()
+        if len(parts) == 3 and all(part.isdecimal() for part in parts):
+            done, failed, is_idle = map(int, parts)
+            self._counts[worker] = done, failed, bool(is_idle)
+
+    @property
+    def done(self) -> int:
+        return sum(done for done, _, _ in self._counts.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(failed for _, failed, _ in self._counts.values())
+
+    @property
+    def is_idle(self) -> bool:
+        return all(is_idle for _, _, is_idle in self._counts.values())
+
+
+def in_words(counts: Counts) -> str:
+    """For `Sum.report` of another process."""
+    return f"{counts.done} {counts.failed} {int(counts.is_idle)}"
+
+
+def connected(name: str, workers: int, address: str, queue: str) -> None:
+    """The first line."""
+    log.info("%s: %s at %s, reading %s", name, counted(workers, "worker"), address, queue)
+
+
+class Talk:
+    """Says every `EVERY` s how the workers are getting on, from a thread of its own. Use it in a `with`; the end has a line too."""
+
+    def __init__(self, name: str, counts: Counts, why_idle: Callable[[], str], every: float = EVERY) -> None:
+        """why_idle: asked for the reason, "" for none, when the workers have nothing to do; may raise what a broker raises."""
+        self._name = name
+        self._counts = counts
+        self._why_idle = why_idle
+        self._every = every
+        self._began = time.monotonic()
+        self._before = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
+
+    def __enter__(self) -> Talk:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        elapsed = time.monotonic() - self._began
+        log.info("%s: ended after %.0f s: %d done, %d failed", self._name, elapsed, self._counts.done, self._counts.failed)
+
+    def line(self) -> str:
+        """How it goes now; the rate is that since the last line."""
+        done = self._counts.done
+        rate, self._before = (done - self._before) / self._every, done
+        failed = f", {self._counts.failed} failed" if self._counts.failed else ""
+        reason = self._why_idle() if self._counts.is_idle else ""
+        return f"{self._name}: {done} done ({rate:.1f}/s){failed}" + (f"; nothing to do: {reason}" if reason else "")
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every):
+            try:
+                log.info("%s", self.line())
+            except (HubError, StorageError) as error:      # the worker hears of it too, and decides
+                log.debug("the hub was not asked why there is nothing to do: %s", error)
+
+
+@contextmanager
+def telling(counts: Counts, fd: int = STDERR, every: float = COUNTS_EVERY) -> Iterator[None]:
+    """Report counts to the process that reads this descriptor, whenever they have changed and once more at the end."""
+    ended = threading.Event()
+
+    def run() -> None:
+        said = ""
+        is_over = False
+        while not is_over:
+            is_over = ended.wait(every)
+            if (words := in_words(counts)) != said:
+                with suppress(OSError):         # nobody reads it any more
+                    os.write(fd, f"{COUNTS}{words}\n".encode())
+                said = words
+
+    thread = threading.Thread(target=run, name="counts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def why_idle(stats: Stats, queue: str, of_frontier: Callable[[Stats], str]) -> str:
+    """Why a stage that reads this queue has nothing to do, or "". of_frontier: the same of a polite queue with tasks."""
+    ours = {each.name: each for each in stats.queues}.get(queue)
+    if ours is None:
+        return ""
+    if ours.full and ours.ready:
+        return f"{queue} waits, because {ours.full} is full"
+    if stats.is_short or (ours.polite and ours.ready + ours.delayed):
+        return of_frontier(stats)
+    if ours.delayed and not ours.ready:
+        return f"{counted(ours.delayed, 'task')} on {queue} {'waits' if ours.delayed == 1 else 'wait'} to be tried again"
+    return "" if ours.ready else f"no tasks on {queue}"

@@ -1,0 +1,84 @@
+"""What the processes of a pipeline run by hand say to the person who started them."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import Shell
+
+pytestmark = pytest.mark.slow
+
+
+def address(shell: Shell) -> str:
+    return (shell.directory / "crawler-data" / "hub.address").read_text().strip()
+
+
+def line_with(process: subprocess.Popen[str], *words: str) -> str:
+    """The next line on its standard error that has these words."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if all(word in line for word in words):
+            return line
+    raise AssertionError(f"it ended with {process.wait()} and never said {words}")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_stage_says_that_it_is_connected_that_the_hub_is_gone_and_that_it_is_back(shell: Shell, processes: int) -> None:
+    hub = shell.start_hub()
+    place = address(shell)
+    stage = shell.start("stage", "parse", "--processes", str(processes))
+    workers = "1 worker" if processes == 1 else "2 workers"
+    line_with(stage, "INFO", f"parse: {workers} at {place}, reading pages")
+
+    hub.kill()
+    line_with(stage, "WARNING", f"the hub at {place} is gone; trying again for 60 s")
+    shell.start_hub("--address", place)
+    line_with(stage, "INFO", f"the hub at {place} is back")
+
+    stage.terminate()
+    rest = stage.communicate(timeout=30)[1].splitlines()
+    assert [line for line in rest if "WARNING" in line] == []
+    assert "parse: ended after" in rest[-1]
+    assert "0 done, 0 failed" in rest[-1]
+
+
+def test_a_hub_says_what_to_type_next_and_that_works(shell: Shell) -> None:
+    shell.environment.pop("CRAWLER_AUTHKEY", None)
+    hub = shell.start("hub", "--address", "127.0.0.1:0", "--data", "my data", "-s", "frontier.delay=0")
+    assert hub.stderr is not None
+    said = []
+    for line in hub.stderr:
+        said.append(line.strip())
+        if "listens at" in line:
+            break
+
+    commands = [shlex.split(line)[1:] for line in said if line.startswith("crawler ")]
+    put = next(command for command in commands if command[0] == "put")
+    done = shell.run(*put)
+
+    assert "store  my data/hub.sqlite3" in said
+    assert "key    my data/authkey" in said
+    assert [command[1] for command in commands if command[0] == "stage"] == ["fetch", "parse", "store"]
+    assert done.stderr == "put 1 on urls\n", done
+    for command in commands:
+        if command[0] == "stage":
+            stage = shell.start(*command)
+            line_with(stage, f"{command[1]}: 1 worker at ")
+            stage.terminate()
+            stage.communicate(timeout=30)
+
+
+def test_a_stage_ends_when_nothing_can_reach_it_though_the_crawl_goes_on(shell: Shell) -> None:
+    shell.start_hub()
+    shell.run("put", "urls", "http://127.0.0.1:1/")
+    shell.run("put", "task", "3", "4")
+
+    stage = shell.run("stage", "square", "--until-drained")
+
+    assert stage.returncode == 0
+    assert "square: ended after" in stage.stderr
+    assert "2 done, 0 failed" in stage.stderr
+    assert shell.run("take", "result", "-n", "2").stdout.count("平方是") == 2

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from crawler.items import QueueStats, Stats, Stepped, Verdict
+from crawler.run.lines import COUNTS
+from crawler.run.talk import Sum, Talk, in_words, telling, why_idle
+from crawler.tally import Tally
+
+
+def queue(name: str, full: str = "", **counts: int) -> QueueStats:
+    numbers = dict.fromkeys(("accepted", "ready", "delayed", "leased", "dead", "done", "bytes"), 0) | counts
+    return QueueStats(name, **numbers, keyed=name == "urls", polite=name == "urls", is_read=True, full=full)
+
+
+def stats(*queues: QueueStats) -> Stats:
+    return Stats(1.0, 2.0, queues, [], (), 0, {}, is_drained=False)
+
+
+def answered(*verdicts: Verdict) -> Stepped:
+    return Stepped(verdicts=verdicts)
+
+
+def test_a_line_has_what_was_done_how_fast_what_failed_and_why_nothing_is_done_now():
+    tally = Tally()
+    talk = Talk("parse", tally, lambda: "no tasks on pages", every=10.0)
+
+    tally.see(answered(*[Verdict.DONE] * 120, Verdict.RETRY, Verdict.DEAD, Verdict.RELEASED, Verdict.STALE), held=3)
+    first = talk.line()
+    tally.see(answered(), held=0)
+    second = talk.line()
+
+    assert first == "parse: 120 done (12.0/s), 2 failed"
+    assert second == "parse: 120 done (0.0/s), 2 failed; nothing to do: no tasks on pages"
+
+
+def test_workers_in_other_processes_are_summed_up_and_what_is_no_count_is_nobody_s():
+    tally, total = Tally(), Sum()
+    tally.see(answered(Verdict.DONE, Verdict.RETRY), held=1)
+
+    total.report("parse 1", in_words(tally))
+    total.report("parse 2", "4 0 1")
+    total.report("parse 2", "5 0 1")
+    total.report("parse 3", "many few none")
+
+    assert (total.done, total.failed, total.is_idle) == (6, 1, False)
+
+
+def test_counts_are_told_when_they_change_and_at_the_end():
+    tally = Tally()
+    reading, writing = os.pipe()
+
+    with telling(tally, writing, every=60.0):
+        tally.see(answered(Verdict.DONE), held=0)
+
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        assert told.read() == f"{COUNTS}1 0 1\n"
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (queue("pages"), "no tasks on pages"),
+        (queue("pages", ready=1), ""),
+        (queue("pages", delayed=1), "1 task on pages waits to be tried again"),
+        (queue("pages", delayed=2), "2 tasks on pages wait to be tried again"),
+        (queue("pages", ready=9, full="records"), "pages waits, because records is full"),
+        (queue("other"), ""),
+    ],
+)
+def test_a_stage_that_is_idle_says_why(seen, reason):
+    assert why_idle(stats(seen), "pages", lambda _: "") == reason
+
+
+def test_of_a_frontier_the_reason_is_that_of_its_hosts():
+    assert why_idle(stats(queue("urls", ready=9)), "urls", lambda _: "the host rests") == "the host rests"
