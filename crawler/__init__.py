@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from crawler.errors import HubLost as HubLost
     from crawler.errors import HubUnreachable as HubUnreachable
     from crawler.errors import KeyRefused as KeyRefused
+    from crawler.errors import Mistakes as Mistakes
     from crawler.errors import StorageError as StorageError
     from crawler.errors import StorageFull as StorageFull
     from crawler.errors import UsageError as UsageError
@@ -69,7 +70,7 @@ _HOMES = {
     "crawler.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "ConfigError", "CrawlerError", "HubError", "HubLost",
-        "HubUnreachable", "KeyRefused", "StorageError", "StorageFull", "UsageError", "WireError",
+        "HubUnreachable", "KeyRefused", "Mistakes", "StorageError", "StorageFull", "UsageError", "WireError",
     ),
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),

@@ -3,6 +3,7 @@
     CrawlerError
     ├── UsageError            the person at the keyboard: a command, a setting, a file           exit 2
     │   ├── ConfigError         … in the configuration
+    │   │   └── Mistakes          several of them at once, a line each
     │   └── BadUrl              … a URL, or what was meant to be one
     ├── HubError              the hub could not be used                                          exit 5
     │   ├── HubUnreachable      nothing answers at its address
@@ -20,6 +21,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 
 class CrawlerError(Exception):
     """The root: catch this to catch everything this package raises on purpose."""
@@ -31,6 +35,40 @@ class UsageError(CrawlerError):
 
 class ConfigError(UsageError):
     """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class Mistakes(ConfigError):
+    """Several mistakes in one configuration."""
+
+    def __init__(self, each: Sequence[str]) -> None:
+        super().__init__(*each)
+        self.each = tuple(each)
+
+    def __str__(self) -> str:
+        return "\n  ".join([f"{len(self.each)} mistakes in the configuration", *self.each])
+
+
+class Collected:
+    """Collects the mistakes of a configuration, so that a person hears of all of them and not only of the first."""
+
+    def __init__(self) -> None:
+        self.each: list[str] = []
+
+    @contextmanager
+    def mistakes(self) -> Iterator[None]:
+        """Keep a UsageError that is raised in this block and go on behind the block."""
+        try:
+            yield
+        except Mistakes as several:
+            self.each += several.each
+        except UsageError as error:
+            self.each.append(str(error))
+
+    def refuse(self) -> None:
+        """Raise ConfigError if there were any."""
+        told = list(dict.fromkeys(self.each))
+        if told:
+            raise ConfigError(told[0]) if len(told) == 1 else Mistakes(told)
 
 
 class BadUrl(UsageError, ValueError):

@@ -34,3 +34,18 @@ def gates(edges: Edges, bounded: Collection[str]) -> dict[str, tuple[str, ...]]:
             if output in bounded and output not in found[queue] and queue not in flow(found, [output]):
                 found[queue] = (*found[queue], output)
     return found
+
+
+def cycle(edges: Edges) -> list[str]:
+    """The queues of one cycle in order, the first again at the end; [] if the graph has none."""
+    for start in edges:
+        before: dict[str, str] = {}
+        for queue in flow(edges, [start]):
+            for output in edges.get(queue, ()):
+                before.setdefault(output, queue)
+        if start in before:
+            path = [start]
+            while len(path) == 1 or path[-1] != start:
+                path.append(before[path[-1]])
+            return path[::-1]
+    return []

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
 
 from crawler import graph
 from crawler.broker.base import QueueSpec
 from crawler.config import Config
-from crawler.errors import ConfigError
+from crawler.errors import Collected, ConfigError
 from crawler.settings import QueueSettings, Settings, StageSettings
 from crawler.tables import fill, leaves, suggestion
+
+if TYPE_CHECKING:
+    from crawler.stage import Stage
 
 FRONTIER = "urls"
 
@@ -30,6 +33,9 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "store": {"input": "records", "outputs": []},
     "square": {"input": "task", "outputs": ["result"]},
 }
+
+# Queues of the built-in stages that people fill (`crawler put`) or read (`crawler take`); `queues.NAME.by_hand` adds others.
+BY_HAND = frozenset({"task", "result"})
 
 _QUEUE = re.compile(r"[a-z][a-z0-9_]*")
 _STAGE = re.compile(r"[a-z][a-z0-9_-]*")
@@ -53,6 +59,7 @@ class Pipeline(Struct, frozen=True):
 
     stages: dict[str, StageSpec]
     queues: dict[str, QueueSpec]
+    by_hand: frozenset[str] = BY_HAND      # queues that may be filled or read by people alone
 
     def stage(self, name: str) -> StageSpec:
         """Raises ConfigError, with the nearest name, where there is none."""
@@ -66,6 +73,14 @@ class Pipeline(Struct, frozen=True):
     def writers(self, queue: str) -> list[StageSpec]:
         return [stage for stage in self.stages.values() if queue in stage.outputs]
 
+    def unread(self) -> list[str]:
+        """Queues that no stage reads: only people do, with `crawler take`."""
+        return [name for name in self.queues if not self.readers(name)]
+
+    def unfilled(self) -> list[str]:
+        """Queues that no stage fills: only people do, with `crawler put`."""
+        return [name for name in self.queues if not self.writers(name)]
+
     def reachable(self, queue: str = FRONTIER) -> list[str]:
         """The stages that a task on this queue may come to, nearest first: those a crawl needs."""
         return [stage.name for name in graph.flow(_edges(self.stages), [queue]) for stage in self.readers(name)]
@@ -77,20 +92,28 @@ class Pipeline(Struct, frozen=True):
 
 
 def build(config: Config) -> Pipeline:
-    """The pipeline that the configuration means. Raises ConfigError for what cannot work."""
+    """The pipeline that the configuration means. Raises ConfigError with all that is wrong in the tables.
+
+    Whether every queue is filled and read is checked by `crawler.run.verify`: a hub need not know all stages.
+    """
     stages = {}
+    found = Collected()
     for name, table in _merged(config).items():
-        common = {key: value for key, value in table.items() if key in StageSettings.__struct_fields__}
-        settings = fill(StageSettings, common, f"stages.{name}", config.origin)
-        if settings.enabled:
-            options = {key: value for key, value in table.items() if key not in common}
-            stages[name] = _stage(name, settings, options, _where(config, name))
+        with found.mistakes():
+            common = {key: value for key, value in table.items() if key in StageSettings.__struct_fields__}
+            settings = fill(StageSettings, common, f"stages.{name}", config.origin)
+            if settings.enabled:
+                options = {key: value for key, value in table.items() if key not in common}
+                stages[name] = _stage(name, settings, options, _where(config, name))
+    found.refuse()
     named = {queue: None for stage in stages.values() for queue in (stage.input, *stage.outputs)}
     for queue in config.settings.queues:
         if queue not in named:
             place = config.origin(f"queues.{queue}")
             raise ConfigError(f"{place}: queues.{queue} is the table of no queue; {suggestion(queue, named)}")
-    return Pipeline(stages=stages, queues=_queues(stages, list(named), config.settings))
+    square = {queue for stage in stages.values() if stage.use == "square" for queue in (stage.input, *stage.outputs)}
+    by_hand = BY_HAND | square | {name for name, queue in config.settings.queues.items() if queue.by_hand}
+    return Pipeline(stages=stages, queues=_queues(stages, list(named), config.settings), by_hand=by_hand)
 
 
 def check(pipeline: Pipeline, place: Callable[[str], str] = lambda _: "") -> dict[str, Struct]:
@@ -98,21 +121,24 @@ def check(pipeline: Pipeline, place: Callable[[str], str] = lambda _: "") -> dic
 
     place: where a key was set, for the messages; `Config.origin` is one.
     """
+    return {stage.name: load(stage, place)[1] for stage in pipeline.stages.values()}
+
+
+def load(stage: StageSpec, place: Callable[[str], str] = lambda _: "") -> tuple[type[Stage], Stage.Options]:
+    """A stage's class and its filled options. Raises ConfigError, as `check`."""
     from crawler import plugins  # here, because a hub builds a pipeline and has no use for the code of stages
 
-    options: dict[str, Struct] = {}
-    for stage in pipeline.stages.values():
-        kind = plugins.find(stage.use)
-        plugins.item_schema(kind)
-        options[stage.name] = plugins.options_for(stage.name, kind, stage.options_table, place)
-    return options
+    kind = plugins.find(stage.use)
+    plugins.item_schema(kind)
+    return kind, plugins.options_for(stage.name, kind, stage.options_table, place)
 
 
 def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings) -> dict[str, Any]:
     """Every value in force by dotted name, defaults included: settings, queues, stages and, as `check` gives them, options."""
     table = to_builtins(settings, enc_hook=str)
     table["queues"] = {
-        name: {key: getattr(queue, key) for key in QueueSettings.__struct_fields__}
+        name: {key: getattr(queue, key) for key in QueueSettings.__struct_fields__ if key != "by_hand"}
+        | {"by_hand": name in pipeline.by_hand}
         for name, queue in pipeline.queues.items()
     }
     table["stages"] = {
@@ -141,13 +167,17 @@ def _ends(pipeline: Pipeline, name: str) -> str:
     queue, writers, readers = pipeline.queues[name], pipeline.writers(name), pipeline.readers(name)
     words = [word for word, is_so in (("keyed", queue.keyed), ("polite", queue.polite)) if is_so]
     by_hand = f"crawler put {name} {'URL' if queue.polite else 'VALUE'}"
-    if not writers:
+    if not writers and not queue.polite and name not in pipeline.by_hand:
+        words.append("no stage fills it")
+    elif not writers:
         words.append(f"only people fill it: {by_hand}")
     elif queue.polite:
         words.append(f"filled by {_list(writers)} and by people: {by_hand}")
     else:
         words.append(f"filled by {_list(writers)}")
-    if not readers:
+    if not readers and name not in pipeline.by_hand:
+        words.append("no stage reads it")
+    elif not readers:
         words.append(f"only people read it: crawler take {name}")
     else:
         words.append(f"read by {_list(readers)}" + (", each task by one of them" if len(readers) > 1 else ""))

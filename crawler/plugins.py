@@ -1,8 +1,9 @@
 """Find the class of a stage, and learn from it what it takes.
 
-A stage is named by its entry point in the group `crawler.stages`, as the built-in ones are too, or as `module:Class`, for which
-the working directory is searched first, so that a file beside crawler.toml is enough. Either name comes from the configuration
-or the command line of the person who runs it; nothing that a page or another process says is ever resolved here.
+A stage is named by its entry point in the group `crawler.stages`, as the built-in ones are too, or as `module:Class`. The module
+is looked for in the working directory, then in what is installed, then in the folder of the configuration file. Either name
+comes from the configuration or the command line of the person who runs it; nothing that a page or another process says is ever
+resolved here.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin, get_type_hints
 
 from crawler.errors import ConfigError
 from crawler.settings import StageSettings
 from crawler.stage import Stage
-from crawler.tables import fill, refuse_huge, suggestion
+from crawler.tables import fill, refuse_huge
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -31,6 +33,8 @@ GROUP = "crawler.stages"
 BUILT_IN: Final = {
     "fetch": "stages.fetch:Fetch", "parse": "stages.parse:Parse", "store": "stages.store:Store", "square": "stages.square:Square",
 }  # fmt: skip
+
+_beside: list[str] = []        # folders of configuration files that are on the path because of `look_beside`
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -52,6 +56,19 @@ def find(use: str) -> type[Stage]:
     return _load(use, repr(use))
 
 
+def look_beside(file: Path) -> None:
+    """Find modules in the folder of this configuration file as well, after all that is installed."""
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+        _beside.append(folder)
+
+
+def _folders() -> list[Path]:
+    """Where a person's own modules are looked for."""
+    return [Path(folder) for folder in dict.fromkeys([os.getcwd(), *_beside])]
+
+
 def options_for(
     name: str, kind: type[Stage], table: Mapping[str, Any], place: Callable[[str], str] = lambda _: ""
 ) -> Stage.Options:
@@ -60,6 +77,9 @@ def options_for(
     place: where a key was set, for the messages; `Config.origin` is one.
     """
     common = StageSettings.__struct_fields__
+    if not issubclass(kind.Options, Stage.Options):
+        wanted = "class Options(Stage.Options, frozen=True)"
+        raise ConfigError(f"{_name(kind)}.Options is not what [stages.{name}] can fill; write {wanted}")
     if taken := [option for option in kind.Options.__struct_fields__ if option in common]:
         raise ConfigError(f"{_name(kind)} has an option {taken[0]!r}, which every stage's table has already; rename the option")
     options = fill(kind.Options, table, f"stages.{name}", place, beside=common)
@@ -73,11 +93,17 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
     For a batch stage it is the type in the list. Only this one annotation is resolved: what `process` returns may be
     imported for type checkers alone.
     """
+    if kind.process is Stage.process:
+        from crawler.plugin_hints import no_process  # here, as below: it is for mistakes
+
+        raise ConfigError(no_process(kind, Stage))
     process = inspect.unwrap(kind.process)
     is_async = inspect.iscoroutinefunction(process) or inspect.isasyncgenfunction(process)
     parameters = list(inspect.signature(process).parameters.values())[1:]
     if not parameters:
         raise ConfigError(f"{_name(kind)}.process takes no item; write process(self, item)")
+    if more := [one.name for one in parameters[1:] if one.default is one.empty and not one.kind.name.startswith("VAR_")]:
+        raise ConfigError(f"{_name(kind)}.process asks for {', '.join(more)} as well; it is given one item: process(self, item)")
     annotation = _resolve(kind, process, parameters[0])
     if not kind.batch:
         return _readable(kind, annotation), is_async
@@ -104,12 +130,9 @@ def _entry_point(name: str) -> str:
     # An installed package and its source tree may both be on the path: the same target twice is one stage.
     targets = {point.value for point in _offered(tuple(sys.path)) if point.name == name}
     if not targets:
-        there = names()
-        near = f" {suggestion(name, there)}" if there else ""
-        raise ConfigError(
-            f"no such stage {name!r}; installed are {', '.join(there) or 'none'};{near} "
-            'a class of your own is named module:Class, as in use = "enrich:Enrich"'
-        )
+        from crawler.plugin_hints import no_such_stage
+
+        raise ConfigError(no_such_stage(name, names(), _folders()))
     if len(targets) > 1:
         choice = " or ".join(f'use = "{target}"' for target in sorted(targets))
         raise ConfigError(f"{len(targets)} installed packages offer a stage {name!r}; say which: {choice}")
@@ -122,10 +145,14 @@ def _load(target: str, what: str) -> type[Stage]:
     kind = getattr(module, class_name, None)
     if _is_stage(kind):
         return cast("type[Stage]", kind)
-    if kind is None:
-        here = [name for name, value in vars(module).items() if _is_stage(value)]
-        raise ConfigError(f"{what}: module {module_name} has no class {class_name!r}; {suggestion(class_name, here)}")
-    raise ConfigError(f"{what}: {class_name} is not a stage; write class {class_name}(Stage), with Stage from crawler")
+    from crawler.plugin_hints import no_such_class, not_a_stage
+
+    if kind is Stage:
+        raise ConfigError(f"{what}: Stage is the base of all stages; name a class of your own")
+    if kind is not None:
+        raise ConfigError(f"{what}: {not_a_stage(class_name, kind)}")
+    stages = [name for name, value in vars(module).items() if _is_stage(value)]
+    raise ConfigError(f"{what}: {no_such_class(module, class_name, stages)}")
 
 
 def _is_stage(value: Any) -> bool:
@@ -138,10 +165,14 @@ def _import(name: str, what: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name == missing or name.startswith(f"{missing}."):
-            raise ConfigError(f"{what}: no module {missing!r} in {os.getcwd()} or in what is installed") from error
+            from crawler.plugin_hints import no_such_module
+
+            raise ConfigError(f"{what}: {no_such_module(name, missing, _folders())}") from error
         raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed") from error
     except (Exception, SystemExit) as error:   # importing runs the author's code; however it fails, the user gets one line
-        raise ConfigError(f"{what}: importing {name} failed: {type(error).__name__}: {error}") from error
+        from crawler.places import told
+
+        raise ConfigError(f"{what}: importing {name} failed: {told(error)}") from error
 
 
 def _resolve(kind: type[Stage], process: Any, parameter: inspect.Parameter) -> Any:

@@ -49,6 +49,8 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[queues.NAME]`: only what differs from the defaults; a queue exists because a stage names it."""
 
+    by_hand: bool = False          # people fill or read it, with `crawler put` and `crawler take`, so that no stage need do so
+
     keyed: bool | None = None      # deduplicate by key and remember finished tasks; default: only `urls`
     polite: bool | None = None     # lease per host with the frontier's delay; default: only `urls`
     high_water: Tasks = 10_000  # tasks waiting at which the stages that feed it are given no work

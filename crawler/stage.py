@@ -142,6 +142,15 @@ class Stage:
         return self.hang
 
     @classmethod
+    def check(cls, options: Any, table: str) -> None:
+        """Refuse options that cannot work: raise ConfigError with the setting, its value and what is expected instead.
+
+        table: the full name of the stage's table, for the message, as in `f"{table}.limit is {options.limit}; use 1 or more"`.
+        `crawler check`, `run` and `stage` call it before anything is started, so nothing may be opened, started or changed here.
+        To report several mistakes, raise `Mistakes` with a list of messages. The types of the options are right already.
+        """
+
+    @classmethod
     def preload(cls, options: Any) -> None:
         """Import what `open` would import: called once, before a crawl's processes are made as copies of the one that starts them.
 

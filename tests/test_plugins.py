@@ -109,7 +109,7 @@ def test_a_class_in_the_working_directory_is_found(here: Path) -> None:
 def test_an_unknown_stage_is_refused_with_those_there_are(here: Path) -> None:
     words = refusal("fetsh")
 
-    assert words.startswith("no such stage 'fetsh'; installed are ")
+    assert words.startswith("no stage 'fetsh' is installed; ")
     assert "did you mean 'fetch'?" in words
     assert "module:Class" in words
 
@@ -119,11 +119,12 @@ def test_an_unknown_stage_is_refused_with_those_there_are(here: Path) -> None:
     [
         ("", "absent_mod:Thing", "'absent_mod:Thing': no module 'absent_mod' in "),
         ("import not_there_at_all", "mod_needs:Thing", "mod_needs needs 'not_there_at_all', which is not installed"),
-        ("1 / 0", "mod_fails:Thing", "importing mod_fails failed: ZeroDivisionError: division by zero"),
+        ("1 / 0", "mod_fails:Thing", "importing mod_fails failed: ZeroDivisionError: division by zero at mod_fails.py:1"),
+        ("raise SystemExit", "mod_exits:Thing", "importing mod_exits failed: SystemExit at mod_exits.py:1"),
         ("def broken(:", "mod_syntax:Thing", "importing mod_syntax failed: SyntaxError: "),
-        ("Thing = 3", "mod_value:Thing", "Thing is not a stage; write class Thing(Stage)"),
-        ("class Thing: pass", "mod_class:Thing", "Thing is not a stage; write class Thing(Stage)"),
-        ("from crawler import Stage", "mod_base:Stage", "Stage is not a stage"),
+        ("Thing = 3", "mod_value:Thing", "Thing is there but is not a class; write class Thing(Stage)"),
+        ("class Thing: pass", "mod_class:Thing", "Thing is there but is not a Stage; write class Thing(Stage)"),
+        ("from crawler import Stage", "mod_base:Stage", "Stage is the base of all stages; name a class of your own"),
         (
             "from crawler import Stage\nclass Thing(Stage): pass",
             "mod_typo:Thin",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 from crawler.cli import common
+from crawler.errors import UsageError
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -12,21 +14,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "check",
         parents=[common.options()],
         help="draw the pipeline and check its stages and options",
-        description="Draw the pipeline the configuration means, load every stage and check its options. Nothing is started.",
-        epilog="Exit code 0: it can run. 2: it cannot, with the reason on stderr.",
+        description="Draw the pipeline the configuration means, load every stage, and check its options and what it writes to. "
+        "Nothing is started or changed.",
+        epilog="Exit code 0: it can run. 2: it cannot, with all reasons on stderr.",
     )
     common.short_forms(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from crawler.pipeline import build, check, draw
-    from crawler.stage import LocalShared
-    from crawler.web.frontier import Frontier
+    from crawler.pipeline import build, draw
+    from crawler.run.verify import verify
 
     config = common.load(args)
-    pipeline = build(config)
-    check(pipeline, config.origin)
-    Frontier(config.settings.frontier, LocalShared())   # refuses patterns that are none
-    print(draw(pipeline))
+    try:
+        verify(config)
+    finally:
+        with suppress(UsageError):            # of what cannot even be drawn the mistakes are told alone
+            print(draw(build(config)), flush=True)
     return common.OK

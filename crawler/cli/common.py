@@ -127,7 +127,12 @@ def load(args: argparse.Namespace) -> Config:
         for line in unknown_variables(os.environ):
             log.warning("%s", line)
     spelled = {setting: option for option, setting, *_ in SHORT_FORMS if _short(args, option) is not None}
-    return load_config(args.config, settings_of(args), os.environ, spelled)
+    config = load_config(args.config, settings_of(args), os.environ, spelled)
+    if args.config is not None and any("use" in table for table in config.settings.stages.values()):
+        from crawler.plugins import look_beside  # here, because few commands load stages of a person's own
+
+        look_beside(args.config)
+    return config
 
 
 def settings_of(args: argparse.Namespace) -> list[str]:

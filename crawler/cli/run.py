@@ -85,16 +85,16 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     from crawler.growth import Growth
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
-    from crawler.pipeline import FRONTIER, build, check
+    from crawler.pipeline import FRONTIER
     from crawler.plugins import find
+    from crawler.run.verify import verify
     from crawler.shared import CRAWL_NOTE
     from crawler.supervisor import ChildFailed
     from crawler.web.urls import seed as check_seed
 
     for text in texts:
         check_seed(text)                      # before anything is started or touched
-    pipeline = build(config)
-    options = check(pipeline, config.origin)
+    pipeline, options = verify(config)
     stages = pipeline.reachable(FRONTIER)
     for name in stages:
         find(pipeline.stages[name].use).preload(options[name])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
-from crawler.errors import ConfigError, HubError
+from crawler.errors import ConfigError, HubError, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -78,11 +78,18 @@ def store_settings(args: argparse.Namespace) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     common.name_process(args, args.name)
+    from crawler.chain import SIGN
     from crawler.pipeline import build
+    from crawler.run.verify import verify
 
+    names = args.name.split(SIGN)
+    if (args.output is not None or args.overwrite is not None) and "store" not in names:
+        option = "-O" if args.output is None else "-o"
+        why = f"{option} says where stage 'store' writes, and {args.name!r} stores nothing"
+        raise UsageError(f"{why}; give it to 'crawler stage store'")
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
-    pipeline = build(config)
+    pipeline = build(config) if args.while_stdin else verify(config, names).pipeline    # a child's parent has verified it
     spec = choose(pipeline, args.name)
     processes = args.processes or spec.processes or 1
     if processes > 1 and not args.while_stdin:

@@ -1,0 +1,132 @@
+"""Check a whole configuration before anything is started: settings, pipeline, stages, and what they write to.
+
+`crawler check`, `run` and `stage` call `verify`, so that they refuse the same mistakes in the same words. It opens and changes
+nothing, and reports all mistakes at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from crawler import graph
+from crawler.config import Config
+from crawler.errors import Collected, ConfigError, Mistakes, UsageError
+from crawler.pipeline import Pipeline, StageSpec, build, load
+from crawler.stage import LocalShared, Stage
+from crawler.tables import at, nearest
+from crawler.web.frontier import Frontier
+
+_KEY = re.compile(r"stages\.[\w.-]*\w")     # the setting that a message begins with
+
+
+class Verified(NamedTuple):
+    """A configuration that can be run."""
+
+    pipeline: Pipeline
+    options: dict[str, Stage.Options]       # by stage
+
+
+def verify(config: Config, names: Collection[str] | None = None) -> Verified:
+    """The pipeline and its stages' options. Raises ConfigError with all mistakes.
+
+    names: the stages, or the classes they use, whose code and options are checked; None: all. A machine that runs one stage need
+    not have the code of the others.
+    """
+    found = Collected()
+    pipeline: Pipeline | None = None
+    with found.mistakes():
+        pipeline = build(config)
+    with found.mistakes():
+        Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
+    options = {}
+    if pipeline is not None:
+        found.each += queue_mistakes(pipeline, config)
+        for stage in pipeline.stages.values():
+            if names is None or stage.name in names or stage.use in names:
+                with found.mistakes():
+                    options[stage.name] = _options(stage, config)
+    found.refuse()
+    assert pipeline is not None  # noqa: S101  (else its mistakes were refused)
+    return Verified(pipeline, options)
+
+
+def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
+    """Queues that nobody fills or reads, by the setting that names them, and cycles that would never end."""
+    unread = [name for name in pipeline.unread() if name not in pipeline.by_hand]
+    unfilled = [name for name in pipeline.unfilled() if name not in pipeline.by_hand]
+    messages = []
+    for queue in unfilled:
+        if not pipeline.queues[queue].polite:      # the frontier gets its seeds from people
+            key = f"stages.{pipeline.readers(queue)[0].name}.input"
+            near = nearest(queue, unread) or nearest(queue, _filled(pipeline))
+            messages.append(f"{_place(config, key)}{key} is {queue!r}, which no stage fills; {_ways(queue, near, 'put')}")
+            if near in unread:                    # the same slip, seen from its other end
+                unread.remove(near)
+    for queue in unread:
+        key = f"stages.{pipeline.writers(queue)[0].name}.outputs"
+        near = nearest(queue, [stage.input for stage in pipeline.stages.values()])
+        messages.append(f"{_place(config, key)}{key} has {queue!r}, which no stage reads; {_ways(queue, near, 'take')}")
+    if drawn := _endless(pipeline):
+        messages.append(drawn)
+    return messages
+
+
+def _filled(pipeline: Pipeline) -> list[str]:
+    return [queue for stage in pipeline.stages.values() for queue in stage.outputs]
+
+
+def _ways(queue: str, near: str, command: str) -> str:
+    if near:
+        return f"did you mean {near!r}?"
+    return f"if people are to do so, with 'crawler {command} {queue}', set queues.{queue}.by_hand = true"
+
+
+def _endless(pipeline: Pipeline) -> str:
+    """Why some tasks would go round for ever: a cycle in which no queue remembers what it has had. "" if there is none."""
+    edges: dict[str, list[str]] = {}
+    for stage in pipeline.stages.values():
+        if not pipeline.queues[stage.input].keyed:
+            edges.setdefault(stage.input, []).extend(name for name in stage.outputs if not pipeline.queues[name].keyed)
+    path = graph.cycle(edges)
+    if not path:
+        return ""
+    drawn = path[0]
+    for here, there in itertools.pairwise(path):
+        drawn += f" ──[{next(stage.name for stage in pipeline.readers(here) if there in stage.outputs)}]──▶ {there}"
+    return (
+        f"{drawn}: what goes round there never ends; give the stage another input or output, or set "
+        f"queues.{path[0]}.keyed = true, so that no task is done twice"
+    )
+
+
+def _options(stage: StageSpec, config: Config) -> Stage.Options:
+    """The stage's options. Raises ConfigError for those that its class cannot be filled with or does not accept."""
+    kind, options = load(stage, config.origin)
+    found = Collected()
+    with found.mistakes():
+        _ask(kind, options, stage)
+    if found.each:
+        raise Mistakes([f"{_place(config, message)}{message}" for message in found.each])
+    return options
+
+
+def _ask(kind: type[Stage], options: Stage.Options, stage: StageSpec) -> None:
+    """Call the class's own `check`. It is the author's code: however it fails, that is one line."""
+    try:
+        kind.check(options, f"stages.{stage.name}")
+    except UsageError:
+        raise
+    except Exception as error:
+        from crawler.places import told  # here, because it is for mistakes
+
+        raise ConfigError(f"stages.{stage.name}: {stage.use} cannot check its options: {told(error)}") from error
+
+
+def _place(config: Config, message: str) -> str:
+    """Where the setting that the message begins with was set: "crawler.toml: ", or "" if nobody has set it."""
+    key = _KEY.match(message)
+    origin = config.origin(key.group()) if key else "default"
+    return at("" if origin == "default" else origin)
