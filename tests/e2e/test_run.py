@@ -193,7 +193,7 @@ def test_a_module_that_cannot_be_imported_is_told_of_before_anything_is_started(
     done = shell.run("run", "http://127.0.0.1:1/", "-o", "p.jsonl")
 
     assert done.returncode == 2
-    assert done.stderr == "crawler: 'enrich:Enrich': importing enrich failed: ZeroDivisionError: division by zero\n"
+    assert done.stderr == "crawler: 'enrich:Enrich': importing enrich failed: ZeroDivisionError: division by zero at enrich.py:6\n"
     assert not (shell.directory / "crawler-data").exists()
 
 
