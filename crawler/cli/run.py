@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     forks = Forks(main)                       # first: the rest is imported for the copies too
     try:
         forks.prepare("hub", hub.preload)
-        return _crawl(args, config, texts, stop, forks)
+        with redirect_stdout(sys.stderr):     # what stages print when they are imported: standard output may be for rows
+            return _crawl(args, config, texts, stop, forks)
     finally:
         forks.close()
 
@@ -111,6 +113,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     interrupted = common.stop_on_signals(stop.ring)
     began = time.monotonic()
     view = make_view(config, quiet=args.quiet)
+    args.heard = view.on_line is not None     # for the processes that are told our options
     view.say(opening(beginning, texts, data))
     shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]
     for share in shares:

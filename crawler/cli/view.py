@@ -153,7 +153,9 @@ class Live:
         self._live.stop()
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        from rich.text import Text
+
+        self._console.print(Text.from_ansi(line), soft_wrap=True)     # colours stay; what moves the cursor does not
 
     def show(self, stats: Stats) -> None:
         self._live.update(render(stats, self._rates.of(stats), self._delay))

@@ -145,7 +145,7 @@ try:
 except Exception as error:
     print(error)
 supervisor.stop()
-print(lines.count("a copy"), any("no-such-command" in line for line in lines))
+print(sum(line.endswith(": a copy") for line in lines), any("no-such-command" in line for line in lines))
 """)
 
     assert done.stdout == "a gave up with exit code 2\n2 True\n", done.stderr
