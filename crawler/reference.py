@@ -16,7 +16,7 @@ from msgspec import Struct
 
 FILE: Final = Path(__file__).with_name("config.example.toml")
 
-_TABLE = re.compile(r"\[([\w.]+)\]")
+_TABLE = re.compile(r"\[([\w.]+)\](?:\s+# (.*))?")
 _KEY = re.compile(r"(# )?(\w+) = (.*)")
 _SAME = re.compile(r"as for (\w+)(?:; )?")
 _STAGE, _QUEUE = "stages.fetch.", "queues.pages."     # whose keys are explained for all stages, for all queues
@@ -38,6 +38,8 @@ def entries() -> dict[str, Entry]:
     for line in FILE.read_text("utf-8").splitlines():
         if heading := _TABLE.match(line):
             table = f"{heading[1]}."
+            if heading[2]:                     # a table of the user's own names is a setting itself
+                found[heading[1]] = Entry(heading[1], "{}", heading[2])
         elif (key := _KEY.match(line)) and not line.endswith("# an example"):
             entry = _entry(table, key[2], key[3], is_default=key[1] is None)
             found[entry.name] = entry
@@ -63,16 +65,15 @@ def leaf(name: str) -> str:
 
 
 def template() -> str:
-    """The file as a beginning of one's own: every setting is there as a comment, so that it changes nothing."""
-    return "".join(line if _is_comment(line) else f"# {line}" for line in FILE.read_text("utf-8").splitlines(keepends=True))
+    """The file as the first version of one's own: its tables are there, and every setting as a comment, so it changes nothing."""
+    _, _, rest = FILE.read_text("utf-8").partition("\n")
+    lines = (line if not line.strip() or line[0] in "#[" else f"# {line}" for line in rest.splitlines(keepends=True))
+    return "".join([_HEADING, *lines])
 
 
+_HEADING: Final = "# Every setting, with its default, its unit and what it does. To change one, take away the # before its name.\n"
 _COMMON: Final = frozenset({"use", "input", "outputs", "enabled", "processes", "concurrency", "chain"})
 _QUEUES: Final = frozenset({"keyed", "polite", "high_water", "high_water_bytes"})
-
-
-def _is_comment(line: str) -> bool:
-    return not line.strip() or line.startswith("#")
 
 
 def _entry(table: str, key: str, rest: str, *, is_default: bool) -> Entry:

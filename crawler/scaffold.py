@@ -1,4 +1,4 @@
-"""What `crawler new stage` writes: a stage that works and a test that passes, as the start of your own."""
+"""What `crawler new` writes: a stage that works and a test that passes, or a configuration, as the start of your own."""
 
 from __future__ import annotations
 
@@ -80,6 +80,20 @@ def write_stage(name: str, folder: Path) -> tuple[Path, Path]:
     except OSError as error:
         raise UsageError(f"{error.filename or folder} cannot be written: {error.strerror}; choose another --dir") from error
     return code, test
+
+
+def write_config(path: Path) -> None:
+    """Write a crawler.toml in which every setting stands as a comment. Raises UsageError, and then nothing was overwritten."""
+    from crawler.reference import template
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except FileExistsError as error:
+        raise UsageError(f"{path} is there already and stays as it is; name another file: crawler new config FILE") from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or path} cannot be written: {error.strerror}; name another file") from error
 
 
 def table(name: str) -> str:

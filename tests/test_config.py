@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from crawler.cli.common import SHORT_FORMS, forward
 from crawler.config import Config, load, shown
 from crawler.errors import ConfigError
 from crawler.pipeline import BUILT_IN, build, check, values
-from crawler.settings import QueueSettings, Settings, StageSettings
+from crawler.settings import FrontierSettings, QueueSettings, Settings, StageSettings
 from crawler.tables import fill
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -276,6 +277,86 @@ def test_the_command_speaks_json_too(here: Path, capsys: pytest.CaptureFixture[s
     assert settings_command("--json") == 0
 
     assert json.loads(capsys.readouterr().out)["frontier.per_host"] == {"value": 1, "origin": "default"}
+
+
+def test_the_command_shows_only_what_it_is_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def names(*typed: str) -> list[str]:
+        assert settings_command(*typed) == 0
+        return [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+
+    assert set(names("frontier")) == {f"frontier.{item.name}" for item in structs.fields(FrontierSettings)}
+    assert names("frontier.delay") == ["frontier.delay"]
+    assert names("frontier.max-pages") == ["frontier.max_pages"]
+    assert names("robots") == ["stages.fetch.robots", "stages.parse.robots"]
+    assert names("[hub]", "data")[:2] == ["data", "hub.address"]
+
+
+@pytest.mark.parametrize(("word", "words"), [("retries", "did you mean 'hub.max_attempts'?"), ("frontier.dely", "'frontier.delay'"),
+                                             ("xyzzy", "'crawler settings' shows all of them")])  # fmt: skip
+def test_a_name_that_no_setting_has_is_answered_with_what_was_meant(
+    here: Path, capsys: pytest.CaptureFixture[str], word: str, words: str
+) -> None:
+    assert main(["settings", "--explain", word]) == 2
+
+    assert words in capsys.readouterr().err
+
+
+def test_every_setting_is_explained_with_what_may_be_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings_command("--explain", "--json", "-s", "frontier.delay=3") == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert [name for name, row in told.items() if not (row["about"] and row["expected"] and row["default"])] == []
+    assert told["frontier.delay"]["default"] == "1.0"
+    assert told["frontier.delay"]["expected"] == "a number from 0 to 604_800"
+
+
+def test_an_explanation_is_for_people(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings_command("--explain", "per_host", "stages.store.chain", "-s", "frontier.per_host=3") == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "frontier.per_host = 3    (-s)"
+    assert lines[1:4] == ["    fetches from one host at a time", "    write a whole number from 1 to 10_000", "    default: 1"]
+    assert lines[4] == "stages.store.chain is not set"
+
+
+def test_a_setting_of_a_stage_of_ones_own_is_explained_by_its_type(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own_words.py").write_text(
+        "from crawler import Stage\n\nclass Own(Stage):\n    class Options(Stage.Options, frozen=True, kw_only=True):\n"
+        "        minimum: int = 3\n\n    def process(self, record: dict) -> dict:\n        return record\n"
+    )
+    own = ("-s", "stages.own.use=own_words:Own", "-s", "stages.own.input=records")
+
+    assert settings_command("--explain", "stages.own", *own) == 0
+
+    text = capsys.readouterr().out
+    assert "stages.own.minimum = 3\n    write a whole number\n" in text
+    assert "stages.own.processes is not set\n    workers\n" in text
+
+
+def test_the_configuration_to_begin_with_has_every_setting_and_changes_none(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", "config"]) == 0
+    text = Path("crawler.toml").read_text("utf-8")
+
+    assert main(["check"]) == 0
+    config, plain = load(None, [], {}), load(Path(os.devnull), [], {})
+    pipeline = build(config)
+    assert values(pipeline, check(pipeline), config.settings) == values(build(plain), check(build(plain)), plain.settings)
+    active = [line for line in EXAMPLE.read_text("utf-8").splitlines() if line and line[0] not in "#["]
+    assert [line for line in active if f"\n# {line}\n" not in text] == []
+    assert [line for line in text.splitlines() if line and line[0] not in "#["] == []
+
+
+def test_a_configuration_that_is_there_is_left_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("crawler.toml").write_text("# mine\n")
+
+    assert main(["new", "config"]) == 2
+    assert "crawler.toml is there already" in capsys.readouterr().err
+    assert Path("crawler.toml").read_text() == "# mine\n"
+
+    assert main(["new", "config", "other.toml", "--dir", "new"]) == 0
+    assert main(["check", "-c", "new/other.toml"]) == 0
 
 
 def test_no_secret_is_shown() -> None:

@@ -30,7 +30,9 @@ first steps:
   crawler run https://example.org/ -o pages.jsonl
                                                 crawl a site; Ctrl-C stops, the same command goes on
   crawler check                                 draw the pipeline that ./crawler.toml means
+  crawler new config                            write a crawler.toml with every setting, to change what you want
   crawler new stage enrich                      begin a stage of your own, with its test
+  crawler help run                              what a command does, with examples
 
 the same pipeline on several machines:
   crawler hub --address 127.0.0.1:8000          then, each where you like: crawler stage fetch | parse | store
@@ -71,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    if argv and argv[0] == "help":               # crawler help run: the same as crawler run --help
+        argv = [*(word for word in argv if word != "help"), "--help"]
     command = argv[0] if argv and argv[0] in COMMANDS else ""
     return build_parser(command).parse_args(argv)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from crawler.cli import common
@@ -10,8 +11,9 @@ from crawler.cli import common
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "new", help="write a stage of your own and its test", description="Write the first version of something."
-    )
+        "new", help="write a configuration, or a stage of your own and its test",
+        description="Write the first version of something.",
+    )  # fmt: skip
     kinds = parser.add_subparsers(title="what", metavar="WHAT", required=True)
     stage = kinds.add_parser(
         "stage",
@@ -22,14 +24,35 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     stage.add_argument("name", metavar="NAME", help="a Python identifier in lower case, for example price")
     stage.add_argument("--dir", metavar="DIR", type=Path, default=Path(), help="where to write (default: here)")
-    stage.set_defaults(run=run)
+    stage.set_defaults(run=run_stage)
+    config = kinds.add_parser(
+        "config",
+        parents=[common.options()],
+        help="a configuration with every setting as a comment",
+        description="Write crawler.toml, or FILE, with every setting, its default and what it does. All of them are comments: "
+        "take away the # before those you change. A file that is there already is left alone.",
+    )
+    config.add_argument("file", metavar="FILE", type=Path, nargs="?", default=Path("crawler.toml"))
+    config.add_argument("--dir", metavar="DIR", type=Path, default=Path(), help="where to write (default: here)")
+    config.set_defaults(run=run_config)
 
 
-def run(args: argparse.Namespace) -> int:
+def run_config(args: argparse.Namespace) -> int:
+    from crawler.scaffold import write_config
+
+    path = args.dir / args.file
+    write_config(path)
+    used = "" if path == Path("crawler.toml") else f" -c {path}"
+    print(f"wrote {path}; take away the # before what you change, and look at it with: crawler check{used}")
+    return common.OK
+
+
+def run_stage(args: argparse.Namespace) -> int:
     from crawler.scaffold import table, write_stage
 
     code, test = write_stage(args.name, args.dir)
-    print(f"wrote {code} and {test}; try it with: python -m pytest {test}")
+    needs = "" if find_spec("pytest") else " (after: pip install pytest)"
+    print(f"wrote {code} and {test}; try it with: python -m pytest {test}{needs}")
     print("To have it between parse and store, put this into crawler.toml and look at it with: crawler check")
     print()
     print(table(args.name), end="")

@@ -21,7 +21,15 @@ _NOUNS = {"COMMAND": "command", "VERB": "verb", "WHAT": "such thing"}    # by me
 class Parser(argparse.ArgumentParser):
     """Its subparsers are of this class too."""
 
+    def format_help(self) -> str:
+        from crawler.cli.examples import shown
+
+        return super().format_help() + shown(self.prog.removeprefix("crawler").strip())
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
+        if not args and self._subparsers is not None:     # a command that only names others teaches, when it stands alone
+            self.print_help()
+            self.exit()
         found, extra = super().parse_known_args(args, namespace)
         if extra:                              # said here and not by the parser above, whose usage has none of our options
             self.error(self._unknown(found, extra))

@@ -1,23 +1,36 @@
-"""crawler settings: each value in force and where it came from."""
+"""crawler settings: each value in force, where it came from, and what it means."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+MOST = 110            # characters of a line of an explanation
+VALUE = 40            # characters of the column of values
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "settings",
         parents=[common.options()],
-        help="show each setting's value and where it came from",
+        help="show each setting's value and where it came from; --explain says what it means",
         description="Show each setting's value, the options of every stage included, and where it came from: default, the "
         "configuration file, a variable of the environment, or -s. Passwords, tokens, cookies and keys are not shown.",
         epilog="One setting has three spellings: delay under [frontier] in the file, CRAWLER_FRONTIER__DELAY, "
         "and -s frontier.delay=0. The last wins.",
     )
+    parser.add_argument("names", metavar="PREFIX", nargs="*", help="only those whose names begin so, or end in this word")
+    parser.add_argument("--explain", action="store_true", help="say what each means, what may be written, and its default")
     parser.add_argument("--json", action="store_true", help="one JSON object: name -> {value, origin}")
     common.short_forms(parser)
     parser.set_defaults(run=run)
@@ -29,13 +42,94 @@ def run(args: argparse.Namespace) -> int:
 
     config = common.load(args)
     pipeline = build(config)
-    in_force = values(pipeline, check(pipeline, config.origin), config.settings)
-    rows = [(name, shown(name, value), config.origin(name)) for name, value in in_force.items()]
+    options = check(pipeline, config.origin)
+    in_force = values(pipeline, options, config.settings)
+    rows = {name: (shown(name, in_force[name]), config.origin(name)) for name in chosen(list(in_force), args.names)}
     if args.json:
-        print(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}, ensure_ascii=False, indent=2))
-        return common.OK
-    texts = [(name, json.dumps(value, ensure_ascii=False), origin) for name, value, origin in rows]
+        told = {name: {"value": value, "origin": origin} for name, (value, origin) in rows.items()}
+        if args.explain:
+            told = {name: row | about(name, options) for name, row in told.items()}
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+    elif args.explain:
+        print("\n".join(explained(name, value, origin, about(name, options)) for name, (value, origin) in rows.items()))
+    else:
+        show(rows)
+    return common.OK
+
+
+def chosen(names: list[str], wanted: Iterable[str]) -> list[str]:
+    """Those that begin with a word that was asked for, or, where there are none, end in it; all, if nothing was."""
+    found: dict[str, None] = {} if wanted else dict.fromkeys(names)
+    for word in wanted:
+        word = word.replace("-", "_").strip(".[]")
+        matches = [name for name in names if name == word or name.startswith(f"{word}.")]
+        matches = matches or [name for name in names if name.startswith(word) or name.rpartition(".")[2] == word]
+        if not matches:
+            raise UsageError(f"no setting begins or ends with {word!r}; {_meant(word, names)}")
+        found.update(dict.fromkeys(matches))
+    return [name for name in names if name in found]
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    from crawler import hints
+    from crawler.tables import nearest
+
+    last = word.rpartition(".")[2]
+    near = nearest(word, names)
+    offers = hints.elsewhere(last) or ([near] if near else hints.similar(last, ""))
+    return hints.question(offers) if offers else "'crawler settings' shows all of them"
+
+
+def about(name: str, options: Mapping[str, Struct]) -> dict[str, Any]:
+    """What is known of a setting: what it means, what may be written, its default. Of a stage of somebody's own, its type."""
+    from crawler.reference import explain
+    from crawler.tables import expected
+
+    entry, kind = explain(name), kind_of(name, options)
+    return {
+        "about": entry.about if entry else "",
+        "expected": expected(kind) if kind is not None else "",
+        "default": entry.default if entry else "",
+    }
+
+
+def kind_of(name: str, options: Mapping[str, Struct]) -> Any:
+    """The type of a setting; None for one in a table of the user's own names."""
+    from msgspec import structs
+
+    from crawler.settings import QueueSettings, Settings, StageSettings
+
+    first, _, rest = name.partition(".")
+    stage, _, key = rest.partition(".")
+    tables: list[Any] = [Settings]
+    path = name.split(".")
+    if first == "queues":
+        tables, path = [QueueSettings], [key]
+    elif first == "stages":
+        tables, path = [StageSettings, *([type(options[stage])] if stage in options else [])], [key]
+    for kind in tables:
+        for part in path:
+            is_struct = hasattr(kind, "__struct_fields__")
+            kind = {field.name: field.type for field in structs.fields(kind)}.get(part) if is_struct else None
+        if kind is not None:
+            return kind
+    return None
+
+
+def explained(name: str, value: Any, origin: str, known: Mapping[str, Any]) -> str:
+    width = min(shutil.get_terminal_size().columns, MOST)
+    head = f"{name} is not set" if value is None else f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    lines = [
+        known["about"],
+        f"write {known['expected']}" if known["expected"] else "",
+        f"default: {known['default']}" if known["default"] and (value is None or origin != "default") else "",
+    ]
+    body = [part for line in lines for part in textwrap.wrap(line, width - 4, break_long_words=False, break_on_hyphens=False)]
+    return "\n".join([head + (f"    ({origin})" if origin != "default" else ""), *(f"    {line}" for line in body)])
+
+
+def show(rows: Mapping[str, tuple[Any, str]]) -> None:
+    texts = [(name, json.dumps(value, ensure_ascii=False), origin) for name, (value, origin) in rows.items()]
     wide = [max(len(text) for text in column) for column in zip(*texts, strict=True)]
     for name, value, origin in texts:
-        print(f"{name:<{wide[0]}}  {value:<{min(wide[1], 40)}}  {origin}")
-    return common.OK
+        print(f"{name:<{wide[0]}}  {value:<{min(wide[1], VALUE)}}  {origin}")

@@ -25,10 +25,9 @@ def test_a_command_is_found_without_the_others(command):
     assert {COMMANDS[name] for name in names(command)} == {COMMANDS[command]}
 
 
-@pytest.mark.parametrize("arguments", [["xyzzy"], []])
-def test_what_is_no_command_is_told_all_of_them(arguments):
-    done = subprocess.run([sys.executable, "-m", "crawler", *arguments], capture_output=True, text=True, timeout=20)
+def test_what_is_no_command_is_told_all_of_them():
+    done = subprocess.run([sys.executable, "-m", "crawler", "xyzzy"], capture_output=True, text=True, timeout=20)
 
     assert done.returncode == 2
     assert done.stderr.startswith("usage: crawler [-h] [--version] COMMAND ...")
-    assert not arguments or all(f"'{name}'" in done.stderr for name in COMMANDS)
+    assert all(f"'{name}'" in done.stderr for name in COMMANDS)
