@@ -3,74 +3,84 @@
     urls: Visit ──▶ [ fetch ──Page──▶ parse ] ──▶ records: Record
                                         └──────▶ urls: Visit
 
-To the worker a chain is one stage, so all promises stay: one task, one step, one transaction. What a later link fails at crosses
-the hub after all, to be tried again by that stage alone: no page is fetched twice because it cannot be parsed. Only what ends the
-process is an attempt of the whole chain.
+To the worker a chain is one stage, so all promises stay: one task, one step, one transaction. A link is handed what it would get
+from the hub: the item is encoded, decoded and checked as its annotation says, and only a Page for a stage that takes a Page is
+handed over as it is. What a link gives is routed at once, so that an error is the verdict on that link's item. An item that a
+later link fails at is put on that link's queue, to be tried again by the stage alone: no page is fetched twice because it cannot
+be parsed. Only what ends the process is an attempt of the whole chain.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 from msgspec import Struct
 
 from crawler.errors import ConfigError, StorageError
+from crawler.items import New
+from crawler.joint import Handed, Joint, Link, Room, size_of
+from crawler.known import Known
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
+from crawler.routing import MAX_GIVEN, Gatekeeper, Router, Routes, Taken, TooMuch, many, misgiven, refuse_too_much, size
 from crawler.speaker import speaker
-from crawler.stage import Drop, Pace, Report, Stage, Then, To
-from crawler.web.page import Visits
-
-log = logging.getLogger("crawler.worker")
+from crawler.stage import Drop, Report, Stage, Then
+from crawler.texts import words
 
 SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
+ROOM = MAX_GIVEN // 2     # bytes of a step for what later links give; the rest is there to put their items back
 
 
-class Link(Struct, frozen=True):
-    """One stage of a chain, and the queues it may put to, its own output first."""
+class At(Struct):
+    """The item that a thread is at in a later link than the first."""
 
-    name: str
-    stage: Stage
-    outputs: tuple[str, ...]
-    feeds: str                 # the queue whose items go straight to the next link; "" for the last
+    link: str
+    item: Any
+    since: float               # monotonic time, s
+    is_told: bool = False      # that it takes long
 
 
 class Chain(Stage):
-    """Several stages as one."""
+    """Several stages as one. Each link's verdicts are its own, and the same as where it runs alone."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[Link], gatekeepers: Mapping[str, Gatekeeper] = MappingProxyType({})) -> None:
         super().__init__(shared=links[0].stage.shared)
-        self._links = tuple(links)
+        known = Known()
+        self.router: Routes = _Routed(links[0].name, known)
+        self._joints = [Joint(link, Router(link.name, link.outputs, gatekeepers, known)) for link in links]
+        for one, following in itertools.pairwise(self._joints):
+            one.next_takes_pages = following.takes_pages
+        self.at: dict[int, At] = {}              # by thread
         self.at_work: dict[int, float] = {}      # in a later link than the first
-        first = links[0].stage
-        self.concurrency = first.concurrency     # type: ignore[misc]  # of the class for other stages, of the first link here
-        self.prefetch = first.prefetch           # type: ignore[misc]  # as above
+        self.concurrency = self.first.concurrency     # type: ignore[misc]  # of the class for other stages, of the first link here
+        self.prefetch = self.first.prefetch           # type: ignore[misc]  # as above
+        self.stuck = self.first.stuck                 # type: ignore[misc]  # as above
         self.hang = sum(link.stage.hang for link in links)   # type: ignore[misc]  # as above
 
     @property
     def first(self) -> Stage:
-        """What takes the items of the chain's input."""
-        return self._links[0].stage
+        """The stage that takes the items of the chain's input."""
+        return self._joints[0].stage
 
     def open(self) -> None:
         with ExitStack() as undo:
-            for link in self._links:
-                speaker.stage = link.name
-                link.stage.open()
-                undo.callback(link.stage.close)
+            for joint in self._joints:
+                speaker.stage = joint.name
+                joint.stage.open()
+                undo.callback(joint.stage.close)
             undo.pop_all()
 
     def close(self) -> None:
-        for link in self._links:
-            speaker.stage = link.name
-            link.stage.close()
+        for joint in self._joints:
+            speaker.stage = joint.name
+            joint.stage.close()
 
     @property
     def overlap(self) -> int:      # type: ignore[override]  # of the class for other stages, of the first link here
@@ -78,60 +88,80 @@ class Chain(Stage):
 
     @property
     def hang_at_work(self) -> float:
-        return sum(link.stage.hang for link in self._links[1:])
+        return sum(joint.stage.hang for joint in self._joints[1:])
 
-    def process(self, item: Any) -> Iterator[Any]:
-        speaker.stage = self._links[0].name
-        return self._through(0, self.first.process(item))
+    def process(self, item: Any) -> Iterator[Taken]:
+        speaker.stage = self._joints[0].name
+        return iter(self._through(0, self.first.process(item), Room()))
 
     def begin(self, item: Any, then: Then) -> bool:
-        """What the first link begins, all go on with."""
-        return self.first.begin(item, lambda finish, is_free=True: then(finish and (lambda: self._through(0, finish())), is_free))
+        """Start on an item with the first link; the others go on with what it gives."""
+        return self.first.begin(
+            item, lambda finish, is_free=True: then(finish and (lambda: iter(self._through(0, finish(), Room()))), is_free)
+        )
 
     def counters(self, name: str) -> dict[str, int]:
         """Each link counts under its own name, as it would alone."""
-        return {counter: n for link in self._links for counter, n in link.stage.counters(link.name).items()}
+        return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
 
-    def _through(self, place: int, result: Any) -> Iterator[Any]:
-        """result: what the link at this place made of its item."""
-        link = self._links[place]
-        for given in _many(result):
-            if given is None or isinstance(given, Pace | Report):
-                yield given
-                continue
-            to = given if isinstance(given, To) else To("", given)
-            queue = to.queue or next(iter(link.outputs), "")
-            if queue == link.feeds and queue:
-                for item in to.item if isinstance(to.item, Visits) else (to.item,):
-                    yield from self._by_next(place + 1, To(queue, item, to.key, to.priority, to.delay))
-            else:
-                yield to if to.queue == queue else To(queue, to.item, to.key, to.priority, to.delay)
+    def _through(self, place: int, result: Any, room: Room) -> list[Taken]:
+        """What the link at this place gives for an item; for what goes on to the next link, what that makes of it.
 
-    def _by_next(self, place: int, to: To) -> list[Any]:
-        """What the link at this place, and those behind it, make of an item: all of it, or else the item for that link's queue."""
-        link = self._links[place]
-        thread = threading.get_ident()
-        is_first = self.at_work.setdefault(thread, now := time.monotonic()) == now
-        before, speaker.stage = speaker.stage, link.name
+        The next link begins when this one is through: it must not see an item of an attempt that fails.
+        """
+        joint = self._joints[place]
+        given = [one for item in many(result) for one in joint.take(item, result)]
         try:
-            return list(self._through(place, link.stage.process(to.item)))
+            refuse_too_much(sum(map(size_of, given)), len(given))
+            room.keep(sum(size_of(one) for one in given if not isinstance(one, Handed)), ROOM if place else MAX_GIVEN)
+            taken: list[Taken] = []
+            for one in given:
+                taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)
+        except TooMuch as error:
+            raise misgiven(error, result, joint.stage.process) from error
+        return taken
+
+    def _by_next(self, place: int, handed: Handed, room: Room) -> list[Taken]:
+        """All that the link at this place, and those behind it, make of an item; or else the item itself, for the link's queue.
+
+        Raises TooMuch where there is no room for the item: a verdict on what the link before gave.
+        """
+        joint = self._joints[place]
+        used, began, thread = room.used, time.monotonic(), threading.get_ident()
+        is_first = self.at_work.setdefault(thread, began) == began
+        before, speaker.stage = speaker.stage, joint.name
+        try:
+            item = joint.item(handed)
+            self.at[thread] = At(joint.name, item, began)
+            return self._through(place, joint.stage.process(item), room)
         except Drop as drop:
-            link.stage.count("dropped")
-            return [Report(f"{link.name}: dropped: {drop.reason}")]
+            joint.stage.count("dropped")
+            return [Report(words(f"{joint.name}: dropped: {drop.reason}"))]
         except StorageError:
             raise
         except BaseException as error:  # noqa: BLE001  as in `Handler`: a verdict on the item, whatever it is
-            log.info("%s failed at an item; it goes to the queue it would come from: %s", link.name, error)
-            link.stage.count("put back")
-            return [To(self._links[place - 1].feeds, to.item, to.key, to.priority, to.delay)]
+            room.used = used
+            task = handed.task or self._joints[place - 1].task(handed.page)
+            if not isinstance(task, New):
+                return [task]
+            room.keep(size([task]), MAX_GIVEN)
+            return [joint.put_back(task, handed, error)]
         finally:
             speaker.stage = before
+            self.at.pop(thread, None)
             if is_first:
                 self.at_work.pop(thread, None)
 
 
-def _many(result: Any) -> Iterable[Any]:
-    return result if isinstance(result, Iterator) else (result,)
+class _Routed:
+    """The router of a chain: its links have routed what they give."""
+
+    def __init__(self, name: str, known: Known) -> None:
+        self.name = name
+        self.known = known
+
+    def take(self, item: Any) -> Taken:
+        return cast("Taken", item)
 
 
 def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
@@ -143,6 +173,8 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
             raise ConfigError(f"{pair}{second.name} reads {second.input!r}, which {first.name} does not fill")
         if [reader.name for reader in pipeline.readers(second.input)] != [second.name]:
             raise ConfigError(f"{pair}others read {second.input!r} as well; it has to cross the hub")
+        if pipeline.queues[second.input].keyed:
+            raise ConfigError(f"{pair}{second.input!r} is a queue on which each thing is done once; it has to cross the hub")
     inside = [spec.input for spec in specs[1:]]        # last: they get only what is put back
     outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
     first = specs[0]

@@ -13,22 +13,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from crawler import places
 from crawler.codec import decoder
 from crawler.errors import StorageError
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
-from crawler.routing import Router, TooMuch, pace, seconds
+from crawler.places import trace
+from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
 from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then
-from crawler.texts import words
+from crawler.texts import about, about_body, words
+
+NOT_AN_ITEM = "not an item of this stage"
 
 log = logging.getLogger("crawler.worker")
-
-MAX_GIVEN = 24 << 20      # bytes handed in at once: any one body fits, and a message to the hub (32 MiB) has room for the rest
-CHILD_BYTES = 256         # of a child beside its body: key, parent, host, queue
 
 
 class Outcome(msgspec.Struct):
@@ -55,11 +56,34 @@ class _Gathered(msgspec.Struct):
     report: str = ""
     size: int = 0
 
+    def add(self, taken: Taken) -> None:
+        if isinstance(taken, str):
+            self.counts[f"skipped/{taken}"] += 1
+        elif isinstance(taken, Pace):
+            self.paces.append(taken)
+        elif isinstance(taken, Report):
+            self.report = taken.text
+        elif isinstance(taken, Admitted):
+            for reason, n in taken.skipped.items():
+                self.counts[f"skipped/{reason}"] += n
+            self._put(taken.tasks)
+            self.keys += [(taken.queue, name) for name in taken.names]
+        elif taken is not None:
+            self._put([taken])
+            if taken.key is not None:
+                self.keys.append((taken.queue, taken.key))
+
+    def _put(self, tasks: list[New]) -> None:
+        self.children += tasks
+        self.size += size(tasks)
+        refuse_too_much(self.size, len(self.children))
+
 
 class Handler:
     """A stage with its item type and its router."""
 
-    def __init__(self, stage: Stage, schema: Any, router: Router) -> None:
+    def __init__(self, stage: Stage, schema: Any, router: Routes) -> None:
+        self._name = router.name
         self._stage = stage
         self._decoder = decoder(schema)
         self._router = router
@@ -80,7 +104,7 @@ class Handler:
                     ready[0][1], lambda finish, is_free=True: then(finish and (lambda: self._finish(ready, finish)), is_free)
                 )
             except BaseException as error:  # noqa: BLE001  as in `_finish`
-                outcomes = _failed(ready, error)
+                outcomes = self._failed(ready, error)
         then(lambda: outcomes)()
         return True
 
@@ -89,7 +113,7 @@ class Handler:
             gathered = self._gather(process())
         except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
             if _is_final(ready, error):
-                return _failed(ready, error)
+                return self._failed(ready, error)
             return [outcome for lease, _ in ready for outcome in self.handle([lease])]
         return _done(ready, gathered)
 
@@ -108,7 +132,7 @@ class Handler:
             if _is_ours(error):
                 raise
             if _is_final(ready, error):
-                return outcomes + _failed(ready, error)
+                return outcomes + self._failed(ready, error)
             return outcomes + [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
         return outcomes + _done(ready, gathered)
 
@@ -119,8 +143,8 @@ class Handler:
             try:
                 ready.append((lease, self._decoder.decode(lease.item)))
             except Exception as error:  # noqa: BLE001  it came over a network: however it cannot be read, it is the item
-                reason = words(f"not an item of this stage: {error}")
-                log.warning("task %d on %s is dead: %s", lease.id, lease.queue, reason)
+                reason = words(f"{NOT_AN_ITEM}: {error}")
+                log.warning("%s cannot take %s: %s", self._name, about_body(lease.item), reason)
                 refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts=Counter({"failed": 1})))
         return ready, refused
 
@@ -129,39 +153,37 @@ class Handler:
             return self._stage.process([item for _, item in ready])
         return self._stage.process(ready[0][1])
 
+    def _failed(self, ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
+        """What an exception out of `process` means for the tasks it was given."""
+        if isinstance(error, StorageError):
+            return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
+        lease, item = ready[0]
+        if isinstance(error, Drop):
+            done = Done(lease.token, report=words(f"dropped: {error.reason}"))
+            return [Outcome(lease, done=done, counts=Counter({"dropped": 1}))]
+        if isinstance(error, Retry):
+            try:
+                return [_retried(lease, error)]
+            except ValueError as wrong:
+                error = Misgiven(wrong, places.place(error))
+        is_final = isinstance(error, GiveUp) or (isinstance(error, Misgiven) and error.is_final)
+        which = f"attempt {lease.attempt}{', given up' if is_final else ', the last' if lease.is_last else ''}"
+        log.warning("%s failed at %s (%s): %s", self._name, about(item), which, reason(error),
+                    exc_info=error if log.isEnabledFor(logging.DEBUG) else None)  # fmt: skip
+        kept = trace(error) if lease.is_last and not isinstance(error, GiveUp | Misgiven) else ""
+        failed = Failed(lease.token, reason(error), final=is_final, trace=kept)
+        return [Outcome(lease, failed=failed, counts=Counter({"failed": 1}))]
+
     def _gather(self, result: Any) -> _Gathered:
         gathered = _Gathered()
-        for item in result if isinstance(result, Iterator) else (result,):
-            if isinstance(item, Pace):
-                gathered.paces.append(pace(item))
-            elif isinstance(item, Report):
-                gathered.report = words(str(item.text))
-            elif item is not None:
-                self._add(gathered, self._router.route(item))
+        for item in many(result):
+            try:
+                gathered.add(self._router.take(item))
+            except StorageError:
+                raise
+            except Exception as error:
+                raise misgiven(error, result, self._stage.process) from error
         return gathered
-
-    def _add(self, gathered: _Gathered, routed: New | Admitted | str | None) -> None:
-        if isinstance(routed, str):
-            gathered.counts[f"skipped/{routed}"] += 1
-        elif isinstance(routed, Admitted):
-            for reason, n in routed.skipped.items():
-                gathered.counts[f"skipped/{reason}"] += n
-            self._put(gathered, routed.tasks)
-            gathered.keys += [(routed.queue, name) for name in routed.names]
-        elif routed is not None:
-            self._put(gathered, [routed])
-            if routed.key is not None:
-                gathered.keys.append((routed.queue, routed.key))
-
-    def _put(self, gathered: _Gathered, tasks: list[New]) -> None:
-        gathered.children += tasks
-        gathered.size += sum([len(task.item) for task in tasks]) + CHILD_BYTES * len(tasks)
-        if gathered.size > MAX_GIVEN:
-            raise TooMuch(
-                f"{gathered.size} bytes in {len(gathered.children)} items; at most {MAX_GIVEN} can be handed in at once: "
-                "give fewer or smaller items for one task"
-            )
-
 
 def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
     """There is nothing more to try now. Else one of a batch is at fault, and the others must not pay for it."""
@@ -179,25 +201,6 @@ def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outco
     return [outcome, *(Outcome(lease, done=Done(lease.token, report=gathered.report)) for lease in others)]
 
 
-def _failed(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
-    """What an exception out of `process` means for the tasks it was given."""
-    if isinstance(error, StorageError):
-        return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
-    lease = ready[0][0]
-    if isinstance(error, Drop):
-        return [Outcome(lease, done=Done(lease.token, report=words(f"dropped: {error.reason}")), counts=Counter({"dropped": 1}))]
-    if isinstance(error, Retry):
-        try:
-            return [_retried(lease, error)]
-        except ValueError as wrong:
-            error = wrong
-    reason = words(str(error.reason)) if isinstance(error, GiveUp) else _reason(error)
-    log.warning("attempt %d of task %d on %s failed: %s", lease.attempt, lease.id, lease.queue, reason,
-                exc_info=error if log.isEnabledFor(logging.DEBUG) else None)  # fmt: skip
-    is_last = isinstance(error, TooMuch | GiveUp)
-    return [Outcome(lease, failed=Failed(lease.token, reason, final=is_last), counts=Counter({"failed": 1}))]
-
-
 def _retried(lease: Lease, retry: Retry) -> Outcome:
     """Raises ValueError: the stage asked for a time that there is not."""
     rest = seconds("Retry with a rest", retry.rest)
@@ -206,11 +209,11 @@ def _retried(lease: Lease, retry: Retry) -> Outcome:
     return Outcome(lease, failed=again, paces=paces, counts=Counter({"retried": 1}))
 
 
-def _reason(error: BaseException) -> str:
-    try:
-        return words(f"{type(error).__name__}: {error}")
-    except Exception:  # noqa: BLE001  an exception that cannot even say what it is
-        return words(type(error).__name__)
+def reason(error: BaseException) -> str:
+    """Why an attempt failed, in one line: a stage's own reason, or the exception and the line of the author's code."""
+    if isinstance(error, GiveUp | Retry):
+        return words(str(error.reason))
+    return words(str(error)) if isinstance(error, Misgiven) else places.told(error)
 
 
 def _is_ours(error: BaseException) -> bool:

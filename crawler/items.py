@@ -89,6 +89,7 @@ class Failed(Struct, frozen=True, array_like=True):
     reason: str
     after: float | None = None     # s before the next try; None: the broker's back-off decides
     final: bool = False            # True: no further attempt makes sense, dead at once
+    trace: str = ""                # traceback in the stage's code, if the task is dead now
 
 
 class Pace(Struct, frozen=True, array_like=True):
@@ -152,6 +153,7 @@ class Dead(Struct, frozen=True):
     key: bytes | None
     host: str
     at: float                      # s since the epoch
+    trace: str = ""                # traceback of the last attempt in the stage's code, if it failed there
 
 
 class QueueStats(Struct, frozen=True):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from inspect import unwrap
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Final
+from types import CodeType, FrameType, GeneratorType, TracebackType
+from typing import TYPE_CHECKING, Any, Final
 
 from crawler.texts import words
 
@@ -58,6 +59,21 @@ def current(thread: int) -> str:
         frames.append((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     return _innermost(reversed(frames))
+
+
+def giving(given: Any, process: Callable[..., Any]) -> str:
+    """Where an item was given: the line that a generator is at, or where the function that returned it begins.
+
+    given: what `process` returned.
+    """
+    frames: list[tuple[CodeType, int]] = []
+    while isinstance(given, GeneratorType) and given.gi_frame is not None:
+        frames.append((given.gi_code, given.gi_frame.f_lineno))
+        given = given.gi_yieldfrom
+    if frames:
+        return _innermost(frames)
+    code = getattr(unwrap(process), "__code__", None)
+    return _innermost([(code, code.co_firstlineno)]) if code is not None else ""
 
 
 def trace(error: BaseException) -> str:

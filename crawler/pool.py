@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from crawler.handler import MAX_GIVEN, Handler, Outcome
+from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Lease
+from crawler.routing import MAX_GIVEN
 
 AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
 MOST_AHEAD = 256      # tasks so held at most

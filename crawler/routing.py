@@ -11,23 +11,24 @@ refused here, where it is one task's fault: a call that the hub refuses is every
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import filterfalse
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from crawler import places
 from crawler.broker.base import MAX_BODY
 from crawler.broker.checks import LARGEST, LONGEST
 from crawler.codec import encode
 from crawler.errors import CrawlerError
-from crawler.items import Admitted, Name, New, Pace, Unknown
-from crawler.stage import To
+from crawler.items import Admitted, New, Pace, Unknown
+from crawler.known import Known
+from crawler.stage import Report, To
+from crawler.tables import nearest
+from crawler.texts import words
 from crawler.web.page import Visits
-
-KNOWN = 200_000                             # names remembered: some 20 MB, a second for the hub to be asked again
 
 
 @runtime_checkable
@@ -43,80 +44,79 @@ class Gate(Protocol):
         ...
 
 
-_Some = TypeVar("_Some", bound=Name)
 Gatekeeper = Gate | Callable[[Any], New | str]     # or what `Gate.admit` is, alone
 
 
-_NONE: frozenset[Name] = frozenset()
+Taken = New | Admitted | Pace | Report | str | None      # what one thing that a stage gave comes to: see `Routes.take`
+
+MAX_GIVEN = 24 << 20      # bytes handed in at once: any one body fits, and a message to the hub (32 MiB) has room for the rest
+CHILD_BYTES = 256         # of a task beside its body: key, parent, host, queue
 
 
 class TooMuch(CrawlerError):
     """What a stage made of a task cannot be stored; no other attempt would end better."""
 
 
-class Known:
-    """What a keyed queue has of late, by name: two generations, so that forgetting costs nothing and half is always kept."""
+class Misgiven(CrawlerError):
+    """A stage gave something that it may not give, or that cannot be sent. Names the line that gave it."""
 
-    def __init__(self, limit: int = KNOWN) -> None:
-        self._limit = limit // 2
-        self._heard: deque[tuple[int, Iterable[tuple[str, Name]]]] = deque()   # of steps that a power cut might undo
-        self._young: dict[str, set[Name]] = {}     # by queue
-        self._old: dict[str, set[Name]] = {}
+    def __init__(self, error: Exception, where: str) -> None:
+        super().__init__(error, where)
+        self.is_final = isinstance(error, TooMuch)
+        self._error = error
+        self._where = where
 
-    def __contains__(self, one: tuple[str, Name]) -> bool:
-        queue, name = one
-        return name in self._young.get(queue, ()) or name in self._old.get(queue, ())
+    def __str__(self) -> str:
+        what = str(self._error) if isinstance(self._error, _OURS) else places.said(self._error)
+        return f"{what} (at {self._where})"
 
-    def unknown(self, queue: str, names: Sequence[_Some]) -> Sequence[_Some]:
-        """Those of these names that are not known, in their order. Of a page whose links are all known it costs next to nothing."""
-        young, old = self._young.get(queue, _NONE), self._old.get(queue, _NONE)
-        return list(filterfalse(old.__contains__, filterfalse(young.__contains__, names)))
 
-    def learn(self, names: Iterable[tuple[str, Name]], at: int) -> None:
-        """The hub said in this commit that it has these. They count once it is sure that it keeps them: see `trust`."""
-        self._heard.append((at, names))
+class Routes(Protocol):
+    """Turns what a stage gives for an item into what the hub is told."""
 
-    def trust(self, until: int) -> None:
-        """What was learned up to this commit stays, whatever becomes of the hub's machine.
+    name: str                 # of the stage that takes the items
+    known: Known
 
-        Else a page could be finished without links that went with another, and that one be undone by a power cut and fail."""
-        while self._heard and self._heard[0][0] <= until:
-            for queue, name in self._heard.popleft()[1]:
-                self._young.setdefault(queue, set()).add(name)
-        if sum(map(len, self._young.values())) > self._limit:
-            self._young, self._old = {}, self._young
+    def take(self, item: Any) -> Taken:
+        """A task, or why there is none in a word or two, or None for one the hub is known to have; of `Visits` what became of
+        all; a Pace or Report, checked.
 
-    def clear(self) -> None:
-        """It is another hub's memory: what was known is not."""
-        self._heard.clear()
-        self._young, self._old = {}, {}
+        Raises ValueError if the stage may not put there or not so, TypeError if the item cannot be encoded, TooMuch if it is
+        too big.
+        """
+        ...
 
 
 class Router:
     """Turns what one stage yields into tasks. Thread-safe."""
 
-    def __init__(self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper]) -> None:
-        """outputs: the queues this stage may put to, its own output first."""
-        self._stage = stage
+    def __init__(
+        self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper], known: Known | None = None
+    ) -> None:
+        """outputs: the queues this stage may put to, its own output first. known: shared with others of this process."""
+        self.name = stage
         self._outputs = tuple(outputs)
         self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
         self._admit = {queue: gate.admit if isinstance(gate, Gate) else gate for queue, gate in gatekeepers.items()}
-        self.known = Known()
+        self.known = Known() if known is None else known
+
+    def take(self, item: Any) -> Taken:
+        if item is None:
+            return None
+        if isinstance(item, Pace):
+            return pace(item)
+        return Report(words(str(item.text))) if isinstance(item, Report) else self.route(item)
 
     def route(self, item: Any) -> New | Admitted | str | None:
-        """A task, why there is none in a word or two, or None for one the hub is known to have; of `Visits` what became of all.
-
-        Raises ValueError if the stage may not put there or not so, TypeError if the item cannot be encoded, TooMuch if it is
-        too big.
-        """
+        """The same of an item for a queue."""
         to = item if isinstance(item, To) else To("", item)
-        queue = self._queue(to.queue)
+        queue = self.queue(to.queue)
         return self._all(to, queue, to.item) if isinstance(to.item, Visits) else self._one(to, queue, to.item)
 
     def _one(self, to: To, queue: str, item: Any) -> New | str | None:
         admit = self._admit.get(queue)
         if admit is None:
-            return _sized(_delivered(to, New(queue, encode(item))))
+            return _sized(_delivered(to, New(queue, self._encoded(item))))
         new = admit(item)
         if isinstance(new, str):
             return new
@@ -126,11 +126,11 @@ class Router:
 
     def _all(self, to: To, queue: str, visits: Visits) -> Admitted:
         if to.key is not None:
-            raise ValueError(f"To(key={to.key!r}) of Visits: one key would make one task of all of them; put each by itself")
+            raise Refused(f"To(key={to.key!r}) of Visits: one key would make one task of all of them; put each by itself")
         gate = self._gates.get(queue)
         if gate is not None:
             admitted = gate.admit_all(visits, partial(self.known.unknown, queue))
-            if admitted.queue == queue and _is_plain(to):
+            if admitted.queue == queue and is_plain(to):
                 for new in admitted.tasks:
                     _sized(new)
                 return admitted
@@ -146,17 +146,61 @@ class Router:
             new = msgspec.structs.replace(new, queue=queue)
         return _sized(_delivered(to, new))
 
-    def _queue(self, name: str) -> str:
+    def _encoded(self, item: Any) -> bytes:
+        try:
+            return encode(item)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise Unsendable(
+                f"stage {self.name!r} gave an item that cannot be sent: {error}; give plain data, a msgspec.Struct or a dataclass"
+            ) from error
+
+    def queue(self, name: str) -> str:
+        """The queue that a stage means: "" is its own output. Raises ValueError if it may not put there."""
         if not self._outputs:
-            raise ValueError(f"stage {self._stage!r} gave an item and has no output; set stages.{self._stage}.outputs")
+            raise Refused(f"stage {self.name!r} gave an item and has no output; set stages.{self.name}.outputs")
         if not name:
             return self._outputs[0]
         if name not in self._outputs:
-            raise ValueError(
-                f"stage {self._stage!r} sent an item to {name!r}; its outputs are {', '.join(self._outputs)}: "
-                f"add it to stages.{self._stage}.outputs"
+            near = nearest(str(name), self._outputs)
+            raise Refused(
+                f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self._outputs)}: "
+                + (f"did you mean {near!r}? else " if near else "") + f"add it to stages.{self.name}.outputs"
             )
         return name
+
+
+class Refused(ValueError):
+    """An item, a time or a host that a stage may not give; the message says what it may."""
+
+
+class Unsendable(TypeError):
+    """An item that is no plain data."""
+
+
+_OURS = (Refused, Unsendable, TooMuch)      # their messages say enough without the name of the class
+
+
+def misgiven(error: Exception, given: Any, process: Callable[..., Any]) -> Misgiven:
+    """given: what `process` returned; a generator is still at the line that gave what is wrong."""
+    return Misgiven(error, places.giving(given, process))
+
+
+def many(result: Any) -> Iterable[Any]:
+    """What a stage gave, one after the other."""
+    return result if isinstance(result, Iterator) else (result,)
+
+
+def size(tasks: Sequence[New]) -> int:
+    """Bytes of these in a message, about."""
+    return sum([len(task.item) for task in tasks]) + CHILD_BYTES * len(tasks)
+
+
+def refuse_too_much(bytes: int, n: int) -> None:
+    """Raises TooMuch if one task gave so many bytes, in n items, that they cannot be handed in together."""
+    if bytes > MAX_GIVEN:
+        raise TooMuch(
+            f"{bytes} bytes in {n} items; at most {MAX_GIVEN} can be handed in at once: give fewer or smaller items for one task"
+        )
 
 
 def seconds(what: str, value: Any) -> float | None:
@@ -166,30 +210,31 @@ def seconds(what: str, value: Any) -> float | None:
     except (TypeError, ValueError):
         number = math.nan
     if number is not None and not -LONGEST <= number <= LONGEST:      # not a number is in no range
-        raise ValueError(f"{what} of {value!r} is not possible; give a number of seconds up to {LONGEST:.0f}")
+        raise Refused(f"{what} of {value!r} is not possible; give a number of seconds up to {LONGEST:.0f}")
     return number
 
 
 def pace(given: Pace) -> Pace:
     """What a stage says of a host, as the hub takes it. Raises ValueError."""
     if not isinstance(given.host, str):
-        raise ValueError(f"a Pace for {given.host!r}; its host is text, as in Lease.host")  # noqa: TRY004  as the others here
+        raise Refused(f"a Pace for {given.host!r}; its host is text, as in Lease.host")
     times = {name: seconds(f"a Pace with {name}", getattr(given, name)) for name in ("rest", "delay", "fixed")}
     return msgspec.structs.replace(given, paused=None if given.paused is None else bool(given.paused), **times)
 
 
-def _is_plain(to: To) -> bool:
+def is_plain(to: To) -> bool:
+    """It has no delivery data of its own."""
     return to.key is None and to.priority == 0 and to.delay == 0
 
 
 def _delivered(to: To, new: New) -> New:
     """The task with the delivery data that the stage asked for. A gatekeeper's key is its own."""
-    if _is_plain(to):
+    if is_plain(to):
         return new
     if not isinstance(to.key, bytes | None):
-        raise ValueError(f"To(key={to.key!r}): a key is bytes, 16 of them, or None")  # noqa: TRY004  as the others here
+        raise Refused(f"To(key={to.key!r}): a key is bytes, 16 of them, or None")
     if not (isinstance(to.priority, int) and abs(to.priority) <= LARGEST):
-        raise ValueError(f"To(priority={to.priority!r}): a priority is a whole number up to 2**53")
+        raise Refused(f"To(priority={to.priority!r}): a priority is a whole number up to 2**53")
     delay = seconds("To with a delay", to.delay) or 0.0
     return msgspec.structs.replace(new, key=new.key or to.key, priority=int(to.priority), delay=delay)
 

@@ -128,6 +128,7 @@ class Stage:
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
     at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)
 
+    stuck: ClassVar[float] = 30.0      # s at one item after which a warning says where it is; 0: never, as it waits for others
     hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from crawler.broker.base import Broker
@@ -25,7 +25,7 @@ from crawler.held import Held
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
 from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
-from crawler.routing import Gatekeeper, Router
+from crawler.routing import Routes
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
 from crawler.tally import Tally
@@ -59,16 +59,16 @@ class Worker:
     """Runs one stage against a broker until it is stopped."""
 
     def __init__(
-        self, name: str, stage: Stage, schema: Any, is_async: bool, *, broker: Broker, side: Broker, input: str,
-        outputs: tuple[str, ...], gatekeepers: Mapping[str, Gatekeeper], shared: SharedNotes, worker: str,
-        concurrency: int = 0, lease: float = 30.0, tally: Tally | None = None,
+        self, stage: Stage, schema: Any, is_async: bool, router: Routes, *, name: str = "", broker: Broker, side: Broker,
+        input: str, shared: SharedNotes, worker: str, concurrency: int = 0, lease: float = 30.0, tally: Tally | None = None,
     ) -> None:  # fmt: skip
         """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
 
+        name: of the stage, under which its tasks are counted; that of the router if it is not given.
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
         tally: counts what was done, for other threads to read.
         """
-        self._name = name
+        self._name = name or router.name
         self._stage = stage
         self._broker = broker
         self._side = side
@@ -77,7 +77,7 @@ class Worker:
         self._shared = shared
         self._lease = lease
         self._tally = tally or Tally()
-        self._router = Router(name, outputs, gatekeepers)
+        self._router = router
         self._held = Held()
         self._finished = Finished()
         self._stop = threading.Event()

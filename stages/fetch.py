@@ -107,6 +107,7 @@ class Fetch(Stage):
 
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
+    stuck: ClassVar[float] = 0.0           # its requests have time-outs of their own
     hang: ClassVar[float] = 900.0          # s at least; see __init__
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:

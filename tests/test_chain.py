@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from crawler import Visit, Visits
-from crawler.chain import Chain, Link, chained, groups, share
+from crawler import Page, Visit, Visits
+from crawler.chain import Chain, chained, groups, share
 from crawler.config import load
 from crawler.errors import ConfigError, StorageError
+from crawler.items import New
+from crawler.joint import Link
 from crawler.pipeline import build
-from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then, To
+from crawler.routing import MAX_GIVEN, Misgiven
+from crawler.stage import Drop, GiveUp, Pace, Report, Retry, Stage, Then, To
 
 
 class Double(Stage):
@@ -35,18 +40,23 @@ def pair() -> Chain:
     return Chain([Link("double", Double(), ("doubled", "aside"), "doubled"), Link("minus", Minus(), ("result",), "")])
 
 
+def given(taken: Iterable[Any]) -> list[Any]:
+    """What goes to the hub, its items as they are read there."""
+    return [(one.queue, msgspec.msgpack.decode(one.item), one.delay) if isinstance(one, New) else one for one in taken]
+
+
 def test_what_the_first_gives_for_the_second_goes_straight_to_it() -> None:
-    assert list(pair().process(5)) == [To("result", 9), To("aside", 5, delay=3.0), Report("doubled")]
+    assert given(pair().process(5)) == [("result", 9, 0.0), ("aside", 5, 3.0), Report("doubled")]
 
 
 def test_nothing_from_the_second_is_nothing_from_the_chain() -> None:
-    assert list(pair().process(0)) == [None, To("aside", 0, delay=3.0), Report("doubled")]
+    assert given(pair().process(0)) == [None, ("aside", 0, 3.0), Report("doubled")]
 
 
 def test_what_the_second_drops_is_dropped_and_what_the_first_gave_beside_it_is_not() -> None:
     chain = pair()
 
-    assert list(chain.process(2)) == [Report("minus: dropped: four"), To("aside", 2, delay=3.0), Report("doubled")]
+    assert given(chain.process(2)) == [Report("minus: dropped: four"), ("aside", 2, 3.0), Report("doubled")]
     assert chain.counters("double+minus") == {"double/seen": 1, "minus/seen": 1, "minus/dropped": 1}
 
 
@@ -73,7 +83,7 @@ def test_visits_are_given_to_the_next_one_by_one() -> None:
 
     chain = Chain([Link("leads", Leads(), ("urls",), "urls"), Link("sees", Sees(), ("result",), "")])
 
-    assert [to.item for to in chain.process("/")] == ["/a from / at 2", "/b from / at 2"]
+    assert [item for _, item, _ in given(chain.process("/"))] == ["/a from / at 2", "/b from / at 2"]
 
 
 def broken(error: BaseException) -> Chain:
@@ -84,8 +94,134 @@ def broken(error: BaseException) -> Chain:
 def test_what_the_second_fails_at_goes_to_its_queue_and_nothing_it_gave_before(error: BaseException) -> None:
     chain = broken(error)
 
-    assert list(chain.process(5)) == [To("doubled", 10), To("aside", 5, delay=3.0), Report("doubled")]
+    assert given(chain.process(5)) == [("doubled", 10, 0.0), ("aside", 5, 3.0), Report("doubled")]
     assert chain.counters("double+breaks") == {"double/seen": 1, "breaks/put back": 1}
+
+
+class Gives(Stage):
+    """Gives these things, whatever it is asked."""
+
+    def __init__(self, *things: Any) -> None:
+        super().__init__()
+        self.things = things
+        self.calls = 0
+
+    def process(self, item: Any) -> Iterator[Any]:
+        self.calls += 1
+        yield from self.things
+
+
+def after(first: Stage, second: Stage, outputs: tuple[str, ...] = ("result",)) -> Chain:
+    return Chain([Link("first", first, ("middle", "aside"), "middle"), Link("second", second, outputs, "")])
+
+
+@pytest.mark.parametrize(
+    ("gives", "words"),
+    [
+        (object(), "TypeError|stage 'second' gave an item that cannot be sent: Encoding objects of type object is unsupported"),
+        (To("reslt", 1), "stage 'second' sent an item to 'reslt'; its outputs are result: did you mean 'result'"),
+        (To("nowhere", 1), "its outputs are result: add it to stages.second.outputs"),
+        (To("", 1, key="text"), "a key is bytes"),  # type: ignore[arg-type]
+        (b"x" * (25 << 20), "an item of .* bytes for queue 'result'"),
+        (Pace(3), "a Pace for 3; its host is text"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_the_second_may_not_give_is_its_own_failure(gives: Any, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    chain = after(Gives({"url": "http://a/"}), Gives(0, gives))
+
+    assert given(chain.process(1)) == [("middle", {"url": "http://a/"}, 0.0)]
+    (line,) = caplog.messages
+    assert line.startswith("second failed at http://a/: ")
+    assert re.search(words, line)
+    assert re.search(r"\(at tests/test_chain.py:\d+ in process\); the item is put back on middle, for second alone", line)
+
+
+def test_an_item_that_does_not_fit_the_second_goes_to_its_queue_and_is_never_processed(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Any] = []
+
+    class Reads(Stage):
+        def process(self, item: int) -> None:
+            seen.append(item)
+
+    chain = after(Gives("three", 3), Reads())
+
+    assert given(chain.process(1)) == [("middle", "three", 0.0), None]
+    assert seen == [3]
+    assert "second failed at 'three': not an item of this stage: Expected `int`, got `str`" in caplog.text
+
+
+def test_what_the_first_may_not_give_is_its_failure_and_nobody_sees_it() -> None:
+    second = Gives(1)
+
+    with pytest.raises(Misgiven, match=r"stage 'first' sent an item to 'midle'; .* did you mean 'middle'\?"):
+        list(after(Gives(1, To("midle", 2)), second).process(0))
+
+    assert second.calls == 0            # the first fails as a whole, and will give its items again
+
+
+def test_the_first_failure_of_a_link_is_a_warning_and_the_others_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "crawler.worker")
+    chain = after(Gives(1, 2, 3), Breaks(KeyError("ttle")))
+
+    assert len(list(chain.process(0))) == 3
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
+    assert "second failed at 1: KeyError: 'ttle' at tests/test_chain.py:" in caplog.messages[0]
+    assert caplog.messages[2].endswith("(3 so far)")
+
+
+def test_what_the_second_wants_to_try_later_waits_so_long() -> None:
+    assert given(after(Gives(1), Breaks(Retry("busy", after=60.0))).process(0)) == [("middle", 1, 60.0)]
+    assert given(after(Gives(1), Breaks(Retry("busy", after=float("nan")))).process(0)) == [("middle", 1, 0.0)]
+
+
+@pytest.mark.parametrize("to", [To("middle", 1, delay=5.0), To("middle", 1, priority=3), To("middle", 1, key=b"k" * 16)])
+def test_what_has_delivery_data_of_its_own_goes_through_the_hub(to: To) -> None:
+    second = Gives(1)
+
+    (new,) = after(Gives(to), second).process(0)
+
+    assert second.calls == 0
+    assert isinstance(new, New)
+    assert (new.queue, new.delay, new.priority, new.key) == ("middle", to.delay, to.priority, to.key)
+
+
+def test_a_step_has_room_for_what_the_first_gives_however_much_the_second_makes_of_it() -> None:
+    large = b"x" * (5 << 20)
+
+    taken = [(one.queue, len(one.item)) for one in after(Gives(1, 2, 3, 4), Gives(large)).process(0) if isinstance(one, New)]
+
+    assert [queue for queue, _ in taken] == ["result", "result", "middle", "middle"]
+    assert sum(size for _, size in taken) < MAX_GIVEN
+
+
+def test_a_link_that_gives_more_than_a_step_holds_is_refused_as_it_would_be_alone() -> None:
+    large = b"x" * (9 << 20)
+
+    with pytest.raises(Misgiven, match="bytes in 3 items; at most") as caught:
+        list(after(Gives(large, large, large), Gives(1)).process(0))
+    assert caught.value.is_final
+
+    links = Link("a", Gives(1), ("b",), "b"), Link("b", Gives(large, large, large), ("c",), "c"), Link("c", Gives(1), (), "")
+    chain = Chain(links)
+    assert given(chain.process(0)) == [("b", 1, 0.0)]
+
+
+def test_a_page_is_handed_over_as_it_is_and_put_back_as_it_travels() -> None:
+    seen: list[Page] = []
+
+    class Reads(Stage):
+        def process(self, page: Page) -> None:
+            seen.append(page)
+            if page.depth:
+                raise ValueError
+
+    pages = [Page.of(b"x" * 10_000, url="http://a/", status_code=200, depth=depth) for depth in (0, 1)]
+    _, back = after(Gives(*pages), Reads()).process(0)
+
+    assert [one is page for one, page in zip(seen, pages, strict=True)] == [True, True]
+    assert isinstance(back, New)
+    assert msgspec.msgpack.decode(back.item, type=Page).content == pages[1].content
+    assert len(back.item) < 1_000
 
 
 def test_a_disk_that_fails_is_no_fault_of_the_item() -> None:
@@ -103,11 +239,11 @@ def test_what_the_first_begins_the_second_goes_on_with() -> None:
             return bool(number)
 
     chain = Chain([Link("double", Begins(), ("doubled", "aside"), "doubled"), Link("minus", Minus(), ("result",), "")])
-    given: list[Any] = []
+    taken: list[Any] = []
 
     assert chain.overlap == 5
-    assert chain.begin(5, lambda finish, _=True: lambda: given.extend(finish() if finish else [None]))
-    assert given == [To("result", 9), To("aside", 5, delay=3.0), Report("doubled")]
+    assert chain.begin(5, lambda finish, _=True: lambda: taken.extend(finish() if finish else [None]))
+    assert given(taken) == [("result", 9, 0.0), ("aside", 5, 3.0), Report("doubled")]
     assert not chain.begin(0, lambda finish, _=True: lambda: None)
 
 
@@ -125,10 +261,14 @@ def test_a_chain_of_the_pipeline_has_the_outputs_that_are_left() -> None:
     assert spec.outputs[0] != "pages"      # it gets only what is put back
 
 
-@pytest.mark.parametrize("names", [["parse", "fetch", "store"], ["fetch", "store"]])
-def test_stages_that_do_not_read_from_each_other_are_refused(names: list[str]) -> None:
+def test_stages_that_do_not_read_from_each_other_are_refused() -> None:
     with pytest.raises(ConfigError, match="store reads 'records'"):
-        chained(build(load(None, [], {})), names)
+        chained(build(load(None, [], {})), ["fetch", "store"])
+
+
+def test_a_queue_that_the_hub_paces_and_deduplicates_has_to_cross_it() -> None:
+    with pytest.raises(ConfigError, match="parse\\+fetch: 'urls' is a queue on which each thing is done once"):
+        chained(build(load(None, [], {})), ["parse", "fetch"])
 
 
 def test_a_queue_with_another_reader_has_to_cross_the_hub() -> None:

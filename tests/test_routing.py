@@ -6,7 +6,8 @@ import pytest
 from crawler import LocalShared, Page, To, Visit, Visits
 from crawler.broker.base import MAX_BODY
 from crawler.items import Admitted, New
-from crawler.routing import Known, Router, TooMuch
+from crawler.known import Known
+from crawler.routing import Router, TooMuch
 from crawler.settings import FrontierSettings
 from crawler.web.frontier import Frontier
 

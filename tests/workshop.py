@@ -15,6 +15,7 @@ from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.sqlite import SqliteBroker
 from crawler.items import New, QueueStats, Step, Stepped
 from crawler.plugins import item_schema
+from crawler.routing import Router
 from crawler.shared import SharedNotes
 from crawler.worker import Worker
 
@@ -111,9 +112,10 @@ def workers(broker: Watched) -> Iterator[Callable[..., Running]]:
     def start(stage: Stage, name: str = "w1", input: str = "in", **more: Any) -> Running:
         schema, is_async = item_schema(type(stage))
         options: dict[str, Any] = {
-            "broker": broker, "side": broker, "outputs": ("out", "urls"), "gatekeepers": {}, "shared": SharedNotes(broker), **more,
+            "broker": broker, "side": broker, "shared": SharedNotes(broker), **more,
         }  # fmt: skip
-        started.append(Running(Worker("it", stage, schema, is_async, input=input, worker=name, **options)))
+        router = Router("it", options.pop("outputs", ("out", "urls")), options.pop("gatekeepers", {}))
+        started.append(Running(Worker(stage, schema, is_async, router, input=input, worker=name, **options)))
         return started[-1]
 
     yield start

@@ -30,14 +30,15 @@ def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead
     chosen = [ledger.queue(queue)] if queue is not None else list(ledger.queues.values())
     names = {each.id: each.spec.name for each in chosen}
     rows = ledger.db.execute(
-        "SELECT whole.id, whole.queue, attempt, failures, item, key, name, changed_at FROM whole JOIN lane ON lane.id = lane "
+        "SELECT whole.id, whole.queue, attempt, failures, item, key, name, changed_at, trace.text "
+        "FROM whole JOIN lane ON lane.id = lane LEFT JOIN trace ON trace.id = whole.id "
         "WHERE state = 3 AND whole.id > ? ORDER BY whole.id", (after,)
     )  # fmt: skip
     found = []
-    for id, queue_id, attempt, noted, item, key, host, at in rows:
+    for id, queue_id, attempt, noted, item, key, host, at, trace in rows:
         if queue_id in names:
             reason = next((failure.reason for failure in reversed(failures(noted))), "")
-            found.append(Dead(id, names[queue_id], attempt, reason, item, key, host, at))
+            found.append(Dead(id, names[queue_id], attempt, reason, item, key, host, at, trace or ""))
             if len(found) == limit:
                 break
     return found
@@ -49,6 +50,7 @@ def revive(ledger: Ledger, ids: Sequence[int]) -> int:
     ledger.db.executemany(
         "UPDATE task SET state = ?, attempt = 0, changed_at = ? WHERE id = ?", [(READY, ledger.now, id) for id, *_ in chosen]
     )
+    _forget_traces(ledger, chosen)
     for _, queue_id, lane, size in chosen:
         queue = ledger.queue_numbered(queue_id)
         queue.move(DEAD, READY)
@@ -69,7 +71,12 @@ def drop(ledger: Ledger, ids: Sequence[int]) -> int:
         else:
             ledger.db.execute("DELETE FROM task WHERE id = ?", (id,))
         queue.move(DEAD, DONE)
+    _forget_traces(ledger, chosen)
     return len(chosen)
+
+
+def _forget_traces(ledger: Ledger, tasks: Sequence[tuple[int, int, int, int]]) -> None:
+    ledger.db.executemany("DELETE FROM trace WHERE id = ?", [(id,) for id, *_ in tasks])
 
 
 def _dead_rows(ledger: Ledger, ids: Sequence[int]) -> list[tuple[int, int, int, int]]:

@@ -22,6 +22,7 @@ from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY
 from crawler.broker.state import Queue
 from crawler.items import Done, Failed, New, Pace, Step, Verdict
 
+TRACE_KEPT = 4_000        # characters of the traceback of a dead task
 FAILURES_KEPT = 4_000     # characters of what went wrong with a task: some eight attempts
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
 WORKER_GONE = GONE + "{} died, hung or was cut off"
@@ -79,7 +80,12 @@ class Ledger(Lending):
 
     def _failed(self, worker: str, failed: Failed) -> Verdict:
         loan = self.loans.end(failed.token, worker)
-        return Verdict.STALE if loan is None else self._fail(loan, failed.reason, failed.after, failed.final)
+        if loan is None:
+            return Verdict.STALE
+        verdict = self._fail(loan, failed.reason, failed.after, failed.final)
+        if verdict == Verdict.DEAD and failed.trace:
+            self.db.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (loan.task, failed.trace[-TRACE_KEPT:]))
+        return verdict
 
     def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool) -> Verdict:
         self._ended(loan)

@@ -18,7 +18,7 @@ from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
 
-VERSION = 4
+VERSION = 5
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 MEMORY = ":memory:"
@@ -60,6 +60,9 @@ CREATE TABLE task (
 );
 CREATE TABLE body (                 -- the items that are larger than `INLINE`, by task
   id INTEGER PRIMARY KEY, item BLOB NOT NULL
+);
+CREATE TABLE trace (                -- of dead tasks: the traceback of the last attempt in the stage's code
+  id INTEGER PRIMARY KEY, text TEXT NOT NULL
 );
 CREATE VIEW whole AS                -- tasks with their items, wherever these are
   SELECT id, queue, lane, state, priority, attempt, depth, due, put_at, changed_at, key, parent, report, failures,

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.hub.client import HubClient
     from crawler.pipeline import Pipeline, StageSpec
+    from crawler.routing import Gatekeeper, Routes
     from crawler.run import talk
     from crawler.shared import SharedNotes
     from crawler.stage import Stage
@@ -224,10 +225,14 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     wait_for(side, [spec.input], HUB_PATIENCE if args.while_stdin else common.PATIENCE)   # says if there is none, or no such queue
     side.patience = HUB_PATIENCE
     shared = SharedNotes(side)
-    stage = make_chain(config, pipeline, spec, shared) if chain.SIGN in spec.name else make(config, spec, shared)
+    gatekeepers = keepers(config, pipeline, spec, shared)
+    if chain.SIGN in spec.name:
+        stage: Stage = make_chain(config, pipeline, spec, shared, gatekeepers)
+    else:
+        stage = make(config, spec, shared)
     broker = common.connect(config, name, HUB_PATIENCE, role="worker", contact=contact)
     tally = Tally()
-    worker = wire(args, config, pipeline, spec, stage, shared, broker, side, name, tally)
+    worker = wire(args, config, spec, stage, gatekeepers, shared, broker, side, name, tally)
     common.stop_on_signals(worker.stop)
     common.stop_with_stdin(args, worker.stop)
     if args.until_drained:
@@ -287,10 +292,22 @@ def make(config: Config, spec: StageSpec, shared: SharedNotes) -> Stage:
     return kind(msgspec.structs.replace(options, **missing), shared)
 
 
-def make_chain(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> Chain:
+def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
+    """What decides on the items for the queues that this stage feeds: the frontier on its own."""
+    from crawler.pipeline import FRONTIER
+    from crawler.web.frontier import Frontier
+
+    frontier = Frontier(config.settings.frontier, shared)
+    return {queue: frontier for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
+
+
+def make_chain(
+    config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
+) -> Chain:
     """The stages of a chain, each with its own options."""
     from crawler import plugins
-    from crawler.chain import SIGN, Chain, Link
+    from crawler.chain import SIGN, Chain
+    from crawler.joint import Link
 
     specs = [pipeline.stage(name) for name in spec.name.split(SIGN)]
     stages = [make(config, each, shared) for each in specs]
@@ -298,7 +315,8 @@ def make_chain(config: Config, pipeline: Pipeline, spec: StageSpec, shared: Shar
         if stage.batch or plugins.item_schema(type(stage))[1]:
             raise ConfigError(f"{spec.name}: {each.name} takes items in batches or is async; run it as a stage of its own")
     feeds = [each.input for each in specs[1:]] + [""]
-    return Chain([Link(each.name, stage, each.outputs, feed) for each, stage, feed in zip(specs, stages, feeds, strict=True)])
+    links = [Link(each.name, stage, each.outputs, feed) for each, stage, feed in zip(specs, stages, feeds, strict=True)]
+    return Chain(links, gatekeepers)
 
 
 def is_set(options: Any, name: str) -> bool:
@@ -307,23 +325,20 @@ def is_set(options: Any, name: str) -> bool:
 
 
 def wire(
-    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, shared: SharedNotes,
-    broker: Broker, side: Broker, name: str, tally: Tally,
+    args: argparse.Namespace, config: Config, spec: StageSpec, stage: Stage, gatekeepers: Mapping[str, Gatekeeper],
+    shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally,
 ) -> Worker:  # fmt: skip
     """A worker of this stage with all that it is handed."""
     from crawler import plugins
     from crawler.chain import Chain
-    from crawler.pipeline import FRONTIER
-    from crawler.web.frontier import Frontier
+    from crawler.routing import Router
     from crawler.worker import Worker
 
     schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
-    frontier = Frontier(config.settings.frontier, shared)
-    gatekeepers = {queue: frontier for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
+    router: Routes = stage.router if isinstance(stage, Chain) else Router(spec.name, spec.outputs, gatekeepers)
     return Worker(
-        spec.name, stage, schema, is_async, broker=broker, side=side, input=spec.input, outputs=spec.outputs,
-        gatekeepers=gatekeepers, shared=shared, worker=name, concurrency=args.concurrency or spec.concurrency or 0,
-        lease=config.settings.hub.lease, tally=tally,
+        stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
+        concurrency=args.concurrency or spec.concurrency or 0, lease=config.settings.hub.lease, tally=tally,
     )  # fmt: skip
 
 

@@ -335,3 +335,19 @@ def test_drained_is_when_no_queue_that_is_read_has_work_left(broker: Broker, han
 
     assert broker.drained() is True
     assert broker.drained(["task", "result"]) is False
+
+
+def test_a_dead_task_keeps_the_traceback_of_its_last_attempt_until_somebody_decides(broker: Broker, hand: Hand) -> None:
+    put(broker, "task", b"a", b"b", b"c")
+    trace = "Traceback (most recent call last):\n" + 10_000 * "x" + "\nKeyError: 'ttle'"
+    first, second, third = hand.lease("task", 3)
+
+    hand.step(failed=[Failed(lease.token, "x", final=True, trace=trace) for lease in (first, second)])
+    hand.step(failed=[Failed(third.token, "x", 0.0, trace="of an attempt that is not the last")])
+
+    a, b = broker.dead("task")
+    assert a.trace == b.trace == trace[-4_000:]
+    broker.drop([a.id])
+    broker.revive([b.id])
+    hand.step(failed=[Failed(lease.token, "died", final=True) for lease in hand.lease("task", 3)])
+    assert [task.trace for task in broker.dead("task")] == ["", ""]

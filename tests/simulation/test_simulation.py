@@ -17,7 +17,7 @@ import pytest
 
 from crawler.broker import books, callers, clock, ledger, loans, policy
 from crawler.items import Step
-from crawler.routing import Known
+from crawler.known import Known
 from tests.simulation.machine import Disk
 from tests.simulation.world import outcome, replay
 

@@ -24,6 +24,7 @@ from crawler.broker.base import QueueSpec
 from crawler.errors import CallRefused, HubError, StorageError
 from crawler.hub import client
 from crawler.items import New
+from crawler.routing import Router
 from crawler.shared import SharedNotes
 from crawler.worker import StageHung, Worker
 from tests.simulation.crawl import Fetch, Parse, Store, draw_site
@@ -130,8 +131,8 @@ class World:
         stage, input, outputs = STAGES[kind]
         side = Client(self.network)
         made = Worker(
-            kind, stage(self), int, False, broker=Client(self.network, process.name), side=side, input=input,
-            outputs=outputs, gatekeepers={"urls": self._gatekeeper}, shared=SharedNotes(side), worker=process.name, lease=LEASE,
+            stage(self), int, False, Router(kind, outputs, {"urls": self._gatekeeper}), broker=Client(self.network, process.name),
+            side=side, input=input, shared=SharedNotes(side), worker=process.name, lease=LEASE,
         )  # fmt: skip
         self.workers[process] = (kind, made)
         self.referee.note(f"{process.name} starts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -142,7 +143,11 @@ def test_one_poisonous_item_of_a_batch_is_dead_and_the_others_are_done(broker, w
     broker.wait_until(lambda: broker.counts("in").dead)
 
     assert broker.results(2) == [1, 2]
-    assert [(task.attempt, task.reason) for task in broker.dead()] == [(5, "ValueError: unlucky")]
+    (dead,) = broker.dead()
+    assert dead.attempt == 5
+    assert re.fullmatch(r"ValueError: unlucky at tests/worker/test_steps.py:\d+ in process", dead.reason)
+    assert dead.trace.startswith("Traceback (most recent call last):\n")
+    assert dead.trace.endswith("\nValueError: unlucky")
 
 
 def test_a_retry_is_an_attempt_and_the_last_one_is_the_end(broker, work):
@@ -201,8 +206,10 @@ def test_what_a_stage_gives_that_cannot_be_stored_is_one_tasks_fault(broker, wor
 
     assert broker.results(1) == ["good"]
     running.stop()
-    assert [task.reason for task in broker.dead()] == [
-        "ValueError: To(key='text'): a key is bytes, 16 of them, or None",
-        "ValueError: Retry with an after of nan is not possible; give a number of seconds up to 1000000000",
+    where = r" \(?at tests/worker/test_steps.py:\d+ in process\)?"
+    assert [re.sub(where, "", task.reason) for task in broker.dead()] == [
+        "To(key='text'): a key is bytes, 16 of them, or None",
+        "Retry with an after of nan is not possible; give a number of seconds up to 1000000000",
         "ValueError: \\ud800\\x1b[2J",
     ]
+    assert all(re.search(where, task.reason) for task in broker.dead())

@@ -7,6 +7,7 @@ import threading
 from crawler import Stage, worker
 from crawler.errors import StorageError
 from crawler.items import Step, Verdict
+from crawler.routing import Router
 from crawler.shared import SharedNotes
 from crawler.worker import StageHung, Worker
 from tests.worker.doubles import Double, held
@@ -48,7 +49,7 @@ def test_what_does_not_end_within_the_grace_is_given_back(broker, work, monkeypa
 
 def test_a_stop_before_the_start_opens_and_closes(broker):
     stage = Double()
-    ready = Worker("it", stage, int, False, broker=broker, side=broker, input="in", outputs=(), gatekeepers={},
+    ready = Worker(stage, int, False, Router("it", (), {}), broker=broker, side=broker, input="in",
                    shared=SharedNotes(broker), worker="w")  # fmt: skip
     ready.stop()
 

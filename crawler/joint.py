@@ -1,0 +1,153 @@
+"""A link of a chain at work: it takes items as from the hub, and its verdicts are its own.
+
+    task or page ──item──▶ [ the stage's process ] ──take──▶ routed, or handed to the next link
+                     └── anything fails ──put_back──▶ the task for this link's queue
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from crawler import places
+from crawler.codec import decoder
+from crawler.errors import CrawlerError, StorageError
+from crawler.handler import NOT_AN_ITEM, reason
+from crawler.items import Admitted, New, Pace
+from crawler.plugins import item_schema
+from crawler.routing import MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
+from crawler.stage import Report, Retry, Stage, To
+from crawler.texts import about, about_body, words
+from crawler.web.page import Page, Visits
+
+log = logging.getLogger("crawler.worker")
+
+
+class Link(Struct, frozen=True):
+    """One stage of a chain, and the queues it may put to, its own output first."""
+
+    name: str
+    stage: Stage
+    outputs: tuple[str, ...]
+    feeds: str                 # the queue whose items go straight to the next link; "" for the last
+
+
+class Handed(Struct, frozen=True):
+    """An item on its way to the next link: as it would travel, or a page as it is."""
+
+    task: New | None = None
+    page: Page | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of it in a message. A page has passed the limits of its fetch."""
+        return 0 if self.task is None else size([self.task])
+
+    def __str__(self) -> str:
+        return about(self.page) if self.task is None else about_body(self.task.item)
+
+
+class Joint:
+    """A link with its router and the reader of its items."""
+
+    def __init__(self, link: Link, router: Router) -> None:
+        self.name = link.name
+        self.stage = link.stage
+        self._feeds = link.feeds
+        self._router = router
+        schema = item_schema(type(link.stage))[0]
+        self._decode: Callable[[bytes], Any] = decoder(schema).decode
+        self._failures = itertools.count(1)
+        self.takes_pages = schema is Page      # a Page is just what the stage is annotated with: there is nothing to convert
+        self.next_takes_pages = False
+
+    def take(self, item: Any, result: Any) -> list[Taken | Handed]:
+        """What one thing that this link gave comes to: see `Routes.take`. Raises Misgiven.
+
+        result: what `process` returned. An item with a key, a priority or a delay goes to the hub, which keeps these.
+        """
+        try:
+            if item is None or isinstance(item, Pace | Report):
+                return [self._router.take(item)]
+            to = item if isinstance(item, To) else To("", item)
+            if not self._feeds or self._router.queue(to.queue) != self._feeds or not is_plain(to):
+                return [self._router.route(to)]
+            return [self._handed(one) for one in (to.item if isinstance(to.item, Visits) else (to.item,))]
+        except StorageError:
+            raise
+        except Exception as error:
+            raise misgiven(error, result, self.stage.process) from error
+
+    def task(self, item: Any) -> New | Admitted | str | None:
+        """An item for the next link as it would go to that one's queue."""
+        return self._router.route(To(self._feeds, item))
+
+    def item(self, handed: Handed) -> Any:
+        """What this link is to process. Raises Unfit if it does not fit the annotation."""
+        if handed.task is None:
+            return handed.page
+        try:
+            return self._decode(handed.task.item)
+        except Exception as error:
+            raise Unfit(f"{NOT_AN_ITEM}: {error}") from error
+
+    def put_back(self, task: New, handed: Handed, error: BaseException) -> New:
+        """The task for this link's queue, where the stage tries again by itself. The first failure is told as a warning."""
+        self.stage.count("put back")
+        delay = 0.0
+        if isinstance(error, Retry):
+            try:
+                delay = max(seconds("Retry with an after", error.after) or 0.0, 0.0)
+            except ValueError as wrong:
+                error = Misgiven(wrong, places.place(error))
+        n = 0 if isinstance(error, NoRoom | Retry) else next(self._failures)
+        why = words(str(error)) if isinstance(error, Unfit | NoRoom) else reason(error)
+        log.log(
+            logging.WARNING if n == 1 else logging.INFO,
+            "%s failed at %s: %s; the item is put back on %s, for %s alone%s", self.name, handed, why, task.queue, self.name,
+            f" ({n} so far)" if n > 1 else "", exc_info=error if n and log.isEnabledFor(logging.DEBUG) else None,
+        )  # fmt: skip
+        return replace(task, delay=delay) if delay else task
+
+    def _handed(self, item: Any) -> Taken | Handed:
+        if self.next_takes_pages and type(item) is Page:
+            return Handed(page=item)
+        task = self.task(item)
+        return Handed(task=task) if isinstance(task, New) else task
+
+
+class Unfit(CrawlerError):
+    """An item is not what the stage's annotation says."""
+
+
+class NoRoom(CrawlerError):
+    """What a later link gives does not fit into the step any more."""
+
+
+class Room:
+    """The bytes of one step, shared by the links of a chain."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def keep(self, bytes: int, most: int) -> None:
+        """Raises NoRoom, or TooMuch where there is not even room in the whole step."""
+        if self.used + bytes > most:
+            if most == MAX_GIVEN:
+                refuse_too_much(self.used + bytes, 1)
+            raise NoRoom(f"this step has no room for {bytes} bytes more")
+        self.used += bytes
+
+
+def size_of(one: Taken | Handed) -> int:
+    """Bytes in a message."""
+    if isinstance(one, Handed):
+        return one.size
+    if isinstance(one, New):
+        return size([one])
+    return size(one.tasks) if isinstance(one, Admitted) else 0
