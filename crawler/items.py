@@ -171,6 +171,10 @@ class QueueStats(Struct, frozen=True):
     polite: bool
     is_read: bool                  # a stage reads it: it counts for `drained`
     full: str = ""                 # name of the queue downstream whose high-water mark holds this one back
+    due: float = 0.0               # s from now until the next delayed task is ready; 0: none is delayed
+    failure: str = ""              # reason of the last attempt that failed since the hub was started
+    longest: float = 0.0           # s for which the oldest lease has lasted since the hub was started; 0: there is none
+    holder: str = ""               # the worker that has it
     is_outside: bool = False       # the store has tasks of it and the pipeline does not name it: no stage reads or fills it
 
 
@@ -183,6 +187,9 @@ class HostStats(Struct, frozen=True):
     delay: float                   # s
     rest: float                    # s from now until the next fetch may start; 0 or less: now
     paused: bool
+    delay_by: str = "setting"      # whose wish the delay is: "setting", "host" (its Crawl-delay), "hand" (`crawler host delay`)
+    failures: int = 0              # in a row, since its last success or the start of the hub
+    failure: str = ""              # reason of the last of these
 
 
 class WorkerStats(Struct, frozen=True):
@@ -191,6 +198,7 @@ class WorkerStats(Struct, frozen=True):
     name: str
     leased: int
     seen: float                    # s ago
+    queue: str = ""                # what it asked for work last; "": nothing since the hub was started
 
 
 class Stats(Struct, frozen=True):
@@ -204,6 +212,7 @@ class Stats(Struct, frozen=True):
     hosts_total: int               # hosts with work
     counters: dict[str, int]
     is_drained: bool
+    hosts_open: int = 0            # hosts of which one more task could be leased now
     is_short: bool = False         # of room on the hub's disk: work from outside is refused, nothing new is begun
 
 

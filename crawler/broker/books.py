@@ -16,6 +16,7 @@ from crawler.broker.callers import Callers
 from crawler.broker.clock import Clock, HubTime
 from crawler.broker.loans import Loan, Loans
 from crawler.broker.state import Lanes, Queue, load_queues
+from crawler.broker.troubles import Troubles
 from crawler.errors import CallRefused
 from crawler.items import HostStats, New
 
@@ -44,7 +45,8 @@ class Books:
         self._has_counted = False
         self._head: tuple[object, ...] = ()         # what of it was written last
         self._changes = 0                    # rows that had been written then
-        self.shown: tuple[float, list[HostStats], int] | None = None     # hosts that `desk` found, and until when it shows them
+        self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts that `desk` found, and until when it shows them
+        self.troubles = Troubles()
         self._silent: set[str] = set()       # workers with loans that are to be heard of again
         self.callers = Callers(db)
         self.loans = Loans(self.callers)
@@ -100,7 +102,8 @@ class Books:
                         queue, lane, attempt, size = row
                         until = known.until(token) or self.now + max(SILENCE, caller.ttl * BEATS)
                         of = self._by_id[queue]
-                        loans.add(Loan(token, task, of, lane, caller.name[0], attempt + 1, size, until, caller.ttl, batch))
+                        worker, ttl, now = caller.name[0], caller.ttl, self.now
+                        loans.add(Loan(token, task, of, lane, worker, attempt + 1, size, until, ttl, batch, now))
         return loans
 
     def _recount_lanes(self) -> None:

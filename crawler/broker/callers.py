@@ -33,7 +33,7 @@ NO_CALL = LastCall()
 class Caller:
     """One caller; its row of table `caller`."""
 
-    __slots__ = ("batches", "id", "is_stored", "last", "name", "seen", "ttl")
+    __slots__ = ("batches", "id", "is_here", "is_stored", "last", "name", "queue", "seen", "ttl")
 
     def __init__(self, id: int, name: tuple[str, bool], last: LastCall, ttl: float, seen: float, is_stored: bool) -> None:
         self.id = id
@@ -43,6 +43,8 @@ class Caller:
         self.seen = seen                   # hub time
         self.batches: dict[int, Batch] = {}           # by their first tokens
         self.is_stored = is_stored
+        self.is_here = False               # it has called since the store was opened
+        self.queue = ""                    # what it asked for work last since then
 
 
 class Batch:
@@ -91,9 +93,9 @@ class Callers:
 
     def remember(
         self, name: str, call: int, verdicts: Sequence[Verdict], now: float, *, is_worker: bool,
-        leases: Sequence[Lease] = (), ttl: float = 0.0,
+        leases: Sequence[Lease] = (), ttl: float = 0.0, queue: str = "",
     ) -> None:  # fmt: skip
-        """This call was answered so."""
+        """This call was answered so. queue: what a worker asked for work."""
         known = self._get((name, is_worker), now)
         if leases:
             known.last = LastCall(call, verdicts, leases[0].token, leases[-1].token)
@@ -101,6 +103,9 @@ class Callers:
         else:
             known.last = LastCall(call, verdicts)
         known.seen = now
+        known.is_here = True
+        if queue:
+            known.queue = queue
 
     def worker(self, name: str, now: float) -> Caller:
         """A worker, made if it is new, that is going to be lent something."""
@@ -120,12 +125,16 @@ class Callers:
     def touch(self, worker: str, now: float) -> None:
         """It was heard of, if it ever was."""
         if self._find((worker, True)) is not None:
-            self._get((worker, True), now).seen = now
+            known = self._get((worker, True), now)
+            known.seen = now
+            known.is_here = True
 
-    def workers(self, now: float) -> dict[str, float]:
-        """s since each worker was heard of."""
-        self.flush()
-        return dict(self._db.execute("SELECT name, ? - seen FROM caller WHERE is_worker", (now,)).fetchall())
+    def workers(self, now: float) -> dict[str, tuple[float, str]]:
+        """By worker that has called since the store was opened: s since its last call, and the queue it asked last."""
+        return {
+            caller.name[0]: (now - caller.seen, caller.queue)
+            for caller in self._known.values() if caller.is_here and caller.name[1]
+        }  # fmt: skip
 
     def forget(self, now: float) -> None:
         """Drop those not heard of for a day who hold nothing."""

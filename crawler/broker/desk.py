@@ -20,7 +20,9 @@ HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
 QUICK = 0.002             # s of CPU to find them that nobody minds, some ten thousand hosts
 SELDOM = 100              # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
-WORKERS_SEEN = 120.0      # s after its last call a worker without tasks is no longer shown
+WORKERS_SEEN = 30.0       # s after its last call a worker without tasks is no longer shown: it waits for work 20 s at most
+DELAYED_READ = 100        # delayed tasks that are looked at for the next of each queue
+DEAD_BYTES = 8 << 20      # of the items in one list of dead tasks, which holds one at least; a message takes 32 MiB
 
 
 def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead]:
@@ -34,12 +36,14 @@ def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead
         "FROM whole JOIN lane ON lane.id = lane LEFT JOIN trace ON trace.id = whole.id "
         "WHERE state = 3 AND whole.id > ? ORDER BY whole.id", (after,)
     )  # fmt: skip
-    found = []
+    found: list[Dead] = []
+    room = DEAD_BYTES
     for id, queue_id, attempt, noted, item, key, host, at, trace in rows:
         if queue_id in names:
             reason = next((failure.reason for failure in reversed(failures(noted))), "")
             found.append(Dead(id, names[queue_id], attempt, reason, item, key, host, at, trace or ""))
-            if len(found) == limit:
+            room -= len(item)
+            if len(found) == limit or room <= 0:
                 break
     return found
 
@@ -96,8 +100,12 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     ledger.flush()
     held = ledger.loans.workers()
     seen = ledger.callers.workers(ledger.now)
-    shown = [WorkerStats(name, held.get(name, 0), ago) for name, ago in seen.items() if name in held or ago < WORKERS_SEEN]
-    shown_hosts, total = _shown(ledger)
+    shown = [WorkerStats(name, held.get(name, 0), ago, queue) for name, (ago, queue) in seen.items()
+             if name in held or ago < WORKERS_SEEN]
+    shown += [WorkerStats(name, n, uptime) for name, n in held.items() if name not in seen]      # from before the hub was started
+    shown_hosts, total, are_open = _shown(ledger)
+    due = _next_due(ledger)
+    oldest = ledger.loans.oldest(sum(1 for queue in ledger.queues.values() if queue.counts[LEASED]))
     return Stats(
         at=ledger.now,
         uptime=uptime,
@@ -105,13 +113,16 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
             QueueStats(
                 name=queue.spec.name, accepted=queue.accepted, **dict(zip(STATES, queue.counts, strict=True)), bytes=queue.bytes,
                 keyed=queue.spec.keyed, polite=queue.spec.polite, is_read=queue.spec.is_read, full=queue.full_gate(),
-                is_outside=queue.spec.is_outside,
+                is_outside=queue.spec.is_outside, due=due.get(queue.id, 0.0), failure=ledger.troubles.queues.get(queue.id, ""),
+                longest=ledger.now - oldest[queue.id].since if queue.id in oldest else 0.0,
+                holder=oldest[queue.id].worker if queue.id in oldest else "",
             )
             for queue in ledger.queues.values()
         ],
         workers=sorted(shown, key=lambda worker: worker.name),
         hosts=shown_hosts,
         hosts_total=total,
+        hosts_open=are_open,
         counters=ledger.counters(),
         is_drained=drained(ledger, None),
         is_short=ledger.is_short,
@@ -137,10 +148,23 @@ def _polite(ledger: Ledger) -> list[Queue]:
 
 
 def _host(ledger: Ledger, lane: Lane) -> HostStats:
-    return HostStats(lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused)
+    failures, failure = ledger.troubles.lanes.get(lane.id, (0, ""))
+    return HostStats(
+        lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused, lane.gap_by(), failures, failure
+    )
 
 
-def _shown(ledger: Ledger) -> tuple[list[HostStats], int]:
+def _next_due(ledger: Ledger) -> dict[int, float]:
+    """s until the next delayed task of each queue, by its id, as far as the first `DELAYED_READ` of all tell."""
+    if not any(queue.counts[DELAYED] for queue in ledger.queues.values()):
+        return {}
+    found: dict[int, float] = {}
+    for queue, due in ledger.db.execute("SELECT queue, due FROM task WHERE state = 1 ORDER BY due LIMIT ?", (DELAYED_READ,)):
+        found.setdefault(queue, max(due - ledger.now, 0.0))
+    return found
+
+
+def _shown(ledger: Ledger) -> tuple[list[HostStats], int, int]:
     """Where there are so many hosts that it takes its time to look at all, those of a little while ago."""
     if ledger.shown is not None and monotonic() < ledger.shown[0]:
         return ledger.shown[1:]
@@ -151,11 +175,11 @@ def _shown(ledger: Ledger) -> tuple[list[HostStats], int]:
     return found
 
 
-def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int]:
-    """Those with most waiting tasks, and how many have work."""
+def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int, int]:
+    """Those with most waiting tasks, how many have work, and of how many of these one more task could be leased now."""
     ledger.flush()
     hosts: list[HostStats] = []
-    total = 0
+    total = are_open = 0
     for queue in _polite(ledger):
         rows = ledger.db.execute(
             "SELECT id FROM lane WHERE queue = ? AND (ready > 0 OR leased > 0) ORDER BY ready DESC LIMIT ?", (queue.id, limit)
@@ -164,7 +188,10 @@ def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int]:
         total += ledger.db.execute(
             "SELECT count(*) FROM lane WHERE queue = ? AND (ready > 0 OR leased > 0)", (queue.id,)
         ).fetchone()[0]
-    return hosts, total
+        are_open += ledger.db.execute(
+            "SELECT count(*) FROM lane WHERE queue = ? AND open AND next <= ?", (queue.id, ledger.now)
+        ).fetchone()[0]
+    return hosts, total, are_open
 
 
 def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:

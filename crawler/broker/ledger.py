@@ -62,7 +62,7 @@ class Ledger(Lending):
 
     def finish(self, finished: Sequence[tuple[Loan, str]]) -> None:
         """These loans, already off the books, are done."""
-        kept, gone, now = [], [], self.now
+        kept, gone, now, in_trouble = [], [], self.now, self.troubles.lanes
         for loan, report in finished:
             queue = loan.queue
             if queue.spec.keyed:
@@ -73,6 +73,8 @@ class Ledger(Lending):
             queue.bytes -= loan.size
             if queue.spec.polite:
                 self._ended(loan)
+                if loan.lane in in_trouble:
+                    del in_trouble[loan.lane]
         if kept:
             self.db.executemany("UPDATE task SET state = 4, attempt = ?, report = ?, changed_at = ? WHERE id = ?", kept)
         if gone:
@@ -91,6 +93,9 @@ class Ledger(Lending):
         self._ended(loan)
         self.loans.give_back(loan)
         self._note_failure(loan, reason)
+        self.troubles.failed(loan.queue.id, reason)
+        if loan.queue.spec.polite and not reason.startswith(GONE):        # a worker that dies is not its host's fault
+            self.troubles.host_failed(loan.lane, reason)
         if is_final or loan.attempt >= loan.queue.spec.max_attempts:
             self.db.execute(
                 "UPDATE task SET state = ?, attempt = ?, changed_at = ? WHERE id = ?", (DEAD, loan.attempt, self.now, loan.task)

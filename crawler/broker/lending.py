@@ -52,7 +52,8 @@ class Lending(Intake):
             self._token += 1
             if batch is None:
                 batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
-            loan = Loan(self._token, id, queue, lane.id if lane else queue.lane, worker, attempt + 1, size, until, ttl, batch)
+            place = lane.id if lane else queue.lane
+            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now)
             add(loan)
             batch.tasks.append(id)
             lent.append(_lease(loan, item, key, lane.name if lane else "", depth, noted))

@@ -19,11 +19,11 @@ NEVER = float("inf")
 class Loan:
     """A task on loan."""
 
-    __slots__ = ("attempt", "batch", "has_arrived", "lane", "queue", "size", "task", "token", "ttl", "until", "worker")
+    __slots__ = ("attempt", "batch", "has_arrived", "lane", "queue", "since", "size", "task", "token", "ttl", "until", "worker")
 
     def __init__(
         self, token: int, task: int, queue: Queue, lane: int, worker: str, attempt: int, size: int, until: float, ttl: float,
-        batch: Batch,
+        batch: Batch, since: float,
     ) -> None:  # fmt: skip
         self.token = token
         self.task = task
@@ -35,6 +35,7 @@ class Loan:
         self.until = until        # hub time
         self.ttl = ttl            # s, as the worker asked for
         self.batch = batch
+        self.since = since        # hub time
         self.has_arrived = False  # it no longer takes one of its host's slots; not stored: read again, each takes one
 
 
@@ -109,6 +110,14 @@ class Loans:
     def workers(self) -> dict[str, int]:
         """Tasks each worker holds."""
         return {worker: len(held) for worker, held in self._by_worker.items()}
+
+    def oldest(self, queues: int) -> dict[int, Loan]:
+        """The oldest loan of each queue, by its id. queues: how many have loans; to look at no more than it takes."""
+        found: dict[int, Loan] = {}
+        for loan in self._by_token.values():        # in the order in which they were lent
+            if found.setdefault(loan.queue.id, loan) is loan and len(found) == queues:
+                break
+        return found
 
     def shorten(self, worker: str, until: float) -> None:
         """Nobody hears from this worker: its loans run out no later than this."""

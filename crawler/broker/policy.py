@@ -57,6 +57,12 @@ class Lane:
             return self.fixed
         return max(self.polite.delay, self.delay or 0.0)
 
+    def gap_by(self) -> str:
+        """Whose wish the gap is: see `HostStats.delay_by`."""
+        if self.fixed is not None:
+            return "hand"
+        return "host" if (self.delay or 0.0) > self.polite.delay else "setting"
+
     def room(self) -> int:
         """Tasks that may be granted at once. With a gap it is one: starts are a gap apart as well."""
         free = self.polite.per_host - self.leased

@@ -12,8 +12,6 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from msgspec import Struct
-
 from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
@@ -146,26 +144,15 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         raise StorageError(f"{path} is of store version {version}, this crawler reads {VERSION}; use --fresh or another --data")
 
 
-class StoredQueue(Struct, frozen=True):
-    """A queue as the store has it, whatever the pipeline says of it now."""
-
-    name: str
-    polite: bool
-    keyed: bool
-
-
-def stored_queues(path: str) -> list[StoredQueue]:
-    """The queues of a store that no hub has. Raises what `connect` does."""
+def stored_politeness(path: str) -> dict[str, bool]:
+    """Which queues of a store that no hub has are polite, by name. Raises what `connect` does."""
     db = connect(path)
     try:
-        rows = db.execute(
-            "SELECT name, ifnull(polite, 0), EXISTS (SELECT 1 FROM task WHERE queue = queue.id AND key IS NOT NULL) FROM queue"
-        ).fetchall()
+        return {name: bool(polite) for name, polite in db.execute("SELECT name, polite FROM queue WHERE polite IS NOT NULL")}
     except sqlite3.Error as error:
         raise refusal(path, error) from error
     finally:
         db.close()
-    return [StoredQueue(name, bool(polite), bool(keyed)) for name, polite, keyed in rows]
 
 
 def _has_content(path: str) -> bool:

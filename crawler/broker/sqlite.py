@@ -118,7 +118,9 @@ class SqliteBroker:
                 verdicts, leases = list(last.verdicts), ledger.leased_between(step.worker, last.first, last.last)
             lent = ledger.lend(queue, step.worker, step.want, step.ttl) if queue is not None and not leases else []
             if is_new or lent:
-                ledger.callers.remember(step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl)
+                ledger.callers.remember(
+                    step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl, queue=step.queue
+                )
             if may_wait and not (leases or lent or verdicts):
                 return None
             return answer(ledger, verdicts, leases or lent)

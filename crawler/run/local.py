@@ -57,19 +57,12 @@ def has_store(data: Path) -> bool:
 
 def open_store(data: Path, specs: Iterable[QueueSpec], politeness: Politeness,
                durability: Literal["normal", "full"] = "normal") -> SqliteBroker:
-    """The store in `data`, with the queues that are in it and those of the pipeline.
-
-    Raises UsageError while a hub or another command has it, StorageError if it cannot be read.
-    """
-    from crawler.broker.schema import stored_queues
+    """The store in `data`. Raises UsageError while a hub or another command has it, StorageError if it cannot be read."""
+    from crawler.broker.schema import stored_politeness
     from crawler.broker.sqlite import SqliteBroker
 
     path = str(store_path(data))
-    stored = {queue.name: queue for queue in stored_queues(path)}
-    queues = []
-    for spec in specs:
-        found = stored.pop(spec.name, None)
-        # Politeness as it is stored: to change it would move every unfinished task of the queue to other lanes.
-        queues.append(spec if found is None else structs.replace(spec, polite=found.polite, keyed=spec.keyed or found.keyed))
-    queues += [QueueSpec(queue.name, keyed=queue.keyed, polite=queue.polite) for queue in stored.values()]
+    stored = stored_politeness(path)
+    # Politeness as it is stored: to change it would move every unfinished task of the queue to other lanes.
+    queues = [structs.replace(spec, polite=stored.get(spec.name, spec.polite)) for spec in specs]
     return SqliteBroker(path, queues, politeness, durability)

@@ -418,7 +418,7 @@ def database() -> Iterator[sqlite3.Connection]:
 def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan(database: sqlite3.Connection) -> None:
     loans, of = Loans(Callers(database)), Queue(1, QUEUES[0], 0, [0] * 5, 0)
     for token in range(20_000):
-        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token])))
+        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token]), 0.0))
         if token >= 10:
             loans.end(token - 10, "w")
 
