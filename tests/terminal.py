@@ -32,7 +32,8 @@ class Terminal:
 
     @property
     def shown(self) -> str:
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.raw).replace("\r", "")
+        lines = self.raw.replace("\x1b[2K", "\n")             # what was erased stays, on lines of its own
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", lines).replace("\r", "")
 
     def resize(self, columns: int, lines: int = 40) -> None:
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

@@ -56,6 +56,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--concurrency", type=common.number("Concurrency"), metavar="N", help="items at once in each (default: the stage's setting)"
     )
     parser.add_argument("--until-drained", action="store_true", help="end when nothing can reach this stage any more")
+    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # for one of several: see `crawler.run.talk`
     output_options(parser)
     common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
@@ -150,7 +151,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     counts = talk.Sum()
     supervisor = Supervisor(on_line=partial(hear, counts), fork=forks)
     args.heard = True
-    arguments = ["stage", spec.name, *common.forward(args)]
+    arguments = ["stage", spec.name, "--counts", *common.forward(args)]
     if args.concurrency:
         arguments += ["--concurrency", str(args.concurrency)]
     if args.until_drained:
@@ -268,7 +269,7 @@ def speaking(
     from crawler.run import talk
 
     if args.while_stdin:
-        return talk.telling(tally) if args.heard else nullcontext()
+        return talk.telling(tally) if args.counts else nullcontext()
     talk.connected(spec.name, 1, common.hub_address(config), spec.input)
     return talk.Talk(spec.name, tally, lambda: why_idle(config, hub, spec.input))
 

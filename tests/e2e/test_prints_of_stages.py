@@ -72,6 +72,7 @@ def test_above_the_live_view(terminal: Terminal, site: Site) -> None:
     assert any(line.endswith(": at the descriptor") for line in lines)      # a library's: by the name of its process
     assert any(line.endswith(": from a command") for line in lines)
     assert "finished after" in terminal.shown
+    assert not any(line.startswith("store") and line.endswith(" 0 1") for line in lines)       # counts are not for people
 
 
 @pytest.mark.parametrize("more", [(), ("-s", "stages.enrich.chain=false")])
