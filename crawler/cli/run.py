@@ -112,7 +112,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
     interrupted = common.stop_on_signals(stop.ring)
     began = time.monotonic()
-    view = make_view(config, quiet=args.quiet)
+    view = make_view(config, common.hints(args, config), quiet=args.quiet)
     args.heard = view.on_line is not None     # for the processes that are told our options
     view.say(opening(beginning, texts, data))
     shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]

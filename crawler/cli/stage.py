@@ -205,10 +205,11 @@ def watching(hub: HubClient) -> Iterator[None]:
 
 def why_idle(config: Config, hub: HubClient, queue: str) -> str:
     """Why the workers of a stage that reads this queue have nothing to do."""
-    from crawler.cli.view import idle_reason
     from crawler.run import talk
+    from crawler.run.hints import PLAIN
+    from crawler.run.idle import explainer
 
-    return talk.why_idle(hub.stats(), queue, lambda stats: idle_reason(stats, config.settings.frontier.delay))
+    return talk.why_idle(hub.stats(), queue, explainer(config, PLAIN))
 
 
 def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:

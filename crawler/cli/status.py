@@ -12,6 +12,7 @@ from crawler.cli.reach import reach
 if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.items import Stats
+    from crawler.run.idle import Explain
 
 WATCH = 1.0           # s between looks of --watch
 
@@ -31,25 +32,27 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run_status(args: argparse.Namespace) -> int:
     import msgspec
 
+    from crawler.run.idle import explainer
+
     config = common.load(args)
-    delay = config.settings.frontier.delay
+    explain = explainer(config, common.hints(args, config))
     if args.watch:
-        return watch(args, config)
+        return watch(args, config, explain)
     with reach(args, config) as broker:
         stats = broker.stats()
     if args.json:
         print(msgspec.json.encode(stats).decode())
     else:
-        show(stats, delay)
+        show(stats, explain(stats))
     return common.OK
 
 
-def watch(args: argparse.Namespace, config: Config) -> int:
+def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
     """Show it again each second, from the hub or the store, whichever is there: the store is open for a look alone."""
     from crawler.cli.view import Live
 
     is_quiet = False
-    with Live(config.settings.frontier.delay) as live:
+    with Live(explain) as live:
         while True:
             with reach(args, config, is_quiet=is_quiet) as broker:
                 live.show(broker.stats())
@@ -57,7 +60,8 @@ def watch(args: argparse.Namespace, config: Config) -> int:
             time.sleep(WATCH)
 
 
-def show(stats: Stats, delay: float) -> None:
+def show(stats: Stats, reason: str) -> None:
+    """Print it, with the reason why it is idle if it is."""
     from rich.console import Console
 
     from crawler.cli.view import render
@@ -67,7 +71,7 @@ def show(stats: Stats, delay: float) -> None:
         console.print(f"nothing was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
         rates = {queue.name: queue.done / stats.uptime if stats.uptime else 0.0 for queue in stats.queues}
-        console.print(render(stats, rates, delay))
+        console.print(render(stats, rates, reason))
     for worker in stats.workers:
         if "@" in worker.name:
             console.print(f"worker {worker.name} holds {worker.leased}, seen {worker.seen:.0f} s ago", markup=False)

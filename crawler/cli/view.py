@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.report import STATUS, skipped
+from crawler.run.hints import Hint
+from crawler.run.idle import Explain, explainer
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -49,47 +51,10 @@ class Rates:
         return {name: max(n - before.get(name, 0), 0) / max(now - since, 0.1) for name, n in done.items()}
 
 
-def idle_reason(stats: Stats, delay: float) -> str:
-    """Why nothing much happens, or "". Says which setting it is, when it is one."""
-    if stats.is_short:
-        return "no room on the hub's disk: nothing new is begun until there is"
-    for queue in stats.queues:
-        if queue.full and queue.ready:
-            return f"{queue.name} waits: {queue.full} is full"
-    frontier = next((queue for queue in stats.queues if queue.polite), None)
-    if frontier is None or not frontier.ready + frontier.delayed:
-        return ""
-    if not frontier.ready:
-        return f"{frontier.delayed:,} URLs wait to be tried again"
-    waiting = [host for host in stats.hosts if host.ready and (host.rest > 0 or host.leased or host.paused)]
-    if len(waiting) < stats.hosts_total:
-        return ""
-    return _why_hosts_wait(waiting, stats.hosts_total, frontier.ready, delay)
-
-
-def _why_hosts_wait(waiting: Sequence[HostStats], total: int, ready: int, delay: float) -> str:
-    """All hosts with work are waited for: paused by hand, in back-off, slow by their own wish, or by our politeness."""
-    if all(host.paused for host in waiting):
-        return f"{ready:,} URLs wait for {total} paused host(s); 'crawler host resume' goes on"
-    resting = [host for host in waiting if host.rest > host.delay + 1.0]
-    if len(resting) == len(waiting):
-        until = time.strftime("%H:%M:%S", time.localtime(time.time() + min(host.rest for host in resting)))
-        return f"{ready:,} URLs wait for {total} host(s) in back-off until {until}"
-    slowest = max(waiting, key=lambda host: host.delay)
-    if slowest.delay > delay:
-        return f"{ready:,} URLs wait for {total} host(s); {slowest.name} is asked once in {slowest.delay:g} s"
-    if delay > 0:
-        return (
-            f"{ready:,} URLs wait for {total} host(s), one request each {delay:g} s: "
-            "that is frontier.delay; lower it for a site of your own"
-        )
-    return ""
-
-
-def make_view(config: Config, *, quiet: bool) -> View:
+def make_view(config: Config, hint: Hint, *, quiet: bool) -> View:
     """The view for where stderr goes."""
-    delay = config.settings.frontier.delay
-    return Live(delay) if sys.stderr.isatty() and not quiet else Lines(delay, quiet=quiet)
+    explain = explainer(config, hint)
+    return Live(explain) if sys.stderr.isatty() and not quiet else Lines(explain, quiet=quiet)
 
 
 class Lines:
@@ -98,8 +63,8 @@ class Lines:
     on_line: Callable[[str], None] | None = None
     every = 1.0       # for the rates, and for the outlook
 
-    def __init__(self, delay: float, *, quiet: bool) -> None:
-        self._delay = delay
+    def __init__(self, explain: Explain, *, quiet: bool) -> None:
+        self._explain = explain
         self._quiet = quiet
         self._rates = Rates()
         self._next = time.monotonic() + LOG_EVERY
@@ -119,7 +84,7 @@ class Lines:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOG_EVERY
-        reason = idle_reason(stats, self._delay)
+        reason = self._explain(stats)
         log.info(
             "%s%s",
             "; ".join(
@@ -135,11 +100,11 @@ class Live:
 
     every = 0.25
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, explain: Explain) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._delay = delay
+        self._explain = explain
         self._rates = Rates()
         self._console = Console(stderr=True, highlight=False)
         self._live = RichLive(console=self._console, refresh_per_second=4, transient=True)
@@ -158,11 +123,11 @@ class Live:
         self._console.print(Text.from_ansi(line), soft_wrap=True)     # colours stay; what moves the cursor does not
 
     def show(self, stats: Stats) -> None:
-        self._live.update(render(stats, self._rates.of(stats), self._delay))
+        self._live.update(render(stats, self._rates.of(stats), self._explain(stats)))
 
 
-def render(stats: Stats, rates: dict[str, float], delay: float) -> Group:
-    """The whole hub as tables: queues, hosts, what was fetched, and why it is idle if it is."""
+def render(stats: Stats, rates: dict[str, float], reason: str) -> Group:
+    """The whole hub as tables: queues, hosts, what was fetched, and the reason why it is idle if it is."""
     from rich.console import Group
     from rich.text import Text
 
@@ -174,7 +139,7 @@ def render(stats: Stats, rates: dict[str, float], delay: float) -> Group:
         parts.append(Text("fetched  " + "  ".join(f"{status}: {n}" for status, n in sorted(statuses.items()))))
     if missed := skipped(stats.counters):
         parts.append(Text("skipped  " + "  ".join(f"{reason}: {n}" for reason, n in list(missed.items())[:6])))
-    if reason := idle_reason(stats, delay):
+    if reason:
         parts.append(Text(reason, style="yellow"))
     return Group(*parts)
 

@@ -73,7 +73,7 @@ def test_a_store_of_another_version_is_refused(path: str) -> None:
         db.execute("UPDATE head SET version = 99")
     db.close()
 
-    with pytest.raises(StorageError, match="store version 99, this crawler reads 4"):
+    with pytest.raises(StorageError, match=f"store version 99, this crawler reads {schema.VERSION}"):
         SqliteBroker(path, QUEUES)
 
 

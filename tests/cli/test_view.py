@@ -4,7 +4,6 @@ import io
 import logging
 
 import pytest
-from msgspec import structs
 from rich.console import Console
 
 from crawler.cli import view
@@ -27,37 +26,6 @@ def stats(*queues: QueueStats, hosts: tuple[HostStats, ...] = (), **counters: in
 WAITING = queue("urls", accepted=5, ready=5)
 
 
-@pytest.mark.parametrize(
-    ("seen", "says"),
-    [
-        (stats(queue("pages", ready=3, full="records")), "pages waits: records is full"),
-        (structs.replace(stats(queue("pages", ready=3, full="records")), is_short=True), "no room on the hub's disk"),
-        (stats(queue("urls", delayed=4)), "4 URLs wait to be tried again"),
-        (stats(WAITING, hosts=(host(rest=0.5),)), "that is frontier.delay"),
-        (stats(WAITING, hosts=(host(rest=5.0, delay=30.0),)), "30 s"),
-        (stats(WAITING, hosts=(host(leased=1),)), "one request each 1 s"),
-    ],
-)
-def test_a_crawl_that_is_idle_says_why(seen, says):
-    assert says in view.idle_reason(seen, delay=1.0)
-
-
-@pytest.mark.parametrize(
-    "seen",
-    [
-        stats(queue("pages", ready=3)),                             # no frontier at all
-        stats(queue("urls", done=9)),                               # nothing is left
-        stats(WAITING, hosts=(host(), host("b", rest=1.0))),        # one host may be asked now
-    ],
-)
-def test_a_crawl_that_is_busy_needs_no_reason(seen):
-    assert view.idle_reason(seen, delay=1.0) == ""
-
-
-def test_without_a_delay_it_is_not_the_delay():
-    assert view.idle_reason(stats(WAITING, hosts=(host(leased=1, delay=0.0),)), delay=0.0) == ""
-
-
 def test_rates_are_of_the_last_seconds(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(view.time, "monotonic", lambda: now[0])
@@ -73,7 +41,7 @@ def test_rates_are_of_the_last_seconds(monkeypatch):
 def test_log_lines_come_now_and_then(monkeypatch, caplog):
     now = [100.0]
     monkeypatch.setattr(view.time, "monotonic", lambda: now[0])
-    lines = view.Lines(1.0, quiet=False)
+    lines = view.Lines(lambda seen: "the host rests" if seen.hosts else "", quiet=False)
 
     with caplog.at_level(logging.INFO, "crawler.run"), lines:
         lines.show(stats(queue("urls", accepted=9, done=1)))
@@ -83,12 +51,12 @@ def test_log_lines_come_now_and_then(monkeypatch, caplog):
         now[0] += 2.0
         lines.show(stats(queue("urls", accepted=9, done=21, ready=8), queue("result"), hosts=(host(leased=1),)))
 
-    assert caplog.messages[0].startswith("urls: 21 done (2.0/s), 8 waiting; 8 URLs wait for 1 host(s)")
+    assert caplog.messages[0].startswith("urls: 21 done (2.0/s), 8 waiting; the host rests")
 
 
 @pytest.mark.parametrize(("quiet", "said"), [(False, "hello\n"), (True, "")])
 def test_what_is_said_goes_to_stderr_unless_it_is_to_be_quiet(capsys, quiet, said):
-    view.Lines(1.0, quiet=quiet).say("hello")
+    view.Lines(lambda _: "", quiet=quiet).say("hello")
 
     assert capsys.readouterr() == ("", said)
 
@@ -101,11 +69,11 @@ def test_the_table_shows_queues_hosts_statuses_and_the_reason():
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=120)
 
-    console.print(view.render(seen, {"urls": 12.5}, delay=1.0))
+    console.print(view.render(seen, {"urls": 12.5}, "pages waits"))
 
     shown = console.file.getvalue()
     assert "pages (held back: records is full)" in shown
-    for part in ("12,000", "12.5", "host (2 with work)", "paused", "in 2.5 s", "200: 340", "too deep: 7"):
+    for part in ("12,000", "12.5", "host (2 with work)", "paused", "in 2.5 s", "200: 340", "too deep: 7", "pages waits"):
         assert part in shown
     assert "result" not in shown                                    # nothing was ever on it
 
@@ -113,6 +81,6 @@ def test_the_table_shows_queues_hosts_statuses_and_the_reason():
 def test_what_is_shown_is_plain_text_however_hosts_are_called():
     console = Console(file=io.StringIO(), width=120)
 
-    console.print(view.render(stats(WAITING, hosts=(host("[fe80::1]:8000", rest=1.0),)), {}, delay=1.0))
+    console.print(view.render(stats(WAITING, hosts=(host("[fe80::1]:8000", rest=1.0),)), {}, ""))
 
     assert "[fe80::1]:8000" in console.file.getvalue()

@@ -1,0 +1,166 @@
+"""Why nothing much happens in a crawl, in one sentence; "" while it is at work. Counts in, words out.
+
+    full disk · full queue · nobody reads a queue · back-off · hosts that are waited for · a task that does not end
+
+The first that applies is told: each stands before those that it may cause.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from crawler.config import Config
+from crawler.counting import agree, counted
+from crawler.items import HostStats, QueueStats, Stats, WorkerStats
+from crawler.run.hints import PLAIN, Hint
+
+STUCK: Final = 20.0       # s for which a task may be in process until that is worth a word; few pages take longer
+NEWS: Final = 3.0         # s a hub may run until a queue that nobody asks for work is one that nobody reads
+ASKED: Final = 30.0       # s within which a worker that is alive has called
+REASON: Final = 160       # characters of a failure that are shown
+READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}   # where nobody has said more
+_SIGN = "+"               # between the names of chained stages
+
+
+Explain = Callable[[Stats], str]
+
+
+def explainer(config: Config, hint: Hint) -> Explain:
+    """`idle_reason` for the pipeline and the politeness of this configuration."""
+    from crawler.pipeline import build
+
+    readers = {stage.input: stage.name for stage in reversed(build(config).stages.values())}
+    return lambda stats: idle_reason(stats, config.settings.frontier.delay, hint, readers)
+
+
+def idle_reason(stats: Stats, delay: float, hint: Hint = PLAIN, readers: dict[str, str] | None = None) -> str:
+    """delay: frontier.delay. hint: completes commands. readers: the stage that reads each queue."""
+    rules: tuple[Callable[[], str], ...] = (
+        lambda: _disk(stats),
+        lambda: _full(stats, hint, readers or READERS),
+        lambda: _unread(stats, hint, readers or READERS),
+        lambda: _frontier(stats, delay, hint),
+        lambda: _stuck(stats),
+        lambda: _back_off(stats),
+    )
+    return next((reason for rule in rules if (reason := rule())), "")
+
+
+def _disk(stats: Stats) -> str:
+    return "no room on the hub's disk: nothing new is begun until there is" if stats.is_short else ""
+
+
+def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
+    """A queue downstream is full; told with why it is not emptied, if that is known."""
+    queues = {queue.name: queue for queue in stats.queues}
+    for queue in stats.queues:
+        full = queues.get(queue.full)
+        if not queue.ready or full is None:
+            continue
+        why = _nobody(full, stats.workers, hint, readers) if stats.uptime > NEWS else ""
+        return f"{queue.name} waits: {queue.full} is full" + (f"; {why}" if why else _held(full, "; "))
+    return ""
+
+
+def _unread(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
+    """Tasks are ready on a queue that a stage reads, and no worker has asked for them."""
+    if stats.uptime <= NEWS:
+        return ""
+    for queue in stats.queues:
+        if queue.is_read and queue.ready and not queue.leased and (why := _nobody(queue, stats.workers, hint, readers)):
+            return why
+    return ""
+
+
+def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, readers: dict[str, str]) -> str:
+    """No worker reads this queue, and what to start; "" if one does."""
+    if any(worker.queue == queue.name and worker.seen < ASKED for worker in workers):
+        return ""
+    stage = readers.get(queue.name, "")
+    start = f"; start '{hint(f'stage {stage}')}'" if stage else ""
+    noun = _noun(queue)
+    return f"{counted(queue.ready, noun)} {agree(queue.ready, 'waits', 'wait')} on {queue.name}: no worker reads it{start}"
+
+
+def _frontier(stats: Stats, delay: float, hint: Hint) -> str:
+    """All hosts with URLs that are ready are waited for."""
+    frontier = next((queue for queue in stats.queues if queue.polite and queue.ready), None)
+    if frontier is None or stats.hosts_open:
+        return ""
+    waiting = [host for host in stats.hosts if host.ready and (host.rest > 0 or host.leased or host.paused)]
+    if not waiting or len(waiting) < len([host for host in stats.hosts if host.ready]):
+        return ""
+    urls = f"{counted(frontier.ready, 'URL')} {agree(frontier.ready, 'waits', 'wait')}"
+    return _why_hosts_wait(urls, waiting, max(stats.hosts_total, len(waiting)), frontier, delay, hint)
+
+
+def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: QueueStats, delay: float, hint: Hint) -> str:
+    """Paused by hand, at rest after failures, slow by their wish or by a person's, or by our own politeness."""
+    hosts = f"{urls} for {counted(total, 'host')}"
+    if all(host.paused for host in waiting):
+        name = waiting[0].name if total == 1 else "HOST"
+        return f"{urls} for {counted(total, 'paused host')}; '{hint(f'host resume {name}')}' goes on"
+    awake = [host for host in waiting if not host.paused]
+    if all(_is_resting(host) for host in awake):
+        first = min(awake, key=lambda host: host.rest)
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + first.rest))
+        those = "the host rests" if total == 1 else f"{counted(total, 'host')}, which rest"
+        rest = f"{urls}: {those} until {until}" if total == 1 else f"{urls} for {those} until {until} or later"
+        return rest + _because(first)
+    if frontier.longest > STUCK and any(host.leased for host in awake):
+        return hosts + _held(frontier, "; ")
+    slowest = max(awake, key=lambda host: host.delay)
+    if slowest.delay_by == "hand":
+        return f"{hosts}; {slowest.name} is asked once in {slowest.delay:g} s, as set by 'crawler host delay'"
+    if slowest.delay_by == "host" and slowest.delay > delay:
+        return f"{hosts}; {slowest.name} asks in its robots.txt for {slowest.delay:g} s between requests (Crawl-delay)"
+    if slowest.delay > 0:
+        return f"{hosts}, one request each {slowest.delay:g} s: that is frontier.delay; lower it for a site of your own"
+    return ""
+
+
+def _is_resting(host: HostStats) -> bool:
+    """It is left alone for longer than its delay: after failures, or because it asked for that."""
+    return host.rest > 0 and (host.failures > 0 or host.rest > host.delay + 1.0)
+
+
+def _because(host: HostStats) -> str:
+    if not host.failures:
+        return ""
+    return f", after {counted(host.failures, 'failure')}: {_short(host.failure)}"
+
+
+def _stuck(stats: Stats) -> str:
+    """A task has been in process for very long, and nothing else is ready there."""
+    queues = [queue for queue in stats.queues if queue.longest > STUCK]
+    return _held(max(queues, key=lambda queue: queue.longest), "") if queues else ""
+
+
+def _held(queue: QueueStats, sign: str) -> str:
+    """The oldest lease of a queue, if it is worth a word."""
+    if queue.longest <= STUCK:
+        return ""
+    stage, _, where = queue.holder.partition("@")
+    who = f" in {stage.replace(_SIGN, ' + ')} (worker {queue.holder})" if where else ""
+    return f"{sign}1 {_noun(queue)} of {queue.name} has been in process for {queue.longest:.0f} s{who}"
+
+
+def _back_off(stats: Stats) -> str:
+    """All that is left waits to be tried again."""
+    for queue in stats.queues:
+        if queue.delayed and not queue.ready and not queue.leased:
+            when = f"in {queue.due:.0f} s" if queue.due >= 1 else "at once"
+            why = f": {_short(queue.failure)}" if queue.failure else ""
+            noun = _noun(queue)
+            return f"{counted(queue.delayed, noun)} {agree(queue.delayed, 'waits', 'wait')} to be tried again {when}{why}"
+    return ""
+
+
+def _noun(queue: QueueStats) -> str:
+    return "URL" if queue.polite else "task"
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= REASON else f"{reason[:REASON]}…"

@@ -1,0 +1,120 @@
+"""Why a crawl is idle, as a table: what the hub counts, and the sentence a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from crawler.items import HostStats, QueueStats, Stats, WorkerStats
+from crawler.run.hints import hints
+from crawler.run.idle import idle_reason
+
+
+def queue(name: str, **more: Any) -> QueueStats:
+    numbers = dict.fromkeys(("accepted", "ready", "delayed", "leased", "dead", "done", "bytes"), 0) | more
+    is_frontier = name == "urls"
+    return QueueStats(name, **{"keyed": is_frontier, "polite": is_frontier, "is_read": True, **numbers})
+
+
+def host(name: str = "example.org", **more: Any) -> HostStats:
+    return HostStats(name, **{"ready": 5, "leased": 0, "delay": 1.0, "rest": 0.0, "paused": False, **more})
+
+
+def stats(*queues: QueueStats, hosts: tuple[HostStats, ...] = (), workers: tuple[WorkerStats, ...] = (), **more: Any) -> Stats:
+    seen = Stats(1.0, 60.0, queues, workers, hosts, len(hosts), {}, is_drained=False)
+    return structs.replace(seen, **more)
+
+
+FETCH = WorkerStats("fetch@here:7:ab", 0, 0.1, "urls")
+ENRICH = WorkerStats("enrich@here:9:cd", 1, 0.1, "parsed")
+PARSE = WorkerStats("parse@here:8:ab", 0, 0.1, "pages")
+READY = queue("urls", ready=5)
+NAME = "exmaple.invalid: Name or service not known"
+LATE = {"leased": 1, "longest": 95.0, "holder": "enrich@here:9:cd"}
+
+
+def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
+    return stats(frontier, hosts=hosts, workers=(FETCH,))
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        # back-off after failures
+        (stats(queue("urls", delayed=1, due=4.2, failure=NAME)), f"1 URL waits to be tried again in 4 s: {NAME}"),
+        (stats(queue("urls", delayed=12_000, due=0.3)), "12,000 URLs wait to be tried again at once"),
+        (stats(queue("urls"), queue("parsed", delayed=2, due=9.0, failure="KeyError: 'ttle'")),
+         "2 tasks wait to be tried again in 9 s: KeyError: 'ttle'"),
+        # our own politeness, and who else asked for a delay
+        (waiting(host(rest=0.5)), "5 URLs wait for 1 host, one request each 1 s: that is frontier.delay"),
+        (waiting(host(leased=1)), "one request each 1 s: that is frontier.delay"),
+        (waiting(host("a", rest=0.5), host("b", leased=1)), "5 URLs wait for 2 hosts, one request each 1 s"),
+        (waiting(host(rest=0.1, delay=0.2, delay_by="hand")), "is asked once in 0.2 s, as set by 'crawler host delay'"),
+        (waiting(host(rest=5.0, delay=30.0, delay_by="host")), "asks in its robots.txt for 30 s between requests (Crawl-delay)"),
+        # hosts at rest
+        (waiting(host(rest=8.0, failures=3, failure=NAME)), f", after 3 failures: {NAME}"),
+        (waiting(host(rest=0.5, failures=1, failure=NAME)), "5 URLs wait: the host rests until "),
+        (waiting(host(rest=120.0, failures=1, failure="status 503, Retry-After 120 s")),
+         "after 1 failure: status 503, Retry-After 120 s"),
+        (waiting(host("a", rest=60.0), host("b", rest=90.0)), "5 URLs wait for 2 hosts, which rest until "),
+        # pauses
+        (waiting(host(paused=True)), "5 URLs wait for 1 paused host; 'crawler host resume example.org --data d' goes on"),
+        (waiting(host("a", paused=True), host("b", paused=True)),
+         "for 2 paused hosts; 'crawler host resume HOST --data d' goes on"),
+        (waiting(host("a", paused=True), host("b", rest=0.5)), "that is frontier.delay"),
+        # stages that are not connected
+        (stats(queue("urls", done=9), queue("pages", ready=7), workers=(FETCH,)),
+         "7 tasks wait on pages: no worker reads it; start 'crawler stage parse --data d'"),
+        (stats(READY, hosts=(host(),), hosts_open=1),
+         "5 URLs wait on urls: no worker reads it; start 'crawler stage fetch --data d'"),
+        (stats(queue("parsed", ready=1), workers=(FETCH,)), "1 task waits on parsed: no worker reads it"),
+        (stats(queue("pages", ready=1), workers=(structs.replace(PARSE, seen=90.0),)), "no worker reads it"),
+        # a full queue, and why it is not emptied
+        (stats(queue("pages", ready=3, full="records"), queue("records", ready=9), workers=(PARSE,)),
+         "pages waits: records is full; 9 tasks wait on records: no worker reads it; start 'crawler stage store --data d'"),
+        (stats(queue("pages", ready=3, full="parsed"), queue("parsed", ready=9, **LATE), workers=(ENRICH,)),
+         "pages waits: parsed is full; 1 task of parsed has been in process for 95 s in enrich"),
+        # a stage that hangs
+        (stats(queue("urls", done=3), queue("parsed", **LATE)),
+         "1 task of parsed has been in process for 95 s in enrich (worker enrich@here:9:cd)"),
+        (waiting(host(leased=1), frontier=structs.replace(READY, leased=1, longest=50.0, holder="fetch+parse@here:7:ab")),
+         "5 URLs wait for 1 host; 1 URL of urls has been in process for 50 s in fetch + parse"),
+        (waiting(host(leased=1, delay=0.0), frontier=structs.replace(READY, leased=1, longest=50.0)), "in process for 50 s"),
+        # the disk goes before all
+        (structs.replace(stats(queue("pages", ready=3, full="records")), is_short=True), "no room on the hub's disk"),
+    ],
+)  # fmt: skip
+def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
+    told = idle_reason(seen, 1.0, hints(["--data", "d"]))
+
+    assert says in told
+    assert ("frontier.delay" in told) == ("frontier.delay" in says or "one request each 1 s" in says)     # blamed for nothing else
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        stats(queue("urls", done=9)),                                                      # nothing is left
+        stats(queue("pages", ready=3), workers=(PARSE,)),                                  # no frontier at all
+        stats(queue("pages", ready=3), uptime=1.0),                                        # its stages are just starting
+        stats(queue("pages", ready=3, leased=2)),                                          # somebody is at it
+        stats(queue("result", ready=3, is_read=False)),                                    # what people take
+        stats(READY, hosts=(host(), host("b", rest=1.0)), workers=(FETCH,), hosts_open=1),     # one host may be asked now
+        stats(queue("urls", delayed=3, leased=1, longest=2.0), workers=(FETCH,)),          # a page is in process
+        waiting(host(leased=1, delay=0.0)),                                                # without a delay it is not the delay
+    ],
+)
+def test_a_crawl_that_is_busy_needs_no_reason(seen: Stats) -> None:
+    assert idle_reason(seen, 1.0) == ""
+
+
+def test_a_stage_of_ones_own_is_named_where_nobody_reads_its_queue() -> None:
+    seen = stats(queue("parsed", ready=1), workers=(FETCH,))
+
+    assert "start 'crawler stage enrich'" in idle_reason(seen, 1.0, readers={"parsed": "enrich"})
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(idle_reason(stats(queue("urls", delayed=1, due=4.0, failure="x" * 500)), 1.0)) < 250
