@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ SETTINGS = (
     "stages.parse.fields.name='h1::text'",
 )
 SHOWN = 8             # products in the table
+DATA, OUTPUT = "data", "shop.jsonl"
+UNINDEXED = "/drafts.html"
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,19 +39,48 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     import tempfile
 
-    from crawler.cli.run import crawl
     from crawler.shop import Shop
 
-    with Shop() as shop, tempfile.TemporaryDirectory(prefix="crawler-demo-") as directory:
-        output = Path(directory) / "shop.jsonl"
-        args.set = [*SETTINGS, f"stages.store.output='{output}'", *args.set]
-        args.data = args.data or str(Path(directory) / "data")
-        args.fresh = True
-        print(f"a shop is open at {shop.url}, its warehouse at {shop.warehouse_url}", file=sys.stderr)
-        code = crawl(args, common.load(args), list(shop.seeds))
-        if code not in (common.OK, common.DEAD_TASKS):
-            return code
-        return show(shop, rows(output))
+    directory = Path(tempfile.mkdtemp(prefix="crawler-demo-"))
+    output = directory / OUTPUT
+    is_finished = False
+    try:
+        with Shop() as shop:
+            code = crawl_shop(args, shop, output)
+            is_finished = code in (common.OK, common.DEAD_TASKS)
+            return show(shop, rows(output), output) if is_finished else code
+    finally:                     # the rows of a finished demo are for the user to look at, nothing else is
+        shutil.rmtree(directory / DATA if is_finished else directory, ignore_errors=True)
+
+
+def crawl_shop(args: argparse.Namespace, shop: Shop, output: Path) -> int:
+    from crawler.cli.run import crawl
+
+    directory = output.parent
+    if args.config is None:
+        args.config = on_its_own(directory)
+    args.set = [*SETTINGS, f"stages.store.output='{output}'", *args.set]
+    args.data = args.data or str(directory / DATA)
+    args.fresh = True
+    print(f"a shop is open at {shop.url}, its warehouse at {shop.warehouse_url}", file=sys.stderr)
+    return crawl(args, common.load(args), list(shop.seeds))
+
+
+def on_its_own(directory: Path) -> Path:
+    """An empty configuration in place of ./crawler.toml and the environment's: a demo of the shop has to find what is there."""
+    from crawler.config import DEFAULT_FILE
+
+    ignored = [name for name in os.environ if name.startswith("CRAWLER_")]
+    for name in ignored:
+        del os.environ[name]              # the processes of the crawl would read them as well
+    if DEFAULT_FILE.exists():
+        ignored.append(f"./{DEFAULT_FILE}")
+    if ignored:
+        print(f"the demo does not use {' and '.join(ignored)}; -c FILE has it use one", file=sys.stderr)
+    config = directory / DATA / "demo.toml"
+    config.parent.mkdir(mode=0o700)
+    config.touch()
+    return config
 
 
 def rows(output: Path) -> list[dict[str, Any]]:
@@ -56,7 +89,7 @@ def rows(output: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in output.read_bytes().splitlines()] if output.exists() else []
 
 
-def show(shop: Shop, found: Sequence[dict[str, Any]]) -> int:
+def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path) -> int:
     """Some of what was found, and whether it is all of it and nothing else."""
     from rich.console import Console
     from rich.table import Table
@@ -82,7 +115,12 @@ def show(shop: Shop, found: Sequence[dict[str, Any]]) -> int:
         return common.INTERNAL
     console.print(
         f"all {len(expected)} pages of the shop are there, each once, {len(priced)} of them with a price; "
-        "nothing was fetched that robots.txt or nofollow keep out"
-    )
-    console.print("next: crawler run https://example.org/ -o pages.jsonl, with a site of yours")
+        "nothing was fetched that robots.txt or nofollow keep out", soft_wrap=True,
+    )  # fmt: skip
+    console.print(
+        f"there is a row less than pages were fetched: {shop.url.rstrip('/')}{UNINDEXED} says noindex, so its links are followed "
+        "and it is not recorded", soft_wrap=True,
+    )  # fmt: skip
+    console.print(f"the rows are in {output}; 'rm -r {output.parent}' removes them", soft_wrap=True)
+    console.print("next: crawler run https://example.org/ -o pages.jsonl, with a site of yours", soft_wrap=True)
     return common.OK

@@ -197,8 +197,29 @@ def test_a_module_that_cannot_be_imported_is_told_of_before_anything_is_started(
     assert not (shell.directory / "crawler-data").exists()
 
 
-def test_the_demo_checks_itself(shell: Shell) -> None:
+def test_the_demo_checks_itself_whatever_is_configured_here_and_keeps_what_it_found(shell: Shell) -> None:
+    (shell.directory / "crawler.toml").write_text("[stages.parse]\nuse = 'nowhere:Broken'\n")
+    shell.environment |= {"CRAWLER_FRONTIER__MAX_PAGES": "1", "TMPDIR": str(shell.directory)}
+
     done = shell.run("demo")
 
     assert done.returncode == 0, done.stderr + done.stdout
     assert "all 65 pages" in done.stdout
+    assert "does not use CRAWLER_FRONTIER__MAX_PAGES and ./crawler.toml; -c FILE" in done.stderr
+    assert "a row less than pages were fetched" in done.stdout
+    assert "/drafts.html says noindex" in done.stdout
+    [directory] = shell.directory.glob("crawler-demo-*")
+    assert f"the rows are in {directory}/shop.jsonl; 'rm -r {directory}' removes them" in done.stdout
+    assert {path.name for path in directory.iterdir()} == {"shop.jsonl"}
+    assert len((directory / "shop.jsonl").read_text("utf-8").splitlines()) == 65
+
+
+def test_the_demo_uses_a_configuration_that_is_named(shell: Shell) -> None:
+    (shell.directory / "mine.toml").write_text("[stages.parse]\nuse = 'nowhere:Broken'\n")
+    shell.environment["TMPDIR"] = str(shell.directory)
+
+    done = shell.run("demo", "-c", "mine.toml")
+
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert list(shell.directory.glob("crawler-demo-*")) == []
