@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from crawler.stage import LocalShared, Stage
     from crawler.web.page import Page
 
+PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".atom")   # no top-level domain is called so
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fetch = commands.add_parser(
@@ -51,6 +53,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 def run_parse(args: argparse.Namespace) -> int:
     config = common.load(args)
+    refuse_missing_file(args.page)
     page = from_file(Path(args.page)) if Path(args.page).is_file() else fetched(config, args.page)[0]
     if page is None:
         return common.NOTHING_FETCHED
@@ -63,8 +66,17 @@ def run_parse(args: argparse.Namespace) -> int:
     return common.OK
 
 
+def refuse_missing_file(text: str) -> None:
+    """No host is called page.html: it is a file that is not there."""
+    from crawler.web.urls import lacks_scheme
+
+    if not Path(text).exists() and Path(text).suffix.lower() in PAGE_SUFFIXES and lacks_scheme(text):
+        raise UsageError(f"there is no file {text}; a URL is written with its scheme: https://{text}")
+
+
 def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
     """The page of a URL a person typed, and what else the fetch stage had to say; told on stderr if there is none."""
+    from crawler.cli import seeds
     from crawler.stage import Drop, GiveUp, LocalShared, Retry
     from crawler.web.frontier import Frontier
     from crawler.web.page import Page, Visit
@@ -72,6 +84,7 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
     shared = LocalShared()
     import msgspec
 
+    [text] = seeds.settle([text], config, seeds.tell)
     visit = msgspec.msgpack.decode(Frontier(config.settings.frontier, shared).seed(text).item, type=Visit)
     stage = open_stage(config, "fetch", shared)
     page: Page | None = None

@@ -46,13 +46,17 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_put(args: argparse.Namespace) -> int:
+    from crawler.cli import seeds
     from crawler.items import Verdict
+    from crawler.pipeline import FRONTIER
 
     config = common.load(args)
+    is_frontier = args.queue == FRONTIER
+    values = seeds.settle(seeds.read(args.values), config, seeds.tell) if is_frontier else texts(args.values)
     with reach(args, config, f"put:{secrets.token_hex(6)}", role="producer") as hub:
         make = maker(config, hub, args.queue)
         taken = known = 0
-        for batch in batched((make(text) for text in texts(args.values)), BATCH):
+        for batch in batched((make(text) for text in values), BATCH):
             verdicts = hub.put(batch)
             taken += verdicts.count(Verdict.ACCEPTED)
             known += verdicts.count(Verdict.DUPLICATE)

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawler.cli import common
+from crawler.cli import common, seeds
 from crawler.cli.stage import output_options, preload, store_settings
 from crawler.errors import UsageError
 
@@ -45,19 +45,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
-    return crawl(args, config, seed_texts(args.urls, args.seeds))
-
-
-def seed_texts(urls: list[str], file: Path | None) -> list[str]:
-    """What was named, with standard input read where - stands, and the file."""
-    lines = sys.stdin.read().splitlines() if "-" in urls else []
-    if file is not None:
-        try:
-            lines += file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the seeds in {file} cannot be read: {error}; it takes one URL a line, in UTF-8") from error
-    stripped = [line.strip() for line in lines]
-    return [url for url in urls if url != "-"] + [line for line in stripped if line and not line.startswith("#")]
+    return crawl(args, config, seeds.read(args.urls, args.seeds))
 
 
 def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
@@ -92,10 +80,6 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     from crawler.run.verify import verify
     from crawler.shared import CRAWL_NOTE
     from crawler.supervisor import ChildFailed
-    from crawler.web.urls import seed as check_seed
-
-    for text in texts:
-        check_seed(text)                      # before anything is started or touched
     pipeline, options = verify(config)
     stages = pipeline.reachable(FRONTIER)
     for name in stages:
@@ -114,6 +98,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     began = time.monotonic()
     view = make_view(config, common.hints(args, config), quiet=args.quiet)
     args.heard = view.on_line is not None     # for the processes that are told our options
+    texts = seeds.settle(texts, config, view.say)
     view.say(opening(beginning, texts, data))
     shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]
     for share in shares:
@@ -181,8 +166,8 @@ def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
     from crawler.web.frontier import Frontier
 
     frontier = Frontier(config.settings.frontier, SharedNotes(hub))
-    seeds: list[New] = [frontier.seed(text) for text in texts]
-    for batch in batched(seeds, BATCH):
+    tasks: list[New] = [frontier.seed(text) for text in texts]
+    for batch in batched(tasks, BATCH):
         hub.put(batch)
 
 

@@ -30,6 +30,10 @@ _SHOWN: Final = 200                # characters of a bad URL in a message: it ma
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 # A host with a dot, localhost or an IPv6 address, maybe a port, and then the end or the rest of a URL.
 _HOST: Final = re.compile(r"(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|$)", re.IGNORECASE)
+# What may be user info: all up to the last @ before the path begins. It may be cut off, or be no URL at all.
+_USERINFO: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?[/\\]*)[^/\\?#]*@")
+# The same of what is no URL, where a / may be part of a password.
+_SECRET: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:(?=[/\\]))?+[/\\]*+)[^:@]*:[^@]*@")
 _CRAWLABLE: Final = ("http://", "https://")
 # What a URL nearly always looks like: no user info, segments that do not begin with a dot, nothing that is to be escaped. It is as
 # the standard's parser would write it, if its origin is.
@@ -62,8 +66,8 @@ class Url(Struct, frozen=True):
         try:
             ada = ada_url.URL(_scalar(url), None if base is None else _scalar(str(base)))
         except ValueError:
-            relative = "" if base is None else f" relative to {_short(str(base))}"
-            raise BadUrl(f"{_short(url)} is not a URL{relative}; expected is one such as https://example.org/") from None
+            relative = "" if base is None else f" relative to {shown(str(base))}"
+            raise BadUrl(f"{shown(url)} is not a URL{relative}; expected is one such as https://example.org/") from None
         return cls(
             href=ada.href,
             scheme=ada.protocol[:-1],
@@ -179,13 +183,19 @@ def split(canonical: str) -> tuple[str, str, str]:
     return userinfo, host, canonical[end:]
 
 
+def lacks_scheme(text: str) -> bool:
+    """It is a host and maybe a path, and `seed` takes it for https."""
+    typed = text.strip()
+    return not _SCHEME.match(typed) and _HOST.match(typed) is not None
+
+
 def seed(text: str) -> str:
     """What a person means by this: `example.org/x` is `https://example.org/x`. BadUrl: we cannot tell."""
     typed = text.strip()
-    if not _SCHEME.match(typed) and _HOST.match(typed):
+    if lacks_scheme(typed):
         typed = f"https://{typed}"
     if not _SCHEME.match(typed) or not is_crawlable(typed):
-        raise BadUrl(f"{_short(text)} cannot be crawled; give an http:// or https:// URL, such as https://example.org/")
+        raise BadUrl(f"{shown(text)} cannot be crawled; give an http:// or https:// URL, such as https://example.org/")
     return canonical(typed)
 
 
@@ -224,5 +234,13 @@ def _scalar(text: str) -> str:
     return text
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+def shown(text: str, *, is_quoted: bool = True) -> str:
+    """What somebody typed or a server sent, as it may stand in a message: cut, and without user name and password."""
+    hidden = _SECRET.sub(lambda found: f"{found[1]}(hidden)@", masked(text), count=1)
+    cut = hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…"
+    return repr(cut) if is_quoted else cut
+
+
+def masked(text: str) -> str:
+    """A URL, or what was meant as one, with what stands before the host's @ hidden."""
+    return _USERINFO.sub(lambda found: f"{found[1]}(hidden)@", text, count=1)

@@ -1,0 +1,78 @@
+"""URLs to begin from, as they were typed: from a command line, a file, or standard input."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+
+log = logging.getLogger("crawler.cli")
+
+SAID = 10              # seeds without a scheme that are told of one by one
+STDIN = "standard input"
+
+
+def read(words: Sequence[str], file: Path | None = None) -> list[str]:
+    """What was named: the words, standard input where one of them is -, and the file. Raises BadUrl, naming all that are none."""
+    from crawler.web import urls
+
+    found = [word for word in words if word != "-"]
+    for word in found:
+        urls.seed(word)
+    if "-" in words:
+        found += _listed(sys.stdin.buffer.read(), STDIN)
+    if file is not None:
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"the seeds in {file} cannot be read: {error.strerror}; it takes one URL a line, in UTF-8") from error
+        listed = _listed(data, str(file))
+        if not listed and not found:
+            raise UsageError(f"{file} is empty; it takes one URL a line" if not data.strip() else
+                             f"{file} has no URL in it, only comments; it takes one URL a line")  # fmt: skip
+        found += listed
+    return found
+
+
+def settle(
+    texts: Sequence[str], config: Config, say: Callable[[str], None], known: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """The same, each with a scheme: hosts typed without one are asked which they speak, and what is taken is said.
+
+    known: of texts for which that is decided already, the URLs they were taken for.
+    """
+    from crawler.web.urls import lacks_scheme
+
+    if not any(lacks_scheme(text) and text not in known for text in texts):
+        return [known.get(text, text) for text in texts]
+    from crawler.web.schemes import choose
+
+    is_direct = not config.settings.stages.get("fetch", {}).get("proxy")
+    taken = choose([text for text in texts if text not in known], can_ask=is_direct)
+    for each in taken[:SAID]:
+        say(str(each))
+    if len(taken) > SAID:
+        say(f"and {len(taken) - SAID} more without a scheme: "
+            + ", ".join(f"{n} taken as {scheme}" for scheme in ("https", "http")
+                        if (n := sum(each.url.startswith(f"{scheme}:") for each in taken[SAID:]))))  # fmt: skip
+    settled = {each.typed: each.url for each in taken} | dict(known)
+    return [settled.get(text, text) for text in texts]
+
+
+def tell(line: str) -> None:
+    """In the log, for commands that have no view."""
+    log.info("%s", line)
+
+
+def _listed(data: bytes, what: str) -> list[str]:
+    from crawler.web import seeds
+
+    return seeds.check(seeds.lines(seeds.decode(data, what)), what)

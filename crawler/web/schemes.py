@@ -1,0 +1,150 @@
+"""Whether a host that was typed without a scheme speaks HTTPS or HTTP: a TLS handshake, and where that fails a connection.
+
+    example.org ──443: TLS──▶ https       ──80: TCP──▶ http       neither ──▶ https, which then says what is wrong
+    example.org:8080 ──TLS──▶ https       ──TCP alone──▶ http
+
+No request is sent and no certificate checked: fetch does that. Everything is bounded: hosts, threads, seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable
+from enum import StrEnum
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from msgspec import Struct
+
+from crawler.web import urls
+
+HANDSHAKE: Final = 3.0         # s for a connection, and again for a handshake
+MOST: Final = 300              # hosts that are asked; of more, https is assumed
+THREADS: Final = 32
+# Reasons of OpenSSL for a handshake that failed with somebody who speaks TLS, but not as we would have it.
+_TLS: Final = re.compile(r"ALERT|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS|KEY_TOO|TOO_WEAK|LEGACY|SIGNATURE|CIPHER|CERTIFICATE")
+PATIENCE: Final = 15.0         # s for all of them; a resolver may take longer than any of our own limits
+
+
+class Found(StrEnum):
+    """What was learned of a host."""
+
+    HTTPS = "https"
+    HTTP = "http"              # it answers, and not with TLS
+    NOTHING = "nothing"        # it does not answer, or its name is not known
+    NOT_ASKED = "not asked"
+
+
+class Taken(Struct, frozen=True):
+    """A seed as it was typed, and the URL it is taken for."""
+
+    typed: str
+    url: str
+    found: Found
+
+    def __str__(self) -> str:
+        """In a sentence, for the person who typed it."""
+        host = urls.shown(self.typed.strip(), is_quoted=False)
+        match self.found:
+            case Found.HTTPS:
+                return f"{host} answers at https: taken as {self.url}"
+            case Found.HTTP:
+                return f"{host} answers at http only: taken as {self.url}"
+            case Found.NOTHING:
+                return f"{host} answers neither at https nor at http: taken as {self.url}"
+            case _:
+                return f"{host} has no scheme: taken as {self.url}"
+
+
+def choose(texts: Iterable[str], *, can_ask: bool = True) -> list[Taken]:
+    """Of these seeds those without a scheme, each with the URL that is meant. Takes PATIENCE s at most.
+
+    can_ask: False where hosts are not reached from here, as behind a proxy: then https is assumed.
+    """
+    bare = [text for text in dict.fromkeys(texts) if urls.lacks_scheme(text)]
+    places = {text: _place(text.strip()) for text in bare}
+    asked = list(dict.fromkeys(places.values()))[:MOST] if can_ask else []
+    found = _ask(asked)
+    taken = []
+    for text in bare:
+        kind = found.get(places[text], Found.NOT_ASKED)
+        url = urls.seed(f"http://{text.strip()}") if kind == Found.HTTP else urls.seed(text)
+        taken.append(Taken(text, url, kind))
+    return taken
+
+
+def _place(typed: str) -> tuple[str, int | None]:
+    """Host and port; a port that is a scheme's own counts too where it was typed."""
+    secure, plain = urls.parse(f"https://{typed}"), urls.parse(f"http://{typed}")
+    return secure.hostname.strip("[]"), secure.port or plain.port
+
+
+def _ask(places: list[tuple[str, int | None]]) -> dict[tuple[str, int | None], Found]:
+    """In threads that nobody waits for once the time is over."""
+    waiting: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
+    answers: SimpleQueue[tuple[tuple[str, int | None], Found]] = SimpleQueue()
+    for place in places:
+        waiting.put(place)
+
+    def work() -> None:
+        while True:
+            try:
+                place = waiting.get_nowait()
+            except Empty:
+                return
+            answers.put((place, probe(*place)))
+
+    threads = [threading.Thread(target=work, name="scheme", daemon=True) for _ in range(min(THREADS, len(places)))]
+    for thread in threads:
+        thread.start()
+    found: dict[tuple[str, int | None], Found] = {}
+    give_up = time.monotonic() + PATIENCE
+    while len(found) < len(places) and (left := give_up - time.monotonic()) > 0:
+        try:
+            place, kind = answers.get(timeout=left)
+        except Empty:
+            break
+        found[place] = kind
+    for thread in threads:
+        thread.join(0.1 if len(found) == len(places) else 0)     # they have ended: whoever copies this process has one thread
+    return found
+
+
+def probe(host: str, port: int | None) -> Found:
+    """Ask one host. port: None is that of the scheme."""
+    tls = _speaks_tls(host, 443 if port is None else port)
+    if tls:
+        return Found.HTTPS
+    if tls is not None and port is not None:
+        return Found.HTTP
+    return Found.HTTP if port is None and _listens(host, 80) else Found.NOTHING
+
+
+def _speaks_tls(host: str, port: int) -> bool | None:
+    """None: nobody listens there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE        # whether its certificate is good is for fetch to say
+    try:
+        with socket.create_connection((host, port), HANDSHAKE) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname=host):
+                    return True
+            except ssl.SSLError as error:
+                return _TLS.search(error.reason or "") is not None
+            except OSError:
+                return False
+    except (OSError, UnicodeError, OverflowError):         # UnicodeError: a name that IDNA has no form for
+        return None
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), HANDSHAKE).close()
+    except (OSError, UnicodeError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""URLs as people type them, on the command line, in a file and on standard input."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from crawler.cli import main
+from tests.site import Site
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "seeds.txt is empty; it takes one URL a line"),
+        (b"\n  \n", "seeds.txt is empty; it takes one URL a line"),
+        (b"# nothing yet\n", "seeds.txt has no URL in it, only comments"),
+        (b"http://example.org/\n\xe9\n", "seeds.txt, line 2: 0xe9 is not UTF-8"),
+        ("http://example.org/".encode("utf-16-le"), "seeds.txt looks like UTF-16 without a byte order mark"),
+        (b"htp://example.org/\nhttp://example.org/\nnope\n", "seeds.txt has 2 lines that cannot be crawled"),
+        (None, "the seeds in seeds.txt cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_of_seeds_that_cannot_be_used_is_refused_before_anything_is_made(
+    capsys: pytest.CaptureFixture[str], data: bytes | None, words: str
+) -> None:
+    if data is not None:
+        Path("seeds.txt").write_bytes(data)
+
+    assert main(["run", "--seeds", "seeds.txt"]) == 2
+
+    assert words in capsys.readouterr().err
+    assert not Path("crawler-data").exists()
+
+
+@pytest.mark.parametrize("command", ["run -", "put urls -"])
+def test_standard_input_is_read_as_a_file_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    text = "\ufeffhttp://example.org/\r\nhtp://example.org/\r\n\r\nnope\r\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-16"))))
+
+    assert main(command.split()) == 2
+
+    assert "standard input has 2 lines that cannot be crawled" in (said := capsys.readouterr().err)
+    assert "line 2: 'htp://example.org/'" in said
+    assert "line 4: 'nope'" in said
+
+
+@pytest.mark.parametrize("command", ["run", "put urls", "fetch", "parse"])
+def test_a_password_is_not_repeated_in_a_refusal(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    for typed in ("user:secret@example.org", "htp://user:secret@example.org/", "http://user:sec/ret@/", "http:/user:secret@[/"):
+        assert main([*command.split(), typed]) == 2
+        said = capsys.readouterr()
+        assert "cannot be crawled" in said.err
+        assert "sec" not in said.out + said.err
+
+
+def test_a_page_that_is_no_file_and_no_url_is_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["parse", "nofile.html"]) == 2
+
+    assert "there is no file nofile.html; a URL is written with its scheme: https://nofile.html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fetch", "parse"])
+def test_a_host_that_speaks_http_alone_is_fetched_as_it_was_typed(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, command: str
+) -> None:
+    with Site({"/": "<title>tea</title>"}) as site, caplog.at_level(logging.INFO):
+        assert main([command, f"127.0.0.1:{site.port}"]) == 0
+
+    assert f"127.0.0.1:{site.port} answers at http only: taken as http://127.0.0.1:{site.port}/" in caplog.messages
+    assert f"http://127.0.0.1:{site.port}/" in capsys.readouterr().out

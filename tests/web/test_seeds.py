@@ -1,0 +1,82 @@
+"""Lists of URLs as they come from editors, and what is said of lines that are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler.errors import BadUrl, UsageError
+from crawler.web.seeds import Line, check, decode, lines
+
+LIST = "# where to begin\n\nhttp://example.org/é\n  https://example.org/b  \n"
+URLS = ["http://example.org/é", "https://example.org/b"]
+
+
+def read(data: bytes) -> list[str]:
+    return check(lines(decode(data, "seeds.txt")), "seeds.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_list_of_any_editor_is_read(encoding: str, end: str) -> None:
+    assert read(LIST.replace("\n", end).encode(encoding)) == URLS
+
+
+def test_a_list_in_utf_16_of_either_order_is_read() -> None:
+    assert read(b"\xfe\xff" + LIST.encode("utf-16-be")) == URLS
+    assert read(b"\xff\xfe" + LIST.encode("utf-16-le")) == URLS
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('"http://example.org/"', "http://example.org/"),
+        ("'http://example.org/'", "http://example.org/"),
+        ("<http://example.org/>", "http://example.org/"),
+        ("“http://example.org/”", "http://example.org/"),
+        ('  "http://example.org/",', "http://example.org/"),
+        ("http://example.org/ # the first", "http://example.org/"),
+        ("http://example.org/#top", "http://example.org/#top"),
+        ("http://example.org/it's", "http://example.org/it's"),
+        ("example.org/a\t# a tab", "example.org/a"),
+        ("\ufeffhttp://example.org/", "http://example.org/"),
+    ],
+)
+def test_what_stands_around_a_url_is_taken_off(line: str, text: str) -> None:
+    assert lines(f"\n{line}\n") == [Line(2, text)]
+
+
+@pytest.mark.parametrize("line", ["", "   ", "# http://example.org/", "  # note", '""', "\ufeff"])
+def test_a_line_without_a_url_is_left_out(line: str) -> None:
+    assert lines(line) == []
+
+
+def test_every_line_that_is_no_url_is_named_at_once_by_its_number() -> None:
+    with pytest.raises(BadUrl) as caught:
+        read(b"http://example.org/\nhtp://example.org/\n\n# note\nnot a url\nhttps://u:secret@\n")
+
+    words = str(caught.value)
+    assert words.splitlines()[0].startswith("seeds.txt has 3 lines that cannot be crawled; a line is one URL, such as https://")
+    assert [line.strip() for line in words.splitlines()[1:]] == [
+        "line 2: 'htp://example.org/'", "line 5: 'not a url'", "line 6: 'https://(hidden)@'",
+    ]  # fmt: skip
+
+
+def test_of_many_bad_lines_the_first_are_named() -> None:
+    with pytest.raises(BadUrl) as caught:
+        read(b"nonsense\n" * 500)
+
+    assert len(str(caught.value).splitlines()) == 12
+    assert str(caught.value).endswith("and 490 more")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_line_that_cannot_be_decoded_is_named(end: bytes) -> None:
+    data = end.join([b"http://example.org/", b"# note", "http://example.org/é".encode("latin-1"), b""])
+
+    with pytest.raises(UsageError, match=r"seeds\.txt, line 3: 0xe9 is not UTF-8; save it as UTF-8"):
+        decode(data, "seeds.txt")
+
+
+def test_utf_16_that_does_not_say_so_is_named() -> None:
+    with pytest.raises(UsageError, match=r"seeds\.txt looks like UTF-16 without a byte order mark; save it as UTF-8"):
+        decode(LIST.encode("utf-16-le"), "seeds.txt")
