@@ -102,7 +102,7 @@ def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
     for task in every(broker):
         if task.id in wanted:
             wanted.pop(task.id)
-            whole = {**msgspec.to_builtins(task), "item": plain(task.item)}
+            whole = {**msgspec.to_builtins(task), "item": plain(task.item), "trace": task.trace.splitlines()}
             print(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
     if wanted:
         raise UsageError(f"no dead task has the id {', '.join(map(str, wanted))}; see '{hint('dead list')}'")
