@@ -24,6 +24,7 @@ from crawler.errors import StorageError
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.places import trace
 from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
+from crawler.seedlog import SeedLog
 from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then
 from crawler.texts import about, about_body, words
 
@@ -87,6 +88,7 @@ class Handler:
         self._stage = stage
         self._decoder = decoder(schema)
         self._router = router
+        self._seeds = SeedLog()
 
     def handle(self, leases: Sequence[Lease]) -> list[Outcome]:
         """Process one task, or for a batch stage all of these at once."""
@@ -159,11 +161,12 @@ class Handler:
             return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
         lease, item = ready[0]
         if isinstance(error, Drop):
+            self._seeds.dropped(lease, item, error)
             done = Done(lease.token, report=words(f"dropped: {error.reason}"))
             return [Outcome(lease, done=done, counts=Counter({"dropped": 1}))]
         if isinstance(error, Retry):
             try:
-                return [_retried(lease, error)]
+                return [self._retried(lease, item, error)]
             except ValueError as wrong:
                 error = Misgiven(wrong, places.place(error))
         is_final = isinstance(error, GiveUp) or (isinstance(error, Misgiven) and error.is_final)
@@ -173,6 +176,14 @@ class Handler:
         kept = trace(error) if lease.is_last and not isinstance(error, GiveUp | Misgiven) else ""
         failed = Failed(lease.token, reason(error), final=is_final, trace=kept)
         return [Outcome(lease, failed=failed, counts=Counter({"failed": 1}))]
+
+    def _retried(self, lease: Lease, item: Any, retry: Retry) -> Outcome:
+        """Raises ValueError: the stage asked for a time that there is not."""
+        rest = seconds("Retry with a rest", retry.rest)
+        paces = [Pace(lease.host, rest=rest)] if rest is not None and lease.host else []
+        again = Failed(lease.token, words(str(retry.reason)), seconds("Retry with an after", retry.after))
+        self._seeds.retried(lease, item, retry)
+        return Outcome(lease, failed=again, paces=paces, counts=Counter({"retried": 1}))
 
     def _gather(self, result: Any) -> _Gathered:
         gathered = _Gathered()
@@ -199,14 +210,6 @@ def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outco
         paces=gathered.paces, counts=gathered.counts, keys=gathered.keys, size=gathered.size,
     )  # fmt: skip
     return [outcome, *(Outcome(lease, done=Done(lease.token, report=gathered.report)) for lease in others)]
-
-
-def _retried(lease: Lease, retry: Retry) -> Outcome:
-    """Raises ValueError: the stage asked for a time that there is not."""
-    rest = seconds("Retry with a rest", retry.rest)
-    paces = [Pace(lease.host, rest=rest)] if rest is not None and lease.host else []
-    again = Failed(lease.token, words(str(retry.reason)), seconds("Retry with an after", retry.after))
-    return Outcome(lease, failed=again, paces=paces, counts=Counter({"retried": 1}))
 
 
 def reason(error: BaseException) -> str:

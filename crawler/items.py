@@ -72,6 +72,7 @@ class Lease(Struct, frozen=True, array_like=True):
     depth: int
     is_suspect: bool = False       # its last attempt ended with its worker: it may be what that died of
     is_last: bool = False          # there is no further attempt
+    left: int = 0                  # attempts after this one
 
 
 class Done(Struct, frozen=True, array_like=True):

@@ -35,6 +35,7 @@ from stages.robots import Unwilling
 
 MAX_REST: Final = 3600.0           # s; longer Retry-After values are cut: the task would outlive the crawl
 MAX_GROWN_REST: Final = 300.0      # s; what a failing host is left alone at most unless it asks for more; Heritrix 900
+SOON: Final = 0.5                  # s between attempts at a name that is not known before any server has answered: it is mistyped
 _HOSTS: Final = 10_000             # hosts whose failures are counted
 
 
@@ -86,14 +87,21 @@ class Failures:
             return None
         return self._retry(f"status {reply.status}", rule, host, retry_after(reply.headers))
 
-    def of_error(self, error: FetchFailed | AddressRefused, host: str, what: str = "") -> Retry | GiveUp | Drop:
-        """What to raise for no reply. what: begins the reason, if it is not the page itself that failed."""
+    def of_error(
+        self, error: FetchFailed | AddressRefused, host: str, what: str = "", *, is_start: bool = False
+    ) -> Retry | GiveUp | Drop:
+        """What to raise for no reply. what: begins the reason, if it is not the page itself that failed.
+
+        is_start: it is a seed, and no server has answered yet: whoever typed it waits for the end.
+        """
         reason = f"{what}{error}"
         if isinstance(error, AddressRefused):
             return Drop(reason)
         if isinstance(error, Unwilling):
             rule = ON_STATUS.get(error.reply.status, ON_STATUS[500])
             return self._retry(reason, rule, host, retry_after(error.reply.headers))
+        if is_start and isinstance(error, NameUnknown):
+            return Retry(reason, after=SOON, rest=SOON)
         rule = ON_FAILURE[type(error)]
         return GiveUp(reason) if rule.is_final else self._retry(reason, rule, host, None)
 

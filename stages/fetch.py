@@ -67,6 +67,7 @@ _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as lar
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
+_TOLD: Final = 10                  # hosts; of ten thousand seeds that are not found nobody reads each
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 
 
@@ -143,6 +144,8 @@ class Fetch(Stage):
             self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP)
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
+        self._has_answer = False           # from any server, to this process
+        self._told: set[str] = set()       # hosts of seeds of whose status was warned
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
         self._paced: set[str] = set()      # origins whose Crawl-delay the hub has been told
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
@@ -157,9 +160,9 @@ class Fetch(Stage):
 
     def process(self, visit: Visit) -> Iterator[Any]:
         url = Url.parse(visit.url)
-        rules = self._obey(url) if self.options.robots else None
+        rules = self._obey(visit, url) if self.options.robots else None
         at = time.time()
-        yield from self._pages(visit, url, rules, at, self._get(url))
+        yield from self._pages(visit, url, rules, at, self._get(visit, url))
 
     def begin(self, visit: Visit, then: Then) -> bool:
         """Where robots.txt and addresses are known there is nothing to wait for but the page."""
@@ -174,12 +177,12 @@ class Fetch(Stage):
         def answered(take: Take | None, status: int) -> Work:
             # A server that is to be left alone for a while is not asked again before the hub has heard of that.
             is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
-            return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, url))), is_free)
+            return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, visit, url))), is_free)
 
         try:
             return self._start(url, self._identity.headers(url), self._wanted(url), answered)
         except (FetchFailed, AddressRefused) as error:
-            raise self._failure(error, url) from error
+            raise self._failure(error, visit, url) from error
 
     def _pages(self, visit: Visit, url: Url, rules: Rules | None, at: float, reply: Reply) -> Iterator[Any]:
         """The page, and what else a reply gives. at: when it was asked for, s since the epoch."""
@@ -188,6 +191,8 @@ class Fetch(Stage):
             self.count(f"retried/{reply.status}")
             raise retry
         self.count(f"status/{reply.status}")
+        if visit.is_seed and reply.status >= 400:
+            self._warn(visit, url, reply.status)
         page = _page(visit, reply, at)
         has_first_cookie = self._identity.learn(url, reply)
         if has_first_cookie and page.location == visit.url:      # a server that sees whether cookies come back
@@ -206,9 +211,9 @@ class Fetch(Stage):
         if self.options.adaptive:
             yield Pace(url.host, rest=min(self.options.adaptive * reply.seconds, _LONGEST_REST))
         if rules is not None:
-            yield from self._told(visit, url, rules)
+            yield from self._listed(visit, url, rules)
 
-    def _told(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To | Pace]:
+    def _listed(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To | Pace]:
         """What robots.txt says beside its rules. Not before the page: what a failed visit yields never reaches the hub."""
         if self.options.sitemaps and visit.is_seed:
             listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
@@ -220,6 +225,12 @@ class Fetch(Stage):
                 self._paced.clear()
             self._paced.add(url.origin)
 
+    def _warn(self, visit: Visit, url: Url, status: int) -> None:
+        """Say at once that a seed is an error page, for the first few hosts."""
+        if url.host not in self._told and len(self._told) < _TOLD:
+            self._told.add(url.host)
+            log.warning("%s: the server answers with status %d", visit.url, status)
+
     def _end(self, visit: Visit, target: str) -> str:
         """Why a redirect is not followed; "" if it is."""
         if target == visit.url or target in visit.history:
@@ -230,22 +241,23 @@ class Fetch(Stage):
             return f": more than {self.options.max_redirects} redirects"
         return ""
 
-    def _get(self, url: Url) -> Reply:
+    def _get(self, visit: Visit, url: Url) -> Reply:
         """The reply; of a page that has not changed since it was kept, with the content it had."""
         copy = self._copies.find(url.href) if self._copies else None
         headers = {**self._identity.headers(url), **(copy.conditions() if copy else {})}
-        reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), url)
+        reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), visit, url)
         if copy and reply.status == 304:
             return copy.confirmed(reply)
         if self._copies and reply.status < 500:
             self._copies.keep(url.href, reply)
         return reply
 
-    def _taken(self, take: Take, url: Url) -> Reply:
+    def _taken(self, take: Take, visit: Visit, url: Url) -> Reply:
         try:
             reply = take()
         except (FetchFailed, AddressRefused) as error:
-            raise self._failure(error, url) from error
+            raise self._failure(error, visit, url) from error
+        self._has_answer = True
         self.count("bytes", reply.received)
         return reply
 
@@ -265,14 +277,16 @@ class Fetch(Stage):
         return not (kind and types) or any(fnmatchcase(kind, wanted) for wanted in types)
 
     def _ask_for_robots(self, url: str, cut: int) -> Reply:
-        return self._client.get(url, self._identity.headers(Url.parse(url)), cut)
+        reply = self._client.get(url, self._identity.headers(Url.parse(url)), cut)
+        self._has_answer = True
+        return reply
 
-    def _obey(self, url: Url) -> Rules:
+    def _obey(self, visit: Visit, url: Url) -> Rules:
         """The rules that allow it. Raises Drop: not allowed, Retry: not known."""
         try:
             rules = self._robots.rules(url.origin)
         except (FetchFailed, AddressRefused) as error:
-            raise self._failure(error, url, "robots.txt: ") from error
+            raise self._failure(error, visit, url, "robots.txt: ") from error
         self._check(rules, url)
         if rules.was_fetched and self.options.pause_after_robots:
             self._closing.wait(max(self.options.pause_after_robots, self._delay(rules)))
@@ -285,10 +299,10 @@ class Fetch(Stage):
             self.count("skipped/robots")
             raise Drop(f"robots.txt: {ruling}")
 
-    def _failure(self, error: FetchFailed | AddressRefused, url: Url, what: str = "") -> Exception:
+    def _failure(self, error: FetchFailed | AddressRefused, visit: Visit, url: Url, what: str = "") -> Exception:
         is_refused = isinstance(error, AddressRefused)
         self.count("skipped/private address" if is_refused else f"failed/{'robots.txt' if what else type(error).__name__}")
-        return self._failures.of_error(error, url.host, what)
+        return self._failures.of_error(error, url.host, what, is_start=visit.is_seed and not self._has_answer)
 
     def _delay(self, rules: Rules) -> float:
         """The Crawl-delay in s; 0 if there is none."""

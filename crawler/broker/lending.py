@@ -153,5 +153,6 @@ def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int, no
     spec = loan.queue.spec
     is_suspect = bool(noted) and any(failure.reason.startswith(GONE) for failure in failures(noted)[-1:])
     return Lease(
-        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, is_suspect, loan.attempt >= spec.max_attempts
+        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, is_suspect, loan.attempt >= spec.max_attempts,
+        max(spec.max_attempts - loan.attempt, 0),
     )

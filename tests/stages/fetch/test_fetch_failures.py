@@ -16,8 +16,8 @@ import requests
 import responses
 
 from crawler import GiveUp, Pace, Page, Retry, Visit
-from stages.clients.base import ConnectFailed, Reply
-from stages.failures import MAX_REST, Failures, retry_after
+from stages.clients.base import ConnectFailed, NameUnknown, Reply
+from stages.failures import MAX_REST, SOON, Failures, retry_after
 from stages.fetch import Fetch
 from tests.peer import Peer, answering
 from tests.stages.fetch.given import URL, only
@@ -146,3 +146,35 @@ def test_a_host_that_may_have_to_rest_is_not_free_when_its_page_is_there(
 
     assert stage.begin(Visit(peer.url), then)
     assert heard.get(timeout=10) is is_free
+
+
+def unknown(fetch: Fetch, visit: Visit) -> Retry:
+    with pytest.raises(Retry) as retry:
+        list(fetch.process(visit))
+    return retry.value
+
+
+def test_a_mistyped_name_is_given_up_soon_and_a_name_server_that_errs_later_is_waited_for(
+    web: responses.RequestsMock, fetch: Fetch
+) -> None:
+    mistyped = "http://exmaple.invalid/"
+    web.get(URL, body="x")
+    web.get(mistyped, body=NameUnknown("exmaple.invalid: Name or service not known"))
+
+    assert unknown(fetch, Visit(mistyped, is_seed=True)).after == SOON
+    assert unknown(fetch, Visit(mistyped, depth=1)).after is None         # a page named it
+    list(fetch.process(Visit(URL)))
+    assert unknown(fetch, Visit(mistyped, is_seed=True)).after is None    # names are found: this one may be too
+
+
+def test_a_seed_that_is_an_error_page_is_told_once_a_host(
+    web: responses.RequestsMock, fetch: Fetch, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.get(URL, status=404)
+
+    for visit in (Visit(URL, is_seed=True), Visit(URL, is_seed=True), Visit(URL, depth=1)):
+        list(fetch.process(visit))
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{URL}: the server answers with status 404"
+    ]
