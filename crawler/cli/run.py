@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crawler.crawl import Beginning, Crawl
     from crawler.items import New, Stats
     from crawler.process import Bell
+    from crawler.run.debug import DebugCrawl
 
 QUICK = 0.01          # s between questions whether it is over, when it may soon be
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
@@ -39,7 +40,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     output_options(parser)
     common.short_forms(parser)
     parser.add_argument("--fresh", action="store_true", help="begin anew even if the last crawl was interrupted")
-    parser.set_defaults(run=run)
+    parser.add_argument("--debug", action="store_true", help="in one process, where breakpoint(), print and profilers work")
+    parser.set_defaults(run=run, debug=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +59,10 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
     stop = Bell()
     forks = Forks(main)                       # first: the rest is imported for the copies too
     try:
+        if is_debug(args):
+            has_rows = config.settings.stages.get("store", {}).get("output") == "-"
+            with redirect_stdout(sys.stderr) if has_rows else nullcontext():
+                return _crawl(args, config, texts, stop, forks)
         forks.prepare("hub", hub.preload)
         with redirect_stdout(sys.stderr):     # what stages print when they are imported: standard output may be for rows
             return _crawl(args, config, texts, stop, forks)
@@ -64,11 +70,16 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
         forks.close()
 
 
+def is_debug(args: argparse.Namespace) -> bool:
+    return bool(getattr(args, "debug", False))      # the demo's arguments have none
+
+
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
     from crawler import chain
     from crawler import crawl as crawling
     from crawler import report as reporting
     from crawler.broker.base import Politeness
+    from crawler.cli import debug
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.cli.why import output_of
@@ -96,18 +107,22 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
     interrupted = common.stop_on_signals(stop.ring)
     began = time.monotonic()
-    view = make_view(config, common.hints(args, config), quiet=args.quiet)
+    view = make_view(config, common.hints(args, config), quiet=args.quiet, is_live=not is_debug(args))
     args.heard = view.on_line is not None     # for the processes that are told our options
     texts = seeds.settle(texts, config, view.say)
     view.say(opening(beginning, texts, data))
     shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]
     for share in shares:
-        if said := share.said(share.processes):
+        if not is_debug(args) and (said := share.said(share.processes)):
             view.say(said)
-    hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
+    hub: Any = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
     hub_arguments = ["hub", "--address", address, *common.forward(args)]
+    own = debug.crawl_here(config, pipeline, stages) if is_debug(args) else None
+    if own is not None:
+        hub = own.hub
+        view.say(debug.SAID)
     try:
-        with crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
+        with own or crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
             starts = [(share.name, share.processes, one_each) for share in shares]
 
@@ -171,7 +186,7 @@ def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
         hub.put(batch)
 
 
-def follow(here: Crawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
+def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
     """Watch until nothing is left, which is True, or somebody stops us. adapt: told with all counts which queues have work."""
     outlook = Outlook(read)
     next_counts = 0.0

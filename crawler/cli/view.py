@@ -51,10 +51,10 @@ class Rates:
         return {name: max(n - before.get(name, 0), 0) / max(now - since, 0.1) for name, n in done.items()}
 
 
-def make_view(config: Config, hint: Hint, *, quiet: bool) -> View:
+def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) -> View:
     """The view for where stderr goes."""
     explain = explainer(config, hint)
-    return Live(explain) if sys.stderr.isatty() and not quiet else Lines(explain, quiet=quiet)
+    return Live(explain) if is_live and sys.stderr.isatty() and not quiet else Lines(explain, quiet=quiet)
 
 
 class Lines:

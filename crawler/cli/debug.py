@@ -1,0 +1,49 @@
+"""crawler run --debug: the crawl in one thread of this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.pipeline import Pipeline
+    from crawler.run.debug import DebugCrawl
+
+SAID = "debugging: each stage takes its turn in this one process; breakpoint() and print work, Ctrl-C stops in order"
+
+
+def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> DebugCrawl:
+    """These stages on the store of this configuration. Raises UsageError while another hub uses the store."""
+    from crawler import plugins
+    from crawler.broker.base import Politeness
+    from crawler.broker.place import store_path
+    from crawler.broker.sqlite import SqliteBroker
+    from crawler.cli.hub import name_crawl
+    from crawler.cli.stage import keepers, make
+    from crawler.routing import Router
+    from crawler.run.debug import Bench, DebugCrawl
+    from crawler.shared import SharedNotes
+
+    settings = config.settings
+    broker = SqliteBroker(
+        str(store_path(Path(settings.data))), list(pipeline.queues.values()),
+        Politeness(settings.frontier.per_host, settings.frontier.delay), settings.hub.durability,
+    )  # fmt: skip
+    try:
+        name_crawl(broker)
+        shared = SharedNotes(broker)
+        benches = []
+        for name in stages:
+            spec = pipeline.stages[name]
+            stage = make(config, spec, shared)
+            schema, is_async = plugins.item_schema(type(stage))
+            router = Router(name, spec.outputs, keepers(config, pipeline, spec, shared))
+            benches.append(Bench(stage, schema, is_async, router, spec.input))
+    except BaseException:
+        broker.close()
+        raise
+    logging.getLogger("crawler.worker").setLevel(logging.DEBUG)      # a failure is told with its whole traceback
+    return DebugCrawl(broker, benches, shared)

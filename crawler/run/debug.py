@@ -1,0 +1,180 @@
+"""A crawl in one thread of one process, so that breakpoints, debuggers, profilers and `print` work as in any program.
+
+    for each stage in turn, the last one first:  lease ──▶ handle ──▶ hand in
+
+The queues are those of the crawl's own store, opened here instead of in a hub: politeness, attempts and the end are as always, and
+a crawl can go on with or without a debugger. `DebugCrawl` stands in the place of `crawl.Crawl`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from bdb import BdbQuit
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from crawler.broker.base import Broker
+from crawler.errors import StorageError, StorageFull
+from crawler.handler import Handler, Outcome
+from crawler.items import Lease, Stats, Step
+from crawler.process import Bell, wait_for_any
+from crawler.routing import Routes
+from crawler.shared import SharedNotes
+from crawler.stage import Stage
+from crawler.texts import words
+from crawler.worker import worker_name
+
+if TYPE_CHECKING:
+    from asyncio import Runner
+
+log = logging.getLogger("crawler.run.debug")
+
+LEASE = 1e8           # s: a person at a breakpoint may take as long as they like
+ROOM = 1.0            # s between tries while a disk is full
+T = TypeVar("T")
+
+
+class DebuggerLeft(StorageError):
+    """The person at the debugger has ended the program: nothing is wrong with the task in hand."""
+
+
+class DebugHandler(Handler):
+    """Gives a task back when the debugger is left in the middle of it."""
+
+    def _failed(self, ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
+        if isinstance(error, BdbQuit):
+            error = DebuggerLeft("the debugger was left")
+        return super()._failed(ready, error)
+
+
+class Bench:
+    """One stage of the crawl, with what it needs to handle a task."""
+
+    def __init__(self, stage: Stage, schema: Any, is_async: bool, router: Routes, input: str) -> None:
+        self.name = router.name
+        self.stage = stage
+        self.input = input
+        self.worker = worker_name(self.name)
+        self.calls = 0
+        self._handler = DebugHandler(stage, schema, router)
+        self._is_async = is_async
+
+    def handle(self, leases: Sequence[Lease], runner: Callable[[], Runner]) -> list[Outcome]:
+        if not self._is_async:
+            return self._handler.handle(leases)
+        return runner().run(self._handler.handle_async(leases))
+
+    def counters(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
+        counts = Counter(self.stage.counters(self.name))
+        for outcome in outcomes:
+            for name, n in outcome.counts.items():
+                counts[f"{self.name}/{name}"] += n
+        return {words(name): n for name, n in counts.items()}
+
+
+class DebugCrawl:
+    """The stages of one crawl, taking turns in the thread that calls `wait`. Use it in a `with`: it closes stages and broker."""
+
+    def __init__(self, broker: Broker, benches: Sequence[Bench], shared: SharedNotes) -> None:
+        self.hub = broker
+        self.restarts: dict[str, int] = {}
+        self._benches = tuple(benches)
+        self._shared = shared
+        self._open = ExitStack()
+        self._runner: Runner | None = None
+
+    def __enter__(self) -> DebugCrawl:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_stages()
+        self.hub.close()
+
+    def start_hub(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Open the stages. Raises what a stage's `open` does."""
+        meanwhile()
+        for bench in self._benches:
+            bench.stage.open()
+            self._open.callback(bench.stage.close)
+
+    def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
+        """All stages are here already, in one process."""
+
+    def cpu(self, name: str) -> float | None:
+        """Not known by stage."""
+        return None
+
+    def watch(self) -> Stats | None:
+        return self.hub.stats()
+
+    def insist(self, question: Callable[[], T]) -> T:
+        return question()
+
+    def is_drained(self, queues: Sequence[str]) -> bool:
+        return self.hub.drained(queues)
+
+    def wait(self, seconds: float, bell: Bell) -> None:
+        """Give each stage a turn; if none had anything to do, wait for so many seconds, or until the bell is rung."""
+        worked = False
+        for bench in reversed(self._benches):      # what has been begun is finished before more is begun
+            if bell.is_rung:
+                return
+            worked |= self._turn(bench, bell)
+        if not worked:
+            wait_for_any([], seconds, bell)
+
+    def stop_stages(self, *, are_idle: bool = False) -> None:
+        self._open.close()
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def _turn(self, bench: Bench, bell: Bell) -> bool:
+        """Have a stage do what it takes at once. False: there was nothing."""
+        want = bench.stage.batch or 1
+        bench.calls += 1
+        answer = self.hub.step(Step(bench.worker, bench.calls, bench.input, want, LEASE))
+        self._shared.advance(answer.notes)
+        if not answer.leases:
+            return False
+        outcomes = bench.handle(answer.leases, self._loop)
+        self._hand_in(bench, outcomes)
+        trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
+        if isinstance(trouble, DebuggerLeft):
+            bell.ring()
+        elif isinstance(trouble, StorageFull):
+            log.warning("waiting for room: %s", trouble)
+            wait_for_any([], ROOM, bell)
+        elif trouble is not None:
+            raise trouble
+        return True
+
+    def _hand_in(self, bench: Bench, outcomes: Sequence[Outcome]) -> None:
+        bench.calls += 1
+        step = Step(
+            bench.worker, bench.calls,
+            done=[outcome.done for outcome in outcomes if outcome.done is not None],
+            failed=[outcome.failed for outcome in outcomes if outcome.failed is not None],
+            released=[outcome.lease.token for outcome in outcomes if outcome.is_released],
+            paces=[pace for outcome in outcomes for pace in outcome.paces],
+            counters=bench.counters(outcomes),
+        )  # fmt: skip
+        while True:
+            try:
+                self._shared.advance(self.hub.step(step).notes)
+            except StorageFull as full:            # nothing of it was kept: the same call goes through once there is room
+                log.warning("waiting for room: %s", full)
+                time.sleep(ROOM)
+            else:
+                return
+
+    def _loop(self) -> Runner:
+        """One event loop for all async stages, made when the first of them has something to do."""
+        if self._runner is None:
+            import asyncio  # here, because only async stages have use for it
+
+            self._runner = asyncio.Runner()
+        return self._runner
