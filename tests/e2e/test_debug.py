@@ -87,7 +87,7 @@ def test_leaving_the_debugger_stops_in_order_and_a_run_without_it_goes_on(termin
     done = shell.run("run", *FAST, "-o", "p.jsonl")
     assert done.returncode == 0, done.stderr
     assert statuses(shell.rows("p.jsonl")) == expected(site)
-    assert set(site.counts().values()) == {1}
+    assert set(site.counts.values()) == {1}
 
 
 def test_async_and_batch_stages_work_and_a_failure_has_its_whole_traceback(shell: Shell, site: Site) -> None:
