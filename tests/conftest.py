@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 # Not ours to install: sets of cases that lie beside a checkout, other crawlers, and what the machine itself has not.
-FREE = ("CRAWLER_CASES", "crawler[bench]", "IPv6")
+FREE = ("CRAWLER_CASES", "[bench]", "IPv6")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

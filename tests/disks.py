@@ -48,7 +48,7 @@ class SmallDisk:
 def mounted(place: Path, mebibytes: int) -> Iterator[SmallDisk]:
     place.mkdir()
     if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs Linux and root")
+        pytest.skip("optional: a disk that fills up is mounted by root, on Linux")
     words = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "tmpfs", str(place)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -28,7 +28,7 @@ MAY = {
     "crawler.tables": ["crawler.errors", "crawler.hints"],
     "crawler.config": ["crawler.errors", "crawler.hints", "crawler.settings", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
-    "crawler.hub": ["crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.items"],
+    "crawler.hub": ["crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items"],
 }
 
 # module or package -> what it may not import, be it ours or not

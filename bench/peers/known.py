@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from bench.crawl import OUTPUT, Crawler, project
 from crawler.errors import UsageError
+from crawler.extras import how_to_install
 
 ALL = "all"                  # those installed
-INSTALL = "pip install 'crawler[bench]'"
+INSTALL = how_to_install("bench")
 
 
 class Peer(Struct, frozen=True):

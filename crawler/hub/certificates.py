@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from crawler.errors import UsageError
+from crawler.extras import how_to_install
 from crawler.hub.roles import ROLES
 from crawler.hub.tls import CA, HUB
 
@@ -71,7 +72,7 @@ def _authority(folder: Path, today: datetime) -> Authority:
         from crawler.hub.authority import Authority
     except ImportError as error:
         raise UsageError("certificates are made with the library 'cryptography', which is not installed; "
-                         "pip install 'crawler[tls]' (where they are only used it is not needed)") from error
+                         f"{how_to_install('tls')} (where they are only used it is not needed)") from error
     certificate, key = folder / f"{CA}.pem", folder / f"{CA}.key"
     if not certificate.exists():
         authority = Authority.make(today)

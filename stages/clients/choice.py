@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from crawler import ConfigError, Guard
+from crawler import ConfigError, Guard, how_to_install
 from stages.clients.base import Client, Limits
 
 LIBCURL: Final = 0x08_0B_00        # 8.11: the oldest that has passed the tests of the clients
@@ -23,7 +23,7 @@ def choose(
     """The client, and in words what it is. name: "requests", "curl", or "auto" for curl where it can be used."""
     reason = "" if name == "requests" else _lacking()
     if name == "curl" and reason:
-        raise ConfigError(f"stages.fetch.client: 'curl' cannot be used, {reason}; pip install 'crawler[fast]', or set 'requests'")
+        raise ConfigError(f"stages.fetch.client: 'curl' cannot be used, {reason}; {how_to_install('fast')}, or set 'requests'")
     try:
         if name == "requests" or reason:
             from stages.clients.requests_client import RequestsClient  # here, because it takes its time

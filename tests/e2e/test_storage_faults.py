@@ -131,7 +131,7 @@ def failing(pid: int, call: str, after: int = 1) -> Iterator[None]:
     """From its `after`-th next such system call on, each of this process fails with EIO, as a dying disk has it."""
     strace = shutil.which("strace")
     if strace is None:
-        pytest.skip("failing system calls need strace")
+        pytest.skip("optional: install strace to let system calls fail")
     words = [strace, "-f", "-p", str(pid), "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={after}+"]
     tracer = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:

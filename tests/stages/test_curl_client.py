@@ -250,7 +250,7 @@ http {{
 @pytest.mark.slow
 def test_http_2_is_spoken_where_tls_offers_it(tmp_path: Path, certificate: Path) -> None:
     if shutil.which("nginx") is None:
-        pytest.skip("no nginx: nothing here that speaks HTTP/2")
+        pytest.skip("optional: HTTP/2 is tried against nginx; install it")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = tmp_path / "nginx.conf"
@@ -314,7 +314,7 @@ def test_auto_is_requests_elsewhere_and_says_why(
 
     assert isinstance(client, RequestsClient)
     assert what.startswith(f"requests ({reason}")
-    with pytest.raises(ConfigError, match=rf"stages\.fetch\.client: 'curl' cannot be used, {reason}.*crawler\[fast\]"):
+    with pytest.raises(ConfigError, match=rf"stages\.fetch\.client: 'curl' cannot be used, {reason}.*pip install .*\[fast\]"):
         choice.choose("curl", LIMITS, GUARD)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from crawler.settings import FrontierSettings
 from crawler.web.frontier import Frontier
 from stages.fetch import Fetch
 from stages.parse import Parse
+from tests import cases
 from tests.oddities import DEAD, FAILED, SHORT, SKIPPED, Oddities, Row, rows
 from tests.stages.begun import given
 
-CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[2] / ".." / "shared" / "cases"))
 ATTEMPTS = 3
 CLIENTS = ["requests", "curl", "curl begun"]
 ROWS = {row.id: row for row in rows()}
@@ -122,10 +120,7 @@ def test_each_url_of_a_row_ends_as_the_row_says(server: Oddities, id: str, clien
 
 
 def test_every_behaviour_of_the_set_has_its_row_or_its_reason() -> None:
-    file = CASES / "behaviours.json"
-    if not file.exists():
-        pytest.skip(f"no {file.name} in {CASES}; set CRAWLER_CASES to the folder of the conformance sets")
-    ids = [case["id"] for case in json.loads(file.read_text(encoding="utf-8"))["cases"]]
+    ids = [case["id"] for case in cases.load("behaviours.json", "the list of servers' misbehaviours")["cases"]]
 
     assert len(ids) > 100
     assert set(ids) == {*ROWS, *ELSEWHERE}

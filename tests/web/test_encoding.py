@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.web.encoding import canonical, is_html
 from crawler.web.html import Html, decode
-
-CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[3] / "shared" / "cases"))
+from tests import cases
 
 
 @pytest.mark.parametrize(
@@ -82,18 +76,12 @@ def test_html_is_known_by_its_type_or_else_by_its_first_bytes(content_type: str,
     assert is_html(content_type, body) is answer
 
 
-def open_cases() -> list[dict[str, Any]]:
-    file = CASES / "html5lib_encoding.json"
-    if not file.exists():
-        return []
-    return [case for case in json.loads(file.read_text())["cases"] if not case["script_needed"]]
-
-
-@pytest.mark.skipif(not open_cases(), reason=f"no html5lib encoding cases in {CASES}; set CRAWLER_CASES to their folder")
 def test_the_html5lib_encoding_cases_hold() -> None:
     wrong = []
 
-    for case in open_cases():
+    for case in cases.load("html5lib_encoding.json", "html5lib's encoding cases")["cases"]:
+        if case["script_needed"]:
+            continue
         body = case["data"]["bytes_latin1"].encode("latin1")
         expected, found = canonical(case["expected_encoding"]), decode(body, "text/html")[1]
         # In these cases windows-1252 also stands for "nothing found"; plain ASCII that declares nothing we call UTF-8.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
@@ -14,11 +12,9 @@ from bs4 import BeautifulSoup, Tag
 from crawler.web.directives import directives
 from crawler.web.html import Html
 from crawler.web.urls import canonical, is_crawlable
+from tests import cases
 
-CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[3] / "shared" / "cases"))
 URL = "http://example.org/dir/page?q=1"
-SCRAPY = CASES / "scrapy_linkextractors.json"
-ROBOTS = CASES / "meta_robots.json"
 DEVIATIONS: dict[str, Callable[[list[str]], list[str]]] = {
     # A fragment names a place in a page, not a page: links come without, so the two are one.
     "test_extract_all_links": lambda expected: [url for url in expected if "#" not in url],
@@ -29,10 +25,9 @@ DEVIATIONS: dict[str, Callable[[list[str]], list[str]]] = {
 }
 
 
-@pytest.mark.skipif(not SCRAPY.exists(), reason=f"no link extractor cases in {CASES}; set CRAWLER_CASES to their folder")
 def test_the_link_pages_of_scrapy_give_the_same_links() -> None:
-    cases = [case for case in json.loads(SCRAPY.read_text())["cases"] if not case["config"]]
-    for case in cases:
+    rows = cases.load("scrapy_linkextractors.json", "the link pages of Scrapy's tests")["cases"]
+    for case in [row for row in rows if not row["config"]]:
         name = case["test"].rpartition(".")[2]
         source = case["html"]
         charset = f"; charset={case['http_charset']}" if case["http_charset"] else ""
@@ -48,9 +43,8 @@ def test_the_link_pages_of_scrapy_give_the_same_links() -> None:
                 assert (link.text, link.is_nofollow) == (known[link.url]["text"], known[link.url]["nofollow"]), name
 
 
-@pytest.mark.skipif(not ROBOTS.exists(), reason=f"no meta robots cases in {CASES}; set CRAWLER_CASES to their folder")
 def test_the_meta_robots_cases_hold() -> None:
-    for case in json.loads(ROBOTS.read_text())["cases"]:
+    for case in cases.load("meta_robots.json", "the cases of meta robots and X-Robots-Tag")["cases"]:
         html = Html(case.get("html", ""), case.get("page_url", URL))
 
         wish = html.robots("crawler") | directives(case.get("x_robots_tag") or [], "crawler")

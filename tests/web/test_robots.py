@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.web.robots import MAX_BYTES, Robots
-
-CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[2] / ".." / "shared" / "cases"))
+from tests import cases
 
 # (robots.txt ends with, URL): why we answer otherwise than Google's parser
 DEVIATIONS = {
@@ -23,18 +18,15 @@ DEVIATIONS = {
 
 
 def test_google_s_parser_tests() -> None:
-    file = CASES / "google_robots_test.json"
-    if not file.exists():
-        pytest.skip(f"no {file.name} in {CASES}; set CRAWLER_CASES to the folder of the conformance sets")
-    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    rows = cases.load("google_robots_test.json", "the tests of Google's robots.txt parser")["cases"]
 
     wrong = [
         (case["robots_txt"], case["user_agent"], case["url"])
-        for case in cases
+        for case in rows
         if Robots(case["robots_txt"].encode()).allowed(case["user_agent"], case["url"]) != case["allowed"]
     ]
 
-    assert len(cases) > 100
+    assert len(rows) > 100
     assert len(wrong) == len(DEVIATIONS)
     assert all(any(text.endswith(end) and url == target for end, target in DEVIATIONS) for text, _, url in wrong)
 

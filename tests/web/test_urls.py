@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,19 +11,12 @@ from hypothesis import strategies as st
 
 from crawler.errors import BadUrl
 from crawler.web import urls
+from tests import cases
 
-CASES = Path(os.environ.get("CRAWLER_CASES", Path(__file__).parents[2] / ".." / "shared" / "cases"))
 PARTS = {
     "href": "href", "username": "username", "password": "password", "host": "host", "hostname": "hostname",
     "path": "pathname", "search": "search", "fragment": "hash", "origin": "origin",
 }  # fmt: skip
-
-
-def load(name: str) -> Any:
-    file = CASES / name
-    if not file.exists():
-        pytest.skip(f"no {name} in {CASES}; set CRAWLER_CASES to the folder of the conformance sets")
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def parts(url: urls.Url, row: dict[str, Any]) -> dict[str, str]:
@@ -37,7 +27,7 @@ def parts(url: urls.Url, row: dict[str, Any]) -> dict[str, str]:
 
 
 def test_every_row_of_the_whatwg_data_is_read_as_it_says() -> None:
-    rows = [row for row in load("wpt_urltestdata.json") if isinstance(row, dict)]
+    rows = [row for row in cases.load("wpt_urltestdata.json", "the URLs of the web platform tests") if isinstance(row, dict)]
     wrong = []
     for row in rows:
         try:
@@ -58,7 +48,7 @@ def test_every_reference_of_rfc_3986_is_joined_as_it_says() -> None:
         "http:g": "http://a/b/c/g",   # what browsers do, and §5.4.2 allows for backward compatibility
     }
 
-    for case in load("rfc3986_5_4.json")["cases"]:
+    for case in cases.load("rfc3986_5_4.json", "the examples of RFC 3986 §5.4")["cases"]:
         assert urls.parse(case["ref"], case["base"]).href == deviations.get(case["ref"], case["expected"])
 
 
