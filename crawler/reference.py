@@ -14,6 +14,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from crawler.settings import StageSettings
+
 FILE: Final = Path(__file__).with_name("config.example.toml")
 
 _TABLE = re.compile(r"\[([\w.]+)\](?:\s+# (.*))?")
@@ -52,11 +54,12 @@ def explain(name: str) -> Entry | None:
     if name in known:
         return known[name]
     first, _, rest = name.partition(".")
-    leaf = rest.partition(".")[2]
-    model = {"queues": _QUEUE, "stages": _STAGE}.get(first)
-    if model is None or leaf not in _COMMON | _QUEUES:
-        return None
-    return known.get(model + leaf)
+    own = rest.partition(".")[2]
+    if first == "queues":
+        return known.get(_QUEUE + own)
+    if first == "stages" and own in StageSettings.__struct_fields__:
+        return known.get(_STAGE + own)
+    return None
 
 
 def leaf(name: str) -> str:
@@ -72,8 +75,6 @@ def template() -> str:
 
 
 _HEADING: Final = "# Every setting, with its default, its unit and what it does. To change one, take away the # before its name.\n"
-_COMMON: Final = frozenset({"use", "input", "outputs", "enabled", "processes", "concurrency", "chain"})
-_QUEUES: Final = frozenset({"keyed", "polite", "high_water", "high_water_bytes"})
 
 
 def _entry(table: str, key: str, rest: str, *, is_default: bool) -> Entry:
