@@ -31,20 +31,11 @@ from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
 from crawler.routing import MAX_GIVEN, Gatekeeper, Router, Routes, Taken, TooMuch, many, misgiven, refuse_too_much, size
 from crawler.speaker import speaker
-from crawler.stage import Drop, Report, Stage, Then
+from crawler.stage import At, Drop, Report, Stage, Then
 from crawler.texts import words
 
 SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
 ROOM = MAX_GIVEN // 2     # bytes of a step for what later links give; the rest is there to put their items back
-
-
-class At(Struct):
-    """The item that a thread is at in a later link than the first."""
-
-    link: str
-    item: Any
-    since: float               # monotonic time, s
-    is_told: bool = False      # that it takes long
 
 
 class Chain(Stage):
@@ -57,8 +48,8 @@ class Chain(Stage):
         self._joints = [Joint(link, Router(link.name, link.outputs, gatekeepers, known)) for link in links]
         for one, following in itertools.pairwise(self._joints):
             one.next_takes_pages = following.takes_pages
-        self.at: dict[int, At] = {}              # by thread
-        self.at_work: dict[int, float] = {}      # in a later link than the first
+        self.at: dict[int, At] = {}              # in a later link than the first
+        self.at_work: dict[int, float] = {}      # as above
         self.concurrency = self.first.concurrency     # type: ignore[misc]  # of the class for other stages, of the first link here
         self.prefetch = self.first.prefetch           # type: ignore[misc]  # as above
         self.stuck = self.first.stuck                 # type: ignore[misc]  # as above
@@ -132,7 +123,7 @@ class Chain(Stage):
         before, speaker.stage = speaker.stage, joint.name
         try:
             item = joint.item(handed)
-            self.at[thread] = At(joint.name, item, began)
+            self.at[thread] = At(joint.name, item, began, joint.stage.stuck)
             return self._through(place, joint.stage.process(item), room)
         except Drop as drop:
             joint.stage.count("dropped")

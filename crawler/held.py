@@ -16,7 +16,7 @@ from crawler.items import Lease
 class _Loan:
     """A lease in our hands."""
 
-    __slots__ = ("has_arrived", "lease", "started", "thread", "until", "worked")
+    __slots__ = ("has_arrived", "is_told", "lease", "started", "thread", "until", "worked")
 
     def __init__(self, lease: Lease, until: float) -> None:
         self.lease = lease
@@ -25,6 +25,7 @@ class _Loan:
         self.has_arrived = False                  # it asks no more of its host
         self.thread = 0                           # that has started it
         self.worked: float | None = None          # monotonic time: work on what has arrived began
+        self.is_told = False                      # that it takes long
 
 
 class Held:
@@ -106,6 +107,7 @@ class Held:
         with self._lock:
             if self._is_ours(lease):
                 self._loans[lease.token].worked = time.monotonic()
+                self._loans[lease.token].thread = threading.get_ident()
 
     def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
         """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
@@ -118,6 +120,28 @@ class Held:
             if at_work:
                 return at_work, hang_at_work
             return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang
+
+    def slow(self, seconds: float, *, in_batches: bool = False) -> list[tuple[list[Lease], int, float]]:
+        """Those in process for longer than this that no earlier call has returned: each with its thread, and since when.
+
+        in_batches: the tasks of a thread are one batch, and come together.
+        """
+        now = time.monotonic()
+        found: dict[int, tuple[list[Lease], int, float]] = {}
+        with self._lock:
+            begun = [(loan, loan.started) for loan in self._loans.values() if loan.started is not None and not loan.is_told]
+            late = {loan.thread for loan, since in begun if since < now - seconds}
+            for loan, since in begun:
+                if loan.thread in late if in_batches else since < now - seconds:
+                    loan.is_told = True
+                    key = loan.thread if in_batches else loan.lease.token
+                    found.setdefault(key, ([], loan.thread, since))[0].append(loan.lease)
+        return list(found.values())
+
+    def thread(self, lease: Lease) -> int:
+        """The thread that processes this; 0 if it is not ours."""
+        with self._lock:
+            return self._loans[lease.token].thread if self._is_ours(lease) else 0
 
     def in_process(self) -> int:
         """Those begun, and not yet on their way to the hub."""

@@ -110,6 +110,16 @@ class LocalShared:
         return {name: value for name, value in self._values.items() if name.startswith(prefix)}
 
 
+class At(Struct):
+    """The item that a thread is at, in one of several stages that share it."""
+
+    stage: str
+    item: Any
+    since: float               # monotonic time, s
+    stuck: float               # s after which it is told that it takes long; 0: never
+    is_told: bool = False
+
+
 class Stage:
     """Subclass it and write `process`. Register the class under the entry point group `crawler.stages`, or name it
     `module:Class` in the configuration."""
@@ -126,6 +136,7 @@ class Stage:
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
 
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
+    at: Mapping[int, At] = MappingProxyType({})           # by thread, for those in a later stage of a chain
     at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)
 
     stuck: ClassVar[float] = 30.0      # s at one item after which a warning says where it is; 0: never, as it waits for others

@@ -28,6 +28,7 @@ from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Routes
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
+from crawler.stuck import Watch
 from crawler.tally import Tally
 from crawler.texts import words
 
@@ -95,6 +96,7 @@ class Worker:
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
+        self._watch = Watch(router.name, stage, is_async, self._held)
 
     def stop(self) -> None:
         """Lease no more; finish or give back within `GRACE`. May be called from a signal handler."""
@@ -153,6 +155,7 @@ class Worker:
             answer = self._step(self._finished.take(), wait=0.0 if busy else POLL)
             self._begin(pool, answer.leases)
             self._look_for_hung()
+            self._watch.look(time.monotonic())
             if len(self._held) > 2 * self._room():  # quick tasks have become slow: others may do what waits here
                 self._give_back(pool)
 
@@ -295,13 +298,15 @@ class Worker:
         hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work, self._stage.at_work)
         if not hung:
             return
-        reason = f"still in process after {hang:g} s"
+        reasons = [f"still in process after {hang:g} s{self._watch.where(lease)}" for lease in hung]
         counts = Counter({"failed": 1})
-        self._finished.add([Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease in hung])
+        self._finished.add([
+            Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease, reason in zip(hung, reasons, strict=True)
+        ])
         while finished := self._finished.take():
             self._step(finished)
         self._release_all()
-        raise StageHung(f"{len(hung)} task(s) of stage {self._name!r} {reason}; this worker ends so that a new one can start")
+        raise StageHung(f"{len(hung)} task(s) of stage {self._name!r} {reasons[0]}; this worker ends so that a new one can start")
 
     def _give_back(self, pool: Pool) -> None:
         """What is not begun, for others to do; no attempt is counted."""

@@ -13,9 +13,10 @@ import msgspec
 from crawler import Stage
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.sqlite import SqliteBroker
+from crawler.chain import Chain
 from crawler.items import New, QueueStats, Step, Stepped
 from crawler.plugins import item_schema
-from crawler.routing import Router
+from crawler.routing import Router, Routes
 from crawler.shared import SharedNotes
 from crawler.worker import Worker
 
@@ -114,7 +115,9 @@ def workers(broker: Watched) -> Iterator[Callable[..., Running]]:
         options: dict[str, Any] = {
             "broker": broker, "side": broker, "shared": SharedNotes(broker), **more,
         }  # fmt: skip
-        router = Router("it", options.pop("outputs", ("out", "urls")), options.pop("gatekeepers", {}))
+        router: Routes = Router("it", options.pop("outputs", ("out", "urls")), options.pop("gatekeepers", {}))
+        if isinstance(stage, Chain):
+            router = stage.router
         started.append(Running(Worker(stage, schema, is_async, router, input=input, worker=name, **options)))
         return started[-1]
 
