@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct, json
@@ -26,9 +26,10 @@ class Counts(Struct, frozen=True):
 
 
 class Peek(Struct, frozen=True):
-    """Counts by queue, of all queues that are in the file, and notes by name."""
+    """Counts by queue, of all queues that are in the file, counters and notes by name."""
 
     queues: dict[str, Counts]
+    counters: dict[str, int]
     notes: dict[str, bytes]
 
 
@@ -39,7 +40,7 @@ def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
     """
     db = schema.connect(str(path))
     try:
-        (counts,) = db.execute("SELECT counts FROM head").fetchone()
+        counts, counters = db.execute("SELECT counts, counters FROM head").fetchone()
         by_id = json.decode(counts, type=dict[int, list[int]])
         names = db.execute("SELECT id, name FROM queue ORDER BY id").fetchall()
         queues = {name: Counts(*(by_id.get(id) or [0] * 6)[:6]) for id, name in names}
@@ -52,16 +53,14 @@ def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
         }
     finally:
         db.close()
-    return Peek(queues, notes)
+    return Peek(queues, json.decode(counters, type=dict[str, int]), notes)
 
 
-def is_seed(path: Path, queue: str, key: bytes) -> bool:
-    """Whether the keyed queue of this store has a task of this key that nobody found: a person put it there."""
+def seeds_among(path: Path, queue: str, keys: Iterable[bytes]) -> set[bytes]:
+    """Those of these keys whose task on a keyed queue was found by no other: a person put it there."""
     db = schema.connect(str(path))
     try:
-        row = db.execute(
-            "SELECT 1 FROM task WHERE queue = (SELECT id FROM queue WHERE name = ?) AND key = ? AND parent IS NULL", (queue, key)
-        ).fetchone()
+        sql = "SELECT 1 FROM task WHERE queue = (SELECT id FROM queue WHERE name = ?) AND key = ? AND parent IS NULL"
+        return {key for key in keys if db.execute(sql, (queue, key)).fetchone() is not None}
     finally:
         db.close()
-    return row is not None

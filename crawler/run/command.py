@@ -1,0 +1,58 @@
+"""The command a person typed, to be said again with a change: hints that can be copied and run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from crawler.config import shown
+
+PLACES: Final = ("-c", "--config", "--data")    # options that say where the crawl is; each takes a value
+SETTINGS: Final = ("-s", "--set")
+
+
+class Command:
+    """Arguments of `crawler`, beginning with the name of the command. Passwords in them are not said again."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = list(arguments)
+
+    def again(self, *more: str) -> str:
+        """All of it, with some options more; `--data` takes the place of the one that was typed."""
+        typed = list(_without(self._arguments, "--data")) if "--data" in more else self._arguments
+        return _joined([*(_safe(word) for word in typed), *more])
+
+    def bare(self, *more: str) -> str:
+        """The command and where the crawl is, without URLs and settings, with some words more."""
+        return _joined([*self._arguments[:1], *_places(self._arguments[1:]), *more])
+
+
+def _joined(words: Sequence[str]) -> str:
+    return f"crawler {shlex.join(words)}"
+
+
+def _safe(word: str) -> str:
+    """A setting of something secret, or a URL with a password, as it may be shown."""
+    name, equals, value = word.partition("=")
+    return f"{name}={shown(name, value)}" if equals and "://" not in name else str(shown("", word))
+
+
+def _places(words: Sequence[str]) -> Iterator[str]:
+    for index, word in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else ""
+        if word in PLACES or (word in SETTINGS and following.replace(" ", "").startswith("data=")):
+            yield from (word, following)
+        elif word.startswith(("--config=", "--data=", "-sdata=", "--set=data=")) or (word.startswith("-c") and len(word) > 2):
+            yield word
+
+
+def _without(words: Sequence[str], option: str) -> Iterator[str]:
+    is_value = False
+    for word in words:
+        if is_value:
+            is_value = False
+        elif word == option:
+            is_value = True
+        elif not word.startswith(f"{option}="):
+            yield word

@@ -1,0 +1,260 @@
+"""Decide how a crawl begins, before anything is started or changed.
+
+    data directory ──look──▶ Found ──┐
+    what is asked for now ───────────┴─plan──▶ Plan: settings, seeds and definition, and what to say about it
+                                         └───▶ UsageError: nothing to do, or the crawl there is another one
+
+    in the data directory     asked for                 what begins
+    nothing, or finished      URLs                      a first, or a fresh crawl
+    finished                  nothing                   nothing: it is said where its rows are
+    finished or unfinished    --fresh, no URLs          the same crawl from its beginning
+    unfinished                the same, or nothing      the crawl goes on as it was
+    unfinished                something else            nothing, or with --change the crawl goes on with the change
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from crawler.broker.peek import Peek, peek, seeds_among
+from crawler.broker.place import store_path
+from crawler.config import Config
+from crawler.counting import agree, counted
+from crawler.errors import StorageError, UsageError
+from crawler.pipeline import FRONTIER, Pipeline, build, check
+from crawler.run import definition as definitions
+from crawler.run import differences
+from crawler.run.command import Command
+from crawler.run.definition import Definition, Seed, Value, forms, seed_of
+from crawler.run.differences import Difference
+from crawler.run.outputs import ROWS, STDOUT, Rows, described, rows_by_output
+from crawler.web import urls
+
+RULES: Final = "frontier."         # settings that say which of the URLs found are crawled
+
+
+class Found(Struct, frozen=True):
+    """What is in a data directory."""
+
+    definition: Definition | None = None
+    store: Peek | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.store is None or not any(queue.accepted for queue in self.store.queues.values())
+
+    def unfinished(self, queues: Sequence[str]) -> int:
+        """Tasks that are left on these queues."""
+        return sum(self.store.queues[name].unfinished for name in queues if name in self.store.queues) if self.store else 0
+
+    @property
+    def rows(self) -> dict[str, Rows]:
+        """Rows by output."""
+        if self.store is None or self.definition is None:
+            return {}
+        return rows_by_output(self.definition.outputs, self.store.notes, self.store.counters, self.definition.directory)
+
+
+class Plan(Struct, frozen=True):
+    """How a crawl begins."""
+
+    config: Config
+    pipeline: Pipeline
+    options: dict[str, Any]        # of every stage, by its name
+    definition: Definition | None  # to be stored with the crawl; None: it is of an older version and has none
+    remembered: dict[str, Any]     # settings that the crawl had and that nothing sets now
+    texts: list[str]               # seeds to put
+    added: list[str]               # those of them that the crawl did not have
+    queues_read: list[str]         # where work may be left: by the stages it has now, and had
+    said: list[str]                # what a change means for what is there already
+    pages: int                     # fetched by earlier runs of this crawl
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages that the crawl needs."""
+        return self.pipeline.reachable(FRONTIER)
+
+
+def look(data: Path, *, is_fresh: bool = False) -> Found:
+    """What is in this data directory. is_fresh: a store that cannot be read is as none, it will be set aside.
+
+    Raises UsageError when a hub uses the store, StorageError when it cannot be read.
+    """
+    path = store_path(data)
+    if not path.exists():
+        return Found()
+    try:
+        store = peek(path, (definitions.NOTE, ROWS))
+    except StorageError:
+        if not is_fresh:
+            raise
+        return Found()
+    note = store.notes.get(definitions.NOTE)
+    return Found(definitions.decode(note) if note else None, store)
+
+
+def plan(
+    load: Callable[[Mapping[str, Any]], Config], texts: Sequence[str], command: Command, *,
+    is_fresh: bool = False, is_change: bool = False,
+) -> Plan:  # fmt: skip
+    """How the crawl begins that is asked for. load: the configuration, with these settings where nothing else sets them.
+
+    command: what was typed, for the hints. Raises UsageError when there is nothing to do or the unfinished crawl is another one.
+    """
+    for text in texts:
+        urls.seed(text)
+    config = load({})
+    data = Path(config.settings.data)
+    found = look(data, is_fresh=is_fresh)
+    was = found.definition
+    goes_on = not is_fresh and was is not None and (found.is_empty or found.unfinished(was.queues_read) > 0)
+    asked = _asked(load, config, was if goes_on or not texts else None)
+    if was is not None and not goes_on and not is_fresh and found.unfinished(asked.queues_read):
+        goes_on = True                        # it was finished, and a stage that was added reads what the others have left
+        asked = _asked(load, config, was)
+    if was is not None and goes_on:
+        return _resumed(found, was, asked, texts, command, is_change=is_change)
+    if was is None and not is_fresh and found.unfinished(asked.queues_read):      # of a version that stored no definition
+        return _plan(asked, None, texts, pages=_pages(found))
+    seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
+    return _plan(asked, definitions.of(asked.settings, seeds), seeds)
+
+
+class _Asked(Struct, frozen=True):
+    """What a configuration means."""
+
+    config: Config
+    pipeline: Pipeline
+    options: dict[str, Any]
+    remembered: dict[str, Any]
+
+    @property
+    def queues_read(self) -> list[str]:
+        return [self.pipeline.stages[name].input for name in self.pipeline.reachable(FRONTIER)]
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        return definitions.settings_of(self.config, self.pipeline, self.options)
+
+
+def _asked(load: Callable[[Mapping[str, Any]], Config], config: Config, was: Definition | None) -> _Asked:
+    """What is asked for now. was: the crawl whose settings stay where nothing sets them now."""
+    remembered = differences.remembered(was, config.origin, os.getcwd()) if was is not None else {}
+    full = load(remembered) if remembered else config
+    pipeline = build(full)
+    return _Asked(full, pipeline, dict(check(pipeline, full.origin)), remembered)
+
+
+def _plan(
+    asked: _Asked, definition: Definition | None, texts: Sequence[str], *,
+    added: Sequence[str] = (), was: Definition | None = None, said: Sequence[str] = (), pages: int = 0,
+) -> Plan:  # fmt: skip
+    return Plan(
+        config=asked.config, pipeline=asked.pipeline, options=asked.options, definition=definition, remembered=asked.remembered,
+        texts=list(texts), added=list(added), said=list(said), pages=pages,
+        queues_read=list(dict.fromkeys([*(was.queues_read if was is not None else ()), *asked.queues_read])),
+    )  # fmt: skip
+
+
+def _seeds_again(found: Found, was: Definition | None, command: Command, data: Path, *, is_fresh: bool) -> list[str]:
+    """The seeds of the crawl that was here, to begin it anew. Raises UsageError where they are not known or that was not asked."""
+    if was is None:
+        raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
+    if not is_fresh:
+        rows = described(found.rows)
+        raise UsageError(
+            f"the crawl in {data} is finished{f': {rows}' if rows else ''}; nothing is left to do\n"
+            f"the same anew:     {command.bare('--fresh')}\n"
+            f"another:           {command.bare('URL')}"
+        )
+    if not was.has_all_seeds:
+        why = "its seeds have passwords" if len(was.seeds) == was.seeds_total else f"it began from {was.seeds_total:,} URLs"
+        raise UsageError(f"cannot begin the crawl in {data} anew by itself: {why}, which are not all kept; name the URLs again")
+    return [seed.typed for seed in was.seeds]
+
+
+def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str], command: Command, *, is_change: bool) -> Plan:
+    """The unfinished crawl goes on. Raises UsageError where it is another one than asked for and nobody asked for a change."""
+    directory = os.getcwd()
+    data = Path(asked.config.settings.data)
+    changed = differences.compare(was, asked.settings, directory)
+    strange = _strangers(data, was, texts)
+    if (changed or strange) and not is_change:
+        raise UsageError(refusal(data, was, changed, strange, command))
+    kept = {name: was.values.get(name, value) if name in asked.remembered else value for name, value in asked.settings.items()}
+    here = _changed(was, kept, strange, directory) if changed or strange else was
+    seeds = [*(seed.typed for seed in was.seeds), *strange] if was.has_all_seeds else texts
+    said = consequences(found, was, changed, here, asked.pipeline)
+    return _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
+
+
+def refusal(data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command) -> str:
+    """What is different, and the commands that lead out of it."""
+    lines = [f"the unfinished crawl in {data} is another one:", *(f"  {difference}" for difference in changed)]
+    if strange:
+        lines.append(f"  {differences.describe_strangers(was, strange)}")
+    sets, by_hand = differences.to_undo(changed)
+    as_it_was = command.bare(*(word for setting in sets for word in ("-s", setting)))
+    first = f"{'; '.join(by_hand)}, then " if by_hand else ""
+    return "\n".join([
+        *lines,
+        f"go on as it was:   {first}{as_it_was}",
+        f"with the change:   {command.again('--change')}",
+        f"anew:              {command.again('--fresh')}",
+        f"beside it:         {command.again('--data', 'DIR')}",
+    ])  # fmt: skip
+
+
+def consequences(
+    found: Found, was: Definition, changed: Sequence[Difference], here: Definition, pipeline: Pipeline
+) -> list[str]:
+    """What a change means for what the crawl has already."""
+    lines = []
+    if any(difference.name.startswith(RULES) for difference in changed):
+        n = found.unfinished([FRONTIER])
+        stay = agree(n, "stays", "stay")
+        lines.append(f"the changed rules hold for URLs found from now on; {counted(n, 'URL')} queued under the old rules {stay}")
+    before = described(found.rows)
+    if any(difference.name.endswith(f".{differences.OUTPUT}") for difference in changed):
+        lines.append(f"so far: {before or 'no rows'}; further rows go to {here.output}")
+    elif before and any(difference.name.startswith("stages.") for difference in changed):
+        lines.append(f"what is there stays as it is: {before}")
+    for name in was.queues_read:
+        if not pipeline.readers(name) and (n := found.unfinished([name])):
+            lines.append(f"{counted(n, 'task')} on queue {name}, which no stage reads any more")
+    return lines
+
+
+def _strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:
+    if len(was.seeds) == was.seeds_total:
+        return differences.strangers(was, texts)
+    keys = {url: urls.key(url) for text in texts for url in forms(seed_of(text))}
+    known = seeds_among(store_path(data), FRONTIER, keys.values())
+    return differences.strangers(was, texts, lambda url: keys[url] in known)
+
+
+def _changed(was: Definition, settings: Mapping[str, Value], strange: Sequence[str], directory: str) -> Definition:
+    """The definition with the change; what is relative to another directory now is named in full."""
+    values = dict(settings)
+    for name, value in settings.items():
+        is_moved = directory != was.directory and value.value != STDOUT and was.values.get(name) != value
+        if name.endswith(f".{differences.OUTPUT}") and is_moved:
+            values[name] = Value(os.path.join(directory, value.value), value.origin)
+    added = [seed_of(text) for text in strange]
+    seeds: list[Seed] = [*was.seeds, *added][: definitions.SEEDS_KEPT]
+    return structs.replace(
+        was, values=values, seeds=tuple(seeds), seeds_total=was.seeds_total + len(added),
+        seeds_digest=definitions.digest([*was.seeds, *added]) if len(was.seeds) == was.seeds_total else "",
+        outputs=tuple(dict.fromkeys([*was.outputs, *definitions.outputs_in(values)])),
+    )  # fmt: skip
+
+
+def _pages(found: Found) -> int:
+    """Pages that were fetched so far."""
+    counters = found.store.counters if found.store else {}
+    return sum(n for name, n in counters.items() if "/status/" in name)

@@ -1,0 +1,78 @@
+"""Put the seeds of a crawl, and say which of them were not taken, and why."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from crawler.config import shown
+from crawler.counting import agree, counted
+from crawler.items import New, Verdict
+from crawler.settings import FrontierSettings
+
+BATCH: Final = 1_000               # tasks in one call
+NAMED: Final = 3                   # seeds named in a message
+
+
+class Taken(Struct, frozen=True):
+    """What became of seeds: the texts of each kind, in their order."""
+
+    new: list[str]
+    known: list[str]               # the crawl has, or had, these URLs already
+    twice: list[str]               # another seed before it means the same URL
+    refused: list[str]             # over a limit of the frontier
+
+
+def put(texts: Sequence[str], seed: Callable[[str], New], put_tasks: Callable[[Sequence[New]], list[Verdict]]) -> Taken:
+    """Make tasks of these texts with `seed` and put them. Raises BadUrl."""
+    tasks: dict[bytes | None, tuple[str, New]] = {}
+    taken = Taken([], [], [], [])
+    for text in texts:
+        task = seed(text)
+        if task.key in tasks:
+            taken.twice.append(text)
+        else:
+            tasks[task.key] = text, task
+    for batch in _batched(list(tasks.values())):
+        verdicts = put_tasks([task for _, task in batch])
+        for (text, _), verdict in zip(batch, verdicts, strict=True):
+            {Verdict.ACCEPTED: taken.new, Verdict.DUPLICATE: taken.known}.get(verdict, taken.refused).append(text)
+    return taken
+
+
+def warnings(taken: Taken, frontier: FrontierSettings, added: Sequence[str] = ()) -> list[str]:
+    """What a person has to be told. added: seeds that the crawl did not have before, which are expected to be new to it."""
+    lines = []
+    if taken.refused:
+        them = agree(len(taken.refused), "it", "them")
+        lines.append(f"{not_taken(taken.refused, frontier)}; raise the limit to have {them} crawled")
+    if taken.twice:
+        n = len(taken.twice)
+        lines.append(f"{counted(n, 'seed')} {agree(n, 'means', 'mean')} a URL that another seed means too: {_named(taken.twice)}")
+    if known := [text for text in taken.known if text in set(added)]:
+        n = len(known)
+        what = agree(n, "is a URL that the crawl has already; it is", "are URLs that the crawl has already; they are")
+        lines.append(f"{counted(n, 'seed')} {what} not fetched again: {_named(known)}")
+    return lines
+
+
+def not_taken(refused: Sequence[str], frontier: FrontierSettings) -> str:
+    """`1 seed was not taken: frontier.max_pages = 10 is reached: http://b.org/`."""
+    limits = {"max_pages": frontier.max_pages, "max_pages_per_host": frontier.max_pages_per_host}
+    names = " or ".join(f"frontier.{name} = {limit}" for name, limit in limits.items() if limit)
+    n = len(refused)
+    return f"{counted(n, 'seed')} {agree(n, 'was', 'were')} not taken, {names or 'a limit'} is reached: {_named(refused)}"
+
+
+def _named(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(str(shown("", text)) for text in texts[:NAMED]) + more
+
+
+def _batched(items: Sequence[tuple[str, New]]) -> Iterator[Sequence[tuple[str, New]]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, BATCH)):
+        yield batch

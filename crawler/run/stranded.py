@@ -1,0 +1,22 @@
+"""Tasks on queues that no stage of the pipeline reads any more: a stage was removed or renamed while it had work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crawler.counting import counted
+from crawler.items import QueueStats
+
+
+def stranded(queues: Iterable[QueueStats]) -> dict[str, int]:
+    """Unfinished tasks by queue, of those outside the pipeline."""
+    found = {queue.name: queue.ready + queue.delayed + queue.leased for queue in queues if queue.is_outside}
+    return {name: n for name, n in found.items() if n}
+
+
+def described(name: str, n: int) -> str:
+    """What is there, and what to do about it."""
+    return (
+        f"{counted(n, 'task')} on queue {name}, which no stage reads: add the stage again, "
+        f"or drop them with 'crawler take {name} -n {n}'"
+    )
