@@ -58,8 +58,9 @@ def begin(
     try:
         broker = SqliteBroker(str(path), queues, politeness)
         try:
-            accepted = sum(queue.accepted for queue in broker.stats().queues)
-            has_work = not broker.drained(list(stages_read))
+            queues_now = broker.stats().queues
+            accepted = sum(queue.accepted for queue in queues_now)
+            has_work = any(queue.ready + queue.delayed + queue.leased for queue in queues_now if queue.name in stages_read)
             if has_work and not is_fresh:
                 broker.expire(None)
         finally:

@@ -76,7 +76,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     if argv and argv[0] == "help":               # crawler help run: the same as crawler run --help
         argv = [*(word for word in argv if word != "help"), "--help"]
     command = argv[0] if argv and argv[0] in COMMANDS else ""
-    return build_parser(command).parse_args(argv)
+    args = build_parser(command).parse_args(argv)
+    args.typed = list(argv)
+    return args
 
 
 def _run(args: argparse.Namespace) -> int:

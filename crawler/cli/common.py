@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from crawler.errors import HubUnreachable, UsageError
@@ -29,10 +30,11 @@ log = logging.getLogger("crawler.cli")
 OK = 0                 # finished
 INTERNAL = 1           # a fault of ours
 USAGE = 2              # the command or the configuration cannot be used as it is
-DEAD_TASKS = 3         # finished, and some tasks were given up: see `crawler dead list`
+DEAD_TASKS = 3         # finished, and some tasks were given up, or are on a queue that no stage reads: see `crawler status`
 NOTHING_FETCHED = 4    # finished without a single page
 NO_HUB = 5             # the hub does not answer, or refuses the key or the certificate
 STORAGE = 75           # the disk failed (EX_TEMPFAIL of sysexits.h: try again when there is room)
+CLOSED = 141           # who read our standard output has gone, as shells count it: 128 + SIGPIPE
 INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
 TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 
@@ -117,16 +119,28 @@ def certs_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--certs", metavar="DIR", help="speak TLS with the certificates in DIR (sets hub.tls and hub.certs)")
 
 
-def load(args: argparse.Namespace) -> Config:
-    """The configuration these arguments ask for; starts logging."""
+def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyType({})) -> Config:
+    """The configuration these arguments ask for; starts logging.
+
+    remembered: settings of the crawl that goes on, which processes of ours are to have as well: `forward` says them.
+    """
     from crawler.config import load as load_config
     from crawler.config import unknown_variables
 
     start_logging(args)
-    if not args.while_stdin:                   # else the command that started us has told
+    if not args.while_stdin and not remembered:   # else the command that started us has told, or it was told before
         for line in unknown_variables(os.environ):
             log.warning("%s", line)
     spelled = {setting: option for option, setting, *_ in SHORT_FORMS if _short(args, option) is not None}
+    if getattr(args, "output", None) is not None:
+        spelled["stages.store.output"] = "-o"
+    if getattr(args, "overwrite", None) is not None:
+        spelled |= {"stages.store.output": "-O", "stages.store.mode": "-O"}
+    if remembered:
+        from crawler.run.differences import toml
+
+        args.remembered = [f"{name}={toml(value)}" for name, value in remembered.items()]
+        spelled |= dict.fromkeys(remembered, "the crawl that goes on")
     config = load_config(args.config, settings_of(args), os.environ, spelled)
     if args.config is not None and any("use" in table for table in config.settings.stages.values()):
         from crawler.plugins import look_beside  # here, because few commands load stages of a person's own
@@ -137,7 +151,7 @@ def load(args: argparse.Namespace) -> Config:
 
 def settings_of(args: argparse.Namespace) -> list[str]:
     """What the options say, as -s would."""
-    sets = list(args.set)
+    sets = [*getattr(args, "remembered", ()), *args.set]
     if args.data is not None:
         sets.append(f"data={args.data}")
     if getattr(args, "hub", None):

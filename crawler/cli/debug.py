@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 SAID = "debugging: each stage takes its turn in this one process; breakpoint() and print work, Ctrl-C stops in order"
 
 
+def unsaid(_line: str) -> None:
+    """Say nothing: which stages share a process is of no interest where there is one."""
+
+
 def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> DebugCrawl:
     """These stages on the store of this configuration. Raises UsageError while another hub uses the store."""
     from crawler import plugins

@@ -6,23 +6,26 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common, seeds
 from crawler.cli.stage import output_options, preload, store_settings
-from crawler.errors import UsageError
 
 if TYPE_CHECKING:
     from crawler.cli.forking import Forks
     from crawler.cli.view import View
     from crawler.config import Config
     from crawler.crawl import Beginning, Crawl
-    from crawler.items import New, Stats
+    from crawler.hub.client import HubClient
+    from crawler.items import Stats
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
+    from crawler.run.ending import Ending
+    from crawler.run.resume import Plan
+    from crawler.run.seeds import Taken
 
 QUICK = 0.01          # s between questions whether it is over, when it may soon be
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
@@ -39,7 +42,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--seeds", metavar="FILE", type=Path, help="the same from a file, one a line; # begins a comment")
     output_options(parser)
     common.short_forms(parser)
-    parser.add_argument("--fresh", action="store_true", help="begin anew even if the last crawl was interrupted")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--fresh", action="store_true",
+        help="begin anew even if the last crawl was interrupted; without URLs from those it began from",
+    )
+    ways.add_argument("--change", action="store_true", help="go on with an interrupted crawl that these URLs and settings change")
     parser.add_argument("--debug", action="store_true", help="in one process, where breakpoint(), print and profilers work")
     parser.set_defaults(run=run, debug=False)
 
@@ -75,115 +83,139 @@ def is_debug(args: argparse.Namespace) -> bool:
 
 
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
-    from crawler import chain
     from crawler import crawl as crawling
-    from crawler import report as reporting
     from crawler.broker.base import Politeness
     from crawler.cli import debug
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
-    from crawler.cli.why import output_of
-    from crawler.growth import Growth
     from crawler.hub.client import HubClient
     from crawler.hub.key import authkey
-    from crawler.pipeline import FRONTIER
     from crawler.plugins import find
-    from crawler.run.verify import verify
-    from crawler.shared import CRAWL_NOTE
+    from crawler.run import definition, resume
+    from crawler.run.command import Command
+    from crawler.run.ending import ending
+    from crawler.run.workers import Workers
     from crawler.supervisor import ChildFailed
-    pipeline, options = verify(config)
-    stages = pipeline.reachable(FRONTIER)
-    for name in stages:
-        find(pipeline.stages[name].use).preload(options[name])
-    read = [pipeline.stages[name].input for name in stages]
-    groups = chain.groups(pipeline, stages)
+
+    plan = resume.plan(
+        lambda remembered: common.load(args, remembered) if remembered else config, texts, Command(args.typed),
+        is_fresh=args.fresh, is_change=getattr(args, "change", False),
+    )  # fmt: skip
+    config, pipeline = plan.config, plan.pipeline
+    for name in plan.stages:
+        find(pipeline.stages[name].use).preload(plan.options[name])
+    read = [pipeline.stages[name].input for name in plan.stages]
     data = Path(config.settings.data)
     make_directory(data)
     politeness = Politeness(config.settings.frontier.per_host, config.settings.frontier.delay)
-    beginning = crawling.begin(data, list(pipeline.queues.values()), read, args.fresh, politeness)
-    if not texts and beginning != crawling.Beginning.RESUMED:
-        raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
+    beginning = crawling.begin(data, list(pipeline.queues.values()), plan.queues_read, args.fresh, politeness)
     address = config.settings.hub.address or crawling.socket_address(data)
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
     interrupted = common.stop_on_signals(stop.ring)
     began = time.monotonic()
-    view = make_view(config, common.hints(args, config), quiet=args.quiet, is_live=not is_debug(args))
+    hint = common.hints(args, config)
+    view = make_view(config, hint, quiet=args.quiet, is_live=not is_debug(args))
     args.heard = view.on_line is not None     # for the processes that are told our options
-    texts = seeds.settle(texts, config, view.say)
-    view.say(opening(beginning, texts, data))
-    shares = [chain.share(pipeline, group, config.settings.frontier.delay) for group in groups]
-    for share in shares:
-        if not is_debug(args) and (said := share.said(share.processes)):
-            view.say(said)
+    settled = seeds.settle(plan.texts, config, view.say)
+    by_text = dict(zip(plan.texts, settled, strict=True))
+    note = definition.encode(definition.settled(plan.definition, by_text)) if plan.definition is not None else None
+    for line in [opening(beginning, plan, data), *plan.said]:
+        view.say(line)
+    workers = Workers(pipeline, plan.stages, config.settings.frontier.delay, debug.unsaid if is_debug(args) else view.say)
     hub: Any = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
     hub_arguments = ["hub", "--address", address, *common.forward(args)]
-    own = debug.crawl_here(config, pipeline, stages) if is_debug(args) else None
+    own = debug.crawl_here(config, pipeline, plan.stages) if is_debug(args) else None
     if own is not None:
         hub = own.hub
         view.say(debug.SAID)
+    closed = False
     try:
         with own or crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
-            starts = [(share.name, share.processes, one_each) for share in shares]
 
             def start_stages() -> None:
                 preload()
-                for start in starts:
-                    here.start_stage(*start)
+                workers.start(here, one_each)
 
             here.start_hub(start_stages)      # all of them before there is a thread here
-            passed_by = {pipeline.stages[name].input: name for group in groups for name in group[1:]}
-            growths = [(share, Growth(share.processes, share.most)) for share in shares]
-
-            def adapt(ready: list[str]) -> None:
-                for queue in ready:        # an earlier run, or a worker of another machine, has left it where a chain does not look
-                    if name := passed_by.pop(queue, None):
-                        here.start_stage(name, 1, one_each)
-                for share, growth in growths:
-                    if growth.needs_one(here.cpu(share.name), time.monotonic()):
-                        here.start_stage(share.name, 1, one_each)
-                        view.say(f"{share.said(growth.processes)} now: there was more to do than time")
-
             with view:
-                here.insist(lambda: put_seeds(config, hub, texts))
-                is_over = follow(here, read, view, stop, adapt)
+                if note is not None:
+                    here.insist(lambda: hub.note([note]))
+                taken = here.insist(lambda: put_seeds(config, hub, settled))
+                for line in warnings(plan, taken, [by_text[text] for text in plan.added], here.insist(hub.stats), hint):
+                    view.say(f"warning: {line}")
+                try:
+                    is_over = follow(here, read, view, stop, lambda ready: workers.adapt(here, one_each, ready))
+                except ChildFailed as failure:
+                    if failure.code != common.CLOSED:
+                        raise
+                    closed, is_over = True, False
                 here.stop_stages(are_idle=is_over)
-                stats = here.insist(hub.stats)
-            is_done = here.insist(lambda: hub.drained(read))
-            crawl_id = next((note.value.decode() for note in here.insist(lambda: hub.notes(CRAWL_NOTE))), "")
+                end = ending(here, read, plan.definition)
     except ChildFailed as failure:
         if not failure.is_hopeless:
             print(f"crawler: {failure}; what was done is kept, the same command goes on", file=sys.stderr)
         return failure.code
+    return conclude(args, plan, end, taken, view, beginning, time.monotonic() - began, here.restarts,
+                    common.CLOSED if closed else interrupted())  # fmt: skip
+
+
+def conclude(
+    args: argparse.Namespace, plan: Plan, end: Ending, taken: Taken, view: View, beginning: Beginning, elapsed: float,
+    restarts: Mapping[str, int], interrupted: int,
+) -> int:  # fmt: skip
+    """Write and show the report. interrupted: the exit code of what stopped the crawl, 0 if nothing did."""
+    from crawler import report as reporting
+    from crawler.run.seeds import not_taken
+
+    frontier = plan.config.settings.frontier
     report = reporting.build(
-        stats, crawl=crawl_id, beginning=beginning, reason="finished" if is_done else "interrupted",
-        elapsed=time.monotonic() - began, restarts=here.restarts, output=output_of(config),
+        end.stats, crawl=end.crawl, beginning=beginning, reason="finished" if end.is_done else "interrupted",
+        elapsed=elapsed, restarts=restarts, output=plan.output, rows=end.rows,
+        not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [],
     )  # fmt: skip
-    reporting.write(report, data)
-    for line in reporting.summary(report):
+    reporting.write(report, Path(plan.config.settings.data))
+    hint = common.hints(args, plan.config)
+    for line in reporting.summary(report, end.rows, hint):
         view.say(line)
-    return exit_code(report, is_done, interrupted())
+    if interrupted == common.CLOSED and not end.is_done:
+        view.say(f"crawler: who read standard output has gone, and the crawl has stopped; '{hint('run')}' goes on printing, "
+                 f"'{hint('run -o FILE --change')}' goes on into a file")
+    if taken.refused and report["pages"] == plan.pages and end.is_done:
+        return common.NOTHING_FETCHED
+    return exit_code(report, end.is_done, interrupted)
 
 
-def opening(beginning: Beginning, texts: list[str], data: Path) -> str:
+def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
     """What is about to happen, in one line."""
+    from crawler.counting import counted
+
+    n = counted(len(plan.texts), "URL")
+    added = f", with {counted(len(plan.added), 'URL')} more to begin from" if plan.added else ""
     what = {
-        "first": f"crawling from {len(texts)} URL(s)",
-        "resumed": f"resuming the unfinished crawl in {data}" + (f", with {len(texts)} URL(s) to begin from" if texts else ""),
-        "fresh": f"starting a fresh crawl from {len(texts)} URL(s); the last one's store is kept as {data}/hub.sqlite3.previous",
+        "first": f"crawling from {n}",
+        "resumed": f"resuming the unfinished crawl in {data}{added}",
+        "fresh": f"starting a fresh crawl from {n}; the last one's store is kept as {data}/hub.sqlite3.previous",
     }
     return what[beginning]
 
 
-def put_seeds(config: Config, hub: Any, texts: list[str]) -> None:
-    from crawler.cli.queues import BATCH, batched
+def put_seeds(config: Config, hub: HubClient, texts: Sequence[str]) -> Taken:
+    """Put the seeds on the frontier of this hub."""
+    from crawler.run.seeds import put
     from crawler.shared import SharedNotes
     from crawler.web.frontier import Frontier
 
-    frontier = Frontier(config.settings.frontier, SharedNotes(hub))
-    tasks: list[New] = [frontier.seed(text) for text in texts]
-    for batch in batched(tasks, BATCH):
-        hub.put(batch)
+    return put(texts, Frontier(config.settings.frontier, SharedNotes(hub)).seed, hub.put)
+
+
+def warnings(plan: Plan, taken: Taken, added: Sequence[str], stats: Stats, hint: common.Hint) -> list[str]:
+    """What will not be done: seeds that were not taken, and tasks that no stage reads. added: seeds the crawl did not have."""
+    from crawler.run import seeds as putting
+    from crawler.run.stranded import described, stranded
+
+    lines = putting.warnings(taken, plan.config.settings.frontier, added)
+    return lines + [described(name, n, hint) for name, n in stranded(stats.queues).items()]
 
 
 def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
@@ -233,4 +265,4 @@ def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:
         return interrupted or common.INTERRUPTED
     if is_empty(report):
         return common.NOTHING_FETCHED
-    return common.DEAD_TASKS if report["dead"] else common.OK
+    return common.DEAD_TASKS if report["dead"] or report["stranded"] else common.OK

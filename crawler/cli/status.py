@@ -10,6 +10,7 @@ from crawler.cli import common
 from crawler.cli.reach import reach
 
 if TYPE_CHECKING:
+    from crawler.broker.base import Broker
     from crawler.config import Config
     from crawler.items import Stats
     from crawler.run.idle import Explain
@@ -40,10 +41,13 @@ def run_status(args: argparse.Namespace) -> int:
         return watch(args, config, explain)
     with reach(args, config) as broker:
         stats = broker.stats()
+        crawl = of_crawl(broker, stats)
     if args.json:
         print(msgspec.json.encode(stats).decode())
     else:
-        show(stats, explain(stats))
+        for line in crawl:
+            print(line)
+        show(stats, explain(stats), common.hints(args, config))
     return common.OK
 
 
@@ -60,11 +64,25 @@ def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
             time.sleep(WATCH)
 
 
-def show(stats: Stats, reason: str) -> None:
-    """Print it, with the reason why it is idle if it is."""
+def of_crawl(broker: Broker, stats: Stats) -> list[str]:
+    """Which crawl it is and where its rows are, of one that `crawler run` began."""
+    from crawler.run import definition
+    from crawler.run.outputs import ROWS, described, rows_by_output
+
+    crawl = definition.read(broker)
+    if crawl is None:
+        return []
+    notes = {note.name: note.value for note in broker.notes(ROWS)}
+    rows = described(rows_by_output(crawl.outputs, notes, stats.counters, crawl.directory))
+    return [f"crawl from {crawl.began_from()}", *([rows] if rows else [])]
+
+
+def show(stats: Stats, reason: str, hint: common.Hint) -> None:
+    """Print it, with the reason why it is idle if it is, and what no stage reads."""
     from rich.console import Console
 
     from crawler.cli.view import render
+    from crawler.run.stranded import described, stranded
 
     console = Console(highlight=False)
     if not any(queue.accepted for queue in stats.queues):
@@ -77,3 +95,5 @@ def show(stats: Stats, reason: str) -> None:
             console.print(f"worker {worker.name} holds {worker.leased}, seen {worker.seen:.0f} s ago", markup=False)
     if stats.is_drained and any(queue.accepted for queue in stats.queues):
         console.print("drained: nothing is left to do")
+    for name, n in stranded(stats.queues).items():
+        console.print(described(name, n, hint), markup=False, soft_wrap=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.config import Config
     from crawler.items import Story
+    from crawler.run.definition import Definition
+    from crawler.settings import FrontierSettings
     from crawler.web.page import Visit
 
 
@@ -44,33 +46,35 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.pipeline import FRONTIER
+    from crawler.run import definition
     from crawler.web import urls
 
     config = common.load(args)
-    frontier = config.settings.frontier
     typed = urls.seed(args.url)
-    url = urls.canonical(
-        typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
-    )  # fmt: skip
-    print(url if url == args.url else f"{args.url}: its canonical form is {url}")
     hint = common.hints(args, config)
     with reach(args, config) as hub:
+        crawl = definition.read(hub)
+        frontier = crawl.frontier if crawl is not None else config.settings.frontier
+        url = urls.canonical(
+            typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
+        )  # fmt: skip
+        print(url if url == args.url else f"{args.url}: its canonical form is {url}")
         story = hub.why(FRONTIER, urls.key(url))
-        lines = stranger(config, hub, url) if story is None else [*life(story, hint), *waits(hub, story, hint)]
+        lines = stranger(frontier, hub, url) if story is None else [*life(story, hint), *waits(hub, story, hint)]
         lines += robots(config, hub, url)
     if story is not None:
-        lines += record(config, url)
+        lines += record(config, crawl, url)
     for line in lines:
         print(f"  {line}")
     return common.OK
 
 
-def stranger(config: Config, hub: Broker, url: str) -> list[str]:
-    """Why the hub has never heard of a URL."""
+def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:
+    """Why the hub has never heard of a URL. settings: those of the crawl."""
     from crawler.shared import SharedNotes
     from crawler.web.frontier import Frontier
 
-    verdict = Frontier(config.settings.frontier, SharedNotes(hub)).admit(url)
+    verdict = Frontier(settings, SharedNotes(hub)).admit(url)
     if isinstance(verdict, str):
         name = SETTINGS.get(verdict)
         return [f"not crawled: {verdict}" + (f"; see {name}" if name else "")]
@@ -139,20 +143,33 @@ def robots(config: Config, hub: Broker, url: str) -> list[str]:
     return [f"{where}/robots.txt (status {kept['status']}) {'allows' if ruling.allowed else 'disallows'} it: {ruling}"]
 
 
-def record(config: Config, url: str) -> list[str]:
-    """Where its record is, if the output is a file of this machine."""
-    output = Path(output_of(config))
-    if output.suffix in (".sqlite", ".sqlite3", ".db") and output.is_file():
-        place = in_table(output, str(config.settings.stages.get("store", {}).get("table", "records")), url)
-    elif output.is_file():
-        place = in_lines(output, url)
+def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
+    """Where its records are: in the outputs that the crawl has had, or without a crawl of ours in that of the configuration."""
+    from crawler.run.outputs import STDOUT
+
+    if crawl is None:
+        outputs, table = [Path(output_of(config))], str(config.settings.stages.get("store", {}).get("table", "records"))
     else:
-        return []
-    return [f"its record: {place}" if place else f"no record of it in {output}"]
+        outputs, table = [shortest(crawl.path(output)) for output in crawl.outputs if output != STDOUT], crawl.table
+    there = [output for output in outputs if output.is_file()]
+    found = [place for output in there if (place := place_in(output, table, url))]
+    if found:
+        return [f"its record: {place}" for place in found]
+    return [f"no record of it in {', '.join(map(str, there))}"] if there else []
+
+
+def place_in(output: Path, table: str, url: str) -> str:
+    """The row of this URL in a file or database; "" where there is none."""
+    return in_table(output, table, url) if output.suffix in (".sqlite", ".sqlite3", ".db") else in_lines(output, url)
+
+
+def shortest(path: Path) -> Path:
+    """The path as it can be typed here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def output_of(config: Config) -> str:
-    """Where the rows go."""
+    """Where the rows go by this configuration."""
     from crawler import plugins
     from crawler.pipeline import build
 
@@ -181,6 +198,8 @@ def in_table(output: Path, table: str, url: str) -> str:
     try:
         quoted = table.replace('"', '""')
         row = database.execute(f'SELECT rowid FROM "{quoted}" WHERE url = ?', (url,)).fetchone()  # noqa: S608  (quoted above)
+    except sqlite3.Error:          # no such table yet, or no database
+        row = None
     finally:
         database.close()
     return f"{output}, row {row[0]} of {table}" if row else ""

@@ -12,21 +12,26 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from crawler.config import HIDDEN, Config, shown
 from crawler.errors import BadUrl
 from crawler.items import Note
 from crawler.pipeline import FRONTIER, Pipeline, values
+from crawler.settings import FrontierSettings
 from crawler.web import urls
 
 NOTE: Final = "definition"         # name of the note
 SEEDS_KEPT: Final = 1_000          # seeds that are stored one by one; of more than that, their number and a digest
+NAMED: Final = 5                   # seeds named in a message
 DEFAULT: Final = "default"         # origin of a value that nobody set
 
+SECTIONS: Final = frozenset({"frontier", "queues", "stages"})
+UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or are set by us
 HOW_FRONTIER: Final = frozenset({"delay", "per_host"})
 HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
 WHAT_QUEUES: Final = frozenset({"keyed", "polite"})
@@ -54,6 +59,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     seeds_total: int
     seeds_digest: str              # of all of them, in any order
     values: dict[str, Value]       # by dotted name
+    how: dict[str, Value] = {}     # settings that were typed and only say how the work is done: remembered, never compared
     outputs: tuple[str, ...] = ()  # every output rows were ever written to, oldest first
 
     @property
@@ -75,6 +81,23 @@ class Definition(Struct, frozen=True, kw_only=True):
     def output(self) -> str:
         """Where rows go now; "": no stage of the crawl has an output."""
         return next(outputs_in(self.values), "")
+
+    @property
+    def table(self) -> str:
+        """Of databases the table that the rows are in."""
+        return str(next((found.value for name, found in self.values.items() if name.endswith(".table")), "records"))
+
+    @property
+    def frontier(self) -> FrontierSettings:
+        """Which URLs are crawled, whatever is configured now; of politeness it says nothing."""
+        known = {name.removeprefix("frontier."): found.value for name, found in self.values.items() if name.startswith("frontier.")}
+        fields = {name: value for name, value in known.items() if name in FrontierSettings.__struct_fields__}
+        return msgspec.convert(fields, FrontierSettings)
+
+    def began_from(self) -> str:
+        """The seeds in words, the first of them by name."""
+        more = self.seeds_total - len(self.seeds[:NAMED])
+        return ", ".join(seed.url for seed in self.seeds[:NAMED]) + (f" and {more:,} more" if more else "")
 
     def path(self, output: str) -> Path:
         """Where an output is, whatever the working directory of the caller."""
@@ -104,8 +127,11 @@ def encode(definition: Definition) -> Note:
     return Note(NOTE, msgspec.json.encode(definition))
 
 
-def of(settings: Mapping[str, Value], texts: Sequence[str], directory: str | None = None) -> Definition:
-    """The definition of a crawl that begins from these texts with these settings (see `settings_of`). Raises BadUrl."""
+def of(
+    settings: Mapping[str, Value], texts: Sequence[str], directory: str | None = None,
+    how: Mapping[str, Value] = MappingProxyType({}),
+) -> Definition:  # fmt: skip
+    """The definition of a crawl that begins from these texts with these settings (`settings_of`, `how_of`). Raises BadUrl."""
     seeds = list(dict.fromkeys(seed_of(text) for text in texts))
     return Definition(
         directory=directory or os.getcwd(),
@@ -113,6 +139,7 @@ def of(settings: Mapping[str, Value], texts: Sequence[str], directory: str | Non
         seeds_total=len(seeds),
         seeds_digest=digest(seeds),
         values=dict(settings),
+        how=dict(how),
         outputs=tuple(outputs_in(settings)),
     )
 
@@ -124,7 +151,14 @@ def seed_of(text: str) -> Seed:
 
 def digest(seeds: Sequence[Seed]) -> str:
     """The same for the same seeds in any order."""
-    return hashlib.blake2b("\n".join(sorted(seed.url for seed in seeds)).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b("\n".join(sorted(min(forms(seed)) for seed in seeds)).encode(), digest_size=16).hexdigest()
+
+
+def settled(definition: Definition, taken: Mapping[str, str]) -> Definition:
+    """The same with the URLs that seeds without a scheme were taken for, by what was typed."""
+    urls_taken = {seed.typed: seed_of(taken[seed.typed]).url for seed in definition.seeds if seed.typed in taken}
+    seeds = (Seed(seed.typed, urls_taken.get(seed.typed, seed.url)) for seed in definition.seeds)
+    return structs.replace(definition, seeds=tuple(seeds))
 
 
 def forms(seed: Seed) -> frozenset[str]:
@@ -151,6 +185,23 @@ def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct
         for name, value in {**in_force, **off}.items()
         if name in off or (is_defining(name, pipeline, stages, options) and value != {} and shown(name, value) == value)
     }
+
+
+def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) -> dict[str, Value]:
+    """What was typed about how the work is done, and is no secret: a crawl that is resumed without options has it again."""
+    stages = pipeline.reachable(FRONTIER)
+    in_force = msgspec.json.decode(msgspec.json.encode(values(pipeline, options, config.settings), enc_hook=str))
+    return {
+        name: Value(value, origin)
+        for name, value in in_force.items()
+        if name.split(".")[0] in SECTIONS and is_typed(origin := config.origin(name)) and value != {}
+        and name.split(".")[2:3] not in UNKEPT and shown(name, value) == value and not is_defining(name, pipeline, stages, options)
+    }  # fmt: skip
+
+
+def is_typed(origin: str) -> bool:
+    """It was an option or a variable of the environment, not a file and not the default."""
+    return origin.startswith("-") or (origin.upper().startswith("CRAWLER_") and not set(origin) & {".", os.sep})
 
 
 def is_defining(name: str, pipeline: Pipeline, stages: Sequence[str], options: Mapping[str, Struct]) -> bool:

@@ -18,13 +18,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from crawler.run.definition import DEFAULT, Definition, Value, digest, forms, seed_of
+from crawler.run.definition import DEFAULT, NAMED, Definition, Value, digest, forms, is_typed, seed_of
 
 MODE: Final = "mode"               # option that matters at the first start alone: remembered for a fresh start, never compared
 OUTPUT: Final = "output"
 ENABLED: Final = "enabled"         # of a stage: the stage itself is compared, not this
 SHOWN: Final = 120                 # characters of a value in a message
-NAMED: Final = 5                   # seeds named in a message
 
 
 class Difference(Struct, frozen=True):
@@ -60,7 +59,7 @@ def remembered(then: Definition, origin: Callable[[str], str], directory: str) -
     relative to another one is still that file.
     """
     found = {}
-    for name, value in then.values.items():
+    for name, value in {**then.how, **then.values}.items():
         if not is_typed(value.origin) or value.value is None or origin(name) != DEFAULT:
             continue
         parent, _, last = name.rpartition(".")
@@ -102,10 +101,8 @@ def describe_strangers(then: Definition, texts: Sequence[str]) -> str:
     """One line: what is no seed of the crawl, and what its seeds are."""
     named = ", ".join(seed_of(text).url for text in texts[:NAMED])
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    began = ", ".join(seed.url for seed in then.seeds[:NAMED])
-    others = f" and {then.seeds_total - NAMED} more" if then.seeds_total > NAMED else ""
     words = "is not one of them" if len(texts) == 1 else "are not among them"
-    return f"seeds: {named}{more} {words} (it began from {began}{others})"
+    return f"seeds: {named}{more} {words} (it began from {then.began_from()})"
 
 
 def to_undo(differences: Sequence[Difference]) -> tuple[list[str], list[str]]:
@@ -127,11 +124,6 @@ def to_undo(differences: Sequence[Difference]) -> tuple[list[str], list[str]]:
         else:
             sets.append(f"{difference.name}={toml(difference.then.value)}")
     return sets, by_hand
-
-
-def is_typed(origin: str) -> bool:
-    """It was an option or a variable of the environment, not a file and not the default."""
-    return origin.startswith("-") or (origin.upper().startswith("CRAWLER_") and not set(origin) & {".", os.sep})
 
 
 def toml(value: Any) -> str:

@@ -26,13 +26,15 @@ from crawler.broker.place import store_path
 from crawler.config import Config
 from crawler.counting import agree, counted
 from crawler.errors import StorageError, UsageError
-from crawler.pipeline import FRONTIER, Pipeline, build, check
+from crawler.pipeline import FRONTIER, Pipeline
 from crawler.run import definition as definitions
 from crawler.run import differences
 from crawler.run.command import Command
 from crawler.run.definition import Definition, Seed, Value, forms, seed_of
 from crawler.run.differences import Difference
+from crawler.run.local import has_store
 from crawler.run.outputs import ROWS, STDOUT, Rows, described, rows_by_output
+from crawler.run.verify import verify
 from crawler.web import urls
 
 RULES: Final = "frontier."         # settings that say which of the URLs found are crawled
@@ -79,15 +81,20 @@ class Plan(Struct, frozen=True):
         """Names of the stages that the crawl needs."""
         return self.pipeline.reachable(FRONTIER)
 
+    @property
+    def output(self) -> str:
+        """Where rows go; "": no stage of the crawl has an output."""
+        return next((str(self.options[name].output) for name in self.stages if hasattr(self.options[name], "output")), "")
+
 
 def look(data: Path, *, is_fresh: bool = False) -> Found:
     """What is in this data directory. is_fresh: a store that cannot be read is as none, it will be set aside.
 
-    Raises UsageError when a hub uses the store, StorageError when it cannot be read.
+    Raises UsageError when a hub uses the store or the directory cannot be used, StorageError when the store cannot be read.
     """
-    path = store_path(data)
-    if not path.exists():
+    if not has_store(data):
         return Found()
+    path = store_path(data)
     try:
         store = peek(path, (definitions.NOTE, ROWS))
     except StorageError:
@@ -122,7 +129,7 @@ def plan(
     if was is None and not is_fresh and found.unfinished(asked.queues_read):      # of a version that stored no definition
         return _plan(asked, None, texts, pages=_pages(found))
     seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
-    return _plan(asked, definitions.of(asked.settings, seeds), seeds)
+    return _plan(asked, definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked)), seeds)
 
 
 class _Asked(Struct, frozen=True):
@@ -141,13 +148,17 @@ class _Asked(Struct, frozen=True):
     def settings(self) -> dict[str, Value]:
         return definitions.settings_of(self.config, self.pipeline, self.options)
 
+    @property
+    def how(self) -> dict[str, Value]:
+        return definitions.how_of(self.config, self.pipeline, self.options)
+
 
 def _asked(load: Callable[[Mapping[str, Any]], Config], config: Config, was: Definition | None) -> _Asked:
     """What is asked for now. was: the crawl whose settings stay where nothing sets them now."""
     remembered = differences.remembered(was, config.origin, os.getcwd()) if was is not None else {}
     full = load(remembered) if remembered else config
-    pipeline = build(full)
-    return _Asked(full, pipeline, dict(check(pipeline, full.origin)), remembered)
+    pipeline, options = verify(full)
+    return _Asked(full, pipeline, dict(options), remembered)
 
 
 def _plan(
@@ -175,7 +186,7 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
     if not was.has_all_seeds:
         why = "its seeds have passwords" if len(was.seeds) == was.seeds_total else f"it began from {was.seeds_total:,} URLs"
         raise UsageError(f"cannot begin the crawl in {data} anew by itself: {why}, which are not all kept; name the URLs again")
-    return [seed.typed for seed in was.seeds]
+    return [seed.url for seed in was.seeds]
 
 
 def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str], command: Command, *, is_change: bool) -> Plan:
@@ -185,16 +196,18 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     changed = differences.compare(was, asked.settings, directory)
     strange = _strangers(data, was, texts)
     if (changed or strange) and not is_change:
-        raise UsageError(refusal(data, was, changed, strange, command))
-    kept = {name: was.values.get(name, value) if name in asked.remembered else value for name, value in asked.settings.items()}
-    here = _changed(was, kept, strange, directory) if changed or strange else was
-    seeds = [*(seed.typed for seed in was.seeds), *strange] if was.has_all_seeds else texts
+        raise UsageError(refusal(data, was, changed, strange, command, has_seeds=bool(texts)))
+    here = _changed(was, _kept(was, asked, asked.settings), strange, directory) if changed or strange else was
+    here = structs.replace(here, how=_how(was, asked))
+    seeds = [*(seed.url for seed in was.seeds), *strange] if was.has_all_seeds else texts
     said = consequences(found, was, changed, here, asked.pipeline)
     return _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
 
 
-def refusal(data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command) -> str:
-    """What is different, and the commands that lead out of it."""
+def refusal(
+    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, *, has_seeds: bool
+) -> str:
+    """What is different, and the commands that lead out of it. has_seeds: URLs were named, a crawl of their own could begin."""
     lines = [f"the unfinished crawl in {data} is another one:", *(f"  {difference}" for difference in changed)]
     if strange:
         lines.append(f"  {differences.describe_strangers(was, strange)}")
@@ -206,7 +219,7 @@ def refusal(data: Path, was: Definition, changed: Sequence[Difference], strange:
         f"go on as it was:   {first}{as_it_was}",
         f"with the change:   {command.again('--change')}",
         f"anew:              {command.again('--fresh')}",
-        f"beside it:         {command.again('--data', 'DIR')}",
+        *([f"beside it:         {command.again('--data', 'DIR')}"] if has_seeds else []),
     ])  # fmt: skip
 
 
@@ -228,6 +241,18 @@ def consequences(
         if not pipeline.readers(name) and (n := found.unfinished([name])):
             lines.append(f"{counted(n, 'task')} on queue {name}, which no stage reads any more")
     return lines
+
+
+def _kept(was: Definition | None, asked: _Asked, settings: Mapping[str, Value]) -> dict[str, Value]:
+    """These settings; of those that are remembered it stays said who typed them."""
+    known = {**was.how, **was.values} if was is not None else {}
+    return {name: known[name] if name in asked.remembered and name in known else value for name, value in settings.items()}
+
+
+def _how(was: Definition | None, asked: _Asked) -> dict[str, Value]:
+    """What was typed about how the work is done, now or before."""
+    before = was.how if was is not None else {}
+    return {**{name: value for name, value in before.items() if name in asked.remembered}, **asked.how}
 
 
 def _strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:

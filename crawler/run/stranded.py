@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from crawler.counting import counted
+from crawler.counting import agree, counted
 from crawler.items import QueueStats
+from crawler.run.hints import PLAIN, Hint
 
 
 def stranded(queues: Iterable[QueueStats]) -> dict[str, int]:
@@ -14,9 +15,9 @@ def stranded(queues: Iterable[QueueStats]) -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
-def described(name: str, n: int) -> str:
-    """What is there, and what to do about it."""
+def described(name: str, n: int, hint: Hint = PLAIN) -> str:
+    """What is there, and what to do about it. hint: completes commands."""
     return (
-        f"{counted(n, 'task')} on queue {name}, which no stage reads: add the stage again, "
-        f"or drop them with 'crawler take {name} -n {n}'"
+        f"{counted(n, 'task')} on queue {name}, which no stage reads: add the stage again and go on with '{hint('run --change')}', "
+        f"or drop {agree(n, 'it', 'them')} with '{hint(f'take {name} -n {n}')}'"
     )

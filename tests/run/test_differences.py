@@ -192,4 +192,4 @@ def test_a_value_comes_back_as_it_was_from_its_toml(value):
     ("default", False), ("crawler.toml", False), ("CRAWLER_x.toml", False), ("/a/CRAWLER_x", False),
 ])  # fmt: skip
 def test_what_was_typed_is_told_from_files(origin, typed):
-    assert differences.is_typed(origin) is typed
+    assert definition.is_typed(origin) is typed

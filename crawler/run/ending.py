@@ -1,0 +1,39 @@
+"""What a crawl has come to, asked of its hub before that is stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from crawler.items import Stats
+from crawler.run.definition import Definition
+from crawler.run.outputs import ROWS, Rows, rows_by_output
+from crawler.shared import CRAWL_NOTE
+
+if TYPE_CHECKING:
+    from crawler.crawl import Crawl
+    from crawler.run.debug import DebugCrawl
+
+
+class Ending(Struct, frozen=True):
+    """The hub's last counts, and what they mean."""
+
+    stats: Stats
+    is_done: bool                  # nothing is left on the queues that the crawl's stages read
+    crawl: str                     # id
+    rows: dict[str, Rows]          # by output
+
+
+def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition | None) -> Ending:
+    """Ask once the stages have ended. Raises what `Crawl.insist` does."""
+    stats = here.insist(here.hub.stats)
+    is_done = here.insist(lambda: here.hub.drained(read))
+    notes = {note.name: note.value for prefix in (CRAWL_NOTE, ROWS) for note in here.insist(partial(here.hub.notes, prefix))}
+    outputs = definition.outputs if definition is not None else ()
+    directory = definition.directory if definition is not None else os.getcwd()
+    rows = rows_by_output(outputs, notes, stats.counters, directory)
+    return Ending(stats, is_done, notes.get(CRAWL_NOTE, b"").decode(), rows)
