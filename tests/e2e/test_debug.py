@@ -83,7 +83,7 @@ def test_leaving_the_debugger_stops_in_order_and_a_run_without_it_goes_on(termin
     terminal.type("q\n")
 
     assert terminal.wait() == 130, terminal.shown
-    assert "the same command goes on" in terminal.shown
+    assert "'crawler run' goes on" in terminal.shown
     done = shell.run("run", *FAST, "-o", "p.jsonl")
     assert done.returncode == 0, done.stderr
     assert statuses(shell.rows("p.jsonl")) == expected(site)
