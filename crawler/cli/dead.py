@@ -35,7 +35,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         if verb == "list":
             sub.add_argument("--queue", metavar="QUEUE", help="only of this queue")
         else:
-            sub.add_argument("ids", metavar="ID", nargs="+" if verb == "show" else "*", type=int)
+            sub.add_argument("ids", metavar="ID", nargs="+" if verb == "show" else "*", type=common.number("Id"))
         if verb in ("retry", "drop"):
             sub.add_argument("--all", action="store_true", help="all there are")
         sub.set_defaults(run=run, verb=verb)
