@@ -56,7 +56,7 @@ _TABLE = """\
 outputs = ["parsed", "urls"]    # was ["records", "urls"]
 
 [stages.{name}]
-use = "{name}:{Class}"
+use = "{module}:{Class}"
 input = "parsed"
 outputs = ["records"]           # what store reads
 """
@@ -96,9 +96,24 @@ def write_config(path: Path) -> None:
         raise UsageError(f"{error.filename or path} cannot be written: {error.strerror}; name another file") from error
 
 
-def table(name: str) -> str:
-    """The TOML that puts the new stage between parse and store."""
-    return _TABLE.format(name=name, Class=_class_name(name))
+def table(name: str, module: str = "") -> str:
+    """The TOML that puts the new stage between parse and store. module: as it is imported, if not by its name alone."""
+    return _TABLE.format(name=name, module=module or name, Class=_class_name(name))
+
+
+def module_of(name: str, folder: Path) -> str:
+    """How a stage in a folder is imported where a person stands; "" if it is not, as the folder is elsewhere or hides a module."""
+    try:
+        parts = folder.resolve().relative_to(Path.cwd()).parts
+    except ValueError:
+        return ""
+    if not all(part.isidentifier() for part in parts):
+        return ""
+    if parts and (found := find_spec(parts[0])) is not None:
+        here = [Path(place).resolve() for place in found.submodule_search_locations or ()]
+        if Path(parts[0]).resolve() not in here[:1]:
+            return ""
+    return ".".join([*parts, name])
 
 
 def _refuse_name(name: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from crawler.cli import new
+from crawler.cli import main, new
 from crawler.config import load
 from crawler.errors import UsageError
 from crawler.pipeline import build, check
@@ -102,3 +103,27 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match=r"cannot be written: .*; choose another --dir"):
         write_stage("mine", tmp_path / "file" / "deeper")
+
+
+@pytest.mark.parametrize("folder", [".", "own", "own/deeper", "not-a-name", "stages", "../beside"])
+def test_the_table_works_as_the_command_says_wherever_the_stage_is(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = f"words_{abs(hash(folder))}"                 # modules of other tests are not asked for again
+
+    assert main(["new", "stage", name, "--dir", folder]) == 0
+    told = capsys.readouterr().out
+    hint = re.search(r"put this into (\S+) and look at it with: crawler (.*)", told)
+    assert hint is not None
+    Path(hint[1]).write_text(table_of(told), encoding="utf-8")
+
+    assert main(hint[2].split()) == 0
+    assert name in capsys.readouterr().out
+
+
+def table_of(told: str) -> str:
+    return told[told.index("[stages.parse]") :]

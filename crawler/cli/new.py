@@ -48,12 +48,15 @@ def run_config(args: argparse.Namespace) -> int:
 
 
 def run_stage(args: argparse.Namespace) -> int:
-    from crawler.scaffold import table, write_stage
+    from crawler.scaffold import module_of, table, write_stage
 
     code, test = write_stage(args.name, args.dir)
     needs = "" if find_spec("pytest") else " (after: pip install pytest)"
     print(f"wrote {code} and {test}; try it with: python -m pytest {test}{needs}")
-    print("To have it between parse and store, put this into crawler.toml and look at it with: crawler check")
+    module = module_of(args.name, args.dir)
+    file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are found beside it as well
+    used = "" if module else f" -c {file}"
+    print(f"To have it between parse and store, put this into {file} and look at it with: crawler check{used}")
     print()
-    print(table(args.name), end="")
+    print(table(args.name, module), end="")
     return common.OK
