@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from crawler.web.encoding import is_html as is_html
     from crawler.web.fields import Fields as Fields
     from crawler.web.fields import FieldSpec as FieldSpec
+    from crawler.web.frontier import AUTH as AUTH
     from crawler.web.frontier import was_seeded as was_seeded
     from crawler.web.html import LINK_TAGS as LINK_TAGS
     from crawler.web.html import Html as Html
@@ -82,7 +83,7 @@ _HOMES = {
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.encoding": ("is_html",),
     "crawler.web.fields": ("FieldSpec", "Fields"),
-    "crawler.web.frontier": ("was_seeded",),
+    "crawler.web.frontier": ("AUTH", "was_seeded"),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.page": ("Page", "Record", "Visit", "Visits"),
     "crawler.web.robots": ("Robots",),

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct, structs
 
 from crawler.errors import ConfigError
+from crawler.secrets import HIDDEN as HIDDEN
+from crawler.secrets import shown as shown
 from crawler.settings import Settings
 from crawler.tables import fill, leaves, nearest, refuse_infinite
 
@@ -26,15 +28,10 @@ DEFAULT_FILE = Path("crawler.toml")
 COMMAND_LINE = "-s"
 # The key is read where it is needed: a secret is never part of a configuration. The cases are those of the tests.
 NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES"})
-HIDDEN = "(hidden)"
 
 _TOP = {field.name: field.type for field in structs.fields(Settings)}
-_SECRET = re.compile(
-    r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
-)
 # What Kubernetes sets for a service called crawler, crawler-hub, …
 _SERVICE = re.compile(r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 class Config(Struct, frozen=True):
@@ -91,17 +88,6 @@ def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str], sp
 
     refuse_infinite(tree, "", place)
     return Config(settings=fill(Settings, tree, place=place), origins=origins)
-
-
-def shown(name: str, value: Any) -> Any:
-    """The value as it may stand on a screen or in a log: no password, token, cookie or key, also none inside a URL."""
-    if isinstance(value, Mapping):
-        return {key: shown(f"{name}.{key}", item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [shown(name, item) for item in value]
-    if value and not isinstance(value, bool) and _SECRET.search(name):
-        return HIDDEN
-    return _USERINFO.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
 
 
 def _from_file(file: Path | None) -> Iterator[_Setting]:
@@ -179,7 +165,7 @@ def _from_options(sets: Sequence[str], spelled: Mapping[str, str]) -> Iterator[_
         name, equals, typed = option.partition("=")
         keys = [key.strip() for key in name.split(".")]
         if not equals or not all(keys):
-            raise ConfigError(f"-s {option}: expected KEY=VALUE, for example -s frontier.delay=0.5")
+            raise ConfigError(f"-s {shown('', option)}: expected KEY=VALUE, for example -s frontier.delay=0.5")
         value, text = _value(typed)
         path = _named(keys)
         yield _Setting(path, value, text, spelled.get(".".join(path), COMMAND_LINE))

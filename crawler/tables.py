@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect, structs
 
 from crawler.errors import ConfigError
+from crawler.secrets import shown
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -42,8 +43,8 @@ def fill(
         key, value, wanted = _culprit(kind, table, name)
         # A struct that refuses values which are right one by one says why itself, in its __post_init__.
         reason = str(error) if _is_struct(_meant(wanted, value)) and isinstance(value, Mapping) else f"expected {expected(wanted)}"
-        shown = "" if isinstance(value, Mapping) else f" is {short(value)}"
-        raise ConfigError(f"{at(place(key))}{key or 'the configuration'}{shown}; {reason}") from error
+        said = "" if isinstance(value, Mapping) else f" is {short(shown(key, value))}"
+        raise ConfigError(f"{at(place(key))}{key or 'the configuration'}{said}; {reason}") from error
 
 
 def refuse_infinite(table: Any, name: str, place: Callable[[str], str]) -> None:

@@ -134,7 +134,7 @@ class Fetch(Stage):
         )
         contact = f" (+{options.contact})" if options.contact else ""
         agent = options.user_agent or AGENT + contact
-        self._identity = Identity(agent, options.headers, options.auth, has_cookies=options.cookies)
+        self._identity = Identity(agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared)
         self._client, name = choose(
             options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=_proxies(options.proxy)
         )
@@ -180,7 +180,7 @@ class Fetch(Stage):
             return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, visit, url))), is_free)
 
         try:
-            return self._start(url, self._identity.headers(url), self._wanted(url), answered)
+            return self._start(url, self._identity.headers(url, is_seed=visit.is_seed), self._wanted(url), answered)
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, visit, url) from error
 
@@ -244,7 +244,7 @@ class Fetch(Stage):
     def _get(self, visit: Visit, url: Url) -> Reply:
         """The reply; of a page that has not changed since it was kept, with the content it had."""
         copy = self._copies.find(url.href) if self._copies else None
-        headers = {**self._identity.headers(url), **(copy.conditions() if copy else {})}
+        headers = {**self._identity.headers(url, is_seed=visit.is_seed), **(copy.conditions() if copy else {})}
         reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), visit, url)
         if copy and reply.status == 304:
             return copy.confirmed(reply)

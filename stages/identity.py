@@ -1,7 +1,7 @@
 """Who we are to a site: the header we come with, and what of it is for this site alone.
 
     every site ─────▶ User-Agent, Accept, the headers that a person set
-    this host only ─▶ Authorization: what a person set for it, or what stands in the URL
+    this host only ─▶ Authorization: what stood in a seed's URL of this origin, or what a person set for it
                   └─▶ Cookie: what it set itself, if cookies are on
 
 Nothing of the second kind goes to a host it is not for: each redirect is a request of its own, and gets a header of its own.
@@ -10,25 +10,33 @@ Nothing of the second kind goes to a host it is not for: each redirect is a requ
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from crawler import ConfigError, Url
+from crawler import AUTH, ConfigError, Shared, Url
 from stages.clients.base import Reply
 
 if TYPE_CHECKING:
     from stages.cookies import Cookies
 
 _ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"   # what browsers say, and servers expect
+_NEWS: Final = 1.0                 # s after which another worker's seed may have brought a password for an origin that is known
+_ORIGINS: Final = 10_000           # origins that are known to have been met
 _PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # what is there instead
 
 
 class Identity:
     """Thread-safe."""
 
-    def __init__(self, agent: str, headers: Mapping[str, str], auth: Mapping[str, str], *, has_cookies: bool) -> None:
-        """headers: for every site. auth: by host or origin, `user:password` or a whole value such as `Bearer TOKEN`."""
+    def __init__(
+        self, agent: str, headers: Mapping[str, str], auth: Mapping[str, str], *, has_cookies: bool, shared: Shared | None = None
+    ) -> None:
+        """headers: for every site. auth: by host or origin, `user:password` or a whole value such as `Bearer TOKEN`.
+
+        shared: has the user names and passwords that were typed into seeds.
+        """
         self.agent = agent
         for name in headers:
             if name.lower() in _PRIVATE:
@@ -39,13 +47,15 @@ class Identity:
         self._headers = {"User-Agent": agent, "Accept": _ACCEPT, **headers}
         self._auth = {_where(name): _authorization(name, value) for name, value in auth.items()}
         self._cookies = _cookies() if has_cookies else None
+        self._typed = _Typed(shared) if shared is not None else None
         self._is_everywhere_the_same = not (self._auth or has_cookies)
 
-    def headers(self, url: Url) -> Mapping[str, str]:
-        """For a request of this URL."""
-        if self._is_everywhere_the_same and not (url.username or url.password):
+    def headers(self, url: Url, *, is_seed: bool = False) -> Mapping[str, str]:
+        """For a request of this URL. is_seed: somebody typed it, perhaps with a password a moment ago."""
+        typed = self._typed.of(url.origin, is_seed) if self._typed else ""
+        if self._is_everywhere_the_same and not (typed or url.username or url.password):
             return self._headers
-        authorization = _basic(url) or self._auth.get(url.origin) or self._auth.get(url.host)
+        authorization = _basic(url) or typed or self._auth.get(url.origin) or self._auth.get(url.host)
         cookie = self._cookies.of(url) if self._cookies else ""
         own = {"Authorization": authorization, "Cookie": cookie}
         return self._headers | {name: value for name, value in own.items() if value}
@@ -53,6 +63,35 @@ class Identity:
     def learn(self, url: Url, reply: Reply) -> bool:
         """Keep the cookies of a reply. True: this host had none of ours before, so it may say something else now."""
         return self._cookies is not None and self._cookies.learn(url, reply)
+
+
+class _Typed:
+    """User names and passwords that stood in the URLs of seeds, by origin. Thread-safe.
+
+    They are noted before the seed is put. So the notes are read when an origin or a seed is met, and from time to time: to read
+    them for each page would be a question to the hub whenever any note has changed.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._met: set[str] = set()
+        self._notes: Mapping[str, bytes] = {}
+        self._read_at = -_NEWS
+
+    def of(self, origin: str, is_seed: bool) -> str:
+        """The header for an origin; "" for none."""
+        now = time.monotonic()
+        if is_seed or origin not in self._met or now - self._read_at > _NEWS:
+            self._notes = self._shared.find(AUTH)
+            self._read_at = now
+            if len(self._met) >= _ORIGINS:
+                self._met.clear()
+            self._met.add(origin)
+        noted = self._notes.get(AUTH + origin)
+        if noted is None:
+            return ""
+        user, _, password = noted.partition(b":")
+        return _encoded(unquote_to_bytes(user), unquote_to_bytes(password))
 
 
 def _cookies() -> Cookies:
@@ -81,7 +120,7 @@ def _authorization(name: str, value: str) -> str:
 
 
 def _basic(url: Url) -> str:
-    """User name and password of the URL itself; a page can set them for its own host only (see the frontier)."""
+    """User name and password of the URL itself. What comes from a frontier has none."""
     if not (url.username or url.password):
         return ""
     return _encoded(unquote_to_bytes(url.username), unquote_to_bytes(url.password))

@@ -55,11 +55,15 @@ def run(args: argparse.Namespace) -> int:
     with reach(args, config) as hub:
         crawl = definition.read(hub)
         frontier = crawl.frontier if crawl is not None else config.settings.frontier
-        url = urls.canonical(
+        url = urls.without_userinfo(urls.canonical(
             typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
-        )  # fmt: skip
-        print(url if url == args.url else f"{args.url}: its canonical form is {url}")
+        ))  # fmt: skip
         story = hub.why(FRONTIER, urls.key(url))
+        if story is None and urls.lacks_scheme(args.url):      # it may have been taken for http when it was a seed
+            plain = urls.canonical(url.replace("https:", "http:", 1))
+            story = hub.why(FRONTIER, urls.key(plain))
+            url = plain if story is not None else url
+        print(url if url == args.url else f"{urls.masked(args.url)}: its canonical form is {url}")
         lines = stranger(frontier, hub, url) if story is None else [*life(story, hint), *waits(hub, story, hint)]
         lines += robots(config, hub, url)
     if story is not None:

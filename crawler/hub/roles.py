@@ -16,6 +16,9 @@ from msgspec import Struct
 
 from crawler.errors import CallRefused
 from crawler.hub.verbs import VERBS
+from crawler.items import Note
+
+PRIVATE_NOTES = "auth/"    # names of notes that hold a password begin so: see `web.frontier`
 
 
 class Role(Struct, frozen=True):
@@ -63,6 +66,11 @@ def check(role: Role, verb: str) -> None:
         others = [other.name for other in ROLES.values() if verb in other.verbs]
         raise CallRefused(f"the role {role.name!r} may not call {verb!r}; use the key (and with TLS the certificate) "
                           f"of {' or '.join(others)}")
+
+
+def readable(role: Role, notes: list[Note]) -> list[Note]:
+    """Of shared notes those that a role may read: passwords are for those who fetch."""
+    return notes if "step" in role.verbs else [note for note in notes if not note.name.startswith(PRIVATE_NOTES)]
 
 
 def check_take(role: Role, queue: str, *, is_work: bool) -> None:

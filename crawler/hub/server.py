@@ -27,7 +27,7 @@ from crawler.hub import classic, verbs
 from crawler.hub.address import Address, check_exposure
 from crawler.hub.classic import ClassicQueue, Request
 from crawler.hub.door import MAX_GUESTS, Door
-from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take
+from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take, readable
 from crawler.hub.tls import Tls
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
@@ -148,7 +148,8 @@ class HubServer(Server):
             queue, n, wait = arguments
             check_take(role, queue, is_work=queue in self._work)
             return classic.take(self.broker, queue, n, _bounded(wait), partial(self._is_there, connection))
-        return getattr(self.broker, verb)(*arguments)
+        answer = getattr(self.broker, verb)(*arguments)
+        return readable(role, answer) if verb == "notes" else answer
 
     def _step(self, connection: Connection, step: Step) -> Stepped:
         if not _bounded(step.wait):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 QUEUE: Final = "urls"
 ROOT: Final = "root/"              # shared notes of the hosts that scope starts from; the value says how each became one
+AUTH: Final = "auth/"              # shared notes of user names and passwords, by origin, as they stood in a seed's URL
 SEED: Final = b"seed"              # a person named it: it may be at a private address
 REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
 
@@ -52,8 +53,15 @@ class Frontier:
         self._domains: tuple[int, frozenset[str]] = (0, frozenset())
 
     def seed(self, text: str) -> New:
-        """A task for what a person typed; its host becomes a root. Neither scope nor limits apply. BadUrl: it is no URL."""
+        """A task for what a person typed; its host becomes a root. Neither scope nor limits apply. BadUrl: it is no URL.
+
+        A user name and password are no part of the task, which many see: they are noted for the origin, and fetch alone asks.
+        """
         target = self._targets.seed(text)
+        if target.userinfo:
+            name = AUTH + urls.origin(target.url)
+            if self._shared.find(AUTH).get(name) != target.userinfo.encode():
+                self._shared.set(name, target.userinfo.encode())
         if self._root(target.host) != SEED:
             self._shared.set(ROOT + target.host, SEED)
         return New(self._queue, self._encode(Visit(target.url, is_seed=True)), target.key, target.host)
@@ -65,7 +73,7 @@ class Frontier:
         """
         visit = found if isinstance(found, Visit) else _linked(found, parent)
         origin = parent.url if parent else visit.history[-1] if visit.history else visit.referrer
-        target = self._targets.linked(visit.url, origin)
+        target = self._targets.of(visit.url)
         if isinstance(target, str):
             return target
         if self._is_too_deep(visit.depth):
@@ -80,13 +88,12 @@ class Frontier:
     def admit_all(self, visits: Visits, unknown: Unknown) -> Admitted:
         """What `admit` says of each, without a task for those that are known by name.
 
-        A name is the canonical URL, so that of most links nothing need be looked up but what stands on the page; of a URL with
-        user info it is the key, because who links to it decides what it means.
+        A name is the canonical URL, so that of most links nothing need be looked up but what stands on the page.
         """
         admitted = Admitted(self._queue, [], [], {})
         if self._is_too_deep(visits.depth):
             for url in visits.urls:
-                target = self._targets.linked(url, visits.referrer)
+                target = self._targets.of(url)
                 _count(admitted.skipped, target if isinstance(target, str) else TOO_DEEP)
             return admitted
         fresh = unknown(visits.urls)
@@ -95,8 +102,6 @@ class Frontier:
         has_scope: dict[str, bool] = {}                # by host; who is out of scope may be in it for the next page
         for url in fresh:
             target = self._targets.of(url)
-            if not isinstance(target, str) and target.userinfo:
-                target = self._targets.linked(url, visits.referrer)
             if isinstance(target, str):
                 _count(admitted.skipped, target)
                 continue
@@ -106,9 +111,9 @@ class Frontier:
             if not is_in:
                 _count(admitted.skipped, OUT_OF_SCOPE)
                 continue
-            is_as_given = url == target.url and not target.userinfo
+            is_as_given = url == target.url
             # Of two equal strings the page's, which other pages have as well: the very same object is found soonest.
-            name = url if is_as_given else target.key if target.userinfo else target.url
+            name = url if is_as_given else target.url
             if is_as_given or unknown((name,)):
                 item = self._encode(Visit(target.url, visits.depth, visits.referrer))
                 admitted.tasks.append(New(self._queue, item, target.key, target.host, priority, 0.0, visits.depth, parent))

@@ -27,7 +27,7 @@ class Target(Struct, frozen=True):
     url: str                       # canonical
     key: bytes
     host: str
-    userinfo: str
+    userinfo: str = ""             # of a seed: what stood before the host's @, and is no part of the URL
 
 
 class Targets:
@@ -47,11 +47,13 @@ class Targets:
 
     def seed(self, text: str) -> Target:
         """Of what a person typed, whom no limit stops. BadUrl: it is no URL."""
-        plain = self._canonical(urls.seed(text))
-        userinfo, host, _ = urls.split(plain)
+        typed = self._canonical(urls.seed(text))
+        userinfo, host, _ = urls.split(typed)
+        plain = urls.without_userinfo(typed)
         return Target(plain, urls.key(plain), host, userinfo)
 
     def of(self, url: str) -> Target | str:
+        """Of a URL that a page or a stage gave; user name and password are taken off."""
         known = self._known.get(url)
         if known is None:
             known = self._judge(url)
@@ -60,13 +62,6 @@ class Targets:
             if len(url) <= self._settings.max_url_length:      # longer ones are not worth the room
                 self._known[url] = known
         return known
-
-    def linked(self, url: str, origin: str) -> Target | str:
-        """The same of a link on the page `origin`, which may set a user name and password only if it has them itself."""
-        target = self.of(url)
-        if isinstance(target, Target) and target.userinfo and not _is_trusted(target, origin):
-            target = self.of(target.url.replace(f"{target.userinfo}@", "", 1))
-        return target
 
     def _judge(self, url: str) -> Target | str:
         if len(url) > 4 * self._settings.max_url_length:       # so long that no canonical form can be short enough
@@ -77,9 +72,10 @@ class Targets:
             return "not a url"
         if not plain.startswith(("http://", "https://")):
             return "not http"
-        userinfo, host, rest = urls.split(plain)
+        plain = urls.without_userinfo(plain)                   # a page gives nobody credentials
+        _, host, rest = urls.split(plain)
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
-        return against or Target(plain, urls.key(plain), host, userinfo)
+        return against or Target(plain, urls.key(plain), host)
 
     def _canonical(self, url: str) -> str:
         settings = self._settings
@@ -111,12 +107,6 @@ class Targets:
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return "not allowed by pattern"
         return None
-
-
-def _is_trusted(target: Target, origin: str) -> bool:
-    """User name and password stand in the URL of the page itself: relative links inherit them, and nothing else may set them."""
-    scheme = target.url[: target.url.index("//") + 2]
-    return origin.startswith(f"{scheme}{target.userinfo}@{target.host}/")
 
 
 def _compiled(setting: str, patterns: Iterable[str]) -> list[re.Pattern[str]]:

@@ -114,7 +114,10 @@ def _origin(text: str) -> _Origin | None:
 
 
 def join(base: str, href: str) -> str | None:
-    """The absolute URL of a link, without its fragment. None: not a URL, or not http(s)."""
+    """The absolute URL of a link, without its fragment, and without a user name and password: a page gives nobody credentials.
+
+    None: not a URL, or not http(s).
+    """
     try:
         url = ada_url.join_url(base, href)
     except ValueError:
@@ -122,7 +125,7 @@ def join(base: str, href: str) -> str | None:
         if _scalar(href) == href:
             return None
         return join(base, _scalar(href))
-    return url.partition("#")[0] if url.startswith(_CRAWLABLE) else None
+    return without_userinfo(url.partition("#")[0]) if url.startswith(_CRAWLABLE) else None
 
 
 def is_plain(url: str) -> bool:
@@ -187,6 +190,19 @@ def lacks_scheme(text: str) -> bool:
     """It is a host and maybe a path, and `seed` takes it for https."""
     typed = text.strip()
     return not _SCHEME.match(typed) and _HOST.match(typed) is not None
+
+
+def without_userinfo(canonical: str) -> str:
+    """A canonical http(s) URL without what stands before the host's @."""
+    if "@" not in canonical:
+        return canonical
+    userinfo, host, rest = split(canonical)
+    return f"{canonical[: canonical.index('//') + 2]}{host}{rest}" if userinfo else canonical
+
+
+def origin(canonical: str) -> str:
+    """Scheme, host and port of a canonical http(s) URL without user info, as in `Url.origin`."""
+    return canonical[: canonical.index("/", canonical.index("//") + 2)]
 
 
 def seed(text: str) -> str:

@@ -94,6 +94,16 @@ def test_a_producer_takes_results_and_no_work(client: Callable[[str], HubClient]
     assert client("admin").take("task", 1) == [b"\x01"]
 
 
+def test_a_password_that_is_noted_is_read_by_those_who_fetch_alone(client: Callable[[str], HubClient]) -> None:
+    client("producer").note([Note("auth/https://example.org", b"me:word"), Note("root/example.org", b"seed")])
+
+    read = {role: {note.name for note in client(role).notes("")} for role in KEYS}
+
+    assert "auth/https://example.org" not in read["producer"]
+    assert "root/example.org" in read["producer"]
+    assert read["worker"] == read["admin"] >= {"auth/https://example.org", "root/example.org"}
+
+
 def test_the_classic_methods_are_the_verbs_they_stand_for(hub: HubServer) -> None:
     class Classic(QueueManager):
         pass

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
+
 import pytest
 
-from crawler import ConfigError, Url
+from crawler import AUTH, ConfigError, LocalShared, Url
 from crawler.config import HIDDEN, shown
 from stages.clients.base import Reply
 from stages.cookies import HOSTS, MAX_COOKIE, MAX_COOKIES
@@ -104,3 +107,34 @@ def test_cookies_are_bounded_by_host_and_in_all() -> None:
     assert len(kept) == MAX_COOKIES
     assert "c3.0=1" in kept
     assert sent(who, "https://example.com/") == {}
+
+
+def test_a_password_of_a_seed_goes_to_its_origin_alone_and_is_found_when_the_seed_is_met() -> None:
+    shared = LocalShared()
+    who = Identity("tea/1", {}, {"example.org": "a:b"}, has_cookies=False, shared=shared)
+    assert sent(who, "https://example.org/") == {"Authorization": "Basic YTpi"}
+    shared.set(f"{AUTH}https://example.org", b"me:wo%3Ard%21")
+
+    headers = who.headers(Url.parse("https://example.org/"), is_seed=True)
+
+    assert headers["Authorization"] == "Basic " + base64.b64encode(b"me:wo:rd!").decode()
+    assert sent(who, "https://example.org/later")["Authorization"] == headers["Authorization"]
+    assert sent(who, "http://example.org/") == {"Authorization": "Basic YTpi"}
+    assert sent(who, "https://example.org:8443/") == {}
+
+
+def test_the_notes_are_not_read_for_each_page() -> None:
+    class Counted(LocalShared):
+        asked = 0
+
+        def find(self, prefix: str) -> Mapping[str, bytes]:
+            self.asked += 1
+            return super().find(prefix)
+
+    shared = Counted()
+    who = Identity("tea/1", {}, {}, has_cookies=False, shared=shared)
+
+    for number in range(1_000):
+        sent(who, f"https://example.org/{number}")
+
+    assert shared.asked < 100

@@ -10,8 +10,8 @@ from crawler.items import New
 from crawler.settings import FrontierSettings
 from crawler.stage import LocalShared
 from crawler.web import urls
-from crawler.web.frontier import Frontier, was_seeded
-from crawler.web.page import Visit
+from crawler.web.frontier import AUTH, Frontier, was_seeded
+from crawler.web.page import Visit, Visits
 
 SEED = "https://example.org/"
 
@@ -168,13 +168,27 @@ def test_a_seed_is_a_seed_even_where_something_redirected_to_it_before(shared: L
     assert gate.allowed_private("new.example")
 
 
-def test_passwords_stay_on_the_site_they_were_given_for(shared: LocalShared) -> None:
-    gate = frontier(shared, scope="any")
-    parent = Visit("https://user:word@example.org/a")
+def test_a_password_of_a_seed_is_noted_for_its_origin_and_no_part_of_the_task(shared: LocalShared) -> None:
+    gate = frontier(shared)
 
-    assert visit_of(gate.admit("https://user:word@example.org/b", parent)).url == "https://user:word@example.org/b"
-    assert visit_of(gate.admit("https://user:word@example.net/", parent)).url == "https://example.net/"
-    assert visit_of(gate.admit("https://evil@example.org/b", Visit(SEED))).url == "https://example.org/b"
+    new = gate.seed("https://me:wo%3Ard@example.org:8443/a")
+
+    assert visit_of(new).url == "https://example.org:8443/a"
+    assert (new.key, new.host) == (gate.seed("https://example.org:8443/a").key, "example.org:8443")
+    assert b"wo%3Ard" not in new.item
+    assert shared.find(AUTH) == {"auth/https://example.org:8443": b"me:wo%3Ard"}
+
+
+def test_a_page_or_a_redirect_gives_nobody_a_password(shared: LocalShared) -> None:
+    gate = frontier(shared, scope="any")
+    links = ["https://user:word@example.org/b", "https://user:word@example.net/", "https://evil@example.org/c"]
+
+    assert [visit_of(gate.admit(link, Visit(SEED))).url for link in links] == [
+        "https://example.org/b", "https://example.net/", "https://example.org/c",
+    ]  # fmt: skip
+    admitted = gate.admit_all(Visits(links, 1, SEED), list)
+    assert [visit_of(task).url for task in admitted.tasks] == [urls.join(SEED, link) for link in links]
+    assert shared.find(AUTH) == {}
 
 
 def test_the_canonical_form_follows_the_settings(shared: LocalShared) -> None:

@@ -1,0 +1,25 @@
+"""What may stand on a screen, in a log or in a message: no password, token, cookie or key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+HIDDEN: Final = "(hidden)"
+
+_NAME = re.compile(
+    r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
+)
+_USERINFO = re.compile(r"(?<=://)[^/\s?#]*@")
+
+
+def shown(name: str, value: Any) -> Any:
+    """The value of a setting as it may be shown: without a secret, also none inside a URL."""
+    if isinstance(value, Mapping):
+        return {key: shown(f"{name}.{key}", item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(name, item) for item in value]
+    if value and not isinstance(value, bool) and _NAME.search(name):
+        return HIDDEN
+    return _USERINFO.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
