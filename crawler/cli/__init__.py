@@ -20,7 +20,8 @@ from crawler.errors import CallRefused, CrawlerError, HubError, StorageError, Us
 # In which module each command is: of the others none is imported. In the order of the help.
 COMMANDS: Final = {
     "demo": "demo", "run": "run", "hub": "hub", "stage": "stage", "put": "queues", "take": "queues", "status": "status",
-    "why": "why", "host": "host", "dead": "dead", "fetch": "pages", "parse": "pages", "new": "new", "check": "check",
+    "why": "why", "host": "host", "dead": "dead", "fetch": "pages", "parse": "pages",
+    "try": "trying", "shell": "shell", "new": "new", "check": "check",
     "settings": "settings", "bench": "bench",
 }  # fmt: skip
 DESCRIPTION = "Crawl in stages: fetch, parse and store as separate processes around one durable hub."

@@ -46,6 +46,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "crawler parse https://example.org/",
         "crawler parse page.html -s 'stages.parse.fields.price=.price::text'",
     ),
+    "try": (
+        "crawler try enrich https://example.org/          # fetch, parse, and what enrich makes of the record",
+        "crawler try enrich page.html",
+        "crawler try enrich items.jsonl                   # items for enrich itself, one a line",
+    ),
+    "shell": ("crawler shell https://example.org/", "crawler shell page.html"),
     "new": ("crawler new stage enrich", "crawler new config"),
     "new stage": ("crawler new stage enrich                         # enrich.py and test_enrich.py",),
     "new config": ("crawler new config                               # crawler.toml", "crawler new config polite.toml"),

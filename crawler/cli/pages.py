@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.shown import json_option, show
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,16 +22,21 @@ PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".a
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fetch = commands.add_parser(
         "fetch", parents=[common.options()], help="fetch one URL as the fetch stage would, and print what it makes of it",
-        description="Run the fetch stage on one URL, without a hub: what it yields, as JSON; --body prints the body alone.",
+        description="Run the fetch stage on one URL, without a hub, and show what it yields: on a terminal to be read, elsewhere "
+        "as JSON lines. --body prints the body alone.",
     )  # fmt: skip
     fetch.add_argument("url", metavar="URL")
     fetch.add_argument("--body", action="store_true", help="the decoded body instead")
+    json_option(fetch)
     fetch.set_defaults(run=run_fetch)
     parse = commands.add_parser(
         "parse", parents=[common.options()], help="parse one URL or file as the parse stage would, and print record and links",
-        description="Run the parse stage on one page, without a hub: its records and links, as JSON lines.",
+        description="Run the parse stage on one page, without a hub, and show its records and links: on a terminal to be read, "
+        "elsewhere as JSON lines.",
     )  # fmt: skip
     parse.add_argument("page", metavar="URL|FILE")
+    parse.add_argument("--fields", action="store_true", help="only the fields declared in [stages.parse.fields]")
+    json_option(parse)
     parse.set_defaults(run=run_parse)
 
 
@@ -41,29 +47,36 @@ def run_fetch(args: argparse.Namespace) -> int:
         if page is not None:
             sys.stdout.buffer.write(page.content)
         return common.OK if page is not None else common.NOTHING_FETCHED
-    if page is not None:
-        emit({
-            "url": page.url, "status_code": page.status_code, "headers": dict(page.headers), "encoding": page.encoding,
-            "bytes": len(page.content), "elapsed": page.elapsed.total_seconds(),
-        })  # fmt: skip
-    for other in others:
-        emit(other)
+    show([*([] if page is None else [page]), *others], as_json=args.json)
     return common.OK if page is not None else common.NOTHING_FETCHED
 
 
 def run_parse(args: argparse.Namespace) -> int:
     config = common.load(args)
     refuse_missing_file(args.page)
-    page = from_file(Path(args.page)) if Path(args.page).is_file() else fetched(config, args.page)[0]
+    page = page_of(config, args.page)
     if page is None:
         return common.NOTHING_FETCHED
     stage = open_stage(config, "parse")
     try:
-        for item in stage.process(page):
-            emit(item)
+        items = list(stage.process(page))
+        show(declared(stage, items) if args.fields else items, as_json=args.json)
     finally:
         stage.close()
     return common.OK
+
+
+def page_of(config: Config, text: str) -> Page | None:
+    """The page in a file or at a URL; None, and told why on stderr, if it cannot be fetched."""
+    return from_file(Path(text)) if Path(text).is_file() else fetched(config, text)[0]
+
+
+def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
+    """The declared fields alone of each record."""
+    names = list(getattr(stage.options, "fields", {}))
+    if not names:
+        raise UsageError("no fields are declared; add some to [stages.parse.fields], or -s 'stages.parse.fields.NAME=SELECTOR'")
+    return [{name: item.get(name) for name in names} for item in items if isinstance(item, dict)]
 
 
 def refuse_missing_file(text: str) -> None:
@@ -131,23 +144,3 @@ def from_file(path: Path) -> Page:
     return Page.of(
         body, url=path.resolve().as_uri(), status_code=200, header_pairs=[("Content-Type", kind)], fetched_at=time.time()
     )
-
-
-def emit(item: Any) -> None:
-    """One JSON line, of visits one each; a control item says what it is."""
-    import msgspec
-
-    from crawler.stage import To
-    from crawler.web.page import Visits
-
-    if isinstance(item, To) and isinstance(item.item, Visits):
-        for visit in item.item:
-            emit(To(item.queue, visit))
-        return
-    if isinstance(item, To):
-        value: Any = {"to": item.queue, "item": msgspec.to_builtins(item.item)}
-    elif isinstance(item, msgspec.Struct):
-        value = {type(item).__name__.lower(): msgspec.to_builtins(item)}
-    else:
-        value = item
-    print(msgspec.json.encode(value).decode())

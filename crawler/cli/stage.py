@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crawler.routing import Gatekeeper, Routes
     from crawler.run import talk
     from crawler.shared import SharedNotes
-    from crawler.stage import Stage
+    from crawler.stage import Shared, Stage
     from crawler.tally import Tally
     from crawler.worker import Worker
 
@@ -275,7 +275,7 @@ def speaking(
     return talk.Talk(spec.name, tally, lambda: why_idle(config, hub, spec.input))
 
 
-def make(config: Config, spec: StageSpec, shared: SharedNotes) -> Stage:
+def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
     """The stage with its options; those that only a running crawl knows are filled in where the stage has them."""
     import msgspec
 
@@ -286,7 +286,7 @@ def make(config: Config, spec: StageSpec, shared: SharedNotes) -> Stage:
     options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
     known = {
         "state": str(Path(config.settings.data) / "sinks"),
-        "run": (shared.get(CRAWL_NOTE) or b"").decode(),
+        "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode(),
         "pause_after_robots": config.settings.frontier.delay,
     }
     fields = msgspec.structs.fields(options)

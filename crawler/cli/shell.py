@@ -1,0 +1,148 @@
+"""crawler shell: an interactive Python with one page at hand, to find out which selectors fit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.counting import counted
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.web.page import Page
+
+BANNER = """\
+page      {what}
+css(S)    texts that a CSS selector finds, as a field of [stages.parse.fields] would: css(".price::text"), css("a::attr(href)")
+xpath(S)  the same for XPath: xpath("//h1/text()")
+links     {links}
+record    what parse makes of the page: a dict
+soup      the page as BeautifulSoup
+fetch(U)  fetch another page, by its URL or a link of this one, and work on that
+view()    open the page, as it was received, in a web browser"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "shell", parents=[common.options()], help="Python with one page at hand: try selectors, look at links and record",
+        description="Fetch one page (or read a file), without a hub, and start an interactive Python with it: page, css, xpath, "
+        "links, record, soup, fetch, view. IPython is used where it is installed. Commands may come from standard input.",
+    )  # fmt: skip
+    parser.add_argument("page", metavar="URL|FILE")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from crawler.cli.pages import page_of, refuse_missing_file
+
+    config = common.load(args)
+    refuse_missing_file(args.page)
+    page = page_of(config, args.page)
+    if page is None:
+        return common.NOTHING_FETCHED
+    names = Names(config)
+    names.work_on(page)
+    interact(names, names.banner())
+    return common.OK
+
+
+class Names(dict[str, Any]):
+    """The names of the shell. `soup` and `record` are made when they are first asked for."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(__name__="__console__", __doc__=None)
+        self._config = config
+        self._late: dict[str, Callable[[], Any]] = {}
+        self.update(css=self._css, xpath=self._xpath, fetch=self._fetch, view=self._view)
+
+    def work_on(self, page: Page) -> None:
+        """Have all names mean this page."""
+        self["page"] = page
+        self["links"] = [link.url for link in page.links] if page.content else []
+        self._late = {"soup": lambda: page.soup, "record": self._record}
+        for name in self._late:
+            self.pop(name, None)
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self._late:
+            raise KeyError(name)
+        self[name] = self._late[name]()
+        return self[name]
+
+    def banner(self) -> str:
+        page: Page = self["page"]
+        what = f"{page.url}: {page.status_code}, {page.content_type or 'no type'}, {counted(len(page.content), 'byte')}"
+        return BANNER.format(what=what, links=counted(len(self["links"]), "absolute URL"))
+
+    def _find(self, **selector: str) -> list[Any]:
+        from crawler.web.fields import Fields, FieldSpec
+
+        found: list[Any] = Fields({"found": FieldSpec(many=True, **selector)}).read(self["page"].html)["found"]   # type: ignore[arg-type]
+        return found
+
+    def _css(self, selector: str) -> list[Any]:
+        return self._find(css=selector)
+
+    def _xpath(self, expression: str) -> list[Any]:
+        return self._find(xpath=expression)
+
+    def _record(self) -> Any:
+        from crawler.cli.pages import open_stage
+        from crawler.stage import To
+
+        stage = open_stage(self._config, "parse")
+        try:
+            return next((item for item in stage.process(self["page"]) if not isinstance(item, To)), None)
+        finally:
+            stage.close()
+
+    def _fetch(self, url: str) -> Any:
+        from crawler.cli.pages import fetched
+
+        page, _ = fetched(self._config, self["page"].urljoin(url) or url)
+        if page is not None:
+            self.work_on(page)
+        return page
+
+    def _view(self) -> None:
+        import webbrowser
+
+        page: Page = self["page"]
+        file = Path(tempfile.mkdtemp(prefix="crawler-page-")) / "page.html"
+        file.write_bytes(page.content)
+        print(file if webbrowser.open(file.as_uri()) else f"no browser was found; the page is in {file}")
+
+
+def interact(names: Names, banner: str) -> None:
+    """Until the person leaves: IPython where there is one and somebody types, else the interactive mode of Python."""
+    if sys.stdin.isatty():
+        try:
+            from IPython import start_ipython
+        except ImportError:
+            pass
+        else:
+            print(banner)
+            start_ipython(argv=["--no-banner"], user_ns=names)
+            return
+    import code
+
+    console = code.InteractiveConsole(names)
+    if sys.stdin.isatty():
+        with_completion(names)
+    console.interact(banner=banner, exitmsg="")
+
+
+def with_completion(names: Names) -> None:
+    """Names and attributes are completed by Tab, where Python has readline."""
+    try:
+        import readline
+        import rlcompleter
+    except ImportError:
+        return
+    readline.set_completer(rlcompleter.Completer(names).complete)
+    readline.parse_and_bind("tab: complete")

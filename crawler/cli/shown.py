@@ -1,0 +1,138 @@
+"""What a stage made, as a person reads it on a terminal, and as JSON lines for everything else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from crawler.counting import counted
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from crawler.web.page import Page
+
+TEXT_SHOWN = 300      # characters of a value
+LIST_SHOWN = 10       # links, and members of other lists
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
+
+
+def show(items: Iterable[Any], *, as_json: bool) -> None:
+    """Each item on standard output."""
+    if as_json or not sys.stdout.isatty():
+        for item in items:
+            emit(item)
+    else:
+        show_readable(items)
+
+
+def emit(item: Any) -> None:
+    """One JSON line, of visits one each; a control item says what it is."""
+    import msgspec
+
+    from crawler.stage import To
+    from crawler.web.page import Page, Visits
+
+    if isinstance(item, To) and isinstance(item.item, Visits):
+        for visit in item.item:
+            emit(To(item.queue, visit))
+        return
+    if isinstance(item, Page):
+        value: Any = facts(item)
+    elif isinstance(item, To):
+        value = {"to": item.queue, "item": facts(item.item) if isinstance(item.item, Page) else msgspec.to_builtins(item.item)}
+    elif isinstance(item, msgspec.Struct):
+        value = {type(item).__name__.lower(): msgspec.to_builtins(item)}
+    else:
+        value = item
+    print(msgspec.json.encode(value).decode())
+
+
+def facts(page: Page) -> dict[str, Any]:
+    """A page without its body."""
+    return {
+        "url": page.url, "status_code": page.status_code, "headers": dict(page.headers), "encoding": page.encoding,
+        "bytes": len(page.content), "elapsed": page.elapsed.total_seconds(),
+    }  # fmt: skip
+
+
+def show_readable(items: Iterable[Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from crawler.stage import Report, To
+    from crawler.web.page import Page, Visit, Visits
+
+    console = Console(highlight=False)
+    visits: dict[str, list[str]] = {}
+    links: list[str] = []                          # that were shown already, as part of a record
+    for item in items:
+        queue, inner = (item.queue, item.item) if isinstance(item, To) else ("", item)
+        if isinstance(inner, Visits | Visit):
+            visits.setdefault(queue, []).extend(visit.url for visit in (inner if isinstance(inner, Visits) else (inner,)))
+        elif isinstance(inner, Report):
+            console.print(Text(f"report: {inner.text}"))
+        elif isinstance(inner, Page):
+            console.print(table(facts(inner), queue))
+        elif isinstance(inner, Mapping):
+            console.print(table(inner, queue))
+            links = inner.get("links") or links
+        else:
+            console.print(Text(f"{queue + ': ' if queue else ''}{_value(inner)}"))
+    for queue, urls in visits.items():
+        lines = _first(urls) if urls != links else []
+        console.print(Text(f"{counted(len(urls), 'URL')} for {queue or 'the next stage'}" + (":" if lines else "")))
+        for line in lines:
+            console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def table(row: Mapping[Any, Any], queue: str = "") -> Table:
+    """Names and values of one row."""
+    from rich.table import Table
+    from rich.text import Text
+
+    found = Table(box=None, show_header=False, pad_edge=False, title=f"for {queue}" if queue else None, title_justify="left")
+    found.add_column(style="bold", no_wrap=True)
+    found.add_column(overflow="fold")
+    for name, value in row.items():
+        found.add_row(Text(str(name)), Text(_value(value)))
+    return found
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return _cut(value)
+    if isinstance(value, list) and len(value) > 1:
+        return "\n".join([f"{len(value):,} of them:", *(f"  {line}" for line in _first([_line(one) for one in value]))])
+    if isinstance(value, Mapping):
+        return "\n".join(f"{name}: {_line(one)}" for name, one in value.items())
+    return _line(value)
+
+
+def _line(value: Any) -> str:
+    import msgspec
+
+    if isinstance(value, str):
+        return _cut(value)
+    try:
+        return _cut(msgspec.json.encode(value).decode())
+    except (TypeError, ValueError):
+        return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    """No control characters of a page reach the terminal."""
+    plain = "".join(char if char.isprintable() or char == "\n" else " " for char in text[: TEXT_SHOWN + 1])
+    return plain if len(text) <= TEXT_SHOWN else f"{plain[:TEXT_SHOWN]}… ({len(text):,} characters)"
+
+
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - LIST_SHOWN
+    return lines[:LIST_SHOWN] + ([f"… and {more:,} more"] if more > 0 else [])

@@ -1,0 +1,144 @@
+"""crawler try: what a stage makes of one page or of items in a file, without a hub."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crawler.cli import common
+from crawler.cli.shown import json_option, show
+from crawler.errors import UsageError
+
+if TYPE_CHECKING:
+    from crawler.config import Config
+    from crawler.pipeline import StageSpec
+    from crawler.run.trial import Trial
+    from crawler.stage import Stage
+
+ITEM_SUFFIXES = (".jsonl", ".ndjson")
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "try", parents=[common.options()], help="run one page, or items of a file, through your stage, and show what it makes",
+        description="Run a page through the stages up to STAGE in this process, without a hub, and show what STAGE makes of it: on "
+        "a terminal to be read, elsewhere as JSON lines. A failure is shown with its whole traceback. Nothing is stored. "
+        "Exit code 3: STAGE failed; 4: the page could not be fetched.",
+    )  # fmt: skip
+    parser.add_argument("name", metavar="STAGE", help="a stage of the pipeline: see 'crawler check'")
+    parser.add_argument("page", metavar="URL|FILE", help="a page, or for FILE.jsonl items for STAGE itself, one a line")
+    json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from crawler.cli.pages import refuse_missing_file
+    from crawler.pipeline import build
+    from crawler.run.trial import route
+
+    config = common.load(args)
+    pipeline = build(config)
+    goal = pipeline.stage(args.name)
+    if goal.use == "store":
+        raise UsageError("store makes nothing to show; try the stage before it, or run 'crawler run'")
+    if Path(args.page).suffix in ITEM_SUFFIXES:
+        return try_items(config, goal, list(items_of(Path(args.page))), as_json=args.json)
+    refuse_missing_file(args.page)
+    is_file = Path(args.page).is_file()
+    fetch = pipeline.stages.get("fetch")
+    if fetch is None:
+        raise UsageError(f"this pipeline has no stage 'fetch'; give {args.name} items of its own: FILE.jsonl")
+    start = fetch.outputs[0] if is_file and fetch.outputs else fetch.input
+    return try_page(config, route(pipeline, start, args.name), args.page, as_json=args.json)
+
+
+def items_of(path: Path) -> Iterator[Any]:
+    """The items in a file of JSON lines. Raises UsageError, with the line, for what is none."""
+    import msgspec
+
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                yield msgspec.json.decode(line)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"{path}, line {number}: not JSON: {error}") from error
+
+
+def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: bool) -> int:
+    """The page through all stages but the last, and then as `try_items`."""
+    from crawler.cli.pages import fetched, page_of
+    from crawler.run.trial import for_queue
+
+    if specs[0].name == "fetch" and len(specs) == 1:
+        page, others = fetched(config, text)
+        show([*([] if page is None else [page]), *others], as_json=as_json)
+        return common.OK if page is not None else common.NOTHING_FETCHED
+    page = page_of(config, text)
+    if page is None:
+        return common.NOTHING_FETCHED
+    items: list[Any] = [page]
+    before = [spec for spec in specs[:-1] if spec.name != "fetch"]
+    for spec, following in pairwise([*before, specs[-1]]):
+        trials = [trial for trial in tried(config, spec, items) if told(spec, trial)]
+        items = [item for trial in trials for item in for_queue(trial.given, spec, following.input)]
+        if not items:
+            print(f"crawler: {spec.name} gives nothing for {following.input}, so {following.name} gets nothing", file=sys.stderr)
+            return common.DEAD_TASKS if not trials else common.OK
+    return try_items(config, specs[-1], items, as_json=as_json)
+
+
+def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json: bool) -> int:
+    """Show what the stage makes of each item."""
+    is_good = True
+    for trial in tried(config, spec, items):
+        show(trial.given, as_json=as_json)
+        sys.stdout.flush()
+        is_good = told(spec, trial) and is_good
+        if not trial.given and trial.failure is None:
+            print(f"crawler: {spec.name} gives nothing for this item", file=sys.stderr)
+    return common.OK if is_good else common.DEAD_TASKS
+
+
+def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Trial]:
+    from crawler.cli.stage import make
+    from crawler.run.trial import attempt
+
+    with redirect_stdout(sys.stderr):          # what the stage prints: standard output is for what it gives
+        stage: Stage = make(config, spec)
+        stage.open()
+    try:
+        for item in items:
+            with redirect_stdout(sys.stderr):
+                trial = attempt(spec, stage, item)
+            yield trial
+    finally:
+        with redirect_stdout(sys.stderr):
+            stage.close()
+
+
+def told(spec: StageSpec, trial: Trial) -> bool:
+    """Say on stderr how a stage ended other than by giving something. False: it failed."""
+    from crawler.stage import Drop, GiveUp, Retry
+
+    error = trial.failure
+    if isinstance(error, Drop):
+        print(f"crawler: {spec.name} drops this item: {error.reason}", file=sys.stderr)
+    elif isinstance(error, Retry):
+        when = "" if error.after is None else f" in {error.after:g} s"
+        print(f"crawler: {spec.name} wants to try this item again{when}: {error.reason}", file=sys.stderr)
+    elif isinstance(error, GiveUp):
+        print(f"crawler: {spec.name} gives this item up: {error.reason}", file=sys.stderr)
+    elif error is not None:
+        traceback.print_exception(error)
+        print(f"crawler: {spec.name} failed at this item: {type(error).__name__}: {error}", file=sys.stderr)
+    return error is None or isinstance(error, Drop)

@@ -1,0 +1,85 @@
+"""One item through one stage, without a hub: what the stage gives, or why it gives nothing.
+
+    item ──encode, decode as the stage annotates──▶ process ──▶ what it gave, each checked as for a queue
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+
+from crawler import graph
+from crawler.codec import decoder, encode
+from crawler.errors import UsageError
+from crawler.pipeline import Pipeline, StageSpec
+from crawler.plugins import item_schema
+from crawler.routing import Router, many
+from crawler.stage import Stage, To
+
+
+class Trial(Struct):
+    """What came of one item. `given` has what the stage gave before it failed, if it did."""
+
+    given: list[Any] = field(default_factory=list)
+    failure: BaseException | None = None       # Drop, Retry and GiveUp as well
+
+
+def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
+    """Have an opened stage process one item."""
+    trial = Trial()
+    schema, is_async = item_schema(type(stage))
+    router = Router(spec.name, spec.outputs, {})
+    try:
+        found = decoder(schema).decode(encode(item))
+        result = stage.process([found] if stage.batch else found)
+        for each in _waited_for(result) if is_async else many(result):
+            if each is not None:
+                router.take(each)              # raises for what cannot be put on the queue it is for
+                trial.given.append(each)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever a stage raises is what is to be shown
+        trial.failure = error
+    return trial
+
+
+def route(pipeline: Pipeline, start: str, name: str) -> list[StageSpec]:
+    """The fewest stages that lead from a queue to the stage of this name, that stage included. Raises UsageError for none."""
+    goal = pipeline.stage(name)
+    if goal.input == start:
+        return [goal]
+    if (before := _before(pipeline, start, goal.input)) is not None:
+        return [*route(pipeline, start, before.name), goal]
+    raise UsageError(f"{name} reads {goal.input!r}, which nothing on {start!r} leads to; give it items of its own: FILE.jsonl")
+
+
+def for_queue(given: Sequence[Any], spec: StageSpec, queue: str) -> list[Any]:
+    """Of what a stage gave, the items that go to this queue."""
+    first = spec.outputs[0] if spec.outputs else ""
+    found = [each if isinstance(each, To) else To("", each) for each in given]
+    return [to.item for to in found if (to.queue or first) == queue]
+
+
+def _before(pipeline: Pipeline, start: str, queue: str) -> StageSpec | None:
+    """Of the stages that fill this queue the one nearest to the start."""
+    edges: dict[str, list[str]] = {}
+    for spec in pipeline.stages.values():
+        edges.setdefault(spec.input, []).extend(spec.outputs)
+    order = graph.flow(edges, [start])
+    if queue not in order:
+        return None
+    nearer = order[: order.index(queue)]           # breadth first: one of these leads to it
+    return min((spec for spec in pipeline.writers(queue) if spec.input in nearer), key=lambda spec: nearer.index(spec.input))
+
+
+def _waited_for(result: Any) -> list[Any]:
+    import asyncio  # here, because only async stages have use for it
+
+    async def all_of_it() -> list[Any]:
+        if isinstance(result, AsyncIterator):
+            return [item async for item in result]
+        return list(many(await result))
+
+    return asyncio.run(all_of_it())

@@ -1,0 +1,225 @@
+"""crawler parse, try and shell on pages and items in files: what is typed, and what is shown."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler import To
+from crawler.cli import main, shown
+from crawler.web.page import Visits
+
+LINKS = "".join(f'<a href="http://a.example/{n}">{n}</a>' for n in range(12))
+PAGE = f'<title>Tea</title><h1>Green</h1><p class="price">3.50</p>{LINKS}'
+STAGE = """
+from typing import Any
+from crawler import Drop, GiveUp, Retry, Stage, To
+
+class Enrich(Stage):
+    def process(self, record: dict[str, Any]) -> Any:
+        print("printed")
+        match record.get("n", 0):
+            case 1: raise Drop("no title")
+            case 2: raise Retry("later", after=60)
+            case 3: raise GiveUp("never")
+            case 4: return record["ttle"]
+            case 5: return To("recrods", record)
+            case 6: return object()
+            case 7: return None
+        return {**record, "extra": 1}
+
+class Waits(Stage):
+    batch = 2
+
+    async def process(self, records: list[dict[str, Any]]) -> Any:
+        for record in records:
+            yield {**record, "extra": 2}
+"""
+BETWEEN = """
+[stages.parse]
+outputs = ["parsed", "urls"]
+[stages.enrich]
+use = "enrich_of_one_page:{}"
+input = "parsed"
+outputs = ["records"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    (tmp_path / "page.html").write_text(PAGE)
+    (tmp_path / "enrich_of_one_page.py").write_text(STAGE)
+    (tmp_path / "crawler.toml").write_text(BETWEEN.format("Enrich"))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Any:
+    yield
+    sys.modules.pop("enrich_of_one_page", None)
+
+
+def rows(out: str) -> list[Any]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_elsewhere_than_on_a_terminal_a_page_is_json_lines(capsys):
+    assert main(["parse", "page.html"]) == 0
+
+    record, *links = rows(capsys.readouterr().out)
+    assert record["title"] == "Tea"
+    assert len(links) == 12
+
+
+def test_on_a_terminal_a_record_is_to_be_read(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")                               # no colours, 80 columns
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+    assert main(["parse", "page.html"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["title", "Tea"] for line in lines)
+    assert any(line.split() == ["links", "12", "of", "them:"] for line in lines)
+    assert any("… and 2 more" in line for line in lines)
+    assert lines[-1].strip() == "12 URLs for urls"                   # they are those of the record
+    assert max(map(len, lines)) <= 80
+
+
+def test_json_can_be_had_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+    assert main(["parse", "page.html", "--json"]) == 0
+
+    assert rows(capsys.readouterr().out)[0]["title"] == "Tea"
+
+
+def test_declared_fields_alone(capsys):
+    price = "stages.parse.fields.price={css='.price', type='float'}"
+
+    assert main(["parse", "page.html", "--fields", "-s", price]) == 0
+    assert rows(capsys.readouterr().out) == [{"price": 3.5}]
+
+    assert main(["parse", "page.html", "--fields"]) == 2
+    assert "no fields are declared" in capsys.readouterr().err
+
+
+def test_long_texts_are_cut_and_pages_do_not_steer_the_terminal(capsys):
+    shown.show_readable([{"text": "x" * 500, "title": "a\x1b[2Jb"}, To("urls", Visits(["http://a/", "http://b/"], 1, ""))])
+
+    out = capsys.readouterr().out
+    assert "… (500 characters)" in out
+    assert "\x1b" not in out
+    assert "2 URLs for urls:" in out
+
+
+@pytest.mark.parametrize("arguments", [["enrich", "page.html"], ["enrich", "items.jsonl"]])
+def test_a_stage_is_tried_on_a_page_or_on_items_of_its_own(here, capsys, arguments):
+    (here / "items.jsonl").write_text('{"title": "Tea"}\n\n')
+
+    assert main(["try", *arguments]) == 0
+
+    done = capsys.readouterr()
+    [row] = rows(done.out)
+    assert (row["title"], row["extra"]) == ("Tea", 1)
+    assert "printed" in done.err
+
+
+def test_async_and_batch_stages_are_tried_as_well(here, capsys):
+    (here / "crawler.toml").write_text(BETWEEN.format("Waits"))
+
+    assert main(["try", "enrich", "page.html"]) == 0
+
+    assert rows(capsys.readouterr().out)[0]["extra"] == 2
+
+
+@pytest.mark.parametrize(
+    ("n", "code", "says"),
+    [
+        (1, 0, ["enrich drops this item: no title"]),
+        (2, 3, ["enrich wants to try this item again in 60 s: later"]),
+        (3, 3, ["enrich gives this item up: never"]),
+        (4, 3, ["Traceback (most recent call last):", 'return record["ttle"]', "enrich failed at this item: KeyError: 'ttle'"]),
+        (5, 3, ["recrods", "records"]),
+        (6, 3, ["Traceback", "object"]),
+        (7, 0, ["enrich gives nothing for this item"]),
+    ],
+)
+def test_how_else_a_stage_ends_is_told_in_words(here, capsys, n, code, says):
+    (here / "items.jsonl").write_text(f'{{"n": {n}}}\n')
+
+    assert main(["try", "enrich", "items.jsonl"]) == code
+
+    done = capsys.readouterr()
+    assert done.out == ""
+    for words in says:
+        assert words in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["enrch", "page.html"], "did you mean 'enrich'?"),
+        (["store", "page.html"], "store makes nothing to show"),
+        (["square", "page.html"], "give it items of its own: FILE.jsonl"),
+        (["enrich", "nofile.html"], "there is no file nofile.html"),
+        (["enrich", "nofile.jsonl"], "nofile.jsonl cannot be read"),
+        (["enrich", "bad.jsonl"], "bad.jsonl, line 2: not JSON"),
+    ],
+)
+def test_what_cannot_be_tried_is_told(here, capsys, arguments, says):
+    (here / "bad.jsonl").write_text("{}\n{\n")
+
+    assert main(["try", *arguments]) == 2
+
+    assert says in capsys.readouterr().err
+
+
+def test_a_shell_has_the_page_its_links_and_its_record_at_hand(capsys, monkeypatch):
+    typed = """
+print(css("h1"), css(".price::text"), xpath("//h1/text()"))
+print(len(links), page.status_code, record["title"], soup.h1)
+def heading(): return record["title"].upper()
+
+print(heading(), [css(s) for s in ("h1",)])
+1/0
+print("goes on")
+"""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+
+    assert main(["shell", "page.html"]) == 0
+
+    done = capsys.readouterr()
+    for words in ("['Green'] ['3.50'] ['Green']", "12 200 Tea <h1>Green</h1>", "TEA [['Green']]", "goes on"):
+        assert words in done.out
+    assert "page.html: 200, text/html" in done.err
+    assert "ZeroDivisionError" in done.err
+    for name in ("css(S)", "xpath(S)", "links", "record", "soup", "fetch(U)", "view()"):
+        assert name in done.err
+
+
+def test_a_shell_goes_on_to_other_pages_and_shows_them_in_a_browser(tmp_path, capsys, monkeypatch):
+    from crawler.cli import shell
+    from crawler.cli.pages import from_file
+    from crawler.config import load
+
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    (tmp_path / "other.html").write_text("<title>Coffee</title>")
+    names = shell.Names(load(None, [], {}))
+    names.work_on(from_file(tmp_path / "page.html"))
+    assert names["record"]["title"] == "Tea"
+
+    names.work_on(from_file(tmp_path / "other.html"))
+    names["view"]()
+
+    assert names["record"]["title"] == "Coffee"
+    assert names["links"] == []
+    assert "Coffee" in Path(opened[0].removeprefix("file://")).read_text()
+    assert capsys.readouterr().out.strip().endswith("page.html")
