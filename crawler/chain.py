@@ -126,7 +126,8 @@ class Chain(Stage):
             self.at[thread] = At(joint.name, item, began, joint.stage.stuck)
             return self._through(place, joint.stage.process(item), room)
         except Drop as drop:
-            joint.stage.count("dropped")
+            for name, n in joint.drops.counters(drop.reason).items():
+                joint.stage.count(name, n)
             return [Report(words(f"{joint.name}: dropped: {drop.reason}"))]
         except StorageError:
             raise

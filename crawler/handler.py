@@ -20,6 +20,7 @@ import msgspec
 
 from crawler import places
 from crawler.codec import decoder
+from crawler.drops import Drops
 from crawler.errors import StorageError
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.places import trace
@@ -89,6 +90,7 @@ class Handler:
         self._decoder = decoder(schema)
         self._router = router
         self._seeds = SeedLog()
+        self._drops = Drops()
 
     def handle(self, leases: Sequence[Lease]) -> list[Outcome]:
         """Process one task, or for a batch stage all of these at once."""
@@ -163,7 +165,8 @@ class Handler:
         if isinstance(error, Drop):
             self._seeds.dropped(lease, item, error)
             done = Done(lease.token, report=words(f"dropped: {error.reason}"))
-            return [Outcome(lease, done=done, counts=Counter({"dropped": 1}))]
+            counts = {"dropped": 1} if lease.host else self._drops.counters(error.reason)      # of URLs the stage counts why
+            return [Outcome(lease, done=done, counts=Counter(counts))]
         if isinstance(error, Retry):
             try:
                 return [self._retried(lease, item, error)]

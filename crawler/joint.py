@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from crawler import places
 from crawler.codec import decoder
+from crawler.drops import Drops
 from crawler.errors import CrawlerError, StorageError
 from crawler.handler import NOT_AN_ITEM, reason
 from crawler.items import Admitted, New, Pace
@@ -62,6 +63,7 @@ class Joint:
         self._router = router
         schema = item_schema(type(link.stage))[0]
         self._decode: Callable[[bytes], Any] = decoder(schema).decode
+        self.drops = Drops()
         self._failures = itertools.count(1)
         self.takes_pages = schema is Page      # a Page is just what the stage is annotated with: there is nothing to convert
         self.next_takes_pages = False

@@ -57,7 +57,7 @@ def test_what_the_second_drops_is_dropped_and_what_the_first_gave_beside_it_is_n
     chain = pair()
 
     assert given(chain.process(2)) == [Report("minus: dropped: four"), ("aside", 2, 3.0), Report("doubled")]
-    assert chain.counters("double+minus") == {"double/seen": 1, "minus/seen": 1, "minus/dropped": 1}
+    assert chain.counters("double+minus") == {"double/seen": 1, "minus/seen": 1, "minus/dropped": 1, "minus/dropped/four": 1}
 
 
 class Breaks(Stage):

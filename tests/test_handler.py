@@ -156,7 +156,7 @@ def test_a_drop_is_done_with_nothing_to_show():
 
     assert outcome.done is not None
     assert (outcome.done.children, outcome.done.report) == ((), "dropped: robots.txt")
-    assert outcome.counts == {"dropped": 1}
+    assert outcome.counts == {"dropped": 1, "dropped/robots.txt": 1}
 
 
 def test_reports_paces_and_what_a_gatekeeper_skips_are_gathered():

@@ -9,8 +9,6 @@ import pytest
 from crawler import report as reporting
 from crawler.errors import StorageError
 from crawler.items import QueueStats, Stats
-from crawler.run.hints import hints
-from crawler.run.outputs import Rows
 
 COUNTERS = {
     "fetch/status/200": 8, "fetch/status/404": 2, "parse/skipped/out of scope": 5, "fetch/skipped/out of scope": 1,
@@ -42,32 +40,6 @@ def test_the_numbers_are_those_of_the_hub():
 
 def test_a_resumed_crawl_has_no_rate_because_its_counts_are_of_earlier_runs_too():
     assert report(queue("urls", accepted=1), beginning="resumed")["pages_per_second"] is None
-
-
-def test_the_summary_says_what_a_person_asks_next():
-    rows = {"old.jsonl": Rows(4, 4), "pages.jsonl": Rows(10, 1010), "none.jsonl": Rows(0)}
-    left_over = msgspec.structs.replace(queue("parsed", ready=2, leased=1), is_outside=True, is_read=False)
-    built = report(
-        queue("urls", accepted=15, done=10, dead=2, delayed=3), left_over, reason="interrupted", restarts={"fetch": 2}, rows=rows,
-        not_taken=["1 seed was not taken"],
-    )  # fmt: skip
-
-    lines = reporting.summary(built, rows, hints(["--data", "d"]))
-
-    assert built["outputs"] == {"old.jsonl": 4, "pages.jsonl": 10, "none.jsonl": 0}
-    assert built["stranded"] == {"parsed": 3}
-
-    assert lines == [
-        "interrupted after 4.0 s: 10 pages, 2.5 a second (8 × 200, 2 × 404)",
-        "4 rows in old.jsonl, 10 rows in pages.jsonl (1,010 in all)",
-        "not fetched: 7 too deep, 6 out of scope",
-        "given up: 2 on urls; see 'crawler dead list --data d'",
-        "1 seed was not taken",
-        "left over: 3 tasks on queue parsed, which no stage reads: add the stage again and go on with "
-        "'crawler run --change --data d', or drop them with 'crawler take parsed -n 3 --data d'",
-        "started again: fetch 2×",
-        "left to do: 3 on urls; 'crawler run --data d' goes on",
-    ]
 
 
 def test_a_crawl_is_empty_when_there_was_something_to_fetch_and_nothing_came():

@@ -167,16 +167,17 @@ def conclude(
     """Write and show the report. interrupted: the exit code of what stopped the crawl, 0 if nothing did."""
     from crawler import report as reporting
     from crawler.run.seeds import not_taken
+    from crawler.run.summary import summary
 
     frontier = plan.config.settings.frontier
     report = reporting.build(
         end.stats, crawl=end.crawl, beginning=beginning, reason="finished" if end.is_done else "interrupted",
         elapsed=elapsed, restarts=restarts, output=plan.output, rows=end.rows,
-        not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [],
+        not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], given_up=end.given_up,
     )  # fmt: skip
     reporting.write(report, Path(plan.config.settings.data))
     hint = common.hints(args, plan.config)
-    for line in reporting.summary(report, end.rows, hint):
+    for line in summary(report, end.rows, hint):
         view.say(line)
     if interrupted == common.CLOSED and not end.is_done:
         view.say(f"crawler: who read standard output has gone, and the crawl has stopped; '{hint('run')}' goes on printing, "

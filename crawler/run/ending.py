@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from crawler.items import Stats
 from crawler.run.definition import Definition
+from crawler.run.givenup import Group, given_up
 from crawler.run.outputs import ROWS, Rows, rows_by_output
 from crawler.shared import CRAWL_NOTE
 
@@ -26,6 +27,7 @@ class Ending(Struct, frozen=True):
     is_done: bool                  # nothing is left on the queues that the crawl's stages read
     crawl: str                     # id
     rows: dict[str, Rows]          # by output
+    given_up: list[Group]          # dead tasks by reason
 
 
 def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition | None) -> Ending:
@@ -36,4 +38,5 @@ def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition
     outputs = definition.outputs if definition is not None else ()
     directory = definition.directory if definition is not None else os.getcwd()
     rows = rows_by_output(outputs, notes, stats.counters, directory)
-    return Ending(stats, is_done, notes.get(CRAWL_NOTE, b"").decode(), rows)
+    groups = here.insist(lambda: given_up(here.hub, sum(queue.dead for queue in stats.queues)))
+    return Ending(stats, is_done, notes.get(CRAWL_NOTE, b"").decode(), rows, groups)

@@ -10,8 +10,14 @@ Hint = Callable[[str], str]        # "dead list" ──▶ "crawler dead list --
 
 def hints(options: Sequence[str] = ()) -> Hint:
     """A function that completes a command: the program's name before it, these options behind it."""
-    behind = f" {shlex.join(options)}" if options else ""
+    behind = "".join(f" {_quoted(option)}" for option in options)
     return lambda command: f"crawler {command}{behind}"
+
+
+def _quoted(text: str) -> str:
+    """For a shell, in double quotes where these do: a command is itself shown in single ones."""
+    plain = shlex.quote(text)
+    return plain if plain == text or set(text) & set('"$`\\!') else f'"{text}"'
 
 
 PLAIN: Hint = hints()

@@ -124,7 +124,7 @@ def test_hints_have_the_options_that_this_command_was_given(
     main(["dead", "list", "--data", "my data", "-c", "other.toml"])
 
     said = capsys.readouterr().err
-    command = "crawler dead retry --all -c other.toml --data 'my data'"
+    command = 'crawler dead retry --all -c other.toml --data "my data"'
     assert command in said
     assert main(["dead", "retry", "--all", "-c", "other.toml", "--data", "my data"]) == common.OK    # as printed
 

@@ -1,0 +1,108 @@
+"""What a crawl came to, in a few lines for the person who ran it. Words only; the numbers are those of `crawler.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from crawler.counting import agree, counted
+from crawler.pipeline import FRONTIER
+from crawler.report import is_empty
+from crawler.run.hints import PLAIN, Hint
+from crawler.run.outputs import Rows, described
+from crawler.run.stranded import described as stranded_line
+
+SHOWN: Final = 6                  # reasons in one line
+GROUPS: Final = 4                 # reasons for which tasks were given up, each with its examples
+# By the word in the counter: URLs that were ready to be fetched, and records that were not made. All others are links.
+URLS: Final = {"robots": "forbidden by robots.txt", "private address": "at private addresses"}
+RECORDS: Final = {"noindex": "with noindex"}
+
+
+def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyType({}), hint: Hint = PLAIN) -> list[str]:
+    """The lines, each a sentence. rows: by output. hint: completes the commands that are named."""
+    lines = [_first(report)]
+    if any(each.rows for each in rows.values()):
+        lines.append(described(rows))
+    lines += _skipped(report["skipped"])
+    lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
+    if report["dead"]:
+        lines.append(_given_up(report, hint))
+    lines += report["not_taken"]
+    lines += [f"left over: {stranded_line(name, n, hint)}" for name, n in report["stranded"].items()]
+    if report["restarts"]:
+        lines.append("started again: " + ", ".join(f"{name} {n}×" for name, n in report["restarts"].items()))
+    left = {queue: n for queue, n in report["left"].items() if n}
+    if left:
+        lines.append("left to do: " + ", ".join(f"{n:,} on {queue}" for queue, n in left.items()) + f"; '{hint('run')}' goes on")
+    return lines
+
+
+def _first(report: Mapping[str, Any]) -> str:
+    statuses = ", ".join(f"{n:,} × {status}" for status, n in sorted(report["statuses"].items()))
+    rate = f", {report['pages_per_second']:g} a second" if report["pages_per_second"] else ""
+    pages = f"{counted(report['pages'], 'page')}{rate} ({statuses})"
+    what = pages if report["pages"] else f"no page was fetched{_why_empty(report)}"
+    return f"{report['reason']} after {report['elapsed']:.1f} s: {what}"
+
+
+def _why_empty(report: Mapping[str, Any]) -> str:
+    """Why there is not one page, if there was something to fetch and nothing is left of it."""
+    if not is_empty(report) or any(report["left"].values()):
+        return ""
+    urls = report["queues"][FRONTIER]["accepted"]
+    forbidden, private = (report["skipped"].get(reason, 0) for reason in URLS)
+    dead = report["dead"].get(FRONTIER, 0)
+    whole = "the only URL" if urls == 1 else f"all {urls:,} URLs"
+    if forbidden == urls:
+        return f"; robots.txt forbids {whole} (a site of your own: -s stages.fetch.robots=false)"
+    if private == urls:
+        return f"; {whole} {agree(urls, 'is at a private address', 'are at private addresses')}, see stages.fetch.allow_private"
+    if dead == urls:
+        return f"; {whole} {agree(urls, 'was', 'were')} given up"
+    counts = {**dict(zip(URLS.values(), (forbidden, private), strict=True)), "given up": dead}
+    parts = [f"{n:,} {what}" for what, n in counts.items() if n]
+    return f"; of {counted(urls, 'URL')}: {', '.join(parts)}" if parts else ""
+
+
+def _skipped(skipped: Mapping[str, int]) -> list[str]:
+    """What was not fetched, not recorded and not followed, each with what is counted."""
+    urls = {URLS[reason]: n for reason, n in skipped.items() if reason in URLS}
+    records = {RECORDS[reason]: n for reason, n in skipped.items() if reason in RECORDS}
+    links = {reason: n for reason, n in skipped.items() if reason not in URLS and reason not in RECORDS}
+    lines = []
+    if urls:
+        lines.append("not fetched: " + ", ".join(f"{counted(n, 'URL')} {reason}" for reason, n in urls.items()))
+    if records:
+        lines.append("not recorded: " + ", ".join(f"{counted(n, 'page')} {reason}" for reason, n in records.items()))
+    if links:
+        shown = [f"{n:,} {reason}" for reason, n in list(links.items())[:SHOWN]]
+        rest = sum(list(links.values())[SHOWN:])
+        lines.append("links not followed: " + ", ".join([*shown, *([f"{rest:,} for other reasons"] if rest else [])]))
+    return lines
+
+
+def _dropped(stage: str, reasons: Mapping[str, int]) -> str:
+    """Items that a stage did not pass on."""
+    total = sum(reasons.values())
+    known = [f"{reason} ({n:,})" for reason, n in reasons.items() if reason][:SHOWN]
+    return f"{total:,} dropped by {stage}" + (f": {', '.join(known)}" if known else "")
+
+
+def _given_up(report: Mapping[str, Any], hint: Hint) -> str:
+    """How many tasks, why, and some of them."""
+    total = sum(report["dead"].values())
+    groups: Sequence[Mapping[str, Any]] = report["given_up"]
+    parts = [_group(group) for group in groups[:GROUPS]]
+    if rest := sum(group["count"] for group in groups[GROUPS:]):
+        parts.append(f"other reasons ({rest:,})")
+    told = f": {'; '.join(parts)}" if parts else ""
+    noun = "URL" if list(report["dead"]) == [FRONTIER] else "task"
+    return f"given up: {counted(total, noun)}{told}; see '{hint('dead list')}'"
+
+
+def _group(group: Mapping[str, Any]) -> str:
+    examples = group["examples"]
+    more = ", …" if group["count"] > len(examples) > 0 else ""
+    return f"{group['reason']} ({group['count']:,})" + (f": {', '.join(examples)}{more}" if examples else "")
