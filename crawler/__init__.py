@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from crawler.web.directives import Directives as Directives
     from crawler.web.directives import directives as directives
     from crawler.web.encoding import is_html as is_html
+    from crawler.web.fields import NO_NUMBER as NO_NUMBER
     from crawler.web.fields import Fields as Fields
     from crawler.web.fields import FieldSpec as FieldSpec
     from crawler.web.frontier import AUTH as AUTH
@@ -82,7 +83,7 @@ _HOMES = {
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.encoding": ("is_html",),
-    "crawler.web.fields": ("FieldSpec", "Fields"),
+    "crawler.web.fields": ("NO_NUMBER", "FieldSpec", "Fields"),
     "crawler.web.frontier": ("AUTH", "was_seeded"),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.page": ("Page", "Record", "Visit", "Visits"),

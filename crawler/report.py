@@ -13,6 +13,7 @@ import msgspec
 from crawler.errors import StorageError
 from crawler.items import Stats
 from crawler.pipeline import FRONTIER
+from crawler.run import no_numbers
 from crawler.run.givenup import Group
 from crawler.run.outputs import Rows
 from crawler.run.stranded import stranded
@@ -25,12 +26,13 @@ STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP sta
 def build(
     stats: Stats, *, crawl: str, beginning: str, reason: str, elapsed: float, restarts: Mapping[str, int], output: str,
     rows: Mapping[str, Rows] = MappingProxyType({}), not_taken: Sequence[str] = (), given_up: Sequence[Group] = (),
+    examples: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:  # fmt: skip
     """All numbers of a crawl, by name.
 
     reason: finished, interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl, earlier runs included.
     output: where rows go now; rows: those of each output the crawl has had. not_taken: what became of seeds over a limit.
-    given_up: dead tasks by reason.
+    given_up: dead tasks by reason. examples: by field, a text that was no number.
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
     pages = sum(statuses.values())
@@ -51,6 +53,7 @@ def build(
         "given_up": [msgspec.to_builtins(group) for group in given_up],
         "dropped": dropped(stats.counters),
         "left": {queue.name: queue.ready + queue.delayed + queue.leased for queue in stats.queues if queue.is_read},
+        "no_numbers": no_numbers.tally(stats.counters, examples),
         "queues": {queue.name: msgspec.to_builtins(queue) for queue in stats.queues},
         "counters": dict(stats.counters),
         "restarts": dict(restarts),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal
 
@@ -24,10 +25,12 @@ from msgspec import field
 
 from crawler import (
     LINK_TAGS,
+    NO_NUMBER,
     Directives,
     Fields,
     FieldSpec,
     Html,
+    HubError,
     Links,
     LinkTag,
     Page,
@@ -44,6 +47,7 @@ from crawler import (
 # Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
+_EXAMPLE: Final = 60               # characters of a text that is no number which are kept as an example
 _VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
 
 
@@ -62,10 +66,13 @@ class Parse(Stage):
 
     prefetch: ClassVar[int] = 16       # pages at hand while one is read: reading takes less than asking for the next
 
+    @classmethod
+    def check(cls, options: Parse.Options, table: str) -> None:
+        _fields(options, table)
+
     def open(self) -> None:
-        options: Parse.Options = self.options
-        reserved = {*Record.NAMES, *options.metadata, *(["text"] if options.text != "none" else [])}
-        self._fields = Fields(options.fields, frozenset(reserved))
+        self._fields = _fields(self.options, "stages.parse")
+        self._examples: set[str] = set()   # fields of which a text that is no number has been noted
 
     def process(self, page: Page) -> Iterator[Any]:
         sitemap = page.sitemap
@@ -124,12 +131,20 @@ class Parse(Stage):
     def _declared(self, html: Html | None) -> dict[str, Any]:
         if html is None:
             return {}
-        values = self._fields.read(html)
+        values = self._fields.read(html, self._no_number)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)
         for name in self.options.metadata:
             values[name] = html.jsonld if name == "jsonld" else html.opengraph
         return values
+
+    def _no_number(self, name: str, text: str) -> None:
+        """Count it, and note one example of each field for the summary."""
+        self.count(f"fields/{name}")
+        if name not in self._examples:
+            self._examples.add(name)
+            with suppress(HubError):       # it is only an example
+                self.shared.set(f"{NO_NUMBER}{name}", text[:_EXAMPLE].encode("utf-8", "replace"))
 
     def _wish(self, page: Page, html: Html | None) -> Directives:
         if not self.options.robots:
@@ -163,6 +178,11 @@ class Parse(Stage):
         yield from _to_frontier(urls, page)
         problems = f"; {len(sitemap.problems)} problem(s), the first: {sitemap.problems[0]}" if sitemap.problems else ""
         yield Report(f"{sitemap.kind} of {len(sitemap.urls)} URLs{problems}")
+
+
+def _fields(options: Parse.Options, table: str) -> Fields:
+    reserved = {*Record.NAMES, *options.metadata, *(["text"] if options.text != "none" else [])}
+    return Fields(options.fields, frozenset(reserved), f"{table}.fields")
 
 
 def _to_frontier(urls: list[str], page: Page) -> Iterator[To]:

@@ -174,6 +174,7 @@ def conclude(
         end.stats, crawl=end.crawl, beginning=beginning, reason="finished" if end.is_done else "interrupted",
         elapsed=elapsed, restarts=restarts, output=plan.output, rows=end.rows,
         not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], given_up=end.given_up,
+        examples=end.examples,
     )  # fmt: skip
     reporting.write(report, Path(plan.config.settings.data))
     hint = common.hints(args, plan.config)

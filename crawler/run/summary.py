@@ -9,6 +9,7 @@ from typing import Any, Final
 from crawler.counting import agree, counted
 from crawler.pipeline import FRONTIER
 from crawler.report import is_empty
+from crawler.run import no_numbers
 from crawler.run.hints import PLAIN, Hint
 from crawler.run.outputs import Rows, described
 from crawler.run.stranded import described as stranded_line
@@ -26,6 +27,7 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     if any(each.rows for each in rows.values()):
         lines.append(described(rows))
     lines += _skipped(report["skipped"])
+    lines += no_numbers.told(report["no_numbers"])
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
     if report["dead"]:
         lines.append(_given_up(report, hint))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crawler.errors import ConfigError
-from crawler.web.fields import Fields, FieldSpec, number
+from crawler.web.fields import Fields, FieldSpec
 from crawler.web.html import Html
 
 PAGE = Html(
@@ -39,16 +39,107 @@ PAGE = Html(
         ("xpath: count(//a)", "2"),
         ("xpath:boolean(//h2)", "false"),
         (FieldSpec(css=".price", type="float"), 1299.5),
-        (FieldSpec(css=".price", type="int", many=True), [1299, 2]),
+        (FieldSpec(css=".price", type="int", many=True), [1299, 2, None]),
         (FieldSpec(css=".price::text", many=True), ["now only € 1.299,50", "2", "ask us"]),
         (FieldSpec(css="h1", type="float"), None),
-        (FieldSpec(css="a::attr(href)", type="url", many=True), ["http://example.org/shop/hats"]),
+        (FieldSpec(css="a::attr(href)", type="url", many=True), ["http://example.org/shop/hats", None]),
+        (FieldSpec(xpath="(//p)[3]", type="float"), None),
+        (FieldSpec(css="b, .price", type="int"), None),                       # the first match is the value, or null
+        (FieldSpec(css="td::attr(class)", many=True), [None, "sku"]),
+        ("td::attr(class)", None),
+        ('a::attr("href")', "hats#top"),
+        ("a::attr('href')", "hats#top"),
+        ("table ::attr(class)", "sku"),
+        ("h2::text, h1::text", "A blue hat"),
+        ("a:not(.x, .y)::attr(rel), h2::attr(rel)", "tag"),
+        ("td[class='sku,x']::text, td[class=sku]::text", "0042"),
         (FieldSpec(css="h2", many=True), []),
         (FieldSpec(xpath="//a/@href"), "hats#top"),
     ],
 )
 def test_a_selector_reads(spec: str | FieldSpec, value: Any) -> None:
     assert Fields({"it": spec}).read(PAGE) == {"it": value}
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ("h1::txt", "::txt is not known; a selector may end with ::text, ::html and ::attr(NAME); did you mean ::text?"),
+        ("p::after", "::after is not known; a selector may end with ::text, ::html and ::attr(NAME)"),
+        ("h1:text", ":text is not known; did you mean ::text?"),
+        ("a:attr(href)", ":attr is not known; did you mean ::attr(NAME)?"),
+        ("h1::attr", "::attr needs a name, as in ::attr(href)"),
+        ("h1::text b", "::text ends a selector; nothing may follow it"),
+        ("h1::text, h2::html", "all parts have the same ending, or make it a field each"),
+        ("h1::text, h2", "an ending is for the whole selector; put it at the end, once: ::text, ::html and ::attr(NAME)"),
+        ("::text", "no element before ::text; write *::text for any"),
+        ("h1[", "a '[' is not closed"),
+        ("h1:not(.a", "a '(' is not closed"),
+        ("h1]", "a ']' closes nothing"),
+        ("a[href='x]", "a quote is not closed"),
+        ("h1:contains('x')", ":contains is not CSS; CSS cannot look at text; use XPath, as in //h1[contains(., 'word')]"),
+        ("li:eq(0)", ":eq is not CSS; write :nth-of-type(N), which counts from 1"),
+        ("p:frist-child", ":frist-child is not known; did you mean :first-child?"),
+        ("p:foo", ":foo is not known"),
+        ("count(//a)", "CSS has no function count(); if it is XPath, write xpath: in front"),
+        ("//h1[", "expected a node test at the end of the expression"),
+        ("//h1/foo()", "foo() is no step of a path; a function stands around a path, as in string(//h1); an element's text is "
+         "text()"),
+        ("//nosuch[nope(.)]", "unknown function 'nope'; XPath 1.0 has contains(), starts-with(), normalize-space(), string(), "
+         "count() and others"),
+        ("//nosuch[contains(.)]", "contains() takes 2 arguments, got 1"),
+        ("//nosuch[a[substring(., 1, 2, 3)]]", "substring() takes 2 to 3 arguments, got 4"),
+        ("//nosuch[@id=$x]", "$x has no value; write the value itself, in quotes"),
+        ("//nosuch[@x:y='1']", "undefined namespace prefix; HTML has none: write the name alone, or *[name()='x:y']"),
+        ("xpath:count('x')", "count() of a non-node-set"),
+    ],
+)  # fmt: skip
+def test_a_selector_that_cannot_work_is_refused_with_what_to_write(selector: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Fields({"price": selector})
+
+    shown = selector.removeprefix("xpath:")
+    assert str(caught.value).removeprefix(f"fields.price: cannot use the selector {shown!r}: ").removeprefix("xpath: ") == words
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "//a[contains(text(), 'a(b')]", "//a[@href='$x']", "//a[starts-with(@href, 'http://x:80/')]", "//a/ancestor::div[1]",
+        "//p[text() = 'x' and (a or b)]", "//p[last()]/following-sibling::*[position() < 3]", "id('x')/p",
+        "//*[local-name()='h1']", "a[title='::text']", "a[title=\"x, y::html\"]::attr(href)", ":is(h1, h2) > b:nth-child(2n+1)",
+    ],
+)  # fmt: skip
+def test_a_selector_that_works_is_not_refused(selector: str) -> None:
+    spec = FieldSpec(xpath=selector) if "(" in selector and "::attr" not in selector and ":is" not in selector else selector
+
+    assert Fields({"it": spec}).read(Html("<p>x</p>")) == {"it": None}
+
+
+def test_all_mistakes_are_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Fields({"a": "p[", "b": "h1", "c": "h1::txt", "sha256": "p"}, frozenset({"sha256"}), "stages.parse.fields")
+
+    assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]] == [
+        "stages.parse.fields.a", "stages.parse.fields.c", "stages.parse.fields.sha256",
+    ]  # fmt: skip
+
+
+def test_texts_that_are_no_number_are_told_with_their_field() -> None:
+    told: list[tuple[str, str]] = []
+    fields = Fields({"price": FieldSpec(css=".price", type="float", many=True), "id": FieldSpec(css="td", type="int"), "h": "h1"})
+
+    assert fields.read(PAGE, lambda name, text: told.append((name, text)))["price"] == [1299.5, 2.0, None]
+    assert told == [("price", "ask us"), ("id", "SKU")]
+
+
+def test_the_decimal_sign_can_be_given() -> None:
+    page = Html("<p>1.299</p>")
+
+    assert Fields({"it": FieldSpec(css="p", type="float", decimal=",")}).read(page) == {"it": 1299.0}
+    assert Fields({"it": FieldSpec(css="p", type="float", decimal=".")}).read(page) == {"it": 1.299}
+    with pytest.raises(ConfigError, match=r'fields\.it: decimal is for numbers; set type = "float"'):
+        Fields({"it": FieldSpec(css="p", decimal=",")})
 
 
 @pytest.mark.parametrize(
@@ -69,36 +160,3 @@ def test_a_selector_reads(spec: str | FieldSpec, value: Any) -> None:
 def test_what_cannot_work_is_refused_before_the_first_page(name: str, spec: str | FieldSpec, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Fields({name: spec}, reserved=frozenset({"sha256"}))
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1,299.00 €", 1299.0),
-        ("EUR 1.299,00", 1299.0),
-        ("1 299", 1299.0),
-        ("1\u00a0299,5", 1299.5),
-        ("1'299'000.25", 1299000.25),
-        ("1,299", 1299.0),
-        ("1.299", 1.299),
-        ("1.299.000", 1299000.0),
-        ("12,5", 12.5),
-        ("-3.5 °C", -3.5),
-        ("−3", -3.0),
-        ("item-12", 12.0),
-        ("5-10", 5.0),
-        ("12 5", 12.0),
-        ("3.", 3.0),
-        ("none", None),
-        ("", None),
-        ("9" * 400, None),
-    ],
-)
-def test_a_number_is_read_as_people_write_it(text: str, value: float | None) -> None:
-    assert number(text) == value
-
-
-def test_an_int_drops_the_fraction_and_fits_what_databases_hold() -> None:
-    assert number("12.9 kg", "int") == 12
-    assert number("9" * 18, "int") == 10**18 - 1
-    assert number("9" * 19, "int") is None
