@@ -101,10 +101,16 @@ class Chain(Stage):
         The next link begins when this one is through: it must not see an item of an attempt that fails.
         """
         joint = self._joints[place]
-        given = [one for item in many(result) for one in joint.take(item, result)]
+        given: list[Taken | Handed] = []
+        for item in many(result):
+            given += joint.take(item, result)
+        handed = [one for one in given if isinstance(one, Handed)]
+        kept = sum([size_of(one) for one in given if not isinstance(one, Handed)])
         try:
-            refuse_too_much(sum(map(size_of, given)), len(given))
-            room.keep(sum(size_of(one) for one in given if not isinstance(one, Handed)), ROOM if place else MAX_GIVEN)
+            refuse_too_much(kept + sum([one.size for one in handed]), len(given))
+            room.keep(kept, ROOM if place else MAX_GIVEN)
+            if not handed:
+                return cast("list[Taken]", given)
             taken: list[Taken] = []
             for one in given:
                 taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)

@@ -21,7 +21,7 @@ from crawler.errors import CrawlerError, StorageError
 from crawler.handler import NOT_AN_ITEM, reason
 from crawler.items import Admitted, New, Pace
 from crawler.plugins import item_schema
-from crawler.routing import MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
+from crawler.routing import CHILD_BYTES, MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
 from crawler.stage import Report, Retry, Stage, To
 from crawler.texts import about, about_body, words
 from crawler.web.page import Page, Visits
@@ -76,8 +76,10 @@ class Joint:
         try:
             if item is None or isinstance(item, Pace | Report):
                 return [self._router.take(item)]
+            if not self._feeds:
+                return [self._router.route(item)]
             to = item if isinstance(item, To) else To("", item)
-            if not self._feeds or self._router.queue(to.queue) != self._feeds or not is_plain(to):
+            if self._router.queue(to.queue) != self._feeds or not is_plain(to):
                 return [self._router.route(to)]
             return [self._handed(one) for one in (to.item if isinstance(to.item, Visits) else (to.item,))]
         except StorageError:
@@ -146,10 +148,8 @@ class Room:
         self.used += bytes
 
 
-def size_of(one: Taken | Handed) -> int:
+def size_of(one: Taken) -> int:
     """Bytes in a message."""
-    if isinstance(one, Handed):
-        return one.size
     if isinstance(one, New):
-        return size([one])
+        return len(one.item) + CHILD_BYTES
     return size(one.tasks) if isinstance(one, Admitted) else 0
