@@ -11,6 +11,14 @@ import pytest
 FREE = ("CRAWLER_CASES", "[bench]", "IPv6")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `pytest -m quick` runs. A slow test is among it only by a mark of its own."""
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in ("slow", "soak")):
+            item.add_marker("quick")
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes that nobody can read are no name; what gzip makes even has the time in it, and each process that runs tests has to
     find the same ones."""

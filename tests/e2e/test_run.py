@@ -18,6 +18,7 @@ from tests.site import Site, generated
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.quick
 def test_a_site_is_crawled_completely_into_a_file_and_a_second_run_is_a_fresh_one(shell: Shell, site: Site) -> None:
     first = shell.run("run", site.url, *FAST, "-o", "pages.jsonl")
 

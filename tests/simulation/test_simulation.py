@@ -28,7 +28,7 @@ MOST = 150                # seeds in which each broken broker is to be found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, BUNCH))
+@pytest.mark.parametrize("first", [pytest.param(0, marks=pytest.mark.quick), *range(BUNCH, SEEDS, BUNCH)])
 def test_nothing_is_lost_and_everything_ends_whatever_goes_wrong(first: int) -> None:
     failures = [failure for seed in range(first, first + BUNCH) if (failure := outcome(seed))]
 
