@@ -108,14 +108,14 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """What to say of variables that begin with CRAWLER_ and mean nothing here; those of an orchestrator are left out."""
-    from crawler import hints  # here, because it is for mistakes
-
     said = []
     for variable in sorted(environ):
         name = variable.upper()
         word = name.removeprefix("CRAWLER_").lower()
         if not _is_ours(name) or "__" in word or word in _TOP or _slip(word):
             continue
+        from crawler import hints  # here, because it is for mistakes
+
         meant = hints.elsewhere(word) or hints.similar(word, "")
         offer = hints.question(f"CRAWLER_{each.replace('.', '__').upper()}" for each in meant)
         said.append(f"{variable} is not a setting and does nothing; "

@@ -35,7 +35,10 @@ def seconds(text: str) -> float:
     """A delay; -1 stands for the default."""
     if text == "default":
         return -1.0
-    value: float = common.number("Delay")(text)
+    try:
+        value: float = common.number("Delay")(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or 'default'") from error
     return value
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from crawler.broker.place import store_path
 from crawler.cli import common
 from crawler.errors import HubLost, HubUnreachable, UsageError
-from crawler.run import local
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -41,6 +40,8 @@ def reach(
 
 def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet: bool = False) -> Broker:
     """The hub if one answers, else the store."""
+    from crawler.run import local  # here and below, because `crawler --help` is not to wait for it
+
     if not means_data(config):
         return common.connect(config, worker, common.PATIENCE, role)
     data = Path(config.settings.data)
@@ -90,6 +91,7 @@ def open_store(config: Config) -> Broker:
     """The store in the data directory. Raises what `local.open_store` does."""
     from crawler.broker.base import Politeness
     from crawler.pipeline import build
+    from crawler.run import local
 
     settings = config.settings
     politeness = Politeness(settings.frontier.per_host, settings.frontier.delay)

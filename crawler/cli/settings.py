@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +115,9 @@ def kind_of(name: str, options: Mapping[str, Struct]) -> Any:
 
 
 def explained(name: str, value: Any, origin: str, known: Mapping[str, Any]) -> str:
+    import shutil
+    import textwrap
+
     width = min(shutil.get_terminal_size().columns, MOST)
     head = f"{name} is not set" if value is None else f"{name} = {json.dumps(value, ensure_ascii=False)}"
     lines = [

@@ -31,3 +31,11 @@ def test_what_is_no_command_is_told_all_of_them():
     assert done.returncode == 2
     assert done.stderr.startswith("usage: crawler [-h] [--version] COMMAND ...")
     assert all(f"'{name}'" in done.stderr for name in COMMANDS)
+
+
+def test_the_help_does_not_wait_for_what_it_does_not_need():
+    code = "import sys; from crawler.cli import build_parser; build_parser().format_help(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.split()
+
+    slow = {"msgspec", "sqlite3", "ssl", "socket", "requests", "rich", "turbohtml", "ada_url", "crawler.settings", "difflib"}
+    assert slow & set(loaded) == set()
