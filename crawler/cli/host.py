@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
             if args.names and len(hosts) < len(args.names):
                 missing = sorted(set(args.names) - {host.name for host in hosts})
                 raise UsageError(f"no host {', '.join(missing)} on the frontier; '{hint('host list')}' shows those with work")
+            if not hosts:
+                print("no host has work", file=sys.stderr)
+                return common.OK
             Console(highlight=False).print(host_table(hosts, len(hosts)))
             return common.OK
         known = {host.name for host in hub.hosts(args.names)}

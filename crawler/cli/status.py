@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crawler.items import Stats
     from crawler.run.idle import Explain
 
+SHORT = 1.0           # s of uptime from which a rate means something
 WATCH = 1.0           # s between looks of --watch
 
 
@@ -88,7 +89,8 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     if not any(queue.accepted for queue in stats.queues):
         console.print(f"nothing was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
-        rates = {queue.name: queue.done / stats.uptime if stats.uptime else 0.0 for queue in stats.queues}
+        is_hub = stats.uptime > SHORT         # a store that was opened to be looked at has no rates
+        rates = {queue.name: queue.done / stats.uptime for queue in stats.queues} if is_hub else {}
         console.print(render(stats, rates, reason))
     for worker in stats.workers:
         if "@" in worker.name:

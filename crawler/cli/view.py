@@ -154,7 +154,8 @@ def queue_table(stats: Stats, rates: dict[str, float]) -> RenderableType:
         if queue.accepted:
             name = f"{queue.name} (held back: {queue.full} is full)" if queue.full else queue.name
             counts = (queue.ready, queue.delayed, queue.leased, queue.done, queue.dead)
-            table.add_row(name, *(f"{n:,}" if n else "·" for n in counts), f"{rates.get(queue.name, 0.0):.1f}")
+            rate = f"{rates[queue.name]:.1f}" if queue.name in rates else "·"
+            table.add_row(name, *(f"{n:,}" if n else "·" for n in counts), rate)
     return table
 
 

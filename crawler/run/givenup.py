@@ -33,7 +33,7 @@ KINDS: Final[Mapping[str, str]] = {
     "no route to the host": r"no route to host|network is unreachable|host is unreachable",
     "timed out": r"timed out|no connection to .* within|not finished after|see timeout|see connect_timeout|see min_rate",
     "certificate not accepted": r"certificate",
-    "speaks plain HTTP, not https": r"plain http",
+    "no TLS there, perhaps plain HTTP": r"does not speak tls|plain http",
     "no TLS": r"\bssl\b|\btls\b",
     "the worker died or hung": r"^the lease ran out",
 }  # fmt: skip

@@ -28,20 +28,20 @@ Explain = Callable[[Stats], str]
 
 
 def explainer(config: Config, hint: Hint) -> Explain:
-    """`idle_reason` for the pipeline and the politeness of this configuration."""
+    """`idle_reason` for the pipeline of this configuration."""
     from crawler.pipeline import build
 
     readers = {stage.input: stage.name for stage in reversed(build(config).stages.values())}
-    return lambda stats: idle_reason(stats, config.settings.frontier.delay, hint, readers)
+    return lambda stats: idle_reason(stats, hint, readers)
 
 
-def idle_reason(stats: Stats, delay: float, hint: Hint = PLAIN, readers: dict[str, str] | None = None) -> str:
-    """delay: frontier.delay. hint: completes commands. readers: the stage that reads each queue."""
+def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None = None) -> str:
+    """hint: completes commands. readers: the stage that reads each queue."""
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
         lambda: _full(stats, hint, readers or READERS),
         lambda: _unread(stats, hint, readers or READERS),
-        lambda: _frontier(stats, delay, hint),
+        lambda: _frontier(stats, hint),
         lambda: _stuck(stats),
         lambda: _back_off(stats),
     )
@@ -84,7 +84,7 @@ def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, reade
     return f"{counted(queue.ready, noun)} {agree(queue.ready, 'waits', 'wait')} on {queue.name}: no worker reads it{start}"
 
 
-def _frontier(stats: Stats, delay: float, hint: Hint) -> str:
+def _frontier(stats: Stats, hint: Hint) -> str:
     """All hosts with URLs that are ready are waited for."""
     frontier = next((queue for queue in stats.queues if queue.polite and queue.ready), None)
     if frontier is None or stats.hosts_open:
@@ -93,10 +93,10 @@ def _frontier(stats: Stats, delay: float, hint: Hint) -> str:
     if not waiting or len(waiting) < len([host for host in stats.hosts if host.ready]):
         return ""
     urls = f"{counted(frontier.ready, 'URL')} {agree(frontier.ready, 'waits', 'wait')}"
-    return _why_hosts_wait(urls, waiting, max(stats.hosts_total, len(waiting)), frontier, delay, hint)
+    return _why_hosts_wait(urls, waiting, max(stats.hosts_total, len(waiting)), frontier, hint)
 
 
-def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: QueueStats, delay: float, hint: Hint) -> str:
+def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: QueueStats, hint: Hint) -> str:
     """Paused by hand, at rest after failures, slow by their wish or by a person's, or by our own politeness."""
     hosts = f"{urls} for {counted(total, 'host')}"
     if all(host.paused for host in waiting):
@@ -114,7 +114,7 @@ def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: Q
     slowest = max(awake, key=lambda host: host.delay)
     if slowest.delay_by == "hand":
         return f"{hosts}; {slowest.name} is asked once in {slowest.delay:g} s, as set by 'crawler host delay'"
-    if slowest.delay_by == "host" and slowest.delay > delay:
+    if slowest.delay_by == "host":
         return f"{hosts}; {slowest.name} asks in its robots.txt for {slowest.delay:g} s between requests (Crawl-delay)"
     if slowest.delay > 0:
         return f"{hosts}, one request each {slowest.delay:g} s: that is frontier.delay; lower it for a site of your own"

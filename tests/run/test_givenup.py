@@ -23,6 +23,7 @@ def dead(url: str, reason: str, id: int = 1) -> Dead:
         ("robots.txt: status 503", "status 503"),
         ("status 429, Retry-After 120 s", "status 429"),
         ("example.org: self-signed certificate", "certificate not accepted"),
+        ("robots.txt: a:1: does not speak TLS; if it speaks plain HTTP, write http:// instead", "no TLS there, perhaps plain HTTP"),
         ("KeyError: 'ttle'", "KeyError: 'ttle'"),
         ("ValueError: 17 of 300 at example.org/a", "ValueError: N of N at HOST/a"),
         ("the lease ran out: worker parse@a:1:x died, hung or was cut off", "the worker died or hung"),

@@ -87,7 +87,7 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
     ],
 )  # fmt: skip
 def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
-    told = idle_reason(seen, 1.0, hints(["--data", "d"]))
+    told = idle_reason(seen, hints(["--data", "d"]))
 
     assert says in told
     assert ("frontier.delay" in told) == ("frontier.delay" in says or "one request each 1 s" in says)     # blamed for nothing else
@@ -107,14 +107,14 @@ def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
     ],
 )
 def test_a_crawl_that_is_busy_needs_no_reason(seen: Stats) -> None:
-    assert idle_reason(seen, 1.0) == ""
+    assert idle_reason(seen) == ""
 
 
 def test_a_stage_of_ones_own_is_named_where_nobody_reads_its_queue() -> None:
     seen = stats(queue("parsed", ready=1), workers=(FETCH,))
 
-    assert "start 'crawler stage enrich'" in idle_reason(seen, 1.0, readers={"parsed": "enrich"})
+    assert "start 'crawler stage enrich'" in idle_reason(seen, readers={"parsed": "enrich"})
 
 
 def test_a_long_reason_is_cut() -> None:
-    assert len(idle_reason(stats(queue("urls", delayed=1, due=4.0, failure="x" * 500)), 1.0)) < 250
+    assert len(idle_reason(stats(queue("urls", delayed=1, due=4.0, failure="x" * 500)))) < 250
