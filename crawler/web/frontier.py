@@ -10,6 +10,7 @@ every link of every page, so what it worked out for a URL is remembered, within 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ from crawler.web.targets import Targets
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
+
+log = logging.getLogger("crawler.frontier")
 
 QUEUE: Final = "urls"
 ROOT: Final = "root/"              # shared notes of the hosts that scope starts from; the value says how each became one
@@ -59,9 +62,7 @@ class Frontier:
         """
         target = self._targets.seed(text)
         if target.userinfo:
-            name = AUTH + urls.origin(target.url)
-            if self._shared.find(AUTH).get(name) != target.userinfo.encode():
-                self._shared.set(name, target.userinfo.encode())
+            self._note_credentials(urls.origin(target.url), target.userinfo.encode())
         if self._root(target.host) != SEED:
             self._shared.set(ROOT + target.host, SEED)
         return New(self._queue, self._encode(Visit(target.url, is_seed=True)), target.key, target.host)
@@ -123,6 +124,13 @@ class Frontier:
     def allowed_private(self, host: str) -> bool:
         """A person named this host (as in `Url.host`), so it may be at a private address."""
         return was_seeded(self._shared, host)
+
+    def _note_credentials(self, origin: str, userinfo: bytes) -> None:
+        known = self._shared.find(AUTH).get(AUTH + origin)
+        if known is not None and known != userinfo:
+            log.warning("another user name or password was given for %s before; the last one is used from now on", origin)
+        if known != userinfo:
+            self._shared.set(AUTH + origin, userinfo)
 
     def _is_too_deep(self, depth: int) -> bool:
         return 0 < self._settings.max_depth < depth

@@ -33,7 +33,7 @@ _HOST: Final = re.compile(r"(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:
 # What may be user info: all up to the last @ before the path begins. It may be cut off, or be no URL at all.
 _USERINFO: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?[/\\]*)[^/\\?#]*@")
 # The same of what is no URL, where a / may be part of a password.
-_SECRET: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:(?=[/\\]))?+[/\\]*+)[^:@]*:[^@]*@")
+_SECRET: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:(?=[/\\]))?+[/\\]*+)[^:@]*:.*@", re.DOTALL)
 _CRAWLABLE: Final = ("http://", "https://")
 # What a URL nearly always looks like: no user info, segments that do not begin with a dot, nothing that is to be escaped. It is as
 # the standard's parser would write it, if its origin is.
@@ -252,7 +252,8 @@ def _scalar(text: str) -> str:
 
 def shown(text: str, *, is_quoted: bool = True) -> str:
     """What somebody typed or a server sent, as it may stand in a message: cut, and without user name and password."""
-    hidden = _SECRET.sub(lambda found: f"{found[1]}(hidden)@", masked(text), count=1)
+    hidden, n = _SECRET.subn(lambda found: f"{found[1]}(hidden)@", text, count=1)
+    hidden = hidden if n else masked(text)
     cut = hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…"
     return repr(cut) if is_quoted else cut
 

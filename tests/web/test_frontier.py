@@ -179,6 +179,20 @@ def test_a_password_of_a_seed_is_noted_for_its_origin_and_no_part_of_the_task(sh
     assert shared.find(AUTH) == {"auth/https://example.org:8443": b"me:wo%3Ard"}
 
 
+def test_of_two_passwords_for_one_origin_the_last_is_used_and_that_is_said(
+    shared: LocalShared, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = frontier(shared)
+
+    for typed in ("https://a:1@example.org/x", "https://a:1@example.org/y", "https://b:2@example.org/z"):
+        gate.seed(typed)
+
+    assert shared.find(AUTH) == {"auth/https://example.org": b"b:2"}
+    [said] = caplog.messages
+    assert "given for https://example.org before" in said
+    assert "b:2" not in said
+
+
 def test_a_page_or_a_redirect_gives_nobody_a_password(shared: LocalShared) -> None:
     gate = frontier(shared, scope="any")
     links = ["https://user:word@example.org/b", "https://user:word@example.net/", "https://evil@example.org/c"]
