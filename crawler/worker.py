@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.broker.base import Broker
+from crawler.counting import counted
 from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
@@ -248,7 +249,7 @@ class Worker:
         """Another store answers than before: what we hold and know is of one that is gone."""
         self._store = store
         if lost := self._held.clear():
-            log.warning("the hub has another store now; %d task(s) of the old one are forgotten", len(lost))
+            log.warning("the hub has another store now; %s of the old one forgotten", counted(len(lost), "task"))
         self._router.known.clear()
         self._shared.clear()
 
@@ -306,7 +307,8 @@ class Worker:
         while finished := self._finished.take():
             self._step(finished)
         self._release_all()
-        raise StageHung(f"{len(hung)} task(s) of stage {self._name!r} {reasons[0]}; this worker ends so that a new one can start")
+        tasks = counted(len(hung), "task")
+        raise StageHung(f"{tasks} of stage {self._name!r} {reasons[0]}; this worker ends so that a new one can start")
 
     def _give_back(self, pool: Pool) -> None:
         """What is not begun, for others to do; no attempt is counted."""
@@ -320,7 +322,7 @@ class Worker:
             self._finished.wait(len(self._held), LINGER, min(POLL, give_up - time.monotonic()))
             self._step(self._finished.take())
         if unfinished := len(self._held):
-            log.warning("%d task(s) did not finish in %g s and were given back", unfinished, GRACE)
+            log.warning("given back, because not finished in %g s: %s", GRACE, counted(unfinished, "task"))
             self._release_all()
 
     def _release_all(self) -> None:

@@ -176,8 +176,9 @@ class Parse(Stage):
                 urls = urls[:place]
                 break
         yield from _to_frontier(urls, page)
-        problems = f"; {len(sitemap.problems)} problem(s), the first: {sitemap.problems[0]}" if sitemap.problems else ""
-        yield Report(f"{sitemap.kind} of {len(sitemap.urls)} URLs{problems}")
+        problems = f"; problems: {len(sitemap.problems)}, the first: {sitemap.problems[0]}" if sitemap.problems else ""
+        n = len(sitemap.urls)
+        yield Report(f"{sitemap.kind} of {n} URL{'' if n == 1 else 's'}{problems}")
 
 
 def _fields(options: Parse.Options, table: str) -> Fields:

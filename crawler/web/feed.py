@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from crawler.counting import counted
 from crawler.web.joins import MAX_URL
 from crawler.web.urls import join
 from crawler.web.xml import Element, Elements, root, unpack
@@ -60,7 +61,7 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
         else:
             found[url] = None
     if bad:
-        problems.append(f"{bad} link(s) are no http(s) URL, or relative to none, or longer than {MAX_URL} characters")
+        problems.append(f"not taken, as no http(s) URL, relative to none or over {MAX_URL} characters: {counted(bad, 'link')}")
     return Feed(kind, list(found), [*problems, *([elements.problem] if elements.problem else [])])
 
 

@@ -234,8 +234,8 @@ RSS = "<rss><channel><item><link>http://example.org/1</link></item></channel></r
     [
         (SITEMAP, "application/xml", PAGES, "urlset of 2 URLs"),
         (SITEMAP, "text/html", PAGES, "urlset of 2 URLs"),
-        (INDEX, "", ["http://example.org/a.xml.gz"], "index of 1 URLs"),
-        (RSS, "application/rss+xml", ["http://example.org/1"], "feed of 1 URLs"),
+        (INDEX, "", ["http://example.org/a.xml.gz"], "index of 1 URL"),
+        (RSS, "application/rss+xml", ["http://example.org/1"], "feed of 1 URL"),
         ("\n".join(PAGES), "text/plain", PAGES, "text of 3 URLs"),
     ],
 )
