@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from crawler.errors import HubUnreachable as HubUnreachable
     from crawler.errors import KeyRefused as KeyRefused
     from crawler.errors import Mistakes as Mistakes
+    from crawler.errors import OutputClosed as OutputClosed
     from crawler.errors import StorageError as StorageError
     from crawler.errors import StorageFull as StorageFull
     from crawler.errors import UsageError as UsageError
@@ -73,7 +74,7 @@ _HOMES = {
     "crawler.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "ConfigError", "CrawlerError", "HubError", "HubLost",
-        "HubUnreachable", "KeyRefused", "Mistakes", "StorageError", "StorageFull", "UsageError", "WireError",
+        "HubUnreachable", "KeyRefused", "Mistakes", "OutputClosed", "StorageError", "StorageFull", "UsageError", "WireError",
     ),
     "crawler.extras": ("how_to_install",),
     "crawler.hub.client": ("HubClient",),

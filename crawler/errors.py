@@ -14,7 +14,8 @@
     ├── WireError             a frame that is not ours: too big, cut, not plain data
     ├── AddressRefused        a host is at an address that the web has no business with
     └── StorageError          the disk under the hub or a sink failed                            exit 75
-        └── StorageFull         it has no room: the same call goes through once there is some
+        ├── StorageFull         it has no room: the same call goes through once there is some
+        └── OutputClosed        who read the rows from a pipe has gone                           exit 141
 
 `Retry`, `Drop` and `GiveUp`, which a stage raises to steer its task, are not errors: see `stage`.
 """
@@ -158,3 +159,7 @@ class StorageError(CrawlerError):
 
 class StorageFull(StorageError):
     """There is no room on the disk. Nothing of the call was kept, and repeated when there is room again it is done."""
+
+
+class OutputClosed(StorageError):
+    """The program that read our rows from a pipe has ended, as `head` does. Rows that were not acknowledged stay on their queue."""

@@ -15,7 +15,7 @@ from typing import Final
 from crawler import __version__
 from crawler.cli import common
 from crawler.cli.parser import Parser
-from crawler.errors import CallRefused, CrawlerError, HubError, StorageError, UsageError
+from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StorageError, UsageError
 
 # In which module each command is: of the others none is imported. In the order of the help.
 COMMANDS: Final = {
@@ -84,7 +84,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()                       # here, where a pipe that is closed is no failure
     except SystemExit as end:                    # nothing of ours raises it: exit codes are ours, not those of a stage's code
         print(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead",
               file=sys.stderr)  # fmt: skip
@@ -92,8 +93,12 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return common.INTERRUPTED
     except BrokenPipeError:                  # who read our output has seen enough, as in `crawler take … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return common.OK
+        silence()
+        return int(getattr(args, "when_closed", common.OK))
+    except OutputClosed as error:
+        if not args.while_stdin:                 # else the command that started us says what to do
+            print(f"crawler: {error}", file=sys.stderr)
+        return common.CLOSED
     except CrawlerError as error:
         print(f"crawler: {error}", file=sys.stderr)
         return exit_code(error)
@@ -106,6 +111,18 @@ def _run(args: argparse.Namespace) -> int:
             raise
         print(f"crawler: internal error: {type(error).__name__}: {error}; run it again with -v for the details", file=sys.stderr)
         return common.INTERNAL
+    return code
+
+
+def silence() -> None:
+    """Write to nowhere from now on where the reader of standard output or error has gone: Python complains of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def exit_code(error: CrawlerError) -> int:

@@ -49,7 +49,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     ways.add_argument("--change", action="store_true", help="go on with an interrupted crawl that these URLs and settings change")
     parser.add_argument("--debug", action="store_true", help="in one process, where breakpoint(), print and profilers work")
-    parser.set_defaults(run=run, debug=False)
+    parser.set_defaults(run=run, debug=False, when_closed=common.CLOSED)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -181,8 +181,8 @@ def conclude(
     for line in summary(report, end.rows, hint):
         view.say(line)
     if interrupted == common.CLOSED and not end.is_done:
-        view.say(f"crawler: who read standard output has gone, and the crawl has stopped; '{hint('run')}' goes on printing, "
-                 f"'{hint('run -o FILE --change')}' goes on into a file")
+        view.say(f"the program that read standard output has ended, so the crawl was stopped: '{hint('run')}' goes on and prints, "
+                 f"'{hint('run -o FILE --change')}' goes on and writes to FILE")
     if taken.refused and report["pages"] == plan.pages and end.is_done:
         return common.NOTHING_FETCHED
     return exit_code(report, end.is_done, interrupted)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from crawler import Stage, StorageError, StorageFull, UsageError
+from crawler import OutputClosed, Stage, StorageError, StorageFull, UsageError
 
 Row = dict[str, Any]
 KeySpec = tuple[str, ...] | None          # fields whose values make the key; None: "auto"
@@ -124,6 +124,8 @@ def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError as error:
+        raise OutputClosed(f"{output}: its reader has gone; what it has not taken waits on its queue") from error
     except (OSError, sqlite3.Error) as error:
         safe = f"{output}: {reason(error)}; what was acknowledged is safe, the rest waits on its queue"
         if is_full(error) and can_go_on:
