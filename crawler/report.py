@@ -25,14 +25,15 @@ STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP sta
 
 def build(
     stats: Stats, *, crawl: str, beginning: str, reason: str, elapsed: float, restarts: Mapping[str, int], output: str,
-    rows: Mapping[str, Rows] = MappingProxyType({}), not_taken: Sequence[str] = (), given_up: Sequence[Group] = (),
-    examples: Mapping[str, str] = MappingProxyType({}),
+    rows: Mapping[str, Rows] = MappingProxyType({}), not_taken: Sequence[str] = (), pages_before: int = 0,
+    given_up: Sequence[Group] = (), examples: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:  # fmt: skip
     """All numbers of a crawl, by name.
 
     reason: finished, interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl, earlier runs included.
     output: where rows go now; rows: those of each output the crawl has had. not_taken: what became of seeds over a limit.
     given_up: dead tasks by reason. examples: by field, a text that was no number.
+    pages_before: those of earlier runs of a crawl that was resumed.
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
     pages = sum(statuses.values())
@@ -44,6 +45,7 @@ def build(
         "output": output,
         "outputs": {name: each.rows for name, each in rows.items()},
         "pages": pages,
+        "pages_before": pages_before,
         "pages_per_second": round(pages / elapsed, 2) if beginning != "resumed" and elapsed > 0 else None,
         "statuses": statuses,
         "skipped": skipped(stats.counters),

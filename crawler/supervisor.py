@@ -32,8 +32,8 @@ ORPHANED = 1.0          # s for children to end by themselves when what they wou
 LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
 LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
 FAILED = 1              # exit code that a child's own code comes to: it says nothing about us
-# Exit codes of a child that a new start would only repeat, and what each means to a script: usage, no hub, storage, nobody reads our
-# output. No convention uses these numbers, so that a stage which ends its process with 2, 5 or 75 is not taken for one of them.
+# Exit codes of a child that a new start would only repeat, and what each means to a script: usage, no hub, storage, output closed.
+# No convention uses these numbers, so that a stage which ends its process with 2, 5 or 75 is not taken for one of them.
 HOPELESS = {194: 2, 197: 5, 203: 75, 205: 141}
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
 

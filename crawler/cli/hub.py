@@ -137,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
         stopping.append(server)
         (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
         if not args.while_stdin and not args.quiet:
-            print("\n".join(guide(args, config, pipeline, server.place)), file=sys.stderr, flush=True)
+            lines = [*guide(args, config, pipeline, server.place), *left_over(broker, common.hints(args, config))]
+            print("\n".join(lines), file=sys.stderr, flush=True)
         common.stop_on_signals(server.stop)
         common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
         server.serve_forever()
@@ -146,6 +147,13 @@ def run(args: argparse.Namespace) -> int:
     finally:
         broker.close()
     return common.OK
+
+
+def left_over(broker: SqliteBroker, hint: common.Hint) -> list[str]:
+    """Warnings of tasks that no stage of this pipeline reads."""
+    from crawler.run.stranded import described, stranded
+
+    return [f"warning: {described(name, n, hint)}" for name, n in stranded(broker.stats().queues).items()]
 
 
 def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: Address) -> list[str]:

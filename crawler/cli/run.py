@@ -173,7 +173,7 @@ def conclude(
     report = reporting.build(
         end.stats, crawl=end.crawl, beginning=beginning, reason="finished" if end.is_done else "interrupted",
         elapsed=elapsed, restarts=restarts, output=plan.output, rows=end.rows,
-        not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], given_up=end.given_up,
+        not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], pages_before=plan.pages, given_up=end.given_up,
         examples=end.examples,
     )  # fmt: skip
     reporting.write(report, Path(plan.config.settings.data))
@@ -183,8 +183,6 @@ def conclude(
     if interrupted == common.CLOSED and not end.is_done:
         view.say(f"the program that read standard output has ended, so the crawl was stopped: '{hint('run')}' goes on and prints, "
                  f"'{hint('run -o FILE --change')}' goes on and writes to FILE")
-    if taken.refused and report["pages"] == plan.pages and end.is_done:
-        return common.NOTHING_FETCHED
     return exit_code(report, end.is_done, interrupted)
 
 
@@ -265,6 +263,7 @@ def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:
 
     if not is_done:
         return interrupted or common.INTERRUPTED
-    if is_empty(report):
+    has_fetched = report["pages"] > report["pages_before"]
+    if is_empty(report) or (report["not_taken"] and not has_fetched):
         return common.NOTHING_FETCHED
     return common.DEAD_TASKS if report["dead"] or report["stranded"] else common.OK

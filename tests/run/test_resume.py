@@ -1,0 +1,273 @@
+"""How a crawl begins: from what is in the data directory, and what is asked for now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.broker.place import store_path
+from crawler.broker.sqlite import SqliteBroker
+from crawler.config import load
+from crawler.errors import StorageError, UsageError
+from crawler.items import Done, New, Note, Step
+from crawler.pipeline import build
+from crawler.run import definition, differences, resume
+from crawler.run.command import Command
+from crawler.run.resume import Plan
+from crawler.run.seeds import put
+from crawler.shared import SharedNotes
+from crawler.web.frontier import Frontier
+
+A, B = "http://a.org/", "http://b.org/"
+BETWEEN = """
+[stages.parse]
+outputs = ["parsed", "urls"]
+[stages.enrich]
+use = "enrich:Enrich"
+input = "parsed"
+outputs = ["records"]
+"""
+ENRICH = """
+from typing import Any
+from crawler import Stage
+
+class Enrich(Stage):
+    def process(self, record: dict[str, Any]) -> dict[str, Any]:
+        return record
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def asked(
+    *texts: str, sets: Sequence[str] = (), is_fresh: bool = False, is_change: bool = False, typed: Sequence[str] = ()
+) -> Plan:
+    def loaded(remembered: Mapping[str, Any]) -> Any:
+        again = [f"{name}={differences.toml(value)}" for name, value in remembered.items()]
+        return load(None, [*again, *sets], {}, dict.fromkeys(remembered, "the crawl that goes on"))
+
+    return resume.plan(loaded, texts, Command(["run", *typed]), is_fresh=is_fresh, is_change=is_change)
+
+
+def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definition: bool = True, parsed: int = 0) -> Plan:
+    """A crawl that was begun and interrupted, or finished."""
+    plan = asked(*texts, sets=sets)
+    data = Path(plan.config.settings.data)
+    data.mkdir()
+    broker = SqliteBroker(str(store_path(data)), list(plan.pipeline.queues.values()))
+    if plan.definition is not None and has_definition:
+        broker.note([definition.encode(plan.definition)])
+    put(plan.texts, Frontier(plan.config.settings.frontier, SharedNotes(broker)).seed, broker.put)
+    broker.put([New("parsed", b"\x01") for _ in range(parsed)])
+    broker.note([Note("rows/a.jsonl", b'{"was_empty": true, "rows": 34}')])
+    if done:
+        leases = broker.step(Step("w", 1, "urls", 100, counters={"fetch/status/200": len(texts)})).leases
+        broker.step(Step("w", 2, done=[Done(lease.token) for lease in leases]))
+    broker.close()
+    return plan
+
+
+def refused(*texts: str, **more: Any) -> list[str]:
+    with pytest.raises(UsageError) as error:
+        asked(*texts, **more)
+    return str(error.value).splitlines()
+
+
+def test_where_there_is_nothing_a_crawl_begins_from_urls_and_from_nothing_else():
+    plan = asked(A, B)
+
+    assert plan.texts == [A, B]
+    assert plan.definition is not None
+    assert refused() == [
+        "nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; crawler-data has none"
+    ]
+    assert not Path("crawler-data").exists()
+
+
+@pytest.mark.parametrize("texts", [(), (A,), (A, B), ("a.org",)])
+@pytest.mark.parametrize("sets", [(), ["stages.store.output=a.jsonl"], ["frontier.delay=0"], ["frontier.max_depth=3"]])
+def test_an_unfinished_crawl_goes_on_as_it_was(texts, sets):
+    first = begun(A, B, sets=["stages.store.output=a.jsonl", "frontier.max_depth=3", "stages.fetch.timeout=9"])
+
+    plan = asked(*texts, sets=sets)
+
+    assert plan.definition is not None
+    assert plan.definition.values == {**first.definition.values, **{
+        name: value for name, value in plan.definition.values.items() if name in [each.split("=")[0] for each in sets]
+    }}  # fmt: skip
+    assert plan.config.settings.frontier.max_depth == 3
+    assert plan.options["store"].output == plan.output == "a.jsonl"
+    assert plan.options["fetch"].timeout == 9, "not compared, and remembered all the same"
+    assert plan.texts == [A, B]
+    assert plan.added == plan.said == []
+
+
+def test_another_crawl_is_refused_with_every_difference_and_the_ways_out():
+    begun(A, sets=["stages.store.output=a.jsonl"])
+    before = store_path(Path("crawler-data")).read_bytes()
+
+    assert refused(B, sets=["stages.store.output=b.jsonl"], typed=[B, "-o", "b.jsonl"]) == [
+        "the unfinished crawl in crawler-data is another one:",
+        '  stages.store.output was "a.jsonl" (-s), is now "b.jsonl" (-s)',
+        f"  seeds: {B} is not one of them (it began from {A})",
+        "go on as it was:   crawler run",
+        f"with the change:   crawler run {B} -o b.jsonl --change",
+        f"anew:              crawler run {B} -o b.jsonl --fresh",
+        f"beside it:         crawler run {B} -o b.jsonl --data DIR",
+    ]
+    assert store_path(Path("crawler-data")).read_bytes() == before
+
+
+def test_a_difference_of_the_file_is_undone_by_the_command_that_is_named():
+    begun(A)
+    Path("crawler.toml").write_text("[frontier]\nmax_depth = 3\nallow = ['x']\n")
+
+    lines = refused()
+
+    assert lines[-3:] == [
+        "go on as it was:   crawler run -s 'frontier.allow=[]' -s frontier.max_depth=0", "with the change:   crawler run --change",
+        "anew:              crawler run --fresh",
+    ]  # fmt: skip
+    assert asked(sets=["frontier.allow=[]", "frontier.max_depth=0"]).said == []
+
+
+def test_a_change_that_is_asked_for_is_made_and_what_it_means_is_said():
+    begun(A, sets=["stages.store.output=a.jsonl", "frontier.max_pages=9"])
+
+    plan = asked(B, sets=["stages.store.output=b.jsonl", "frontier.max_depth=3"], is_change=True)
+
+    assert plan.texts == [A, B]
+    assert plan.added == [B]
+    assert plan.said == [
+        "the changed rules hold for URLs found from now on; 1 URL queued under the old rules stays",
+        "so far: 34 rows in a.jsonl; further rows go to b.jsonl",
+    ]
+    assert plan.definition is not None
+    assert [seed.url for seed in plan.definition.seeds] == [A, B]
+    assert plan.definition.outputs == ("a.jsonl", "b.jsonl")
+    assert plan.config.settings.frontier.max_pages == 9, "and what is not changed stays"
+    assert plan.definition.values["frontier.max_pages"].origin == "-s"
+
+
+def test_a_crawl_that_was_changed_elsewhere_knows_its_outputs_from_everywhere(here, monkeypatch):
+    begun(A, sets=["stages.store.output=a.jsonl"])
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+    data = f"data={here / 'crawler-data'}"
+
+    assert asked(sets=[data]).output == str(here / "a.jsonl")
+    plan = asked(sets=[data, "stages.store.output=b.jsonl"], is_change=True)
+
+    assert plan.definition is not None
+    assert [plan.definition.path(output) for output in plan.definition.outputs] == [here / "a.jsonl", here / "below" / "b.jsonl"]
+
+
+def test_of_a_finished_crawl_it_is_said_where_its_rows_are_and_urls_begin_another():
+    begun(A, sets=["stages.store.output=a.jsonl"], done=True)
+
+    assert refused() == [
+        "the crawl in crawler-data is finished: 34 rows in a.jsonl; nothing is left to do",
+        "the same anew:     crawler run --fresh",
+        "another:           crawler run URL",
+    ]
+    plan = asked(B)
+    assert plan.texts == [B]
+    assert plan.output == "records.jsonl"
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
+    begun(A, "b.org", sets=["stages.store.output=a.jsonl", "stages.store.mode=overwrite", "frontier.delay=0"], done=done)
+
+    plan = asked(is_fresh=True)
+
+    assert plan.texts == [A, "https://b.org/"]
+    assert plan.options["store"].mode == "overwrite"
+    assert plan.config.settings.frontier.delay == 0
+    assert plan.definition is not None
+    assert plan.definition.values["stages.store.output"].origin == "-s"
+    assert plan.definition.how["frontier.delay"].origin == "-s"
+    assert asked(B, is_fresh=True).output == "records.jsonl", "with URLs it is another one"
+
+
+@pytest.mark.parametrize("texts", [["http://me:s3cret@a.org/"], [f"http://a.org/{n}" for n in range(1_001)]])
+def test_seeds_that_are_not_all_kept_have_to_be_named_again_for_a_fresh_crawl(texts):
+    begun(*texts)
+
+    assert "name the URLs again" in refused(is_fresh=True)[0]
+    assert asked(*texts).added == []
+    assert asked().added == []
+
+
+def test_of_many_seeds_any_is_known_by_the_store():
+    begun(*[f"http://a.org/{n}" for n in range(1_002)])
+
+    assert asked("http://a.org/1001").added == []
+    assert "http://b.org/ is not one of them" in refused("http://a.org/1001", B)[1]
+
+
+def test_a_crawl_that_ended_before_its_seeds_were_stored_begins_with_them():
+    first = begun(A)
+    store_path(Path("crawler-data")).unlink()
+    broker = SqliteBroker(str(store_path(Path("crawler-data"))), list(first.pipeline.queues.values()))
+    broker.note([definition.encode(first.definition)])
+    broker.close()
+
+    assert asked().texts == [A]
+
+
+def test_an_unfinished_crawl_of_a_version_that_stored_no_definition_goes_on():
+    begun(A, has_definition=False)
+
+    assert asked().definition is None
+    assert asked(B).texts == [B]
+
+
+def test_a_store_that_cannot_be_read_stops_all_but_a_fresh_crawl():
+    Path("crawler-data").mkdir()
+    store_path(Path("crawler-data")).write_bytes(b"no database at all" * 1000)
+
+    with pytest.raises(StorageError):
+        asked(A)
+    assert asked(A, is_fresh=True).texts == [A]
+
+
+def test_a_stage_that_was_removed_strands_nothing_in_silence():
+    Path("crawler.toml").write_text(BETWEEN)
+    Path("enrich.py").write_text(ENRICH)
+    begun(A, parsed=3, done=True)
+    Path("crawler.toml").unlink()
+
+    lines = refused(typed=["-v"])
+    assert "  stages.enrich was part of it (crawler.toml), is not now" in lines
+    assert next(line for line in lines if line.startswith("go on")) == (
+        "go on as it was:   put the table [stages.enrich] back into crawler.toml, then crawler run "
+        """-s 'stages.parse.outputs=["parsed", "urls"]'"""
+    )
+    plan = asked(is_change=True)
+    assert "3 tasks on queue parsed, which no stage reads any more" in plan.said
+    assert "parsed" in plan.queues_read, "so that the store is not set aside for a fresh crawl"
+    assert "parsed" not in build(plan.config).queues
+
+
+def test_a_stage_that_is_added_again_reads_what_was_left_over():
+    Path("enrich.py").write_text(ENRICH)
+    Path("crawler.toml").write_text(BETWEEN)
+    there = begun(A, parsed=3, done=True)
+    without = definition.of(
+        {name: value for name, value in there.definition.values.items() if ".enrich." not in name}, [A]
+    )  # fmt: skip
+    broker = SqliteBroker(str(store_path(Path("crawler-data"))), [])
+    broker.note([definition.encode(without)])
+    broker.close()
+
+    assert "stages.enrich was not part of it, is now (crawler.toml)" in "".join(refused())
+    assert asked(is_change=True).queues_read[-1:] != []
+    assert "parsed" in asked(is_change=True).queues_read
