@@ -118,7 +118,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     args.heard = view.on_line is not None     # for the processes that are told our options
     settled = seeds.settle(plan.texts, config, view.say)
     by_text = dict(zip(plan.texts, settled, strict=True))
-    note = definition.encode(definition.settled(plan.definition, by_text)) if plan.definition is not None else None
+    note = definition.encode(definition.settled(plan.definition, by_text), data) if plan.definition is not None else None
     for line in [opening(beginning, plan, data), *plan.said]:
         view.say(line)
     workers = Workers(pipeline, plan.stages, config.settings.frontier.delay, debug.unsaid if is_debug(args) else view.say)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.cli import common
@@ -42,7 +43,7 @@ def run_status(args: argparse.Namespace) -> int:
         return watch(args, config, explain)
     with reach(args, config) as broker:
         stats = broker.stats()
-        crawl = of_crawl(broker, stats)
+        crawl = of_crawl(broker, Path(config.settings.data), stats)
     if args.json:
         print(msgspec.json.encode(stats).decode())
     else:
@@ -65,12 +66,12 @@ def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
             time.sleep(WATCH)
 
 
-def of_crawl(broker: Broker, stats: Stats) -> list[str]:
+def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
     """Which crawl it is and where its rows are, of one that `crawler run` began."""
     from crawler.run import definition
     from crawler.run.outputs import ROWS, described, rows_by_output
 
-    crawl = definition.read(broker)
+    crawl = definition.read(broker, data)
     if crawl is None:
         return []
     notes = {note.name: note.value for note in broker.notes(ROWS)}

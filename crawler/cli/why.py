@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     typed = urls.seed(args.url)
     hint = common.hints(args, config)
     with reach(args, config) as hub:
-        crawl = definition.read(hub)
+        crawl = definition.read(hub, Path(config.settings.data))
         frontier = crawl.frontier if crawl is not None else config.settings.frontier
         url = urls.without_userinfo(urls.canonical(
             typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www

@@ -54,7 +54,7 @@ class Seed(Struct, frozen=True, array_like=True):
 class Definition(Struct, frozen=True, kw_only=True):
     """A crawl as it was begun, or as it was last changed."""
 
-    directory: str                 # working directory of `crawler run`: relative outputs are meant from there
+    directory: str                 # working directory of `crawler run`, absolute: relative outputs are meant from there
     seeds: tuple[Seed, ...]        # the first `SEEDS_KEPT`
     seeds_total: int
     seeds_digest: str              # of all of them, in any order
@@ -110,21 +110,29 @@ class HasNotes(Protocol):
     def notes(self, prefix: str, since: int = 0) -> list[Note]: ...
 
 
-def read(broker: HasNotes) -> Definition | None:
-    """The definition of the crawl in this broker, or of this hub. None: it was not begun by `crawler run`, or by an older one."""
-    return next((decode(note.value) for note in broker.notes(NOTE) if note.name == NOTE), None)
+def read(broker: HasNotes, data: Path) -> Definition | None:
+    """The definition of the crawl in this broker, or of this hub. None: it was not begun by `crawler run`, or by an older one.
+
+    data: the data directory of the crawl.
+    """
+    return next((decode(note.value, data) for note in broker.notes(NOTE) if note.name == NOTE), None)
 
 
-def decode(note: bytes) -> Definition | None:
-    """The definition in a note; None where it is of a form that this version does not know."""
+def decode(note: bytes, data: Path) -> Definition | None:
+    """The definition in a note of the store in `data`; None where it is of a form that this version does not know."""
     try:
-        return msgspec.json.decode(note, type=Definition)
+        found = msgspec.json.decode(note, type=Definition)
     except msgspec.DecodeError:        # ValidationError is one
         return None
+    return structs.replace(found, directory=os.path.normpath(os.path.join(os.path.abspath(data), found.directory)))
 
 
-def encode(definition: Definition) -> Note:
-    return Note(NOTE, msgspec.json.encode(definition))
+def encode(definition: Definition, data: Path) -> Note:
+    """The note that is kept in `data`: where that is below the working directory, the two may be moved together."""
+    there = os.path.abspath(data)
+    is_below = Path(there).is_relative_to(definition.directory)
+    directory = os.path.relpath(definition.directory, there) if is_below else definition.directory
+    return Note(NOTE, msgspec.json.encode(structs.replace(definition, directory=directory)))
 
 
 def of(

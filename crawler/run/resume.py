@@ -102,7 +102,7 @@ def look(data: Path, *, is_fresh: bool = False) -> Found:
             raise
         return Found()
     note = store.notes.get(definitions.NOTE)
-    return Found(definitions.decode(note) if note else None, store)
+    return Found(definitions.decode(note, data) if note else None, store)
 
 
 def plan(

@@ -45,24 +45,25 @@ def test_nothing_secret_is_kept():
     found = settings(
         "stages.fetch.headers={Authorization='s3cret'}", "stages.fetch.proxy=http://me:s3cret@proxy/", "stages.parse.agent=http://a:s3cret@b/",
     )  # fmt: skip
-    kept = definition.encode(definition.of(found, ["http://me:s3cret@host/", "https://host/"])).value
+    kept = definition.encode(definition.of(found, ["http://me:s3cret@host/", "https://host/"]), Path("data")).value
 
     assert b"s3cret" not in kept
-    again = definition.decode(kept)
+    again = definition.decode(kept, Path("data"))
     assert again is not None
     assert not again.has_all_seeds
 
 
 def test_it_is_read_from_whatever_has_its_note():
     broker = SqliteBroker(":memory:", [QueueSpec("urls")])
-    assert definition.read(broker) is None
+    assert definition.read(broker, Path("/crawls/data")) is None
 
     here = definition.of(settings("stages.store.output=a.jsonl"), ["example.org", "http://b.org/x"], "/crawls")
-    broker.note([definition.encode(here), Note(f"{NOTE}s of others", b"{")])
+    broker.note([definition.encode(here, Path("/crawls/data")), Note(f"{NOTE}s of others", b"{")])
 
-    found = definition.read(broker)
+    found = definition.read(broker, Path("/crawls/data"))
     assert found == here
     assert found.outputs == (found.output,) == ("a.jsonl",)
+    assert definition.read(broker, Path("/moved/data")).path("a.jsonl") == Path("/moved/a.jsonl")
     assert found.path("a.jsonl") == Path("/crawls/a.jsonl")
     assert found.path("/b.jsonl") == Path("/b.jsonl")
     assert found.stages == ("fetch", "parse", "store")
@@ -74,7 +75,7 @@ def test_it_is_read_from_whatever_has_its_note():
 
 @pytest.mark.parametrize("note", [b"", b"{}", b"[1, 2]", b'{"seeds": 3}', b"\xff"])
 def test_a_note_of_another_form_is_none(note):
-    assert definition.decode(note) is None
+    assert definition.decode(note, Path("data")) is None
 
 
 def test_of_many_seeds_the_first_are_kept_and_what_tells_whether_all_are_the_same():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ BETWEEN = """
 [stages.parse]
 outputs = ["parsed", "urls"]
 [stages.enrich]
-use = "enrich:Enrich"
+use = "a_stage_between:Enrich"
 input = "parsed"
 outputs = ["records"]
 """
@@ -43,6 +44,8 @@ class Enrich(Stage):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))         # with the directory of each test in it
+    monkeypatch.delitem(sys.modules, "a_stage_between", raising=False)
     return tmp_path
 
 
@@ -63,7 +66,7 @@ def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definit
     data.mkdir()
     broker = SqliteBroker(str(store_path(data)), list(plan.pipeline.queues.values()))
     if plan.definition is not None and has_definition:
-        broker.note([definition.encode(plan.definition)])
+        broker.note([definition.encode(plan.definition, data)])
     put(plan.texts, Frontier(plan.config.settings.frontier, SharedNotes(broker)).seed, broker.put)
     broker.put([New("parsed", b"\x01") for _ in range(parsed)])
     broker.note([Note("rows/a.jsonl", b'{"was_empty": true, "rows": 34}')])
@@ -169,6 +172,19 @@ def test_a_crawl_that_was_changed_elsewhere_knows_its_outputs_from_everywhere(he
     assert [plan.definition.path(output) for output in plan.definition.outputs] == [here / "a.jsonl", here / "below" / "b.jsonl"]
 
 
+def test_a_crawl_may_be_moved_with_its_outputs(here, monkeypatch, tmp_path_factory):
+    begun(A, sets=["stages.store.output=a.jsonl"])
+    there = tmp_path_factory.mktemp("there") / "moved"
+    here.rename(there)
+    monkeypatch.chdir(there)
+
+    plan = asked()
+
+    assert plan.output == "a.jsonl"
+    assert plan.definition is not None
+    assert plan.definition.path("a.jsonl") == there / "a.jsonl"
+
+
 def test_of_a_finished_crawl_it_is_said_where_its_rows_are_and_urls_begin_another():
     begun(A, sets=["stages.store.output=a.jsonl"], done=True)
 
@@ -217,7 +233,7 @@ def test_a_crawl_that_ended_before_its_seeds_were_stored_begins_with_them():
     first = begun(A)
     store_path(Path("crawler-data")).unlink()
     broker = SqliteBroker(str(store_path(Path("crawler-data"))), list(first.pipeline.queues.values()))
-    broker.note([definition.encode(first.definition)])
+    broker.note([definition.encode(first.definition, Path("crawler-data"))])
     broker.close()
 
     assert asked().texts == [A]
@@ -241,7 +257,7 @@ def test_a_store_that_cannot_be_read_stops_all_but_a_fresh_crawl():
 
 def test_a_stage_that_was_removed_strands_nothing_in_silence():
     Path("crawler.toml").write_text(BETWEEN)
-    Path("enrich.py").write_text(ENRICH)
+    Path("a_stage_between.py").write_text(ENRICH)
     begun(A, parsed=3, done=True)
     Path("crawler.toml").unlink()
 
@@ -258,14 +274,14 @@ def test_a_stage_that_was_removed_strands_nothing_in_silence():
 
 
 def test_a_stage_that_is_added_again_reads_what_was_left_over():
-    Path("enrich.py").write_text(ENRICH)
+    Path("a_stage_between.py").write_text(ENRICH)
     Path("crawler.toml").write_text(BETWEEN)
     there = begun(A, parsed=3, done=True)
     without = definition.of(
         {name: value for name, value in there.definition.values.items() if ".enrich." not in name}, [A]
     )  # fmt: skip
     broker = SqliteBroker(str(store_path(Path("crawler-data"))), [])
-    broker.note([definition.encode(without)])
+    broker.note([definition.encode(without, Path("crawler-data"))])
     broker.close()
 
     assert "stages.enrich was not part of it, is now (crawler.toml)" in "".join(refused())
