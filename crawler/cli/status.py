@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from crawler.run.idle import Explain
 
 SHORT = 1.0           # s of uptime from which a rate means something
+PRINT = 5.0           # s between lines of --watch, where standard output is no terminal
 WATCH = 1.0           # s between looks of --watch
 
 
@@ -28,7 +30,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     common.hub_option(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--json", action="store_true", help="everything, for a script")
-    group.add_argument("--watch", action="store_true", help="again each second, until Ctrl-C")
+    group.add_argument("--watch", action="store_true", help="until Ctrl-C: a live view, or off a terminal a line every 5 s")
     parser.set_defaults(run=run_status)
 
 
@@ -58,12 +60,35 @@ def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
     from crawler.cli.view import Live
 
     is_quiet = False
-    with Live(explain) as live:
+    is_live = sys.stdout.isatty()
+    with Live(explain, "", stderr=False) if is_live else Printed(explain) as view:
         while True:
             with reach(args, config, is_quiet=is_quiet) as broker:
-                live.show(broker.stats())
+                view.show(broker.stats())
             is_quiet = True
-            time.sleep(WATCH)
+            time.sleep(WATCH if is_live else PRINT)
+
+
+class Printed:
+    """A line on standard output for each look, with its time: for a file or another program."""
+
+    def __init__(self, explain: Explain) -> None:
+        from crawler.cli.view import Rates
+
+        self._explain = explain
+        self._rates = Rates(over=2 * PRINT)
+
+    def __enter__(self) -> Printed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, stats: Stats) -> None:
+        from crawler.cli.view import line
+
+        said = line(stats, self._rates.of(stats), self._explain(stats)) or "nothing was ever put here"
+        print(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
 
 
 def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:

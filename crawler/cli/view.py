@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, Self
 
+from crawler.counting import counted
 from crawler.report import STATUS, skipped
+from crawler.run.estimate import estimate, lasting
 from crawler.run.hints import Hint
 from crawler.run.idle import Explain, explainer
+from crawler.run.outputs import COUNTERS
 
 if TYPE_CHECKING:
-    from rich.console import Group, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from crawler.config import Config
     from crawler.items import HostStats, Stats
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.run")
 
 LOG_EVERY = 10.0      # s between log lines
-HOSTS_SHOWN = 5
+FIRST = 3.0           # s until the first: how long it will take is to be known soon
+NARROW, WIDE = 60, 100   # columns
+SAFE = "Ctrl-C is safe, the same command goes on"
 RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
 
 
@@ -38,15 +43,16 @@ class View(Protocol):
 
 
 class Rates:
-    """Tasks done a second, by queue, over the last `RATE_OVER` seconds."""
+    """Tasks done a second, by queue, over the last seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, over: float = RATE_OVER) -> None:
+        self._over = over
         self._seen: list[tuple[float, dict[str, int]]] = []
 
     def of(self, stats: Stats) -> dict[str, float]:
         now = time.monotonic()
         done = {queue.name: queue.done for queue in stats.queues}
-        self._seen = [*[each for each in self._seen if each[0] > now - RATE_OVER][-200:], (now, done)]
+        self._seen = [*[each for each in self._seen if each[0] > now - self._over][-200:], (now, done)]
         since, before = self._seen[0]
         return {name: max(n - before.get(name, 0), 0) / max(now - since, 0.1) for name, n in done.items()}
 
@@ -67,7 +73,7 @@ class Lines:
         self._explain = explain
         self._quiet = quiet
         self._rates = Rates()
-        self._next = time.monotonic() + LOG_EVERY
+        self._next = time.monotonic() + FIRST
 
     def __enter__(self) -> Self:
         return self
@@ -84,15 +90,7 @@ class Lines:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOG_EVERY
-        reason = self._explain(stats)
-        log.info(
-            "%s%s",
-            "; ".join(
-                f"{queue.name}: {queue.done} done ({rates[queue.name]:.1f}/s), {queue.ready + queue.delayed} waiting"
-                for queue in stats.queues if queue.accepted
-            ),
-            f"; {reason}" if reason else "",
-        )  # fmt: skip
+        log.info("%s", line(stats, rates, self._explain(stats)))
 
 
 class Live:
@@ -100,74 +98,140 @@ class Live:
 
     every = 0.25
 
-    def __init__(self, explain: Explain) -> None:
+    def __init__(self, explain: Explain, advice: str = SAFE, *, stderr: bool = True) -> None:
+        """advice: what is said behind an estimate. stderr: where it is shown; else on standard output."""
         from rich.console import Console
-        from rich.live import Live as RichLive
+
+        from crawler.cli.paint import Painter
 
         self._explain = explain
+        self._advice = advice
         self._rates = Rates()
-        self._console = Console(stderr=True, highlight=False)
-        self._live = RichLive(console=self._console, refresh_per_second=4, transient=True)
+        self._painter = Painter(Console(stderr=stderr, highlight=False))
         self.on_line: Callable[[str], None] | None = self.say
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self._painter.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        self._painter.__exit__()
 
     def say(self, line: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text.from_ansi(line), soft_wrap=True)     # colours stay; what moves the cursor does not
+        self._painter.say(Text.from_ansi(line))     # colours stay; what moves the cursor does not
 
     def show(self, stats: Stats) -> None:
-        self._live.update(render(stats, self._rates.of(stats), self._explain(stats)))
+        self._painter.draw(render(stats, self._rates.of(stats), self._explain(stats), self._advice))
 
 
-def render(stats: Stats, rates: dict[str, float], reason: str) -> Group:
+def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
+    """The whole hub in one line."""
+    queues = (
+        f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s), {queue.ready + queue.delayed} waiting"
+        for queue in stats.queues if queue.accepted
+    )  # fmt: skip
+    return "; ".join(part for part in (*queues, reason, estimate(stats)) if part)
+
+
+def render(stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> Screen:
     """The whole hub as tables: queues, hosts, what was fetched, and the reason why it is idle if it is."""
-    from rich.console import Group
-    from rich.text import Text
-
-    parts: list[RenderableType] = [queue_table(stats, rates)]
-    if stats.hosts:
-        parts.append(host_table(stats.hosts[:HOSTS_SHOWN], stats.hosts_total))
-    statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
-    if statuses:
-        parts.append(Text("fetched  " + "  ".join(f"{status}: {n}" for status, n in sorted(statuses.items()))))
-    if missed := skipped(stats.counters):
-        parts.append(Text("skipped  " + "  ".join(f"{reason}: {n}" for reason, n in list(missed.items())[:6])))
-    if reason:
-        parts.append(Text(reason, style="yellow"))
-    return Group(*parts)
+    return Screen(stats, rates, reason, advice)
 
 
-def queue_table(stats: Stats, rates: dict[str, float]) -> RenderableType:
+class Screen:
+    """Counts, as wide and as detailed as where they are shown."""
+
+    def __init__(self, stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> None:
+        self._stats = stats
+        self._rates = rates
+        self._reason = reason
+        self._advice = advice
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        stats, width = self._stats, options.max_width
+        yield from console.render(self._facts(), options.update(width=min(width, _measure(width))))
+        yield queue_table(stats, self._rates, width)
+        if stats.hosts:
+            yield host_table(stats.hosts[: _hosts_shown(width, console.height)], stats.hosts_total, width)
+        yield from console.render(self._notes(), options.update(width=min(width, _measure(width))))
+
+    def _facts(self) -> RenderableType:
+        from rich.text import Text
+
+        return Text("  ".join(("running for " + lasting(self._stats.uptime), *_rows(self._stats))))
+
+    def _notes(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        counters = self._stats.counters
+        notes: list[RenderableType] = []
+        statuses = {name.removeprefix(STATUS): n for name, n in counters.items() if name.startswith(STATUS)}
+        if statuses:
+            notes.append(Text("fetched  " + "  ".join(f"{status}: {n:,}" for status, n in sorted(statuses.items()))))
+        if missed := skipped(counters):
+            notes.append(Text("skipped  " + "  ".join(f"{reason}: {n:,}" for reason, n in list(missed.items())[:6])))
+        if self._reason:
+            notes.append(Text(self._reason, style="yellow"))
+        if left := estimate(self._stats):
+            notes.append(Text(f"{left}; {self._advice}" if self._advice else left))
+        return Group(*notes)
+
+
+def _measure(width: int) -> int:
+    """Columns of sentences: less than there are, so that a terminal made somewhat narrower need not break what was drawn, which
+    would push a part of it out of reach."""
+    return NARROW - 1 if width < WIDE else 79
+
+
+def _rows(stats: Stats) -> Iterator[str]:
+    """How many rows are stored, and where."""
+    for name, n in stats.counters.items():
+        _, mark, output = name.partition(COUNTERS)
+        if mark:
+            yield f"{counted(n, 'row')} in {'standard output' if output == '-' else output}"
+
+
+def _hosts_shown(width: int, height: int) -> int:
+    """More where there is room; the rest of the screen is the queues' and the lines' above."""
+    return max(3, min(5 if width < WIDE else 10 if width < 150 else 20, height - 18))
+
+
+def queue_table(stats: Stats, rates: dict[str, float], width: int = 80) -> RenderableType:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
+    narrow = width < WIDE
     for heading in ("queue", "ready", "delayed", "leased", "done", "dead", "per s"):
-        table.add_column(heading, justify="left" if heading == "queue" else "right", min_width=7)
+        table.add_column(heading, justify="left" if heading == "queue" else "right", min_width=5 if narrow else 7)
     for queue in stats.queues:
         if queue.accepted:
-            name = f"{queue.name} (held back: {queue.full} is full)" if queue.full else queue.name
+            held = f" (held back: {queue.full} is full)" if width >= WIDE else " (held back)"
+            name = queue.name + (held if queue.full else "")
             counts = (queue.ready, queue.delayed, queue.leased, queue.done, queue.dead)
             rate = f"{rates[queue.name]:.1f}" if queue.name in rates else "·"
             table.add_row(name, *(f"{n:,}" if n else "·" for n in counts), rate)
     return table
 
 
-def host_table(hosts: Sequence[HostStats], total: int) -> RenderableType:
+def host_table(hosts: Sequence[HostStats], total: int, width: int = 80) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    table.add_column(f"host ({total} with work)", min_width=24)
+    narrow = width < WIDE
+    has_failures = not narrow and any(host.failures for host in hosts)
+    table.add_column(f"host ({total} with work)", min_width=18 if narrow else 24, max_width=24 if narrow else max(width // 3, 24),
+                     no_wrap=True, overflow="ellipsis")  # fmt: skip
     for heading in ("ready", "leased", "delay", "next"):
-        table.add_column(heading, justify="right", min_width=7)
+        table.add_column(heading, justify="right", min_width=5 if narrow else 7, no_wrap=True)
+    if has_failures:
+        table.add_column("last failure", no_wrap=True, overflow="ellipsis")
     for host in hosts:
         next_one = "paused" if host.paused else "now" if host.rest <= 0 else f"in {host.rest:.1f} s"
-        table.add_row(Text(host.name), f"{host.ready:,}", str(host.leased), f"{host.delay:g} s", next_one)
+        cells = [f"{host.ready:,}", str(host.leased), f"{host.delay:g} s", next_one]
+        failure = [Text(f"{host.failures} in a row: {host.failure}" if host.failures else "")] if has_failures else []
+        table.add_row(Text(host.name), *cells, *failure)
     return table

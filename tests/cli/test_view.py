@@ -5,8 +5,9 @@ import logging
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from crawler.cli import view
+from crawler.cli import paint, view
 from crawler.items import HostStats, QueueStats, Stats
 
 
@@ -46,12 +47,14 @@ def test_log_lines_come_now_and_then(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "crawler.run"), lines:
         lines.show(stats(queue("urls", accepted=9, done=1)))
         assert not caplog.messages
+        now[0] += view.FIRST
+        lines.show(stats(queue("urls", accepted=9, done=1)))
         now[0] += view.LOG_EVERY - 2.0
         lines.show(stats(queue("urls", accepted=9, done=17)))
         now[0] += 2.0
         lines.show(stats(queue("urls", accepted=9, done=21, ready=8), queue("result"), hosts=(host(leased=1),)))
 
-    assert caplog.messages[0].startswith("urls: 21 done (2.0/s), 8 waiting; the host rests")
+    assert caplog.messages[1].startswith("urls: 21 done (2.0/s), 8 waiting; the host rests")
 
 
 @pytest.mark.parametrize(("quiet", "said"), [(False, "hello\n"), (True, "")])
@@ -84,3 +87,53 @@ def test_what_is_shown_is_plain_text_however_hosts_are_called():
     console.print(view.render(stats(WAITING, hosts=(host("[fe80::1]:8000", rest=1.0),)), {}, ""))
 
     assert "[fe80::1]:8000" in console.file.getvalue()
+
+
+def screen(width: int) -> list[str]:
+    hosts = tuple(
+        HostStats(f"host-{n}.example", ready=500 - n, leased=1, delay=1.0, rest=0.5, paused=False, failures=n, failure="refused")
+        for n in range(20)
+    )  # fmt: skip
+    seen = stats(
+        queue("urls", accepted=12_345, ready=12_000, done=345, dead=2), queue("pages", accepted=1, full="records"),
+        hosts=hosts, **{"fetch/status/200": 340, "store/rows in pages.jsonl": 338},
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), width=width, height=50)
+    console.print(view.render(seen, {"urls": 0.9}, "12,000 URLs wait for 20 hosts, one request each 1 s", view.SAFE))
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_nothing_is_cut_at_any_width(width):
+    lines = screen(width)
+
+    assert max(len(line.rstrip()) for line in lines) <= width
+    text = " ".join(" ".join(lines).split())
+    for words in ("12,000", "345", "0.9", "per s", "host-0.example", "in 0.5 s", "338 rows in pages.jsonl", view.SAFE):
+        assert words in text
+    assert "running for 2 s" in text
+    assert "one each 1 s: about 8 min for these" in text
+
+
+def test_a_wide_terminal_shows_more_hosts_and_their_failures():
+    hosts = [sum("host-" in line and "known" not in line for line in screen(width)) for width in (80, 120, 200)]
+
+    assert hosts == [5, 10, 20]
+    assert any("3 in a row: refused" in line for line in screen(200))
+
+
+def test_what_a_narrower_terminal_has_broken_is_erased_as_a_whole():
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=20, force_terminal=True, color_system=None)
+    painter = paint.Painter(console)
+
+    with painter:
+        painter.draw(Text("x" * 70))
+        console.width = 30
+        file.seek(0), file.truncate()
+        painter.draw(Text("y"))
+        drawn = file.getvalue()
+        painter.say(Text("hello"))
+
+    assert drawn == f"\r{paint.ERASE}" + f"{paint.UP}{paint.ERASE}" * 2 + "y"      # 70 columns are three lines of 30
+    assert file.getvalue().endswith(f"\r{paint.ERASE}hello\ny\r{paint.ERASE}{paint.SHOW}")

@@ -82,3 +82,14 @@ def test_a_stage_ends_when_nothing_can_reach_it_though_the_crawl_goes_on(shell: 
     assert "square: ended after" in stage.stderr
     assert "2 done, 0 failed" in stage.stderr
     assert shell.run("take", "result", "-n", "2").stdout.count("平方是") == 2
+
+
+def test_a_status_that_is_watched_elsewhere_than_on_a_terminal_is_a_line_each_time(shell: Shell) -> None:
+    shell.start_hub()
+    shell.run("put", "urls", "http://127.0.0.1:1/")
+
+    watched = shell.start("status", "--watch")
+
+    assert watched.stdout is not None
+    assert "urls: 0 done (0.0/s), 1 waiting" in watched.stdout.readline()     # at once, while it goes on
+    watched.terminate()

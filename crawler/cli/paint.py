@@ -1,0 +1,78 @@
+"""The lower part of a terminal, drawn again and again, with lines of text that scroll by above it.
+
+It is as wide as the terminal at that moment. When the terminal has become narrower, it has broken what was drawn into more lines:
+these are counted, so that nothing of it is left behind.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"      # the cursor
+ERASE, UP = "\x1b[2K", "\x1b[1A"           # this line; to the line above
+
+
+class Painter:
+    """Use it in a `with`: what was drawn is gone after it. Thread-safe."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._lines: list[Text] = []         # as drawn last
+
+    def __enter__(self) -> Painter:
+        self._write(HIDE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._write(self._erased() + SHOW)
+            self._lines = []
+
+    def say(self, line: Text) -> None:
+        """Above what is drawn, to stay."""
+        with self._lock:
+            self._write(self._erased() + self._ansi([line]) + "\n" + self._ansi(self._lines))
+
+    def draw(self, what: RenderableType) -> None:
+        with self._lock:
+            erased = self._erased()
+            self._lines = self._rendered(what)
+            self._write(erased + self._ansi(self._lines))
+
+    def _rendered(self, what: RenderableType) -> list[Text]:
+        """Its lines, without blanks at their ends, a column narrower and a line lower than the terminal."""
+        from rich.text import Text
+
+        width, height = self._console.size
+        options = self._console.options.update(width=max(width - 1, 1))
+        lines = self._console.render_lines(what, options, pad=False)[: max(height - 1, 1)]
+        found = [Text.assemble(*((segment.text, segment.style or "") for segment in line)) for line in lines]
+        for line in found:
+            line.rstrip()
+        return found
+
+    def _erased(self) -> str:
+        """From the end of what was drawn to where it began."""
+        if not self._lines:
+            return ""
+        width = max(self._console.width, 1)
+        rows = sum(max(1, -(-line.cell_len // width)) for line in self._lines)
+        return f"\r{ERASE}" + f"{UP}{ERASE}" * (rows - 1)
+
+    def _ansi(self, lines: list[Text]) -> str:
+        from rich.text import Text
+
+        with self._console.capture() as capture:
+            self._console.print(Text("\n").join(lines), end="", soft_wrap=True)
+        return capture.get()
+
+    def _write(self, text: str) -> None:
+        file = self._console.file
+        file.write(text)
+        file.flush()

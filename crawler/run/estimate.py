@@ -1,0 +1,48 @@
+"""How long a crawl that waits for its hosts will take for what it knows, in one sentence."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crawler.counting import counted
+from crawler.items import HostStats, Stats
+
+WORTH: Final = 20.0       # s left under which nothing is said
+
+
+def estimate(stats: Stats) -> str:
+    """For the URLs known now, by the politest host's pace: "" where that is not what the crawl takes its time for.
+
+    A crawl finds more URLs as it goes on, and a page takes time beside the delay: it takes at least so long.
+    """
+    frontier = next((queue for queue in stats.queues if queue.polite), None)
+    waiting = [host for host in stats.hosts if not host.paused]
+    if frontier is None or not waiting or stats.hosts_open:
+        return ""
+    slowest = max(waiting, key=_left)
+    if _left(slowest) < WORTH:
+        return ""
+    urls = counted(frontier.ready + frontier.delayed + frontier.leased, "URL")
+    if stats.hosts_total <= 1:
+        what = f"{urls} known, one each {slowest.delay:g} s"
+    else:
+        what = f"{urls} known, {slowest.ready:,} of {slowest.name}, one each {slowest.delay:g} s"
+    return f"{what}: about {lasting(_left(slowest))} for these"
+
+
+def _left(host: HostStats) -> float:
+    """s until the last URL of a host that is known now."""
+    return (host.ready + host.leased) * host.delay + max(host.rest, 0.0) if host.delay > 0 else 0.0
+
+
+def lasting(seconds: float) -> str:
+    """A time as people say it: 45 s, 9 min, 2 h 10 min, 3 days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return counted(round(hours / 24), "day")
