@@ -34,7 +34,8 @@ KINDS: Final[Mapping[str, str]] = {
     "timed out": r"timed out|no connection to .* within|not finished after|see timeout|see connect_timeout|see min_rate",
     "certificate not accepted": r"certificate",
     "no TLS there, perhaps plain HTTP": r"does not speak tls|plain http",
-    "no TLS": r"\bssl\b|\btls\b",
+    "connection closed": r"closed the connection",
+    "TLS failed": r"\bssl\b|\btls\b",
     "the worker died or hung": r"^the lease ran out",
 }  # fmt: skip
 _KINDS = [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in KINDS.items()]
