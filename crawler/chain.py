@@ -6,8 +6,8 @@
 To the worker a chain is one stage, so all promises stay: one task, one step, one transaction. A link is handed what it would get
 from the hub: the item is encoded, decoded and checked as its annotation says, and only a Page for a stage that takes a Page is
 handed over as it is. What a link gives is routed at once, so that an error is the verdict on that link's item. An item that a
-later link fails at is put on that link's queue, to be tried again by the stage alone: no page is fetched twice because it cannot
-be parsed. Only what ends the process is an attempt of the whole chain.
+later link fails at is put on that link's queue with its first attempt counted, to be tried again by the stage alone: no page is
+fetched twice because it cannot be parsed. Only what ends the process is an attempt of the whole chain.
 """
 
 from __future__ import annotations

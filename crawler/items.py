@@ -31,6 +31,15 @@ class Verdict(StrEnum):
     STALE = "stale"            # step: the token is not current; nothing changed
 
 
+class Tried(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A first attempt that failed before the task was put on its queue: see `Failed`."""
+
+    reason: str
+    after: float | None = None
+    final: bool = False
+    trace: str = ""
+
+
 class New(Struct, frozen=True, array_like=True, omit_defaults=True):
     """A task to be put on a queue."""
 
@@ -42,6 +51,7 @@ class New(Struct, frozen=True, array_like=True, omit_defaults=True):
     delay: float = 0.0             # s from now before it may be leased
     depth: int = 0                 # steps from a seed
     parent: bytes | None = None    # key of the task that found it, for its life story
+    tried: Tried | None = None     # it has been tried once, and failed; not on a polite queue, whose hub says when
 
 
 class Unknown(Protocol):

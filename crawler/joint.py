@@ -19,10 +19,10 @@ from crawler.codec import decoder
 from crawler.drops import Drops
 from crawler.errors import CrawlerError, StorageError
 from crawler.handler import NOT_AN_ITEM, reason
-from crawler.items import Admitted, New, Pace
+from crawler.items import Admitted, New, Pace, Tried
 from crawler.plugins import item_schema
 from crawler.routing import CHILD_BYTES, MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
-from crawler.stage import Report, Retry, Stage, To
+from crawler.stage import GiveUp, Report, Retry, Stage, To
 from crawler.texts import about, about_body, words
 from crawler.web.page import Page, Visits
 
@@ -101,22 +101,37 @@ class Joint:
             raise Unfit(f"{NOT_AN_ITEM}: {error}") from error
 
     def put_back(self, task: New, handed: Handed, error: BaseException) -> New:
-        """The task for this link's queue, where the stage tries again by itself. The first failure is told as a warning."""
-        self.stage.count("put back")
-        delay = 0.0
+        """The task for this link's queue with its first attempt, where the stage tries again by itself; or dead at once."""
+        if isinstance(error, NoRoom):
+            self.stage.count("put back")
+            log.debug("%s leaves %s to another step: %s", self.name, handed, error)
+            return task
+        tried = self._tried(error)
+        self.stage.count("failed" if tried.final else "put back")
+        if isinstance(error, Retry):
+            return replace(task, tried=tried)
+        n = 0 if tried.final else next(self._failures)
+        log.log(
+            logging.INFO if n > 1 else logging.WARNING, "%s %s %s (attempt 1%s): %s%s",
+            self.name, "cannot take" if isinstance(error, Unfit) else "failed at", handed, ", given up" if tried.final else "",
+            tried.reason, f"; it is put back on {task.queue}, for {self.name} alone ({n} so far)" if n else "",
+            exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
+        )  # fmt: skip
+        return replace(task, tried=tried)
+
+    @staticmethod
+    def _tried(error: BaseException) -> Tried:
+        """The verdict that `Handler` would give."""
+        if isinstance(error, Unfit):
+            return Tried(words(str(error)), final=True)
+        after: float | None = None
         if isinstance(error, Retry):
             try:
-                delay = max(seconds("Retry with an after", error.after) or 0.0, 0.0)
+                after = seconds("Retry with an after", error.after)
             except ValueError as wrong:
                 error = Misgiven(wrong, places.place(error))
-        n = 0 if isinstance(error, NoRoom | Retry) else next(self._failures)
-        why = words(str(error)) if isinstance(error, Unfit | NoRoom) else reason(error)
-        log.log(
-            logging.WARNING if n == 1 else logging.INFO,
-            "%s failed at %s: %s; the item is put back on %s, for %s alone%s", self.name, handed, why, task.queue, self.name,
-            f" ({n} so far)" if n > 1 else "", exc_info=error if n and log.isEnabledFor(logging.DEBUG) else None,
-        )  # fmt: skip
-        return replace(task, delay=delay) if delay else task
+        is_final = isinstance(error, GiveUp) or (isinstance(error, Misgiven) and error.is_final)
+        return Tried(reason(error), after, final=is_final)
 
     def _handed(self, item: Any) -> Taken | Handed:
         if self.next_takes_pages and type(item) is Page:

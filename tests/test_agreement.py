@@ -98,11 +98,10 @@ def by_chain(item: Any, annotation: Any) -> tuple[list[Any], str]:
     (taken,) = chain.process(item)
     if taken is None:
         return stage.seen, ""
-    assert isinstance(taken, New)                   # it was put back: the stage alone hears why
-    handler = Handler(stage, item_schema(type(stage))[0], Router("takes", (), {}))
-    (outcome,) = handler.handle([Lease(1, 1, 1, taken.queue, taken.item, None, "", 0)])
-    assert outcome.failed is not None
-    return stage.seen, outcome.failed.reason
+    assert isinstance(taken, New)
+    assert taken.tried is not None
+    assert taken.tried.final
+    return stage.seen, taken.tried.reason
 
 
 def typed(value: Any) -> Any:

@@ -13,7 +13,7 @@ from crawler import Page, Visit, Visits
 from crawler.chain import Chain, chained, groups, share
 from crawler.config import load
 from crawler.errors import ConfigError, StorageError
-from crawler.items import New
+from crawler.items import New, Tried
 from crawler.joint import Link
 from crawler.pipeline import build
 from crawler.routing import MAX_GIVEN, Misgiven
@@ -43,6 +43,11 @@ def pair() -> Chain:
 def given(taken: Iterable[Any]) -> list[Any]:
     """What goes to the hub, its items as they are read there."""
     return [(one.queue, msgspec.msgpack.decode(one.item), one.delay) if isinstance(one, New) else one for one in taken]
+
+
+def tried(taken: Iterable[Any]) -> list[Tried | None]:
+    """What goes to the hub as tried once."""
+    return [one.tried for one in taken if isinstance(one, New)]
 
 
 def test_what_the_first_gives_for_the_second_goes_straight_to_it() -> None:
@@ -95,7 +100,20 @@ def test_what_the_second_fails_at_goes_to_its_queue_and_nothing_it_gave_before(e
     chain = broken(error)
 
     assert given(chain.process(5)) == [("doubled", 10, 0.0), ("aside", 5, 3.0), Report("doubled")]
-    assert chain.counters("double+breaks") == {"double/seen": 1, "breaks/put back": 1}
+    counter = "breaks/failed" if isinstance(error, GiveUp) else "breaks/put back"
+    assert chain.counters("double+breaks") == {"double/seen": 1, counter: 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (GiveUp("never"), Tried("never", final=True)),
+        (Retry("busy", after=60.0), Tried("busy", 60.0)),
+        (Retry("busy"), Tried("busy")),
+    ],
+)
+def test_what_the_second_fails_at_has_had_its_first_attempt(error: BaseException, expected: Tried) -> None:
+    assert tried(broken(error).process(5)) == [expected, None]
 
 
 class Gives(Stage):
@@ -131,9 +149,10 @@ def test_what_the_second_may_not_give_is_its_own_failure(gives: Any, words: str,
 
     assert given(chain.process(1)) == [("middle", {"url": "http://a/"}, 0.0)]
     (line,) = caplog.messages
-    assert line.startswith("second failed at http://a/: ")
+    assert line.startswith("second failed at http://a/ (attempt 1")
     assert re.search(words, line)
-    assert re.search(r"\(at tests/test_chain.py:\d+ in process\); the item is put back on middle, for second alone", line)
+    is_final = "bytes for queue" in words              # no other attempt would end better
+    assert re.search(r"\(at tests/test_chain.py:\d+ in process\)" + ("$" if is_final else "; it is put back on middle"), line)
 
 
 def test_an_item_that_does_not_fit_the_second_goes_to_its_queue_and_is_never_processed(caplog: pytest.LogCaptureFixture) -> None:
@@ -145,9 +164,12 @@ def test_an_item_that_does_not_fit_the_second_goes_to_its_queue_and_is_never_pro
 
     chain = after(Gives("three", 3), Reads())
 
-    assert given(chain.process(1)) == [("middle", "three", 0.0), None]
+    taken = list(chain.process(1))
+
+    assert given(taken) == [("middle", "three", 0.0), None]
+    assert tried(taken) == [Tried("not an item of this stage: Expected `int`, got `str`", final=True)]
     assert seen == [3]
-    assert "second failed at 'three': not an item of this stage: Expected `int`, got `str`" in caplog.text
+    assert "second cannot take 'three' (attempt 1, given up): not an item of this stage: Expected `int`, got `str`" in caplog.text
 
 
 def test_what_the_first_may_not_give_is_its_failure_and_nobody_sees_it() -> None:
@@ -165,13 +187,16 @@ def test_the_first_failure_of_a_link_is_a_warning_and_the_others_are_counted(cap
 
     assert len(list(chain.process(0))) == 3
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
-    assert "second failed at 1: KeyError: 'ttle' at tests/test_chain.py:" in caplog.messages[0]
+    assert "second failed at 1 (attempt 1): KeyError: 'ttle' at tests/test_chain.py:" in caplog.messages[0]
     assert caplog.messages[2].endswith("(3 so far)")
 
 
-def test_what_the_second_wants_to_try_later_waits_so_long() -> None:
-    assert given(after(Gives(1), Breaks(Retry("busy", after=60.0))).process(0)) == [("middle", 1, 60.0)]
-    assert given(after(Gives(1), Breaks(Retry("busy", after=float("nan")))).process(0)) == [("middle", 1, 0.0)]
+def test_a_time_that_cannot_be_is_a_failure_like_any_other() -> None:
+    (failed,) = tried(after(Gives(1), Breaks(Retry("busy", after=float("nan")))).process(0))
+
+    assert failed is not None
+    assert failed.after is None
+    assert failed.reason.startswith("Retry with an after of nan is not possible; give a number of seconds up to 1000000000 (at ")
 
 
 @pytest.mark.parametrize("to", [To("middle", 1, delay=5.0), To("middle", 1, priority=3), To("middle", 1, key=b"k" * 16)])
@@ -188,10 +213,10 @@ def test_what_has_delivery_data_of_its_own_goes_through_the_hub(to: To) -> None:
 def test_a_step_has_room_for_what_the_first_gives_however_much_the_second_makes_of_it() -> None:
     large = b"x" * (5 << 20)
 
-    taken = [(one.queue, len(one.item)) for one in after(Gives(1, 2, 3, 4), Gives(large)).process(0) if isinstance(one, New)]
+    taken = [one for one in after(Gives(1, 2, 3, 4), Gives(large)).process(0) if isinstance(one, New)]
 
-    assert [queue for queue, _ in taken] == ["result", "result", "middle", "middle"]
-    assert sum(size for _, size in taken) < MAX_GIVEN
+    assert [(one.queue, one.tried) for one in taken] == [("result", None), ("result", None), ("middle", None), ("middle", None)]
+    assert sum(len(one.item) for one in taken) < MAX_GIVEN
 
 
 def test_a_link_that_gives_more_than_a_step_holds_is_refused_as_it_would_be_alone() -> None:

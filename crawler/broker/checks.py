@@ -36,6 +36,8 @@ def tasks(items: Iterable[New]) -> None:
             whole("a priority", new.priority)
         if new.depth:
             whole("a depth", new.depth)
+        if new.tried is not None:
+            seconds("a wait before the next attempt", new.tried.after)
 
 
 def paces(asked: Iterable[Pace]) -> None:

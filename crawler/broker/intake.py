@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from crawler.broker.base import MAX_BODY
-from crawler.broker.books import Books
 from crawler.broker.schema import DELAYED, INLINE, READY
+from crawler.broker.verdicts import Verdicts
 from crawler.items import New, Verdict
 
 
-class Intake(Books):
+class Intake(Verdicts):
     """The books, and tasks put on them."""
 
     def insert(self, items: Sequence[New]) -> list[Verdict]:
@@ -88,12 +88,14 @@ class Intake(Books):
                 if id not in stored:
                     verdicts[place] = Verdict.DUPLICATE
             kept = [each for each in kept if each[1] in stored]
-        large = []
+        large, tried = [], []
         for _, id, new, queue, lane, size in kept:
             state = DELAYED if new.delay > 0 else READY
             queue.add(state, size)
             if size > INLINE:
                 large.append((id, new.item))
+            if new.tried is not None and lane is None:
+                tried.append((id, queue, state, size, new.tried))
             if state == DELAYED:
                 self._wait_until(now + new.delay)
             elif lane is None and queue.floor is not None and new.priority > queue.floor[0]:
@@ -105,6 +107,8 @@ class Intake(Books):
                 self.lanes.touch(lane)
         if large:
             self.db.executemany("INSERT INTO body VALUES (?, ?)", large)
+        for id, queue, state, size, failed in tried:
+            self.judge(id, queue, state, size, 1, failed.reason, failed.after, failed.final, failed.trace)
         return verdicts
 
 

@@ -17,13 +17,10 @@ from crawler.broker.base import MAX_BODY
 from crawler.broker.books import BEATS, SILENCE
 from crawler.broker.lending import GONE, Lending
 from crawler.broker.loans import Loan
-from crawler.broker.policy import backoff
-from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY
+from crawler.broker.schema import DELAYED, DONE, LEASED, READY
 from crawler.broker.state import Queue
 from crawler.items import Done, Failed, New, Pace, Step, Verdict
 
-TRACE_KEPT = 4_000        # characters of the traceback of a dead task
-FAILURES_KEPT = 4_000     # characters of what went wrong with a task: some eight attempts
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
 WORKER_GONE = GONE + "{} died, hung or was cut off"
 
@@ -84,39 +81,14 @@ class Ledger(Lending):
         loan = self.loans.end(failed.token, worker)
         if loan is None:
             return Verdict.STALE
-        verdict = self._fail(loan, failed.reason, failed.after, failed.final)
-        if verdict == Verdict.DEAD and failed.trace:
-            self.db.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (loan.task, failed.trace[-TRACE_KEPT:]))
-        return verdict
+        return self._fail(loan, failed.reason, failed.after, failed.final, failed.trace)
 
-    def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool) -> Verdict:
+    def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool, trace: str = "") -> Verdict:
         self._ended(loan)
         self.loans.give_back(loan)
-        self._note_failure(loan, reason)
-        self.troubles.failed(loan.queue.id, reason)
         if loan.queue.spec.polite and not reason.startswith(GONE):        # a worker that dies is not its host's fault
             self.troubles.host_failed(loan.lane, reason)
-        if is_final or loan.attempt >= loan.queue.spec.max_attempts:
-            self.db.execute(
-                "UPDATE task SET state = ?, attempt = ?, changed_at = ? WHERE id = ?", (DEAD, loan.attempt, self.now, loan.task)
-            )
-            loan.queue.move(LEASED, DEAD)
-            loan.queue.bytes -= loan.size
-            return Verdict.DEAD
-        wait = backoff(loan.attempt, self._random) if after is None else after
-        due = self.now + wait
-        self.db.execute(
-            "UPDATE task SET state = ?, attempt = ?, due = ?, changed_at = ? WHERE id = ?",
-            (DELAYED, loan.attempt, due, self.now, loan.task),
-        )
-        loan.queue.move(LEASED, DELAYED)
-        self._wait_until(due)
-        return Verdict.RETRY
-
-    def _note_failure(self, loan: Loan, reason: str) -> None:
-        """One line an attempt, the last `FAILURES_KEPT` characters of them: see `failures`."""
-        line = f"{self.now:.3f} {loan.attempt} {' '.join(reason.split())}\n"
-        self.db.execute("UPDATE task SET failures = substr(failures || ?, ?) WHERE id = ?", (line, -FAILURES_KEPT, loan.task))
+        return self.judge(loan.task, loan.queue, LEASED, loan.size, loan.attempt, reason, after, is_final, trace)
 
     def _release(self, worker: str, token: int) -> Verdict:
         loan = self.loans.end(token, worker)

@@ -11,7 +11,7 @@ from hands import TTL, Hand, bodies, counts, put, queue
 from crawler.broker.base import MAX_BODY, Broker
 from crawler.broker.clock import ManualClock
 from crawler.errors import CallRefused
-from crawler.items import Done, Failed, New, Verdict
+from crawler.items import Done, Failed, New, Tried, Verdict
 
 ACCEPTED, DUPLICATE = Verdict.ACCEPTED, Verdict.DUPLICATE
 
@@ -351,3 +351,31 @@ def test_a_dead_task_keeps_the_traceback_of_its_last_attempt_until_somebody_deci
     broker.revive([b.id])
     hand.step(failed=[Failed(lease.token, "died", final=True) for lease in hand.lease("task", 3)])
     assert [task.trace for task in broker.dead("task")] == ["", ""]
+
+
+def test_a_child_that_was_tried_is_delayed_or_dead_as_after_its_first_attempt(
+    broker: Broker, hand: Hand, clock: ManualClock
+) -> None:
+    put(broker, "result", b"not tried")
+    put(broker, "task", b"page")
+    (lease,) = hand.lease("task", 1)
+    children = [
+        New("task", b"later", tried=Tried("KeyError: 'ttle'")),
+        New("task", b"much later", tried=Tried("busy", after=60.0)),
+        New("task", b"never", tried=Tried("of no use", final=True, trace="Traceback")),
+        New("task", 5_000 * b"x", tried=Tried("of no use", final=True)),      # its body has a place of its own
+    ]
+
+    hand.step(done=[Done(lease.token, children)])
+
+    assert counts(broker, "task") == (0, 2, 0, 2, 1)
+    assert [(dead.item[:5], dead.attempt, dead.reason, dead.trace) for dead in broker.dead("task")] == [
+        (b"never", 1, "of no use", "Traceback"), (b"xxxxx", 1, "of no use", ""),
+    ]  # fmt: skip
+    clock.advance(1.1)                                    # s: the first back-off is a second at most
+    later = hand.lease_one("task")
+    assert (later.item, later.attempt, later.is_last) == (b"later", 2, False)
+    hand.step(done=[Done(later.token)])
+    clock.advance(60)
+    much_later = hand.lease_one("task")
+    assert (much_later.item, much_later.attempt) == (b"much later", 2)

@@ -1,0 +1,44 @@
+"""What a failed attempt means for a task: it is tried again later, or dead. Part of `ledger.Ledger`."""
+
+from __future__ import annotations
+
+from crawler.broker.books import Books
+from crawler.broker.policy import backoff
+from crawler.broker.schema import DEAD, DELAYED
+from crawler.broker.state import Queue
+from crawler.items import Verdict
+
+TRACE_KEPT = 4_000        # characters of the traceback of a dead task
+FAILURES_KEPT = 4_000     # characters of what went wrong with a task: some eight attempts
+
+
+class Verdicts(Books):
+    """The books, and the end of attempts."""
+
+    def judge(
+        self, task: int, queue: Queue, state: int, size: int, attempt: int, reason: str, after: float | None, is_final: bool,
+        trace: str = "",
+    ) -> Verdict:  # fmt: skip
+        """Note the failure of an attempt of a task in this state, and move the task on."""
+        self._note_failure(task, attempt, reason)
+        self.troubles.failed(queue.id, reason)
+        if is_final or attempt >= queue.spec.max_attempts:
+            self.db.execute("UPDATE task SET state = ?, attempt = ?, changed_at = ? WHERE id = ?", (DEAD, attempt, self.now, task))
+            if trace:
+                self.db.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (task, trace[-TRACE_KEPT:]))
+            queue.move(state, DEAD)
+            queue.bytes -= size
+            return Verdict.DEAD
+        due = self.now + (backoff(attempt, self._random) if after is None else after)
+        self.db.execute(
+            "UPDATE task SET state = ?, attempt = ?, due = ?, changed_at = ? WHERE id = ?",
+            (DELAYED, attempt, due, self.now, task),
+        )
+        queue.move(state, DELAYED)
+        self._wait_until(due)
+        return Verdict.RETRY
+
+    def _note_failure(self, task: int, attempt: int, reason: str) -> None:
+        """One line an attempt, the last `FAILURES_KEPT` characters of them: see `failures`."""
+        line = f"{self.now:.3f} {attempt} {' '.join(reason.split())}\n"
+        self.db.execute("UPDATE task SET failures = substr(failures || ?, ?) WHERE id = ?", (line, -FAILURES_KEPT, task))
