@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crawler.errors import AddressRefused as AddressRefused
     from crawler.errors import BadUrl as BadUrl
     from crawler.errors import CallRefused as CallRefused
+    from crawler.errors import Collected as Collected
     from crawler.errors import ConfigError as ConfigError
     from crawler.errors import CrawlerError as CrawlerError
     from crawler.errors import HubError as HubError
@@ -73,7 +74,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "crawler.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
     "crawler.errors": (
-        "AddressRefused", "BadUrl", "CallRefused", "ConfigError", "CrawlerError", "HubError", "HubLost",
+        "AddressRefused", "BadUrl", "CallRefused", "Collected", "ConfigError", "CrawlerError", "HubError", "HubLost",
         "HubUnreachable", "KeyRefused", "Mistakes", "OutputClosed", "StorageError", "StorageFull", "UsageError", "WireError",
     ),
     "crawler.extras": ("how_to_install",),

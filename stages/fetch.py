@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import threading
 import time
@@ -23,6 +24,7 @@ from crawler import (
     AddressRefused,
     BadUrl,
     BodyBytes,
+    Collected,
     ConfigError,
     Delay,
     Drop,
@@ -30,6 +32,7 @@ from crawler import (
     Factor,
     Guard,
     HeaderBytes,
+    Mistakes,
     Pace,
     Page,
     Rate,
@@ -47,7 +50,7 @@ from crawler import (
     was_seeded,
 )
 from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
-from stages.clients.choice import choose, preload
+from stages.clients.choice import choose, preload, refuse
 from stages.copies import Copies
 from stages.failures import ON_STATUS, Failures
 from stages.identity import Identity
@@ -64,6 +67,7 @@ _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
+_NO_HOST: Final = re.compile(r"[/@\s]|^[^:]*:\d*$")     # a URL, or a host with a port
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
@@ -122,6 +126,22 @@ class Fetch(Stage):
     def preload(cls, options: Any) -> None:
         preload(options.client)
 
+    @classmethod
+    def check(cls, options: Fetch.Options, table: str) -> None:
+        found = Collected()
+        with found.mistakes():
+            Identity(_agent(options), options.headers, options.auth, has_cookies=False)
+        with found.mistakes():
+            _proxies(options.proxy)
+        with found.mistakes():
+            refuse(options.client, options.verify)
+        for host in options.allow_private:
+            if _NO_HOST.search(host):
+                wrong = f"{host!r} is not a host; write it as in URLs, without scheme and port"
+                found.each.append(f"stages.fetch.allow_private: {wrong}")
+        if found.each:
+            raise Mistakes([message.replace("stages.fetch", table, 1) for message in found.each])
+
     def open(self) -> None:
         options: Fetch.Options = self.options
         limits = Limits(
@@ -132,8 +152,7 @@ class Fetch(Stage):
             max_ratio=options.max_ratio,
             max_header_bytes=options.max_header_bytes,
         )
-        contact = f" (+{options.contact})" if options.contact else ""
-        agent = options.user_agent or AGENT + contact
+        agent = _agent(options)
         self._identity = Identity(agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared)
         self._client, name = choose(
             options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=_proxies(options.proxy)
@@ -326,6 +345,10 @@ def _page(visit: Visit, reply: Reply, at: float) -> Page:
         fetched_at=at,
         seconds=reply.seconds,
     )
+
+
+def _agent(options: Fetch.Options) -> str:
+    return options.user_agent or AGENT + (f" (+{options.contact})" if options.contact else "")
 
 
 def _proxies(option: str | dict[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ Nothing of the second kind goes to a host it is not for: each redirect is a requ
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"   # what browsers say, and servers expect
 _NEWS: Final = 1.0                 # s after which another worker's seed may have brought a password for an origin that is known
 _ORIGINS: Final = 10_000           # origins that are known to have been met
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")     # RFC 9110 §5.6.2
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")     # §5.5: what can be sent as ISO 8859-1
 _PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # what is there instead
 
 
@@ -38,7 +41,9 @@ class Identity:
         shared: has the user names and passwords that were typed into seeds.
         """
         self.agent = agent
-        for name in headers:
+        _refuse_header("user_agent", "User-Agent", agent)
+        for name, value in headers.items():
+            _refuse_header("headers", name, value)
             if name.lower() in _PRIVATE:
                 raise ConfigError(
                     f"stages.fetch.headers: {name} would go to every site that is crawled; "
@@ -92,6 +97,16 @@ class _Typed:
             return ""
         user, _, password = noted.partition(b":")
         return _encoded(unquote_to_bytes(user), unquote_to_bytes(password))
+
+
+def _refuse_header(option: str, name: str, value: str) -> None:
+    """Raise ConfigError for a header that cannot be sent. The value may be a secret: it is not shown."""
+    if not _TOKEN.fullmatch(name):
+        raise ConfigError(f"stages.fetch.{option}: {name!r} cannot name a header; use letters, digits and -")
+    if not _VALUE.fullmatch(value):
+        raise ConfigError(
+            f"stages.fetch.{option}: the value of {name} has a line break or a character that cannot be sent; use plain letters"
+        )
 
 
 def _cookies() -> Cookies:

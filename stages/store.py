@@ -32,6 +32,12 @@ class Store(Stage):
     batch = 256
     _sink: Sink | None = None
 
+    @classmethod
+    def check(cls, options: SinkOptions, table: str) -> None:
+        from stages.sinks.check import check  # here, because it is for commands that begin something
+
+        check(options)
+
     def open(self) -> None:
         self._sink = open_sink(self.options)
         self._tell(self._sink, is_first=True)

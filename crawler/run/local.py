@@ -44,6 +44,9 @@ def _check_parents(data: Path) -> None:
     """Raise UsageError if a file stands where one of the directories above should be."""
     for parent in data.absolute().parents:
         if parent.is_dir():
+            if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+                raise UsageError(f"the data directory {data} cannot be made in {parent}, which this user may not write to; "
+                                 "choose another with --data")
             return
         if parent.exists():
             raise UsageError(f"the data directory {data} cannot be: {parent} is a file; choose another with --data")

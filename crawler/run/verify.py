@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import NamedTuple
 
 from crawler import graph
 from crawler.config import Config
 from crawler.errors import Collected, ConfigError, Mistakes, UsageError
 from crawler.pipeline import Pipeline, StageSpec, build, load
+from crawler.run.local import check_directory
 from crawler.stage import LocalShared, Stage
 from crawler.tables import at, nearest
 from crawler.web.frontier import Frontier
@@ -39,6 +41,9 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
     pipeline: Pipeline | None = None
     with found.mistakes():
         pipeline = build(config)
+    if names is None:                     # else it is a worker's machine: it keeps nothing there
+        with found.mistakes():
+            check_directory(Path(config.settings.data))
     with found.mistakes():
         Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
     options = {}

@@ -17,13 +17,29 @@ def preload(name: str) -> None:
     import_module("stages.clients.requests_client" if name == "requests" or _lacking() else "stages.clients.curl_client")
 
 
+def refuse(name: str, verify: bool | str = True) -> None:
+    """Raise ConfigError for a client that is not there, and for authorities that cannot be read."""
+    if name == "curl" and (reason := _lacking()):
+        raise ConfigError(f"stages.fetch.client: 'curl' cannot be used, {reason}; {how_to_install('fast')}, or set 'requests'")
+    if isinstance(verify, str):
+        import ssl  # here, because few crawls have authorities of their own
+
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
+        except OSError as error:
+            raise ConfigError(_unreadable(verify, error)) from error
+
+
+def _unreadable(verify: bool | str, error: OSError) -> str:
+    return f"stages.fetch.verify: {verify!r} cannot be read: {error.strerror or error}"
+
+
 def choose(
     name: str, limits: Limits, guard: Guard, *, verify: bool | str = True, proxies: Mapping[str, str] | None = None
 ) -> tuple[Client, str]:
     """The client, and in words what it is. name: "requests", "curl", or "auto" for curl where it can be used."""
+    refuse(name)
     reason = "" if name == "requests" else _lacking()
-    if name == "curl" and reason:
-        raise ConfigError(f"stages.fetch.client: 'curl' cannot be used, {reason}; {how_to_install('fast')}, or set 'requests'")
     try:
         if name == "requests" or reason:
             from stages.clients.requests_client import RequestsClient  # here, because it takes its time
@@ -34,7 +50,7 @@ def choose(
 
         return CurlClient(limits, guard, verify=verify, proxies=proxies), f"libcurl {_version()[1]}"
     except OSError as error:
-        raise ConfigError(f"stages.fetch.verify: {verify!r} cannot be read: {error.strerror or error}") from error
+        raise ConfigError(_unreadable(verify, error)) from error
 
 
 def _lacking() -> str:

@@ -5,6 +5,7 @@ Only the one that is opened is imported: a crawl's first page is not to wait for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from crawler import UsageError
 from stages.sinks.base import Row, Sink, SinkOptions, Written
 
 __all__ = ["Row", "Sink", "SinkOptions", "Written", "open_sink"]
+
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}")     # s3://, https://, file:///
 
 SUFFIXES = {
     ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -45,22 +48,33 @@ SINKS: dict[str, Callable[[str, SinkOptions], Sink]] = {"jsonl": _jsonl, "csv": 
 
 def open_sink(options: SinkOptions) -> Sink:
     """Open the sink that the options speak of. Raises UsageError for an output that cannot be used."""
+    form, is_flow = form_of(options)
+    if not is_flow:
+        return SINKS[form](options.output, options)
+    from stages.sinks.stream import Stream
+
+    return Stream(options.output, options)
+
+
+def form_of(options: SinkOptions) -> tuple[str, bool]:
+    """The format of the output, and whether it is a stream. Raises UsageError for an output that no sink takes."""
     from stages.sinks.disk import is_stream
 
     output = options.output
     if not output:
         raise UsageError('stages.store.output is empty; name a file, or "-" for standard output')
+    if remote := _REMOTE.match(output):
+        raise UsageError(
+            f"{output}: rows go to files of this machine, {remote[0]} is not supported; name a file, such as "
+            f"{Path(output).name or 'pages.jsonl'}, and copy it when the crawl is over"
+        )
     is_flow = output == "-" or is_stream(Path(output))
     form: str = options.format
     if form == "auto":
         form = "jsonl" if is_flow else _by_suffix(output)
-    if not is_flow:
-        return SINKS[form](output, options)
-    if form != "jsonl":
+    if is_flow and form != "jsonl":
         raise UsageError(f"{output}: a stream takes JSON Lines only, not {form}; give a file")
-    from stages.sinks.stream import Stream
-
-    return Stream(output, options)
+    return form, is_flow
 
 
 def _by_suffix(output: str) -> str:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import codecs
 import csv
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from crawler import UsageError
 from stages.sinks.base import Row, SinkOptions, json_line
 from stages.sinks.layout import BadRow, Found
 
+log = logging.getLogger(__name__)
+
 EXTRA = "_extra"
+TOLD = 20                        # fields without a column that are told
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")   # what makes a spreadsheet run a cell (OWASP, CSV injection)
 SPECIAL = re.compile('[",\r\n]')
 
@@ -35,6 +40,8 @@ class CsvRows:
         self._wanted = options.columns
         self._is_safe = options.csv_safe
         self.columns: list[str] = []
+        self._is_old = False       # the header was there before us
+        self._told: set[str] = set()   # fields without a column of which a person has been told
 
     def start(self, rows: Sequence[Row]) -> bytes:
         names = dict.fromkeys(name for row in rows for name in row if name != EXTRA)
@@ -44,6 +51,7 @@ class CsvRows:
     def resume(self, file: BinaryIO) -> bytes:
         bom = codecs.BOM_UTF8 if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else b""
         file.seek(len(bom))
+        self._is_old = True
         head, self.columns, _ = next(_records(file), (b"", [], False))
         if self._wanted and self._wanted != self.columns:
             raise UsageError(
@@ -54,10 +62,20 @@ class CsvRows:
             self.ending = b"\n"    # the file's own way
         return bom + head
 
+    def refuse_foreign(self, path: Path) -> None:
+        """Raise UsageError for a header of others: without a column for what has no other, it takes only rows of named columns."""
+        if EXTRA not in self.columns and not self._wanted:
+            names = ", ".join(f'"{name}"' for name in self.columns)
+            raise UsageError(
+                f"{path} has the columns {', '.join(self.columns)} and no {EXTRA}: no crawl has begun it; to add only these, set "
+                f"stages.store.columns = [{names}], or give another output"
+            )
+
     def render(self, row: Row) -> tuple[Row, bytes]:
         cells = {name: self._cell(row.get(name)) for name in self.columns}
         unknown = {name: value for name, value in row.items() if name not in cells}
         if unknown and EXTRA in cells:
+            self._warn(unknown)
             if row.get(EXTRA):
                 unknown[EXTRA] = row[EXTRA]
             cells[EXTRA] = self._cell(unknown)
@@ -77,6 +95,15 @@ class CsvRows:
                 yield Found(raw, *self._seen(cells))    # too many cells or too few: it is kept, and not ours to judge
             else:
                 yield Found(raw)
+
+    def _warn(self, unknown: Iterable[str]) -> None:
+        """Say once of each field that it has no column."""
+        new = [name for name in unknown if name not in self._told][: TOLD - len(self._told)]
+        if new:
+            self._told.update(new)
+            names, its = ", ".join(map(repr, new)), "its" if len(new) == 1 else "their"
+            way = "-O begins a new file" if self._is_old else "stages.store.columns names those that are wanted"
+            log.warning("%s has no column %s; %s values go to %s; %s", self._output, names, its, EXTRA, way)
 
     def _seen(self, cells: list[str]) -> tuple[Row, bytes]:
         return {name: cell for name, cell in zip(self.columns, cells, strict=False) if cell}, self._line(cells)

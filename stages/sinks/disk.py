@@ -21,8 +21,7 @@ def locked(path: Path) -> int:
 
     Raises UsageError, StorageFull.
     """
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write to {path}: there is no directory {path.parent}; create it, or give another output")
+    usable_directory(path)
     while True:
         with opening(str(path)):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
@@ -40,6 +39,13 @@ def locked(path: Path) -> int:
                 undo.pop_all()
             return fd
         os.close(fd)    # the store before us has put a compacted file in its place: take that one
+
+
+def usable_directory(path: Path) -> None:
+    """Raises UsageError where the file could not be made, as there is no directory for it."""
+    if not path.parent.is_dir():
+        what = f"{path.parent} is no directory" if path.parent.exists() else f"there is no directory {path.parent}"
+        raise UsageError(f"cannot write to {path}: {what}; create it, or give another output")
 
 
 def lock(fd: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from crawler import UsageError
 from stages.sinks.base import Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
+from stages.sinks.disk import usable_directory
 from stages.sinks.index import MANY, Index, Mark, index_path
 
 KEY = "_key"
@@ -33,8 +34,7 @@ class SqliteTable:
         self._options = options
         self._table = quoted(options.table)
         self._columns: dict[str, str] = {}    # by name in lower case, which is how SQLite tells them apart
-        if not Path(output).resolve().parent.is_dir():
-            raise UsageError(f"cannot write to {output}: its directory does not exist; create it, or give another output")
+        usable_directory(Path(output).resolve())
         with ExitStack() as undo, opening(output):
             self._db = sqlite3.connect(output, timeout=BUSY, isolation_level=None, check_same_thread=False)
             undo.callback(self._db.close)
@@ -43,12 +43,7 @@ class SqliteTable:
             if options.mode == "overwrite":
                 self._overwrite()
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({KEY} TEXT PRIMARY KEY)")
-            self._columns = {row[1].lower(): row[1] for row in self._db.execute(f"PRAGMA table_info({self._table})")}
-            if KEY not in self._columns:
-                raise UsageError(
-                    f"{output}: the table {options.table} is not a crawler's, it has no column {KEY}; "
-                    "name another in stages.store.table, or give another output"
-                )
+            self._columns = columns(self._db, options)
             undo.pop_all()
 
     def write(self, rows: Sequence[Row]) -> Written:
@@ -146,6 +141,17 @@ class SqliteTable:
         changes = ", ".join(f"{name} = excluded.{name}" for name in names)
         differs = " OR ".join(f"{self._table}.{name} IS NOT excluded.{name}" for name in names)
         return f"{sql}UPDATE SET {changes} WHERE {differs}"
+
+
+def columns(database: sqlite3.Connection, options: SinkOptions) -> dict[str, str]:
+    """The columns of the table, by name in lower case; {} if there is no table. Raises UsageError for one that is no crawler's."""
+    found = {row[1].lower(): row[1] for row in database.execute(f"PRAGMA table_info({quoted(options.table)})")}
+    if found and KEY not in found:
+        raise UsageError(
+            f"{options.output}: the table {options.table} is not a crawler's, it has no column {KEY}; "
+            "name another in stages.store.table, or give another output"
+        )
+    return found
 
 
 def quoted(name: str) -> str:

@@ -87,6 +87,16 @@ def test_the_header_is_the_first_batch_and_later_fields_go_into_the_extra_column
     )
 
 
+def test_fields_that_have_no_column_are_told_once(table: Output, caplog: pytest.LogCaptureFixture):
+    table.put([{"a": 1}], [{"a": 2, "c": 3}], [{"a": 3, "c": 4}])
+    table.put([{"a": 4, "d": 1, "e": 1}], [{"a": 5, "d": 2}])
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{table.path} has no column 'c'; its values go to _extra; stages.store.columns names those that are wanted",
+        f"{table.path} has no column 'd', 'e'; their values go to _extra; -O begins a new file",
+    ]
+
+
 def test_named_columns_and_no_others(table: Output):
     table.put([{"a": 1, "b": 2, "c": 3}], columns=["c", "a", "z"])
     assert table.path.read_bytes() == b"c,a,z\r\n3,1,\r\n"

@@ -1,0 +1,100 @@
+"""Refuse an output before anything is started. Nothing is opened for writing, made or changed here.
+
+What cannot be seen from outside (a bad line far into a file, another store at work) is refused when the sink is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from crawler import UsageError
+from stages.sinks import form_of
+from stages.sinks.base import SinkOptions, opening
+from stages.sinks.disk import usable_directory
+from stages.sinks.layout import BadRow, Layout
+
+ROWS = 100                   # of a file that are looked at
+_MAGIC = b"SQLite format 3\0"
+
+
+def check(options: SinkOptions) -> None:
+    """Raises UsageError, in the words of the sink where it would refuse the same."""
+    form, is_flow = form_of(options)
+    path = Path(os.path.realpath(options.output))
+    if is_flow:
+        if options.output != "-" and not os.access(path, os.W_OK):
+            raise UsageError(_refused(path, "it may not be written to"))
+        return
+    usable_directory(path)
+    if path.is_dir():
+        raise UsageError(f"cannot write to {path}: it is a directory; name a file in it, such as {path / 'pages.jsonl'}")
+    if not path.exists():
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise UsageError(_refused(path, f"no file can be made in {path.parent}"))
+        return
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise UsageError(_refused(path, "it may not be read and written"))
+    if path.stat().st_size:
+        with opening(str(path)):
+            _look_into(path, form, options)
+
+
+def _refused(path: Path, why: str) -> str:
+    return f"cannot write to {path}: {why}; give another output, or change its permissions"
+
+
+def _look_into(path: Path, form: str, options: SinkOptions) -> None:
+    if form == "sqlite":
+        _database(path, options)
+    elif options.mode != "overwrite":          # else it is emptied
+        with path.open("rb") as file:
+            try:
+                _text(file, path, form, options)
+            except BadRow as bad:
+                file.seek(0)
+                line = file.read(bad.behind).count(b"\n") + 1
+                name = "CSV" if form == "csv" else "JSON"
+                ways = "repair or remove that line, or give another output"
+                raise UsageError(f"{path}, line {line}: not {name} ({bad}); {ways}") from bad
+
+
+def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
+    """Raises UsageError, and BadRow counted from the file's beginning."""
+    layout: Layout
+    if form == "csv":
+        from stages.sinks.csv import CsvRows
+
+        layout = CsvRows(options.output, options)
+        head = layout.resume(file)
+        if head.endswith(b"\n"):                # else a header of ours that was cut short, perhaps
+            layout.refuse_foreign(path)
+    else:
+        from stages.sinks.jsonl import JsonLines
+
+        layout = JsonLines()
+        head = layout.resume(file)
+    file.seek(len(head))
+    try:
+        for _ in islice(layout.scan(file, is_ours=False), ROWS):
+            pass
+    except BadRow as bad:
+        raise BadRow(len(head) + bad.behind, str(bad)) from bad
+
+
+def _database(path: Path, options: SinkOptions) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise UsageError(f"cannot write to {path}: it is no SQLite database; give another output")
+    if options.mode == "overwrite":
+        return
+    from stages.sinks.sqlite import columns
+
+    database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)     # immutable: no file is made beside it
+    try:
+        columns(database, options)
+    finally:
+        database.close()
