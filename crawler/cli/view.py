@@ -166,13 +166,14 @@ class Screen:
         from rich.console import Group
         from rich.text import Text
 
+        from crawler.run.summary import skipped_lines
+
         counters = self._stats.counters
         notes: list[RenderableType] = []
         statuses = {name.removeprefix(STATUS): n for name, n in counters.items() if name.startswith(STATUS)}
         if statuses:
             notes.append(Text("fetched  " + "  ".join(f"{status}: {n:,}" for status, n in sorted(statuses.items()))))
-        if missed := skipped(counters):
-            notes.append(Text("skipped  " + "  ".join(f"{reason}: {n:,}" for reason, n in list(missed.items())[:6])))
+        notes += [Text(line) for line in skipped_lines(skipped(counters))]
         if self._reason:
             notes.append(Text(self._reason, style="yellow"))
         if left := estimate(self._stats):

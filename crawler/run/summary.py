@@ -26,7 +26,7 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     lines = [_first(report)]
     if any(each.rows for each in rows.values()):
         lines.append(described(rows))
-    lines += _skipped(report["skipped"])
+    lines += skipped_lines(report["skipped"])
     lines += no_numbers.told(report["no_numbers"])
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
     if report["dead"]:
@@ -68,7 +68,7 @@ def _why_empty(report: Mapping[str, Any]) -> str:
     return f"; of {counted(urls, 'URL')}: {', '.join(parts)}" if parts else ""
 
 
-def _skipped(skipped: Mapping[str, int]) -> list[str]:
+def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
     """What was not fetched, not recorded and not followed, each with what is counted."""
     urls = {URLS[reason]: n for reason, n in skipped.items() if reason in URLS}
     records = {RECORDS[reason]: n for reason, n in skipped.items() if reason in RECORDS}

@@ -76,7 +76,8 @@ def test_the_table_shows_queues_hosts_statuses_and_the_reason():
 
     shown = console.file.getvalue()
     assert "pages (held back: records is full)" in shown
-    for part in ("12,000", "12.5", "host (2 with work)", "paused", "in 2.5 s", "200: 340", "too deep: 7", "pages waits"):
+    assert "links not followed: 7 too deep" in shown
+    for part in ("12,000", "12.5", "host (2 with work)", "paused", "in 2.5 s", "200: 340", "pages waits"):
         assert part in shown
     assert "result" not in shown                                    # nothing was ever on it
 

@@ -76,7 +76,9 @@ def test_above_the_live_view(terminal: Terminal, site: Site) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("-s", "stages.enrich.chain=false")])
-def test_in_plain_logs_and_not_among_the_rows(shell: Shell, site: Site, more: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("first", ["", "import os; opened = open(os.devnull)"])   # open: no process is copied
+def test_in_plain_logs_and_not_among_the_rows(shell: Shell, site: Site, more: tuple[str, ...], first: str) -> None:
+    (shell.directory / "enrich.py").write_text(first + STAGE)
     done = shell.run("run", site.url, *FAST, *more, "-o", "-")
 
     assert done.returncode == 0, done.stderr
