@@ -80,8 +80,10 @@ def dropped(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for name, n in counters.items():
         stage, mark, reason = name.partition("/dropped")
+        stage = stage.partition("+")[0]           # of a chain the first: the others count for themselves
         if mark and stage != FETCH:
-            found.setdefault(stage, {})[reason.removeprefix("/")] = n
+            reasons = found.setdefault(stage, {})
+            reasons[reason[1:]] = reasons.get(reason[1:], 0) + n
     for reasons in found.values():
         reasons[""] = reasons.get("", 0) - sum(n for reason, n in reasons.items() if reason)
     return {

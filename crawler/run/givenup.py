@@ -41,7 +41,7 @@ KINDS: Final[Mapping[str, str]] = {
 _KINDS = [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in KINDS.items()]
 _STATUS = re.compile(r"(?:^|: )(status \d{3})\b")
 _URL = re.compile(r"\w+://[^\s,;'\"]+")
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+_NUMBER = re.compile(r"(?<!\.py:)(?<!\d)\d+(\.\d+)?")     # but a line of a stage's code is that line
 
 
 class Group(Struct, frozen=True):

@@ -16,7 +16,7 @@ from crawler.counting import agree, counted
 from crawler.items import HostStats, QueueStats, Stats, WorkerStats
 from crawler.run.hints import PLAIN, Hint
 
-STUCK: Final = 20.0       # s for which a task may be in process until that is worth a word; few pages take longer
+STUCK: Final = 10.0       # s for which a task may be in process until that is worth a word; few pages take longer
 NEWS: Final = 3.0         # s a hub may run until a queue that nobody asks for work is one that nobody reads
 ASKED: Final = 30.0       # s within which a worker that is alive has called
 REASON: Final = 160       # characters of a failure that are shown

@@ -27,7 +27,7 @@ def dead(url: str, reason: str, id: int = 1) -> Dead:
         ("robots.txt: a:1: the server closed the connection within TLS", "connection closed"),
         ("example.org: certificate verify failed: certificate has expired", "certificate not accepted"),
         ("a:1: [SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] sslv3 alert handshake failure", "TLS failed"),
-        ("KeyError: 'ttle'", "KeyError: 'ttle'"),
+        ("KeyError: 'ttle' at enrich.py:18 in process", "KeyError: 'ttle' at enrich.py:18 in process"),
         ("ValueError: 17 of 300 at example.org/a", "ValueError: N of N at HOST/a"),
         ("the lease ran out: worker parse@a:1:x died, hung or was cut off", "the worker died or hung"),
         ("", "no reason known"),

@@ -88,7 +88,10 @@ def test_links_urls_and_pages_are_counted_as_what_they_are() -> None:
 
 
 def test_what_a_stage_of_ones_own_dropped_is_told_with_its_reasons() -> None:
-    counters = {"fetch/status/200": 60, "enrich/dropped": 8, "enrich/dropped/no title": 5, "tidy/dropped": 1_000}
+    counters = {
+        "fetch/status/200": 60, "enrich/dropped": 6, "enrich+tidy/dropped": 2, "enrich/dropped/no title": 5, "tidy/dropped": 1_000,
+        "fetch+parse/dropped": 3,
+    }  # fmt: skip
 
     assert lines(queue("urls", accepted=60, done=60), counters=counters)[1:] == [
         "8 dropped by enrich: no title (5)",
