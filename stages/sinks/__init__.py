@@ -68,6 +68,8 @@ def form_of(options: SinkOptions) -> tuple[str, bool]:
             f"{output}: rows go to files of this machine, {remote[0]} is not supported; name a file, such as "
             f"{Path(output).name or 'pages.jsonl'}, and copy it when the crawl is over"
         )
+    if Path(output).is_dir():
+        raise UsageError(f"cannot write to {output}: it is a directory; name a file in it, such as {Path(output) / 'pages.jsonl'}")
     is_flow = output == "-" or is_stream(Path(output))
     form: str = options.format
     if form == "auto":

@@ -30,8 +30,6 @@ def check(options: SinkOptions) -> None:
             raise UsageError(_refused(path, "it may not be written to"))
         return
     usable_directory(path)
-    if path.is_dir():
-        raise UsageError(f"cannot write to {path}: it is a directory; name a file in it, such as {path / 'pages.jsonl'}")
     if not path.exists():
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise UsageError(_refused(path, f"no file can be made in {path.parent}"))

@@ -55,8 +55,9 @@ OUTPUTS = [
     ("file/p.csv", "cannot write to {here}/file/p.csv: {here}/file is no directory; create it, or give another output"),
     (
         "folder.jsonl",
-        "cannot write to {here}/folder.jsonl: it is a directory; name a file in it, such as {here}/folder.jsonl/pages.jsonl",
+        "cannot write to folder.jsonl: it is a directory; name a file in it, such as folder.jsonl/pages.jsonl",
     ),
+    (".", "cannot write to .: it is a directory; name a file in it, such as pages.jsonl"),
     ("p.json", "p.json: one JSON document cannot be added to; use JSON Lines, p.jsonl"),
     (
         "p.parquet",
