@@ -27,7 +27,7 @@ from crawler.loopback import Loopback, Request, Response
 __all__ = ["Content", "Hit", "Request", "Response", "Site", "generated"]
 
 Content = str | bytes | Response | Callable[[Request], Response]
-PATIENCE = 10.0    # s a test waits for a request before it is taken for lost
+PATIENCE = 60.0    # s a test waits for a request before it is taken for lost
 
 
 @dataclass

@@ -5,9 +5,17 @@ import os
 import sys
 import threading
 
+import pytest
+
 from crawler.run.lines import COUNTS, FORMED, FormedLines, shown
 from crawler.run.prints import StageLines
 from crawler.speaker import speaker
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No stage is at work in this thread, whatever ran in it before."""
+    monkeypatch.setattr(speaker, "stage", "")
 
 
 def printed(*, mark: str = "") -> tuple[StageLines, int]:
