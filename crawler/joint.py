@@ -108,16 +108,22 @@ class Joint:
             return task
         tried = self._tried(error)
         self.stage.count("failed" if tried.final else "put back")
-        if isinstance(error, Retry):
-            return replace(task, tried=tried)
+        if not isinstance(error, Retry):
+            self._tell(handed, tried, task.queue, error)
+        return replace(task, tried=tried)
+
+    def _tell(self, handed: Handed, tried: Tried, queue: str, error: BaseException) -> None:
+        """Warn of each item that is dead, and of the first that is put back; tell the count of the others."""
+        if isinstance(error, Unfit):
+            log.warning("%s cannot take %s: %s", self.name, handed, tried.reason)
+            return
         n = 0 if tried.final else next(self._failures)
         log.log(
-            logging.INFO if n > 1 else logging.WARNING, "%s %s %s (attempt 1%s): %s%s",
-            self.name, "cannot take" if isinstance(error, Unfit) else "failed at", handed, ", given up" if tried.final else "",
-            tried.reason, f"; it is put back on {task.queue}, for {self.name} alone ({n} so far)" if n else "",
+            logging.INFO if n > 1 else logging.WARNING, "%s failed at %s (attempt 1%s): %s%s",
+            self.name, handed, ", given up" if tried.final else "", tried.reason,
+            f"; it is put back on {queue}, for {self.name} alone ({n} so far)" if n else "",
             exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
         )  # fmt: skip
-        return replace(task, tried=tried)
 
     @staticmethod
     def _tried(error: BaseException) -> Tried:
