@@ -66,3 +66,10 @@ def test_an_older_python_is_refused_by_name() -> None:
 def test_what_is_imported_before_that_can_be_read_by_python_3_8() -> None:
     for name in ("__init__", "__main__"):
         ast.parse((ROOT / "crawler" / f"{name}.py").read_text("utf-8"), feature_version=(3, 8))
+
+
+def test_sql_has_no_numbered_parameters() -> None:
+    """Python 3.12.1 takes ?1 for a named one and warns; :name does as well."""
+    sources = [path for package in ("crawler", "stages") for path in (ROOT / package).rglob("*.py")]
+
+    assert [path for path in sources if re.search(r"[=(,<>*+ -]\?\d", path.read_text("utf-8"))] == []
