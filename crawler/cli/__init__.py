@@ -64,7 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if common.CHILD not in argv:
-        return _run(_parse(argv))
+        try:
+            args = _parse(argv)
+        except BrokenPipeError:                  # of --help: argparse hides it in later versions of Python 3.11
+            silence()
+            return common.OK
+        return _run(args)
     from crawler.supervisor import private_code
 
     try:
