@@ -27,6 +27,7 @@ from crawler.errors import ConfigError, StorageError
 from crawler.items import New
 from crawler.joint import Handed, Joint, Link, Room, size_of
 from crawler.known import Known
+from crawler.opening import opening
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
 from crawler.routing import MAX_GIVEN, Gatekeeper, Router, Routes, Taken, TooMuch, many, misgiven, refuse_too_much, size
@@ -64,7 +65,8 @@ class Chain(Stage):
         with ExitStack() as undo:
             for joint in self._joints:
                 speaker.stage = joint.name
-                joint.stage.open()
+                with opening(joint.name):
+                    joint.stage.open()
                 undo.callback(joint.stage.close)
             undo.pop_all()
 

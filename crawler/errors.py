@@ -11,6 +11,7 @@
     │   ├── KeyRefused          it answers, and refuses the key
     │   ├── TlsRefused          it or we do not accept the other's certificate, or one of us speaks no TLS
     │   └── CallRefused         it heard the call and will not do it: unknown queue, bad argument
+    ├── StageUnusable         the code of a stage fails before it has begun                      exit 1
     ├── WireError             a frame that is not ours: too big, cut, not plain data
     ├── AddressRefused        a host is at an address that the web has no business with
     └── StorageError          the disk under the hub or a sink failed                            exit 75
@@ -70,6 +71,18 @@ class Collected:
         told = list(dict.fromkeys(self.each))
         if told:
             raise ConfigError(told[0]) if len(told) == 1 else Mistakes(told)
+
+
+class StageUnusable(CrawlerError):
+    """A stage failed before it had taken anything from its queue: its `open` raised what is no error of ours."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(stage, reason)
+        self.stage = stage
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"stage {self.stage} cannot be opened: {self.reason}"
 
 
 class BadUrl(UsageError, ValueError):

@@ -24,6 +24,7 @@ from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
+from crawler.opening import opening
 from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Routes
@@ -124,7 +125,8 @@ class Worker:
         """False: we are to stop, and there was no room until then."""
         while True:
             try:
-                self._stage.open()
+                with opening(self._name):
+                    self._stage.open()
             except StorageFull as full:
                 if self._stop.is_set():
                     return False

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
-from crawler.errors import ConfigError, HubError, OutputClosed, UsageError
+from crawler.errors import ConfigError, HubError, OutputClosed, StageUnusable, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -246,8 +246,8 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     except StageHung as error:
         print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be the stage's
         return common.INTERNAL, True
-    except OutputClosed:
-        broker.close()                            # with a word: nothing is wrong with this worker
+    except (OutputClosed, StageUnusable, UsageError):
+        broker.close()                            # with a word: it holds nothing
         side.close()
         raise
     broker.close()

@@ -111,11 +111,13 @@ def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json:
 
 def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Trial]:
     from crawler.cli.stage import make
+    from crawler.opening import opening
     from crawler.run.trial import attempt
 
     with redirect_stdout(sys.stderr):          # what the stage prints: standard output is for what it gives
         stage: Stage = make(config, spec)
-        stage.open()
+        with opening(spec.name):
+            stage.open()
     try:
         for item in items:
             with redirect_stdout(sys.stderr):

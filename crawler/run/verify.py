@@ -21,7 +21,7 @@ from crawler.stage import LocalShared, Stage
 from crawler.tables import at, nearest
 from crawler.web.frontier import Frontier
 
-_KEY = re.compile(r"stages\.[\w.-]*\w")     # the setting that a message begins with
+_KEY = re.compile(r"(?:stages|frontier)\.[\w.-]*\w")     # the setting that a message begins with
 
 
 class Verified(NamedTuple):
@@ -45,7 +45,10 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
         with found.mistakes():
             check_directory(Path(config.settings.data))
     with found.mistakes():
-        Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
+        try:
+            Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
+        except ConfigError as error:
+            raise ConfigError(f"{_place(config, str(error))}{error}") from error
     options = {}
     if pipeline is not None:
         found.each += queue_mistakes(pipeline, config)

@@ -76,3 +76,26 @@ def test_a_stage_that_fails_is_named_with_url_and_line_and_no_page_is_fetched_ag
     assert any('enrich.py", line 8, in process' in line for line in trace)
     calls = Counter((shell.directory / "calls").read_text("utf-8").split())
     assert calls == {f"{url}/": 1, f"{url}/key": 2, f"{url}/object": 2, f"{url}/queue": 2}
+
+
+@pytest.mark.slow   # a crawl
+@pytest.mark.parametrize(
+    ("raises", "code", "words"),
+    [
+        ('raise ConfigError("stages.enrich.key is empty; name one")', 2, "crawler: stages.enrich.key is empty; name one"),
+        ('{}["key"]', 1, "crawler: stage enrich cannot be opened: KeyError: 'key' at enrich.py:5 in open"),
+    ],
+)
+def test_a_stage_that_cannot_be_opened_says_so(shell: Shell, raises: str, code: int, words: str) -> None:
+    (shell.directory / "enrich.py").write_text(
+        "from crawler import ConfigError, Stage\n\nclass Enrich(Stage):\n    def open(self):\n"
+        f"        {raises}\n    def process(self, record: dict): ...\n"
+    )
+    (shell.directory / "crawler.toml").write_text(TABLES, "utf-8")
+
+    done = shell.run("run", "http://127.0.0.1:1/", "-o", "p.jsonl")
+
+    assert done.returncode == code, done.stderr
+    told = {line for line in done.stderr.splitlines() if line.startswith("crawler: ")}
+    assert {line for line in told if "in a row" not in line} == {words}
+    assert "internal error" not in done.stderr

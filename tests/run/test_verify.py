@@ -146,7 +146,7 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             '[frontier]\nallow = ["abc("]\n',
-            ["frontier.allow: 'abc(' is not a regular expression: missing ), unterminated subpattern at position 3"],
+            ["crawler.toml: frontier.allow: 'abc(' is not a regular expression: missing ), unterminated subpattern at position 3"],
         ),
         (
             '[stages.parse]\noutputs = ["records", "side", "urls"]\nmax_lnks = 3\n[stages.fetch]\ntimout = 3\n',
