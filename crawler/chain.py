@@ -184,6 +184,14 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
     )  # fmt: skip
 
 
+def refuse_unfit(pipeline: Pipeline, names: Sequence[str]) -> None:
+    """Raise ConfigError for a stage that cannot be part of a chain, by its class."""
+    for name in names:
+        kind = find(pipeline.stage(name).use)
+        if kind.batch or item_schema(kind)[1]:
+            raise ConfigError(f"{SIGN.join(names)}: {name} takes items in batches or is async; run it as a stage of its own")
+
+
 def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
     """Which of these stages, in the order of the flow, share their processes: those that are told to, and those of which nobody has
     said anything and that may. Raises ConfigError for a `chain` that cannot be.
@@ -195,6 +203,7 @@ def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
             raise ConfigError(f"stages.{name}.chain: it is the first stage, there is none for it to share a process with")
         if wish:
             chained(pipeline, [*found[-1], name])
+            refuse_unfit(pipeline, [*found[-1], name])
         if wish or (wish is None and found and _may_join(pipeline, found[-1], name)):
             found[-1].append(name)
         else:

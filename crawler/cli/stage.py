@@ -311,15 +311,13 @@ def make_chain(
     config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
 ) -> Chain:
     """The stages of a chain, each with its own options."""
-    from crawler import plugins
-    from crawler.chain import SIGN, Chain
+    from crawler.chain import SIGN, Chain, refuse_unfit
     from crawler.joint import Link
 
-    specs = [pipeline.stage(name) for name in spec.name.split(SIGN)]
+    names = spec.name.split(SIGN)
+    refuse_unfit(pipeline, names)
+    specs = [pipeline.stage(name) for name in names]
     stages = [make(config, each, shared) for each in specs]
-    for each, stage in zip(specs, stages, strict=True):
-        if stage.batch or plugins.item_schema(type(stage))[1]:
-            raise ConfigError(f"{spec.name}: {each.name} takes items in batches or is async; run it as a stage of its own")
     feeds = [each.input for each in specs[1:]] + [""]
     links = [Link(each.name, stage, each.outputs, feed) for each, stage, feed in zip(specs, stages, feeds, strict=True)]
     return Chain(links, gatekeepers)

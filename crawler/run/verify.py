@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from crawler import graph
+from crawler import chain, graph
 from crawler.config import Config
 from crawler.errors import Collected, ConfigError, Mistakes, UsageError
 from crawler.pipeline import Pipeline, StageSpec, build, load
@@ -44,11 +45,8 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
     if names is None:                     # else it is a worker's machine: it keeps nothing there
         with found.mistakes():
             check_directory(Path(config.settings.data))
-    with found.mistakes():
-        try:
-            Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
-        except ConfigError as error:
-            raise ConfigError(f"{_place(config, str(error))}{error}") from error
+    with found.mistakes(), _placed(config):
+        Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
     options = {}
     if pipeline is not None:
         found.each += queue_mistakes(pipeline, config)
@@ -56,6 +54,8 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
             if names is None or stage.name in names or stage.use in names:
                 with found.mistakes():
                     options[stage.name] = _options(stage, config)
+        with found.mistakes(), _placed(config):
+            _chains(pipeline, names)
     found.refuse()
     assert pipeline is not None  # noqa: S101  (else its mistakes were refused)
     return Verified(pipeline, options)
@@ -110,6 +110,15 @@ def _endless(pipeline: Pipeline) -> str:
     )
 
 
+def _chains(pipeline: Pipeline, names: Collection[str] | None) -> None:
+    """Refuse stages that are to share a process and cannot. names: these in one, as in `crawler stage fetch+parse`."""
+    if names is None:
+        chain.groups(pipeline, pipeline.reachable())
+    elif len(names) > 1:
+        chain.chained(pipeline, list(names))
+        chain.refuse_unfit(pipeline, list(names))
+
+
 def _options(stage: StageSpec, config: Config) -> Stage.Options:
     """The stage's options. Raises ConfigError for those that its class cannot be filled with or does not accept."""
     kind, options = load(stage, config.origin)
@@ -131,6 +140,15 @@ def _ask(kind: type[Stage], options: Stage.Options, stage: StageSpec) -> None:
         from crawler.places import told  # here, because it is for mistakes
 
         raise ConfigError(f"stages.{stage.name}: {stage.use} cannot check its options: {told(error)}") from error
+
+
+@contextmanager
+def _placed(config: Config) -> Iterator[None]:
+    """Say of a mistake where its setting was set."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{_place(config, str(error))}{error}") from error
 
 
 def _place(config: Config, message: str) -> str:

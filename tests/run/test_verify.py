@@ -211,6 +211,33 @@ def test_a_stage_is_refused_with_its_own_mistakes_and_those_of_the_pipeline(
     assert capsys.readouterr().err == "crawler: enrich:Misspelt has no method process; it has proces: did you mean process?\n"
 
 
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        (
+            "[stages.store]\nchain = true\n",
+            "fetch+parse+store: store takes items in batches or is async; run it as a stage of its own",
+        ),
+        (
+            "[stages.fetch]\nchain = true\n",
+            "crawler.toml: stages.fetch.chain: it is the first stage, there is none for it to share a process with",
+        ),
+    ],
+)
+def test_stages_that_cannot_share_a_process(here: Path, capsys: pytest.CaptureFixture[str], toml: str, words: str) -> None:
+    assert refusals(here, capsys, toml) == [words]
+
+
+def test_a_chain_that_cannot_be_is_refused_without_a_hub(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stage", "parse+store"]) == 2
+    assert main(["stage", "fetch+store"]) == 2
+
+    assert capsys.readouterr().err.splitlines() == [
+        "crawler: parse+store: store takes items in batches or is async; run it as a stage of its own",
+        "crawler: fetch+store: store reads 'records', which fetch does not fill",
+    ]
+
+
 def test_a_machine_that_fetches_needs_no_other_stage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "crawler.toml").write_text(STAGE + 'use = "absent:Thing"\n', encoding="utf-8")
 
