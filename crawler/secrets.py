@@ -12,6 +12,13 @@ _NAME = re.compile(
     r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
 )
 _USERINFO = re.compile(r"(?<=://)[^/\s?#]*@")
+# The same anywhere in a sentence; a path made of a URL has one slash.
+_IN_TEXT = re.compile(r"(?<=[A-Za-z]:/)(/?)[^/\s?#'\"]*@")
+
+
+def masked(text: str) -> str:
+    """A sentence in which URLs may stand, without what stands before the @ of their hosts."""
+    return _IN_TEXT.sub(rf"\g<1>{HIDDEN}@", text)
 
 
 def shown(name: str, value: Any) -> Any:

@@ -122,7 +122,7 @@ def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str
         for key in table:
             if key not in fields:
                 full = join(name, key)
-                raise ConfigError(f"{at(place(full))}{full} is not a setting; {_hint(key, name, [*fields, *beside])}")
+                raise ConfigError(f"{at(place(full))}{shown('', full)} is not a setting; {_hint(key, name, [*fields, *beside])}")
     for part, value, wanted in _parts(kind, table):
         _refuse_unknown(wanted, value, join(name, part), place)
 

@@ -16,6 +16,7 @@ from crawler import __version__
 from crawler.cli import common
 from crawler.cli.parser import Parser
 from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StorageError, UsageError
+from crawler.secrets import masked
 
 # In which module each command is: of the others none is imported. In the order of the help.
 COMMANDS: Final = {
@@ -102,10 +103,10 @@ def _run(args: argparse.Namespace) -> int:
         return int(getattr(args, "when_closed", common.OK))
     except OutputClosed as error:
         if not args.while_stdin:                 # else the command that started us says what to do
-            print(f"crawler: {error}", file=sys.stderr)
+            print(f"crawler: {masked(str(error))}", file=sys.stderr)
         return common.CLOSED
     except CrawlerError as error:
-        print(f"crawler: {error}", file=sys.stderr)
+        print(f"crawler: {masked(str(error))}", file=sys.stderr)
         return exit_code(error)
     except PermissionError as error:         # a file of the person's; those of ours are named where they are opened
         what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
@@ -114,7 +115,8 @@ def _run(args: argparse.Namespace) -> int:
     except Exception as error:
         if args.verbose:
             raise
-        print(f"crawler: internal error: {type(error).__name__}: {error}; run it again with -v for the details", file=sys.stderr)
+        what = masked(f"{type(error).__name__}: {error}")
+        print(f"crawler: internal error: {what}; run it again with -v for the details", file=sys.stderr)
         return common.INTERNAL
     return code
 

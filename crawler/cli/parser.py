@@ -38,6 +38,8 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
+        from crawler.secrets import shown
+
         there = [str(choice) for choice in action.choices]
         is_command = isinstance(action, argparse._SubParsersAction)
         near = nearest(str(value), there)
@@ -45,11 +47,16 @@ class Parser(argparse.ArgumentParser):
             near = FOREIGN.get(nearest(str(value).lower(), list(FOREIGN)), "")
         meant = f"did you mean {near!r}?" if near in there else f"choose from {', '.join(map(repr, there))}"
         noun = _NOUNS.get(str(action.metavar), "choice")
+        value = shown("", str(value))
+        if noun == "command" and "://" in value:
+            meant = f"to crawl it: crawler run {value}"
         raise argparse.ArgumentError(None if is_command else action, f"no {noun} {value!r}; {meant}")
 
     def _unknown(self, found: argparse.Namespace, extra: Sequence[str]) -> str:
         """What to say of words that nobody asked for."""
-        said = f"unrecognized arguments: {' '.join(extra)}"
+        from crawler.secrets import shown
+
+        said = f"unrecognized arguments: {' '.join(shown('', word) for word in extra)}"
         if self.prog.endswith(" stage") and not any(word.startswith("-") for word in extra):
             return f"{said}; stages in one process are written with +: {self.prog} {'+'.join([found.name, *extra])}"
         options = [option.lstrip("-") for action in self._actions for option in action.option_strings

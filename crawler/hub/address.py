@@ -58,6 +58,8 @@ class Address(Struct, frozen=True):
             if not path or "\0" in path:
                 raise UsageError(f"{text!r} names no socket; write unix:PATH, for example unix:crawler-data/hub.sock")
             return cls(path=path)
+        if "@" in text:
+            raise UsageError(f"a hub's address has no user name and no password: {text.rpartition('@')[2].partition('/')[0]}")
         if "://" in text:
             raise UsageError(f"a hub's address has no scheme: {text.partition('://')[2].partition('/')[0] or '127.0.0.1:8000'}")
         host, colon, port = text.rpartition(":")

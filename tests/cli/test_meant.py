@@ -34,6 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
         ("crawl http://example.org/", "no command 'crawl'; did you mean 'run'?"),
         ("crwal", "no command 'crwal'; did you mean 'run'?"),
         ("settins", "no command 'settins'; did you mean 'settings'?"),
+        ("http://example.org/", "no command 'http://example.org/'; to crawl it: crawler run http://example.org/"),
         ("xyzzy", "no command 'xyzzy'; choose from 'demo', 'run',"),
         ("dead lst", "crawler dead: error: no verb 'lst'; did you mean 'list'?"),
         ("new stge x", "crawler new: error: no such thing 'stge'; did you mean 'stage'?"),

@@ -65,6 +65,26 @@ def test_a_password_is_not_repeated_in_a_refusal(capsys: pytest.CaptureFixture[s
         assert "sec" not in said.out + said.err
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "http://me:s3cret@example.org/", "status http://me:s3cret@example.org/", "status --hub http://me:s3cret@example.org:8000",
+        "status --hub me:s3cret@example.org", "hub --address tcp://me:s3cret@[", "check -s http://me:s3cret@h/?a=b",
+        "check -s x=http://me:s3cret@h/", "settings http://me:s3cret@h/", "run -s http://me:s3cret@h/",
+        "stage http://me:s3cret@h/", "put http://me:s3cret@h/ 1", "check -c http://me:s3cret@h/",
+    ],
+)  # fmt: skip
+def test_a_password_in_the_wrong_place_is_not_repeated(capsys: pytest.CaptureFixture[str], typed: str) -> None:
+    try:
+        code = main(typed.split())
+    except SystemExit as end:
+        code = end.code
+
+    assert code in (2, 5)
+    said = capsys.readouterr()
+    assert "s3cret" not in said.out + said.err
+
+
 def test_a_page_that_is_no_file_and_no_url_is_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parse", "nofile.html"]) == 2
 
