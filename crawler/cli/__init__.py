@@ -30,7 +30,7 @@ EPILOG = """\
 first steps:
   crawler demo                                  see it work, offline, in a few seconds
   crawler run https://example.org/ -o pages.jsonl
-                                                crawl a site; Ctrl-C stops, the same command goes on
+                                                crawl a site; Ctrl-C stops, 'crawler run' goes on
   crawler check                                 draw the pipeline that ./crawler.toml means
   crawler new config                            write a crawler.toml with every setting, to change what you want
   crawler new stage enrich                      begin a stage of your own, with its test
@@ -44,8 +44,8 @@ one setting, three spellings:
   crawler.toml [frontier] delay = 0.5           CRAWLER_FRONTIER__DELAY=0.5           -s frontier.delay=0.5
 
 exit codes:
-  0 finished · 1 internal error · 2 usage or configuration · 3 finished with dead tasks · 4 nothing could be fetched
-  5 no hub, or key or certificate refused · 75 storage failed · 130/143 interrupted
+  0 finished · 1 internal error · 2 usage or configuration · 3 finished with dead or left over tasks · 4 nothing was fetched
+  5 no hub, or key or certificate refused · 75 storage failed · 130/143 interrupted · 141 nobody reads the output
 """
 
 

@@ -35,7 +35,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "run", parents=[common.options()], help="crawl: hub and stages here, until nothing is left to do",
         description="Start a hub and the stages that a crawl needs as processes of this machine, crawl from the given URLs until "
-        "nothing is left, and sum up. A crawl that was interrupted is resumed; after a finished one a fresh one begins.",
+        "nothing is left, and sum up. A crawl that was interrupted goes on as it was; after a finished one a fresh one begins.",
         epilog="Ctrl-C stops in order (what is in hand is finished or given back), a second one at once.",
     )  # fmt: skip
     parser.add_argument("urls", metavar="URL", nargs="*", help="where to begin; - reads them from standard input, one a line")
@@ -93,7 +93,6 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     from crawler.plugins import find
     from crawler.run import definition, resume
     from crawler.run.command import Command
-    from crawler.run.ending import ending
     from crawler.run.workers import Workers
     from crawler.supervisor import ChildFailed
 
@@ -151,6 +150,8 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
                         raise
                     closed, is_over = True, False
                 here.stop_stages(are_idle=is_over)
+                from crawler.run.ending import ending  # here, because nothing of it is needed to begin
+
                 end = ending(here, read, plan.definition)
     except ChildFailed as failure:
         if not failure.is_hopeless:

@@ -17,28 +17,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
-from crawler.broker.peek import Peek, peek, seeds_among
 from crawler.broker.place import store_path
 from crawler.config import Config
-from crawler.counting import agree, counted
 from crawler.errors import StorageError, UsageError
 from crawler.pipeline import FRONTIER, Pipeline
 from crawler.run import definition as definitions
-from crawler.run import differences
 from crawler.run.command import Command
-from crawler.run.definition import Definition, Seed, Value, forms, seed_of
-from crawler.run.differences import Difference
+from crawler.run.definition import Definition, Value
 from crawler.run.local import has_store
-from crawler.run.outputs import ROWS, STDOUT, Rows, described, rows_by_output
+from crawler.run.outputs import ROWS, Rows, described, rows_by_output
 from crawler.run.verify import verify
 from crawler.web import urls
 
-RULES: Final = "frontier."         # settings that say which of the URLs found are crawled
-
+if TYPE_CHECKING:
+    from crawler.broker.peek import Peek
 
 class Found(Struct, frozen=True):
     """What is in a data directory."""
@@ -94,6 +90,8 @@ def look(data: Path, *, is_fresh: bool = False) -> Found:
     """
     if not has_store(data):
         return Found()
+    from crawler.broker.peek import peek  # here, because a first crawl has no use for SQLite in this process
+
     path = store_path(data)
     try:
         store = peek(path, (definitions.NOTE, ROWS))
@@ -155,7 +153,11 @@ class _Asked(Struct, frozen=True):
 
 def _asked(load: Callable[[Mapping[str, Any]], Config], config: Config, was: Definition | None) -> _Asked:
     """What is asked for now. was: the crawl whose settings stay where nothing sets them now."""
-    remembered = differences.remembered(was, config.origin, os.getcwd()) if was is not None else {}
+    remembered: dict[str, Any] = {}
+    if was is not None:
+        from crawler.run import differences  # here, because a first crawl has nothing to remember
+
+        remembered = differences.remembered(was, config.origin, os.getcwd())
     full = load(remembered) if remembered else config
     pipeline, options = verify(full)
     return _Asked(full, pipeline, dict(options), remembered)
@@ -191,56 +193,20 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
 
 def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str], command: Command, *, is_change: bool) -> Plan:
     """The unfinished crawl goes on. Raises UsageError where it is another one than asked for and nobody asked for a change."""
+    from crawler.run import change
+    from crawler.run.differences import compare
+
     directory = os.getcwd()
     data = Path(asked.config.settings.data)
-    changed = differences.compare(was, asked.settings, directory)
-    strange = _strangers(data, was, texts)
+    changed = compare(was, asked.settings, directory)
+    strange = change.strangers(data, was, texts)
     if (changed or strange) and not is_change:
-        raise UsageError(refusal(data, was, changed, strange, command, has_seeds=bool(texts)))
-    here = _changed(was, _kept(was, asked, asked.settings), strange, directory) if changed or strange else was
+        raise UsageError(change.refusal(data, was, changed, strange, command, has_seeds=bool(texts)))
+    here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory) if changed or strange else was
     here = structs.replace(here, how=_how(was, asked))
     seeds = [*(seed.url for seed in was.seeds), *strange] if was.has_all_seeds else texts
-    said = consequences(found, was, changed, here, asked.pipeline)
+    said = change.consequences(found, was, changed, here, asked.pipeline)
     return _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
-
-
-def refusal(
-    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, *, has_seeds: bool
-) -> str:
-    """What is different, and the commands that lead out of it. has_seeds: URLs were named, a crawl of their own could begin."""
-    lines = [f"the unfinished crawl in {data} is another one:", *(f"  {difference}" for difference in changed)]
-    if strange:
-        lines.append(f"  {differences.describe_strangers(was, strange)}")
-    sets, by_hand = differences.to_undo(changed)
-    as_it_was = command.bare(*(word for setting in sets for word in ("-s", setting)))
-    first = f"{'; '.join(by_hand)}, then " if by_hand else ""
-    return "\n".join([
-        *lines,
-        f"go on as it was:   {first}{as_it_was}",
-        f"with the change:   {command.again('--change')}",
-        f"anew:              {command.again('--fresh')}",
-        *([f"beside it:         {command.again('--data', 'DIR')}"] if has_seeds else []),
-    ])  # fmt: skip
-
-
-def consequences(
-    found: Found, was: Definition, changed: Sequence[Difference], here: Definition, pipeline: Pipeline
-) -> list[str]:
-    """What a change means for what the crawl has already."""
-    lines = []
-    if any(difference.name.startswith(RULES) for difference in changed):
-        n = found.unfinished([FRONTIER])
-        stay = agree(n, "stays", "stay")
-        lines.append(f"the changed rules hold for URLs found from now on; {counted(n, 'URL')} queued under the old rules {stay}")
-    before = described(found.rows)
-    if any(difference.name.endswith(f".{differences.OUTPUT}") for difference in changed):
-        lines.append(f"so far: {before or 'no rows'}; further rows go to {here.output}")
-    elif before and any(difference.name.startswith("stages.") for difference in changed):
-        lines.append(f"what is there stays as it is: {before}")
-    for name in was.queues_read:
-        if not pipeline.readers(name) and (n := found.unfinished([name])):
-            lines.append(f"{counted(n, 'task')} on queue {name}, which no stage reads any more")
-    return lines
 
 
 def _kept(was: Definition | None, asked: _Asked, settings: Mapping[str, Value]) -> dict[str, Value]:
@@ -253,30 +219,6 @@ def _how(was: Definition | None, asked: _Asked) -> dict[str, Value]:
     """What was typed about how the work is done, now or before."""
     before = was.how if was is not None else {}
     return {**{name: value for name, value in before.items() if name in asked.remembered}, **asked.how}
-
-
-def _strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:
-    if len(was.seeds) == was.seeds_total:
-        return differences.strangers(was, texts)
-    keys = {url: urls.key(url) for text in texts for url in forms(seed_of(text))}
-    known = seeds_among(store_path(data), FRONTIER, keys.values())
-    return differences.strangers(was, texts, lambda url: keys[url] in known)
-
-
-def _changed(was: Definition, settings: Mapping[str, Value], strange: Sequence[str], directory: str) -> Definition:
-    """The definition with the change; what is relative to another directory now is named in full."""
-    values = dict(settings)
-    for name, value in settings.items():
-        is_moved = directory != was.directory and value.value != STDOUT and was.values.get(name) != value
-        if name.endswith(f".{differences.OUTPUT}") and is_moved:
-            values[name] = Value(os.path.join(directory, value.value), value.origin)
-    added = [seed_of(text) for text in strange]
-    seeds: list[Seed] = [*was.seeds, *added][: definitions.SEEDS_KEPT]
-    return structs.replace(
-        was, values=values, seeds=tuple(seeds), seeds_total=was.seeds_total + len(added),
-        seeds_digest=definitions.digest([*was.seeds, *added]) if len(was.seeds) == was.seeds_total else "",
-        outputs=tuple(dict.fromkeys([*was.outputs, *definitions.outputs_in(values)])),
-    )  # fmt: skip
 
 
 def _pages(found: Found) -> int:

@@ -1,0 +1,92 @@
+"""A crawl that goes on, with what is asked for now: what is different, what that means, and what the crawl is afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from crawler.broker.place import store_path
+from crawler.counting import agree, counted
+from crawler.pipeline import FRONTIER, Pipeline
+from crawler.run import definition as definitions
+from crawler.run import differences
+from crawler.run.command import Command
+from crawler.run.definition import Definition, Seed, Value, forms, seed_of
+from crawler.run.differences import Difference
+from crawler.run.outputs import STDOUT, described
+from crawler.web import urls
+
+if TYPE_CHECKING:
+    from crawler.run.resume import Found
+
+RULES: Final = "frontier."         # settings that say which of the URLs found are crawled
+
+
+def refusal(
+    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, *, has_seeds: bool
+) -> str:
+    """What is different, and the commands that lead out of it. has_seeds: URLs were named, a crawl of their own could begin."""
+    lines = [f"the unfinished crawl in {data} is another one:", *(f"  {difference}" for difference in changed)]
+    if strange:
+        lines.append(f"  {differences.describe_strangers(was, strange)}")
+    sets, by_hand = differences.to_undo(changed)
+    as_it_was = command.bare(*(word for setting in sets for word in ("-s", setting)))
+    first = f"{'; '.join(by_hand)}, then " if by_hand else ""
+    return "\n".join([
+        *lines,
+        f"go on as it was:   {first}{as_it_was}",
+        f"with the change:   {command.again('--change')}",
+        f"anew:              {command.again('--fresh')}",
+        *([f"beside it:         {command.again('--data', 'DIR')}"] if has_seeds else []),
+    ])  # fmt: skip
+
+
+def consequences(
+    found: Found, was: Definition, changed: Sequence[Difference], here: Definition, pipeline: Pipeline
+) -> list[str]:
+    """What a change means for what the crawl has already."""
+    lines = []
+    if any(difference.name.startswith(RULES) for difference in changed):
+        n = found.unfinished([FRONTIER])
+        stay = agree(n, "stays", "stay")
+        lines.append(f"the changed rules hold for URLs found from now on; {counted(n, 'URL')} queued under the old rules {stay}")
+    before = described(found.rows)
+    if any(difference.name.endswith(f".{differences.OUTPUT}") for difference in changed):
+        lines.append(f"so far: {before or 'no rows'}; further rows go to {here.output}")
+    elif before and any(difference.name.startswith("stages.") for difference in changed):
+        lines.append(f"what is there stays as it is: {before}")
+    for name in was.queues_read:
+        if not pipeline.readers(name) and (n := found.unfinished([name])):
+            lines.append(f"{counted(n, 'task')} on queue {name}, which no stage reads any more")
+    return lines
+
+
+def strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:
+    """Those of these seeds that the crawl did not begin from; of many seeds the store in `data` is asked. Raises BadUrl."""
+    if len(was.seeds) == was.seeds_total:
+        return differences.strangers(was, texts)
+    from crawler.broker.peek import seeds_among
+
+    keys = {url: urls.key(url) for text in texts for url in forms(seed_of(text))}
+    known = seeds_among(store_path(data), FRONTIER, keys.values())
+    return differences.strangers(was, texts, lambda url: keys[url] in known)
+
+
+def with_change(was: Definition, settings: Mapping[str, Value], strange: Sequence[str], directory: str) -> Definition:
+    """The definition with the change; what is relative to another directory now is named in full."""
+    values = dict(settings)
+    for name, value in settings.items():
+        is_moved = directory != was.directory and value.value != STDOUT and was.values.get(name) != value
+        if name.endswith(f".{differences.OUTPUT}") and is_moved:
+            values[name] = Value(os.path.join(directory, value.value), value.origin)
+    added = [seed_of(text) for text in strange]
+    seeds: list[Seed] = [*was.seeds, *added][: definitions.SEEDS_KEPT]
+    return structs.replace(
+        was, values=values, seeds=tuple(seeds), seeds_total=was.seeds_total + len(added),
+        seeds_digest=definitions.digest([*was.seeds, *added]) if len(was.seeds) == was.seeds_total else "",
+        outputs=tuple(dict.fromkeys([*was.outputs, *definitions.outputs_in(values)])),
+    )  # fmt: skip
