@@ -6,19 +6,38 @@ these are counted, so that nothing of it is left behind.
 
 from __future__ import annotations
 
+import io
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"      # the cursor
 ERASE, UP = "\x1b[2K", "\x1b[1A"           # this line; to the line above
 
 
+class Above(io.TextIOBase):
+    """A text stream whose lines are said above what is drawn. For log records, which are written as a whole."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            self._say(line)
+        return len(text)
+
+
 class Painter:
-    """Use it in a `with`: what was drawn is gone after it. Thread-safe."""
+    """Use it in a `with`: what was drawn is gone after it. Thread-safe.
+
+    The cursor is not hidden: whoever ends the process at once would be left without one.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -26,12 +45,11 @@ class Painter:
         self._lines: list[Text] = []         # as drawn last
 
     def __enter__(self) -> Painter:
-        self._write(HIDE)
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._write(self._erased() + SHOW)
+            self._write(self._erased())
             self._lines = []
 
     def say(self, line: Text) -> None:

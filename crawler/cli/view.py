@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.counting import counted
@@ -108,14 +109,18 @@ class Live:
         self._advice = advice
         self._rates = Rates()
         self._painter = Painter(Console(stderr=stderr, highlight=False))
+        self._open = ExitStack()
         self.on_line: Callable[[str], None] | None = self.say
 
     def __enter__(self) -> Self:
-        self._painter.__enter__()
+        with ExitStack() as undo:
+            undo.enter_context(self._painter)
+            undo.enter_context(logged_to(self.say))
+            self._open = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._painter.__exit__()
+        self._open.close()
 
     def say(self, line: str) -> None:
         from rich.text import Text
@@ -124,6 +129,21 @@ class Live:
 
     def show(self, stats: Stats) -> None:
         self._painter.draw(render(stats, self._rates.of(stats), self._explain(stats), self._advice))
+
+
+@contextmanager
+def logged_to(say: Callable[[str], None]) -> Iterator[None]:
+    """Log lines of this process go there instead of to standard error, in the middle of what is drawn."""
+    from crawler.cli.paint import Above
+
+    handlers = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler) and each.stream is sys.stderr]
+    for handler in handlers:
+        handler.setStream(Above(say))
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(sys.stderr)
 
 
 def line(stats: Stats, rates: dict[str, float], reason: str) -> str:

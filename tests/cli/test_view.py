@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 
 import pytest
 from rich.console import Console
@@ -137,4 +138,20 @@ def test_what_a_narrower_terminal_has_broken_is_erased_as_a_whole():
         painter.say(Text("hello"))
 
     assert drawn == f"\r{paint.ERASE}" + f"{paint.UP}{paint.ERASE}" * 2 + "y"      # 70 columns are three lines of 30
-    assert file.getvalue().endswith(f"\r{paint.ERASE}hello\ny\r{paint.ERASE}{paint.SHOW}")
+    assert file.getvalue().endswith(f"\r{paint.ERASE}hello\ny\r{paint.ERASE}")
+
+
+def test_what_this_process_logs_stands_above_the_view_and_not_in_it(capsys, monkeypatch):
+    handler = logging.StreamHandler(sys.stderr)
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+
+    with view.Live(lambda _: "") as live:
+        live.show(stats(WAITING))
+        capsys.readouterr()
+        logging.getLogger("crawler.supervisor").warning("fetch was killed by SIGKILL; starting it again")
+        said = capsys.readouterr().err
+    logging.getLogger("crawler.supervisor").warning("later")
+
+    assert said.startswith(f"\r{paint.ERASE}{paint.UP}")
+    assert f"{paint.ERASE}fetch was killed by SIGKILL; starting it again\n" in said
+    assert capsys.readouterr().err.endswith("later\n")
