@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from crawler.items import Stats
     from crawler.run.idle import Explain
 
-SHORT = 1.0           # s of uptime from which a rate means something
 PRINT = 5.0           # s between lines of --watch, where standard output is no terminal
 WATCH = 1.0           # s between looks of --watch
 
@@ -93,6 +92,7 @@ class Printed:
 
 def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
     """Which crawl it is and where its rows are, of one that `crawler run` began."""
+    from crawler.cli.view import SHORT
     from crawler.run import definition
     from crawler.run.outputs import ROWS, described, rows_by_output
 
@@ -101,14 +101,15 @@ def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
         return []
     notes = {note.name: note.value for note in broker.notes(ROWS)}
     rows = described(rows_by_output(crawl.outputs, notes, stats.counters, crawl.directory))
-    return [f"crawl from {crawl.began_from()}", *([rows] if rows else [])]
+    is_shown = stats.uptime > SHORT          # by the view, of a crawl that runs
+    return [f"crawl from {crawl.began_from()}", *([rows] if rows and not is_shown else [])]
 
 
 def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     """Print it, with the reason why it is idle if it is, and what no stage reads."""
     from rich.console import Console
 
-    from crawler.cli.view import render
+    from crawler.cli.view import SHORT, render
     from crawler.run.stranded import described, stranded
 
     console = Console(highlight=False)

@@ -28,6 +28,7 @@ LOG_EVERY = 10.0      # s between log lines
 FIRST = 3.0           # s until the first: how long it will take is to be known soon
 NARROW, WIDE = 60, 100   # columns
 SAFE = "Ctrl-C is safe, the same command goes on"
+SHORT = 1.0           # s; a hub that was started just now, or a store without one, has no rates
 RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
 
 
@@ -171,7 +172,8 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         stats, width = self._stats, options.max_width
-        yield from console.render(self._facts(), options.update(width=min(width, _measure(width))))
+        if stats.uptime > SHORT:
+            yield from console.render(self._facts(), options.update(width=min(width, _measure(width))))
         yield queue_table(stats, self._rates, width)
         if stats.hosts:
             yield host_table(stats.hosts[: _hosts_shown(width, console.height)], stats.hosts_total, width)

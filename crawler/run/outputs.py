@@ -51,7 +51,8 @@ def rows_by_output(
     for output in dict.fromkeys([*outputs, *told, *counts]):
         name = names.setdefault(output if output == STDOUT else os.path.normpath(os.path.join(directory, output)), output)
         note = told.get(output)
-        rows = note.rows if note and note.was_empty else counts.get(output, 0)
+        # The note is as of the last time the output was closed, the counter lacks what a killed worker had not handed in.
+        rows = max(note.rows if note and note.was_empty else 0, counts.get(output, 0))
         before = found.get(name, Rows(0))
         # Two names of one file: the note of a fresh file has all its rows, counters have their own each.
         both = max(before.rows, rows) if note and note.was_empty else before.rows + rows

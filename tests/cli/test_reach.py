@@ -78,6 +78,7 @@ def test_what_only_looks_works_without_a_hub_and_changes_nothing(
 
     out, err = capsys.readouterr()
     assert [word for word in says if word not in out] == []
+    assert "running for" not in out, "nothing runs"
     assert "no hub runs; this is from crawler-data/hub.sqlite3" in err
     assert tally() == before == {"urls": (0, 1, 1, 1), "pages": (0, 0, 0, 0), "parsed": (1, 0, 0, 0)}
     assert not (here / "crawler-data" / "authkey").exists()

@@ -15,6 +15,12 @@ def test_of_an_output_that_was_empty_all_rows_are_the_crawls():
     assert rows_by_output(["a.jsonl"], notes, {"store/rows in a.jsonl": 30}, "/d") == {"a.jsonl": Rows(34, 34)}
 
 
+def test_while_an_output_is_open_its_rows_are_those_counted():
+    notes = {"rows/a.jsonl": note(0, was_empty=True)}
+
+    assert rows_by_output(["a.jsonl"], notes, {"store/rows in a.jsonl": 16}, "/d")["a.jsonl"].rows == 16
+
+
 def test_of_an_output_that_others_have_written_to_the_counted_ones_are():
     notes = {"rows/a.jsonl": note(1034, was_empty=False)}
 
