@@ -67,7 +67,7 @@ _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
-_NO_HOST: Final = re.compile(r"[/@\s]|^[^:]*:\d*$")     # a URL, or a host with a port
+_NO_HOST: Final = re.compile(r"[/@\s]")     # a URL; a port is part of a host that has not the usual one
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
@@ -137,7 +137,7 @@ class Fetch(Stage):
             refuse(options.client, options.verify)
         for host in options.allow_private:
             if _NO_HOST.search(host):
-                wrong = f"{host!r} is not a host; write it as in URLs, without scheme and port"
+                wrong = f"{host!r} is not a host; write it as in URLs, without scheme and path"
                 found.each.append(f"stages.fetch.allow_private: {wrong}")
         if found.each:
             raise Mistakes([message.replace("stages.fetch", table, 1) for message in found.each])

@@ -193,8 +193,8 @@ def test_what_may_not_be_written_to(here: Path, capsys: pytest.CaptureFixture[st
             "-s: stages.fetch.auth: the value for example.org is neither user:password nor a scheme and a token ('Bearer …')",
         ),
         (
-            'stages.fetch.allow_private=["127.0.0.1:8080"]',
-            "-s: stages.fetch.allow_private: '127.0.0.1:8080' is not a host; write it as in URLs, without scheme and port",
+            'stages.fetch.allow_private=["127.0.0.1:8080", "http://127.0.0.1/"]',
+            "-s: stages.fetch.allow_private: 'http://127.0.0.1/' is not a host; write it as in URLs, without scheme and path",
         ),
         ("data=file", "the data directory file is a file; choose another with --data, or move the file away"),
     ],
