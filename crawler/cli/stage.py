@@ -160,7 +160,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
         hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
-        with talk.Talk(spec.name, counts, lambda: why_idle(config, hub, spec.input)), watching(hub):
+        with talk.Talk(spec.name, counts, lambda: why_idle(args, config, hub, spec.input)), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(LOOK, stop)
                 supervisor.watch()
@@ -203,13 +203,12 @@ def watching(hub: HubClient) -> Iterator[None]:
         ended.set()
 
 
-def why_idle(config: Config, hub: HubClient, queue: str) -> str:
+def why_idle(args: argparse.Namespace, config: Config, hub: HubClient, queue: str) -> str:
     """Why the workers of a stage that reads this queue have nothing to do."""
     from crawler.run import talk
-    from crawler.run.hints import PLAIN
     from crawler.run.idle import explainer
 
-    return talk.why_idle(hub.stats(), queue, explainer(config, PLAIN))
+    return talk.why_idle(hub.stats(), queue, explainer(config, common.hints(args, config)))
 
 
 def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
@@ -276,7 +275,7 @@ def speaking(
     if args.while_stdin:
         return talk.telling(tally) if args.counts else nullcontext()
     talk.connected(spec.name, 1, common.hub_address(config), spec.input)
-    return talk.Talk(spec.name, tally, lambda: why_idle(config, hub, spec.input))
+    return talk.Talk(spec.name, tally, lambda: why_idle(args, config, hub, spec.input))
 
 
 def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
