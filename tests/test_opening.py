@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from crawler.cli.stage import make
+from crawler.config import load
 from crawler.errors import ConfigError, StageUnusable, StorageFull
 from crawler.opening import opening
+from crawler.pipeline import build
 
 
 def test_what_an_author_raises_is_told_with_stage_and_place() -> None:
@@ -13,7 +19,7 @@ def test_what_an_author_raises_is_told_with_stage_and_place() -> None:
         raise KeyError("key")
 
     assert "stage enrich cannot be opened: KeyError: 'key' at " in str(caught.value)
-    assert "test_opening.py:13 in test_what_an_author_raises" in str(caught.value)
+    assert "test_opening.py:19 in test_what_an_author_raises" in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [ConfigError("stages.enrich.key is empty"), StorageFull("no room")])
@@ -22,3 +28,16 @@ def test_errors_of_ours_stay_as_they_are(error: Exception) -> None:
         raise error
 
     assert caught.value is error
+
+
+def test_a_stage_that_cannot_be_made_is_told_in_the_same_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "never_made.py").write_text(
+        "from crawler import Stage\n\nclass Never(Stage):\n    def __init__(self, *given):\n        {}['key']\n"
+        "    def process(self, item: int): ...\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    config = load(None, ["stages.never.use=never_made:Never", "stages.never.input=task", "stages.never.outputs=result"], {})
+
+    with pytest.raises(StageUnusable, match=r"stage never cannot be opened: KeyError: 'key' at never_made.py:5 in __init__"):
+        make(config, build(config).stage("never"), None)

@@ -283,6 +283,7 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
     import msgspec
 
     from crawler import plugins
+    from crawler.opening import opening
     from crawler.shared import CRAWL_NOTE
 
     kind = plugins.find(spec.use)
@@ -294,7 +295,8 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
     }
     fields = msgspec.structs.fields(options)
     missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
-    return kind(msgspec.structs.replace(options, **missing), shared)
+    with opening(spec.name):                  # its __init__ may be the author's
+        return kind(msgspec.structs.replace(options, **missing), shared)
 
 
 def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:

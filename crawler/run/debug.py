@@ -20,6 +20,7 @@ from crawler.broker.base import Broker
 from crawler.errors import StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.items import Lease, Stats, Step
+from crawler.opening import opening
 from crawler.process import Bell, wait_for_any
 from crawler.routing import Routes
 from crawler.shared import SharedNotes
@@ -97,7 +98,8 @@ class DebugCrawl:
         """Open the stages. Raises what a stage's `open` does."""
         meanwhile()
         for bench in self._benches:
-            bench.stage.open()
+            with opening(bench.name):
+                bench.stage.open()
             self._open.callback(bench.stage.close)
 
     def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
