@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,9 +14,11 @@ from crawler.errors import StorageError
 from crawler.items import Stats
 from crawler.pipeline import FRONTIER
 from crawler.run import no_numbers
-from crawler.run.givenup import Group
-from crawler.run.outputs import Rows
 from crawler.run.stranded import stranded
+
+if TYPE_CHECKING:
+    from crawler.run.givenup import Group
+    from crawler.run.outputs import Rows
 
 REPORT_FILE = "report.json"
 FETCH = "fetch"

@@ -63,7 +63,7 @@ def crawl_shop(args: argparse.Namespace, shop: Shop, output: Path) -> int:
     args.data = args.data or str(directory / DATA)
     args.fresh = True
     print(f"a shop is open at {shop.url}, its warehouse at {shop.warehouse_url}", file=sys.stderr)
-    return crawl(args, common.load(args), list(shop.seeds))
+    return crawl(args, common.load(args), lambda: list(shop.seeds))
 
 
 def on_its_own(directory: Path) -> Path:

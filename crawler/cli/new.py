@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
 from crawler.cli import common
@@ -48,6 +47,8 @@ def run_config(args: argparse.Namespace) -> int:
 
 
 def run_stage(args: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
     from crawler.scaffold import module_of, table, write_stage
 
     code, test = write_stage(args.name, args.dir)

@@ -55,11 +55,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
-    return crawl(args, config, seeds.read(args.urls, args.seeds))
+    return crawl(args, config, lambda: seeds.read(args.urls, args.seeds))
 
 
-def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
-    """The crawl these settings mean, with its view and its report."""
+def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]]) -> int:
+    """Crawl as these settings say, with a view and a report.
+
+    read: gives the seeds. It is called once a copy of this process is importing what the hub needs: to look at a URL takes some
+    imports of its own.
+    """
     from crawler.cli import hub, main
     from crawler.cli.forking import Forks
     from crawler.process import Bell
@@ -70,10 +74,10 @@ def crawl(args: argparse.Namespace, config: Config, texts: list[str]) -> int:
         if is_debug(args):
             has_rows = config.settings.stages.get("store", {}).get("output") == "-"
             with redirect_stdout(sys.stderr) if has_rows else nullcontext():
-                return _crawl(args, config, texts, stop, forks)
+                return _crawl(args, config, read(), stop, forks)
         forks.prepare("hub", hub.preload)
         with redirect_stdout(sys.stderr):     # what stages print when they are imported: standard output may be for rows
-            return _crawl(args, config, texts, stop, forks)
+            return _crawl(args, config, read(), stop, forks)
     finally:
         forks.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +109,7 @@ class Names(dict[str, Any]):
         return page
 
     def _view(self) -> None:
+        import tempfile
         import webbrowser
 
         page: Page = self["page"]

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 from crawler.counting import counted
-from crawler.report import STATUS, skipped
 from crawler.run.estimate import estimate, lasting
 from crawler.run.hints import Hint
 from crawler.run.idle import Explain, explainer
@@ -188,6 +187,7 @@ class Screen:
         from rich.console import Group
         from rich.text import Text
 
+        from crawler.report import STATUS, skipped  # here, because a crawl has begun by then
         from crawler.run.summary import skipped_lines
 
         counters = self._stats.counters

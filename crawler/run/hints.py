@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 
 Hint = Callable[[str], str]        # "dead list" ──▶ "crawler dead list --data DIR"
@@ -16,6 +15,8 @@ def hints(options: Sequence[str] = ()) -> Hint:
 
 def _quoted(text: str) -> str:
     """For a shell, in double quotes where these do: a command is itself shown in single ones."""
+    import shlex  # here, because few hints have options
+
     plain = shlex.quote(text)
     return plain if plain == text or set(text) & set('"$`\\!') else f'"{text}"'
 

@@ -24,10 +24,6 @@ from msgspec import Struct
 from crawler.errors import Collected, ConfigError
 from crawler.web.html import Html
 from crawler.web.joins import joiner
-from crawler.web.numbers import Decimal, number
-from crawler.web.selectors import css, xpath
-
-__all__ = ["NO_NUMBER", "FieldSpec", "Fields", "number"]
 
 NO_NUMBER: Final = "no number/"    # name of the shared note, before the field's, with an example of a text that was no number
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
@@ -35,6 +31,7 @@ MAX_CHARS: Final = 4 << 20         # of all values of such a field: elements may
 
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 
+Decimal = Literal["", ".", ","]     # the decimal sign of a number; "": see `numbers`
 NoNumber = Callable[[str, str], None]
 """Told the name of a field and a text that is no number."""
 
@@ -81,6 +78,11 @@ class _Field:
             raise ConfigError(f'{key}: decimal is for numbers; set type = "float" or "int", or leave it out')
         self._name = name
         self._spec = spec
+        # Here, because most crawls declare no fields, and the patterns of these modules take a fiftieth of a start.
+        from crawler.web.numbers import number
+        from crawler.web.selectors import css, xpath
+
+        self._number = number
         try:
             self._find = css(spec.css) if spec.css else xpath(spec.xpath)
         except ValueError as error:
@@ -105,7 +107,7 @@ class _Field:
             return text
         if kind == "url":
             return joiner(html.base)(text)
-        value = number(text, kind, self._spec.decimal)
+        value = self._number(text, kind, self._spec.decimal)
         if value is None and text:
             no_number(self._name, text)
         return value

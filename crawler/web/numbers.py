@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-Decimal = Literal["", ".", ","]
+if TYPE_CHECKING:
+    from crawler.web.fields import Decimal
 
 INT_DIGITS: Final = 18             # what fits into 64 bits, which is what travels and what databases hold
 FLOAT_DIGITS: Final = 300          # more is no number anybody meant, and not a finite float

@@ -13,7 +13,8 @@ from crawler import BadUrl, ConfigError, Html, Page
 from crawler.web import urls
 from crawler.web.addresses import refusal
 from crawler.web.directives import directives
-from crawler.web.fields import Fields, number
+from crawler.web.fields import Fields
+from crawler.web.numbers import number
 from crawler.web.robots import Robots
 from stages.failures import retry_after
 
