@@ -147,6 +147,9 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
                 taken = here.insist(lambda: put_seeds(config, hub, settled))
                 for line in warnings(plan, taken, [by_text[text] for text in plan.added], here.insist(hub.stats), hint):
                     view.say(f"warning: {line}")
+                # Here, because nothing of it is needed to begin, and this process has nothing to do while the stages begin.
+                from crawler.run.ending import ending
+
                 try:
                     is_over = follow(here, read, view, stop, lambda ready: workers.adapt(here, one_each, ready))
                 except ChildFailed as failure:
@@ -154,8 +157,6 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
                         raise
                     closed, is_over = True, False
                 here.stop_stages(are_idle=is_over)
-                from crawler.run.ending import ending  # here, because nothing of it is needed to begin
-
                 end = ending(here, read, plan.definition)
     except ChildFailed as failure:
         if not failure.is_hopeless:

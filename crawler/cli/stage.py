@@ -104,11 +104,17 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+# What every worker imports: copies that are made of this process have it without importing it again.
+PRELOADED = (
+    "crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier", "crawler.run.talk", "crawler.run.prints",
+)  # fmt: skip
+
+
 def preload(specs: Iterable[StageSpec] = ()) -> None:
     """Import what workers need, and what these stages do, before copies of this process are made. Raises ConfigError."""
     from crawler import plugins
 
-    for module in ("crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier"):
+    for module in PRELOADED:
         importlib.import_module(module)
     for spec in specs:
         plugins.find(spec.use)
