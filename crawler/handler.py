@@ -22,6 +22,7 @@ from crawler import places
 from crawler.codec import decoder
 from crawler.drops import Drops
 from crawler.errors import StorageError
+from crawler.failurelog import FailureLog
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.places import trace
 from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
@@ -89,6 +90,7 @@ class Handler:
         self._stage = stage
         self._decoder = decoder(schema)
         self._router = router
+        self._failures = FailureLog()
         self._seeds = SeedLog()
         self._drops = Drops()
 
@@ -148,7 +150,8 @@ class Handler:
                 ready.append((lease, self._decoder.decode(lease.item)))
             except Exception as error:  # noqa: BLE001  it came over a network: however it cannot be read, it is the item
                 reason = words(f"{NOT_AN_ITEM}: {error}")
-                log.warning("%s cannot take %s: %s", self._name, about_body(lease.item), reason)
+                level, rest = self._failures.level(error)
+                log.log(level, "%s cannot take %s: %s%s", self._name, about_body(lease.item), reason, rest)
                 refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts=Counter({"failed": 1})))
         return ready, refused
 
@@ -174,8 +177,9 @@ class Handler:
                 error = Misgiven(wrong, places.place(error))
         is_final = isinstance(error, GiveUp) or (isinstance(error, Misgiven) and error.is_final)
         which = f"attempt {lease.attempt}{', given up' if is_final else ', the last' if lease.is_last else ''}"
-        log.warning("%s failed at %s (%s): %s", self._name, about(item), which, reason(error),
-                    exc_info=error if log.isEnabledFor(logging.DEBUG) else None)  # fmt: skip
+        level, rest = self._failures.level(error, "" if is_final or lease.is_last else "again")
+        log.log(level, "%s failed at %s (%s): %s%s", self._name, about(item), which, reason(error), rest,
+                exc_info=error if log.isEnabledFor(logging.DEBUG) else None)  # fmt: skip
         kept = trace(error) if lease.is_last and not isinstance(error, GiveUp | Misgiven) else ""
         failed = Failed(lease.token, reason(error), final=is_final, trace=kept)
         return [Outcome(lease, failed=failed, counts=Counter({"failed": 1}))]

@@ -18,6 +18,7 @@ from crawler import places
 from crawler.codec import decoder
 from crawler.drops import Drops
 from crawler.errors import CrawlerError, StorageError
+from crawler.failurelog import FailureLog
 from crawler.handler import NOT_AN_ITEM, reason
 from crawler.items import Admitted, New, Pace, Tried
 from crawler.plugins import item_schema
@@ -65,6 +66,7 @@ class Joint:
         self._decode: Callable[[bytes], Any] = decoder(schema).decode
         self.drops = Drops()
         self._failures = itertools.count(1)
+        self._log = FailureLog()
         self.takes_pages = schema is Page      # a Page is just what the stage is annotated with: there is nothing to convert
         self.next_takes_pages = False
 
@@ -113,15 +115,17 @@ class Joint:
         return replace(task, tried=tried)
 
     def _tell(self, handed: Handed, tried: Tried, queue: str, error: BaseException) -> None:
-        """Warn of each item that is dead, and of the first that is put back; tell the count of the others."""
+        """Warn of items that are dead and of the first that is put back; tell the count of the others."""
         if isinstance(error, Unfit):
-            log.warning("%s cannot take %s: %s", self.name, handed, tried.reason)
+            level, rest = self._log.level(error.__cause__ or error)
+            log.log(level, "%s cannot take %s: %s%s", self.name, handed, tried.reason, rest)
             return
         n = 0 if tried.final else next(self._failures)
+        level, rest = self._log.level(error) if tried.final else (logging.INFO if n > 1 else logging.WARNING, "")
         log.log(
-            logging.INFO if n > 1 else logging.WARNING, "%s failed at %s (attempt 1%s): %s%s",
+            level, "%s failed at %s (attempt 1%s): %s%s",
             self.name, handed, ", given up" if tried.final else "", tried.reason,
-            f"; it is put back on {queue}, for {self.name} alone ({n} so far)" if n else "",
+            f"; it is put back on {queue}, for {self.name} alone ({n} so far)" if n else rest,
             exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
         )  # fmt: skip
 
