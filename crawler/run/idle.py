@@ -151,7 +151,7 @@ def _back_off(stats: Stats) -> str:
     """All that is left waits to be tried again."""
     for queue in stats.queues:
         if queue.delayed and not queue.ready and not queue.leased:
-            when = f"in {queue.due:.0f} s" if queue.due >= 1 else "now"
+            when = f"in {queue.due:.0f} s" if queue.due >= 1 else "within 1 s"
             why = f": {_short(queue.failure)}" if queue.failure else ""
             noun = _noun(queue)
             return f"{counted(queue.delayed, noun)} {agree(queue.delayed, 'waits', 'wait')} to be tried again {when}{why}"

@@ -44,7 +44,7 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
     [
         # back-off after failures
         (stats(queue("urls", delayed=1, due=4.2, failure=NAME)), f"1 URL waits to be tried again in 4 s: {NAME}"),
-        (stats(queue("urls", delayed=12_000, due=0.3)), "12,000 URLs wait to be tried again at once"),
+        (stats(queue("urls", delayed=12_000, due=0.3)), "12,000 URLs wait to be tried again within 1 s"),
         (stats(queue("urls"), queue("parsed", delayed=2, due=9.0, failure="KeyError: 'ttle'")),
          "2 tasks wait to be tried again in 9 s: KeyError: 'ttle'"),
         # our own politeness, and who else asked for a delay
