@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from crawler.cli import main
 from stages.sinks import open_sink
 from stages.sinks.base import SinkOptions
+from tests.disks import mounted
 
 
 @pytest.fixture
@@ -27,6 +30,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         database.execute("CREATE TABLE records (name TEXT)")
     database.close()
     return tmp_path
+
+
+@pytest.fixture
+def locked(here: Path) -> Iterator[Path]:
+    """A directory in which nobody can make a file, root neither."""
+    place = here / "locked"
+    if os.geteuid() != 0:
+        place.mkdir(mode=0o500)
+        yield place
+        return
+    with mounted(place, 1):
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        yield place
 
 
 def contents(here: Path) -> dict[str, bytes | None]:
@@ -149,13 +165,9 @@ def test_an_output_that_can_be_used(here: Path, sets: list[str]) -> None:
     assert contents(here) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_what_may_not_be_written_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "locked").mkdir(mode=0o500)
-
-    assert refusals(here, capsys, "stages.store.output=locked/p.jsonl") == [
-        f"cannot write to {here}/locked/p.jsonl: no file can be made in {here}/locked; give another output, or change its "
-        "permissions"
+def test_what_may_not_be_written_to(locked: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusals(here, capsys, f"stages.store.output={locked.name}/p.jsonl") == [
+        f"cannot write to {locked}/p.jsonl: no file can be made in {locked}; give another output, or change its permissions"
     ]
 
 

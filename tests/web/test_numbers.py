@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.web.numbers import Decimal, number
+from crawler.web.fields import Decimal
+from crawler.web.numbers import number
 
 NUMBERS = [
     # United States, Canada, Mexico
