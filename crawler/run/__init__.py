@@ -1,1 +1,1 @@
-"""A crawl on this machine: its hub, its workers, its memory of what it is. Nothing here prints or parses arguments."""
+"""A crawl on this machine: its hub, its workers and its stored definition. Nothing here prints or parses arguments."""

@@ -1,4 +1,4 @@
-"""A crawl that goes on, with what is asked for now: what is different, what that means, and what the crawl is afterwards."""
+"""Continue a crawl whose settings or seeds have changed: list the differences, explain the effects, update the definition."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from crawler.web import urls
 if TYPE_CHECKING:
     from crawler.run.resume import Found
 
-RULES: Final = "frontier."         # settings that say which of the URLs found are crawled
+RULES: Final = "frontier."         # settings that decide which of the URLs found are crawled
 
 
 def refusal(
     data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, *, has_seeds: bool
 ) -> str:
-    """What is different, and the commands that lead out of it. has_seeds: URLs were named, a crawl of their own could begin."""
+    """Return the message that lists the differences and the commands to choose from.
+
+    has_seeds: URLs were given on the command line, so they could also start a crawl in another directory.
+    """
     lines = [f"the unfinished crawl in {data} is another one:", *(f"  {difference}" for difference in changed)]
     if strange:
         lines.append(f"  {differences.describe_strangers(was, strange)}")
@@ -48,7 +51,7 @@ def refusal(
 def consequences(
     found: Found, was: Definition, changed: Sequence[Difference], here: Definition, pipeline: Pipeline
 ) -> list[str]:
-    """What a change means for what the crawl has already."""
+    """List what a change means for the tasks and rows that the crawl already has."""
     lines = []
     if any(difference.name.startswith(RULES) for difference in changed):
         n = found.unfinished([FRONTIER])
@@ -66,7 +69,10 @@ def consequences(
 
 
 def strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:
-    """Those of these seeds that the crawl did not begin from; of many seeds the store in `data` is asked. Raises BadUrl."""
+    """List the given seeds that the crawl did not start from. Raises BadUrl.
+
+    If the definition does not hold all seeds, the store in `data` is searched.
+    """
     if len(was.seeds) == was.seeds_total:
         return differences.strangers(was, texts)
     from crawler.broker.peek import seeds_among
@@ -77,7 +83,7 @@ def strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:
 
 
 def with_change(was: Definition, settings: Mapping[str, Value], strange: Sequence[str], directory: str) -> Definition:
-    """The definition with the change; what is relative to another directory now is named in full."""
+    """Return the definition with the change applied. An output relative to another working directory becomes an absolute path."""
     values = dict(settings)
     for name, value in settings.items():
         is_moved = directory != was.directory and value.value != STDOUT and was.values.get(name) != value

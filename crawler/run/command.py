@@ -1,4 +1,4 @@
-"""The command a person typed, to be said again with a change: hints that can be copied and run."""
+"""The command line as it was typed, repeated with changes: hints that can be copied and run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ SETTINGS: Final = ("-s", "--set")
 
 
 class Command:
-    """Arguments of `crawler`, beginning with the name of the command. Passwords in them are not said again."""
+    """The arguments of `crawler`, beginning with the name of the command. Passwords in them are masked."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(arguments)
 
     def again(self, *more: str) -> str:
-        """All of it, with some options more; `--data` takes the place of the one that was typed."""
+        """Return the whole command with these options added; a new `--data` replaces the old one."""
         typed = list(_without(self._arguments, "--data")) if "--data" in more else self._arguments
         return _joined([*(_safe(word) for word in typed), *more])
 
     def bare(self, *more: str) -> str:
-        """The command and where the crawl is, without URLs and settings, with some words more."""
+        """Return the command and the options that say where the crawl is, with `more` added; URLs and settings are left out."""
         return _joined([*self._arguments[:1], *_places(self._arguments[1:]), *more])
 
 
@@ -33,7 +33,7 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def _safe(word: str) -> str:
-    """A setting of something secret, or a URL with a password, as it may be shown."""
+    """Return a word as it may be shown: secret settings and passwords in URLs are masked."""
     name, equals, value = word.partition("=")
     return f"{name}={shown(name, value)}" if equals and "://" not in name else str(shown("", word))
 

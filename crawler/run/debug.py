@@ -2,8 +2,8 @@
 
     for each stage in turn, the last one first:  lease ──▶ handle ──▶ hand in
 
-The queues are those of the crawl's own store, opened here instead of in a hub: politeness, attempts and the end are as always, and
-a crawl can go on with or without a debugger. `DebugCrawl` stands in the place of `crawl.Crawl`.
+The queues are those of the crawl's own store, opened here instead of in a hub. Politeness, attempts and the end of the crawl work
+as usual, and a crawl can be resumed with or without a debugger. `DebugCrawl` takes the place of `crawl.Crawl`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.run.debug")
 
-LEASE = 1e8           # s: a person at a breakpoint may take as long as they like
-ROOM = 1.0            # s between tries while a disk is full
+LEASE = 1e8           # s; a person may stay at a breakpoint as long as they like
+ROOM = 1.0            # s between attempts while the disk is full
 T = TypeVar("T")
 
 
 class DebuggerLeft(StorageError):
-    """The person at the debugger has ended the program: nothing is wrong with the task in hand."""
+    """Raised when the person quits the debugger: nothing is wrong with the current task."""
 
 
 class DebugHandler(Handler):
-    """Gives a task back when the debugger is left in the middle of it."""
+    """A handler that releases its task when the person quits the debugger in the middle of it."""
 
     def _failed(self, ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
         if isinstance(error, BdbQuit):
@@ -52,7 +52,7 @@ class DebugHandler(Handler):
 
 
 class Bench:
-    """One stage of the crawl, with what it needs to handle a task."""
+    """A stage of the crawl with everything it needs to handle a task."""
 
     def __init__(self, stage: Stage, schema: Any, is_async: bool, router: Routes, input: str) -> None:
         self.name = router.name
@@ -77,7 +77,7 @@ class Bench:
 
 
 class DebugCrawl:
-    """The stages of one crawl, taking turns in the thread that calls `wait`. Use it in a `with`: it closes stages and broker."""
+    """The stages of one crawl, which take turns in the thread that calls `wait`. A context manager: closes stages and broker."""
 
     def __init__(self, broker: Broker, benches: Sequence[Bench], shared: SharedNotes) -> None:
         self.hub = broker
@@ -95,7 +95,7 @@ class DebugCrawl:
         self.hub.close()
 
     def start_hub(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Open the stages. Raises what a stage's `open` does."""
+        """Open the stages. Raises what a stage's `open` raises."""
         meanwhile()
         for bench in self._benches:
             with opening(bench.name):
@@ -103,10 +103,10 @@ class DebugCrawl:
             self._open.callback(bench.stage.close)
 
     def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
-        """All stages are here already, in one process."""
+        """Do nothing: all stages are already here, in one process."""
 
     def cpu(self, name: str) -> float | None:
-        """Not known by stage."""
+        """Return None: the CPU time of a single stage is not known here."""
         return None
 
     def watch(self) -> Stats | None:
@@ -119,9 +119,9 @@ class DebugCrawl:
         return self.hub.drained(queues)
 
     def wait(self, seconds: float, bell: Bell) -> None:
-        """Give each stage a turn; if none had anything to do, wait for so many seconds, or until the bell is rung."""
+        """Give each stage a turn. If none had work, wait up to `seconds`, or until the bell rings."""
         worked = False
-        for bench in reversed(self._benches):      # what has been begun is finished before more is begun
+        for bench in reversed(self._benches):      # last stage first: finish what is begun before more is begun
             if bell.is_rung:
                 return
             worked |= self._turn(bench, bell)
@@ -135,7 +135,7 @@ class DebugCrawl:
             self._runner = None
 
     def _turn(self, bench: Bench, bell: Bell) -> bool:
-        """Have a stage do what it takes at once. False: there was nothing."""
+        """Let a stage handle one batch of tasks. Returns False if there were none."""
         want = bench.stage.batch or 1
         bench.calls += 1
         answer = self.hub.step(Step(bench.worker, bench.calls, bench.input, want, LEASE))
@@ -167,16 +167,16 @@ class DebugCrawl:
         while True:
             try:
                 self._shared.advance(self.hub.step(step).notes)
-            except StorageFull as full:            # nothing of it was kept: the same call goes through once there is room
+            except StorageFull as full:            # the call changed nothing: it succeeds once there is room
                 log.warning("waiting for room: %s", full)
                 time.sleep(ROOM)
             else:
                 return
 
     def _loop(self) -> Runner:
-        """One event loop for all async stages, made when the first of them has something to do."""
+        """Return the event loop of all async stages; it is made when first needed."""
         if self._runner is None:
-            import asyncio  # here, because only async stages have use for it
+            import asyncio  # here, because only async stages use it
 
             self._runner = asyncio.Runner()
         return self._runner

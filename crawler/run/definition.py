@@ -1,9 +1,9 @@
-"""What a crawl is: its seeds and every setting that decides what is crawled and kept, stored with it as a shared note.
+"""The definition of a crawl: its seeds and every setting that decides what is crawled and kept, stored as a shared note.
 
     crawler run URL -o a.jsonl ──of──▶ Definition ──note──▶ the hub's store ──read──▶ resume, why, status, the summary
 
-Settings that only say how the work is done (politeness, processes, time-outs, what identifies us) are not part of it, and neither
-is anything secret.
+Settings that only say how the work is done (politeness, processes, time-outs, our identity) are not part of it, and neither are
+secrets.
 """
 
 from __future__ import annotations
@@ -26,92 +26,92 @@ from crawler.settings import FrontierSettings
 from crawler.web import urls
 
 NOTE: Final = "definition"         # name of the note
-SEEDS_KEPT: Final = 1_000          # seeds that are stored one by one; of more than that, their number and a digest
+SEEDS_KEPT: Final = 1_000          # seeds stored one by one; if there are more, only their number and a digest are stored
 NAMED: Final = 5                   # seeds named in a message
 DEFAULT: Final = "default"         # origin of a value that nobody set
 
 SECTIONS: Final = frozenset({"frontier", "queues", "stages"})
-UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or are set by us
+UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or that we set ourselves
 HOW_FRONTIER: Final = frozenset({"delay", "per_host"})
 HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
 WHAT_QUEUES: Final = frozenset({"keyed", "polite"})
 
 
 class Value(Struct, frozen=True, array_like=True):
-    """A setting's value and who set it: a file, a variable of the environment, an option, or nobody."""
+    """A setting's value and its origin: a file, an environment variable, an option, or the default."""
 
     value: Any
     origin: str
 
 
 class Seed(Struct, frozen=True, array_like=True):
-    """A URL to begin from, as it was typed and as it was taken."""
+    """A URL to start from: as typed, and as understood."""
 
     typed: str
     url: str
 
 
 class Definition(Struct, frozen=True, kw_only=True):
-    """A crawl as it was begun, or as it was last changed."""
+    """The definition of a crawl at its start or after its last change."""
 
-    directory: str                 # working directory of `crawler run`, absolute: relative outputs are meant from there
+    directory: str                 # working directory of `crawler run`, absolute; relative outputs start from it
     seeds: tuple[Seed, ...]        # the first `SEEDS_KEPT`
     seeds_total: int
     seeds_digest: str              # of all of them, in any order
     values: dict[str, Value]       # by dotted name
-    how: dict[str, Value] = {}     # settings that were typed and only say how the work is done: remembered, never compared
-    outputs: tuple[str, ...] = ()  # every output rows were ever written to, oldest first
+    how: dict[str, Value] = {}     # typed settings that only say how the work is done: remembered, never compared
+    outputs: tuple[str, ...] = ()  # every output that rows were ever written to, oldest first
 
     @property
     def has_all_seeds(self) -> bool:
-        """The seeds are all here and complete: a password in a URL is not kept."""
+        """Whether all seeds are stored completely; a password in a URL is never stored."""
         return len(self.seeds) == self.seeds_total and not any(HIDDEN in seed.url for seed in self.seeds)
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages the crawl needs."""
+        """The names of the stages that the crawl needs."""
         return tuple(name.split(".")[1] for name in self.values if name.startswith("stages.") and name.endswith(".use"))
 
     @property
     def queues_read(self) -> tuple[str, ...]:
-        """Queues that its stages read: when nothing is left on them the crawl is finished."""
+        """The queues that its stages read: the crawl is finished when they are empty."""
         return tuple(dict.fromkeys(str(self.values[f"stages.{name}.input"].value) for name in self.stages))
 
     @property
     def output(self) -> str:
-        """Where rows go now; "": no stage of the crawl has an output."""
+        """The place that rows go to now; "" if no stage of the crawl has an output."""
         return next(outputs_in(self.values), "")
 
     @property
     def table(self) -> str:
-        """Of databases the table that the rows are in."""
+        """The name of the table that holds the rows, if the output is a database."""
         return str(next((found.value for name, found in self.values.items() if name.endswith(".table")), "records"))
 
     @property
     def frontier(self) -> FrontierSettings:
-        """Which URLs are crawled, whatever is configured now; of politeness it says nothing."""
+        """The stored rules for which URLs are crawled, whatever is configured now. Politeness settings have their defaults."""
         known = {name.removeprefix("frontier."): found.value for name, found in self.values.items() if name.startswith("frontier.")}
         fields = {name: value for name, value in known.items() if name in FrontierSettings.__struct_fields__}
         return msgspec.convert(fields, FrontierSettings)
 
     def began_from(self) -> str:
-        """The seeds in words, the first of them by name."""
+        """Return the seeds as text; only the first few are named."""
         more = self.seeds_total - len(self.seeds[:NAMED])
         return ", ".join(seed.url for seed in self.seeds[:NAMED]) + (f" and {more:,} more" if more else "")
 
     def path(self, output: str) -> Path:
-        """Where an output is, whatever the working directory of the caller."""
+        """Return the path of an output, independent of the caller's working directory."""
         return Path(self.directory, output)
 
 
 class HasNotes(Protocol):
-    """A broker or a hub's client, as far as it is needed here."""
+    """The part of a broker or a hub's client that is needed here."""
 
     def notes(self, prefix: str, since: int = 0) -> list[Note]: ...
 
 
 def read(broker: HasNotes, data: Path) -> Definition | None:
-    """The definition of the crawl in this broker, or of this hub. None: it was not begun by `crawler run`, or by an older one.
+    """Return the definition of the crawl in this broker or hub; None if `crawler run` did not start it, or an older version did.
 
     data: the data directory of the crawl.
     """
@@ -119,16 +119,19 @@ def read(broker: HasNotes, data: Path) -> Definition | None:
 
 
 def decode(note: bytes, data: Path) -> Definition | None:
-    """The definition in a note of the store in `data`; None where it is of a form that this version does not know."""
+    """Return the definition in a note of the store in `data`; None if this version does not know its format."""
     try:
         found = msgspec.json.decode(note, type=Definition)
-    except msgspec.DecodeError:        # ValidationError is one
+    except msgspec.DecodeError:        # includes ValidationError
         return None
     return structs.replace(found, directory=os.path.normpath(os.path.join(os.path.abspath(data), found.directory)))
 
 
 def encode(definition: Definition, data: Path) -> Note:
-    """The note that is kept in `data`: where that is below the working directory, the two may be moved together."""
+    """Return the note to keep in `data`.
+
+    If `data` is below the working directory, the path between them is stored as relative, so that both can be moved together.
+    """
     there = os.path.abspath(data)
     is_below = Path(there).is_relative_to(definition.directory)
     directory = os.path.relpath(definition.directory, there) if is_below else definition.directory
@@ -139,7 +142,7 @@ def of(
     settings: Mapping[str, Value], texts: Sequence[str], directory: str | None = None,
     how: Mapping[str, Value] = MappingProxyType({}),
 ) -> Definition:  # fmt: skip
-    """The definition of a crawl that begins from these texts with these settings (`settings_of`, `how_of`). Raises BadUrl."""
+    """Return the definition of a crawl with these seeds and settings (see `settings_of` and `how_of`). Raises BadUrl."""
     seeds = list(dict.fromkeys(seed_of(text) for text in texts))
     return Definition(
         directory=directory or os.getcwd(),
@@ -153,24 +156,24 @@ def of(
 
 
 def seed_of(text: str) -> Seed:
-    """A seed as it may be stored: without a password. Raises BadUrl."""
+    """Return a seed as it may be stored: without a password. Raises BadUrl."""
     return Seed(str(shown("", text.strip())), str(shown("", urls.seed(text))))
 
 
 def digest(seeds: Sequence[Seed]) -> str:
-    """The same for the same seeds in any order."""
+    """Return a digest of the seeds that does not depend on their order."""
     return hashlib.blake2b("\n".join(sorted(min(forms(seed)) for seed in seeds)).encode(), digest_size=16).hexdigest()
 
 
 def settled(definition: Definition, taken: Mapping[str, str]) -> Definition:
-    """The same with the URLs that seeds without a scheme were taken for, by what was typed."""
+    """Return the definition with the final URLs of seeds that were typed without a scheme. taken: URL by typed text."""
     urls_taken = {seed.typed: seed_of(taken[seed.typed]).url for seed in definition.seeds if seed.typed in taken}
     seeds = (Seed(seed.typed, urls_taken.get(seed.typed, seed.url)) for seed in definition.seeds)
     return structs.replace(definition, seeds=tuple(seeds))
 
 
 def forms(seed: Seed) -> frozenset[str]:
-    """The URLs that a seed may stand for: of one typed without a scheme both http and https."""
+    """Return the URLs that a seed may stand for: both http and https if it was typed without a scheme."""
     if "://" in seed.typed:
         return frozenset({seed.url})
     rest = seed.url.partition("://")[2]
@@ -184,7 +187,7 @@ def forms(seed: Seed) -> frozenset[str]:
 
 
 def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) -> dict[str, Value]:
-    """The defining settings in force, by dotted name. options: of every stage, as `pipeline.check` gives them."""
+    """Return the defining settings in force, by dotted name. options: of every stage, as `pipeline.check` returns them."""
     stages = pipeline.reachable(FRONTIER)
     in_force = msgspec.json.decode(msgspec.json.encode(values(pipeline, options, config.settings), enc_hook=str))
     off = {f"stages.{name}.enabled": False for name, table in config.settings.stages.items() if table.get("enabled") is False}
@@ -196,7 +199,10 @@ def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct
 
 
 def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) -> dict[str, Value]:
-    """What was typed about how the work is done, and is no secret: a crawl that is resumed without options has it again."""
+    """Return the settings that were typed, are no secrets, and only say how the work is done.
+
+    A crawl that is resumed without options uses them again.
+    """
     stages = pipeline.reachable(FRONTIER)
     in_force = msgspec.json.decode(msgspec.json.encode(values(pipeline, options, config.settings), enc_hook=str))
     return {
@@ -208,12 +214,12 @@ def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) ->
 
 
 def is_typed(origin: str) -> bool:
-    """It was an option or a variable of the environment, not a file and not the default."""
+    """Tell whether the origin is an option or an environment variable, not a file or the default."""
     return origin.startswith("-") or (origin.upper().startswith("CRAWLER_") and not set(origin) & {".", os.sep})
 
 
 def is_defining(name: str, pipeline: Pipeline, stages: Sequence[str], options: Mapping[str, Struct]) -> bool:
-    """Whether a setting decides what is crawled and kept. stages: those the crawl needs."""
+    """Tell whether a setting decides what is crawled and kept. stages: the ones that the crawl needs."""
     section, *path = name.split(".")
     if section == "frontier":
         return path[0] not in HOW_FRONTIER
@@ -226,7 +232,7 @@ def is_defining(name: str, pipeline: Pipeline, stages: Sequence[str], options: M
 
 
 def outputs_in(settings: Mapping[str, Value]) -> Iterator[str]:
-    """The outputs of the crawl's stages: of `store`, and of stages of one's own that call theirs `output` too."""
+    """List the outputs of the crawl's stages: of `store`, and of the user's own stages if they have an option `output`."""
     for name, found in settings.items():
         if name.startswith("stages.") and name.count(".") == 2 and name.endswith(".output") and isinstance(found.value, str):
             yield found.value

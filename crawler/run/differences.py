@@ -1,12 +1,12 @@
-"""Compare a crawl as it was begun with what is asked for now.
+"""Compare the definition of a crawl with what is configured and typed now.
 
-    then        now             what becomes of it
+    then        now             result
     typed       not set         remembered: it is set again for this run
     from a file no longer set   a difference
     any         another value   a difference
-    default     not set         as it is now
+    default     not set         the value of now
 
-Typed means on the command line or in the environment. Nothing here touches a store; see `resume` for what is done about it.
+"Typed" means on the command line or in the environment. Nothing here opens a store; `resume` acts on the result.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from msgspec import Struct
 
 from crawler.run.definition import DEFAULT, NAMED, Definition, Value, digest, forms, is_typed, seed_of
 
-MODE: Final = "mode"               # option that matters at the first start alone: remembered for a fresh start, never compared
+MODE: Final = "mode"               # an option that only matters at the first start: remembered for a fresh start, never compared
 OUTPUT: Final = "output"
-ENABLED: Final = "enabled"         # of a stage: the stage itself is compared, not this
+ENABLED: Final = "enabled"         # option of a stage: not compared, because the stage itself is
 SHOWN: Final = 120                 # characters of a value in a message
 
 
 class Difference(Struct, frozen=True):
-    """A setting, or a whole stage (`stages.enrich`: the value is whether it is there), that is not what it was. None: not set."""
+    """A setting or a whole stage that differs from what it was.
+
+    For a stage the name is `stages.NAME` and the values say whether it is part of the crawl. None: not set.
+    """
 
     name: str
     then: Value | None
@@ -39,7 +42,7 @@ class Difference(Struct, frozen=True):
 
     @property
     def was_there(self) -> bool:
-        """Of a stage: it was part of the crawl."""
+        """For a stage: whether it was part of the crawl."""
         return self.then is not None and bool(self.then.value)
 
     def __str__(self) -> str:
@@ -53,10 +56,10 @@ class Difference(Struct, frozen=True):
 
 
 def remembered(then: Definition, origin: Callable[[str], str], directory: str) -> dict[str, Any]:
-    """Values that were typed when the crawl began and that nothing sets now.
+    """Return the values that were typed when the crawl began and that nothing sets now.
 
-    origin: who sets a name now, "default" where nobody does. directory: the working directory now; an output that was named
-    relative to another one is still that file.
+    origin: returns who sets a name now, "default" if nobody does. directory: the working directory now; an output that was relative
+    to another directory still means the same file.
     """
     found = {}
     for name, value in {**then.how, **then.values}.items():
@@ -70,7 +73,7 @@ def remembered(then: Definition, origin: Callable[[str], str], directory: str) -
 
 
 def compare(then: Definition, now: Mapping[str, Value], directory: str) -> list[Difference]:
-    """All settings that are not what they were; a stage that came or went is one difference."""
+    """List all settings that differ; a stage that was added or removed counts as one difference."""
     before, after = set(_stages(then.values)), set(_stages(now))
     changed = [_stage(name, then.values, now) for name in sorted(before ^ after)]
     rest = (name for name in {**then.values, **now} if not _is_of_stage(name, before ^ after))
@@ -82,9 +85,9 @@ def compare(then: Definition, now: Mapping[str, Value], directory: str) -> list[
 
 
 def strangers(then: Definition, texts: Sequence[str], was_seeded: Callable[[str], bool] = lambda _: False) -> list[str]:
-    """Those of these seeds that the crawl did not begin from. Raises BadUrl.
+    """List the given seeds that the crawl did not start from. Raises BadUrl.
 
-    was_seeded: whether the store knows a URL as a seed; asked where the definition does not hold all of them.
+    was_seeded: tells whether the store knows a URL as a seed; called if the definition does not hold all seeds.
     """
     seeds = {text: seed_of(text) for text in texts}
     if then.seeds_total == len(seeds) and digest(list(seeds.values())) == then.seeds_digest:
@@ -98,7 +101,7 @@ def strangers(then: Definition, texts: Sequence[str], was_seeded: Callable[[str]
 
 
 def describe_strangers(then: Definition, texts: Sequence[str]) -> str:
-    """One line: what is no seed of the crawl, and what its seeds are."""
+    """Return one line that names the URLs that are not seeds of the crawl, and the seeds that it has."""
     named = ", ".join(seed_of(text).url for text in texts[:NAMED])
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
     words = "is not one of them" if len(texts) == 1 else "are not among them"
@@ -106,9 +109,9 @@ def describe_strangers(then: Definition, texts: Sequence[str]) -> str:
 
 
 def to_undo(differences: Sequence[Difference]) -> tuple[list[str], list[str]]:
-    """What sets each value as it was: `-s` settings, and names that have to be taken out of the place where they are set.
+    """Return what restores the old values: `-s` settings, and instructions for files that must be edited by hand.
 
-    What was typed now is left out: typed no more, it is as it was.
+    What was typed for this run is left out: without it the old value is back.
     """
     sets: list[str] = []
     by_hand: list[str] = []
@@ -127,7 +130,7 @@ def to_undo(differences: Sequence[Difference]) -> tuple[list[str], list[str]]:
 
 
 def toml(value: Any) -> str:
-    """A value as TOML writes it on one line."""
+    """Return a value in TOML syntax on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_string(str(key))} = {toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -145,7 +148,7 @@ def _placed(output: Any, then: str, now: str) -> Any:
 
 
 def _stages(values: Mapping[str, Value]) -> Iterator[str]:
-    """`stages.NAME` of each stage."""
+    """List `stages.NAME` for each stage."""
     return (name.removesuffix(".use") for name in values if name.startswith("stages.") and name.endswith(".use"))
 
 
@@ -154,7 +157,7 @@ def _is_of_stage(name: str, stages: set[str]) -> bool:
 
 
 def _stage(name: str, then: Mapping[str, Value], now: Mapping[str, Value]) -> Difference:
-    """A stage that came or went, with who set it."""
+    """Return the difference for a stage that was added or removed, with its origin."""
 
     def part(values: Mapping[str, Value]) -> Value | None:
         mine = [value.origin for key, value in values.items() if key.startswith(f"{name}.")]

@@ -1,4 +1,4 @@
-"""What a crawl has come to, asked of its hub before that is stopped."""
+"""The results of a crawl, read from its hub before the hub is stopped."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 class Ending(Struct, frozen=True):
-    """The hub's last counts, and what they mean."""
+    """The hub's last counts, and what follows from them."""
 
     stats: Stats
     is_done: bool                  # nothing is left on the queues that the crawl's stages read
     crawl: str                     # id
     rows: dict[str, Rows]          # by output
     given_up: list[Group]          # dead tasks by reason
-    examples: dict[str, str]       # by field, a text that was no number
+    examples: dict[str, str]       # by field, an example of a text that was no number
 
 
 def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition | None) -> Ending:
-    """Ask once the stages have ended. Raises what `Crawl.insist` does."""
+    """Collect the results after the stages have ended. Raises what `Crawl.insist` raises."""
     stats = here.insist(here.hub.stats)
     is_done = here.insist(lambda: here.hub.drained(read))
     prefixes = (CRAWL_NOTE, ROWS, NO_NUMBER)

@@ -1,4 +1,4 @@
-"""How long a crawl that waits for its hosts will take for what it knows, in one sentence."""
+"""Estimate how long a crawl that is limited by the delay between requests will take, in one sentence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from crawler.counting import counted
 from crawler.items import HostStats, Stats
 
-WORTH: Final = 20.0       # s left under which nothing is said
+WORTH: Final = 20.0       # s; an estimate below this is not shown
 
 
 def estimate(stats: Stats) -> str:
-    """For the URLs known now, by the politest host's pace: "" where that is not what the crawl takes its time for.
+    """Return the time for the URLs known now at the pace of the slowest host; "" if the delay is not what limits the crawl.
 
-    A crawl finds more URLs as it goes on, and a page takes time beside the delay: it takes at least so long.
+    The estimate is a lower bound: a crawl finds more URLs as it goes on, and a page takes time in addition to the delay.
     """
     frontier = next((queue for queue in stats.queues if queue.polite), None)
     waiting = [host for host in stats.hosts if not host.paused]
@@ -31,12 +31,12 @@ def estimate(stats: Stats) -> str:
 
 
 def _left(host: HostStats) -> float:
-    """s until the last URL of a host that is known now."""
+    """Return the time in s until the last known URL of a host is fetched."""
     return (host.ready + host.leased) * host.delay + max(host.rest, 0.0) if host.delay > 0 else 0.0
 
 
 def lasting(seconds: float) -> str:
-    """A time as people say it: 45 s, 9 min, 2 h 10 min, 3 days."""
+    """Return a duration as people write it: 45 s, 9 min, 2 h 10 min, 3 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

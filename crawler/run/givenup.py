@@ -17,13 +17,13 @@ from crawler.broker.base import Broker
 from crawler.items import Dead
 
 PAGE: Final = 500             # tasks in one call
-LOOKED_AT: Final = 5_000      # dead tasks that a report is made of; of more their number alone is told
-LOOKED_BYTES: Final = 64 << 20    # of their items: a dead page has all its body
+LOOKED_AT: Final = 5_000      # dead tasks that a report reads; the others are only counted
+LOOKED_BYTES: Final = 64 << 20    # bytes of their items; the item of a dead page is its whole body
 EXAMPLES: Final = 3           # tasks named for each reason
 LONGEST: Final = 100          # characters of a reason that has no short name
 NOT_LOOKED_AT: Final = "not looked at"
 
-# How a reason is called for short, by what is in its text: the words of resolvers, systems and of both HTTP clients.
+# Short names for reasons, by a pattern in the text. The patterns cover resolvers, operating systems and both HTTP clients.
 KINDS: Final[Mapping[str, str]] = {
     "name not found": r"name or service not known|could not resolve host|no address associated|nodename nor servname|"
                       r"name does not resolve|has no address",
@@ -41,7 +41,7 @@ KINDS: Final[Mapping[str, str]] = {
 _KINDS = [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in KINDS.items()]
 _STATUS = re.compile(r"(?:^|: )(status \d{3})\b")
 _URL = re.compile(r"\w+://[^\s,;'\"]+")
-_NUMBER = re.compile(r"(?<!\.py:)(?<!\d)\d+(\.\d+)?")     # but a line of a stage's code is that line
+_NUMBER = re.compile(r"(?<!\.py:)(?<!\d)\d+(\.\d+)?")     # keeps the line number in a stage's code
 
 
 class Group(Struct, frozen=True):
@@ -49,11 +49,11 @@ class Group(Struct, frozen=True):
 
     reason: str
     count: int
-    examples: list[str]        # URLs, or what else names a task
+    examples: list[str]        # URLs, or another name of a task
 
 
 def kind(reason: str, host: str = "") -> str:
-    """A short name for a reason, the same for all hosts, addresses and numbers in it."""
+    """Return a short name for a reason that does not depend on hosts, addresses and numbers in it."""
     for name, pattern in _KINDS:
         if pattern.search(reason):
             return name
@@ -66,7 +66,7 @@ def kind(reason: str, host: str = "") -> str:
 
 
 def grouped(tasks: Iterable[Dead]) -> list[Group]:
-    """These tasks by the kind of their reason, most first."""
+    """Group these tasks by the kind of their reason, the largest group first."""
     counts: dict[str, int] = {}
     examples: dict[str, list[str]] = {}
     for task in tasks:
@@ -78,7 +78,7 @@ def grouped(tasks: Iterable[Dead]) -> list[Group]:
 
 
 def given_up(broker: Broker, total: int) -> list[Group]:
-    """All dead tasks by reason, from the first `LOOKED_AT` of them. total: how many there are."""
+    """Group all dead tasks by reason, reading the first `LOOKED_AT` of them. total: the number of dead tasks."""
     if not total:
         return []
     looked_at = list(_first(broker))
@@ -96,7 +96,7 @@ def _first(broker: Broker) -> Iterator[Dead]:
 
 
 def every(broker: Broker, queue: str | None = None) -> Iterator[Dead]:
-    """All dead tasks, by id."""
+    """List all dead tasks by id."""
     after = 0
     while tasks := broker.dead(queue, PAGE, after):
         yield from tasks
@@ -104,7 +104,7 @@ def every(broker: Broker, queue: str | None = None) -> Iterator[Dead]:
 
 
 def plain(item: bytes) -> Any:
-    """An item as far as it can be read without its stage: bytes inside it are shown by their length."""
+    """Return an item as far as it can be read without its stage; bytes inside it are replaced by their length."""
     try:
         return _short(msgspec.msgpack.decode(item))
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -112,7 +112,7 @@ def plain(item: bytes) -> Any:
 
 
 def brief(task: Dead) -> str:
-    """A task in a few words: its URL if it has one."""
+    """Return a short name for a task: its URL if it has one."""
     value = plain(task.item)
     text = value.get("url", value) if isinstance(value, dict) else value
     return str(text)[:200]

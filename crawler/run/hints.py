@@ -1,4 +1,4 @@
-"""Commands to type next, as they have to be typed: with the options by which this command found its crawl."""
+"""Commands to type next, completed with the options that this command needed to find its crawl."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ Hint = Callable[[str], str]        # "dead list" ──▶ "crawler dead list --
 
 
 def hints(options: Sequence[str] = ()) -> Hint:
-    """A function that completes a command: the program's name before it, these options behind it."""
+    """Return a function that completes a command: the program's name before it, these options after it."""
     behind = "".join(f" {_quoted(option)}" for option in options)
     return lambda command: f"crawler {command}{behind}"
 
 
 def _quoted(text: str) -> str:
-    """For a shell, in double quotes where these do: a command is itself shown in single ones."""
+    """Quote a word for a shell, with double quotes where possible, because hints themselves stand in single quotes."""
     import shlex  # here, because few hints have options
 
     plain = shlex.quote(text)

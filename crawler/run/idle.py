@@ -1,8 +1,8 @@
-"""Why nothing much happens in a crawl, in one sentence; "" while it is at work. Counts in, words out.
+"""Explain in one sentence why little happens in a crawl; "" while it works. Takes counts, returns text, opens nothing.
 
-    full disk · full queue · nobody reads a queue · back-off · hosts that are waited for · a task that does not end
+    full disk · full queue · queue without reader · back-off · waiting for hosts · a task that does not end
 
-The first that applies is told: each stands before those that it may cause.
+The first cause that applies is reported. Each stands before the ones that it may produce.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from crawler.counting import agree, counted
 from crawler.items import HostStats, QueueStats, Stats, WorkerStats
 from crawler.run.hints import PLAIN, Hint
 
-STUCK: Final = 10.0       # s for which a task may be in process until that is worth a word; few pages take longer
-NEWS: Final = 3.0         # s a hub may run until a queue that nobody asks for work is one that nobody reads
-ASKED: Final = 30.0       # s within which a worker that is alive has called
-REASON: Final = 160       # characters of a failure that are shown
-READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}   # where nobody has said more
+STUCK: Final = 10.0       # s; a task that has been in process for longer is reported, because few pages take so long
+NEWS: Final = 3.0         # s after the hub's start before a queue that no worker has read is reported
+ASKED: Final = 30.0       # s; a worker that is alive has called within this time
+REASON: Final = 160       # characters of a failure's reason that are shown
+READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}   # used if no pipeline is given
 _SIGN = "+"               # between the names of chained stages
 
 
@@ -28,7 +28,7 @@ Explain = Callable[[Stats], str]
 
 
 def explainer(config: Config, hint: Hint) -> Explain:
-    """`idle_reason` for the pipeline of this configuration."""
+    """Return `idle_reason` bound to the pipeline of this configuration."""
     from crawler.pipeline import build
 
     readers = {stage.input: stage.name for stage in reversed(build(config).stages.values())}
@@ -36,7 +36,7 @@ def explainer(config: Config, hint: Hint) -> Explain:
 
 
 def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None = None) -> str:
-    """hint: completes commands. readers: the stage that reads each queue."""
+    """Return the reason, or "". hint: completes commands. readers: the stage that reads each queue."""
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
         lambda: _full(stats, hint, readers or READERS),
@@ -53,7 +53,7 @@ def _disk(stats: Stats) -> str:
 
 
 def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
-    """A queue downstream is full; told with why it is not emptied, if that is known."""
+    """Report a full queue downstream and, if known, why it is not emptied."""
     queues = {queue.name: queue for queue in stats.queues}
     for queue in stats.queues:
         full = queues.get(queue.full)
@@ -65,7 +65,7 @@ def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
 
 
 def _unread(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
-    """Tasks are ready on a queue that a stage reads, and no worker has asked for them."""
+    """Report a queue that has ready tasks and a stage that reads it, but no worker has asked for them."""
     if stats.uptime <= NEWS:
         return ""
     for queue in stats.queues:
@@ -75,7 +75,7 @@ def _unread(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
 
 
 def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, readers: dict[str, str]) -> str:
-    """No worker reads this queue, and what to start; "" if one does."""
+    """Report that no worker reads this queue, with the command to start one; "" if a worker reads it."""
     if any(worker.queue == queue.name and worker.seen < ASKED for worker in workers):
         return ""
     stage = readers.get(queue.name, "")
@@ -85,7 +85,7 @@ def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, reade
 
 
 def _frontier(stats: Stats, hint: Hint) -> str:
-    """All hosts with URLs that are ready are waited for."""
+    """Report that no host with ready URLs may be asked yet."""
     frontier = next((queue for queue in stats.queues if queue.polite and queue.ready), None)
     if frontier is None or stats.hosts_open:
         return ""
@@ -97,7 +97,7 @@ def _frontier(stats: Stats, hint: Hint) -> str:
 
 
 def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: QueueStats, hint: Hint) -> str:
-    """Paused by hand, at rest after failures, slow by their wish or by a person's, or by our own politeness."""
+    """Name the cause: paused by a command, resting after failures, a delay set by the host or a command, or our own delay."""
     hosts = f"{urls} for {counted(total, 'host')}"
     if all(host.paused for host in waiting):
         name = waiting[0].name if total == 1 else "HOST"
@@ -122,7 +122,7 @@ def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: Q
 
 
 def _is_resting(host: HostStats) -> bool:
-    """It is left alone for longer than its delay: after failures, or because it asked for that."""
+    """Tell whether the host must wait longer than its delay, after failures or because it asked for that."""
     return host.rest > 0 and (host.failures > 0 or host.rest > host.delay + 1.0)
 
 
@@ -133,13 +133,13 @@ def _because(host: HostStats) -> str:
 
 
 def _stuck(stats: Stats) -> str:
-    """A task has been in process for very long, and nothing else is ready there."""
+    """Report a task that has been in process for very long while nothing else is ready on its queue."""
     queues = [queue for queue in stats.queues if queue.longest > STUCK]
     return _held(max(queues, key=lambda queue: queue.longest), "") if queues else ""
 
 
 def _held(queue: QueueStats, sign: str) -> str:
-    """The oldest lease of a queue, if it is worth a word."""
+    """Describe the oldest lease of a queue; "" if it is not old enough to mention."""
     if queue.longest <= STUCK:
         return ""
     stage, _, where = queue.holder.partition("@")
@@ -148,7 +148,7 @@ def _held(queue: QueueStats, sign: str) -> str:
 
 
 def _back_off(stats: Stats) -> str:
-    """All that is left waits to be tried again."""
+    """Report that all remaining tasks wait for their next attempt."""
     for queue in stats.queues:
         if queue.delayed and not queue.ready and not queue.leased:
             when = f"in {queue.due:.0f} s" if queue.due >= 1 else "within 1 s"

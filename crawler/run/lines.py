@@ -1,8 +1,8 @@
-"""The lines that a process of ours writes to standard error for the process that started it and shows them.
+"""The format of the lines that a child process writes to standard error for its parent, which shows them.
 
     FORMED text       a log line of ours, or what a stage printed, with the stage's name before it
-    COUNTS numbers    what its worker has done so far: see `talk`
-    text              anything else: a library, a command that a stage has run, the interpreter in a crash
+    COUNTS numbers    the counts of its worker: see `talk`
+    text              any other output: a library, a command run by a stage, the interpreter when it crashes
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import logging
 
 FORMED = "\x1e"        # control characters that no text for people begins with
 COUNTS = "\x1f"
-ERROR = "crawler: "    # how every command of ours begins an error
+ERROR = "crawler: "    # the prefix of error messages of all our commands
 
 
 class FormedLines(logging.Formatter):
-    """Marks each line of a log record, those of a traceback too."""
+    """A log formatter that marks each line of a record, including the lines of a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         return formed(super().format(record))
@@ -26,7 +26,7 @@ def formed(text: str) -> str:
 
 
 def shown(name: str, line: str) -> str:
-    """A line of the process called `name` as a person sees it; counts keep their mark, with the name before them."""
+    """Return a line of the process called `name` as a person should see it; a line of counts keeps its mark, before the name."""
     if line.startswith(FORMED):
         return line[1:]
     if line.startswith(COUNTS):

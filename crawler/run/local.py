@@ -1,8 +1,8 @@
-"""The store of a data directory, used directly while no hub runs.
+"""The store of a data directory, opened directly while no hub runs.
 
     dead · why · status · host · put · take ──▶ SqliteBroker ──▶ <data>/hub.sqlite3
 
-Opening it changes no task: leases stay as they are, and queues that the pipeline does not name keep what is on them.
+Opening it changes no task. Leases stay as they are, and queues that the pipeline does not name keep their tasks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check_directory(data: Path) -> None:
-    """Raise UsageError if `data` exists and cannot be used: no directory, or not ours to read and write."""
+    """Raise UsageError if `data` exists and cannot be used: it is not a directory, or we may not read and write it."""
     try:
         is_there = data.exists()
     except OSError as error:
@@ -41,7 +41,7 @@ def check_directory(data: Path) -> None:
 
 
 def _check_parents(data: Path) -> None:
-    """Raise UsageError if a file stands where one of the directories above should be."""
+    """Raise UsageError if one of the parent directories is a file or may not be written to."""
     for parent in data.absolute().parents:
         if parent.is_dir():
             if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -53,19 +53,19 @@ def _check_parents(data: Path) -> None:
 
 
 def has_store(data: Path) -> bool:
-    """A hub has kept its store there. Raises UsageError if the directory cannot be used."""
+    """Tell whether a hub has stored something there. Raises UsageError if the directory cannot be used."""
     check_directory(data)
     return store_path(data).exists()
 
 
 def open_store(data: Path, specs: Iterable[QueueSpec], politeness: Politeness,
                durability: Literal["normal", "full"] = "normal") -> SqliteBroker:
-    """The store in `data`. Raises UsageError while a hub or another command has it, StorageError if it cannot be read."""
+    """Open the store in `data`. Raises UsageError while a hub or another command uses it, StorageError if it cannot be read."""
     from crawler.broker.schema import stored_politeness
     from crawler.broker.sqlite import SqliteBroker
 
     path = str(store_path(data))
     stored = stored_politeness(path)
-    # Politeness as it is stored: to change it would move every unfinished task of the queue to other lanes.
+    # Keep the stored politeness: changing it would move every unfinished task of the queue to other lanes.
     queues = [structs.replace(spec, polite=stored.get(spec.name, spec.polite)) for spec in specs]
     return SqliteBroker(path, queues, politeness, durability)

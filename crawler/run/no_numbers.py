@@ -1,4 +1,4 @@
-"""Texts that should have been numbers, by field: counted by the parse stage, told in the summary of a crawl."""
+"""Texts that should have been numbers, by field: counted by the parse stage, reported in the summary of a crawl."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from crawler.counting import agree, counted
 from crawler.texts import words
 
 COUNTER: Final = "/fields/"        # in the name of a counter, between the stage and the field
-MOST: Final = 10                   # fields that are told
+MOST: Final = 10                   # fields that are reported
 
 
 def tally(counters: Mapping[str, int], examples: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """By field: how many of its texts were no number, and an example. examples: a text by field."""
+    """Return by field how many of its texts were no number, with an example. examples: one text by field."""
     found: dict[str, dict[str, Any]] = {}
     for name, n in sorted(counters.items()):
         _, mark, field = name.partition(COUNTER)
@@ -24,7 +24,7 @@ def tally(counters: Mapping[str, int], examples: Mapping[str, str]) -> dict[str,
 
 
 def told(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The same for a person: `price: 14 texts were no number, for example 'call us'`."""
+    """Describe these counts for a person: `price: 14 texts were no number, for example 'call us'`."""
     lines = []
     for field, one in list(found.items())[:MOST]:
         example = f", for example '{words(one['example'])}'" if one["example"] else ""

@@ -1,7 +1,8 @@
-"""How many rows a crawl has put into each of its outputs.
+"""Count the rows that a crawl has written to each of its outputs.
 
-The store shares, for each output, whether it was empty when the crawl began with it and how many rows it has: then all of these
-are the crawl's, also those whose worker died before they could be counted. For other outputs there are counters.
+The store shares two facts about each output: whether it was empty when the crawl began to use it, and how many rows it has. If it
+was empty, all its rows belong to the crawl, including rows of a worker that died before it could count them. Other outputs have
+counters.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from msgspec import Struct
 
 from crawler.counting import counted
 
-ROWS: Final = "rows/"              # notes of the store, by output
+ROWS: Final = "rows/"              # prefix of the notes of the store, one per output
 COUNTERS: Final = "/rows in "      # in the name of a counter, before the output
 STDOUT: Final = "-"
 
 
 class Rows(Struct, frozen=True):
-    """Of one output."""
+    """The rows in one output."""
 
-    rows: int                      # that this crawl put there
-    total: int = 0                 # that are in it, rows of others included; 0: not known
+    rows: int                      # written by this crawl
+    total: int = 0                 # all rows in it, including those of others; 0: not known
 
 
 class _Note(Struct, frozen=True):
@@ -35,10 +36,9 @@ class _Note(Struct, frozen=True):
 def rows_by_output(
     outputs: Iterable[str], notes: Mapping[str, bytes], counters: Mapping[str, int], directory: str
 ) -> dict[str, Rows]:
-    """Rows of these outputs and of those that the store has told of, by the name they were given first.
+    """Return the rows of these outputs and of the outputs in the notes, by the first name of each.
 
-    notes: by name, those of other things are left alone. directory: where relative outputs are meant from; two names of one file
-    are one output.
+    notes: by name; unrelated notes are ignored. directory: base of relative outputs. Two names of one file count as one output.
     """
     told = {name.removeprefix(ROWS): note for name, value in notes.items() if name.startswith(ROWS) and (note := _read(value))}
     counts: dict[str, int] = {}
@@ -51,17 +51,17 @@ def rows_by_output(
     for output in dict.fromkeys([*outputs, *told, *counts]):
         name = names.setdefault(output if output == STDOUT else os.path.normpath(os.path.join(directory, output)), output)
         note = told.get(output)
-        # The note is as of the last time the output was closed, the counter lacks what a killed worker had not handed in.
+        # The note is as old as the last close of the output; the counter misses what a killed worker had not yet reported.
         rows = max(note.rows if note and note.was_empty else 0, counts.get(output, 0))
         before = found.get(name, Rows(0))
-        # Two names of one file: the note of a fresh file has all its rows, counters have their own each.
+        # Two names of one file: the note of a fresh file counts all its rows, while each name has a counter of its own.
         both = max(before.rows, rows) if note and note.was_empty else before.rows + rows
         found[name] = Rows(both, max(before.total, note.rows if note else 0))
     return found
 
 
 def described(outputs: Mapping[str, Rows]) -> str:
-    """`34 rows in apache.jsonl, 23 rows in pages2.jsonl`; "" where there is no output.
+    """Describe the rows as text: `34 rows in apache.jsonl, 23 rows in pages2.jsonl`; "" if there is no output.
 
     Outputs without rows are left out if others have some.
     """

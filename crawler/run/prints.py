@@ -1,8 +1,8 @@
-"""What stages print, shown line by line with the stage's name: `enrich: 3 cards on /p/7`.
+"""Show what stages print, line by line with the stage's name: `enrich: 3 cards on /p/7`.
 
-In a worker that a command has started, standard output is not the worker's: with `-o -` it is for rows alone, and on a terminal a
-live view is drawn. So `print` goes to standard error in whole lines, and so does what libraries in C and commands that a stage runs
-write to descriptor 1. A line is written at once, in one piece: nothing of it is lost when the process is killed after it.
+In a worker started by a command, standard output is not free: with `-o -` it carries rows, and on a terminal it carries a live
+view. So the output of `print` goes to standard error in whole lines. So does what C libraries and commands run by a stage write to
+descriptor 1. Each line is written at once, in one piece, so that nothing is lost if the process is killed afterwards.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ STDOUT, STDERR = 1, 2
 
 
 class StageLines(io.TextIOBase):
-    """A text stream that writes whole lines to a descriptor, each with the name of the stage at work in the thread that prints."""
+    """A text stream that writes whole lines to a descriptor, each with the name of the stage that runs in the printing thread."""
 
     encoding = "utf-8"
     errors = "replace"
 
     def __init__(self, name: str, fd: int = STDERR, mark: str = "") -> None:
-        """name: the stage, where the thread does not say it better. mark: what each line begins with."""
+        """name: the stage to name if the thread runs none. mark: prefix of each line."""
         self._name = name
         self._fd = fd
         self._mark = mark
         self._lock = threading.Lock()
-        self._begun: dict[int, tuple[str, str]] = {}     # by thread: stage, and the line that has no end yet
+        self._begun: dict[int, tuple[str, str]] = {}     # by thread: the stage, and its unfinished line
         self.buffer = _Bytes(self)
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        """For a command that a stage runs: its output comes out too, without a name."""
+        """Return the descriptor, for commands that a stage runs: their output is shown too, without a name."""
         return self._fd
 
     def write(self, text: str) -> int:
@@ -54,7 +54,7 @@ class StageLines(io.TextIOBase):
         return len(text)
 
     def finish(self) -> None:
-        """Write what was printed without the end of a line."""
+        """Write the lines that have not been ended."""
         with self._lock:
             begun, self._begun = list(self._begun.values()), {}
             self._put(begun)
@@ -62,13 +62,13 @@ class StageLines(io.TextIOBase):
     def _put(self, lines: list[tuple[str, str]]) -> None:
         text = "".join(f"{self._mark}{stage}: {line}\n" for stage, line in lines)
         data = memoryview(text.encode("utf-8", "replace"))
-        with suppress(OSError):         # whoever reads it is gone: that is no fault of the task in hand
+        with suppress(OSError):         # nobody reads it any more: not the task's fault
             while data:
                 data = data[os.write(self._fd, data) :]
 
 
 class _Bytes:
-    """`sys.stdout.buffer`, for code that prints bytes."""
+    """A stand-in for `sys.stdout.buffer`, for code that prints bytes."""
 
     def __init__(self, lines: StageLines) -> None:
         self._lines = lines
@@ -78,14 +78,14 @@ class _Bytes:
         return len(data)
 
     def flush(self) -> None:
-        """Lines are never kept."""
+        """Do nothing: whole lines are written at once."""
 
 
 @contextmanager
 def shown_by_stage(name: str, *, is_heard: bool, has_rows: bool) -> Iterator[None]:
-    """Within it, what is printed and written to standard output goes to standard error by stage.
+    """Send everything written to standard output to standard error, with the stage's name, while the context is active.
 
-    is_heard: the process that started this one reads it, and wants lines marked. has_rows: a sink of this process writes rows to
+    is_heard: the parent process reads standard error and expects marked lines. has_rows: a sink of this process writes rows to
     descriptor 1, which therefore stays as it is.
     """
     before = sys.stdout, sys.stderr

@@ -1,15 +1,15 @@
 """Decide how a crawl begins, before anything is started or changed.
 
     data directory ──look──▶ Found ──┐
-    what is asked for now ───────────┴─plan──▶ Plan: settings, seeds and definition, and what to say about it
-                                         └───▶ UsageError: nothing to do, or the crawl there is another one
+    command and configuration now ───┴─plan──▶ Plan: settings, seeds and definition, and messages about them
+                                         └───▶ UsageError: nothing to do, or it is a different crawl
 
     in the data directory     asked for                 what begins
-    nothing, or finished      URLs                      a first, or a fresh crawl
-    finished                  nothing                   nothing: it is said where its rows are
+    nothing, or finished      URLs                      a first or a fresh crawl
+    finished                  nothing                   nothing; a message names its rows
     finished or unfinished    --fresh, no URLs          the same crawl from its beginning
-    unfinished                the same, or nothing      the crawl goes on as it was
-    unfinished                something else            nothing, or with --change the crawl goes on with the change
+    unfinished                the same, or nothing      the crawl continues
+    unfinished                something else            nothing; with --change the crawl continues with the change
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from crawler.broker.peek import Peek
 
 class Found(Struct, frozen=True):
-    """What is in a data directory."""
+    """The contents of a data directory."""
 
     definition: Definition | None = None
     store: Peek | None = None
@@ -47,50 +47,50 @@ class Found(Struct, frozen=True):
         return self.store is None or not any(queue.accepted for queue in self.store.queues.values())
 
     def unfinished(self, queues: Sequence[str]) -> int:
-        """Tasks that are left on these queues."""
+        """Return the number of tasks left on these queues."""
         return sum(self.store.queues[name].unfinished for name in queues if name in self.store.queues) if self.store else 0
 
     @property
     def rows(self) -> dict[str, Rows]:
-        """Rows by output."""
+        """The rows by output."""
         if self.store is None or self.definition is None:
             return {}
         return rows_by_output(self.definition.outputs, self.store.notes, self.store.counters, self.definition.directory)
 
 
 class Plan(Struct, frozen=True):
-    """How a crawl begins."""
+    """The decision on how a crawl begins."""
 
     config: Config
     pipeline: Pipeline
     options: dict[str, Any]        # of every stage, by its name
-    definition: Definition | None  # to be stored with the crawl; None: it is of an older version and has none
+    definition: Definition | None  # to be stored with the crawl; None: an older version began it without one
     remembered: dict[str, Any]     # settings that the crawl had and that nothing sets now
     texts: list[str]               # seeds to put
-    added: list[str]               # those of them that the crawl did not have
-    queues_read: list[str]         # where work may be left: by the stages it has now, and had
-    said: list[str]                # what a change means for what is there already
+    added: list[str]               # those of them that are new to the crawl
+    queues_read: list[str]         # queues of the stages it has now or had before: work may be left on them
+    said: list[str]                # messages on what a change means for existing tasks and rows
     pages: int                     # fetched by earlier runs of this crawl
 
     @property
     def stages(self) -> list[str]:
-        """Names of the stages that the crawl needs."""
+        """The names of the stages that the crawl needs."""
         return self.pipeline.reachable(FRONTIER)
 
     @property
     def output(self) -> str:
-        """Where rows go; "": no stage of the crawl has an output."""
+        """The place that rows go to; "" if no stage of the crawl has an output."""
         return next((str(self.options[name].output) for name in self.stages if hasattr(self.options[name], "output")), "")
 
 
 def look(data: Path, *, is_fresh: bool = False) -> Found:
-    """What is in this data directory. is_fresh: a store that cannot be read is as none, it will be set aside.
+    """Read what is in this data directory. is_fresh: treat a store that cannot be read as absent; it will be moved aside.
 
-    Raises UsageError when a hub uses the store or the directory cannot be used, StorageError when the store cannot be read.
+    Raises UsageError if a hub uses the store or the directory cannot be used, StorageError if the store cannot be read.
     """
     if not has_store(data):
         return Found()
-    from crawler.broker.peek import peek  # here, because a first crawl has no use for SQLite in this process
+    from crawler.broker.peek import peek  # here, because a first crawl does not need SQLite in this process
 
     path = store_path(data)
     try:
@@ -107,9 +107,10 @@ def plan(
     load: Callable[[Mapping[str, Any]], Config], texts: Sequence[str], command: Command, *,
     is_fresh: bool = False, is_change: bool = False,
 ) -> Plan:  # fmt: skip
-    """How the crawl begins that is asked for. load: the configuration, with these settings where nothing else sets them.
+    """Decide how the crawl begins. load: returns the configuration, with the given settings where nothing else sets them.
 
-    command: what was typed, for the hints. Raises UsageError when there is nothing to do or the unfinished crawl is another one.
+    command: the command as typed, for the hints. Raises UsageError if there is nothing to do or the unfinished crawl is
+    another one.
     """
     for text in texts:
         urls.seed(text)
@@ -120,18 +121,18 @@ def plan(
     goes_on = not is_fresh and was is not None and (found.is_empty or found.unfinished(was.queues_read) > 0)
     asked = _asked(load, config, was if goes_on or not texts else None)
     if was is not None and not goes_on and not is_fresh and found.unfinished(asked.queues_read):
-        goes_on = True                        # it was finished, and a stage that was added reads what the others have left
+        goes_on = True                        # the crawl was finished, but a stage was added and has tasks to read
         asked = _asked(load, config, was)
     if was is not None and goes_on:
         return _resumed(found, was, asked, texts, command, is_change=is_change)
-    if was is None and not is_fresh and found.unfinished(asked.queues_read):      # of a version that stored no definition
+    if was is None and not is_fresh and found.unfinished(asked.queues_read):      # begun by a version without definitions
         return _plan(asked, None, texts, pages=_pages(found))
     seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
     return _plan(asked, definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked)), seeds)
 
 
 class _Asked(Struct, frozen=True):
-    """What a configuration means."""
+    """A loaded configuration with its pipeline and options."""
 
     config: Config
     pipeline: Pipeline
@@ -152,7 +153,7 @@ class _Asked(Struct, frozen=True):
 
 
 def _asked(load: Callable[[Mapping[str, Any]], Config], config: Config, was: Definition | None) -> _Asked:
-    """What is asked for now. was: the crawl whose settings stay where nothing sets them now."""
+    """Load and check the configuration. was: the crawl whose settings apply where nothing sets them now."""
     remembered: dict[str, Any] = {}
     if was is not None:
         from crawler.run import differences  # here, because a first crawl has nothing to remember
@@ -175,7 +176,10 @@ def _plan(
 
 
 def _seeds_again(found: Found, was: Definition | None, command: Command, data: Path, *, is_fresh: bool) -> list[str]:
-    """The seeds of the crawl that was here, to begin it anew. Raises UsageError where they are not known or that was not asked."""
+    """Return the seeds of the previous crawl, to begin it again.
+
+    Raises UsageError if they are not all known, or if a fresh start was not asked for.
+    """
     if was is None:
         raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
     if not is_fresh:
@@ -192,7 +196,7 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
 
 
 def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str], command: Command, *, is_change: bool) -> Plan:
-    """The unfinished crawl goes on. Raises UsageError where it is another one than asked for and nobody asked for a change."""
+    """Plan the continuation of the unfinished crawl. Raises UsageError if it differs from what is asked for, without --change."""
     from crawler.run import change
     from crawler.run.differences import compare
 
@@ -210,18 +214,18 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
 
 
 def _kept(was: Definition | None, asked: _Asked, settings: Mapping[str, Value]) -> dict[str, Value]:
-    """These settings; of those that are remembered it stays said who typed them."""
+    """Return these settings; a remembered one keeps its original origin."""
     known = {**was.how, **was.values} if was is not None else {}
     return {name: known[name] if name in asked.remembered and name in known else value for name, value in settings.items()}
 
 
 def _how(was: Definition | None, asked: _Asked) -> dict[str, Value]:
-    """What was typed about how the work is done, now or before."""
+    """Return the typed settings on how the work is done, from this run and from earlier ones."""
     before = was.how if was is not None else {}
     return {**{name: value for name, value in before.items() if name in asked.remembered}, **asked.how}
 
 
 def _pages(found: Found) -> int:
-    """Pages that were fetched so far."""
+    """Return the number of pages fetched so far."""
     counters = found.store.counters if found.store else {}
     return sum(n for name, n in counters.items() if "/status/" in name)

@@ -1,4 +1,4 @@
-"""Put the seeds of a crawl, and say which of them were not taken, and why."""
+"""Put the seeds of a crawl, and report the ones that were not taken, with the reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NAMED: Final = 3                   # seeds named in a message
 
 
 class Taken(Struct, frozen=True):
-    """What became of seeds: the texts of each kind, in their order."""
+    """The results of putting seeds: the texts of each kind, in their order."""
 
     new: list[str]
-    known: list[str]               # the crawl has, or had, these URLs already
-    twice: list[str]               # another seed before it means the same URL
-    refused: list[str]             # over a limit of the frontier
+    known: list[str]               # the crawl already has, or had, these URLs
+    twice: list[str]               # an earlier seed means the same URL
+    refused: list[str]             # beyond a limit of the frontier
 
 
 def put(texts: Sequence[str], seed: Callable[[str], New], put_tasks: Callable[[Sequence[New]], list[Verdict]]) -> Taken:
@@ -44,7 +44,7 @@ def put(texts: Sequence[str], seed: Callable[[str], New], put_tasks: Callable[[S
 
 
 def warnings(taken: Taken, frontier: FrontierSettings, added: Sequence[str] = ()) -> list[str]:
-    """What a person has to be told. added: seeds that the crawl did not have before, which are expected to be new to it."""
+    """List the warnings for a person. added: seeds that are expected to be new to the crawl."""
     lines = []
     if taken.refused:
         them = agree(len(taken.refused), "it", "them")
@@ -60,7 +60,7 @@ def warnings(taken: Taken, frontier: FrontierSettings, added: Sequence[str] = ()
 
 
 def not_taken(refused: Sequence[str], frontier: FrontierSettings) -> str:
-    """`1 seed was not taken: frontier.max_pages = 10 is reached: http://b.org/`."""
+    """Describe seeds refused by a limit: `1 seed was not taken: frontier.max_pages = 10 is reached: http://b.org/`."""
     limits = {"max_pages": frontier.max_pages, "max_pages_per_host": frontier.max_pages_per_host}
     names = " or ".join(f"frontier.{name} = {limit}" for name, limit in limits.items() if limit)
     n = len(refused)

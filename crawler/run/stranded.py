@@ -1,4 +1,4 @@
-"""Tasks on queues that no stage of the pipeline reads any more: a stage was removed or renamed while it had work."""
+"""Tasks on queues that no stage reads any more, because a stage was removed or renamed while it had work."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from crawler.run.hints import PLAIN, Hint
 
 
 def stranded(queues: Iterable[QueueStats]) -> dict[str, int]:
-    """Unfinished tasks by queue, of those outside the pipeline."""
+    """Return the number of unfinished tasks on each queue outside the pipeline."""
     found = {queue.name: queue.ready + queue.delayed + queue.leased for queue in queues if queue.is_outside}
     return {name: n for name, n in found.items() if n}
 
 
 def described(name: str, n: int, hint: Hint = PLAIN) -> str:
-    """What is there, and what to do about it. hint: completes commands."""
+    """Describe the tasks on one such queue and the commands that help. hint: completes commands."""
     return (
         f"{counted(n, 'task')} on queue {name}, which no stage reads: add the stage again and go on with '{hint('run --change')}', "
         f"or drop {agree(n, 'it', 'them')} with '{hint(f'take {name} -n {n}')}'"

@@ -1,4 +1,4 @@
-"""What a crawl came to, in a few lines for the person who ran it. Words only; the numbers are those of `crawler.report`."""
+"""Summarize a crawl in a few lines for the person who ran it. Only the wording; the numbers come from `crawler.report`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from crawler.run.hints import PLAIN, Hint
 from crawler.run.outputs import Rows, described
 from crawler.run.stranded import described as stranded_line
 
-SHOWN: Final = 6                  # reasons in one line
-GROUPS: Final = 4                 # reasons for which tasks were given up, each with its examples
-# By the word in the counter: URLs that were ready to be fetched, and records that were not made. All others are links.
+SHOWN: Final = 6                  # reasons shown in one line
+GROUPS: Final = 4                 # reasons for given-up tasks that are shown, each with examples
+# By the word in the counter. The first are URLs that were not fetched, the second pages without a record; all others are links.
 URLS: Final = {"robots": "forbidden by robots.txt", "private address": "at private addresses"}
 RECORDS: Final = {"noindex": "with noindex"}
 
 
 def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyType({}), hint: Hint = PLAIN) -> list[str]:
-    """The lines, each a sentence. rows: by output. hint: completes the commands that are named."""
+    """Return the lines, one sentence each. rows: by output. hint: completes the commands that are named."""
     lines = [_first(report)]
     if any(each.rows for each in rows.values()):
         lines.append(described(rows))
@@ -50,7 +50,7 @@ def _first(report: Mapping[str, Any]) -> str:
 
 
 def _why_empty(report: Mapping[str, Any]) -> str:
-    """Why there is not one page, if there was something to fetch and nothing is left of it."""
+    """Explain why there is no page; "" if there was nothing to fetch or something is still to be fetched."""
     if not is_empty(report) or any(report["left"].values()):
         return ""
     urls = report["queues"][FRONTIER]["accepted"]
@@ -69,7 +69,7 @@ def _why_empty(report: Mapping[str, Any]) -> str:
 
 
 def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
-    """What was not fetched, not recorded and not followed, each with what is counted."""
+    """List what was not fetched, not recorded and not followed, each with its unit."""
     urls = {URLS[reason]: n for reason, n in skipped.items() if reason in URLS}
     records = {RECORDS[reason]: n for reason, n in skipped.items() if reason in RECORDS}
     links = {reason: n for reason, n in skipped.items() if reason not in URLS and reason not in RECORDS}
@@ -86,14 +86,14 @@ def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
 
 
 def _dropped(stage: str, reasons: Mapping[str, int]) -> str:
-    """Items that a stage did not pass on."""
+    """Describe the items that a stage dropped, with the most frequent reasons."""
     total = sum(reasons.values())
     known = [f"{reason} ({n:,})" for reason, n in reasons.items() if reason][:SHOWN]
     return f"{total:,} dropped by {stage}" + (f": {', '.join(known)}" if known else "")
 
 
 def _given_up(report: Mapping[str, Any], hint: Hint) -> str:
-    """How many tasks, why, and some of them."""
+    """Describe the tasks that were given up: number, reasons, examples."""
     total = sum(report["dead"].values())
     groups: Sequence[Mapping[str, Any]] = report["given_up"]
     parts = [_group(group) for group in groups[:GROUPS]]

@@ -1,12 +1,11 @@
-"""How a stage's workers tell a person that they are getting on: one line when they are connected, one every ten seconds, one at
-the end.
+"""Report the progress of a stage's workers to a person: a line when they connect, one every ten seconds, one at the end.
 
     parse: 2 workers at 127.0.0.1:8000, reading pages
     parse: 120 done (12.0/s), 3 failed
     parse: 480 done (0.0/s), 3 failed; nothing to do: no tasks on pages
     parse: ended after 65 s: 480 done, 3 failed
 
-Workers that are processes of one command send their counts to it, so that it speaks once for all of them.
+Workers that are processes of one command send it their counts, and it reports the sums.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from crawler.run.lines import COUNTS
 log = logging.getLogger("crawler.stage")
 
 STDERR = 2
-EVERY = 10.0          # s between two lines, as `crawler run` has it
-COUNTS_EVERY = 1.0    # s between two reports of counts to the command that speaks for several workers
+EVERY = 10.0          # s between two lines, as in `crawler run`
+COUNTS_EVERY = 1.0    # s between two reports of counts to the parent process
 
 
 class Counts(Protocol):
-    """What is told of: a `tally.Tally`, or the sum of several."""
+    """The counts that are reported: a `tally.Tally`, or the sum of several."""
 
     @property
     def done(self) -> int: ...
@@ -43,13 +42,13 @@ class Counts(Protocol):
 
 
 class Sum:
-    """The counts of several workers, each as it last reported them."""
+    """The sum of the counts that several workers last reported."""
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[int, int, bool]] = {}
 
     def report(self, worker: str, text: str) -> None:
-        """text: as `in_words` of the worker's process gave it. What cannot be read changes nothing."""
+        """Store a worker's counts. text: the result of `in_words` in its process; anything else is ignored."""
         parts = text.split()
         if len(parts) == 3 and all(part.isdecimal() for part in parts):
             done, failed, is_idle = map(int, parts)
@@ -69,20 +68,20 @@ class Sum:
 
 
 def in_words(counts: Counts) -> str:
-    """For `Sum.report` of another process."""
+    """Return the counts as text for `Sum.report` in another process."""
     return f"{counts.done} {counts.failed} {int(counts.is_idle)}"
 
 
 def connected(name: str, workers: int, address: str, queue: str) -> None:
-    """The first line."""
+    """Log the first line."""
     log.info("%s: %s at %s, reading %s", name, counted(workers, "worker"), address, queue)
 
 
 class Talk:
-    """Says every `EVERY` s how the workers are getting on, from a thread of its own. Use it in a `with`; the end has a line too."""
+    """A thread that logs every `EVERY` s how the workers are doing, and once at the end. A context manager."""
 
     def __init__(self, name: str, counts: Counts, why_idle: Callable[[], str], every: float = EVERY) -> None:
-        """why_idle: asked for the reason, "" for none, when the workers have nothing to do; may raise what a broker raises."""
+        """why_idle: called when the workers have nothing to do; returns the reason or "", and may raise what a broker raises."""
         self._name = name
         self._counts = counts
         self._why_idle = why_idle
@@ -102,7 +101,7 @@ class Talk:
         log.info("%s: ended after %.0f s: %d done, %d failed", self._name, elapsed, self._counts.done, self._counts.failed)
 
     def line(self) -> str:
-        """How it goes now; the rate is that since the last line."""
+        """Return the current progress; the rate is measured since the last call."""
         done = self._counts.done
         rate, self._before = (done - self._before) / self._every, done
         failed = f", {self._counts.failed} failed" if self._counts.failed else ""
@@ -113,13 +112,13 @@ class Talk:
         while not self._ended.wait(self._every):
             try:
                 log.info("%s", self.line())
-            except (HubError, StorageError) as error:      # the worker hears of it too, and decides
+            except (HubError, StorageError) as error:      # the worker meets the same error and handles it
                 log.debug("the hub was not asked why there is nothing to do: %s", error)
 
 
 @contextmanager
 def telling(counts: Counts, fd: int = STDERR, every: float = COUNTS_EVERY) -> Iterator[None]:
-    """Report counts to the process that reads this descriptor, whenever they have changed and once more at the end."""
+    """Send counts to the process that reads this descriptor, whenever they change and once at the end."""
     ended = threading.Event()
 
     def run() -> None:
@@ -142,7 +141,7 @@ def telling(counts: Counts, fd: int = STDERR, every: float = COUNTS_EVERY) -> It
 
 
 def why_idle(stats: Stats, queue: str, of_frontier: Callable[[Stats], str]) -> str:
-    """Why a stage that reads this queue has nothing to do, or "". of_frontier: the same of a polite queue with tasks."""
+    """Return why a stage that reads this queue has nothing to do, or "". of_frontier: explains it for a polite queue with tasks."""
     ours = {each.name: each for each in stats.queues}.get(queue)
     if ours is None:
         return ""

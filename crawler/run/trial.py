@@ -1,6 +1,6 @@
-"""One item through one stage, without a hub: what the stage gives, or why it gives nothing.
+"""Run one item through one stage without a hub, and show what the stage gives or why it gives nothing.
 
-    item ──encode, decode as the stage annotates──▶ process ──▶ what it gave, each checked as for a queue
+    item ──encode, decode as the stage annotates──▶ process ──▶ its output, checked as for a queue
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from crawler.stage import Stage, To
 
 
 class Trial(Struct):
-    """What came of one item. `given` has what the stage gave before it failed, if it did."""
+    """The result of one item. `given` holds what the stage gave, also if it failed afterwards."""
 
     given: list[Any] = field(default_factory=list)
-    failure: BaseException | None = None       # Drop, Retry and GiveUp as well
+    failure: BaseException | None = None       # may be Drop, Retry or GiveUp
 
 
 def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
-    """Have an opened stage process one item."""
+    """Let an opened stage process one item."""
     trial = Trial()
     schema, is_async = item_schema(type(stage))
     router = Router(spec.name, spec.outputs, {})
@@ -36,7 +36,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
         result = stage.process([found] if stage.batch else found)
         for each in _waited_for(result) if is_async else many(result):
             if each is not None:
-                router.take(each)              # raises for what cannot be put on the queue it is for
+                router.take(each)              # raises for an item that its queue cannot take
                 trial.given.append(each)
     except KeyboardInterrupt:
         raise
@@ -46,7 +46,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
 
 
 def route(pipeline: Pipeline, start: str, name: str) -> list[StageSpec]:
-    """The fewest stages that lead from a queue to the stage of this name, that stage included. Raises UsageError for none."""
+    """Return the shortest list of stages from a queue to this stage, including it. Raises UsageError if none leads there."""
     goal = pipeline.stage(name)
     if goal.input == start:
         return [goal]
@@ -56,14 +56,14 @@ def route(pipeline: Pipeline, start: str, name: str) -> list[StageSpec]:
 
 
 def for_queue(given: Sequence[Any], spec: StageSpec, queue: str) -> list[Any]:
-    """Of what a stage gave, the items that go to this queue."""
+    """Return the items that a stage gave for this queue."""
     first = spec.outputs[0] if spec.outputs else ""
     found = [each if isinstance(each, To) else To("", each) for each in given]
     return [to.item for to in found if (to.queue or first) == queue]
 
 
 def _before(pipeline: Pipeline, start: str, queue: str) -> StageSpec | None:
-    """Of the stages that fill this queue the one nearest to the start."""
+    """Return the stage nearest to the start that fills this queue; None if no stage does."""
     edges: dict[str, list[str]] = {}
     for spec in pipeline.stages.values():
         edges.setdefault(spec.input, []).extend(spec.outputs)
@@ -75,7 +75,7 @@ def _before(pipeline: Pipeline, start: str, queue: str) -> StageSpec | None:
 
 
 def _waited_for(result: Any) -> list[Any]:
-    import asyncio  # here, because only async stages have use for it
+    import asyncio  # here, because only async stages use it
 
     async def all_of_it() -> list[Any]:
         if isinstance(result, AsyncIterator):

@@ -1,6 +1,6 @@
-"""Check a whole configuration before anything is started: settings, pipeline, stages, and what they write to.
+"""Check a whole configuration before anything is started: settings, pipeline, stages, and their outputs.
 
-`crawler check`, `run` and `stage` call `verify`, so that they refuse the same mistakes in the same words. It opens and changes
+`crawler check`, `run` and `stage` all call `verify`, so that they refuse the same mistakes in the same words. It opens and changes
 nothing, and reports all mistakes at once.
 """
 
@@ -26,23 +26,23 @@ _KEY = re.compile(r"(?:stages|frontier)\.[\w.-]*\w")     # the setting that a me
 
 
 class Verified(NamedTuple):
-    """A configuration that can be run."""
+    """A configuration that has passed all checks."""
 
     pipeline: Pipeline
     options: dict[str, Stage.Options]       # by stage
 
 
 def verify(config: Config, names: Collection[str] | None = None) -> Verified:
-    """The pipeline and its stages' options. Raises ConfigError with all mistakes.
+    """Return the pipeline and its stages' options. Raises ConfigError with all mistakes.
 
-    names: the stages, or the classes they use, whose code and options are checked; None: all. A machine that runs one stage need
-    not have the code of the others.
+    names: the stages, or the classes they use, whose code and options are checked; None: all. A machine that runs one stage does
+    not need the code of the others.
     """
     found = Collected()
     pipeline: Pipeline | None = None
     with found.mistakes():
         pipeline = build(config)
-    if names is None:                     # else it is a worker's machine: it keeps nothing there
+    if names is None:                     # a worker's machine, with names, stores nothing there
         with found.mistakes():
             check_directory(Path(config.settings.data))
     with found.mistakes(), _placed(config):
@@ -57,21 +57,21 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
         with found.mistakes(), _placed(config):
             _chains(pipeline, names)
     found.refuse()
-    assert pipeline is not None  # noqa: S101  (else its mistakes were refused)
+    assert pipeline is not None  # noqa: S101  (otherwise its mistakes were raised above)
     return Verified(pipeline, options)
 
 
 def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
-    """Queues that nobody fills or reads, by the setting that names them, and cycles that would never end."""
+    """List queues that nothing fills or reads, with the setting that names them, and cycles that would never end."""
     unread = [name for name in pipeline.unread() if name not in pipeline.by_hand]
     unfilled = [name for name in pipeline.unfilled() if name not in pipeline.by_hand]
     messages = []
     for queue in unfilled:
-        if not pipeline.queues[queue].polite:      # the frontier gets its seeds from people
+        if not pipeline.queues[queue].polite:      # seeds are put there by people
             key = f"stages.{pipeline.readers(queue)[0].name}.input"
             near = nearest(queue, unread) or nearest(queue, _filled(pipeline))
             messages.append(f"{_place(config, key)}{key} is {queue!r}, which no stage fills; {_ways(queue, near, 'put')}")
-            if near in unread:                    # the same slip, seen from its other end
+            if near in unread:                    # both ends of one misspelled name
                 unread.remove(near)
     for queue in unread:
         key = f"stages.{pipeline.writers(queue)[0].name}.outputs"
@@ -93,7 +93,7 @@ def _ways(queue: str, near: str, command: str) -> str:
 
 
 def _endless(pipeline: Pipeline) -> str:
-    """Why some tasks would go round for ever: a cycle in which no queue remembers what it has had. "" if there is none."""
+    """Describe a cycle of queues in which no queue is keyed, so that tasks would go round for ever; "" if there is none."""
     edges: dict[str, list[str]] = {}
     for stage in pipeline.stages.values():
         if not pipeline.queues[stage.input].keyed:
@@ -111,7 +111,7 @@ def _endless(pipeline: Pipeline) -> str:
 
 
 def _chains(pipeline: Pipeline, names: Collection[str] | None) -> None:
-    """Refuse stages that are to share a process and cannot. names: these in one, as in `crawler stage fetch+parse`."""
+    """Refuse stages that cannot share a process as configured. names: run together, as in `crawler stage fetch+parse`."""
     if names is None:
         chain.groups(pipeline, pipeline.reachable())
     elif len(names) > 1:
@@ -120,7 +120,7 @@ def _chains(pipeline: Pipeline, names: Collection[str] | None) -> None:
 
 
 def _options(stage: StageSpec, config: Config) -> Stage.Options:
-    """The stage's options. Raises ConfigError for those that its class cannot be filled with or does not accept."""
+    """Return the stage's options. Raises ConfigError for options that its class does not know or does not accept."""
     kind, options = load(stage, config.origin)
     found = Collected()
     with found.mistakes():
@@ -131,20 +131,20 @@ def _options(stage: StageSpec, config: Config) -> Stage.Options:
 
 
 def _ask(kind: type[Stage], options: Stage.Options, stage: StageSpec) -> None:
-    """Call the class's own `check`. It is the author's code: however it fails, that is one line."""
+    """Call the class's own `check`. It is the author's code: any failure of it becomes one line."""
     try:
         kind.check(options, f"stages.{stage.name}")
     except UsageError:
         raise
     except Exception as error:
-        from crawler.places import told  # here, because it is for mistakes
+        from crawler.places import told  # here, because only mistakes need it
 
         raise ConfigError(f"stages.{stage.name}: {stage.use} cannot check its options: {told(error)}") from error
 
 
 @contextmanager
 def _placed(config: Config) -> Iterator[None]:
-    """Say of a mistake where its setting was set."""
+    """Add to a mistake the place where its setting was set."""
     try:
         yield
     except ConfigError as error:
@@ -152,7 +152,7 @@ def _placed(config: Config) -> Iterator[None]:
 
 
 def _place(config: Config, message: str) -> str:
-    """Where the setting that the message begins with was set: "crawler.toml: ", or "" if nobody has set it."""
+    """Return where the setting that begins the message was set, such as "crawler.toml: "; "" if nobody has set it."""
     key = _KEY.match(message)
     origin = config.origin(key.group()) if key else "default"
     return at("" if origin == "default" else origin)

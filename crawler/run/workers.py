@@ -1,4 +1,4 @@
-"""The stages of a crawl as processes: those it starts with, and more of them where there is more to do than time."""
+"""The worker processes of a crawl: the ones it starts with, and further ones where stages cannot keep up."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Workers:
-    """Starts them with `start`, before there is a thread in this process; `adapt` starts further ones."""
+    """Starts worker processes. Call `start` before this process has threads; `adapt` starts further workers later."""
 
     def __init__(self, pipeline: Pipeline, stages: Sequence[str], delay: float, say: Callable[[str], None]) -> None:
-        """stages: names of those the crawl needs. delay: s between two requests to a host. say: told what is shared by whom."""
+        """stages: the ones the crawl needs. delay: s between two requests to a host. say: told which stages share processes."""
         together = groups(pipeline, stages)
         self._say = say
         self._shares: list[Share] = [share(pipeline, group, delay) for group in together]
@@ -30,13 +30,13 @@ class Workers:
                 say(said)
 
     def start(self, here: Crawl | DebugCrawl, arguments: Sequence[str]) -> None:
-        """Start those it begins with. arguments: of each process, which is one worker."""
+        """Start the initial processes. arguments: passed to each process, which is one worker."""
         for each in self._shares:
             here.start_stage(each.name, each.processes, arguments)
 
     def adapt(self, here: Crawl | DebugCrawl, arguments: Sequence[str], ready: Sequence[str]) -> None:
-        """Start what is lacking. ready: queues with something to do."""
-        for queue in ready:        # an earlier run, or a worker of another machine, has left it where a chain does not look
+        """Start the workers that are missing. ready: queues with ready tasks."""
+        for queue in ready:        # put there by an earlier run or another machine, where no chain looks
             if name := self._passed_by.pop(queue, None):
                 here.start_stage(name, 1, arguments)
         for each, growth in self._growths:
