@@ -1,6 +1,6 @@
 """python -m crawler.
 
-An older Python is refused here, before anything is imported that it cannot read. This file is kept readable for Python 3.8.
+An older Python is refused here, before it imports code that it cannot read. This file stays readable for Python 3.8.
 """
 
 import sys
@@ -8,7 +8,7 @@ import sys
 OLDEST = (3, 11)                   # as in pyproject.toml
 
 if __name__ == "__main__":
-    if sys.version_info < OLDEST:  # a checkout is run without pip, which would have refused
+    if sys.version_info < OLDEST:  # pip would have refused, but a checkout is run without it
         wanted, found = ".".join(map(str, OLDEST)), ".".join(map(str, sys.version_info[:3]))
         sys.stderr.write(f"crawler needs Python {wanted} or newer; this is {found}\n")
         sys.exit(2)

@@ -1,13 +1,13 @@
-"""Stages that run one behind the other in one process: what the first gives for the second never crosses the hub.
+"""Stages that run one after another in one process: what one gives for the next never crosses the hub.
 
     urls: Visit ──▶ [ fetch ──Page──▶ parse ] ──▶ records: Record
                                         └──────▶ urls: Visit
 
-To the worker a chain is one stage, so all promises stay: one task, one step, one transaction. A link is handed what it would get
-from the hub: the item is encoded, decoded and checked as its annotation says, and only a Page for a stage that takes a Page is
-handed over as it is. What a link gives is routed at once, so that an error is the verdict on that link's item. An item that a
-later link fails at is put on that link's queue with its first attempt counted, to be tried again by the stage alone: no page is
-fetched twice because it cannot be parsed. Only what ends the process is an attempt of the whole chain.
+To the worker a chain is one stage, so all promises hold: one task, one step, one transaction. A link gets the same item as from the
+hub: encoded, decoded and checked against its annotation. Only a Page for a stage that takes a Page is passed on unchanged. What a
+link gives is routed at once, so that an error is assigned to the link's own item. If a later link fails at an item, the item is put
+on that link's queue with its first attempt counted, and the stage alone tries it again: no page is fetched twice because it cannot
+be parsed. Only what ends the process counts as an attempt of the whole chain.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from crawler.stage import At, Drop, Report, Stage, Then
 from crawler.texts import words
 
 SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
-ROOM = MAX_GIVEN // 2     # bytes of a step for what later links give; the rest is there to put their items back
+ROOM = MAX_GIVEN // 2     # bytes of a step for what later links give; the rest is kept free to put their items back
 
 
 class Chain(Stage):
-    """Several stages as one. Each link's verdicts are its own, and the same as where it runs alone."""
+    """Several stages that act as one. Each link decides about its items as it would if it ran alone."""
 
     def __init__(self, links: Sequence[Link], gatekeepers: Mapping[str, Gatekeeper] = MappingProxyType({})) -> None:
         super().__init__(shared=links[0].stage.shared)
@@ -49,9 +49,9 @@ class Chain(Stage):
         self._joints = [Joint(link, Router(link.name, link.outputs, gatekeepers, known)) for link in links]
         for one, following in itertools.pairwise(self._joints):
             one.next_takes_pages = following.takes_pages
-        self.at: dict[int, At] = {}              # in a later link than the first
+        self.at: dict[int, At] = {}              # threads in a link after the first
         self.at_work: dict[int, float] = {}      # as above
-        self.concurrency = self.first.concurrency     # type: ignore[misc]  # of the class for other stages, of the first link here
+        self.concurrency = self.first.concurrency     # type: ignore[misc]  # a class attribute elsewhere; here the first link's
         self.prefetch = self.first.prefetch           # type: ignore[misc]  # as above
         self.stuck = self.first.stuck                 # type: ignore[misc]  # as above
         self.hang = sum(link.stage.hang for link in links)   # type: ignore[misc]  # as above
@@ -88,7 +88,7 @@ class Chain(Stage):
         return iter(self._through(0, self.first.process(item), Room()))
 
     def begin(self, item: Any, then: Then) -> bool:
-        """Start on an item with the first link; the others go on with what it gives."""
+        """Start on an item with the first link; the other links process what it gives."""
         return self.first.begin(
             item, lambda finish, is_free=True: then(finish and (lambda: iter(self._through(0, finish(), Room()))), is_free)
         )
@@ -98,9 +98,9 @@ class Chain(Stage):
         return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
 
     def _through(self, place: int, result: Any, room: Room) -> list[Taken]:
-        """What the link at this place gives for an item; for what goes on to the next link, what that makes of it.
+        """Return what the links from this place on give for one item. result: what `process` of this link returned.
 
-        The next link begins when this one is through: it must not see an item of an attempt that fails.
+        The next link starts only after this one has finished: it must not see an item of an attempt that fails.
         """
         joint = self._joints[place]
         given: list[Taken | Handed] = []
@@ -121,9 +121,9 @@ class Chain(Stage):
         return taken
 
     def _by_next(self, place: int, handed: Handed, room: Room) -> list[Taken]:
-        """All that the link at this place, and those behind it, make of an item; or else the item itself, for the link's queue.
+        """Return what the links from this place on give for an item; if that fails, the item itself for this link's queue.
 
-        Raises TooMuch where there is no room for the item: a verdict on what the link before gave.
+        Raises TooMuch if there is no room for the item: then the previous link gave too much.
         """
         joint = self._joints[place]
         used, began, thread = room.used, time.monotonic(), threading.get_ident()
@@ -154,7 +154,7 @@ class Chain(Stage):
 
 
 class _Routed:
-    """The router of a chain: its links have routed what they give."""
+    """The router of a chain. It passes everything on, because the links have already routed what they give."""
 
     def __init__(self, name: str, known: Known) -> None:
         self.name = name
@@ -185,7 +185,7 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
 
 
 def refuse_unfit(pipeline: Pipeline, names: Sequence[str]) -> None:
-    """Raise ConfigError for a stage that cannot be part of a chain, by its class."""
+    """Raise ConfigError for a stage whose class cannot be part of a chain."""
     for name in names:
         kind = find(pipeline.stage(name).use)
         if kind.batch or item_schema(kind)[1]:

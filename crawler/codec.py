@@ -1,6 +1,6 @@
-"""How an item travels: encoded by the stage that gives it, decoded and checked as the next stage annotates it.
+"""Encode items for a queue; decode and check them as the next stage annotates them.
 
-One place for both, so that a stage gets the same from the hub as from the stage before it in its own process (`chain`).
+One place for both, so that a stage gets the same item from the hub as from the previous stage in its process (`chain`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ encoder = msgspec.msgpack.Encoder()
 
 
 def encode(item: Any) -> bytes:
-    """An item as it is put on a queue. Raises TypeError, ValueError or OverflowError for what is no plain data."""
+    """Return an item as bytes for a queue. Raises TypeError, ValueError or OverflowError if it is not plain data."""
     return encoder.encode(item.packed() if isinstance(item, Page) else item)
 
 
 def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
-    """The reader of items of a type, which is the annotation of a stage's argument. Raises ConfigError for one that is no data."""
+    """Return the decoder for a type: the annotation of a stage's argument. Raises ConfigError if the type is not plain data."""
     try:
         found = msgspec.msgpack.Decoder(schema, dec_hook=_made)
         strange = next(_strange(inspect.type_info(schema), set()), None)
@@ -38,7 +38,7 @@ _ADVICE: Final = "use Record, Page, dict[str, Any], another plain type, or a msg
 
 
 def _made(kind: type, value: Any) -> Any:
-    """Values of the types that msgspec does not know."""
+    """Make values of the types that msgspec does not know."""
     if kind is object:
         return value
     if kind is Record:
@@ -47,7 +47,7 @@ def _made(kind: type, value: Any) -> Any:
 
 
 def _strange(info: Any, seen: set[int]) -> Iterator[type]:
-    """The types in a schema that are neither msgspec's nor ours."""
+    """List the types in a schema that are neither msgspec's nor ours."""
     if id(info) in seen:                 # a type may contain itself
         return
     seen.add(id(info))

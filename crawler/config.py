@@ -30,7 +30,7 @@ COMMAND_LINE = "-s"
 NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES"})
 
 _TOP = {field.name: field.type for field in structs.fields(Settings)}
-# What Kubernetes sets for a service called crawler, crawler-hub, …
+# Variables that Kubernetes sets for a service called crawler, crawler-hub, …
 _SERVICE = re.compile(r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 
 
@@ -100,21 +100,21 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; 'crawler new config' writes one to begin with") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; TOML is, save it as UTF-8") from error
-    except ValueError as error:              # not TOML; or a number of more digits than Python reads
+    except ValueError as error:              # not TOML, or a number with more digits than Python reads
         raise ConfigError(f"{path} is not TOML: {error}; 'crawler settings --explain' shows how each key is written") from error
     for keys, value in leaves(table):
         yield _Setting(_named(keys), value, None, str(path))
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """What to say of variables that begin with CRAWLER_ and mean nothing here; those of an orchestrator are left out."""
+    """List messages about variables that begin with CRAWLER_ and have no effect; those set by an orchestrator are left out."""
     said = []
     for variable in sorted(environ):
         name = variable.upper()
         word = name.removeprefix("CRAWLER_").lower()
         if not _is_ours(name) or "__" in word or word in _TOP or _slip(word):
             continue
-        from crawler import hints  # here, because it is for mistakes
+        from crawler import hints  # here, because only mistakes need it
 
         meant = hints.elsewhere(word) or hints.similar(word, "")
         offer = hints.question(f"CRAWLER_{each.replace('.', '__').upper()}" for each in meant)
@@ -124,7 +124,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    """A variable in capitals that somebody may have meant for us. Kubernetes sets several for each service of a cluster."""
+    """Tell whether this variable, in capitals, may be meant for us. Kubernetes sets several for each service of a cluster."""
     return name.startswith("CRAWLER_") and name not in NO_SETTINGS and not _SERVICE.fullmatch(name)
 
 
@@ -135,7 +135,7 @@ def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> It
             continue
         keys = name.removeprefix("CRAWLER_").lower().split("__")
         if len(keys) == 1 and keys[0] not in _TOP:
-            # Other programs name variables CRAWLER_… too, so only what looks like a setting with a slip in it is refused.
+            # Other programs use names with CRAWLER_… too, so only what looks like a misspelled setting is refused.
             if meant := _slip(keys[0]):
                 raise ConfigError(f"{variable} is not a setting; did you mean 'CRAWLER_{meant.upper()}'?")
             continue
@@ -144,7 +144,7 @@ def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> It
 
 
 def _slip(word: str) -> str:
-    """What a variable without __ was meant to be called; "" if it does not look like one of ours."""
+    """Return the name that a variable without __ was probably meant to have; "" if it does not look like one of ours."""
     section = next((key for key in _TOP if word.startswith(f"{key}_")), None)
     return f"{section}__{word[len(section) + 1 :]}" if section else nearest(word, _TOP)
 
@@ -174,7 +174,7 @@ def _from_options(sets: Sequence[str], spelled: Mapping[str, str]) -> Iterator[_
 def _value(text: str) -> tuple[Any, str]:
     try:
         table = tomllib.loads(f"value = {text}")
-    except ValueError:                       # not TOML; or a number of more digits than Python reads
+    except ValueError:                       # not TOML, or a number with more digits than Python reads
         return text, text
     # More than one key: a line break smuggled in a second statement. A date: no setting is one, so it is text.
     is_plain = set(table) == {"value"} and isinstance(table["value"], bool | int | float | str | list | dict)

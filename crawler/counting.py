@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
-    """The number with its noun: `counted(1, "URL")` is "1 URL", `counted(1200, "page")` is "1,200 pages".
+    """Return the number with its noun: `counted(1, "URL")` is "1 URL", `counted(1200, "page")` is "1,200 pages".
 
-    plural: where it is not the noun and an s, e.g. `counted(2, "process", "processes")`.
+    plural: needed if it is not the noun with an s, as in `counted(2, "process", "processes")`.
     """
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def agree(n: int, singular: str, plural: str) -> str:
-    """The form of a verb or pronoun that fits the number: `agree(1, "waits", "wait")` is "waits"."""
+    """Return the form of a verb or pronoun that fits the number: `agree(1, "waits", "wait")` is "waits"."""
     return singular if n == 1 else plural

@@ -1,4 +1,4 @@
-"""Why a stage drops items, counted by reason: `dropped/no title`. Bounded, because each reason is a counter that the hub keeps."""
+"""Count dropped items by reason: `dropped/no title`. The number of reasons is bounded: each is a counter that the hub stores."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 
 from crawler.texts import words
 
-KINDS: Final = 5          # reasons of a stage in a process that are counted apart; more are in the total alone
-LONGEST: Final = 60       # characters of one
+KINDS: Final = 5          # reasons per stage and process that are counted separately; further ones count only in the total
+LONGEST: Final = 60       # characters of a reason
 _NUMBER = re.compile(r"\d+")
 
 
@@ -19,7 +19,7 @@ class Drops:
         self._known: set[str] = set()
 
     def counters(self, reason: object) -> dict[str, int]:
-        """What to count for one item that was dropped for this reason. Numbers in it make no new reason."""
+        """Return what to count for one item dropped for this reason. Reasons that differ only in numbers are counted as one."""
         kind = _NUMBER.sub("N", words(str(reason), LONGEST)).strip()
         if not kind or (kind not in self._known and len(self._known) >= KINDS):
             return {"dropped": 1}

@@ -11,12 +11,12 @@
     │   ├── KeyRefused          it answers, and refuses the key
     │   ├── TlsRefused          it or we do not accept the other's certificate, or one of us speaks no TLS
     │   └── CallRefused         it heard the call and will not do it: unknown queue, bad argument
-    ├── StageUnusable         the code of a stage fails before it has begun                      exit 1
+    ├── StageUnusable         a stage's code fails before its first task                         exit 1
     ├── WireError             a frame that is not ours: too big, cut, not plain data
     ├── AddressRefused        a host is at an address that the web has no business with
     └── StorageError          the disk under the hub or a sink failed                            exit 75
-        ├── StorageFull         it has no room: the same call goes through once there is some
-        └── OutputClosed        who read the rows from a pipe has gone                           exit 141
+        │   ├── StorageFull         the disk is full: the same call succeeds once there is room
+        │   └── OutputClosed        the program that read the rows from a pipe has ended                 exit 141
 
 `Retry`, `Drop` and `GiveUp`, which a stage raises to steer its task, are not errors: see `stage`.
 """
@@ -51,14 +51,14 @@ class Mistakes(ConfigError):
 
 
 class Collected:
-    """Collects the mistakes of a configuration, so that a person hears of all of them and not only of the first."""
+    """Collects the mistakes in a configuration, so that all of them are reported and not only the first."""
 
     def __init__(self) -> None:
         self.each: list[str] = []
 
     @contextmanager
     def mistakes(self) -> Iterator[None]:
-        """Keep a UsageError that is raised in this block and go on behind the block."""
+        """Store a UsageError raised in this block, and continue after the block."""
         try:
             yield
         except Mistakes as several:
@@ -67,14 +67,14 @@ class Collected:
             self.each.append(str(error))
 
     def refuse(self) -> None:
-        """Raise ConfigError if there were any."""
+        """Raise ConfigError if any mistakes were found."""
         told = list(dict.fromkeys(self.each))
         if told:
             raise ConfigError(told[0]) if len(told) == 1 else Mistakes(told)
 
 
 class StageUnusable(CrawlerError):
-    """A stage failed before it had taken anything from its queue: its `open` raised what is no error of ours."""
+    """A stage failed before it took a task: its `open` raised an error that is not ours."""
 
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(stage, reason)

@@ -1,6 +1,6 @@
-"""How an optional dependency is installed, for messages that name one.
+"""Return how to install an optional dependency, for messages that name one.
 
-pip knows where this project was installed from. Its name alone would not do: on the public index it is another project's.
+pip knows where this project was installed from. The name alone is not enough: on the public index it belongs to another project.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import shlex
 
 
 def how_to_install(extra: str) -> str:
-    """The command that adds an extra to the installation in use, to be typed anywhere where that is known."""
+    """Return the command that adds an extra to this installation. It works in any directory if the source is known."""
     source, options = _source()
     if not source:
         return f"pip install '.[{extra}]' in the folder of its source"
@@ -17,13 +17,13 @@ def how_to_install(extra: str) -> str:
 
 
 def _source() -> tuple[str, str]:
-    """The folder of the source this was installed from, and pip's options for it. "": it is not known, or no longer there."""
-    import json  # here, as all of these: few ever see such a message
+    """Return the folder of the source that was installed, and pip's options for it; "" if it is unknown or gone."""
+    import json  # here, like all of these: few people ever see such a message
     from importlib.metadata import distributions
     from pathlib import Path
     from urllib.parse import unquote, urlsplit
 
-    notes = (found.read_text("direct_url.json") for found in distributions(name="crawler"))     # PEP 610; a build's has none
+    notes = (found.read_text("direct_url.json") for found in distributions(name="crawler"))     # PEP 610; a build has none
     try:
         origin = json.loads(next(filter(None, notes), "{}"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Warnings for items that a stage fails at: some of each kind, as a mistake that is met on every page need not be told on each.
+"""Limit warnings about failed items: only some of each kind, because a mistake met on every page need not be reported for each.
 
     KeyError at enrich.py:3 ──▶ warning, warning, … (`TOLD` times, the last says so) ──▶ INFO; all are counted in the summary
 """
@@ -12,8 +12,8 @@ from typing import Final
 from crawler import places
 from crawler.stage import GiveUp
 
-TOLD: Final = 5           # failures of one kind that are warnings
-KINDS: Final = 1_000      # that are told apart: an exception's type and place do not take many values
+TOLD: Final = 5           # failures of one kind that become warnings
+KINDS: Final = 1_000      # kinds that are told apart; an exception's type and place have few values
 REST: Final = "; more like this are counted in the summary, and shown with -v"
 
 
@@ -25,9 +25,9 @@ class FailureLog:
         self._told: dict[str, int] = {}
 
     def level(self, error: BaseException, what: str = "") -> tuple[int, str]:
-        """The level for a failure, and what to say at the end of its line.
+        """Return the log level for a failure, and the text to append to its line.
 
-        what: tells failures apart that have the same error, such as those of a last attempt.
+        what: separates failures with the same error, such as those of a last attempt.
         """
         kind = f"{what} {type(error).__name__} {'' if isinstance(error, GiveUp) else places.place(error)}"
         with self._lock:

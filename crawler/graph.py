@@ -37,7 +37,7 @@ def gates(edges: Edges, bounded: Collection[str]) -> dict[str, tuple[str, ...]]:
 
 
 def cycle(edges: Edges) -> list[str]:
-    """The queues of one cycle in order, the first again at the end; [] if the graph has none."""
+    """Return the queues of one cycle in order, the first again at the end; [] if the graph has none."""
     for start in edges:
         before: dict[str, str] = {}
         for queue in flow(edges, [start]):

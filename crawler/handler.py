@@ -161,14 +161,14 @@ class Handler:
         return self._stage.process(ready[0][1])
 
     def _failed(self, ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
-        """What an exception out of `process` means for the tasks it was given."""
+        """Return the outcomes of an exception that `process` raised, for the tasks it was given."""
         if isinstance(error, StorageError):
             return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
         lease, item = ready[0]
         if isinstance(error, Drop):
             self._seeds.dropped(lease, item, error)
             done = Done(lease.token, report=words(f"dropped: {error.reason}"))
-            counts = {"dropped": 1} if lease.host else self._drops.counters(error.reason)      # of URLs the stage counts why
+            counts = {"dropped": 1} if lease.host else self._drops.counters(error.reason)      # for URLs the stage counts them
             return [Outcome(lease, done=done, counts=Counter(counts))]
         if isinstance(error, Retry):
             try:
@@ -185,7 +185,7 @@ class Handler:
         return [Outcome(lease, failed=failed, counts=Counter({"failed": 1}))]
 
     def _retried(self, lease: Lease, item: Any, retry: Retry) -> Outcome:
-        """Raises ValueError: the stage asked for a time that there is not."""
+        """Return the outcome of a Retry. Raises ValueError if the stage asked for an impossible time."""
         rest = seconds("Retry with a rest", retry.rest)
         paces = [Pace(lease.host, rest=rest)] if rest is not None and lease.host else []
         again = Failed(lease.token, words(str(retry.reason)), seconds("Retry with an after", retry.after))
@@ -220,7 +220,7 @@ def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outco
 
 
 def reason(error: BaseException) -> str:
-    """Why an attempt failed, in one line: a stage's own reason, or the exception and the line of the author's code."""
+    """Return in one line why an attempt failed: the stage's own reason, or the exception with the line of the author's code."""
     if isinstance(error, GiveUp | Retry):
         return words(str(error.reason))
     return words(str(error)) if isinstance(error, Misgiven) else places.told(error)

@@ -25,7 +25,7 @@ class _Loan:
         self.has_arrived = False                  # it asks no more of its host
         self.thread = 0                           # that has started it
         self.worked: float | None = None          # monotonic time: work on what has arrived began
-        self.is_told = False                      # that it takes long
+        self.is_told = False                      # whether a warning has said that it takes long
 
 
 class Held:
@@ -122,9 +122,9 @@ class Held:
             return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang
 
     def slow(self, seconds: float, *, in_batches: bool = False) -> list[tuple[list[Lease], int, float]]:
-        """Those in process for longer than this that no earlier call has returned: each with its thread, and since when.
+        """List the leases in process for longer than this that no earlier call returned, with their thread and start time.
 
-        in_batches: the tasks of a thread are one batch, and come together.
+        in_batches: all tasks of a thread are one batch and are returned together.
         """
         now = time.monotonic()
         found: dict[int, tuple[list[Lease], int, float]] = {}
@@ -139,7 +139,7 @@ class Held:
         return list(found.values())
 
     def thread(self, lease: Lease) -> int:
-        """The thread that processes this; 0 if it is not ours."""
+        """Return the thread that processes this lease; 0 if the lease is not ours."""
         with self._lock:
             return self._loans[lease.token].thread if self._is_ours(lease) else 0
 

@@ -1,4 +1,4 @@
-"""Which setting somebody means who writes a name that is none: one of ours from another table, or another program's.
+"""Suggest a setting for an unknown name: one of ours from another table, or the name that another program uses.
 
     delay ──▶ frontier.delay        frontier.robots ──▶ stages.fetch.robots        DOWNLOAD_DELAY ──▶ frontier.delay
 """
@@ -10,11 +10,11 @@ from typing import Final
 
 from crawler.reference import entries, leaf
 
-NEAR: Final = 0.75         # share of letters in common from which a name of another table is taken to be meant
-SURE: Final = 0.85         # from which one of the same table is
-MOST: Final = 3            # names that are offered at once; of more, none is more likely than the others
+NEAR: Final = 0.75         # similarity (0 to 1) from which a name of another table is suggested
+SURE: Final = 0.85         # similarity from which a name of the same table is preferred
+MOST: Final = 3            # names suggested at once; with more, none of them is likely
 
-# What other programs (Scrapy, Crawlee, Colly, wget, requests) call our settings, without case, dashes and underscores.
+# The names of our settings in other programs (Scrapy, Crawlee, Colly, wget, requests), without case, dashes and underscores.
 FOREIGN: Final = {
     "frontier.delay": "delay downloaddelay crawldelay requestdelay wait sleep interval ratelimit politeness throttle "
                       "samedomaindelaysecs",
@@ -54,14 +54,14 @@ _MEANT: Final = {_foreign: names.split() for names, foreign in FOREIGN.items() f
 
 
 def elsewhere(key: str) -> list[str]:
-    """Settings by their whole names of which this is the last part, or what another program calls them."""
+    """List the full names of settings that end in this key, or that another program calls by it."""
     if meant := _MEANT.get(key.lower().replace("_", "").replace("-", "")):
         return meant
     return _offered(name for name in entries() if leaf(name) == key.lower())
 
 
 def similar(key: str, near: str) -> list[str]:
-    """The same for a slip in such a name. near: what is nearest in the table in which it was written, or ""."""
+    """List the settings that a misspelled key may mean. near: the most similar name in the table where it stands, or ""."""
     there = {leaf(name): likeness(key, leaf(name)) for name in entries()}
     best = max(there, key=there.__getitem__)
     if there[best] < NEAR or likeness(key, near) >= there[best]:
@@ -70,19 +70,19 @@ def similar(key: str, near: str) -> list[str]:
 
 
 def likeness(key: str, name: str) -> float:
-    """Share of letters in common, 0 to 1."""
-    import difflib  # here, because it is for mistakes
+    """Return how similar two names are, from 0 to 1."""
+    import difflib  # here, because only mistakes need it
 
     return difflib.SequenceMatcher(None, key.lower(), name).ratio()
 
 
 def question(names: Iterable[str]) -> str:
-    """did you mean 'frontier.delay'?"""
+    """Return a question such as: did you mean 'frontier.delay'?"""
     return f"did you mean {' or '.join(map(repr, names))}?"
 
 
 def _offered(names: Iterable[str]) -> list[str]:
-    """At most MOST; what every stage has is said once."""
+    """Return at most `MOST` names; what every stage has is named once."""
     found = list(names)
     if len(found) > MOST:
         found = list(dict.fromkeys(f"stages.NAME.{leaf(name)}" if name.startswith("stages.") else name for name in found))

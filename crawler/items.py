@@ -2,7 +2,7 @@
 
     New ──put──▶ (broker) ──lease──▶ Lease ──▶ Done(children: New…) | Failed | a released token
 
-Bodies are opaque bytes here; a stage's own items are encoded and decoded by the worker: see `codec`.
+Items are opaque bytes here; the worker encodes and decodes a stage's own items: see `codec`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class New(Struct, frozen=True, array_like=True, omit_defaults=True):
     delay: float = 0.0             # s from now before it may be leased
     depth: int = 0                 # steps from a seed
     parent: bytes | None = None    # key of the task that found it, for its life story
-    tried: Tried | None = None     # it has been tried once, and failed; not on a polite queue, whose hub says when
+    tried: Tried | None = None     # its first attempt has failed; never on a polite queue, where the hub decides when to try
 
 
 class Unknown(Protocol):
@@ -183,10 +183,10 @@ class QueueStats(Struct, frozen=True):
     is_read: bool                  # a stage reads it: it counts for `drained`
     full: str = ""                 # name of the queue downstream whose high-water mark holds this one back
     due: float = 0.0               # s from now until the next delayed task is ready; 0: none is delayed
-    failure: str = ""              # reason of the last attempt that failed since the hub was started
-    longest: float = 0.0           # s for which the oldest lease has lasted since the hub was started; 0: there is none
-    holder: str = ""               # the worker that has it
-    is_outside: bool = False       # the store has tasks of it and the pipeline does not name it: no stage reads or fills it
+    failure: str = ""              # reason of the last failed attempt since the hub was started
+    longest: float = 0.0           # s; age of the oldest lease since the hub was started; 0: there is none
+    holder: str = ""               # the worker that has this lease
+    is_outside: bool = False       # the store has tasks of it, but the pipeline does not name it: no stage reads or fills it
 
 
 class HostStats(Struct, frozen=True):
@@ -198,9 +198,9 @@ class HostStats(Struct, frozen=True):
     delay: float                   # s
     rest: float                    # s from now until the next fetch may start; 0 or less: now
     paused: bool
-    delay_by: str = "setting"      # whose wish the delay is: "setting", "host" (its Crawl-delay), "hand" (`crawler host delay`)
+    delay_by: str = "setting"      # who set the delay: "setting", "host" (its Crawl-delay), "hand" (`crawler host delay`)
     failures: int = 0              # in a row, since its last success or the start of the hub
-    failure: str = ""              # reason of the last of these
+    failure: str = ""              # reason of the last of them
 
 
 class WorkerStats(Struct, frozen=True):
@@ -209,7 +209,7 @@ class WorkerStats(Struct, frozen=True):
     name: str
     leased: int
     seen: float                    # s ago
-    queue: str = ""                # what it asked for work last; "": nothing since the hub was started
+    queue: str = ""                # the queue it last asked for work; "": it has not asked since the hub was started
 
 
 class Stats(Struct, frozen=True):
@@ -223,7 +223,7 @@ class Stats(Struct, frozen=True):
     hosts_total: int               # hosts with work
     counters: dict[str, int]
     is_drained: bool
-    hosts_open: int = 0            # hosts of which one more task could be leased now
+    hosts_open: int = 0            # hosts for which one more task could be leased now
     is_short: bool = False         # of room on the hub's disk: work from outside is refused, nothing new is begun
 
 

@@ -1,4 +1,4 @@
-"""A link of a chain at work: it takes items as from the hub, and its verdicts are its own.
+"""A link of a chain: it takes items as if from the hub, and decides about them itself.
 
     task or page ──item──▶ [ the stage's process ] ──take──▶ routed, or handed to the next link
                      └── anything fails ──put_back──▶ the task for this link's queue
@@ -40,14 +40,14 @@ class Link(Struct, frozen=True):
 
 
 class Handed(Struct, frozen=True):
-    """An item on its way to the next link: as it would travel, or a page as it is."""
+    """An item for the next link: encoded as for a queue, or a page unchanged."""
 
     task: New | None = None
     page: Page | None = None
 
     @property
     def size(self) -> int:
-        """Bytes of it in a message. A page has passed the limits of its fetch."""
+        """Its bytes in a message; 0 for a page, whose size was limited when it was fetched."""
         return 0 if self.task is None else size([self.task])
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class Handed(Struct, frozen=True):
 
 
 class Joint:
-    """A link with its router and the reader of its items."""
+    """A link with its router and the decoder of its items."""
 
     def __init__(self, link: Link, router: Router) -> None:
         self.name = link.name
@@ -67,13 +67,13 @@ class Joint:
         self.drops = Drops()
         self._failures = itertools.count(1)
         self._log = FailureLog()
-        self.takes_pages = schema is Page      # a Page is just what the stage is annotated with: there is nothing to convert
+        self.takes_pages = schema is Page      # exactly Page: a page needs no conversion
         self.next_takes_pages = False
 
     def take(self, item: Any, result: Any) -> list[Taken | Handed]:
-        """What one thing that this link gave comes to: see `Routes.take`. Raises Misgiven.
+        """Route one thing that this link gave: see `Routes.take`. Raises Misgiven.
 
-        result: what `process` returned. An item with a key, a priority or a delay goes to the hub, which keeps these.
+        result: what `process` returned. An item with a key, a priority or a delay goes to the hub, which applies these.
         """
         try:
             if item is None or isinstance(item, Pace | Report):
@@ -90,11 +90,11 @@ class Joint:
             raise misgiven(error, result, self.stage.process) from error
 
     def task(self, item: Any) -> New | Admitted | str | None:
-        """An item for the next link as it would go to that one's queue."""
+        """Return an item for the next link as a task for that link's queue."""
         return self._router.route(To(self._feeds, item))
 
     def item(self, handed: Handed) -> Any:
-        """What this link is to process. Raises Unfit if it does not fit the annotation."""
+        """Return the item that this link is to process. Raises Unfit if it does not fit the annotation."""
         if handed.task is None:
             return handed.page
         try:
@@ -103,7 +103,7 @@ class Joint:
             raise Unfit(f"{NOT_AN_ITEM}: {error}") from error
 
     def put_back(self, task: New, handed: Handed, error: BaseException) -> New:
-        """The task for this link's queue with its first attempt, where the stage tries again by itself; or dead at once."""
+        """Return the task for this link's queue with its first attempt counted. It is tried again there, or dead at once."""
         if isinstance(error, NoRoom):
             self.stage.count("put back")
             log.debug("%s leaves %s to another step: %s", self.name, handed, error)
@@ -115,7 +115,7 @@ class Joint:
         return replace(task, tried=tried)
 
     def _tell(self, handed: Handed, tried: Tried, queue: str, error: BaseException) -> None:
-        """Warn of items that are dead and of the first that is put back; tell the count of the others."""
+        """Warn about each dead item and the first one that is put back; the later ones are logged with their count."""
         if isinstance(error, Unfit):
             level, rest = self._log.level(error.__cause__ or error)
             log.log(level, "%s cannot take %s: %s%s", self.name, handed, tried.reason, rest)
@@ -131,7 +131,7 @@ class Joint:
 
     @staticmethod
     def _tried(error: BaseException) -> Tried:
-        """The verdict that `Handler` would give."""
+        """Return the attempt with the decision that `Handler` would make."""
         if isinstance(error, Unfit):
             return Tried(words(str(error)), final=True)
         after: float | None = None
@@ -151,11 +151,11 @@ class Joint:
 
 
 class Unfit(CrawlerError):
-    """An item is not what the stage's annotation says."""
+    """An item does not fit the stage's annotation."""
 
 
 class NoRoom(CrawlerError):
-    """What a later link gives does not fit into the step any more."""
+    """The results of a later link do not fit into the step."""
 
 
 class Room:
@@ -165,7 +165,7 @@ class Room:
         self.used = 0
 
     def keep(self, bytes: int, most: int) -> None:
-        """Raises NoRoom, or TooMuch where there is not even room in the whole step."""
+        """Count these bytes. Raises NoRoom if they do not fit, TooMuch if even an empty step could not hold them."""
         if self.used + bytes > most:
             if most == MAX_GIVEN:
                 refuse_too_much(self.used + bytes, 1)
@@ -174,7 +174,7 @@ class Room:
 
 
 def size_of(one: Taken) -> int:
-    """Bytes in a message."""
+    """Return its bytes in a message."""
     if isinstance(one, New):
         return len(one.item) + CHILD_BYTES
     return size(one.tasks) if isinstance(one, Admitted) else 0

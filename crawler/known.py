@@ -1,4 +1,4 @@
-"""What a worker remembers of a keyed queue, so that links the hub already has are not sent to it again."""
+"""The names a worker remembers of keyed queues, so that links the hub already has are not sent again."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TypeVar
 
 from crawler.items import Name
 
-KNOWN = 200_000                             # names remembered: some 20 MB, a second for the hub to be asked again
+KNOWN = 200_000                             # names remembered: some 20 MB; the hub checks as many again in a second
 
 _Some = TypeVar("_Some", bound=Name)
 _NONE: frozenset[Name] = frozenset()
 
 
 class Known:
-    """What a keyed queue has of late, by name: two generations, so that forgetting costs nothing and half is always kept."""
+    """Recent names of keyed queues, in two generations: dropping the older one is cheap, and half of the names always stay."""
 
     def __init__(self, limit: int = KNOWN) -> None:
         self._limit = limit // 2
-        self._heard: deque[tuple[int, Iterable[tuple[str, Name]]]] = deque()   # of steps that a power cut might undo
+        self._heard: deque[tuple[int, Iterable[tuple[str, Name]]]] = deque()   # from steps that a power cut might undo
         self._young: dict[str, set[Name]] = {}     # by queue
         self._old: dict[str, set[Name]] = {}
 
@@ -29,18 +29,19 @@ class Known:
         return name in self._young.get(queue, ()) or name in self._old.get(queue, ())
 
     def unknown(self, queue: str, names: Sequence[_Some]) -> Sequence[_Some]:
-        """Those of these names that are not known, in their order. Of a page whose links are all known it costs next to nothing."""
+        """Return the names that are not known, in their order. Cheap for a page whose links are all known."""
         young, old = self._young.get(queue, _NONE), self._old.get(queue, _NONE)
         return list(filterfalse(old.__contains__, filterfalse(young.__contains__, names)))
 
     def learn(self, names: Iterable[tuple[str, Name]], at: int) -> None:
-        """The hub said in this commit that it has these. They count once it is sure that it keeps them: see `trust`."""
+        """Remember names that the hub has according to this commit. They count after the hub has made it durable: see `trust`."""
         self._heard.append((at, names))
 
     def trust(self, until: int) -> None:
-        """What was learned up to this commit stays, whatever becomes of the hub's machine.
+        """Use the names learned up to this commit: they now survive a crash of the hub's machine.
 
-        Else a page could be finished without links that went with another, and that one be undone by a power cut and fail."""
+        Otherwise a page could finish without links that another page had put, and a power cut could undo that other page.
+        """
         while self._heard and self._heard[0][0] <= until:
             for queue, name in self._heard.popleft()[1]:
                 self._young.setdefault(queue, set()).add(name)
@@ -48,6 +49,6 @@ class Known:
             self._young, self._old = {}, self._young
 
     def clear(self) -> None:
-        """It is another hub's memory: what was known is not."""
+        """Forget everything: the hub has another store now."""
         self._heard.clear()
         self._young, self._old = {}, {}

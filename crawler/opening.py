@@ -1,4 +1,4 @@
-"""Open a stage: whatever its author's code raises there is told in one line, with the stage and the place."""
+"""Open a stage, and report whatever its author's code raises in one line, with the stage and the place."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ log = logging.getLogger("crawler.worker")
 
 @contextmanager
 def opening(stage: str) -> Iterator[None]:
-    """Around a stage's `open`. Raises StageUnusable for what it raises, and our own errors as they are."""
+    """Surround a stage's `open`. Raises StageUnusable for its exceptions; our own errors pass unchanged."""
     try:
         yield
     except CrawlerError:
         raise
     except Exception as error:
-        from crawler.places import told  # here, because it is for failures
+        from crawler.places import told  # here, because only failures need it
 
         log.debug("stage %s cannot be opened", stage, exc_info=True)
         raise StageUnusable(stage, told(error)) from error

@@ -34,7 +34,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "square": {"input": "task", "outputs": ["result"]},
 }
 
-# Queues of the built-in stages that people fill (`crawler put`) or read (`crawler take`); `queues.NAME.by_hand` adds others.
+# Queues of the built-in stages that people fill (`crawler put`) or read (`crawler take`); `queues.NAME.by_hand` adds more.
 BY_HAND = frozenset({"task", "result"})
 
 _QUEUE = re.compile(r"[a-z][a-z0-9_]*")
@@ -59,7 +59,7 @@ class Pipeline(Struct, frozen=True):
 
     stages: dict[str, StageSpec]
     queues: dict[str, QueueSpec]
-    by_hand: frozenset[str] = BY_HAND      # queues that may be filled or read by people alone
+    by_hand: frozenset[str] = BY_HAND      # queues that people alone may fill or read
 
     def stage(self, name: str) -> StageSpec:
         """Raises ConfigError, with the nearest name, where there is none."""
@@ -74,11 +74,11 @@ class Pipeline(Struct, frozen=True):
         return [stage for stage in self.stages.values() if queue in stage.outputs]
 
     def unread(self) -> list[str]:
-        """Queues that no stage reads: only people do, with `crawler take`."""
+        """Return the queues that no stage reads: only people do, with `crawler take`."""
         return [name for name in self.queues if not self.readers(name)]
 
     def unfilled(self) -> list[str]:
-        """Queues that no stage fills: only people do, with `crawler put`."""
+        """Return the queues that no stage fills: only people do, with `crawler put`."""
         return [name for name in self.queues if not self.writers(name)]
 
     def reachable(self, queue: str = FRONTIER) -> list[str]:
@@ -86,15 +86,15 @@ class Pipeline(Struct, frozen=True):
         return [stage.name for name in graph.flow(_edges(self.stages), [queue]) for stage in self.readers(name)]
 
     def upstream(self, queue: str) -> list[str]:
-        """The queues that a stage reads and whose tasks may lead to tasks on this one, itself included."""
+        """Return the queues whose tasks may lead to tasks on this one, itself included, as far as a stage reads them."""
         edges = _edges(self.stages)
         return [name for name in self.queues if name in edges and queue in graph.flow(edges, [name])]
 
 
 def build(config: Config) -> Pipeline:
-    """The pipeline that the configuration means. Raises ConfigError with all that is wrong in the tables.
+    """Build the pipeline of this configuration. Raises ConfigError with all mistakes in the tables.
 
-    Whether every queue is filled and read is checked by `crawler.run.verify`: a hub need not know all stages.
+    `crawler.run.verify` checks whether every queue is filled and read: a hub need not know all stages.
     """
     stages = {}
     found = Collected()
@@ -125,7 +125,7 @@ def check(pipeline: Pipeline, place: Callable[[str], str] = lambda _: "") -> dic
 
 
 def load(stage: StageSpec, place: Callable[[str], str] = lambda _: "") -> tuple[type[Stage], Stage.Options]:
-    """A stage's class and its filled options. Raises ConfigError, as `check`."""
+    """Return a stage's class and its filled options. Raises ConfigError, like `check`."""
     from crawler import plugins  # here, because a hub builds a pipeline and has no use for the code of stages
 
     kind = plugins.find(stage.use)

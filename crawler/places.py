@@ -1,7 +1,7 @@
-"""The place in an author's code that a failure came from, or where a thread is now: `enrich.py:3 in process`.
+"""Find the place in an author's code where a failure arose, or where a thread is now: `enrich.py:3 in process`.
 
-The place is the innermost frame outside this project, the standard library and installed packages. If there is none, it is the
-innermost frame. Everything returned here is printable, as foreign text (a message, a function's name) can be in it.
+The place is the innermost frame outside this project, the standard library and installed packages or, if there is none, the
+innermost frame of all. All returned text is printable, because it can contain foreign text (a message, a function's name).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from crawler.texts import words
 if TYPE_CHECKING:
     from traceback import FrameSummary
 
-TRACE_LENGTH: Final = 4_000         # characters of a traceback kept with a task
-FRAMES: Final = 20                  # of a traceback that are kept, the innermost ones
+TRACE_LENGTH: Final = 4_000         # characters of a traceback stored with a task
+FRAMES: Final = 20                  # innermost frames of a traceback that are stored
 
 _ROOT: Final = Path(__file__).parents[1]                            # of this project: the folder of crawler/ and stages/
 _OURS: Final = tuple(f"{_ROOT / name}{os.sep}" for name in ("crawler", "stages"))
@@ -30,29 +30,29 @@ _PACKAGES: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages",
 
 
 def told(error: BaseException) -> str:
-    """A failure in one line: `KeyError: 'ttle' at enrich.py:3 in process`."""
+    """Return a failure in one line: `KeyError: 'ttle' at enrich.py:3 in process`."""
     where = place(error)
     return f"{said(error)} at {where}" if where else said(error)
 
 
 def said(error: BaseException) -> str:
-    """The type and message of an exception, in one line."""
+    """Return the type and message of an exception in one line."""
     try:
         text = str(error.msg) if isinstance(error, SyntaxError) and error.filename else str(error)
-    except Exception:  # noqa: BLE001  an exception that cannot even say what it is
+    except Exception:  # noqa: BLE001  the exception's own __str__ fails
         text = ""
     return words(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def place(error: BaseException) -> str:
-    """Where an exception came from; "" if it was never raised."""
-    if isinstance(error, SyntaxError) and error.filename:      # raised by the compiler: the line is in the file, not in a frame
+    """Return where an exception was raised; "" if it never was."""
+    if isinstance(error, SyntaxError) and error.filename:      # raised by the compiler: it names the line, the frames do not
         return words(f"{_short(error.filename)}:{error.lineno}")
     return _innermost((one.tb_frame.f_code, one.tb_lineno) for one in _chain(error.__traceback__))
 
 
 def current(thread: int) -> str:
-    """Where a thread is at this moment; "" if it has ended."""
+    """Return where a thread is at this moment; "" if it has ended."""
     frames: list[tuple[CodeType, int]] = []
     frame: FrameType | None = sys._current_frames().get(thread)
     while frame is not None:
@@ -62,7 +62,7 @@ def current(thread: int) -> str:
 
 
 def giving(given: Any, process: Callable[..., Any]) -> str:
-    """Where an item was given: the line that a generator is at, or where the function that returned it begins.
+    """Return where an item was given: the current line of a generator, or the first line of the function that returned it.
 
     given: what `process` returned.
     """
@@ -77,15 +77,15 @@ def giving(given: Any, process: Callable[..., Any]) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """The traceback of an exception as text of at most `TRACE_LENGTH` characters, without the frames of ours that led there."""
-    from traceback import TracebackException  # here, because only a failure has use for it
+    """Return the traceback of an exception, cut to `TRACE_LENGTH` characters, without our own frames that led there."""
+    from traceback import TracebackException  # here, because only failures need it
 
     try:
         found = TracebackException.from_exception(error, limit=-FRAMES)
         while len(found.stack) > 1 and _is_ours(found.stack[0].filename) and _has_others(found.stack):
             del found.stack[0]
         lines = [words(line) for chunk in found.format() for line in chunk.splitlines()]
-    except Exception:  # noqa: BLE001  an exception whose own attributes raise
+    except Exception:  # noqa: BLE001  the exception's own attributes raise
         lines = [said(error)]
     text = "\n".join(lines)
     return text if len(text) <= TRACE_LENGTH else f"…{text[1 - TRACE_LENGTH :]}"
@@ -98,7 +98,7 @@ def _chain(traceback: TracebackType | None) -> Iterable[TracebackType]:
 
 
 def _innermost(frames: Iterable[tuple[CodeType, int]]) -> str:
-    """frames: outermost first."""
+    """Return the place of the innermost frame of the author's code, or of the last frame. frames: outermost first."""
     found = list(frames)
     if not found:
         return ""
@@ -121,7 +121,7 @@ def _has_others(stack: Iterable[FrameSummary]) -> bool:
 
 
 def _short(file: str) -> str:
-    """A file as a person names it: from the working directory, from the folder of its package, or by its name alone."""
+    """Return a short name of a file: relative to the working directory or its package's folder, or its name alone."""
     for folder in (_here(), f"{_ROOT}{os.sep}"):
         if folder and file.startswith(folder):
             return file.removeprefix(folder)

@@ -1,6 +1,6 @@
-"""What a person probably meant who named a stage's class wrongly. Imported only when a class is not found.
+"""Suggest the class that a wrong name of a stage's class probably means. Imported only when a class is not found.
 
-Files are read here and never imported: a guess runs nobody's code.
+Files are read here and never imported: a guess must not run anybody's code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MANY: Final = 4            # classes that are listed
 
 
 def no_such_stage(name: str, installed: Sequence[str], folders: Iterable[Path]) -> str:
-    """For a stage that no installed package offers and that is not written module:Class."""
+    """Return the message for a name that is not module:Class and that no installed package offers."""
     for folder in folders:
         module = name.removesuffix(".py").replace("/", ".")
         file = folder / f"{module.replace('.', '/')}.py"
@@ -33,7 +33,7 @@ def no_such_stage(name: str, installed: Sequence[str], folders: Iterable[Path]) 
 
 
 def no_such_class(module: ModuleType, name: str, stages: Sequence[str]) -> str:
-    """For a class that the module does not have. stages: those stages that it does have."""
+    """Return the message for a class that the module does not have. stages: the stages that it does have."""
     start = f"module {module.__name__} has no class {name!r}"
     classes = [one for one, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__]
     near = nearest(name, stages) or nearest(name, classes)
@@ -47,14 +47,14 @@ def no_such_class(module: ModuleType, name: str, stages: Sequence[str]) -> str:
 
 
 def not_a_stage(name: str, value: Any = type) -> str:
-    """For something that is in the module and cannot be used as a stage."""
+    """Return the message for a name that is in the module but cannot be used as a stage."""
     if isinstance(value, type):
         return f"{name} is there but is not a Stage; write class {name}(Stage), with Stage from crawler"
     return f"{name} is there but is not a class; write class {name.capitalize()}(Stage), with Stage from crawler"
 
 
 def no_such_module(name: str, missing: str, folders: Sequence[Path]) -> str:
-    """For a module that cannot be found. missing: the part of its name that was not there."""
+    """Return the message for a module that cannot be found. missing: the part of its name that was not found."""
     if name.endswith(".py"):
         return f"a module is named without .py; write {name.removesuffix('.py')!r} before the colon"
     first = name.partition(".")[0]
@@ -71,7 +71,7 @@ def no_such_module(name: str, missing: str, folders: Sequence[Path]) -> str:
 
 
 def no_process(kind: type[Any], base: type[Any]) -> str:
-    """For a stage that does not say what it does with an item."""
+    """Return the message for a stage without a method that processes an item."""
     own = [name for one in kind.__mro__ if one not in base.__mro__ for name, value in vars(one).items() if callable(value)]
     near = nearest("process", [name for name in own if not hasattr(base, name)])
     hint = f"it has {near}: did you mean process?" if near else "write def process(self, item), which is given each item"
@@ -79,7 +79,7 @@ def no_process(kind: type[Any], base: type[Any]) -> str:
 
 
 def _classes(file: Path) -> list[str]:
-    """The classes that a file defines, those first that have a base; [] if it is no Python."""
+    """List the classes that a file defines, those with a base first; [] if it is not valid Python."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, OSError):

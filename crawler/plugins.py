@@ -1,8 +1,8 @@
 """Find the class of a stage, and learn from it what it takes.
 
-A stage is named by its entry point in the group `crawler.stages`, as the built-in ones are too, or as `module:Class`. The module
-is looked for in the working directory, then in what is installed, then in the folder of the configuration file. Either name
-comes from the configuration or the command line of the person who runs it; nothing that a page or another process says is ever
+A stage is named by its entry point in the group `crawler.stages`, like the built-in ones, or as `module:Class`. The module is
+looked for in the working directory, then among installed packages, then in the folder of the configuration file. Both kinds of
+name come from the configuration or the command line of the person who runs it; nothing from a page or another process is ever
 resolved here.
 """
 
@@ -34,7 +34,7 @@ BUILT_IN: Final = {
     "fetch": "stages.fetch:Fetch", "parse": "stages.parse:Parse", "store": "stages.store:Store", "square": "stages.square:Square",
 }  # fmt: skip
 
-_beside: list[str] = []        # folders of configuration files that are on the path because of `look_beside`
+_beside: list[str] = []        # folders of configuration files that `look_beside` added to the path
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -57,7 +57,7 @@ def find(use: str) -> type[Stage]:
 
 
 def look_beside(file: Path) -> None:
-    """Find modules in the folder of this configuration file as well, after all that is installed."""
+    """Also find modules in the folder of this configuration file, after everything that is installed."""
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
@@ -65,7 +65,7 @@ def look_beside(file: Path) -> None:
 
 
 def _folders() -> list[Path]:
-    """Where a person's own modules are looked for."""
+    """Return the folders in which a person's own modules are looked for."""
     return [Path(folder) for folder in dict.fromkeys([os.getcwd(), *_beside])]
 
 
@@ -94,7 +94,7 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
     imported for type checkers alone.
     """
     if kind.process is Stage.process:
-        from crawler.plugin_hints import no_process  # here, as below: it is for mistakes
+        from crawler.plugin_hints import no_process  # here, as below, because only mistakes need it
 
         raise ConfigError(no_process(kind, Stage))
     process = inspect.unwrap(kind.process)
@@ -169,7 +169,7 @@ def _import(name: str, what: str) -> ModuleType:
 
             raise ConfigError(f"{what}: {no_such_module(name, missing, _folders())}") from error
         raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed") from error
-    except (Exception, SystemExit) as error:   # importing runs the author's code; however it fails, the user gets one line
+    except (Exception, SystemExit) as error:   # the import runs the author's code; any failure of it becomes one line
         from crawler.places import told
 
         raise ConfigError(f"{what}: importing {name} failed: {told(error)}") from error
@@ -189,7 +189,7 @@ def _resolve(kind: type[Stage], process: Any, parameter: inspect.Parameter) -> A
 
 
 def _readable(kind: type[Stage], annotation: Any) -> Any:
-    from crawler.codec import decoder  # here, because who only looks for a class has no use for it
+    from crawler.codec import decoder  # here, because looking for a class does not need it
 
     try:
         decoder(annotation)

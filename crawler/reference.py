@@ -1,8 +1,8 @@
-"""What every setting means, read from the one place that says so: config.example.toml, which is part of the package.
+"""The meaning of every setting, read from the only place that states it: config.example.toml, which is part of the package.
 
     delay = 1.0                  # s between two requests                 name, default, meaning
     # processes = 1              # workers # default: as many as cores    a setting whose default is not a value
-    # title = "h1"               # the text of the first match # an example    no setting: a name of the user's own
+    # title = "h1"               # the text of the first match # an example    not a setting: the user chooses the name
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ FILE: Final = Path(__file__).with_name("config.example.toml")
 _TABLE = re.compile(r"\[([\w.]+)\](?:\s+# (.*))?")
 _KEY = re.compile(r"(# )?(\w+) = (.*)")
 _SAME = re.compile(r"as for (\w+)(?:; )?")
-_STAGE, _QUEUE = "stages.fetch.", "queues.pages."     # whose keys are explained for all stages, for all queues
+_STAGE, _QUEUE = "stages.fetch.", "queues.pages."     # their keys are explained for all stages and all queues
 
 
 class Entry(Struct, frozen=True):
-    """One setting."""
+    """A setting with its default and meaning."""
 
     name: str
-    default: str               # as TOML; or in words, where it is not a value
+    default: str               # as TOML, or in words if it is not a value
     about: str
 
 
 @lru_cache(maxsize=1)
 def entries() -> dict[str, Entry]:
-    """All settings by their dotted names, in the order of the file."""
+    """Return all settings by their dotted names, in the order of the file."""
     found: dict[str, Entry] = {}
     table = ""
     for line in FILE.read_text("utf-8").splitlines():
         if heading := _TABLE.match(line):
             table = f"{heading[1]}."
-            if heading[2]:                     # a table of the user's own names is a setting itself
+            if heading[2]:                     # a table with names of the user's choice is one setting
                 found[heading[1]] = Entry(heading[1], "{}", heading[2])
         elif (key := _KEY.match(line)) and not line.endswith("# an example"):
             entry = _entry(table, key[2], key[3], is_default=key[1] is None)
@@ -49,7 +49,7 @@ def entries() -> dict[str, Entry]:
 
 
 def explain(name: str) -> Entry | None:
-    """The entry of a setting; of any queue or stage, for what all of them have. None: a setting of somebody's own."""
+    """Return the entry of a setting; for any queue or stage, of the settings they all have. None: a user's own setting."""
     known = entries()
     if name in known:
         return known[name]
@@ -63,12 +63,12 @@ def explain(name: str) -> Entry | None:
 
 
 def leaf(name: str) -> str:
-    """The last part of a dotted name."""
+    """Return the last part of a dotted name."""
     return name.rpartition(".")[2]
 
 
 def template() -> str:
-    """The file as the first version of one's own: its tables are there, and every setting as a comment, so it changes nothing."""
+    """Return the file as a start for the user's own: it has all tables, and every setting as a comment, so it changes nothing."""
     _, _, rest = FILE.read_text("utf-8").partition("\n")
     lines = (line if not line.strip() or line[0] in "#[" else f"# {line}" for line in rest.splitlines(keepends=True))
     return "".join([_HEADING, *lines])
@@ -90,7 +90,7 @@ def _entry(table: str, key: str, rest: str, *, is_default: bool) -> Entry:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """The value and the comment of a line, whose value may hold a # in quotes."""
+    """Return the value and the comment of a line; the value may contain a # in quotes."""
     quoted = False
     for place, character in enumerate(rest):
         if character == '"':

@@ -33,9 +33,9 @@ def build(
     """All numbers of a crawl, by name.
 
     reason: finished, interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl, earlier runs included.
-    output: where rows go now; rows: those of each output the crawl has had. not_taken: what became of seeds over a limit.
+    output: where rows go now; rows: those in each output that the crawl has had. not_taken: messages about seeds beyond a limit.
     given_up: dead tasks by reason. examples: by field, a text that was no number.
-    pages_before: those of earlier runs of a crawl that was resumed.
+    pages_before: pages fetched by earlier runs of a resumed crawl.
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
     pages = sum(statuses.values())
@@ -65,7 +65,7 @@ def build(
 
 
 def skipped(counters: Mapping[str, int]) -> dict[str, int]:
-    """URLs that were not fetched and links that were not followed, by reason, most first."""
+    """Return the number of URLs not fetched and links not followed, by reason, the most frequent first."""
     found: dict[str, int] = {}
     for name, n in counters.items():
         _, mark, reason = name.partition("/skipped/")
@@ -75,14 +75,14 @@ def skipped(counters: Mapping[str, int]) -> dict[str, int]:
 
 
 def dropped(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Items that a stage dropped, by stage and reason, most first; "" for those whose reason is not known.
+    """Return the number of items that stages dropped, by stage and reason, most frequent first. The reason "" means unknown.
 
-    Those of fetch are not among them: each of these is a URL that was skipped.
+    The fetch stage is left out: each item that it drops is a URL counted in `skipped`.
     """
     found: dict[str, dict[str, int]] = {}
     for name, n in counters.items():
         stage, mark, reason = name.partition("/dropped")
-        stage = stage.partition("+")[0]           # of a chain the first: the others count for themselves
+        stage = stage.partition("+")[0]           # of a chain take the first; the other links have counters of their own
         if mark and stage != FETCH:
             reasons = found.setdefault(stage, {})
             reasons[reason[1:]] = reasons.get(reason[1:], 0) + n

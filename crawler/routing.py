@@ -47,10 +47,10 @@ class Gate(Protocol):
 Gatekeeper = Gate | Callable[[Any], New | str]     # or what `Gate.admit` is, alone
 
 
-Taken = New | Admitted | Pace | Report | str | None      # what one thing that a stage gave comes to: see `Routes.take`
+Taken = New | Admitted | Pace | Report | str | None      # the result of routing one thing that a stage gave: see `Routes.take`
 
-MAX_GIVEN = 24 << 20      # bytes handed in at once: any one body fits, and a message to the hub (32 MiB) has room for the rest
-CHILD_BYTES = 256         # of a task beside its body: key, parent, host, queue
+MAX_GIVEN = 24 << 20      # bytes handed in at once: one body of any size fits, and the rest of a message to the hub (32 MiB) too
+CHILD_BYTES = 256         # size of a task without its body: key, parent, host, queue
 
 
 class TooMuch(CrawlerError):
@@ -58,7 +58,7 @@ class TooMuch(CrawlerError):
 
 
 class Misgiven(CrawlerError):
-    """A stage gave something that it may not give, or that cannot be sent. Names the line that gave it."""
+    """A stage gave something that is not allowed or cannot be sent. The message names the line that gave it."""
 
     def __init__(self, error: Exception, where: str) -> None:
         super().__init__(error, where)
@@ -78,11 +78,10 @@ class Routes(Protocol):
     known: Known
 
     def take(self, item: Any) -> Taken:
-        """A task, or why there is none in a word or two, or None for one the hub is known to have; of `Visits` what became of
-        all; a Pace or Report, checked.
+        """Return a task; a short reason if the item is not taken; None if the hub is known to have it. Visits give an Admitted.
 
-        Raises ValueError if the stage may not put there or not so, TypeError if the item cannot be encoded, TooMuch if it is
-        too big.
+        A Pace or Report is returned after a check. Raises ValueError if the stage may not put there or not with this delivery data,
+        TypeError if the item cannot be encoded, TooMuch if it is too big.
         """
         ...
 
@@ -93,7 +92,7 @@ class Router:
     def __init__(
         self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper], known: Known | None = None
     ) -> None:
-        """outputs: the queues this stage may put to, its own output first. known: shared with others of this process."""
+        """outputs: the queues this stage may put to, its own output first. known: shared with the other routers of this process."""
         self.name = stage
         self._outputs = tuple(outputs)
         self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
@@ -108,7 +107,7 @@ class Router:
         return Report(words(str(item.text))) if isinstance(item, Report) else self.route(item)
 
     def route(self, item: Any) -> New | Admitted | str | None:
-        """The same of an item for a queue."""
+        """Route an item for a queue: as `take`, without Pace and Report."""
         to = item if isinstance(item, To) else To("", item)
         queue = self.queue(to.queue)
         return self._all(to, queue, to.item) if isinstance(to.item, Visits) else self._one(to, queue, to.item)
@@ -155,7 +154,7 @@ class Router:
             ) from error
 
     def queue(self, name: str) -> str:
-        """The queue that a stage means: "" is its own output. Raises ValueError if it may not put there."""
+        """Return the queue that a stage means: "" is its own output. Raises ValueError if it may not put there."""
         if not self._outputs:
             raise Refused(f"stage {self.name!r} gave an item and has no output; set stages.{self.name}.outputs")
         if not name:
@@ -170,33 +169,33 @@ class Router:
 
 
 class Refused(ValueError):
-    """An item, a time or a host that a stage may not give; the message says what it may."""
+    """An item, a time or a host that a stage may not give; the message says what is allowed."""
 
 
 class Unsendable(TypeError):
-    """An item that is no plain data."""
+    """An item that is not plain data."""
 
 
-_OURS = (Refused, Unsendable, TooMuch)      # their messages say enough without the name of the class
+_OURS = (Refused, Unsendable, TooMuch)      # their messages are clear without the name of the class
 
 
 def misgiven(error: Exception, given: Any, process: Callable[..., Any]) -> Misgiven:
-    """given: what `process` returned; a generator is still at the line that gave what is wrong."""
+    """Return the error with the place that gave the item. given: what `process` returned; a generator is still at that line."""
     return Misgiven(error, places.giving(given, process))
 
 
 def many(result: Any) -> Iterable[Any]:
-    """What a stage gave, one after the other."""
+    """Iterate over what a stage gave."""
     return result if isinstance(result, Iterator) else (result,)
 
 
 def size(tasks: Sequence[New]) -> int:
-    """Bytes of these in a message, about."""
+    """Return about how many bytes these tasks take in a message."""
     return sum([len(task.item) for task in tasks]) + CHILD_BYTES * len(tasks)
 
 
 def refuse_too_much(bytes: int, n: int) -> None:
-    """Raises TooMuch if one task gave so many bytes, in n items, that they cannot be handed in together."""
+    """Raise TooMuch if the bytes that one task gave, in n items, cannot be handed in together."""
     if bytes > MAX_GIVEN:
         raise TooMuch(
             f"{bytes} bytes in {n} items; at most {MAX_GIVEN} can be handed in at once: give fewer or smaller items for one task"
@@ -223,7 +222,7 @@ def pace(given: Pace) -> Pace:
 
 
 def is_plain(to: To) -> bool:
-    """It has no delivery data of its own."""
+    """Tell whether it has no delivery data of its own."""
     return to.key is None and to.priority == 0 and to.delay == 0
 
 

@@ -1,4 +1,4 @@
-"""What `crawler new` writes: a stage that works and a test that passes, or a configuration, as the start of your own."""
+"""The files that `crawler new` writes: a stage that works with a test that passes, or a configuration to start from."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def write_stage(name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def write_config(path: Path) -> None:
-    """Write a crawler.toml in which every setting stands as a comment. Raises UsageError, and then nothing was overwritten."""
+    """Write a crawler.toml in which every setting is a comment. Raises UsageError instead of overwriting a file."""
     from crawler.reference import template
 
     try:
@@ -97,12 +97,15 @@ def write_config(path: Path) -> None:
 
 
 def table(name: str, module: str = "") -> str:
-    """The TOML that puts the new stage between parse and store. module: as it is imported, if not by its name alone."""
+    """Return the TOML that puts the new stage between parse and store. module: its import name, if not the plain name."""
     return _TABLE.format(name=name, module=module or name, Class=_class_name(name))
 
 
 def module_of(name: str, folder: Path) -> str:
-    """How a stage in a folder is imported where a person stands; "" if it is not, as the folder is elsewhere or hides a module."""
+    """Return the import name of a stage in a folder, as seen from the working directory.
+
+    "" if it cannot be imported, because the folder is elsewhere or hides a module.
+    """
     try:
         parts = folder.resolve().relative_to(Path.cwd()).parts
     except ValueError:

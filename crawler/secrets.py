@@ -1,4 +1,4 @@
-"""What may stand on a screen, in a log or in a message: no password, token, cookie or key."""
+"""Mask secrets in text for screens, logs and messages: passwords, tokens, cookies and keys."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _NAME = re.compile(
     r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
 )
 _USERINFO = re.compile(r"(?<=://)[^/\s?#]*@")
-# The same anywhere in a sentence; a path made of a URL has one slash.
+# The same anywhere in a sentence; a path made from a URL has one slash.
 _IN_TEXT = re.compile(r"(?<=[A-Za-z]:/)(/?)[^/\s?#'\"]*@")
 
 
 def masked(text: str) -> str:
-    """A sentence in which URLs may stand, without what stands before the @ of their hosts."""
+    """Return a sentence with user names and passwords removed from the URLs in it."""
     return _IN_TEXT.sub(rf"\g<1>{HIDDEN}@", text)
 
 
 def shown(name: str, value: Any) -> Any:
-    """The value of a setting as it may be shown: without a secret, also none inside a URL."""
+    """Return the value of a setting as it may be shown: without secrets, also inside URLs."""
     if isinstance(value, Mapping):
         return {key: shown(f"{name}.{key}", item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""Warnings for the URLs that a crawl begins from: a mistyped name is told at its first failure, and not after all attempts.
+"""Warn about the start URLs of a crawl: a mistyped name is reported at its first failure, not after all attempts.
 
-For each host the first failure and the end, for `TOLD` hosts of a process; what other URLs fail at is for DEBUG and the summary.
+It warns once per host of the first failure and of the end, for `TOLD` hosts of a process. The rest is for DEBUG and the summary.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from crawler.texts import about, words
 
 log = logging.getLogger("crawler.worker")
 
-TOLD: Final = 10          # hosts; of ten thousand seeds that fail nobody reads each
+TOLD: Final = 10          # hosts; nobody reads more of ten thousand failed seeds
 
 
 class SeedLog:
-    """What became of seeds that failed. Thread-safe."""
+    """Logs the failures of seeds. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class SeedLog:
         self._ended: set[str] = set()
 
     def retried(self, lease: Lease, item: Any, retry: Retry) -> None:
-        """An attempt failed, and there may be others."""
+        """Report a failed attempt; there may be further ones."""
         if self._is_news(lease, item, self._ended if lease.is_last else self._told):
             reason = words(str(retry.reason))
             if lease.is_last:
@@ -39,12 +39,12 @@ class SeedLog:
             log.debug("%s: %s (attempt %d)", about(item), words(str(retry.reason)), lease.attempt)
 
     def dropped(self, lease: Lease, item: Any, drop: Drop) -> None:
-        """It will not be fetched: robots.txt forbids it, for one."""
+        """Report that it will not be fetched, for example because of robots.txt."""
         if self._is_news(lease, item, self._told):
             log.warning("%s: not fetched: %s", about(item), words(str(drop.reason)))
 
     def _is_news(self, lease: Lease, item: Any, told: set[str]) -> bool:
-        """It is a seed, of a host of which this has not been told, nor of too many others."""
+        """Tell whether to warn: it is a seed, its host has not been reported, and not too many hosts have."""
         if not getattr(item, "is_seed", False):
             return False
         with self._lock:
@@ -57,7 +57,7 @@ class SeedLog:
 
 
 def _again(lease: Lease, retry: Retry) -> str:
-    """How often it is tried again, and when if that is known."""
+    """Return how often it is tried again and, if known, when."""
     wait = max(retry.after or 0.0, retry.rest or 0.0)
     when = f", first in {wait:.0f} s or later" if wait >= 1.5 else ""
     return f"tried again {lease.left} more {agree(lease.left, 'time', 'times')}{when}"

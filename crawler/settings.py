@@ -18,7 +18,7 @@ class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     address: str = ""              # host:port or unix:PATH; "": the hub of `data`, and 127.0.0.1:8000 for `crawler hub`
     authkey_file: str = ""         # "": <data>/authkey; CRAWLER_AUTHKEY in the environment goes before both
     durability: Literal["normal", "full"] = "normal"   # full: every step is synced to disk before it is answered
-    lease: Lease = 30.0   # s a task is lent for unless the worker's heart-beat extends it
+    lease: Lease = 30.0   # s; length of a lease; heart-beats extend it
     max_attempts: Attempts = 5     # deliveries before a task is dead
     tls: bool = False              # TLS 1.3, both sides with a certificate; a Unix socket has none and needs none
     certs: str = ""                # directory of the certificates, see `crawler hub --make-certs`; "": <data>/certs
@@ -37,9 +37,9 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_pages: Limit = 0           # URLs taken into the frontier, in all; 0: no limit
     max_pages_per_host: Limit = 0  # URLs of one host; 0: no limit
     order: Literal["breadth", "depth"] = "breadth"   # which of the waiting URLs come first: those found first, or the deepest
-    max_url_length: Characters = 2083   # characters; longer ones are taken for a trap
+    max_url_length: Characters = 2083   # characters; longer URLs are treated as a trap
     max_path_depth: Parts = 20  # segments of a path
-    max_repeats: Parts = 3      # times one segment may stand in a path
+    max_repeats: Parts = 3      # how often one segment may occur in a path
     max_query_keys: Parts = 20  # parameters of a query
     sort_query: bool = False       # treat ?b=1&a=2 as ?a=2&b=1
     drop_params: list[str] = field(default_factory=list)   # query parameters to leave out, e.g. ["utm_source"]; `utm_*` works
@@ -49,12 +49,12 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[queues.NAME]`: only what differs from the defaults; a queue exists because a stage names it."""
 
-    by_hand: bool = False          # people fill or read it, with `crawler put` and `crawler take`, so that no stage need do so
+    by_hand: bool = False          # people may fill or read it with `crawler put` and `crawler take`, so no stage need do so
 
     keyed: bool | None = None      # deduplicate by key and remember finished tasks; default: only `urls`
     polite: bool | None = None     # lease per host with the frontier's delay; default: only `urls`
-    high_water: Tasks = 10_000  # tasks waiting at which the stages that feed it are given no work
-    high_water_bytes: StoredBytes = 256 << 20   # bytes waiting at which they are given none
+    high_water: Tasks = 10_000  # tasks waiting from which the stages that feed it get no work
+    high_water_bytes: StoredBytes = 256 << 20   # bytes waiting from which they get none
 
 
 class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Which stage is at work in a thread, where several share a process: what it prints is shown under its name."""
+"""The stage that runs in a thread, when several share a process: its prints are shown under its name."""
 
 from __future__ import annotations
 

@@ -111,12 +111,12 @@ class LocalShared:
 
 
 class At(Struct):
-    """The item that a thread is at, in one of several stages that share it."""
+    """The item that a thread works on, in one of several stages that share the thread."""
 
     stage: str
     item: Any
     since: float               # monotonic time, s
-    stuck: float               # s after which it is told that it takes long; 0: never
+    stuck: float               # s after which a warning says that it takes long; 0: never
     is_told: bool = False
 
 
@@ -127,8 +127,8 @@ class Stage:
     class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What `[stages.NAME]` may say about this stage: subclass it in yours as a Struct with defaults."""
 
-        # Names of options that say how the work is done and not what is crawled and kept. A resumed crawl may have other values
-        # of them; a change of any other option is refused unless it is asked for: see `crawler.run.definition`.
+        # Names of options that say how the work is done, not what is crawled and kept. They may change when a crawl is resumed;
+        # a change of any other option must be asked for: see `crawler.run.definition`.
         OPERATIONAL: ClassVar[frozenset[str]] = frozenset()
 
     concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async
@@ -136,10 +136,10 @@ class Stage:
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
 
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
-    at: Mapping[int, At] = MappingProxyType({})           # by thread, for those in a later stage of a chain
+    at: Mapping[int, At] = MappingProxyType({})           # by thread, for threads in a chain's later stages
     at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)
 
-    stuck: ClassVar[float] = 30.0      # s at one item after which a warning says where it is; 0: never, as it waits for others
+    stuck: ClassVar[float] = 30.0      # s at one item until a warning says where it is; 0: never, because the stage mostly waits
     hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
@@ -155,11 +155,11 @@ class Stage:
 
     @classmethod
     def check(cls, options: Any, table: str) -> None:
-        """Refuse options that cannot work: raise ConfigError with the setting, its value and what is expected instead.
+        """Raise ConfigError for options that cannot work, with the setting, its value and what is expected instead.
 
         table: the full name of the stage's table, for the message, as in `f"{table}.limit is {options.limit}; use 1 or more"`.
-        `crawler check`, `run` and `stage` call it before anything is started, so nothing may be opened, started or changed here.
-        To report several mistakes, raise `Mistakes` with a list of messages. The types of the options are right already.
+        `crawler check`, `run` and `stage` call it before anything is started, so it must not open, start or change anything.
+        To report several mistakes, raise `Mistakes` with a list of messages. The types of the options have already been checked.
         """
 
     @classmethod

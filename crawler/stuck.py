@@ -1,4 +1,4 @@
-"""Say where a stage is that has been at one item for long: it may be stuck, and nobody else would see it.
+"""Warn of a stage that has worked on one item for long: it may be stuck, and nobody else would notice.
 
     enrich has been at https://example.org/x for 30 s (enrich.py:7 in process); after 300 s it counts as hung
 """
@@ -15,21 +15,21 @@ from crawler.texts import about, about_body
 
 log = logging.getLogger("crawler.worker")
 
-LOOK = 1.0            # s between looks
+LOOK = 1.0            # s between two checks
 
 
 class Watch:
-    """Looks at the items in process from time to time. Each is told once."""
+    """Checks the items in process from time to time, and reports each slow one once."""
 
     def __init__(self, name: str, stage: Stage, is_async: bool, held: Held) -> None:
         self._name = name
         self._stage = stage
         self._held = held
-        self._has_threads = not is_async        # else the thread is in the event loop, and its place says nothing
+        self._has_threads = not is_async        # the threads of an async stage are in the event loop: their places say nothing
         self._next = 0.0                        # monotonic time, s
 
     def look(self, now: float) -> None:
-        """now: monotonic time, s."""
+        """Warn of slow items if a check is due. now: monotonic time, s."""
         if now < self._next:
             return
         self._next = now + LOOK
@@ -38,14 +38,14 @@ class Watch:
             if one.stuck and not one.is_told and now - one.since > one.stuck:
                 one.is_told = True
                 self._say(one.stage, about(one.item), now - one.since, thread, self._stage.hang_at_work)
-        if self._stage.stuck and not self._stage.overlap:       # what overlaps waits for others, most of the time
+        if self._stage.stuck and not self._stage.overlap:       # overlapping items mostly wait for others
             for leases, thread, since in self._held.slow(self._stage.stuck, in_batches=self._stage.batch > 0):
-                if thread not in at:                            # else it is told above, by the name of the later link
+                if thread not in at:                            # otherwise it is reported above, under the later link's name
                     what = about_body(leases[0].item) + (f" and {len(leases) - 1} more" if len(leases) > 1 else "")
                     self._say(self._name, what, now - since, thread, self._stage.hang)
 
     def where(self, lease: Lease) -> str:
-        """Where the thread of a task is, as the end of a sentence; "" if that is not known."""
+        """Return where the thread of a task is, as the end of a sentence; "" if it is not known."""
         thread = self._held.thread(lease)
         at = self._stage.at.get(thread)
         place = self._place(thread)

@@ -31,15 +31,15 @@ STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and s
 ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
 LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
 LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
-FAILED = 1              # exit code that a child's own code comes to: it says nothing about us
-# Exit codes of a child that a new start would only repeat, and what each means to a script: usage, no hub, storage, output closed.
-# No convention uses these numbers, so that a stage which ends its process with 2, 5 or 75 is not taken for one of them.
+FAILED = 1              # exit code for any failure of the child's own code: it says nothing about ours
+# Exit codes of a child for which a new start is useless, and what each means to a script: usage, no hub, storage, output closed.
+# No convention uses these numbers, so a stage that ends its process with 2, 5 or 75 is not mistaken for one of them.
 HOPELESS = {194: 2, 197: 5, 203: 75, 205: 141}
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
 
 
 class ChildFailed(CrawlerError):
-    """A child cannot go on, and has said why on stderr. `code`: the exit code of ours that this means."""
+    """A child cannot continue, and has printed the reason on stderr. `code`: our exit code for it."""
 
     def __init__(self, name: str, code: int) -> None:
         """code: the child's exit code."""
@@ -52,7 +52,7 @@ class ChildFailed(CrawlerError):
 
 
 def private_code(code: int) -> int:
-    """How a child of ours says this exit code to the supervisor that started it; other codes stay as they are."""
+    """Return the exit code that a child uses to report this code to its supervisor; codes without such a meaning are unchanged."""
     return next((private for private, meant in HOPELESS.items() if meant == code), code)
 
 
@@ -63,10 +63,10 @@ class Child:
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], None] | None,
         is_endless: bool, fork: Fork | None = None,
     ) -> None:  # fmt: skip
-        """on_line is given each line it writes to standard error, as `lines.shown` has it; None: it writes to ours.
+        """on_line: called with each line the child writes to standard error, formatted by `lines.shown`; None: it writes to ours.
 
-        is_endless: it is not to end before we ask; with exit code 0 it is started again, somebody has told it to stop.
-        fork: how it is started the first time, if that can be done; else, and later, by a new interpreter.
+        is_endless: it should end only when we stop it; if it exits with 0, somebody else stopped it, and it is started again.
+        fork: starts it the first time, if that is possible; otherwise, and later, a new interpreter is started.
         """
         self.name = name
         self.pid = 0

@@ -60,7 +60,7 @@ def refuse_infinite(table: Any, name: str, place: Callable[[str], str]) -> None:
 
 
 def refuse_huge(table: Any, name: str, place: Callable[[str], str]) -> None:
-    """Refuse whole numbers of more than 64 bits: no message, database or option without bounds of its own can hold them."""
+    """Refuse integers of more than 64 bits: they do not fit in messages and databases, and some options have no own bounds."""
     if isinstance(table, Mapping):
         for key, value in table.items():
             refuse_huge(value, join(name, key), place)
@@ -72,7 +72,7 @@ def refuse_huge(table: Any, name: str, place: Callable[[str], str]) -> None:
 
 
 def short(value: Any) -> str:
-    """A value as Python writes it, cut where it is long."""
+    """Return a value in Python syntax, cut if it is long."""
     if isinstance(value, int) and abs(value) >= _HUGE**4:
         return f"a whole number of {value.bit_length()} bits"
     text = repr(value)
@@ -128,11 +128,11 @@ def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str
 
 
 def _hint(key: str, name: str, there: list[str]) -> str:
-    """What is meant by this key of the table `name`, in which these are: one of them, or a setting that stands elsewhere."""
-    from crawler import hints  # here, because it is for mistakes
+    """Return what is probably meant by this key of the table `name`: one of the names in `there`, or a setting of another table."""
+    from crawler import hints  # here, because only mistakes need it
 
     near = nearest(key, there)
-    if name.count(".") > 1 or hints.likeness(key, near) >= hints.SURE:    # a part of one setting; a slip in a name of this table
+    if name.count(".") > 1 or hints.likeness(key, near) >= hints.SURE:    # inside one setting, or misspelled here
         return suggestion(key, there)
     for found in (hints.elsewhere(key), hints.similar(key, near)):
         if others := [each for each in found if each.rpartition(".")[0] != name]:
@@ -210,5 +210,5 @@ def _range(info: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _number(bound: float) -> str:
-    """As TOML may write it: 604_800, 0.001."""
+    """Return the number as TOML may write it: 604_800, 0.001."""
     return f"{int(bound):_}" if bound == int(bound) and abs(bound) >= 10_000 else f"{bound:g}"

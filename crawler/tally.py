@@ -1,4 +1,4 @@
-"""What one worker has done so far, counted from the hub's answers."""
+"""Count what one worker has done so far, from the hub's answers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ FAILED = (Verdict.RETRY, Verdict.DEAD)
 
 
 class Tally:
-    """Counts of one worker. The worker's loop writes them; other threads may read them."""
+    """The counts of one worker. The worker's loop writes them; other threads may read them."""
 
     def __init__(self) -> None:
         self.done = 0
         self.failed = 0            # attempts, not tasks
-        self.is_idle = True        # the hub had no task for it when it last asked, and it holds none
+        self.is_idle = True        # the hub had no task at the last request, and the worker holds none
 
     def see(self, answer: Stepped, held: int) -> None:
-        """held: tasks in the worker's hands after this answer."""
+        """Add the hub's answer. held: tasks that the worker holds after it."""
         if answer.verdicts:
             verdicts = list(answer.verdicts)
             self.done += verdicts.count(Verdict.DONE)

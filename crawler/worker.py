@@ -67,9 +67,9 @@ class Worker:
     ) -> None:  # fmt: skip
         """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
 
-        name: of the stage, under which its tasks are counted; that of the router if it is not given.
+        name: of the stage, under which its tasks are counted; the default is the router's name.
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
-        tally: counts what was done, for other threads to read.
+        tally: counts what was done; other threads may read it.
         """
         self._name = name or router.name
         self._stage = stage

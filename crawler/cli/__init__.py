@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if common.CHILD not in argv:
         try:
             args = _parse(argv)
-        except BrokenPipeError:                  # of --help: argparse hides it in later versions of Python 3.11
+        except BrokenPipeError:                  # from --help; later versions of Python 3.11 hide it in argparse
             silence()
             return common.OK
         return _run(args)
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         return private_code(_run(_parse(argv)))
-    except SystemExit:                           # of the parser, which has said why
+    except SystemExit:                           # raised by the parser, which has printed the reason
         return private_code(common.USAGE)
 
 
@@ -91,8 +91,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def _run(args: argparse.Namespace) -> int:
     try:
         code = int(args.run(args))
-        sys.stdout.flush()                       # here, where a pipe that is closed is no failure
-    except SystemExit as end:                    # nothing of ours raises it: exit codes are ours, not those of a stage's code
+        sys.stdout.flush()                       # flushed here, where a closed pipe is not a failure
+    except SystemExit as end:                    # not ours: a stage's code must not choose our exit code
         print(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead",
               file=sys.stderr)  # fmt: skip
         return common.INTERNAL
@@ -102,13 +102,13 @@ def _run(args: argparse.Namespace) -> int:
         silence()
         return int(getattr(args, "when_closed", common.OK))
     except OutputClosed as error:
-        if not args.while_stdin:                 # else the command that started us says what to do
+        if not args.while_stdin:                 # otherwise the parent process reports it
             print(f"crawler: {masked(str(error))}", file=sys.stderr)
         return common.CLOSED
     except CrawlerError as error:
         print(f"crawler: {masked(str(error))}", file=sys.stderr)
         return exit_code(error)
-    except PermissionError as error:         # a file of the person's; those of ours are named where they are opened
+    except PermissionError as error:         # a user's file; our own files are reported where they are opened
         what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
         print(f"crawler: {what}: {error.strerror}; run it as the user whose file it is, or in another directory", file=sys.stderr)
         return common.USAGE
@@ -122,7 +122,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def silence() -> None:
-    """Write to nowhere from now on where the reader of standard output or error has gone: Python complains of it at its end."""
+    """Redirect a broken standard output or error to /dev/null, because Python complains about a broken pipe when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

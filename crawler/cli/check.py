@@ -30,6 +30,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         verify(config)
     finally:
-        with suppress(UsageError):            # of what cannot even be drawn the mistakes are told alone
+        with suppress(UsageError):            # if the pipeline cannot be drawn, only the mistakes are shown
             print(draw(build(config)), flush=True)
     return common.OK

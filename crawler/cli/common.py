@@ -30,18 +30,18 @@ log = logging.getLogger("crawler.cli")
 OK = 0                 # finished
 INTERNAL = 1           # a fault of ours
 USAGE = 2              # the command or the configuration cannot be used as it is
-DEAD_TASKS = 3         # finished, and some tasks were given up, or are on a queue that no stage reads: see `crawler status`
+DEAD_TASKS = 3         # finished, but some tasks were given up or are on a queue that no stage reads: see `crawler status`
 NOTHING_FETCHED = 4    # finished without a single page
 NO_HUB = 5             # the hub does not answer, or refuses the key or the certificate
 STORAGE = 75           # the disk failed (EX_TEMPFAIL of sysexits.h: try again when there is room)
-CLOSED = 141           # who read our standard output has gone, as shells count it: 128 + SIGPIPE
+CLOSED = 141           # the reader of standard output has ended; as shells report it: 128 + SIGPIPE
 INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
 TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 
 CHILD = "--while-stdin"                # option of commands that another command of ours starts and supervises
 DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
 ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
-# Short forms of settings: option, the setting it stands for, what its value is called, what it does.
+# Short forms of settings: the option, its setting, the name of its value, its effect.
 SHORT_FORMS = (
     ("--max-pages", "frontier.max_pages", "N", "take at most N URLs into the crawl; 0: no limit"),
     ("--depth", "frontier.max_depth", "N", "follow links N steps from a seed; 0: no limit"),
@@ -50,10 +50,10 @@ SHORT_FORMS = (
     ("--allow", "frontier.allow", "REGEX", "crawl only URLs that match REGEX, or another --allow"),
     ("--deny", "frontier.deny", "REGEX", "crawl no URL that matches REGEX; may be repeated"),
 )
-LISTS = ("--allow", "--deny")          # of these, the options that may be repeated
+LISTS = ("--allow", "--deny")          # the options among them that may be repeated
 LONGEST_SHOWN = 200    # characters of a wrong argument in a message
 LOG_FORMAT, LOG_TIME = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"
-SECRET = {"auth", "headers", "proxy"}     # parts of settings' names: their values are not printed
+SECRET = {"auth", "headers", "proxy"}     # parts of the names of settings whose values are not printed
 PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
 
 
@@ -70,13 +70,13 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("-v", "--verbose", action="count", default=0, help="log every detail; -vv those of the libraries too")
     group.add_argument("-q", "--quiet", action="store_true", help="log errors only")
     group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
-    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)      # processes that we start; this one too:
+    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)      # for processes that we start; so is the next:
     group.add_argument("--heard", action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.lines`
     return parent
 
 
 def number(kind: str) -> Callable[[str], Any]:
-    """An argument's type: a number within the bounds of this type of `crawler.bounds`."""
+    """Return an argument type that accepts numbers within these bounds. kind: a type name in `crawler.bounds`."""
 
     def read(text: str) -> Any:
         import msgspec
@@ -89,7 +89,7 @@ def number(kind: str) -> Callable[[str], Any]:
             value = msgspec.convert(text.strip(), wanted, strict=False)
         except msgspec.ValidationError:
             value = None
-        if value is None or value != value:      # the latter is NaN
+        if value is None or value != value:      # the second test is for NaN
             raise argparse.ArgumentTypeError(f"{text[:LONGEST_SHOWN]!r} is not possible; expected {expected(wanted)}")
         return value
 
@@ -97,7 +97,7 @@ def number(kind: str) -> Callable[[str], Any]:
 
 
 def short_forms(parser: argparse.ArgumentParser, *names: str) -> None:
-    """The short forms of settings that this command has; without names, all of them."""
+    """Add the short forms of these settings to a command; without names, all of them."""
     group = parser.add_argument_group("short forms of settings")
     for option, setting, metavar, text in SHORT_FORMS:
         if not names or option in names:
@@ -120,15 +120,15 @@ def certs_option(parser: argparse.ArgumentParser) -> None:
 
 
 def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyType({})) -> Config:
-    """The configuration these arguments ask for; starts logging.
+    """Load the configuration that these arguments ask for, and start logging.
 
-    remembered: settings of the crawl that goes on, which processes of ours are to have as well: `forward` says them.
+    remembered: settings of the crawl that continues. `forward` passes them on to the processes that we start.
     """
     from crawler.config import load as load_config
     from crawler.config import unknown_variables
 
     start_logging(args)
-    if not args.while_stdin and not remembered:   # else the command that started us has told, or it was told before
+    if not args.while_stdin and not remembered:   # otherwise the parent process has warned, or an earlier call
         for line in unknown_variables(os.environ):
             log.warning("%s", line)
     spelled = {setting: option for option, setting, *_ in SHORT_FORMS if _short(args, option) is not None}
@@ -143,7 +143,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
         spelled |= dict.fromkeys(remembered, "the crawl that goes on")
     config = load_config(args.config, settings_of(args), os.environ, spelled)
     if args.config is not None and any("use" in table for table in config.settings.stages.values()):
-        from crawler.plugins import look_beside  # here, because few commands load stages of a person's own
+        from crawler.plugins import look_beside  # here, because few commands load the user's own stages
 
         look_beside(args.config)
     return config
@@ -166,12 +166,12 @@ def settings_of(args: argparse.Namespace) -> list[str]:
 
 
 def _short(args: argparse.Namespace, option: str) -> Any:
-    """The value of a short form, None where it was not given or the command has none."""
+    """Return the value of a short form; None if it was not given or the command does not have it."""
     return getattr(args, option.removeprefix("--").replace("-", "_"), None)
 
 
 def spelled(args: argparse.Namespace) -> list[str]:
-    """The common options again, as a person would type them for another command that is to mean the same; secrets are left out."""
+    """Return the common options as a person would type them for another command about the same crawl; secrets are left out."""
     options = [] if args.config is None else ["-c", str(args.config)]
     if args.data is not None:
         options += ["--data", args.data]
@@ -217,7 +217,7 @@ def name_process(args: argparse.Namespace, name: str) -> None:
 
 
 def hints(args: argparse.Namespace, config: Config) -> Hint:
-    """Completes commands that a person is told to type: with the file, directory and hub that this command was given."""
+    """Return a function that completes commands for a person to type: with the file, directory and hub given to this command."""
     options: list[str] = []
     if args.config is not None:
         options += ["-c", str(args.config)]
@@ -237,7 +237,7 @@ def hub_address(config: Config) -> str:
 
 
 def written_address(config: Config) -> str:
-    """Where the hub of the data directory listens, or listened last; "" if there was none. Raises UsageError."""
+    """Return the address where the hub of the data directory listens or last listened; "" if there was none. Raises UsageError."""
     written = Path(config.settings.data) / ADDRESS_FILE
     try:
         return written.read_text("utf-8").strip() if written.exists() else ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.items import Dead
 
-COLUMN = 60           # characters of a task's URL that are padded; a longer one is shown whole, and moves its reason
+COLUMN = 60           # characters to which a task's URL is padded; a longer one is shown whole and shifts its reason
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
-    """Print them in columns, what they come to on stderr."""
+    """Print the dead tasks in columns, and their number by reason on stderr."""
     from crawler.run.givenup import every, given_up
 
     page: list[Dead] = []
@@ -79,7 +79,7 @@ def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
 
 
 def table(tasks: list[Dead]) -> None:
-    """Print one line for each task: in columns on a terminal, with tabs between them for a program."""
+    """Print one line for each task: in columns on a terminal, separated by tabs otherwise."""
     from crawler.run.givenup import brief
 
     rows = [(str(task.id), task.queue, counted(task.attempt, "attempt"), brief(task), task.reason) for task in tasks]

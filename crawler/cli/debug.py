@@ -1,4 +1,4 @@
-"""crawler run --debug: the crawl in one thread of this process."""
+"""The option --debug of crawler run: the crawl in one thread of this process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SAID = "debugging: each stage takes its turn in this one process; breakpoint() a
 
 
 def unsaid(_line: str) -> None:
-    """Say nothing: which stages share a process is of no interest where there is one."""
+    """Discard a line about stages that share a process: here all of them do."""
 
 
 def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> DebugCrawl:
-    """These stages on the store of this configuration. Raises UsageError while another hub uses the store."""
+    """Return a crawl of these stages on the store of this configuration. Raises UsageError while another hub uses the store."""
     from crawler import plugins
     from crawler.broker.base import Politeness
     from crawler.broker.place import store_path
@@ -49,5 +49,5 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     except BaseException:
         broker.close()
         raise
-    logging.getLogger("crawler.worker").setLevel(logging.DEBUG)      # a failure is told with its whole traceback
+    logging.getLogger("crawler.worker").setLevel(logging.DEBUG)      # shows the whole traceback of each failure
     return DebugCrawl(broker, benches, shared)

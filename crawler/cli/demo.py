@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             code = crawl_shop(args, shop, output)
             is_finished = code in (common.OK, common.DEAD_TASKS)
             return show(shop, rows(output), output) if is_finished else code
-    finally:                     # the rows of a finished demo are for the user to look at, nothing else is
+    finally:                     # keep only the rows of a finished demo, for the user to look at
         shutil.rmtree(directory / DATA if is_finished else directory, ignore_errors=True)
 
 
@@ -67,12 +67,12 @@ def crawl_shop(args: argparse.Namespace, shop: Shop, output: Path) -> int:
 
 
 def on_its_own(directory: Path) -> Path:
-    """An empty configuration in place of ./crawler.toml and the environment's: a demo of the shop has to find what is there."""
+    """Write an empty configuration to use instead of ./crawler.toml and the environment, which could change the demo's result."""
     from crawler.config import DEFAULT_FILE
 
     ignored = [name for name in os.environ if name.startswith("CRAWLER_")]
     for name in ignored:
-        del os.environ[name]              # the processes of the crawl would read them as well
+        del os.environ[name]              # the processes of the crawl would read them too
     if DEFAULT_FILE.exists():
         ignored.append(f"./{DEFAULT_FILE}")
     if ignored:

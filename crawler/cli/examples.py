@@ -1,4 +1,4 @@
-"""What to type: examples of every command, shown at the end of its help."""
+"""Examples of every command, shown at the end of its help."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def shown(command: str) -> str:
-    """The examples of a command as the end of its help; "" where there are none."""
+    """Return the examples of a command as the end of its help; "" if it has none."""
     lines = EXAMPLES.get(command, ())
     return "".join(["\nexamples:\n", *(f"  {line}\n" for line in lines)]) if lines else ""

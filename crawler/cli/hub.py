@@ -150,14 +150,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def left_over(broker: SqliteBroker, hint: common.Hint) -> list[str]:
-    """Warnings of tasks that no stage of this pipeline reads."""
+    """List warnings about tasks that no stage of this pipeline reads."""
     from crawler.run.stranded import described, stranded
 
     return [f"warning: {described(name, n, hint)}" for name, n in stranded(broker.stats().queues).items()]
 
 
 def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: Address) -> list[str]:
-    """Where the hub keeps what it has, and the commands to type next in other terminals, in the same directory."""
+    """List where the hub stores its data, and the commands to type next in other terminals in the same directory."""
     from crawler.broker.place import store_path
     from crawler.hub.key import FILE, VARIABLE
     from crawler.pipeline import FRONTIER
@@ -168,7 +168,7 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
     else:
         key = str(settings.hub.authkey_file or data / FILE)
     options = common.spelled(args)
-    if common.hub_address(config) != str(place):          # the address of the configuration is another hub's
+    if common.hub_address(config) != str(place):          # the configured address is that of another hub
         options += ["--hub", str(place)]
     stages = pipeline.reachable(FRONTIER)
     commands = [["stage", name, *options] for name in stages] + [["put", FRONTIER, "https://example.org/", *options]]
@@ -184,7 +184,7 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
 
 
 def make_directory(data: Path) -> None:
-    """Make the data directory, readable by the user alone: it holds the key and all pages. Raises UsageError."""
+    """Make the data directory, readable only by the user: it holds the key and all pages. Raises UsageError."""
     from crawler.run.local import check_directory
 
     check_directory(data)

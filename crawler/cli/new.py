@@ -55,7 +55,7 @@ def run_stage(args: argparse.Namespace) -> int:
     needs = "" if find_spec("pytest") else " (after: pip install pytest)"
     print(f"wrote {code} and {test}; try it with: python -m pytest {test}{needs}")
     module = module_of(args.name, args.dir)
-    file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are found beside it as well
+    file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are also looked for in its directory
     used = "" if module else f" -c {file}"
     print(f"To have it between parse and store, put this into {file} and look at it with: crawler check{used}")
     print()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crawler.stage import LocalShared, Stage
     from crawler.web.page import Page
 
-PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".atom")   # no top-level domain is called so
+PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".atom")   # none of them is a top-level domain
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,12 +67,12 @@ def run_parse(args: argparse.Namespace) -> int:
 
 
 def page_of(config: Config, text: str) -> Page | None:
-    """The page in a file or at a URL; None, and told why on stderr, if it cannot be fetched."""
+    """Return the page in a file or at a URL; None if it cannot be fetched, with the reason on stderr."""
     return from_file(Path(text)) if Path(text).is_file() else fetched(config, text)[0]
 
 
 def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
-    """The declared fields alone of each record."""
+    """Return only the declared fields of each record."""
     names = list(getattr(stage.options, "fields", {}))
     if not names:
         raise UsageError("no fields are declared; add some to [stages.parse.fields], or -s 'stages.parse.fields.NAME=SELECTOR'")
@@ -80,7 +80,7 @@ def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
 
 
 def refuse_missing_file(text: str) -> None:
-    """No host is called page.html: it is a file that is not there."""
+    """Raise UsageError for a name like page.html: it is a missing file, not a host."""
     from crawler.web.urls import lacks_scheme
 
     if not Path(text).exists() and Path(text).suffix.lower() in PAGE_SUFFIXES and lacks_scheme(text):

@@ -1,7 +1,7 @@
-"""The lower part of a terminal, drawn again and again, with lines of text that scroll by above it.
+"""Redraw the lower part of a terminal again and again, while lines of text scroll above it.
 
-It is as wide as the terminal at that moment. When the terminal has become narrower, it has broken what was drawn into more lines:
-these are counted, so that nothing of it is left behind.
+The drawing is as wide as the terminal at that moment. A terminal that becomes narrower wraps what was drawn into more lines. These
+are counted, so that all of it is erased.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-ERASE, UP = "\x1b[2K", "\x1b[1A"           # this line; to the line above
+ERASE, UP = "\x1b[2K", "\x1b[1A"           # erase this line; go to the line above
 
 
 class Above(io.TextIOBase):
-    """A text stream whose lines are said above what is drawn. For log records, which are written as a whole."""
+    """A text stream that shows its lines above the drawing. For log records, which are written as a whole."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -34,15 +34,15 @@ class Above(io.TextIOBase):
 
 
 class Painter:
-    """Use it in a `with`: what was drawn is gone after it. Thread-safe.
+    """A thread-safe painter of one drawing. A context manager: it erases the drawing at the end.
 
-    The cursor is not hidden: whoever ends the process at once would be left without one.
+    The cursor stays visible, because a process that is killed could not show it again.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._lock = threading.Lock()
-        self._lines: list[Text] = []         # as drawn last
+        self._lines: list[Text] = []         # the last drawing
 
     def __enter__(self) -> Painter:
         return self
@@ -53,7 +53,7 @@ class Painter:
             self._lines = []
 
     def say(self, line: Text) -> None:
-        """Above what is drawn, to stay."""
+        """Show a line above the drawing; it stays there."""
         with self._lock:
             self._write(self._erased() + self._ansi([line]) + "\n" + self._ansi(self._lines))
 
@@ -64,7 +64,7 @@ class Painter:
             self._write(erased + self._ansi(self._lines))
 
     def _rendered(self, what: RenderableType) -> list[Text]:
-        """Its lines, without blanks at their ends, a column narrower and a line lower than the terminal."""
+        """Return the lines to draw, without trailing blanks, one column narrower and one line shorter than the terminal."""
         from rich.text import Text
 
         width, height = self._console.size
@@ -76,7 +76,7 @@ class Painter:
         return found
 
     def _erased(self) -> str:
-        """From the end of what was drawn to where it began."""
+        """Return the control characters that erase the drawing from its end to its start."""
         if not self._lines:
             return ""
         width = max(self._console.width, 1)

@@ -1,4 +1,4 @@
-"""The parser of the command line: as argparse has it, but a mistake is told with what was probably meant."""
+"""The parser of the command line: argparse, with suggestions for misspelled words."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-# What people type who know other programs.
+# Words of other programs, and our commands for them.
 FOREIGN = {
     "crawl": "run", "start": "run", "runspider": "run", "go": "run", "resume": "run", "startproject": "new", "genspider": "new",
     "init": "new", "create": "new", "config": "settings", "get": "fetch", "download": "fetch", "serve": "hub", "server": "hub",
     "worker": "stage", "work": "stage", "stats": "status", "ps": "status", "errors": "dead", "failed": "dead", "add": "put",
     "push": "put", "pop": "take", "verify": "check", "validate": "check", "explain": "why", "hosts": "host", "benchmark": "bench",
 }  # fmt: skip
-NEAR = 0.6             # share of letters in common from which a word counts as meant
-OPTION = 0.75          # the same of an option, of which there are more
+NEAR = 0.6             # similarity (0 to 1) from which a word is suggested
+OPTION = 0.75          # the same for options, which are more numerous
 _NOUNS = {"COMMAND": "command", "VERB": "verb", "WHAT": "such thing"}    # by metavar
 
 
 class Parser(argparse.ArgumentParser):
-    """Its subparsers are of this class too."""
+    """An ArgumentParser that suggests corrections; its subparsers are of this class too."""
 
     def format_help(self) -> str:
         from crawler.cli.examples import shown
@@ -27,11 +27,11 @@ class Parser(argparse.ArgumentParser):
         return super().format_help() + shown(self.prog.removeprefix("crawler").strip())
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
-        if not args and self._subparsers is not None:     # a command that only names others teaches, when it stands alone
+        if not args and self._subparsers is not None:     # a group of commands without a verb prints its help
             self.print_help()
             self.exit()
         found, extra = super().parse_known_args(args, namespace)
-        if extra:                              # said here and not by the parser above, whose usage has none of our options
+        if extra:                              # reported here: the usage of the parent parser lacks our options
             self.error(self._unknown(found, extra))
         return found, extra
 
@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(None if is_command else action, f"no {noun} {value!r}; {meant}")
 
     def _unknown(self, found: argparse.Namespace, extra: Sequence[str]) -> str:
-        """What to say of words that nobody asked for."""
+        """Return the message for arguments that the command does not know."""
         from crawler.secrets import shown
 
         said = f"unrecognized arguments: {' '.join(shown('', word) for word in extra)}"
@@ -68,14 +68,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def nearest(word: str, names: Sequence[str], cutoff: float = NEAR) -> str:
-    """The name that was probably meant, or ""."""
-    import difflib  # here, because it is for mistakes
+    """Return the name that is most similar to the word; "" if none is similar enough."""
+    import difflib  # here, because only mistakes need it
 
     return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=cutoff)), "")
 
 
 def _setting(option: str) -> str:
-    """What an option would be as a setting, where it is called like one: -s frontier.per_host=…; else ""."""
+    """Return how to write an unknown option as a setting of the same name, such as -s frontier.per_host=…; "" if there is none."""
     from crawler import hints
 
     found = hints.elsewhere(option.replace("-", "_")) if option else []

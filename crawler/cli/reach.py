@@ -1,7 +1,7 @@
-"""The broker that a command talks to: the hub, or while none runs the store in the data directory itself.
+"""Find the broker that a command talks to: the hub or, while none runs, the store in the data directory itself.
 
-    --hub, or hub.address of another machine ──▶ that hub or none
-    else ──▶ the hub of the data directory ──none answers──▶ <data>/hub.sqlite3 ──is in use──▶ a hub that is starting, or hangs
+    --hub, or hub.address of another machine ──▶ only that hub
+    otherwise ──▶ the hub of the data directory ──none answers──▶ <data>/hub.sqlite3 ──is in use──▶ a hub that starts or hangs
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def reach(
     args: argparse.Namespace, config: Config, worker: str = "", role: str = "admin", *, is_quiet: bool = False
 ) -> Iterator[Broker]:
-    """The broker these arguments mean, closed at the end; says on stderr when it is the store itself.
+    """Yield the broker that these arguments mean, and close it at the end. Says on stderr if it is the store itself.
 
-    worker, role: as for `common.connect`. is_quiet: it was said before. Raises what `common.connect` and `local.open_store` do.
+    worker, role: as for `common.connect`. is_quiet: do not say it again. Raises what `common.connect` and `local.open_store` raise.
     """
     broker = find(config, common.hints(args, config), worker, role, is_quiet=is_quiet)
     try:
@@ -39,8 +39,8 @@ def reach(
 
 
 def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet: bool = False) -> Broker:
-    """The hub if one answers, else the store."""
-    from crawler.run import local  # here and below, because `crawler --help` is not to wait for it
+    """Return a client of the hub if it answers, otherwise the store."""
+    from crawler.run import local  # here and below, because they would slow down `crawler --help`
 
     if not means_data(config):
         return common.connect(config, worker, common.PATIENCE, role)
@@ -56,7 +56,7 @@ def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet:
         raise HubUnreachable(address, "something listens there and does not speak as a hub does; is it one that hangs?") from error
     try:
         broker = open_store(config)
-    except UsageError:                       # somebody has it: a hub on its way up answers soon
+    except UsageError:                       # in use: perhaps by a hub that is starting and answers soon
         try:
             return answering(config, worker, role, patience=common.PATIENCE)
         except HubUnreachable as error:
@@ -68,7 +68,7 @@ def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet:
 
 
 def answering(config: Config, worker: str, role: str, *, patience: float) -> HubClient:
-    """A client that the hub has answered once. Raises HubUnreachable, HubLost, KeyRefused, TlsRefused."""
+    """Return a client whose hub has answered once. Raises HubUnreachable, HubLost, KeyRefused, TlsRefused."""
     client = common.connect(config, worker, patience, role)
     try:
         client.drained([])
@@ -80,7 +80,7 @@ def answering(config: Config, worker: str, role: str, *, patience: float) -> Hub
 
 
 def means_data(config: Config) -> bool:
-    """No hub of elsewhere is asked for: there is no hub.address, or it is where the hub of the data directory listened last."""
+    """Tell whether the arguments mean the data directory: hub.address is unset, or is where the directory's hub last listened."""
     address = config.settings.hub.address
     if not address:
         return True
@@ -88,7 +88,7 @@ def means_data(config: Config) -> bool:
 
 
 def open_store(config: Config) -> Broker:
-    """The store in the data directory. Raises what `local.open_store` does."""
+    """Open the store in the data directory. Raises what `local.open_store` raises."""
     from crawler.broker.base import Politeness
     from crawler.pipeline import build
     from crawler.run import local
@@ -99,7 +99,7 @@ def open_store(config: Config) -> Broker:
 
 
 def nothing_here(data: Path, hint: common.Hint) -> str:
-    """What to do where there is neither hub nor store."""
+    """Return the end of the error message if there is neither a hub nor a store: what to do."""
     if not data.exists():
         return f"and there is no data directory {data}; name the crawl's with --data DIR, or start one with '{hint('run URL')}'"
     return f"and {data} has no store; name another directory with --data DIR, or start a crawl with '{hint('run URL')}'"

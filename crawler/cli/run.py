@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
 def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]]) -> int:
     """Crawl as these settings say, with a view and a report.
 
-    read: gives the seeds. It is called once a copy of this process is importing what the hub needs: to look at a URL takes some
-    imports of its own.
+    read: returns the seeds. It is called after a copy of this process has begun to import what the hub needs, because looking at
+    URLs needs imports of its own.
     """
     from crawler.cli import hub, main
     from crawler.cli.forking import Forks
@@ -76,14 +76,14 @@ def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]
             with redirect_stdout(sys.stderr) if has_rows else nullcontext():
                 return _crawl(args, config, read(), stop, forks)
         forks.prepare("hub", hub.preload)
-        with redirect_stdout(sys.stderr):     # what stages print when they are imported: standard output may be for rows
+        with redirect_stdout(sys.stderr):     # keeps prints of imported stages out of the rows on standard output
             return _crawl(args, config, read(), stop, forks)
     finally:
         forks.close()
 
 
 def is_debug(args: argparse.Namespace) -> bool:
-    return bool(getattr(args, "debug", False))      # the demo's arguments have none
+    return bool(getattr(args, "debug", False))      # the demo's arguments lack the option
 
 
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
@@ -118,7 +118,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     began = time.monotonic()
     hint = common.hints(args, config)
     view = make_view(config, hint, quiet=args.quiet, is_live=not is_debug(args))
-    args.heard = view.on_line is not None     # for the processes that are told our options
+    args.heard = view.on_line is not None     # for the options passed on to child processes
     settled = seeds.settle(plan.texts, config, view.say)
     by_text = dict(zip(plan.texts, settled, strict=True))
     note = definition.encode(definition.settled(plan.definition, by_text), data) if plan.definition is not None else None
@@ -147,7 +147,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
                 taken = here.insist(lambda: put_seeds(config, hub, settled))
                 for line in warnings(plan, taken, [by_text[text] for text in plan.added], here.insist(hub.stats), hint):
                     view.say(f"warning: {line}")
-                # Here, because nothing of it is needed to begin, and this process has nothing to do while the stages begin.
+                # Imported here: not needed earlier, and this process is idle while the stages start.
                 from crawler.run.ending import ending
 
                 try:
@@ -170,7 +170,7 @@ def conclude(
     args: argparse.Namespace, plan: Plan, end: Ending, taken: Taken, view: View, beginning: Beginning, elapsed: float,
     restarts: Mapping[str, int], interrupted: int,
 ) -> int:  # fmt: skip
-    """Write and show the report. interrupted: the exit code of what stopped the crawl, 0 if nothing did."""
+    """Write and show the report. interrupted: the exit code for the signal or closed output that ended the crawl, or 0."""
     from crawler import report as reporting
     from crawler.run.seeds import not_taken
     from crawler.run.summary import summary
@@ -216,7 +216,7 @@ def put_seeds(config: Config, hub: HubClient, texts: Sequence[str]) -> Taken:
 
 
 def warnings(plan: Plan, taken: Taken, added: Sequence[str], stats: Stats, hint: common.Hint) -> list[str]:
-    """What will not be done: seeds that were not taken, and tasks that no stage reads. added: seeds the crawl did not have."""
+    """List what will not be done: seeds that were not taken and tasks that no stage reads. added: seeds new to the crawl."""
     from crawler.run import seeds as putting
     from crawler.run.stranded import described, stranded
 

@@ -1,4 +1,4 @@
-"""URLs to begin from, as they were typed: from a command line, a file, or standard input."""
+"""URLs to begin from, as they were typed: on a command line, in a file, or on standard input."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
-SAID = 10              # seeds without a scheme that are told of one by one
+SAID = 10              # seeds without a scheme that are reported one by one
 STDIN = "standard input"
 
 
 def read(words: Sequence[str], file: Path | None = None) -> list[str]:
-    """What was named: the words, standard input where one of them is -, and the file. Raises BadUrl, naming all that are none."""
+    """Return the seeds from the words, from standard input if a word is -, and from the file.
+
+    Raises BadUrl with all words that are not URLs, and UsageError for a file that cannot be read or is empty.
+    """
     from crawler.web import urls
 
     found = [word for word in words if word != "-"]
@@ -45,9 +48,9 @@ def read(words: Sequence[str], file: Path | None = None) -> list[str]:
 def settle(
     texts: Sequence[str], config: Config, say: Callable[[str], None], known: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """The same, each with a scheme: hosts typed without one are asked which they speak, and what is taken is said.
+    """Return the texts as URLs with schemes. Hosts typed without a scheme are asked which one they support.
 
-    known: of texts for which that is decided already, the URLs they were taken for.
+    say: called with a line for each decision. known: URLs of texts that are already decided.
     """
     from crawler.web.urls import lacks_scheme
 
@@ -68,7 +71,7 @@ def settle(
 
 
 def tell(line: str) -> None:
-    """In the log, for commands that have no view."""
+    """Log a line, for commands that have no view."""
     log.info("%s", line)
 
 

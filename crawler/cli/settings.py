@@ -1,4 +1,4 @@
-"""crawler settings: each value in force, where it came from, and what it means."""
+"""The command crawler settings: each value in force, where it came from, and what it means."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from crawler.errors import UsageError
 if TYPE_CHECKING:
     from msgspec import Struct
 
-MOST = 110            # characters of a line of an explanation
-VALUE = 40            # characters of the column of values
+MOST = 110            # characters in a line of an explanation
+VALUE = 40            # characters in the column of values
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def chosen(names: list[str], wanted: Iterable[str]) -> list[str]:
-    """Those that begin with a word that was asked for, or, where there are none, end in it; all, if nothing was."""
+    """Return the names that begin with a wanted word or, if none do, end with it; all names if no word is given."""
     found: dict[str, None] = {} if wanted else dict.fromkeys(names)
     for word in wanted:
         word = word.replace("-", "_").strip(".[]")
@@ -79,7 +79,7 @@ def _meant(word: str, names: Iterable[str]) -> str:
 
 
 def about(name: str, options: Mapping[str, Struct]) -> dict[str, Any]:
-    """What is known of a setting: what it means, what may be written, its default. Of a stage of somebody's own, its type."""
+    """Return what a setting means, which values are allowed, and its default. For a user's own stage only the values are known."""
     from crawler.reference import explain
     from crawler.tables import expected
 
@@ -92,7 +92,7 @@ def about(name: str, options: Mapping[str, Struct]) -> dict[str, Any]:
 
 
 def kind_of(name: str, options: Mapping[str, Struct]) -> Any:
-    """The type of a setting; None for one in a table of the user's own names."""
+    """Return the type of a setting; None for one in a table whose names the user chooses."""
     from msgspec import structs
 
     from crawler.settings import QueueSettings, Settings, StageSettings

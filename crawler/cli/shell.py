@@ -1,4 +1,4 @@
-"""crawler shell: an interactive Python with one page at hand, to find out which selectors fit."""
+"""The command crawler shell: an interactive Python with one page at hand, to try selectors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Names(dict[str, Any]):
-    """The names of the shell. `soup` and `record` are made when they are first asked for."""
+    """The names of the shell. `soup` and `record` are computed at first use."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(__name__="__console__", __doc__=None)
@@ -60,7 +60,7 @@ class Names(dict[str, Any]):
         self.update(css=self._css, xpath=self._xpath, fetch=self._fetch, view=self._view)
 
     def work_on(self, page: Page) -> None:
-        """Have all names mean this page."""
+        """Make all names refer to this page."""
         self["page"] = page
         self["links"] = [link.url for link in page.links] if page.content else []
         self._late = {"soup": lambda: page.soup, "record": self._record}
@@ -119,7 +119,7 @@ class Names(dict[str, Any]):
 
 
 def interact(names: Names, banner: str) -> None:
-    """Until the person leaves: IPython where there is one and somebody types, else the interactive mode of Python."""
+    """Run until the person leaves: IPython if it is installed and a person types, otherwise Python's interactive mode."""
     if sys.stdin.isatty():
         try:
             from IPython import start_ipython
@@ -138,7 +138,7 @@ def interact(names: Names, banner: str) -> None:
 
 
 def with_completion(names: Names) -> None:
-    """Names and attributes are completed by Tab, where Python has readline."""
+    """Complete names and attributes with Tab, if Python has readline."""
     try:
         import readline
         import rlcompleter

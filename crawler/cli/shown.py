@@ -1,4 +1,4 @@
-"""What a stage made, as a person reads it on a terminal, and as JSON lines for everything else."""
+"""Show what a stage gave: readable on a terminal, as JSON lines otherwise."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from crawler.web.page import Page
 
-TEXT_SHOWN = 300      # characters of a value
-LIST_SHOWN = 10       # links, and members of other lists
+TEXT_SHOWN = 300      # characters of one value
+LIST_SHOWN = 10       # links or other list members
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def json_option(parser: argparse.ArgumentParser) -> None:
 
 
 def show(items: Iterable[Any], *, as_json: bool) -> None:
-    """Each item on standard output."""
+    """Print each item to standard output."""
     if as_json or not sys.stdout.isatty():
         for item in items:
             emit(item)
@@ -32,7 +32,7 @@ def show(items: Iterable[Any], *, as_json: bool) -> None:
 
 
 def emit(item: Any) -> None:
-    """One JSON line, of visits one each; a control item says what it is."""
+    """Print one JSON line, for visits one each; a control item is printed with its kind."""
     import msgspec
 
     from crawler.stage import To
@@ -54,7 +54,7 @@ def emit(item: Any) -> None:
 
 
 def facts(page: Page) -> dict[str, Any]:
-    """A page without its body."""
+    """Return the data of a page without its body."""
     return {
         "url": page.url, "status_code": page.status_code, "headers": dict(page.headers), "encoding": page.encoding,
         "bytes": len(page.content), "elapsed": page.elapsed.total_seconds(),
@@ -70,7 +70,7 @@ def show_readable(items: Iterable[Any]) -> None:
 
     console = Console(highlight=False)
     visits: dict[str, list[str]] = {}
-    links: list[str] = []                          # that were shown already, as part of a record
+    links: list[str] = []                          # already shown as part of a record
     for item in items:
         queue, inner = (item.queue, item.item) if isinstance(item, To) else ("", item)
         if isinstance(inner, Visits | Visit):
@@ -92,7 +92,7 @@ def show_readable(items: Iterable[Any]) -> None:
 
 
 def table(row: Mapping[Any, Any], queue: str = "") -> Table:
-    """Names and values of one row."""
+    """Return a table of the names and values in one row."""
     from rich.table import Table
     from rich.text import Text
 
@@ -128,7 +128,7 @@ def _line(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    """No control characters of a page reach the terminal."""
+    """Shorten a text and replace control characters: those of a page must not reach the terminal."""
     plain = "".join(char if char.isprintable() or char == "\n" else " " for char in text[: TEXT_SHOWN + 1])
     return plain if len(text) <= TEXT_SHOWN else f"{plain[:TEXT_SHOWN]}… ({len(text):,} characters)"
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.cli")
 
 HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
-LOOK = 0.5            # s between looks whether anything is left to do
-WATCH = 1.0           # s between looks whether the hub is there, in a process that has no other business with it
+LOOK = 0.5            # s between checks whether any work is left
+WATCH = 1.0           # s between checks whether the hub is there, in a process that does not use it otherwise
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,7 +56,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--concurrency", type=common.number("Concurrency"), metavar="N", help="items at once in each (default: the stage's setting)"
     )
     parser.add_argument("--until-drained", action="store_true", help="end when nothing can reach this stage any more")
-    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # for one of several: see `crawler.run.talk`
+    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.talk`
     output_options(parser)
     common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-# What every worker imports: copies that are made of this process have it without importing it again.
+# Modules that every worker imports: workers are forked from this process and need not import them again.
 PRELOADED = (
     "crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier", "crawler.run.talk", "crawler.run.prints",
 )  # fmt: skip
@@ -153,7 +153,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     common.stop_on_signals(stop.ring)
     hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
     wait_for(hub, [spec.input], common.PATIENCE)
-    hub.close()                       # until the workers, which are copies of this process, have been started
+    hub.close()                       # closed before workers are forked from this process
     counts = talk.Sum()
     supervisor = Supervisor(on_line=partial(hear, counts), fork=forks)
     args.heard = True
@@ -170,7 +170,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(LOOK, stop)
                 supervisor.watch()
-            supervisor.stop()         # within the talk: what they finish now belongs into its last line
+            supervisor.stop()         # before the last line is logged: it counts what they finish now
     except ChildFailed as failure:
         if not failure.is_hopeless:
             print(f"crawler: {failure}", file=sys.stderr)
@@ -182,19 +182,19 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
 
 
 def hear(counts: talk.Sum, line: str) -> None:
-    """A line of a worker's process: its counts, or something to be shown."""
+    """Handle a line of a worker process: store its counts, or show the line."""
     from crawler.run.lines import COUNTS
 
     if line.startswith(COUNTS):
         worker, _, numbers = line.removeprefix(COUNTS).rpartition(": ")
         counts.report(worker, numbers)
     else:
-        sys.stderr.write(f"{line}\n")        # in one piece: there are several who write here
+        sys.stderr.write(f"{line}\n")        # in one piece, because several threads write here
 
 
 @contextmanager
 def watching(hub: HubClient) -> Iterator[None]:
-    """Ask the hub for nothing now and then, so that its loss is noticed where only other processes work with it."""
+    """Call the hub now and then while the context is active, so that its loss is noticed in a process that does not use it."""
     ended = threading.Event()
 
     def look() -> None:
@@ -210,7 +210,7 @@ def watching(hub: HubClient) -> Iterator[None]:
 
 
 def why_idle(args: argparse.Namespace, config: Config, hub: HubClient, queue: str) -> str:
-    """Why the workers of a stage that reads this queue have nothing to do."""
+    """Return why the workers of a stage that reads this queue have nothing to do."""
     from crawler.run import talk
     from crawler.run.idle import explainer
 
@@ -218,7 +218,7 @@ def why_idle(args: argparse.Namespace, config: Config, hub: HubClient, queue: st
 
 
 def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
-    """The worker, in this process: its exit code, and whether a thread of the stage still works and would keep the process."""
+    """Run the worker in this process. Returns its exit code, and whether a thread of the stage still runs and would block exit."""
     from crawler import chain
     from crawler.hub.contact import Contact
     from crawler.hub.ready import wait_for
@@ -227,7 +227,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     from crawler.worker import StageHung, worker_name
 
     name = worker_name(spec.name)
-    contact = None if args.while_stdin else Contact(common.hub_address(config))    # else who started it speaks of the hub
+    contact = None if args.while_stdin else Contact(common.hub_address(config))    # otherwise the parent process reports on the hub
     side = common.connect(config, name, role="worker", contact=contact)
     wait_for(side, [spec.input], HUB_PATIENCE if args.while_stdin else common.PATIENCE)   # says if there is none, or no such queue
     side.patience = HUB_PATIENCE
@@ -249,19 +249,19 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
         with speaking(args, config, spec, side, tally):
             worker.run()
     except StageHung as error:
-        print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be the stage's
+        print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be a stage's own stream
         return common.INTERNAL, True
     except (OutputClosed, StageUnusable, UsageError):
-        broker.close()                            # with a word: it holds nothing
+        broker.close()                            # closed in order: it holds no tasks
         side.close()
         raise
     broker.close()
     side.close()
-    return common.OK, worker.has_leftovers        # what did not finish was given back
+    return common.OK, worker.has_leftovers        # unfinished tasks were released
 
 
 def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> AbstractContextManager[None]:
-    """Where what stages print goes: in a process that a command has started it is shown line by line with their names."""
+    """Return the context in which a stage's prints are handled: a child process shows them line by line with the stage's name."""
     if not args.while_stdin:
         return nullcontext()
     from crawler.chain import SIGN
@@ -275,7 +275,7 @@ def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> A
 def speaking(
     args: argparse.Namespace, config: Config, spec: StageSpec, hub: HubClient, tally: Tally
 ) -> AbstractContextManager[object]:
-    """What a worker says of its work: to a person, or to the command that has started it and speaks for it."""
+    """Return the context that reports on a worker: to a person, or to the parent process, which reports for it."""
     from crawler.run import talk
 
     if args.while_stdin:
@@ -301,12 +301,12 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
     }
     fields = msgspec.structs.fields(options)
     missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
-    with opening(spec.name):                  # its __init__ may be the author's
+    with opening(spec.name):                  # its __init__ may be the author's code
         return kind(msgspec.structs.replace(options, **missing), shared)
 
 
 def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
-    """What decides on the items for the queues that this stage feeds: the frontier on its own."""
+    """Return the gatekeepers that decide on items for the queues this stage feeds: only the frontier has one."""
     from crawler.pipeline import FRONTIER
     from crawler.web.frontier import Frontier
 
@@ -354,9 +354,9 @@ def wire(
 
 
 def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None:
-    """Stop the worker when nothing is left on these queues, counted in one call; it finishes what it holds by itself."""
+    """Stop the worker when these queues are all empty, as counted in one call. It still finishes the tasks it holds."""
     try:
-        known = {queue.name for queue in broker.stats().queues}      # the hub's pipeline may be another than ours
+        known = {queue.name for queue in broker.stats().queues}      # the hub's pipeline may differ from ours
         queues = [queue for queue in queues if queue in known]
         while not broker.drained(queues):
             threading.Event().wait(LOOK)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crawler.items import Stats
     from crawler.run.idle import Explain
 
-PRINT = 5.0           # s between lines of --watch, where standard output is no terminal
+PRINT = 5.0           # s between lines of --watch if standard output is not a terminal
 WATCH = 1.0           # s between looks of --watch
 
 
@@ -55,7 +55,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
-    """Show it again each second, from the hub or the store, whichever is there: the store is open for a look alone."""
+    """Show the state each second, from the hub or the store, whichever is there. The store is opened only briefly each time."""
     from crawler.cli.view import Live
 
     is_quiet = False
@@ -69,7 +69,7 @@ def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
 
 
 class Printed:
-    """A line on standard output for each look, with its time: for a file or another program."""
+    """A view that prints one line with the time for each update: for a file or another program."""
 
     def __init__(self, explain: Explain) -> None:
         from crawler.cli.view import Rates
@@ -91,7 +91,7 @@ class Printed:
 
 
 def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
-    """Which crawl it is and where its rows are, of one that `crawler run` began."""
+    """Describe a crawl begun by `crawler run`: its seeds, and where its rows are."""
     from crawler.cli.view import SHORT
     from crawler.run import definition
     from crawler.run.outputs import ROWS, described, rows_by_output
@@ -101,12 +101,12 @@ def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
         return []
     notes = {note.name: note.value for note in broker.notes(ROWS)}
     rows = described(rows_by_output(crawl.outputs, notes, stats.counters, crawl.directory))
-    is_shown = stats.uptime > SHORT          # by the view, of a crawl that runs
+    is_shown = stats.uptime > SHORT          # while a crawl runs, the view shows them
     return [f"crawl from {crawl.began_from()}", *([rows] if rows and not is_shown else [])]
 
 
 def show(stats: Stats, reason: str, hint: common.Hint) -> None:
-    """Print it, with the reason why it is idle if it is, and what no stage reads."""
+    """Print the state, the reason why the crawl is idle, and the tasks that no stage reads."""
     from rich.console import Console
 
     from crawler.cli.view import SHORT, render
@@ -116,7 +116,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     if not any(queue.accepted for queue in stats.queues):
         console.print(f"nothing was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
-        is_hub = stats.uptime > SHORT         # a store that was opened to be looked at has no rates
+        is_hub = stats.uptime > SHORT         # a store opened only to be read has no rates
         rates = {queue.name: queue.done / stats.uptime for queue in stats.queues} if is_hub else {}
         console.print(render(stats, rates, reason))
     for worker in stats.workers:

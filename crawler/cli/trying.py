@@ -1,4 +1,4 @@
-"""crawler try: what a stage makes of one page or of items in a file, without a hub."""
+"""The command crawler try: run a stage on one page or on items in a file, without a hub."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def items_of(path: Path) -> Iterator[Any]:
-    """The items in a file of JSON lines. Raises UsageError, with the line, for what is none."""
+    """List the items in a file of JSON lines. Raises UsageError with the line number for a line that is not JSON."""
     import msgspec
 
     try:
@@ -75,7 +75,7 @@ def items_of(path: Path) -> Iterator[Any]:
 
 
 def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: bool) -> int:
-    """The page through all stages but the last, and then as `try_items`."""
+    """Run the page through all stages but the last, and its results through the last as `try_items` does."""
     from crawler.cli.pages import fetched, page_of
     from crawler.run.trial import for_queue
 
@@ -98,7 +98,7 @@ def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: 
 
 
 def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json: bool) -> int:
-    """Show what the stage makes of each item."""
+    """Show what the stage gives for each item."""
     is_good = True
     for trial in tried(config, spec, items):
         show(trial.given, as_json=as_json)
@@ -114,7 +114,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
     from crawler.opening import opening
     from crawler.run.trial import attempt
 
-    with redirect_stdout(sys.stderr):          # what the stage prints: standard output is for what it gives
+    with redirect_stdout(sys.stderr):          # standard output is only for what the stage gives
         stage: Stage = make(config, spec)
         with opening(spec.name):
             stage.open()
@@ -129,7 +129,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
 
 
 def told(spec: StageSpec, trial: Trial) -> bool:
-    """Say on stderr how a stage ended other than by giving something. False: it failed."""
+    """Report on stderr an outcome other than given items. Returns False if the stage failed."""
     from crawler.stage import Drop, GiveUp, Retry
 
     error = trial.failure

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.run")
 
 LOG_EVERY = 10.0      # s between log lines
-FIRST = 3.0           # s until the first: how long it will take is to be known soon
+FIRST = 3.0           # s until the first line: the estimate is wanted early
 NARROW, WIDE = 60, 100   # columns
 SAFE = "Ctrl-C is safe, the same command goes on"
-SHORT = 1.0           # s; a hub that was started just now, or a store without one, has no rates
+SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
 RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
 
 
@@ -44,7 +44,7 @@ class View(Protocol):
 
 
 class Rates:
-    """Tasks done a second, by queue, over the last seconds."""
+    """The number of tasks done per second, by queue, over the last seconds."""
 
     def __init__(self, over: float = RATE_OVER) -> None:
         self._over = over
@@ -100,7 +100,7 @@ class Live:
     every = 0.25
 
     def __init__(self, explain: Explain, advice: str = SAFE, *, stderr: bool = True) -> None:
-        """advice: what is said behind an estimate. stderr: where it is shown; else on standard output."""
+        """advice: shown after an estimate. stderr: draw on standard error; otherwise on standard output."""
         from rich.console import Console
 
         from crawler.cli.paint import Painter
@@ -125,7 +125,7 @@ class Live:
     def say(self, line: str) -> None:
         from rich.text import Text
 
-        self._painter.say(Text.from_ansi(line))     # colours stay; what moves the cursor does not
+        self._painter.say(Text.from_ansi(line))     # keeps colours, drops cursor movements
 
     def show(self, stats: Stats) -> None:
         self._painter.draw(render(stats, self._rates.of(stats), self._explain(stats), self._advice))
@@ -133,7 +133,7 @@ class Live:
 
 @contextmanager
 def logged_to(say: Callable[[str], None]) -> Iterator[None]:
-    """Log lines of this process go there instead of to standard error, in the middle of what is drawn."""
+    """Send log lines of this process to `say` instead of standard error while the context is active: they would break the view."""
     from crawler.cli.paint import Above
 
     handlers = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler) and each.stream is sys.stderr]
@@ -147,7 +147,7 @@ def logged_to(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
-    """The whole hub in one line."""
+    """Return the state of the hub in one line."""
     queues = (
         f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s), {queue.ready + queue.delayed} waiting"
         for queue in stats.queues if queue.accepted
@@ -156,12 +156,12 @@ def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
 
 
 def render(stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> Screen:
-    """The whole hub as tables: queues, hosts, what was fetched, and the reason why it is idle if it is."""
+    """Return the state of the hub as tables: queues, hosts, fetched pages, and the reason if the crawl is idle."""
     return Screen(stats, rates, reason, advice)
 
 
 class Screen:
-    """Counts, as wide and as detailed as where they are shown."""
+    """Counts in tables, with a width and detail that fit the terminal."""
 
     def __init__(self, stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> None:
         self._stats = stats
@@ -204,13 +204,13 @@ class Screen:
 
 
 def _measure(width: int) -> int:
-    """Columns of sentences: less than there are, so that a terminal made somewhat narrower need not break what was drawn, which
-    would push a part of it out of reach."""
+    """Return the width for sentences. It leaves some room: a terminal made slightly narrower then does not wrap what was drawn,
+    which would push a part of it out of reach."""
     return NARROW - 1 if width < WIDE else 79
 
 
 def _rows(stats: Stats) -> Iterator[str]:
-    """How many rows are stored, and where."""
+    """List the number of stored rows in each output."""
     for name, n in stats.counters.items():
         _, mark, output = name.partition(COUNTERS)
         if mark:
@@ -218,7 +218,7 @@ def _rows(stats: Stats) -> Iterator[str]:
 
 
 def _hosts_shown(width: int, height: int) -> int:
-    """More where there is room; the rest of the screen is the queues' and the lines' above."""
+    """Return how many hosts to show: more on a large screen; the queues and the lines above need the rest."""
     return max(3, min(5 if width < WIDE else 10 if width < 150 else 20, height - 18))
 
 

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
         ))  # fmt: skip
         story = hub.why(FRONTIER, urls.key(url))
-        if story is None and urls.lacks_scheme(args.url):      # it may have been taken for http when it was a seed
+        if story is None and urls.lacks_scheme(args.url):      # as a seed it may have been taken for http
             plain = urls.canonical(url.replace("https:", "http:", 1))
             story = hub.why(FRONTIER, urls.key(plain))
             url = plain if story is not None else url
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:
-    """Why the hub has never heard of a URL. settings: those of the crawl."""
+    """Explain why the hub has never heard of a URL. settings: those of the crawl."""
     from crawler.shared import SharedNotes
     from crawler.web.frontier import Frontier
 
@@ -148,7 +148,7 @@ def robots(config: Config, hub: Broker, url: str) -> list[str]:
 
 
 def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
-    """Where its records are: in the outputs that the crawl has had, or without a crawl of ours in that of the configuration."""
+    """List where the URL's records are: in the outputs of the crawl, or in the configured output if no crawl is stored."""
     from crawler.run.outputs import STDOUT
 
     if crawl is None:
@@ -163,17 +163,17 @@ def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
 
 
 def place_in(output: Path, table: str, url: str) -> str:
-    """The row of this URL in a file or database; "" where there is none."""
+    """Return the place of this URL's row in a file or database; "" if it has none."""
     return in_table(output, table, url) if output.suffix in (".sqlite", ".sqlite3", ".db") else in_lines(output, url)
 
 
 def shortest(path: Path) -> Path:
-    """The path as it can be typed here."""
+    """Return the path as it can be typed here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def output_of(config: Config) -> str:
-    """Where the rows go by this configuration."""
+    """Return the output that this configuration sets."""
     from crawler import plugins
     from crawler.pipeline import build
 
@@ -202,7 +202,7 @@ def in_table(output: Path, table: str, url: str) -> str:
     try:
         quoted = table.replace('"', '""')
         row = database.execute(f'SELECT rowid FROM "{quoted}" WHERE url = ?', (url,)).fetchone()  # noqa: S608  (quoted above)
-    except sqlite3.Error:          # no such table yet, or no database
+    except sqlite3.Error:          # no such table yet, or not a database
         row = None
     finally:
         database.close()
