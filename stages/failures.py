@@ -35,7 +35,7 @@ from stages.robots import Unwilling
 
 MAX_REST: Final = 3600.0           # s; longer Retry-After values are cut: the task would outlive the crawl
 MAX_GROWN_REST: Final = 300.0      # s; what a failing host is left alone at most unless it asks for more; Heritrix 900
-SOON: Final = 0.5                  # s between attempts at a name that is not known before any server has answered: it is mistyped
+SOON: Final = 0.5                  # s between attempts at an unknown name before any server has answered: it is probably mistyped
 _HOSTS: Final = 10_000             # hosts whose failures are counted
 
 
@@ -90,9 +90,9 @@ class Failures:
     def of_error(
         self, error: FetchFailed | AddressRefused, host: str, what: str = "", *, is_start: bool = False
     ) -> Retry | GiveUp | Drop:
-        """What to raise for no reply. what: begins the reason, if it is not the page itself that failed.
+        """Return the exception to raise if there is no reply. what: start of the reason, if it was not the page itself that failed.
 
-        is_start: it is a seed, and no server has answered yet: whoever typed it waits for the end.
+        is_start: it is a seed, and no server has answered yet; the person who typed it is waiting for the result.
         """
         reason = f"{what}{error}"
         if isinstance(error, AddressRefused):

@@ -67,11 +67,11 @@ _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
-_NO_HOST: Final = re.compile(r"[/@\s]")     # a URL; a port is part of a host that has not the usual one
+_NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
-_TOLD: Final = 10                  # hosts; of ten thousand seeds that are not found nobody reads each
+_TOLD: Final = 10                  # hosts; nobody reads more of ten thousand seeds that are not found
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 
 
@@ -112,12 +112,12 @@ class Fetch(Stage):
 
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
-    stuck: ClassVar[float] = 0.0           # its requests have time-outs of their own
+    stuck: ClassVar[float] = 0.0           # its requests have their own time-outs
     hang: ClassVar[float] = 900.0          # s at least; see __init__
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         super().__init__(options, shared)
-        # A robots.txt behind five redirects, the pause after it, and the page: no setting makes that look like a hung task.
+        # A robots.txt after five redirects, the pause after it, and the page: with no setting may this look like a hung task.
         given: Fetch.Options = self.options
         longest = (_ROBOTS_REQUESTS + 1) * given.timeout + max(given.pause_after_robots or 0.0, given.max_crawl_delay)
         self.hang = max(self.hang, longest + _MARGIN)   # type: ignore[misc]  # of the class, where options do not ask for more
@@ -163,8 +163,8 @@ class Fetch(Stage):
             self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP)
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
-        self._has_answer = False           # from any server, to this process
-        self._told: set[str] = set()       # hosts of seeds of whose status was warned
+        self._has_answer = False           # whether any server has answered this process
+        self._told: set[str] = set()       # hosts of seeds whose status has been warned of
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
         self._paced: set[str] = set()      # origins whose Crawl-delay the hub has been told
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
@@ -245,7 +245,7 @@ class Fetch(Stage):
             self._paced.add(url.origin)
 
     def _warn(self, visit: Visit, url: Url, status: int) -> None:
-        """Say at once that a seed is an error page, for the first few hosts."""
+        """Warn at once that a seed is an error page, for the first few hosts."""
         if url.host not in self._told and len(self._told) < _TOLD:
             self._told.add(url.host)
             log.warning("%s: the server answers with status %d", visit.url, status)

@@ -1,7 +1,7 @@
 """Who we are to a site: the header we come with, and what of it is for this site alone.
 
     every site ─────▶ User-Agent, Accept, the headers that a person set
-    this host only ─▶ Authorization: what stood in a seed's URL of this origin, or what a person set for it
+    this host only ─▶ Authorization: from a seed's URL of this origin, or configured for it
                   └─▶ Cookie: what it set itself, if cookies are on
 
 Nothing of the second kind goes to a host it is not for: each redirect is a request of its own, and gets a header of its own.
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from stages.cookies import Cookies
 
 _ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"   # what browsers say, and servers expect
-_NEWS: Final = 1.0                 # s after which another worker's seed may have brought a password for an origin that is known
-_ORIGINS: Final = 10_000           # origins that are known to have been met
+_NEWS: Final = 1.0                 # s between reads of the notes: another worker's seed may have brought a password
+_ORIGINS: Final = 10_000           # origins remembered as known
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")     # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")     # §5.5: what can be sent as ISO 8859-1
 _PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # what is there instead
@@ -38,7 +38,7 @@ class Identity:
     ) -> None:
         """headers: for every site. auth: by host or origin, `user:password` or a whole value such as `Bearer TOKEN`.
 
-        shared: has the user names and passwords that were typed into seeds.
+        shared: holds the user names and passwords from the URLs of seeds.
         """
         self.agent = agent
         _refuse_header("user_agent", "User-Agent", agent)
@@ -56,7 +56,7 @@ class Identity:
         self._is_everywhere_the_same = not (self._auth or has_cookies)
 
     def headers(self, url: Url, *, is_seed: bool = False) -> Mapping[str, str]:
-        """For a request of this URL. is_seed: somebody typed it, perhaps with a password a moment ago."""
+        """Return the headers for a request of this URL. is_seed: a person typed it, perhaps just now with a password."""
         typed = self._typed.of(url.origin, is_seed) if self._typed else ""
         if self._is_everywhere_the_same and not (typed or url.username or url.password):
             return self._headers
@@ -71,10 +71,10 @@ class Identity:
 
 
 class _Typed:
-    """User names and passwords that stood in the URLs of seeds, by origin. Thread-safe.
+    """User names and passwords from the URLs of seeds, by origin. Thread-safe.
 
-    They are noted before the seed is put. So the notes are read when an origin or a seed is met, and from time to time: to read
-    them for each page would be a question to the hub whenever any note has changed.
+    They are stored as notes before the seed is put. So the notes are read for each new origin and each seed, and from time to time.
+    Reading them for each page would ask the hub again whenever any note has changed.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -84,7 +84,7 @@ class _Typed:
         self._read_at = -_NEWS
 
     def of(self, origin: str, is_seed: bool) -> str:
-        """The header for an origin; "" for none."""
+        """Return the header for an origin; "" for none."""
         now = time.monotonic()
         if is_seed or origin not in self._met or now - self._read_at > _NEWS:
             self._notes = self._shared.find(AUTH)
@@ -100,7 +100,7 @@ class _Typed:
 
 
 def _refuse_header(option: str, name: str, value: str) -> None:
-    """Raise ConfigError for a header that cannot be sent. The value may be a secret: it is not shown."""
+    """Raise ConfigError for a header that cannot be sent. Its value is not shown, because it may be a secret."""
     if not _TOKEN.fullmatch(name):
         raise ConfigError(f"stages.fetch.{option}: {name!r} cannot name a header; use letters, digits and -")
     if not _VALUE.fullmatch(value):
@@ -135,7 +135,7 @@ def _authorization(name: str, value: str) -> str:
 
 
 def _basic(url: Url) -> str:
-    """User name and password of the URL itself. What comes from a frontier has none."""
+    """Return user name and password of the URL itself. URLs from a frontier have none."""
     if not (url.username or url.password):
         return ""
     return _encoded(unquote_to_bytes(url.username), unquote_to_bytes(url.password))

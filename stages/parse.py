@@ -47,7 +47,7 @@ from crawler import (
 # Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
-_EXAMPLE: Final = 60               # characters of a text that is no number which are kept as an example
+_EXAMPLE: Final = 60               # characters kept of an example of a text that is no number
 _VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
 
 
@@ -72,7 +72,7 @@ class Parse(Stage):
 
     def open(self) -> None:
         self._fields = _fields(self.options, "stages.parse")
-        self._examples: set[str] = set()   # fields of which a text that is no number has been noted
+        self._examples: set[str] = set()   # fields for which an example has been stored
 
     def process(self, page: Page) -> Iterator[Any]:
         sitemap = page.sitemap
@@ -98,7 +98,7 @@ class Parse(Stage):
         return [self.record(page, html)]
 
     def record(self, page: Page, html: Html | None) -> Record:
-        """The built-in record: a dict of the page's facts, the declared fields beside them."""
+        """Return the built-in record: a dict of facts about the page, with the declared fields beside them."""
         content = page.content
         return Record(
             url=page.url,
@@ -139,11 +139,11 @@ class Parse(Stage):
         return values
 
     def _no_number(self, name: str, text: str) -> None:
-        """Count it, and note one example of each field for the summary."""
+        """Count the text, and store one example per field for the summary."""
         self.count(f"fields/{name}")
         if name not in self._examples:
             self._examples.add(name)
-            with suppress(HubError):       # it is only an example
+            with suppress(HubError):       # an example is not worth a failure
                 self.shared.set(f"{NO_NUMBER}{name}", text[:_EXAMPLE].encode("utf-8", "replace"))
 
     def _wish(self, page: Page, html: Html | None) -> Directives:

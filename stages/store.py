@@ -15,7 +15,7 @@ from stages.sinks import Row, Sink, SinkOptions, open_sink
 
 log = logging.getLogger(__name__)
 
-ROWS: Final = "rows/"     # shared notes by output: whether it was empty when the crawl began with it, and its rows now
+ROWS: Final = "rows/"     # prefix of shared notes, one per output: whether it was empty at the start, and its rows now
 
 
 class Store(Stage):
@@ -34,7 +34,7 @@ class Store(Stage):
 
     @classmethod
     def check(cls, options: SinkOptions, table: str) -> None:
-        from stages.sinks.check import check  # here, because it is for commands that begin something
+        from stages.sinks.check import check  # here, because only commands that start something need it
 
         check(options)
 
@@ -60,7 +60,7 @@ class Store(Stage):
                 sink.close()
 
     def _tell(self, sink: Sink, *, is_first: bool = False) -> None:
-        """Share how many rows the output has: counters lack those of a batch whose worker died before it was acknowledged."""
+        """Share how many rows the output has. Counters miss the rows of a batch whose worker died before it was acknowledged."""
         name = ROWS + self.options.output
         try:
             known = self.shared.get(name)
@@ -73,9 +73,9 @@ class Store(Stage):
 
 
 class _Rows(msgspec.Struct, frozen=True):
-    """What a note under `ROWS` says of an output."""
+    """The content of a note under `ROWS`, about one output."""
 
-    was_empty: bool                # when the crawl began with it: all of its rows are the crawl's
+    was_empty: bool                # when the crawl began to use it: then all its rows belong to the crawl
     rows: int
 
 

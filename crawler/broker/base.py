@@ -38,7 +38,7 @@ class QueueSpec(Struct, frozen=True):
     max_attempts: int = 5          # deliveries before a task is dead
     limit: int = 0                 # tasks accepted at most, ever; 0: no limit
     host_limit: int = 0            # of one host, on a polite queue; 0: no limit
-    is_outside: bool = False       # in the store, and not of the pipeline: nothing may be put on it, `take` empties it
+    is_outside: bool = False       # in the store, but not in the pipeline: nothing may be put on it, and `take` empties it
 
 
 class Politeness(Struct, frozen=True):

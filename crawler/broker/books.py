@@ -45,7 +45,7 @@ class Books:
         self._has_counted = False
         self._head: tuple[object, ...] = ()         # what of it was written last
         self._changes = 0                    # rows that had been written then
-        self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts that `desk` found, and until when it shows them
+        self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts found by `desk`, and the end of their validity
         self.troubles = Troubles()
         self._silent: set[str] = set()       # workers with loans that are to be heard of again
         self.callers = Callers(db)
@@ -69,7 +69,7 @@ class Books:
         self._counters = json.decode(counters, type=dict[str, int])
         self.queues = load_queues(self.db, self._specs, self._counts)
         self._by_id = {queue.id: queue for queue in self.queues.values()}
-        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # what else is in the file is empty, or done
+        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # all other queues in the file are empty or done
         self.lanes = Lanes(self.db, self._politeness)
         for queue in self.queues.values():
             if queue.spec.polite:
@@ -146,7 +146,7 @@ class Books:
         return self._by_id[id]
 
     def check(self, items: Iterable[New]) -> None:
-        """CallRefused unless each item's queue is one of the pipeline's: on another nothing would ever read it."""
+        """Raise CallRefused unless each item's queue is in the pipeline: no stage would ever read another one."""
         for name in {new.queue for new in items}:
             if self.queue(name).spec.is_outside:
                 raise CallRefused(f"queue {name!r} is not of this pipeline any more; 'crawler take {name}' empties it")

@@ -43,8 +43,8 @@ class Caller:
         self.seen = seen                   # hub time
         self.batches: dict[int, Batch] = {}           # by their first tokens
         self.is_stored = is_stored
-        self.is_here = False               # it has called since the store was opened
-        self.queue = ""                    # what it asked for work last since then
+        self.is_here = False               # whether it has called since the store was opened
+        self.queue = ""                    # the queue that it last asked for work since then
 
 
 class Batch:
@@ -95,7 +95,7 @@ class Callers:
         self, name: str, call: int, verdicts: Sequence[Verdict], now: float, *, is_worker: bool,
         leases: Sequence[Lease] = (), ttl: float = 0.0, queue: str = "",
     ) -> None:  # fmt: skip
-        """This call was answered so. queue: what a worker asked for work."""
+        """Store the answer to this call. queue: the one that a worker asked for work."""
         known = self._get((name, is_worker), now)
         if leases:
             known.last = LastCall(call, verdicts, leases[0].token, leases[-1].token)
@@ -130,7 +130,7 @@ class Callers:
             known.is_here = True
 
     def workers(self, now: float) -> dict[str, tuple[float, str]]:
-        """By worker that has called since the store was opened: s since its last call, and the queue it asked last."""
+        """Return, for each worker that has called since the store was opened: s since its last call, and the queue it asked."""
         return {
             caller.name[0]: (now - caller.seen, caller.queue)
             for caller in self._known.values() if caller.is_here and caller.name[1]

@@ -20,9 +20,9 @@ HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
 QUICK = 0.002             # s of CPU to find them that nobody minds, some ten thousand hosts
 SELDOM = 100              # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
-WORKERS_SEEN = 30.0       # s after its last call a worker without tasks is no longer shown: it waits for work 20 s at most
-DELAYED_READ = 100        # delayed tasks that are looked at for the next of each queue
-DEAD_BYTES = 8 << 20      # of the items in one list of dead tasks, which holds one at least; a message takes 32 MiB
+WORKERS_SEEN = 30.0       # s after its last call until an idle worker is no longer shown; it waits for work 20 s at most
+DELAYED_READ = 100        # delayed tasks that are read to find the next one of each queue
+DEAD_BYTES = 8 << 20      # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
 
 
 def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead]:
@@ -155,7 +155,7 @@ def _host(ledger: Ledger, lane: Lane) -> HostStats:
 
 
 def _next_due(ledger: Ledger) -> dict[int, float]:
-    """s until the next delayed task of each queue, by its id, as far as the first `DELAYED_READ` of all tell."""
+    """Return s until the next delayed task of each queue, by queue id, judging from the first `DELAYED_READ` tasks."""
     if not any(queue.counts[DELAYED] for queue in ledger.queues.values()):
         return {}
     found: dict[int, float] = {}
@@ -176,7 +176,7 @@ def _shown(ledger: Ledger) -> tuple[list[HostStats], int, int]:
 
 
 def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int, int]:
-    """Those with most waiting tasks, how many have work, and of how many of these one more task could be leased now."""
+    """Return the hosts with most waiting tasks, the number of hosts with work, and how many of them allow one more lease now."""
     ledger.flush()
     hosts: list[HostStats] = []
     total = are_open = 0

@@ -86,7 +86,7 @@ class Ledger(Lending):
     def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool, trace: str = "") -> Verdict:
         self._ended(loan)
         self.loans.give_back(loan)
-        if loan.queue.spec.polite and not reason.startswith(GONE):        # a worker that dies is not its host's fault
+        if loan.queue.spec.polite and not reason.startswith(GONE):        # the host is not to blame for a dead worker
             self.troubles.host_failed(loan.lane, reason)
         return self.judge(loan.task, loan.queue, LEASED, loan.size, loan.attempt, reason, after, is_final, trace)
 

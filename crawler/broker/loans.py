@@ -112,9 +112,9 @@ class Loans:
         return {worker: len(held) for worker, held in self._by_worker.items()}
 
     def oldest(self, queues: int) -> dict[int, Loan]:
-        """The oldest loan of each queue, by its id. queues: how many have loans; to look at no more than it takes."""
+        """Return the oldest lease of each queue, by queue id. queues: the number of queues with leases, to end the search early."""
         found: dict[int, Loan] = {}
-        for loan in self._by_token.values():        # in the order in which they were lent
+        for loan in self._by_token.values():        # in the order in which they were leased
             if found.setdefault(loan.queue.id, loan) is loan and len(found) == queues:
                 break
         return found

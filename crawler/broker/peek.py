@@ -1,4 +1,4 @@
-"""Look into a store that no hub has open, without changing anything and without a pipeline."""
+"""Read a store that no hub has open, without changing anything and without a pipeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crawler.broker import schema
 
 
 class Counts(Struct, frozen=True):
-    """Tasks of one queue."""
+    """The numbers of tasks on one queue."""
 
     accepted: int
     ready: int
@@ -26,7 +26,7 @@ class Counts(Struct, frozen=True):
 
 
 class Peek(Struct, frozen=True):
-    """Counts by queue, of all queues that are in the file, counters and notes by name."""
+    """The counts of all queues in a store, its counters, and notes by name."""
 
     queues: dict[str, Counts]
     counters: dict[str, int]
@@ -34,9 +34,9 @@ class Peek(Struct, frozen=True):
 
 
 def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
-    """The queues of the store at `path`, and the notes whose names begin with one of these prefixes.
+    """Read the queues of the store at `path`, and the notes whose names begin with one of these prefixes.
 
-    Raises UsageError when a hub has it open, StorageError when it cannot be read.
+    Raises UsageError if a hub has it open, StorageError if it cannot be read.
     """
     db = schema.connect(str(path))
     try:
@@ -57,7 +57,7 @@ def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
 
 
 def seeds_among(path: Path, queue: str, keys: Iterable[bytes]) -> set[bytes]:
-    """Those of these keys whose task on a keyed queue was found by no other: a person put it there."""
+    """Return the keys whose task on this keyed queue was put by a person, not found by another task."""
     db = schema.connect(str(path))
     try:
         sql = "SELECT 1 FROM task WHERE queue = (SELECT id FROM queue WHERE name = ?) AND key = ? AND parent IS NULL"

@@ -58,7 +58,7 @@ class Lane:
         return max(self.polite.delay, self.delay or 0.0)
 
     def gap_by(self) -> str:
-        """Whose wish the gap is: see `HostStats.delay_by`."""
+        """The origin of the gap between requests: see `HostStats.delay_by`."""
         if self.fixed is not None:
             return "hand"
         return "host" if (self.delay or 0.0) > self.polite.delay else "setting"

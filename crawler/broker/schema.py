@@ -21,7 +21,7 @@ READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 MEMORY = ":memory:"
 INLINE = 2_000            # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
-LOCK_WAIT = 1.0           # s to wait for a store that a command of ours looks into just now: that takes it for a tenth of this
+LOCK_WAIT = 1.0           # s to wait for a store that another command reads; a read takes a tenth of this
 CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
 
 TABLES = """
@@ -145,7 +145,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
 
 
 def stored_politeness(path: str) -> dict[str, bool]:
-    """Which queues of a store that no hub has are polite, by name. Raises what `connect` does."""
+    """Return by queue name whether it is polite, for a store that no hub has open. Raises what `connect` raises."""
     db = connect(path)
     try:
         return {name: bool(polite) for name, polite in db.execute("SELECT name, polite FROM queue WHERE polite IS NOT NULL")}

@@ -68,7 +68,7 @@ class Queue:
 
 
 def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapping[int, Sequence[int]]) -> dict[str, Queue]:
-    """The queues of the pipeline, made where they are new, and those outside it that still have tasks."""
+    """Return the queues of the pipeline, making the new ones, and queues outside it that still have tasks."""
     named = list(specs)
     queues = {}
     for spec in [*named, *_outside(db, {spec.name for spec in named}, counts)]:
@@ -84,10 +84,10 @@ def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapp
 
 
 def _outside(db: sqlite3.Connection, named: set[str], counts: Mapping[int, Sequence[int]]) -> list[QueueSpec]:
-    """Queues that have unfinished or dead tasks in the file and that the pipeline does not name: a stage was removed or renamed."""
+    """Return queues with unfinished or dead tasks that the pipeline does not name, because a stage was removed or renamed."""
     found = []
     for id, name, polite in db.execute("SELECT id, name, polite FROM queue ORDER BY id").fetchall():
-        if name in named or not any(counts.get(id, [])[1:5]):        # all but those that are done
+        if name in named or not any(counts.get(id, [])[1:5]):        # all states but done
             continue
         (keyed,) = db.execute("SELECT EXISTS (SELECT 1 FROM task WHERE queue = ? AND key IS NOT NULL)", (id,)).fetchone()
         found.append(QueueSpec(name, keyed=bool(keyed), polite=bool(polite), is_outside=True))

@@ -1,4 +1,4 @@
-"""What a failed attempt means for a task: it is tried again later, or dead. Part of `ledger.Ledger`."""
+"""Decide after a failed attempt whether the task is tried again later or dead. Part of `ledger.Ledger`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from crawler.broker.schema import DEAD, DELAYED
 from crawler.broker.state import Queue
 from crawler.items import Verdict
 
-TRACE_KEPT = 4_000        # characters of the traceback of a dead task
-FAILURES_KEPT = 4_000     # characters of what went wrong with a task: some eight attempts
+TRACE_KEPT = 4_000        # characters of a dead task's traceback
+FAILURES_KEPT = 4_000     # characters of a task's failures: about eight attempts
 
 
 class Verdicts(Books):
-    """The books, and the end of attempts."""
+    """The books, extended by the ends of attempts."""
 
     def judge(
         self, task: int, queue: Queue, state: int, size: int, attempt: int, reason: str, after: float | None, is_final: bool,
         trace: str = "",
     ) -> Verdict:  # fmt: skip
-        """Note the failure of an attempt of a task in this state, and move the task on."""
+        """Record the failure of an attempt of a task in this state, and move the task on."""
         self._note_failure(task, attempt, reason)
         self.troubles.failed(queue.id, reason)
         if is_final or attempt >= queue.spec.max_attempts:
@@ -39,6 +39,6 @@ class Verdicts(Books):
         return Verdict.RETRY
 
     def _note_failure(self, task: int, attempt: int, reason: str) -> None:
-        """One line an attempt, the last `FAILURES_KEPT` characters of them: see `failures`."""
+        """Add a line for this attempt; the last `FAILURES_KEPT` characters are kept: see `failures`."""
         line = f"{self.now:.3f} {attempt} {' '.join(reason.split())}\n"
         self.db.execute("UPDATE task SET failures = substr(failures || ?, ?) WHERE id = ?", (line, -FAILURES_KEPT, task))

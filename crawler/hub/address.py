@@ -22,7 +22,7 @@ BACKLOG = 512              # connections the kernel completes before we accept t
 MIN_KEY = 32               # bytes; a shorter key can be guessed from one overheard handshake
 _UNIX_LIMIT = 103          # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
 _PORT_DIGITS = 5
-_PORTLESS = re.compile(r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]")   # a host, and nothing else
+_PORTLESS = re.compile(r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]")   # a host and nothing else
 _PROBE = 2.0               # s to find out whether somebody listens
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What the connections of one process know of their hub: whether it can be reached, said once when that changes."""
+"""The connection of a process to its hub: logs once when the hub is lost, and once when it is back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-log = logging.getLogger("crawler.hub.contact")      # a logger of its own: a process whose parent speaks for it silences it
+log = logging.getLogger("crawler.hub.contact")      # a logger of its own, which a process silences if its parent reports instead
 
 
 class Contact:
@@ -22,9 +22,9 @@ class Contact:
         return self._lost_at is not None
 
     def lost(self, patience: float) -> None:
-        """A call found no hub, and neither did its second try: one connection that breaks is no loss.
+        """Record that a call found no hub, nor did its second try. One broken connection is not a loss.
 
-        patience: s for which the call is tried again.
+        patience: s during which the call is tried again.
         """
         with self._lock:
             if self._lost_at is not None:
@@ -33,7 +33,7 @@ class Contact:
         log.warning("the hub at %s is gone; trying again for %.0f s", self._address, patience)
 
     def answered(self, asked_at: float) -> None:
-        """The hub answered a call that was made at this monotonic time. An answer to a call from before the loss says nothing."""
+        """Record that the hub answered a call made at this monotonic time. Answers to calls from before the loss are ignored."""
         with self._lock:
             if self._lost_at is None or asked_at < self._lost_at:
                 return

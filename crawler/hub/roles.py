@@ -18,7 +18,7 @@ from crawler.errors import CallRefused
 from crawler.hub.verbs import VERBS
 from crawler.items import Note
 
-PRIVATE_NOTES = "auth/"    # names of notes that hold a password begin so: see `web.frontier`
+PRIVATE_NOTES = "auth/"    # prefix of the notes that hold a password: see `web.frontier`
 
 
 class Role(Struct, frozen=True):
@@ -69,7 +69,7 @@ def check(role: Role, verb: str) -> None:
 
 
 def readable(role: Role, notes: list[Note]) -> list[Note]:
-    """Of shared notes those that a role may read: passwords are for those who fetch."""
+    """Return the shared notes that a role may read: passwords are only for workers that fetch."""
     return notes if "step" in role.verbs else [note for note in notes if not note.name.startswith(PRIVATE_NOTES)]
 
 

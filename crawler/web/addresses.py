@@ -159,7 +159,7 @@ def lookup(name: str, port: int) -> list[SocketAddress]:
     """All addresses of a name, by one question to the resolver. OSError: there are none. BadUrl: it is no name."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:      # Python's IDNA codec; its words differ between versions
+    except UnicodeError as error:      # from Python's IDNA codec; its message differs between versions
         raise BadUrl(f"{name[:200]!r} is no host name: each part between dots must have 1 to 63 characters") from error
     return [(family, address[:2] if family == socket.AF_INET else address) for family, _, _, _, address in found]  # type: ignore[misc]
 

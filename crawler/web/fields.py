@@ -6,10 +6,10 @@
     tags  = { css = "a[rel=tag]", many = true }                 all matches, a list
     sku   = "//td[@class='sku']/text()"                         XPath: begins with "/", "(" or "xpath:"
 
-A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`. The first match is
-the value. If it lacks the attribute or is not of the field's type, the value is null, never that of a later match; with `many` a
-null stays in the list, so that the lists of two fields fit together. What is a number: see `numbers`. Selectors are checked when a
-Fields is made, never on a page.
+A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`. The first match is the
+value. If it lacks the attribute or is not of the field's type, the value is null; a later match is never used. With `many` a null
+stays in the list, so that the lists of two fields stay in step. For what counts as a number see `numbers`. Selectors are checked
+when a Fields is made, never on a page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from crawler.errors import Collected, ConfigError
 from crawler.web.html import Html
 from crawler.web.joins import joiner
 
-NO_NUMBER: Final = "no number/"    # name of the shared note, before the field's, with an example of a text that was no number
+NO_NUMBER: Final = "no number/"    # prefix of the shared notes with an example of a text that was no number, one per field
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
 MAX_CHARS: Final = 4 << 20         # of all values of such a field: elements may hold each other, and so the same text again
 
@@ -33,7 +33,7 @@ _NAME: Final = re.compile(r"[^\W\d]\w*")
 
 Decimal = Literal["", ".", ","]     # the decimal sign of a number; "": see `numbers`
 NoNumber = Callable[[str, str], None]
-"""Told the name of a field and a text that is no number."""
+"""A function that receives the name of a field and a text that is no number."""
 
 
 class FieldSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,17 +43,17 @@ class FieldSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     xpath: str = ""
     many: bool = False             # all matches as a list, not only the first
     type: Literal["str", "int", "float", "url"] = "str"
-    decimal: Decimal = ""          # of a number: its decimal sign, for what cannot be seen: "1.299"; "": see `numbers`
+    decimal: Decimal = ""          # the decimal sign of a number, for ambiguous cases like "1.299"; "": see `numbers`
 
 
 class Fields:
     """All declared fields, ready to be read from pages. Thread-safe.
 
-    Raises ConfigError that names every bad selector, bad name and name in `reserved`.
+    Raises ConfigError that names every bad selector, every bad name and every name that is in `reserved`.
     """
 
     def __init__(self, specs: Mapping[str, str | FieldSpec], reserved: frozenset[str] = frozenset(), table: str = "fields") -> None:
-        """table: what the messages call the table of the fields."""
+        """table: the name of the fields' table in messages."""
         found = Collected()
         self._fields: dict[str, _Field] = {}
         for name, spec in specs.items():
@@ -66,7 +66,7 @@ class Fields:
         found.refuse()
 
     def read(self, html: Html, no_number: NoNumber = lambda name, text: None) -> dict[str, Any]:
-        """Every field's value on this page. no_number: called for each text that should have been a number."""
+        """Return every field's value on this page. no_number: called for each text that should have been a number."""
         return {name: field.read(html, no_number) for name, field in self._fields.items()}
 
 
@@ -78,7 +78,7 @@ class _Field:
             raise ConfigError(f'{key}: decimal is for numbers; set type = "float" or "int", or leave it out')
         self._name = name
         self._spec = spec
-        # Here, because most crawls declare no fields, and the patterns of these modules take a fiftieth of a start.
+        # Here, because most crawls declare no fields, and compiling these modules' patterns takes 2 % of the start.
         from crawler.web.numbers import number
         from crawler.web.selectors import css, xpath
 

@@ -31,7 +31,7 @@ log = logging.getLogger("crawler.frontier")
 
 QUEUE: Final = "urls"
 ROOT: Final = "root/"              # shared notes of the hosts that scope starts from; the value says how each became one
-AUTH: Final = "auth/"              # shared notes of user names and passwords, by origin, as they stood in a seed's URL
+AUTH: Final = "auth/"              # prefix of shared notes with user names and passwords from the URLs of seeds, one per origin
 SEED: Final = b"seed"              # a person named it: it may be at a private address
 REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
 
@@ -56,9 +56,10 @@ class Frontier:
         self._domains: tuple[int, frozenset[str]] = (0, frozenset())
 
     def seed(self, text: str) -> New:
-        """A task for what a person typed; its host becomes a root. Neither scope nor limits apply. BadUrl: it is no URL.
+        """Return a task for a URL that a person typed; its host becomes a root. Neither scope nor limits apply. Raises BadUrl.
 
-        A user name and password are no part of the task, which many see: they are noted for the origin, and fetch alone asks.
+        A user name and password are not part of the task, which many can see. They are stored as a note for the origin, which only
+        the fetch stage reads.
         """
         target = self._targets.seed(text)
         if target.userinfo:
@@ -87,9 +88,9 @@ class Frontier:
         return New(self._queue, self._encode(visit), target.key, target.host, priority, 0.0, visit.depth, self._key_of(origin))
 
     def admit_all(self, visits: Visits, unknown: Unknown) -> Admitted:
-        """What `admit` says of each, without a task for those that are known by name.
+        """Decide about each visit as `admit` does, but make no task for a URL whose name is known.
 
-        A name is the canonical URL, so that of most links nothing need be looked up but what stands on the page.
+        A name is the canonical URL. Most links on a page are written in that form, so nothing else need be computed for them.
         """
         admitted = Admitted(self._queue, [], [], {})
         if self._is_too_deep(visits.depth):

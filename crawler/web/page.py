@@ -207,7 +207,7 @@ def _zstd() -> _Zstd:
 
 
 class _Shape(TypedDict):
-    """The built-in keys of a Record. None: the page does not say."""
+    """The built-in keys of a Record. None: the page does not tell."""
 
     url: str
     final_url: str                        # where the content came from: differs where a client followed redirects itself
@@ -229,7 +229,7 @@ class _Shape(TypedDict):
 
 
 class Record(dict[str, Any]):
-    """What is kept of a page: a dict with the keys of `Record.NAMES`, then those that `[stages.parse]` adds.
+    """A page's row: a dict with the keys of `Record.NAMES`, then those that `[stages.parse]` adds.
 
     `url`, `final_url`, `status`, `content_type`, `encoding`, `title`, `description`, `canonical`, `language`, `links`, `depth`,
     `referrer`, `fetched_at`, `elapsed`, `bytes`, `sha256`, `location`; then the declared fields, `text` and metadata, each under
@@ -241,6 +241,6 @@ class Record(dict[str, Any]):
 
     @classmethod
     def of(cls, row: Any) -> Self:
-        """A row that has every built-in key with a value of its type, as a Record. Raises msgspec.ValidationError."""
+        """Return a row as a Record. Raises msgspec.ValidationError if a built-in key is missing or its value has the wrong type."""
         convert(row, _Shape)
         return cls(row)

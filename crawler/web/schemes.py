@@ -1,9 +1,9 @@
-"""Whether a host that was typed without a scheme speaks HTTPS or HTTP: a TLS handshake, and where that fails a connection.
+"""Find out whether a host typed without a scheme supports HTTPS or HTTP: by a TLS handshake or, if that fails, a connection.
 
-    example.org ──443: TLS──▶ https       ──80: TCP──▶ http       neither ──▶ https, which then says what is wrong
-    example.org:8080 ──TLS──▶ https       ──TCP alone──▶ http
+    example.org ──443: TLS──▶ https       ──80: TCP──▶ http       neither ──▶ https: its fetch then reports the reason
+    example.org:8080 ──TLS──▶ https       ──TCP only──▶ http
 
-No request is sent and no certificate checked: fetch does that. Everything is bounded: hosts, threads, seconds.
+No request is sent and no certificate is checked; the fetch does both. Hosts, threads and seconds are all bounded.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from msgspec import Struct
 from crawler.web import urls
 
 HANDSHAKE: Final = 3.0         # s for a connection, and again for a handshake
-MOST: Final = 300              # hosts that are asked; of more, https is assumed
+MOST: Final = 300              # hosts that are asked; for further ones https is assumed
 THREADS: Final = 32
-# Reasons of OpenSSL for a handshake that failed with somebody who speaks TLS, but not as we would have it.
+# OpenSSL's reasons for a failed handshake with a server that supports TLS, but not in our way.
 _TLS: Final = re.compile(r"ALERT|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS|KEY_TOO|TOO_WEAK|LEGACY|SIGNATURE|CIPHER|CERTIFICATE")
-PATIENCE: Final = 15.0         # s for all of them; a resolver may take longer than any of our own limits
+PATIENCE: Final = 15.0         # s for all hosts; a resolver alone may exceed the limits above
 
 
 class Found(StrEnum):
-    """What was learned of a host."""
+    """The result of asking a host."""
 
     HTTPS = "https"
-    HTTP = "http"              # it answers, and not with TLS
-    NOTHING = "nothing"        # it does not answer, or its name is not known
+    HTTP = "http"              # it answers without TLS
+    NOTHING = "nothing"        # it does not answer, or its name is unknown
     NOT_ASKED = "not asked"
 
 
 class Taken(Struct, frozen=True):
-    """A seed as it was typed, and the URL it is taken for."""
+    """A seed as it was typed, and the URL chosen for it."""
 
     typed: str
     url: str
     found: Found
 
     def __str__(self) -> str:
-        """In a sentence, for the person who typed it."""
+        """Return a sentence for the person who typed the seed."""
         host = urls.shown(self.typed.strip(), is_quoted=False)
         match self.found:
             case Found.HTTPS:
@@ -61,9 +61,9 @@ class Taken(Struct, frozen=True):
 
 
 def choose(texts: Iterable[str], *, can_ask: bool = True) -> list[Taken]:
-    """Of these seeds those without a scheme, each with the URL that is meant. Takes PATIENCE s at most.
+    """Choose a URL for each seed that has no scheme. Takes at most `PATIENCE` s.
 
-    can_ask: False where hosts are not reached from here, as behind a proxy: then https is assumed.
+    can_ask: False if hosts cannot be reached from here, as behind a proxy; then https is assumed.
     """
     bare = [text for text in dict.fromkeys(texts) if urls.lacks_scheme(text)]
     places = {text: _place(text.strip()) for text in bare}
@@ -78,13 +78,13 @@ def choose(texts: Iterable[str], *, can_ask: bool = True) -> list[Taken]:
 
 
 def _place(typed: str) -> tuple[str, int | None]:
-    """Host and port; a port that is a scheme's own counts too where it was typed."""
+    """Return host and port; the default port of a scheme counts too if it was typed."""
     secure, plain = urls.parse(f"https://{typed}"), urls.parse(f"http://{typed}")
     return secure.hostname.strip("[]"), secure.port or plain.port
 
 
 def _ask(places: list[tuple[str, int | None]]) -> dict[tuple[str, int | None], Found]:
-    """In threads that nobody waits for once the time is over."""
+    """Ask the hosts in threads, and stop waiting for them after `PATIENCE` s."""
     waiting: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
     answers: SimpleQueue[tuple[tuple[str, int | None], Found]] = SimpleQueue()
     for place in places:
@@ -110,12 +110,12 @@ def _ask(places: list[tuple[str, int | None]]) -> dict[tuple[str, int | None], F
             break
         found[place] = kind
     for thread in threads:
-        thread.join(0.1 if len(found) == len(places) else 0)     # they have ended: whoever copies this process has one thread
+        thread.join(0.1 if len(found) == len(places) else 0)     # then this process can fork safely
     return found
 
 
 def probe(host: str, port: int | None) -> Found:
-    """Ask one host. port: None is that of the scheme."""
+    """Ask one host. port: None means the default port of the scheme."""
     tls = _speaks_tls(host, 443 if port is None else port)
     if tls:
         return Found.HTTPS
@@ -125,10 +125,10 @@ def probe(host: str, port: int | None) -> Found:
 
 
 def _speaks_tls(host: str, port: int) -> bool | None:
-    """None: nobody listens there."""
+    """Tell whether the server supports TLS; None if nobody listens there."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE        # whether its certificate is good is for fetch to say
+    context.verify_mode = ssl.CERT_NONE        # the fetch checks the certificate
     try:
         with socket.create_connection((host, port), HANDSHAKE) as plain:
             try:
@@ -138,7 +138,7 @@ def _speaks_tls(host: str, port: int) -> bool | None:
                 return _TLS.search(error.reason or "") is not None
             except OSError:
                 return False
-    except (OSError, UnicodeError, OverflowError):         # UnicodeError: a name that IDNA has no form for
+    except (OSError, UnicodeError, OverflowError):         # UnicodeError: IDNA cannot represent the name
         return None
 
 

@@ -1,8 +1,8 @@
-"""Lists of URLs as people write them: a file of any editor, standard input, words on a command line.
+"""Read lists of URLs as people write them: a file from any editor, standard input, words on a command line.
 
-    bytes ──decode──▶ text ──lines──▶ Line(3, "example.org/x") ──check──▶ all of them, or every bad one by its number
+    bytes ──decode──▶ text ──lines──▶ Line(3, "example.org/x") ──check──▶ all URLs, or an error with every bad line
 
-A line is one URL; blank lines and those that begin with # are left out, quotes and what comes after " #" are taken off.
+Each line is one URL. Blank lines and lines that begin with # are ignored; quotes and comments after " #" are removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crawler.errors import BadUrl, UsageError
 from crawler.web import urls
 
 SHOWN: Final = 10              # bad lines that are named one by one
-# A file that says what it is in its first bytes; of two that begin alike the longer one comes first.
+# Byte order marks. Of two that begin alike the longer one comes first.
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -29,16 +29,16 @@ _QUOTES: Final = {'"': '"', "'": "'", "<": ">", "“": "”", "‘": "’", "`":
 
 
 class Line(Struct, frozen=True):
-    """A URL as it was written."""
+    """A URL as it was written, with its place."""
 
     number: int                # of the line, from 1
     text: str
 
 
 def decode(data: bytes, what: str) -> str:
-    """The text of a file or stream, UTF-8 or what its byte order mark says. what: its name, for the message.
+    """Return the text of a file or stream: UTF-8, or the encoding of its byte order mark. what: its name in messages.
 
-    Raises UsageError, which names the line that cannot be read.
+    Raises UsageError that names the line that cannot be read.
     """
     mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
     body = data[len(mark) :]
@@ -53,13 +53,13 @@ def decode(data: bytes, what: str) -> str:
 
 
 def lines(text: str) -> list[Line]:
-    """The URLs in a list, one a line."""
+    """Return the URLs in a list with one URL per line."""
     found = [Line(number, _bare(line)) for number, line in enumerate(_ENDS.split(text), 1)]
     return [line for line in found if line.text]
 
 
 def check(found: Iterable[Line], what: str) -> list[str]:
-    """The URLs, as they were written. Raises BadUrl, which names every line that is none. what: where they are from."""
+    """Return the URLs as they were written. Raises BadUrl that names every bad line. what: the list's name in the message."""
     texts, bad = [], []
     for line in found:
         try:
@@ -78,7 +78,7 @@ def check(found: Iterable[Line], what: str) -> list[str]:
 
 
 def _bare(line: str) -> str:
-    """Without comment, quotes, and the comma that may come after these."""
+    """Return the line without its comment, its quotes, and a comma after these."""
     text = line.strip().strip("\ufeff").strip()
     if text.startswith("#"):
         return ""

@@ -1,11 +1,11 @@
-"""Selectors of fields, compiled and checked before the first page: CSS with an ending of ours, and XPath 1.0.
+"""Compile and check the selectors of fields before the first page: CSS with our own endings, and XPath 1.0.
 
     h1   h1::text   h1::html   img::attr(src)       text, markup, or an attribute of each element
-    nav ::attr(href)                                a space before ::attr: of the element and of all inside it
+    nav ::attr(href)                                a space before ::attr: of the element and of all elements inside it
     h1::text, h2::text                              one ending for all parts
 
-What is wrong is told with what to write instead. An XPath that fails only on some pages (an unknown function, variable or prefix,
-a wrong number of arguments) is found by evaluating its parts on a small document.
+An error says what to write instead. An XPath that would fail only on some pages (an unknown function, variable or prefix, a wrong
+number of arguments) is found by evaluating its parts on a small document.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crawler.tables import nearest
 from crawler.web.html import Html
 
 Find = Callable[[Node], Iterator[str | None]]
-"""What a selector finds in a document, in its order: texts; None for an element that lacks the attribute."""
+"""A function that returns what a selector finds in a document, in order: texts; None for an element without the attribute."""
 
 _ENDING: Final = re.compile(r"""(\s*)::\s*(?:(text|html)|attr\(\s*(?:"([^"]+)"|'([^']+)'|([^\s()"']+))\s*\))\s*$""")
 _QUOTED: Final = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[[^\]"']*\]""")
@@ -31,11 +31,11 @@ _PSEUDO: Final = re.compile(r"(?<!:):([a-z-]+)", re.IGNORECASE)
 
 _BY_TEXT: Final = "CSS cannot look at text; use XPath, as in //h1[contains(., 'word')]"
 _NO_LAYOUT: Final = "a page is not laid out here; leave it out, or select by class or attribute"
-_INSTEAD: Final = {                # of jQuery, parsel and others: what to write here
+_INSTEAD: Final = {                # what jQuery, parsel and others have, and what to write here
     **dict.fromkeys(("contains", "icontains", "-soup-contains", "-soup-contains-own", "has-text", "containsown"), _BY_TEXT),
     **dict.fromkeys(("matches", "matchesown"), "use :is(a, b) for one of several selectors; text is matched by XPath"),
     **dict.fromkeys(("visible", "hidden", "animated"), _NO_LAYOUT),
-    **dict.fromkeys(("text", "html", "attr"), ""),                     # one colon too few: see `_pseudo`
+    **dict.fromkeys(("text", "html", "attr"), ""),                     # one colon is missing: see `_unknown`
     "eq": "write :nth-of-type(N), which counts from 1", "nth": "write :nth-of-type(N), which counts from 1",
     "gt": "write :nth-of-type(n+N), which counts from 1", "lt": "write :nth-of-type(-n+N), which counts from 1",
     "first": "write :first-of-type; a field takes the first match anyway", "last": "write :last-of-type",
@@ -56,12 +56,12 @@ _CALL: Final = re.compile(r"(?<![\w.$@:-])([A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)
 _VARIABLE: Final = re.compile(r"\$\s*[\w:.-]+")
 _PREFIX: Final = re.compile(r"(?<![\w.:-])([A-Za-z_][\w.-]*):(?!:)([A-Za-z_*][\w.-]*)(?![\w.-]*\s*\()")
 _STRING: Final = re.compile(r'"[^"]*"|' + r"'[^']*'")
-# Several kinds of nodes, so that what depends on them is evaluated.
+# Various kinds of nodes, so that all parts of an expression are evaluated.
 _SAMPLE: Final = '<html lang=en><body id=a class="b c">1<!-- c --><p title=t>2<a href="/x">3</a></p><ul><li>4<li>5</ul></body>'
 
 
 def css(selector: str) -> Find:
-    """Raises ValueError, in words for the person who wrote it."""
+    """Compile a CSS selector. Raises ValueError with a message for the person who wrote it."""
     plain, form, attribute = _split(selector)
     try:
         list(_sample().select(plain))
@@ -80,7 +80,7 @@ def css(selector: str) -> Find:
 
 
 def xpath(expression: str) -> Find:
-    """Raises ValueError, in words for the person who wrote it."""
+    """Compile an XPath. Raises ValueError with a message for the person who wrote it."""
     try:
         compiled = turbohtml.XPath(expression)
         compiled(_sample())
@@ -97,12 +97,12 @@ def xpath(expression: str) -> Find:
 
 
 def told(node: Node) -> str:
-    """The text of an element, white space collapsed."""
+    """Return the text of an element, with white space collapsed."""
     return " ".join(node.text.split())
 
 
 def _split(selector: str) -> tuple[str, str, str]:
-    """The selector without its ending, its form (text or html) and attribute. Raises ValueError."""
+    """Return the selector without its ending, its form (text or html) and its attribute. Raises ValueError."""
     parts = _alternatives(selector)
     endings = [_ENDING.search(part) for part in parts]
     last = endings[-1]
@@ -124,7 +124,7 @@ def _split(selector: str) -> tuple[str, str, str]:
 
 
 def _alternatives(selector: str) -> list[str]:
-    """The parts between commas, those within brackets and quotes aside."""
+    """Return the parts between commas; commas within brackets and quotes do not count."""
     parts, depth, start = [], 0, 0
     masked = _QUOTED.sub(lambda found: "_" * len(found[0]), selector)
     for place, character in enumerate(masked):
@@ -136,7 +136,7 @@ def _alternatives(selector: str) -> list[str]:
 
 
 def _taught(selector: str, plain: str, error: str) -> str:
-    """What is wrong with a CSS selector, and what to write."""
+    """Return what is wrong with a CSS selector, and what to write instead."""
     masked = _QUOTED.sub(lambda found: "_" * len(found[0]), selector)
     for opening, closing in ("[]", "()"):
         if masked.count(opening) > masked.count(closing):
@@ -161,7 +161,7 @@ def _taught(selector: str, plain: str, error: str) -> str:
 
 
 def _unknown(masked: str) -> str:
-    """The first pseudo-class that is not known, with what to write instead."""
+    """Describe the first unknown pseudo-class and what to write instead; "" if all are known."""
     for name in _PSEUDO.findall(masked):
         low = name.lower()
         if low in ("text", "html", "attr"):
@@ -185,7 +185,7 @@ def _is_known(name: str) -> bool:
 
 
 def _refuse_parts(expression: str) -> None:
-    """Raise ValueError for what fails wherever it is evaluated, also within a predicate that no node of the sample has come to."""
+    """Raise ValueError for parts that fail on any document, also inside predicates that no node of the sample has reached."""
     masked = _STRING.sub(lambda found: found[0][0] + "_" * (len(found[0]) - 2) + found[0][0], expression)
     if found := _VARIABLE.search(masked):
         raise ValueError(f"{found[0]} has no value; write the value itself, in quotes")
@@ -198,7 +198,7 @@ def _refuse_parts(expression: str) -> None:
 
 
 def _closing(masked: str, place: int) -> int:
-    """Behind the bracket that closes the one before this place; strings are no matter here."""
+    """Return the position after the bracket that closes the one before `place`; brackets in strings do not count."""
     text, depth = _STRING.sub(lambda found: "_" * len(found[0]), masked), 1
     while depth and place < len(text):
         depth += {"(": 1, ")": -1}.get(text[place], 0)
@@ -207,7 +207,7 @@ def _closing(masked: str, place: int) -> int:
 
 
 def _taught_xpath(expression: str, error: str) -> str:
-    """What is wrong with an XPath, and what to write."""
+    """Return what is wrong with an XPath, and what to write instead."""
     message = error.removeprefix("xpath: ")
     step = re.search(r"/\s*([A-Za-z_][\w.-]*)\s*\(", _STRING.sub("", expression))
     if "trailing" in message and step and step[1] not in _NODE_TESTS:
@@ -220,7 +220,7 @@ def _taught_xpath(expression: str, error: str) -> str:
 
 
 def _scalar(value: str | float) -> str:
-    """XPath 1.0 §4.2, string(): whole numbers without a point, truth in lower case."""
+    """Convert a value as string() of XPath 1.0 §4.2 does: whole numbers without a point, truth values in lower case."""
     if isinstance(value, str):
         return value.strip()
     return str(value).lower() if isinstance(value, bool) else f"{value:.15g}"

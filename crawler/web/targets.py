@@ -27,7 +27,7 @@ class Target(Struct, frozen=True):
     url: str                       # canonical
     key: bytes
     host: str
-    userinfo: str = ""             # of a seed: what stood before the host's @, and is no part of the URL
+    userinfo: str = ""             # of a seed: the user info in its URL, which is not part of `url`
 
 
 class Targets:
@@ -53,7 +53,7 @@ class Targets:
         return Target(plain, urls.key(plain), host, userinfo)
 
     def of(self, url: str) -> Target | str:
-        """Of a URL that a page or a stage gave; user name and password are taken off."""
+        """Return the target of a URL that a page or a stage gave, or why it is not taken; user name and password are removed."""
         known = self._known.get(url)
         if known is None:
             known = self._judge(url)
@@ -72,7 +72,7 @@ class Targets:
             return "not a url"
         if not plain.startswith(("http://", "https://")):
             return "not http"
-        plain = urls.without_userinfo(plain)                   # a page gives nobody credentials
+        plain = urls.without_userinfo(plain)                   # a page must not set credentials
         _, host, rest = urls.split(plain)
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
         return against or Target(plain, urls.key(plain), host)

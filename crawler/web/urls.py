@@ -30,9 +30,9 @@ _SHOWN: Final = 200                # characters of a bad URL in a message: it ma
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 # A host with a dot, localhost or an IPv6 address, maybe a port, and then the end or the rest of a URL.
 _HOST: Final = re.compile(r"(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|$)", re.IGNORECASE)
-# What may be user info: all up to the last @ before the path begins. It may be cut off, or be no URL at all.
+# Possible user info: everything up to the last @ before the path begins. The text may be cut off, or not be a URL at all.
 _USERINFO: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?[/\\]*)[^/\\?#]*@")
-# The same of what is no URL, where a / may be part of a password.
+# The same for text that is not a URL, where a / may be part of a password.
 _SECRET: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:(?=[/\\]))?+[/\\]*+)[^:@]*:.*@", re.DOTALL)
 _CRAWLABLE: Final = ("http://", "https://")
 # What a URL nearly always looks like: no user info, segments that do not begin with a dot, nothing that is to be escaped. It is as
@@ -114,7 +114,7 @@ def _origin(text: str) -> _Origin | None:
 
 
 def join(base: str, href: str) -> str | None:
-    """The absolute URL of a link, without its fragment, and without a user name and password: a page gives nobody credentials.
+    """Return the absolute URL of a link, without fragment, user name and password: a page must not set credentials.
 
     None: not a URL, or not http(s).
     """
@@ -187,13 +187,13 @@ def split(canonical: str) -> tuple[str, str, str]:
 
 
 def lacks_scheme(text: str) -> bool:
-    """It is a host and maybe a path, and `seed` takes it for https."""
+    """Tell whether the text is a host, perhaps with a path, that `seed` would take for https."""
     typed = text.strip()
     return not _SCHEME.match(typed) and _HOST.match(typed) is not None
 
 
 def without_userinfo(canonical: str) -> str:
-    """A canonical http(s) URL without what stands before the host's @."""
+    """Return a canonical http(s) URL without its user info."""
     if "@" not in canonical:
         return canonical
     userinfo, host, rest = split(canonical)
@@ -201,7 +201,7 @@ def without_userinfo(canonical: str) -> str:
 
 
 def origin(canonical: str) -> str:
-    """Scheme, host and port of a canonical http(s) URL without user info, as in `Url.origin`."""
+    """Return scheme, host and port of a canonical http(s) URL without user info, as in `Url.origin`."""
     return canonical[: canonical.index("/", canonical.index("//") + 2)]
 
 
@@ -251,7 +251,7 @@ def _scalar(text: str) -> str:
 
 
 def shown(text: str, *, is_quoted: bool = True) -> str:
-    """What somebody typed or a server sent, as it may stand in a message: cut, and without user name and password."""
+    """Return text that was typed or sent by a server as it may stand in a message: cut, and without user name and password."""
     hidden, n = _SECRET.subn(lambda found: f"{found[1]}(hidden)@", text, count=1)
     hidden = hidden if n else masked(text)
     cut = hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…"
@@ -259,5 +259,5 @@ def shown(text: str, *, is_quoted: bool = True) -> str:
 
 
 def masked(text: str) -> str:
-    """A URL, or what was meant as one, with what stands before the host's @ hidden."""
+    """Return a URL, or a text meant as one, with its user info hidden."""
     return _USERINFO.sub(lambda found: f"{found[1]}(hidden)@", text, count=1)

@@ -88,7 +88,7 @@ class TlsFailed(FetchFailed):
 
 
 class NoTls(FetchFailed):
-    """Something answers, and not in TLS: most likely plain HTTP."""
+    """The server answers, but not with TLS: most likely it speaks plain HTTP."""
 
 
 class TimedOut(FetchFailed):

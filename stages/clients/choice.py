@@ -18,11 +18,11 @@ def preload(name: str) -> None:
 
 
 def refuse(name: str, verify: bool | str = True) -> None:
-    """Raise ConfigError for a client that is not there, and for authorities that cannot be read."""
+    """Raise ConfigError for a client that is not installed, and for a file of certificate authorities that cannot be read."""
     if name == "curl" and (reason := _lacking()):
         raise ConfigError(f"stages.fetch.client: 'curl' cannot be used, {reason}; {how_to_install('fast')}, or set 'requests'")
     if isinstance(verify, str):
-        import ssl  # here, because few crawls have authorities of their own
+        import ssl  # here, because few crawls have their own authorities
 
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)

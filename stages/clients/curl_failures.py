@@ -35,7 +35,7 @@ FAILURES: Final[dict[int, type[FetchFailed]]] = {     # what is not here is a Br
     _WEIRD: Unreadable,
     pycurl.E_GOT_NOTHING: ConnectFailed,
     pycurl.E_SEND_ERROR: ConnectFailed,
-    pycurl.E_SSL_CONNECT_ERROR: ConnectFailed,     # unless OpenSSL's number in its text says otherwise: see `tls_failures`
+    pycurl.E_SSL_CONNECT_ERROR: ConnectFailed,     # unless OpenSSL's number in the message says otherwise: see `tls_failures`
     pycurl.E_PEER_FAILED_VERIFICATION: TlsFailed,
     pycurl.E_SSL_CERTPROBLEM: TlsFailed,
     pycurl.E_SSL_CIPHER: TlsFailed,

@@ -1,7 +1,7 @@
-"""TLS failures by kind: which are final, and which are a failed connection that is tried again. The table is the documentation.
+"""TLS failures by kind: some are final, others are failed connections that are tried again. The table is the documentation.
 
-Final is only what another try would end the same way: a verdict on a certificate, ours or the server's; a protocol too old; a
-server that does not speak TLS on this port. Everything else that ends a handshake (a server that hangs up, closes the session,
+A failure is final only if another attempt would end the same way: a certificate of ours or the server's is rejected, the protocol
+is too old, or the server does not speak TLS on this port. Everything else that ends a handshake (the server closes the session,
 resets the connection, runs out of memory) says nothing about the site.
 """
 
@@ -13,12 +13,12 @@ from typing import Final
 
 from stages.clients.base import ConnectFailed, FetchFailed, NoTls, TlsFailed
 
-_ALERT: Final = 1000               # OpenSSL's number of an alert: this and its number in RFC 8446 §6 (SSL_AD_REASON_OFFSET)
+_ALERT: Final = 1000               # OpenSSL adds this to an alert's number in RFC 8446 §6 (SSL_AD_REASON_OFFSET)
 
-# OpenSSL's reason number (sslerr.h): its name in Python's ssl module, and what it means. Anything else is a ConnectFailed.
+# OpenSSL's reason number (sslerr.h): its name in Python's ssl module, and its kind. Any other number is a ConnectFailed.
 _FINAL: Final[dict[int, tuple[str, type[FetchFailed]]]] = {
     134: ("CERTIFICATE_VERIFY_FAILED", TlsFailed),
-    _ALERT + 42: ("SSLV3_ALERT_BAD_CERTIFICATE", TlsFailed),           # these are about a certificate of ours, or that we have none
+    _ALERT + 42: ("SSLV3_ALERT_BAD_CERTIFICATE", TlsFailed),           # these concern our certificate, or that we have none
     _ALERT + 43: ("SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", TlsFailed),
     _ALERT + 44: ("SSLV3_ALERT_CERTIFICATE_REVOKED", TlsFailed),
     _ALERT + 45: ("SSLV3_ALERT_CERTIFICATE_EXPIRED", TlsFailed),
@@ -32,27 +32,27 @@ _FINAL: Final[dict[int, tuple[str, type[FetchFailed]]]] = {
     _ALERT + 70: ("TLSV1_ALERT_PROTOCOL_VERSION", TlsFailed),
     _ALERT + 71: ("TLSV1_ALERT_INSUFFICIENT_SECURITY", TlsFailed),
     156: ("HTTP_REQUEST", NoTls),
-    267: ("WRONG_VERSION_NUMBER", NoTls),                              # the reply does not begin as a TLS record does
+    267: ("WRONG_VERSION_NUMBER", NoTls),                              # the reply does not begin like a TLS record
 }  # fmt: skip
 _BY_NAME: Final = dict(_FINAL.values())
 
 _NUMBER: Final = re.compile(r"error:([0-9A-F]{8}):", re.IGNORECASE)
-_END: Final = (0, 294)             # the other side closed the session; the connection ended (UNEXPECTED_EOF_WHILE_READING)
+_END: Final = (0, 294)             # the server closed the session; the connection ended (UNEXPECTED_EOF_WHILE_READING)
 _HUNG_UP: Final = "the server closed the connection within TLS"
-_REASON: Final = 0x7F_FFFF         # the part of OpenSSL 3's number that is the reason; the rest is the library
+_REASON: Final = 0x7F_FFFF         # the part of an OpenSSL 3 error number that is the reason; the rest names the library
 
 
 def tls_failure(host: str, error: ssl.SSLError, text: str) -> FetchFailed:
-    """Our failure for one of the standard library's, to be raised. text: what the error says."""
+    """Return our exception for an error of the standard library. text: the message of that error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsFailed(f"{host}: certificate verify failed: {getattr(error, 'verify_message', text)}")
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):    # which of the two differs between versions
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):    # versions differ in which of the two they raise
         return ConnectFailed(f"{host}: {_HUNG_UP}")
     return failed(_BY_NAME.get(getattr(error, "reason", None) or "", ConnectFailed), host, text)
 
 
 def openssl_failure(text: str) -> tuple[type[FetchFailed], str] | None:
-    """Kind and text for a message that has OpenSSL's number in it, as libcurl's have. None: there is no number."""
+    """Return kind and text for a message that contains OpenSSL's error number, as libcurl's do; None if there is no number."""
     found = _NUMBER.search(text)
     if found is None:
         return None
@@ -61,7 +61,7 @@ def openssl_failure(text: str) -> tuple[type[FetchFailed], str] | None:
 
 
 def failed(kind: type[FetchFailed], host: str, text: str) -> FetchFailed:
-    """A failure of this kind, to be raised, with the next step where there is one."""
+    """Return an exception of this kind, with advice in the message if there is any."""
     if issubclass(kind, NoTls):
         text = "does not speak TLS; if it speaks plain HTTP, write http:// instead of https://"
     return kind(f"{host}: {text}")

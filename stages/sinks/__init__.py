@@ -57,7 +57,7 @@ def open_sink(options: SinkOptions) -> Sink:
 
 
 def form_of(options: SinkOptions) -> tuple[str, bool]:
-    """The format of the output, and whether it is a stream. Raises UsageError for an output that no sink takes."""
+    """Return the format of the output, and whether it is a stream. Raises UsageError for an output that no sink can write."""
     from stages.sinks.disk import is_stream
 
     output = options.output

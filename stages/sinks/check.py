@@ -1,6 +1,6 @@
-"""Refuse an output before anything is started. Nothing is opened for writing, made or changed here.
+"""Refuse an unusable output before anything is started. Nothing is opened for writing, made or changed here.
 
-What cannot be seen from outside (a bad line far into a file, another store at work) is refused when the sink is opened.
+Other problems (a bad line far into a file, another store that uses it) are found when the sink is opened.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from stages.sinks.base import SinkOptions, opening
 from stages.sinks.disk import usable_directory
 from stages.sinks.layout import BadRow, Layout
 
-ROWS = 100                   # of a file that are looked at
+ROWS = 100                   # rows of a file that are checked
 _MAGIC = b"SQLite format 3\0"
 
 
 def check(options: SinkOptions) -> None:
-    """Raises UsageError, in the words of the sink where it would refuse the same."""
+    """Raise UsageError, in the same words as the sink would."""
     form, is_flow = form_of(options)
     path = Path(os.path.realpath(options.output))
     if is_flow:
@@ -48,7 +48,7 @@ def _refused(path: Path, why: str) -> str:
 def _look_into(path: Path, form: str, options: SinkOptions) -> None:
     if form == "sqlite":
         _database(path, options)
-    elif options.mode != "overwrite":          # else it is emptied
+    elif options.mode != "overwrite":          # otherwise it will be emptied
         with path.open("rb") as file:
             try:
                 _text(file, path, form, options)
@@ -61,14 +61,14 @@ def _look_into(path: Path, form: str, options: SinkOptions) -> None:
 
 
 def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
-    """Raises UsageError, and BadRow counted from the file's beginning."""
+    """Raise UsageError, or BadRow with a position counted from the beginning of the file."""
     layout: Layout
     if form == "csv":
         from stages.sinks.csv import CsvRows
 
         layout = CsvRows(options.output, options)
         head = layout.resume(file)
-        if head.endswith(b"\n"):                # else a header of ours that was cut short, perhaps
+        if head.endswith(b"\n"):                # otherwise it may be a header of ours that was cut short
             layout.refuse_foreign(path)
     else:
         from stages.sinks.jsonl import JsonLines
@@ -91,7 +91,7 @@ def _database(path: Path, options: SinkOptions) -> None:
         return
     from stages.sinks.sqlite import columns
 
-    database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)     # immutable: no file is made beside it
+    database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)     # immutable: makes no file beside it
     try:
         columns(database, options)
     finally:

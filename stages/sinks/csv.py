@@ -22,7 +22,7 @@ from stages.sinks.layout import BadRow, Found
 log = logging.getLogger(__name__)
 
 EXTRA = "_extra"
-TOLD = 20                        # fields without a column that are told
+TOLD = 20                        # fields without a column that are reported
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")   # what makes a spreadsheet run a cell (OWASP, CSV injection)
 SPECIAL = re.compile('[",\r\n]')
 
@@ -40,8 +40,8 @@ class CsvRows:
         self._wanted = options.columns
         self._is_safe = options.csv_safe
         self.columns: list[str] = []
-        self._is_old = False       # the header was there before us
-        self._told: set[str] = set()   # fields without a column of which a person has been told
+        self._is_old = False       # the file had a header before this crawl
+        self._told: set[str] = set()   # fields without a column that have been reported
 
     def start(self, rows: Sequence[Row]) -> bytes:
         names = dict.fromkeys(name for row in rows for name in row if name != EXTRA)
@@ -63,7 +63,7 @@ class CsvRows:
         return bom + head
 
     def refuse_foreign(self, path: Path) -> None:
-        """Raise UsageError for a header of others: without a column for what has no other, it takes only rows of named columns."""
+        """Raise UsageError for a foreign header: without a column for undeclared fields, only named columns can be added."""
         if EXTRA not in self.columns and not self._wanted:
             names = ", ".join(f'"{name}"' for name in self.columns)
             raise UsageError(
@@ -97,7 +97,7 @@ class CsvRows:
                 yield Found(raw)
 
     def _warn(self, unknown: Iterable[str]) -> None:
-        """Say once of each field that it has no column."""
+        """Warn once per field that it has no column."""
         new = [name for name in unknown if name not in self._told][: TOLD - len(self._told)]
         if new:
             self._told.update(new)

@@ -71,7 +71,7 @@ class Index:
         return known
 
     def count(self, most: int = -1) -> int:
-        """Rows that are known; `most` is enough (-1: all)."""
+        """Return the number of known rows, at most `most` (-1: no limit)."""
         (n,) = self._db.execute("SELECT count(*) FROM (SELECT 1 FROM rows LIMIT ?)", (most,)).fetchone()
         return int(n)
 

@@ -144,7 +144,7 @@ class SqliteTable:
 
 
 def columns(database: sqlite3.Connection, options: SinkOptions) -> dict[str, str]:
-    """The columns of the table, by name in lower case; {} if there is no table. Raises UsageError for one that is no crawler's."""
+    """Return the columns of the table by lower-case name; {} if there is no table. Raises UsageError for a foreign table."""
     found = {row[1].lower(): row[1] for row in database.execute(f"PRAGMA table_info({quoted(options.table)})")}
     if found and KEY not in found:
         raise UsageError(
