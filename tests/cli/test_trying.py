@@ -13,6 +13,7 @@ import pytest
 from crawler import To
 from crawler.cli import main, shown
 from crawler.web.page import Visits
+from tests.e2e.conftest import BETWEEN
 
 LINKS = "".join(f'<a href="http://a.example/{n}">{n}</a>' for n in range(12))
 PAGE = f'<title>Tea</title><h1>Green</h1><p class="price">3.50</p>{LINKS}'
@@ -40,14 +41,6 @@ class Waits(Stage):
         for record in records:
             yield {**record, "extra": 2}
 """
-BETWEEN = """
-[stages.parse]
-outputs = ["parsed", "urls"]
-[stages.enrich]
-use = "enrich_of_one_page:{}"
-input = "parsed"
-outputs = ["records"]
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +49,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     (tmp_path / "page.html").write_text(PAGE)
     (tmp_path / "enrich_of_one_page.py").write_text(STAGE)
-    (tmp_path / "crawler.toml").write_text(BETWEEN.format("Enrich"))
+    (tmp_path / "crawler.toml").write_text(BETWEEN.replace("enrich:Enrich", "enrich_of_one_page:Enrich"))
     return tmp_path
 
 
@@ -132,7 +125,7 @@ def test_a_stage_is_tried_on_a_page_or_on_items_of_its_own(here, capsys, argumen
 
 
 def test_async_and_batch_stages_are_tried_as_well(here, capsys):
-    (here / "crawler.toml").write_text(BETWEEN.format("Waits"))
+    (here / "crawler.toml").write_text(BETWEEN.replace("enrich:Enrich", "enrich_of_one_page:Waits"))
 
     assert main(["try", "enrich", "page.html"]) == 0
 

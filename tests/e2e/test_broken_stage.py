@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import FAST, Shell
+from tests.e2e.conftest import BETWEEN, FAST, Shell
 from tests.site import Site
 
 ENRICH = '''\
@@ -28,15 +28,6 @@ class Enrich(Stage):
         else:
             yield {**record, "words": 1}
 '''
-TABLES = """\
-[stages.parse]
-outputs = ["parsed", "urls"]
-
-[stages.enrich]
-use = "enrich:Enrich"
-input = "parsed"
-outputs = ["records"]
-"""
 PATHS = ("/", "/key", "/object", "/queue")
 
 
@@ -49,7 +40,7 @@ def links() -> Iterator[Site]:
 @pytest.mark.slow   # a crawl
 def test_a_stage_that_fails_is_named_with_url_and_line_and_no_page_is_fetched_again(shell: Shell, links: Site) -> None:
     (shell.directory / "enrich.py").write_text(ENRICH, "utf-8")
-    (shell.directory / "crawler.toml").write_text(TABLES, "utf-8")
+    (shell.directory / "crawler.toml").write_text(BETWEEN, "utf-8")
     url = links.url.rstrip("/")
 
     done = shell.run("run", links.url, *FAST, "-s", "hub.max_attempts=2", "-s", "stages.fetch.processes=1", "-o", "out.jsonl")
@@ -91,7 +82,7 @@ def test_a_stage_that_cannot_be_opened_says_so(shell: Shell, raises: str, code: 
         "from crawler import ConfigError, Stage\n\nclass Enrich(Stage):\n    def open(self):\n"
         f"        {raises}\n    def process(self, record: dict): ...\n"
     )
-    (shell.directory / "crawler.toml").write_text(TABLES, "utf-8")
+    (shell.directory / "crawler.toml").write_text(BETWEEN, "utf-8")
 
     done = shell.run("run", "http://127.0.0.1:1/", "-o", "p.jsonl")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
-from tests.e2e.conftest import FAST, Shell
+from tests.e2e.conftest import BETWEEN, FAST, Shell
 from tests.site import Site
 
 STAGE = """
@@ -24,21 +24,12 @@ class Enrich(Stage):
     def process(self, record: dict):
         return record
 """
-TOML = """
-[stages.parse]
-outputs = ["parsed", "urls"]
-
-[stages.enrich]
-use = "enrich:Enrich"
-input = "parsed"
-outputs = ["records"]
-"""
 
 
 @pytest.mark.slow
 def test_a_stage_that_ends_its_process_does_not_choose_the_exit_code_of_the_run(shell: Shell) -> None:
     (shell.directory / "enrich.py").write_text(STAGE.format(end="os._exit(3)"))
-    (shell.directory / "crawler.toml").write_text(TOML + "chain = false\n")
+    (shell.directory / "crawler.toml").write_text(BETWEEN + "chain = false\n")
 
     with Site({"/": "<h1>tea</h1>"}) as site:
         done = shell.run("run", site.url, *FAST)

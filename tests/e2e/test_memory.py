@@ -17,21 +17,13 @@ from crawler.cli import main
 from crawler.counting import counted
 from crawler.items import New
 from crawler.pipeline import build
-from tests.e2e.conftest import FAST, Shell
+from tests.e2e.conftest import BETWEEN, FAST, Shell
 from tests.e2e.test_kills import children
 from tests.site import Site, generated
 
 pytestmark = pytest.mark.slow
 
 PAGES = 30
-BETWEEN = """
-[stages.parse]
-outputs = ["parsed", "urls"]
-[stages.enrich]
-use = "enrich:Enrich"
-input = "parsed"
-outputs = ["records"]
-"""
 ENRICH = """
 from typing import Any
 from crawler import Stage

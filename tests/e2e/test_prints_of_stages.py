@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CRAWLER, FAST, Shell
+from tests.e2e.conftest import BETWEEN, CRAWLER, FAST, Shell
 from tests.site import Site, generated
 from tests.terminal import Terminal
 
@@ -33,14 +33,6 @@ class Enrich(Stage):
     def close(self) -> None:
         print("no end of a line", end="")
 """
-SETTINGS = """
-[stages.parse]
-outputs = ["parsed", "urls"]
-[stages.enrich]
-use = "enrich:Enrich"
-input = "parsed"
-outputs = ["records"]
-"""
 
 
 @pytest.fixture
@@ -52,7 +44,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def _stage(shell: Shell) -> None:
     (shell.directory / "enrich.py").write_text(STAGE)
-    (shell.directory / "crawler.toml").write_text(SETTINGS)
+    (shell.directory / "crawler.toml").write_text(BETWEEN)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import FAST, Shell, expected, statuses
+from tests.e2e.conftest import BETWEEN, FAST, Shell, expected, statuses
 from tests.e2e.test_kills import children
 from tests.faults.processes import child_pids
 from tests.site import Site, generated
@@ -141,10 +141,7 @@ def test_a_stage_of_ones_own_stands_between_parse_and_store_by_configuration_alo
         "    def process(self, record: dict[str, Any]) -> dict[str, Any]:\n"
         "        return {**record, 'length': len(record['title'] or '')}\n"
     )
-    (shell.directory / "crawler.toml").write_text(
-        '[stages.parse]\noutputs = ["parsed", "urls"]\n\n'
-        '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\noutputs = ["records"]\n'
-    )
+    (shell.directory / "crawler.toml").write_text(BETWEEN)
     with Site({"/": "<title>four</title>"}) as site:
         done = shell.run("run", site.url, *FAST, "-o", "p.jsonl")
 
@@ -162,15 +159,6 @@ from crawler import Stage
 class Enrich(Stage):
     def process(self, record: dict[str, Any]) -> dict[str, Any]:
         return {{**record, "length": len(record["title"] or "")}}
-"""
-BETWEEN = """
-[stages.parse]
-outputs = ["parsed", "urls"]
-
-[stages.enrich]
-use = "enrich:Enrich"
-input = "parsed"
-outputs = ["records"]
 """
 
 

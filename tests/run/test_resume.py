@@ -21,16 +21,9 @@ from crawler.run.resume import Plan
 from crawler.run.seeds import put
 from crawler.shared import SharedNotes
 from crawler.web.frontier import Frontier
+from tests.e2e.conftest import BETWEEN
 
 A, B = "http://a.org/", "http://b.org/"
-BETWEEN = """
-[stages.parse]
-outputs = ["parsed", "urls"]
-[stages.enrich]
-use = "a_stage_between:Enrich"
-input = "parsed"
-outputs = ["records"]
-"""
 ENRICH = """
 from typing import Any
 from crawler import Stage
@@ -256,7 +249,7 @@ def test_a_store_that_cannot_be_read_stops_all_but_a_fresh_crawl():
 
 
 def test_a_stage_that_was_removed_strands_nothing_in_silence():
-    Path("crawler.toml").write_text(BETWEEN)
+    Path("crawler.toml").write_text(BETWEEN.replace("enrich:Enrich", "a_stage_between:Enrich"))
     Path("a_stage_between.py").write_text(ENRICH)
     begun(A, parsed=3, done=True)
     Path("crawler.toml").unlink()
@@ -275,7 +268,7 @@ def test_a_stage_that_was_removed_strands_nothing_in_silence():
 
 def test_a_stage_that_is_added_again_reads_what_was_left_over():
     Path("a_stage_between.py").write_text(ENRICH)
-    Path("crawler.toml").write_text(BETWEEN)
+    Path("crawler.toml").write_text(BETWEEN.replace("enrich:Enrich", "a_stage_between:Enrich"))
     there = begun(A, parsed=3, done=True)
     without = definition.of(
         {name: value for name, value in there.definition.values.items() if ".enrich." not in name}, [A]
