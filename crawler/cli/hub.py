@@ -97,6 +97,15 @@ def preload() -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    mask = os.umask(0o077)             # there is no other way to read it
+    os.umask(mask)
+    try:
+        return serve(args)
+    finally:
+        os.umask(mask)                 # the process may go on: a program's, a test's
+
+
+def serve(args: argparse.Namespace) -> int:
     common.name_process(args, "hub")
     from crawler.broker.base import Politeness
     from crawler.broker.place import store_path
@@ -113,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     pipeline = build(config)
     queues = list(pipeline.queues.values())
     make_directory(data)
-    os.umask(0o077)                  # the directory may have been there before, and be open to all; what we make in it is not
+    os.umask(0o077)                    # the directory may have been there before, and be open to all; what is made in it is not
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
     tls = for_hub(common.certs_directory(config)) if settings.hub.tls and not address.path else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ PACKED = zstandard.ZstdCompressor().compress(b"<a href=/x>" * 100)
 
 
 @pytest.fixture(scope="module")
-def handlers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Handler]:
+def handlers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Handler]]:
     folder = tmp_path_factory.mktemp("fuzz")
     made: dict[str, Stage] = {
         "parse": Parse(), "square": Square(),
@@ -48,10 +49,12 @@ def handlers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Handler]:
     }  # fmt: skip
     for stage in made.values():
         stage.open()
-    return {
+    yield {
         name: Handler(stage, item_schema(type(stage))[0], Router(name, ("records", "urls"), {"urls": keyed}))
         for name, stage in made.items()
     }
+    for stage in made.values():
+        stage.close()
 
 
 def keyed(item: Visit) -> New:
