@@ -27,7 +27,7 @@ from crawler.errors import ConfigError, StorageError
 from crawler.items import New
 from crawler.joint import Handed, Joint, Link, Room, size_of
 from crawler.known import Known
-from crawler.opening import opening
+from crawler.opening import closing, opening
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
 from crawler.routing import MAX_GIVEN, Gatekeeper, Router, Routes, Taken, TooMuch, many, misgiven, refuse_too_much, size
@@ -67,12 +67,18 @@ class Chain(Stage):
                 speaker.stage = joint.name
                 with opening(joint.name):
                     joint.stage.open()
-                undo.callback(joint.stage.close)
+                undo.callback(self._close, joint)
             undo.pop_all()
 
     def close(self) -> None:
-        for joint in self._joints:
-            speaker.stage = joint.name
+        with ExitStack() as rest:                # one that cannot be closed does not keep the others open
+            for joint in reversed(self._joints):
+                rest.callback(self._close, joint)
+
+    @staticmethod
+    def _close(joint: Joint) -> None:
+        speaker.stage = joint.name
+        with closing(joint.name):
             joint.stage.close()
 
     @property

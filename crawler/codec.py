@@ -11,8 +11,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, inspect
 
-from crawler.errors import ConfigError
+from crawler.errors import ConfigError, CrawlerError
 from crawler.web.page import Page, Record
+
+NOT_AN_ITEM: Final = "not an item of this stage"
+_IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}     # msgspec uses JSON's names for types
 
 encoder = msgspec.msgpack.Encoder()
 
@@ -32,6 +35,18 @@ def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
     if strange is not None:
         raise ConfigError(f"no item can be read as a {strange.__name__}; {_ADVICE}")
     return found
+
+
+class Unfit(CrawlerError):
+    """An item is not what the stage's annotation says."""
+
+
+def unfit(error: Exception) -> Unfit:
+    """Return the error to raise for an item that a decoder has refused."""
+    text = str(error)
+    for name, ours in _IN_PYTHON.items():
+        text = text.replace(name, ours)
+    return Unfit(f"{NOT_AN_ITEM}: {text}")
 
 
 _ADVICE: Final = "use Record, Page, dict[str, Any], another plain type, or a msgspec.Struct or dataclass of your own"

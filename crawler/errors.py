@@ -74,15 +74,17 @@ class Collected:
 
 
 class StageUnusable(CrawlerError):
-    """A stage failed before it took a task: its `open` raised an error that is not ours."""
+    """A stage failed outside its tasks: its `open` or `close` raised an error that is not ours."""
 
-    def __init__(self, stage: str, reason: str) -> None:
-        super().__init__(stage, reason)
+    def __init__(self, stage: str, reason: str, done: str = "opened") -> None:
+        """done: what cannot be done to the stage: "opened" or "closed"."""
+        super().__init__(stage, reason, done)
         self.stage = stage
         self.reason = reason
+        self.done = done
 
     def __str__(self) -> str:
-        return f"stage {self.stage} cannot be opened: {self.reason}"
+        return f"stage {self.stage} cannot be {self.done}: {self.reason}"
 
 
 class BadUrl(UsageError, ValueError):

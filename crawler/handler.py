@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from crawler import places
-from crawler.codec import decoder
+from crawler.codec import decoder, unfit
 from crawler.drops import Drops
 from crawler.errors import StorageError
 from crawler.failurelog import FailureLog
@@ -29,8 +29,6 @@ from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_
 from crawler.seedlog import SeedLog
 from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then
 from crawler.texts import about, about_body, words
-
-NOT_AN_ITEM = "not an item of this stage"
 
 log = logging.getLogger("crawler.worker")
 
@@ -149,7 +147,7 @@ class Handler:
             try:
                 ready.append((lease, self._decoder.decode(lease.item)))
             except Exception as error:  # noqa: BLE001  it came over a network: however it cannot be read, it is the item
-                reason = words(f"{NOT_AN_ITEM}: {error}")
+                reason = words(str(unfit(error)))
                 level, rest = self._failures.level(error)
                 log.log(level, "%s cannot take %s: %s%s", self._name, about_body(lease.item), reason, rest)
                 refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts=Counter({"failed": 1})))

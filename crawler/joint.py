@@ -15,11 +15,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from crawler import places
-from crawler.codec import decoder
+from crawler.codec import Unfit, decoder, unfit
 from crawler.drops import Drops
 from crawler.errors import CrawlerError, StorageError
 from crawler.failurelog import FailureLog
-from crawler.handler import NOT_AN_ITEM, reason
+from crawler.handler import reason
 from crawler.items import Admitted, New, Pace, Tried
 from crawler.plugins import item_schema
 from crawler.routing import CHILD_BYTES, MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
@@ -100,7 +100,7 @@ class Joint:
         try:
             return self._decode(handed.task.item)
         except Exception as error:
-            raise Unfit(f"{NOT_AN_ITEM}: {error}") from error
+            raise unfit(error) from error
 
     def put_back(self, task: New, handed: Handed, error: BaseException) -> New:
         """Return the task for this link's queue with its first attempt counted. It is tried again there, or dead at once."""
@@ -148,10 +148,6 @@ class Joint:
             return Handed(page=item)
         task = self.task(item)
         return Handed(task=task) if isinstance(task, New) else task
-
-
-class Unfit(CrawlerError):
-    """An item does not fit the stage's annotation."""
 
 
 class NoRoom(CrawlerError):

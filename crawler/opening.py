@@ -1,4 +1,4 @@
-"""Open a stage, and report whatever its author's code raises in one line, with the stage and the place."""
+"""Open and close a stage, and report whatever its author's code raises in one line, with the stage and the place."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ log = logging.getLogger("crawler.worker")
 @contextmanager
 def opening(stage: str) -> Iterator[None]:
     """Surround a stage's `open`. Raises StageUnusable for its exceptions; our own errors pass unchanged."""
+    with _reported(stage, "opened"):
+        yield
+
+
+@contextmanager
+def closing(stage: str) -> Iterator[None]:
+    """Surround a stage's `close`, as `opening` does its `open`."""
+    with _reported(stage, "closed"):
+        yield
+
+
+@contextmanager
+def _reported(stage: str, done: str) -> Iterator[None]:
     try:
         yield
     except CrawlerError:
@@ -21,5 +34,5 @@ def opening(stage: str) -> Iterator[None]:
     except Exception as error:
         from crawler.places import told  # here, because only failures need it
 
-        log.debug("stage %s cannot be opened", stage, exc_info=True)
-        raise StageUnusable(stage, told(error)) from error
+        log.debug("stage %s cannot be %s", stage, done, exc_info=True)
+        raise StageUnusable(stage, told(error), done) from error

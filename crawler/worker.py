@@ -24,7 +24,7 @@ from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Failed, Lease, Step, Stepped, Verdict
-from crawler.opening import opening
+from crawler.opening import closing, opening
 from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
 from crawler.routing import Routes
@@ -119,7 +119,8 @@ class Worker:
             self._ended.set()
             self.has_leftovers = not pool.close(CLOSING)
             if not self.has_leftovers:              # else it still uses what close() would take away, or holds its locks
-                self._stage.close()
+                with closing(self._name):
+                    self._stage.close()
 
     def _is_opened(self) -> bool:
         """False: we are to stop, and there was no room until then."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from crawler import Page, Record, Stage, Visit
 from crawler.chain import Chain
-from crawler.handler import NOT_AN_ITEM, Handler
+from crawler.codec import NOT_AN_ITEM
+from crawler.handler import Handler
 from crawler.items import Lease, New
 from crawler.joint import Link
 from crawler.plugins import item_schema

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from crawler import Stage
+from crawler.chain import Chain
 from crawler.cli.stage import make
 from crawler.config import load
 from crawler.errors import ConfigError, StageUnusable, StorageFull
+from crawler.joint import Link
 from crawler.opening import opening
 from crawler.pipeline import build
 
@@ -19,7 +22,7 @@ def test_what_an_author_raises_is_told_with_stage_and_place() -> None:
         raise KeyError("key")
 
     assert "stage enrich cannot be opened: KeyError: 'key' at " in str(caught.value)
-    assert "test_opening.py:19 in test_what_an_author_raises" in str(caught.value)
+    assert "test_opening.py:22 in test_what_an_author_raises" in str(caught.value)
 
 
 @pytest.mark.parametrize("error", [ConfigError("stages.enrich.key is empty"), StorageFull("no room")])
@@ -41,3 +44,26 @@ def test_a_stage_that_cannot_be_made_is_told_in_the_same_way(monkeypatch: pytest
 
     with pytest.raises(StageUnusable, match=r"stage never cannot be opened: KeyError: 'key' at never_made.py:5 in __init__"):
         make(config, build(config).stage("never"), None)
+
+
+class Unclosable(Stage):
+    def process(self, item: int) -> int:
+        return item
+
+    def close(self) -> None:
+        raise ValueError("the file is gone")
+
+
+def test_a_stage_that_cannot_be_closed_is_told_with_its_line_and_the_others_are_closed() -> None:
+    closed: list[str] = []
+
+    class First(Unclosable):
+        def close(self) -> None:
+            closed.append("first")
+
+    chain = Chain([Link("first", First(), ("between",), "between"), Link("second", Unclosable(), ("out",), "")])
+    chain.open()
+
+    with pytest.raises(StageUnusable, match=r"stage second cannot be closed: ValueError: the file is gone at .*_opening.py:\d+"):
+        chain.close()
+    assert closed == ["first"]

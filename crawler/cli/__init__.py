@@ -83,6 +83,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     if argv and argv[0] == "help":               # crawler help run: the same as crawler run --help
         argv = [*(word for word in argv if word != "help"), "--help"]
     command = argv[0] if argv and argv[0] in COMMANDS else ""
+    if argv and argv[0].startswith("-") and (there := next((word for word in argv if word in COMMANDS), "")):
+        build_parser(there).error(f"options stand after the command: crawler {there} … {argv[0]}; see 'crawler help {there}'")
     args = build_parser(command).parse_args(argv)
     args.typed = list(argv)
     return args

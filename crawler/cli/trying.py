@@ -130,6 +130,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
 
 def told(spec: StageSpec, trial: Trial) -> bool:
     """Report on stderr an outcome other than given items. Returns False if the stage failed."""
+    from crawler.codec import Unfit
     from crawler.stage import Drop, GiveUp, Retry
 
     error = trial.failure
@@ -140,6 +141,8 @@ def told(spec: StageSpec, trial: Trial) -> bool:
         print(f"crawler: {spec.name} wants to try this item again{when}: {error.reason}", file=sys.stderr)
     elif isinstance(error, GiveUp):
         print(f"crawler: {spec.name} gives this item up: {error.reason}", file=sys.stderr)
+    elif isinstance(error, Unfit):
+        print(f"crawler: {spec.name} cannot take this item: {error}", file=sys.stderr)
     elif error is not None:
         traceback.print_exception(error)
         print(f"crawler: {spec.name} failed at this item: {type(error).__name__}: {error}", file=sys.stderr)

@@ -60,7 +60,7 @@ class Rates:
 
 def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) -> View:
     """The view for where stderr goes."""
-    explain = explainer(config, hint)
+    explain = explainer(config, hint, starts_stages=True)
     return Live(explain) if is_live and sys.stderr.isatty() and not quiet else Lines(explain, quiet=quiet)
 
 

@@ -27,11 +27,15 @@ _SIGN = "+"               # between the names of chained stages
 Explain = Callable[[Stats], str]
 
 
-def explainer(config: Config, hint: Hint) -> Explain:
-    """Return `idle_reason` bound to the pipeline of this configuration."""
+def explainer(config: Config, hint: Hint, *, starts_stages: bool = False) -> Explain:
+    """Return `idle_reason` bound to the pipeline of this configuration.
+
+    starts_stages: the command that asks starts them itself, so a person need not be told to.
+    """
     from crawler.pipeline import build
 
-    readers = {stage.input: stage.name for stage in reversed(build(config).stages.values())}
+    stages = [] if starts_stages else list(build(config).stages.values())
+    readers = {stage.input: stage.name for stage in reversed(stages)}
     return lambda stats: idle_reason(stats, hint, readers)
 
 
@@ -39,8 +43,8 @@ def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None
     """Return the reason, or "". hint: completes commands. readers: the stage that reads each queue."""
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
-        lambda: _full(stats, hint, readers or READERS),
-        lambda: _unread(stats, hint, readers or READERS),
+        lambda: _full(stats, hint, READERS if readers is None else readers),
+        lambda: _unread(stats, hint, READERS if readers is None else readers),
         lambda: _frontier(stats, hint),
         lambda: _stuck(stats),
         lambda: _back_off(stats),

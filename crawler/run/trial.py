@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from crawler import graph
-from crawler.codec import decoder, encode
+from crawler.codec import decoder, encode, unfit
 from crawler.errors import UsageError
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import item_schema
@@ -32,7 +32,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     schema, is_async = item_schema(type(stage))
     router = Router(spec.name, spec.outputs, {})
     try:
-        found = decoder(schema).decode(encode(item))
+        found = _converted(item, schema)
         result = stage.process([found] if stage.batch else found)
         for each in _waited_for(result) if is_async else many(result):
             if each is not None:
@@ -43,6 +43,15 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     except BaseException as error:  # noqa: BLE001  whatever a stage raises is what is to be shown
         trial.failure = error
     return trial
+
+
+def _converted(item: Any, schema: Any) -> Any:
+    """Return the item as the stage gets it from a queue. Raises Unfit if it does not fit the annotation."""
+    body = encode(item)
+    try:
+        return decoder(schema).decode(body)
+    except Exception as error:
+        raise unfit(error) from error
 
 
 def route(pipeline: Pipeline, start: str, name: str) -> list[StageSpec]:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from crawler.cli import COMMANDS, build_parser
+from crawler.cli import COMMANDS, build_parser, main
 
 
 def names(command: str = "") -> list[str]:
@@ -39,3 +39,14 @@ def test_the_help_does_not_wait_for_what_it_does_not_need():
 
     slow = {"msgspec", "sqlite3", "ssl", "socket", "requests", "rich", "turbohtml", "ada_url", "crawler.settings", "difflib"}
     assert slow & set(loaded) == set()
+
+
+@pytest.mark.parametrize("words", [["-v", "run", "x"], ["--data", "d", "run", "x"], ["-s", "delay=0", "check"]])
+def test_an_option_before_the_command_is_told_where_it_stands(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+
+    assert end.value.code == 2
+    command = next(word for word in words if word in COMMANDS)
+    told = f"options stand after the command: crawler {command} … {words[0]}; see 'crawler help {command}'"
+    assert told in capsys.readouterr().err

@@ -216,3 +216,13 @@ def test_a_shell_goes_on_to_other_pages_and_shows_them_in_a_browser(tmp_path, ca
     assert names["links"] == []
     assert "Coffee" in Path(opened[0].removeprefix("file://")).read_text()
     assert capsys.readouterr().out.strip().endswith("page.html")
+
+
+def test_an_item_that_does_not_fit_is_told_in_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "items.jsonl").write_text('"text"\n')
+
+    assert main(["try", "enrich", "items.jsonl"]) == 3
+
+    told = capsys.readouterr().err
+    assert "enrich cannot take this item: not an item of this stage: Expected `dict`, got `str`" in told
+    assert "Traceback" not in told

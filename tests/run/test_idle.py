@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from crawler.config import load
 from crawler.items import HostStats, QueueStats, Stats, WorkerStats
-from crawler.run.hints import hints
-from crawler.run.idle import idle_reason
+from crawler.run.hints import PLAIN, hints
+from crawler.run.idle import explainer, idle_reason
 
 
 def queue(name: str, **more: Any) -> QueueStats:
@@ -118,3 +119,11 @@ def test_a_stage_of_ones_own_is_named_where_nobody_reads_its_queue() -> None:
 
 def test_a_long_reason_is_cut() -> None:
     assert len(idle_reason(stats(queue("urls", delayed=1, due=4.0, failure="x" * 500)))) < 250
+
+
+def test_a_run_does_not_tell_a_person_to_start_what_it_starts_itself() -> None:
+    seen = stats(queue("urls", ready=1))
+    config = load(None, [], {})
+
+    assert explainer(config, PLAIN)(seen) == "1 URL waits on urls: no worker reads it; start 'crawler stage fetch'"
+    assert explainer(config, PLAIN, starts_stages=True)(seen) == "1 URL waits on urls: no worker reads it"
