@@ -16,39 +16,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawler import Stage
+from crawler import Drop, Stage
 
 
 class {Class}(Stage):
-    """Add to each record how many words one of its fields has."""
+    """Add the length of the title to each record, and drop records without a title."""
 
     class Options(Stage.Options, frozen=True, kw_only=True):
-        """What [stages.{name}] may say; anything else there is refused."""
+        """The options in [stages.{name}]; anything else there is refused."""
 
-        field: str = "title"   # whose words are counted
+        minimum: int = 1              # characters; a record with a shorter title is dropped
 
     def process(self, record: dict[str, Any]) -> dict[str, Any]:
-        text = str(record.get(self.options.field) or "")
-        return {{**record, f"{{self.options.field}}_words": len(text.split())}}
+        title = record.get("title") or ""
+        if len(title) < self.options.minimum:
+            raise Drop("the title is too short")
+        return {{**record, "title_length": len(title)}}
 '''
 
 _TEST = '''\
 from __future__ import annotations
 
+import pytest
+from crawler import Drop
+
 from {name} import {Class}
 
 
-def test_the_words_of_the_title_are_counted() -> None:
-    record = {Class}().process({{"url": "https://example.org/", "title": "An example of a page"}})
+def test_the_length_of_the_title_is_added() -> None:
+    record = {Class}().process({{"url": "https://example.org/", "title": "An example"}})
 
-    assert record["title_words"] == 5
-    assert record["url"] == "https://example.org/"
+    assert record == {{"url": "https://example.org/", "title": "An example", "title_length": 10}}
 
 
-def test_another_field_can_be_counted() -> None:
-    stage = {Class}({Class}.Options(field="description"))
+def test_a_record_with_a_short_title_is_dropped() -> None:
+    stage = {Class}({Class}.Options(minimum=3))
 
-    assert stage.process({{"description": "two words"}})["description_words"] == 2
+    with pytest.raises(Drop):
+        stage.process({{"url": "https://example.org/", "title": "An"}})
 '''
 
 _TABLE = """\
@@ -59,6 +64,7 @@ outputs = ["parsed", "urls"]    # was ["records", "urls"]
 use = "{module}:{Class}"
 input = "parsed"
 outputs = ["records"]           # what store reads
+# minimum = 1                   # its own options stand beside
 """
 
 

@@ -45,12 +45,12 @@ def test_the_table_puts_the_stage_between_parse_and_store(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
-    config = load(None, ["stages.word_count.field=description"], {})
+    config = load(None, ["stages.word_count.minimum=3"], {})
     pipeline = build(config)
     options = check(pipeline, config.origin)
 
     assert pipeline.reachable() == ["fetch", "parse", "word_count", "store"]
-    assert getattr(options["word_count"], "field") == "description"  # noqa: B009 - its type is known at run time only
+    assert getattr(options["word_count"], "minimum") == 3  # noqa: B009 - its type is known at run time only
 
 
 def test_the_command_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,3 +127,12 @@ def test_the_table_works_as_the_command_says_wherever_the_stage_is(
 
 def table_of(told: str) -> str:
     return told[told.index("[stages.parse]") :]
+
+
+def test_the_stage_in_the_readme_is_the_one_that_is_written(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    code, _ = write_stage("enrich", tmp_path)
+
+    written = code.read_text("utf-8").split("annotations\n\n")[1]
+
+    assert f"```python\n{written}```" in readme

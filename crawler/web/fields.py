@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 
@@ -29,11 +29,23 @@ NO_NUMBER: Final = "no number/"    # prefix of the shared notes with an example 
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
 MAX_CHARS: Final = 4 << 20         # of all values of such a field: elements may hold each other, and so the same text again
 
+if TYPE_CHECKING:
+    from crawler.web.numbers import number as number
+
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 
 Decimal = Literal["", ".", ","]     # the decimal sign of a number; "": see `numbers`
 NoNumber = Callable[[str, str], None]
 """A function that receives the name of a field and a text that is no number."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import `number` when it is asked for: a crawl without fields starts without its patterns."""
+    if name != "number":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from crawler.web.numbers import number
+
+    return number
 
 
 class FieldSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
