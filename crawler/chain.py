@@ -71,7 +71,7 @@ class Chain(Stage):
             undo.pop_all()
 
     def close(self) -> None:
-        with ExitStack() as rest:                # one that cannot be closed does not keep the others open
+        with ExitStack() as rest:                # a stage that fails to close must not keep the others open
             for joint in reversed(self._joints):
                 rest.callback(self._close, joint)
 
@@ -178,9 +178,9 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
         if second.input not in first.outputs:
             raise ConfigError(f"{pair}{second.name} reads {second.input!r}, which {first.name} does not fill")
         if [reader.name for reader in pipeline.readers(second.input)] != [second.name]:
-            raise ConfigError(f"{pair}others read {second.input!r} as well; it has to cross the hub")
+            raise ConfigError(f"{pair}others read {second.input!r} as well; its items have to pass through the hub")
         if pipeline.queues[second.input].keyed:
-            raise ConfigError(f"{pair}{second.input!r} is a queue on which each thing is done once; it has to cross the hub")
+            raise ConfigError(f"{pair}{second.input!r} takes each item only once; its items have to pass through the hub")
     inside = [spec.input for spec in specs[1:]]        # last: they get only what is put back
     outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
     first = specs[0]

@@ -67,7 +67,7 @@ def no_such_module(name: str, missing: str, folders: Sequence[Path]) -> str:
     there = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
     near = nearest(name, there)
     did_you_mean = f"; did you mean {near!r}?" if near else ""
-    return f"no module {missing!r} in {' or '.join(map(str, folders))} or in what is installed{did_you_mean}"
+    return f"no module {missing!r} in {' or '.join(map(str, folders))} or among installed packages{did_you_mean}"
 
 
 def no_process(kind: type[Any], base: type[Any]) -> str:

@@ -74,7 +74,7 @@ def template() -> str:
     return "".join([_HEADING, *lines])
 
 
-_HEADING: Final = "# Every setting, with its default, its unit and what it does. To change one, take away the # before its name.\n"
+_HEADING: Final = "# Every setting, with its default, its unit and what it does. To change one, remove the # before its name.\n"
 
 
 def _entry(table: str, key: str, rest: str, *, is_default: bool) -> Entry:

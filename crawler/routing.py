@@ -156,14 +156,14 @@ class Router:
     def queue(self, name: str) -> str:
         """Return the queue that a stage means: "" is its own output. Raises ValueError if it may not put there."""
         if not self._outputs:
-            raise Refused(f"stage {self.name!r} gave an item and has no output; set stages.{self.name}.outputs")
+            raise Refused(f"stage {self.name!r} gave an item but has no output; set stages.{self.name}.outputs")
         if not name:
             return self._outputs[0]
         if name not in self._outputs:
             near = nearest(str(name), self._outputs)
             raise Refused(
                 f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self._outputs)}: "
-                + (f"did you mean {near!r}? else " if near else "") + f"add it to stages.{self.name}.outputs"
+                + (f"did you mean {near!r}? otherwise " if near else "") + f"add it to stages.{self.name}.outputs"
             )
         return name
 

@@ -97,7 +97,7 @@ def write_config(path: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(template())
     except FileExistsError as error:
-        raise UsageError(f"{path} is there already and stays as it is; name another file: crawler new config FILE") from error
+        raise UsageError(f"{path} already exists and is left unchanged; name another file: crawler new config FILE") from error
     except OSError as error:
         raise UsageError(f"{error.filename or path} cannot be written: {error.strerror}; name another file") from error
 

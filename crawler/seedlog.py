@@ -52,7 +52,7 @@ class SeedLog:
                 return False
             told.add(lease.host)
             if len(told) == TOLD:
-                log.warning("failures at more hosts are counted in the summary, and not told one by one")
+                log.warning("failures at further hosts are only counted in the summary")
         return True
 
 

@@ -42,4 +42,4 @@ def about_body(body: bytes) -> str:
     try:
         return about(msgspec.msgpack.decode(body))
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return f"{len(body)} bytes that are no msgpack"
+        return f"{len(body)} bytes that are not msgpack"

@@ -325,7 +325,7 @@ class Worker:
             self._finished.wait(len(self._held), LINGER, min(POLL, give_up - time.monotonic()))
             self._step(self._finished.take())
         if unfinished := len(self._held):
-            log.warning("given back, because not finished in %g s: %s", GRACE, counted(unfinished, "task"))
+            log.warning("released, because not finished within %g s: %s", GRACE, counted(unfinished, "task"))
             self._release_all()
 
     def _release_all(self) -> None:

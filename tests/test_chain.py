@@ -292,7 +292,7 @@ def test_stages_that_do_not_read_from_each_other_are_refused() -> None:
 
 
 def test_a_queue_that_the_hub_paces_and_deduplicates_has_to_cross_it() -> None:
-    with pytest.raises(ConfigError, match="parse\\+fetch: 'urls' is a queue on which each thing is done once"):
+    with pytest.raises(ConfigError, match="parse\\+fetch: 'urls' takes each item only once"):
         chained(build(load(None, [], {})), ["parse", "fetch"])
 
 

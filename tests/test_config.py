@@ -352,7 +352,7 @@ def test_a_configuration_that_is_there_is_left_alone(here: Path, capsys: pytest.
     Path("crawler.toml").write_text("# mine\n")
 
     assert main(["new", "config"]) == 2
-    assert "crawler.toml is there already" in capsys.readouterr().err
+    assert "crawler.toml already exists" in capsys.readouterr().err
     assert Path("crawler.toml").read_text() == "# mine\n"
 
     assert main(["new", "config", "other.toml", "--dir", "new"]) == 0

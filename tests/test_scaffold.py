@@ -117,7 +117,7 @@ def test_the_table_works_as_the_command_says_wherever_the_stage_is(
 
     assert main(["new", "stage", name, "--dir", folder]) == 0
     told = capsys.readouterr().out
-    hint = re.search(r"put this into (\S+) and look at it with: crawler (.*)", told)
+    hint = re.search(r"add this to (\S+), then check it with: crawler (.*)", told)
     assert hint is not None
     Path(hint[1]).write_text(table_of(told), encoding="utf-8")
 

@@ -78,7 +78,7 @@ def test_of_ten_thousand_seeds_some_are_told(warnings: Any) -> None:
         told.retried(lease(f"h{n}.invalid"), seed(f"h{n}.invalid"), Retry("refused"))
 
     assert len(warnings()) == TOLD + 1
-    assert "not told one by one" in "".join(warnings())
+    assert "only counted in the summary" in "".join(warnings())
 
 
 def test_an_item_that_is_no_visit_is_no_seed(warnings: Any) -> None:

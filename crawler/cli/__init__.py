@@ -31,7 +31,7 @@ first steps:
   crawler demo                                  see it work, offline, in a few seconds
   crawler run https://example.org/ -o pages.jsonl
                                                 crawl a site; Ctrl-C stops, 'crawler run' goes on
-  crawler check                                 draw the pipeline that ./crawler.toml means
+  crawler check                                 draw the pipeline of ./crawler.toml
   crawler new config                            write a crawler.toml with every setting, to change what you want
   crawler new stage enrich                      begin a stage of your own, with its test
   crawler help run                              what a command does, with examples

@@ -38,14 +38,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--site", choices=SITES, help="crawl only this one (default: all there are)")
     parser.add_argument(
         "--pages", metavar="N", type=common.number("Tasks"), default=0,
-        help="pages of a made site (default: large 3000, small 20000)",
+        help="pages of the generated site (default: large 3000, small 20000)",
     )  # fmt: skip
     parser.add_argument(
         "--urls", metavar="N", type=common.number("Tasks"), default=0,
         help="grow the frontier to so many (default: 1000000; 10000000 takes long, and some 3 GB of disk)",
     )  # fmt: skip
     parser.add_argument(
-        "--runs", metavar="N", type=common.number("Runs"), help=f"measure so often, show the median (default: {RUNS})"
+        "--runs", metavar="N", type=common.number("Runs"), help=f"number of measurements; the median is shown (default: {RUNS})"
     )
     parser.add_argument(
         "--tree", metavar="DIR", type=Path, help="documentation for --site docs (default: /usr/share/doc/python3*/html)"

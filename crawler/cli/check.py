@@ -14,7 +14,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "check",
         parents=[common.options()],
         help="draw the pipeline and check its stages and options",
-        description="Draw the pipeline the configuration means, load every stage, and check its options and what it writes to. "
+        description="Draw the configured pipeline, load every stage, and check its options and its output. "
         "Nothing is started or changed.",
         epilog="Exit code 0: it can run. 2: it cannot, with all reasons on stderr.",
     )

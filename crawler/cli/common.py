@@ -140,7 +140,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
         from crawler.run.differences import toml
 
         args.remembered = [f"{name}={toml(value)}" for name, value in remembered.items()]
-        spelled |= dict.fromkeys(remembered, "the crawl that goes on")
+        spelled |= dict.fromkeys(remembered, "the resumed crawl")
     config = load_config(args.config, settings_of(args), os.environ, spelled)
     if args.config is not None and any("use" in table for table in config.settings.stages.values()):
         from crawler.plugins import look_beside  # here, because few commands load the user's own stages

@@ -73,7 +73,7 @@ def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
     if queue is None and total > 1:
         for group in given_up(broker, total):
             print(f"{group.count:,} × {group.reason}", file=sys.stderr)
-    print(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' has all of one, "
+    print(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' shows one in full, "
           f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again", file=sys.stderr)
     return common.OK
 

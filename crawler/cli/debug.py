@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crawler.pipeline import Pipeline
     from crawler.run.debug import DebugCrawl
 
-SAID = "debugging: each stage takes its turn in this one process; breakpoint() and print work, Ctrl-C stops in order"
+SAID = "debugging: the stages take turns in this process; breakpoint() and print() work, Ctrl-C stops cleanly"
 
 
 def unsaid(_line: str) -> None:

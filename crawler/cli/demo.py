@@ -76,7 +76,7 @@ def on_its_own(directory: Path) -> Path:
     if DEFAULT_FILE.exists():
         ignored.append(f"./{DEFAULT_FILE}")
     if ignored:
-        print(f"the demo does not use {' and '.join(ignored)}; -c FILE has it use one", file=sys.stderr)
+        print(f"the demo does not use {' and '.join(ignored)}; -c FILE makes it use one", file=sys.stderr)
     config = directory / DATA / "demo.toml"
     config.parent.mkdir(mode=0o700)
     config.touch()
@@ -115,12 +115,12 @@ def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path) -> int:
         return common.INTERNAL
     console.print(
         f"all {len(expected)} pages of the shop are there, each once, {len(priced)} of them with a price; "
-        "nothing was fetched that robots.txt or nofollow keep out", soft_wrap=True,
+        "nothing that robots.txt or nofollow excludes was fetched", soft_wrap=True,
     )  # fmt: skip
     console.print(
-        f"there is a row less than pages were fetched: {shop.url.rstrip('/')}{UNINDEXED} says noindex, so its links are followed "
-        "and it is not recorded", soft_wrap=True,
+        f"there is one row fewer than fetched pages: {shop.url.rstrip('/')}{UNINDEXED} says noindex, so its links were followed "
+        "but it was not recorded", soft_wrap=True,
     )  # fmt: skip
     console.print(f"the rows are in {output}; 'rm -r {output.parent}' removes them", soft_wrap=True)
-    console.print("next: crawler run https://example.org/ -o pages.jsonl, with a site of yours", soft_wrap=True)
+    console.print("next: crawler run https://example.org/ -o pages.jsonl, with your own site", soft_wrap=True)
     return common.OK

@@ -38,7 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "host delay": ("crawler host delay example.org 2", "crawler host delay example.org default"),
     "dead": ("crawler dead list", "crawler dead retry --all"),
     "dead list": ("crawler dead list", "crawler dead list --queue urls"),
-    "dead show": ("crawler dead show 17                             # the number is that of the list",),
+    "dead show": ("crawler dead show 17                             # the id is in the list",),
     "dead retry": ("crawler dead retry 17 18", "crawler dead retry --all"),
     "dead drop": ("crawler dead drop 17", "crawler dead drop --all"),
     "fetch": ("crawler fetch https://example.org/", "crawler fetch https://example.org/ --body"),
@@ -47,7 +47,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "crawler parse page.html -s 'stages.parse.fields.price=.price::text'",
     ),
     "try": (
-        "crawler try enrich https://example.org/          # fetch, parse, and what enrich makes of the record",
+        "crawler try enrich https://example.org/          # fetch, parse, then enrich",
         "crawler try enrich page.html",
         "crawler try enrich items.jsonl                   # items for enrich itself, one a line",
     ),

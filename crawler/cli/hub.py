@@ -122,7 +122,7 @@ def serve(args: argparse.Namespace) -> int:
     pipeline = build(config)
     queues = list(pipeline.queues.values())
     make_directory(data)
-    os.umask(0o077)                    # the directory may have been there before, and be open to all; what is made in it is not
+    os.umask(0o077)                    # an existing directory may be open to all; what is made in it must not be
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
     tls = for_hub(common.certs_directory(config)) if settings.hub.tls and not address.path else None

@@ -11,7 +11,7 @@ from crawler.cli import common
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "new", help="write a configuration, or a stage of your own and its test",
-        description="Write the first version of something.",
+        description="Write a file to start from: a configuration or a stage.",
     )  # fmt: skip
     kinds = parser.add_subparsers(title="what", metavar="WHAT", required=True)
     stage = kinds.add_parser(
@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         parents=[common.options()],
         help="a configuration with every setting as a comment",
         description="Write crawler.toml, or FILE, with every setting, its default and what it does. All of them are comments: "
-        "take away the # before those you change. A file that is there already is left alone.",
+        "remove the # before those you change. An existing file is left unchanged.",
     )
     config.add_argument("file", metavar="FILE", type=Path, nargs="?", default=Path("crawler.toml"))
     config.add_argument("--dir", metavar="DIR", type=Path, default=Path(), help="where to write (default: here)")
@@ -42,7 +42,7 @@ def run_config(args: argparse.Namespace) -> int:
     path = args.dir / args.file
     write_config(path)
     used = "" if path == Path("crawler.toml") else f" -c {path}"
-    print(f"wrote {path}; take away the # before what you change, and look at it with: crawler check{used}")
+    print(f"wrote {path}; remove the # before what you change, then check it with: crawler check{used}")
     return common.OK
 
 
@@ -57,7 +57,7 @@ def run_stage(args: argparse.Namespace) -> int:
     module = module_of(args.name, args.dir)
     file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are also looked for in its directory
     used = "" if module else f" -c {file}"
-    print(f"To have it between parse and store, put this into {file} and look at it with: crawler check{used}")
+    print(f"To run it between parse and store, add this to {file}, then check it with: crawler check{used}")
     print()
     print(table(args.name, module), end="")
     return common.OK

@@ -22,7 +22,7 @@ PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".a
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fetch = commands.add_parser(
         "fetch", parents=[common.options()], help="fetch one URL as the fetch stage would, and print what it makes of it",
-        description="Run the fetch stage on one URL, without a hub, and show what it yields: on a terminal to be read, elsewhere "
+        description="Run the fetch stage on one URL, without a hub, and show what it yields: readable on a terminal, otherwise "
         "as JSON lines. --body prints the body alone.",
     )  # fmt: skip
     fetch.add_argument("url", metavar="URL")
@@ -31,8 +31,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     fetch.set_defaults(run=run_fetch)
     parse = commands.add_parser(
         "parse", parents=[common.options()], help="parse one URL or file as the parse stage would, and print record and links",
-        description="Run the parse stage on one page, without a hub, and show its records and links: on a terminal to be read, "
-        "elsewhere as JSON lines.",
+        description="Run the parse stage on one page, without a hub, and show its records and links: readable on a terminal, "
+        "otherwise as JSON lines.",
     )  # fmt: skip
     parse.add_argument("page", metavar="URL|FILE")
     parse.add_argument("--fields", action="store_true", help="only the fields declared in [stages.parse.fields]")

@@ -53,7 +53,7 @@ def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet:
         if not has_store:
             raise HubUnreachable(address, nothing_here(data, hint)) from error
     except HubLost as error:
-        raise HubUnreachable(address, "something listens there and does not speak as a hub does; is it one that hangs?") from error
+        raise HubUnreachable(address, "something listens there but does not answer like a hub; perhaps a hub hangs") from error
     try:
         broker = open_store(config)
     except UsageError:                       # in use: perhaps by a hub that is starting and answers soon

@@ -34,8 +34,8 @@ LOOK = 0.1            # s between them otherwise; a process that ends is seen at
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "run", parents=[common.options()], help="crawl: hub and stages here, until nothing is left to do",
-        description="Start a hub and the stages that a crawl needs as processes of this machine, crawl from the given URLs until "
-        "nothing is left, and sum up. A crawl that was interrupted goes on as it was; after a finished one a fresh one begins.",
+        description="Start a hub and the stages that a crawl needs as processes on this machine, crawl from the given URLs until "
+        "nothing is left, and print a summary. An interrupted crawl is resumed; after a finished one a new one begins.",
         epilog="Ctrl-C stops in order (what is in hand is finished or given back), a second one at once.",
     )  # fmt: skip
     parser.add_argument("urls", metavar="URL", nargs="*", help="where to begin; - reads them from standard input, one a line")
@@ -45,10 +45,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument(
         "--fresh", action="store_true",
-        help="begin anew even if the last crawl was interrupted; without URLs from those it began from",
+        help="start over even if the last crawl was interrupted; without URLs, from its seeds",
     )
-    ways.add_argument("--change", action="store_true", help="go on with an interrupted crawl that these URLs and settings change")
-    parser.add_argument("--debug", action="store_true", help="in one process, where breakpoint(), print and profilers work")
+    ways.add_argument("--change", action="store_true", help="resume an interrupted crawl with these changed URLs and settings")
+    parser.add_argument("--debug", action="store_true", help="run in one process, where breakpoint(), print and profilers work")
     parser.set_defaults(run=run, debug=False, when_closed=common.CLOSED)
 
 

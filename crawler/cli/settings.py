@@ -27,8 +27,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog="One setting has three spellings: delay under [frontier] in the file, CRAWLER_FRONTIER__DELAY, "
         "and -s frontier.delay=0. The last wins.",
     )
-    parser.add_argument("names", metavar="PREFIX", nargs="*", help="only those whose names begin so, or end in this word")
-    parser.add_argument("--explain", action="store_true", help="say what each means, what may be written, and its default")
+    parser.add_argument("names", metavar="PREFIX", nargs="*", help="only settings that begin with PREFIX, or end with that word")
+    parser.add_argument("--explain", action="store_true", help="show what each means, its allowed values, and its default")
     parser.add_argument("--json", action="store_true", help="one JSON object: name -> {value, origin}")
     common.short_forms(parser)
     parser.set_defaults(run=run)
@@ -79,7 +79,7 @@ def _meant(word: str, names: Iterable[str]) -> str:
 
 
 def about(name: str, options: Mapping[str, Struct]) -> dict[str, Any]:
-    """Return what a setting means, which values are allowed, and its default. For a user's own stage only the values are known."""
+    """Return the meaning, the allowed values and the default of a setting. Of a user's own stage only the values are known."""
     from crawler.reference import explain
     from crawler.tables import expected
 

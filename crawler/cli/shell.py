@@ -22,7 +22,7 @@ xpath(S)  the same for XPath: xpath("//h1/text()")
 links     {links}
 record    what parse makes of the page: a dict
 soup      the page as BeautifulSoup
-fetch(U)  fetch another page, by its URL or a link of this one, and work on that
+fetch(U)  fetch another page, by its URL or a link of this one, and work on it
 view()    open the page, as it was received, in a web browser"""
 
 
@@ -30,7 +30,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "shell", parents=[common.options()], help="Python with one page at hand: try selectors, look at links and record",
         description="Fetch one page (or read a file), without a hub, and start an interactive Python with it: page, css, xpath, "
-        "links, record, soup, fetch, view. IPython is used where it is installed. Commands may come from standard input.",
+        "links, record, soup, fetch, view. IPython is used if it is installed. Commands may come from standard input.",
     )  # fmt: skip
     parser.add_argument("page", metavar="URL|FILE")
     parser.set_defaults(run=run)

@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     common.hub_option(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--json", action="store_true", help="everything, for a script")
-    group.add_argument("--watch", action="store_true", help="until Ctrl-C: a live view, or off a terminal a line every 5 s")
+    group.add_argument("--watch", action="store_true", help="until Ctrl-C: a live view, or without a terminal a line every 5 s")
     parser.set_defaults(run=run_status)
 
 
@@ -86,7 +86,7 @@ class Printed:
     def show(self, stats: Stats) -> None:
         from crawler.cli.view import line
 
-        said = line(stats, self._rates.of(stats), self._explain(stats)) or "nothing was ever put here"
+        said = line(stats, self._rates.of(stats), self._explain(stats)) or "no task was ever put here"
         print(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
 
 
@@ -114,7 +114,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
 
     console = Console(highlight=False)
     if not any(queue.accepted for queue in stats.queues):
-        console.print(f"nothing was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
+        console.print(f"no task was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
         is_hub = stats.uptime > SHORT         # a store opened only to be read has no rates
         rates = {queue.name: queue.done / stats.uptime for queue in stats.queues} if is_hub else {}

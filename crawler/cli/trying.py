@@ -26,13 +26,13 @@ ITEM_SUFFIXES = (".jsonl", ".ndjson")
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "try", parents=[common.options()], help="run one page, or items of a file, through your stage, and show what it makes",
-        description="Run a page through the stages up to STAGE in this process, without a hub, and show what STAGE makes of it: on "
-        "a terminal to be read, elsewhere as JSON lines. A failure is shown with its whole traceback. Nothing is stored. "
+        "try", parents=[common.options()], help="run one page, or items from a file, through your stage, and show what it gives",
+        description="Run a page through the stages up to STAGE in this process, without a hub, and show what STAGE gives for it: "
+        "readable on a terminal, otherwise as JSON lines. A failure is shown with its whole traceback. Nothing is stored. "
         "Exit code 3: STAGE failed; 4: the page could not be fetched.",
     )  # fmt: skip
     parser.add_argument("name", metavar="STAGE", help="a stage of the pipeline: see 'crawler check'")
-    parser.add_argument("page", metavar="URL|FILE", help="a page, or for FILE.jsonl items for STAGE itself, one a line")
+    parser.add_argument("page", metavar="URL|FILE", help="a page, or with FILE.jsonl items for STAGE itself, one per line")
     json_option(parser)
     parser.set_defaults(run=run)
 
@@ -46,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
     pipeline = build(config)
     goal = pipeline.stage(args.name)
     if goal.use == "store":
-        raise UsageError("store makes nothing to show; try the stage before it, or run 'crawler run'")
+        raise UsageError("store gives nothing to show; try the stage before it, or run 'crawler run'")
     if Path(args.page).suffix in ITEM_SUFFIXES:
         return try_items(config, goal, list(items_of(Path(args.page))), as_json=args.json)
     refuse_missing_file(args.page)
     is_file = Path(args.page).is_file()
     fetch = pipeline.stages.get("fetch")
     if fetch is None:
-        raise UsageError(f"this pipeline has no stage 'fetch'; give {args.name} items of its own: FILE.jsonl")
+        raise UsageError(f"this pipeline has no stage 'fetch'; give {args.name} its own items: FILE.jsonl")
     start = fetch.outputs[0] if is_file and fetch.outputs else fetch.input
     return try_page(config, route(pipeline, start, args.name), args.page, as_json=args.json)
 

@@ -26,7 +26,7 @@ log = logging.getLogger("crawler.run")
 LOG_EVERY = 10.0      # s between log lines
 FIRST = 3.0           # s until the first line: the estimate is wanted early
 NARROW, WIDE = 60, 100   # columns
-SAFE = "Ctrl-C is safe, the same command goes on"
+SAFE = "Ctrl-C is safe, the same command resumes"
 SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
 RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
 

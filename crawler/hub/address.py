@@ -59,12 +59,13 @@ class Address(Struct, frozen=True):
                 raise UsageError(f"{text!r} names no socket; write unix:PATH, for example unix:crawler-data/hub.sock")
             return cls(path=path)
         if "@" in text:
-            raise UsageError(f"a hub's address has no user name and no password: {text.rpartition('@')[2].partition('/')[0]}")
+            raise UsageError(f"a hub's address takes no user name or password; write {text.rpartition('@')[2].partition('/')[0]}")
         if "://" in text:
-            raise UsageError(f"a hub's address has no scheme: {text.partition('://')[2].partition('/')[0] or '127.0.0.1:8000'}")
+            plain = text.partition("://")[2].partition("/")[0] or "127.0.0.1:8000"
+            raise UsageError(f"a hub's address takes no scheme; write {plain}")
         host, colon, port = text.rpartition(":")
         if _PORTLESS.fullmatch(text):
-            raise UsageError(f"{text!r} is not a hub's address, its port is missing; write {text}:8000 if it is the usual one")
+            raise UsageError(f"{text!r} is not a hub's address, its port is missing; write {text}:8000 for the default port")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:

@@ -72,7 +72,7 @@ def _authority(folder: Path, today: datetime) -> Authority:
         from crawler.hub.authority import Authority
     except ImportError as error:
         raise UsageError("certificates are made with the library 'cryptography', which is not installed; "
-                         f"{how_to_install('tls')} (where they are only used it is not needed)") from error
+                         f"{how_to_install('tls')} (machines that only use certificates do not need it)") from error
     certificate, key = folder / f"{CA}.pem", folder / f"{CA}.key"
     if not certificate.exists():
         authority = Authority.make(today)

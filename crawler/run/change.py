@@ -61,7 +61,7 @@ def consequences(
     if any(difference.name.endswith(f".{differences.OUTPUT}") for difference in changed):
         lines.append(f"so far: {before or 'no rows'}; further rows go to {here.output}")
     elif before and any(difference.name.startswith("stages.") for difference in changed):
-        lines.append(f"what is there stays as it is: {before}")
+        lines.append(f"existing rows stay as they are: {before}")
     for name in was.queues_read:
         if not pipeline.readers(name) and (n := found.unfinished([name])):
             lines.append(f"{counted(n, 'task')} on queue {name}, which no stage reads any more")

@@ -27,7 +27,7 @@ NOT_LOOKED_AT: Final = "not looked at"
 KINDS: Final[Mapping[str, str]] = {
     "name not found": r"name or service not known|could not resolve host|no address associated|nodename nor servname|"
                       r"name does not resolve|has no address",
-    "name server out of order": r"temporary failure in name resolution",
+    "name server failed": r"temporary failure in name resolution",
     "connection refused": r"connection refused",
     "connection reset": r"connection reset|remote end closed|empty reply|broken pipe",
     "no route to the host": r"no route to host|network is unreachable|host is unreachable",
@@ -108,7 +108,7 @@ def plain(item: bytes) -> Any:
     try:
         return _short(msgspec.msgpack.decode(item))
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return f"{len(item)} bytes that are no msgpack"
+        return f"{len(item)} bytes that are not msgpack"
 
 
 def brief(task: Dead) -> str:

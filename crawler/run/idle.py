@@ -53,7 +53,7 @@ def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None
 
 
 def _disk(stats: Stats) -> str:
-    return "no room on the hub's disk: nothing new is begun until there is" if stats.is_short else ""
+    return "no room on the hub's disk: no task is started until there is" if stats.is_short else ""
 
 
 def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:

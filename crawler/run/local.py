@@ -49,7 +49,7 @@ def _check_parents(data: Path) -> None:
                                  "choose another with --data")
             return
         if parent.exists():
-            raise UsageError(f"the data directory {data} cannot be: {parent} is a file; choose another with --data")
+            raise UsageError(f"the data directory {data} cannot be made: {parent} is a file; choose another with --data")
 
 
 def has_store(data: Path) -> bool:

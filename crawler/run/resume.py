@@ -191,7 +191,7 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
         )
     if not was.has_all_seeds:
         why = "its seeds have passwords" if len(was.seeds) == was.seeds_total else f"it began from {was.seeds_total:,} URLs"
-        raise UsageError(f"cannot begin the crawl in {data} anew by itself: {why}, which are not all kept; name the URLs again")
+        raise UsageError(f"cannot begin the crawl in {data} anew without URLs: {why}, which are not all stored; name them again")
     return [seed.url for seed in was.seeds]
 
 

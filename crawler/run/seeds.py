@@ -51,7 +51,7 @@ def warnings(taken: Taken, frontier: FrontierSettings, added: Sequence[str] = ()
         lines.append(f"{not_taken(taken.refused, frontier)}; raise the limit to have {them} crawled")
     if taken.twice:
         n = len(taken.twice)
-        lines.append(f"{counted(n, 'seed')} {agree(n, 'means', 'mean')} a URL that another seed means too: {_named(taken.twice)}")
+        lines.append(f"{counted(n, 'seed')} {agree(n, 'is', 'are')} the same URL as another seed: {_named(taken.twice)}")
     if known := [text for text in taken.known if text in set(added)]:
         n = len(known)
         what = agree(n, "is a URL that the crawl has already; it is", "are URLs that the crawl has already; they are")

@@ -40,7 +40,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
                 trial.given.append(each)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  whatever a stage raises is what is to be shown
+    except BaseException as error:  # noqa: BLE001  any exception of a stage is shown
         trial.failure = error
     return trial
 
@@ -61,7 +61,7 @@ def route(pipeline: Pipeline, start: str, name: str) -> list[StageSpec]:
         return [goal]
     if (before := _before(pipeline, start, goal.input)) is not None:
         return [*route(pipeline, start, before.name), goal]
-    raise UsageError(f"{name} reads {goal.input!r}, which nothing on {start!r} leads to; give it items of its own: FILE.jsonl")
+    raise UsageError(f"{name} reads {goal.input!r}, which cannot be reached from {start!r}; give it its own items: FILE.jsonl")
 
 
 def for_queue(given: Sequence[Any], spec: StageSpec, queue: str) -> list[Any]:
@@ -79,7 +79,7 @@ def _before(pipeline: Pipeline, start: str, queue: str) -> StageSpec | None:
     order = graph.flow(edges, [start])
     if queue not in order:
         return None
-    nearer = order[: order.index(queue)]           # breadth first: one of these leads to it
+    nearer = order[: order.index(queue)]           # breadth first: at least one of them leads to `queue`
     return min((spec for spec in pipeline.writers(queue) if spec.input in nearer), key=lambda spec: nearer.index(spec.input))
 
 

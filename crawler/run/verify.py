@@ -89,7 +89,7 @@ def _filled(pipeline: Pipeline) -> list[str]:
 def _ways(queue: str, near: str, command: str) -> str:
     if near:
         return f"did you mean {near!r}?"
-    return f"if people are to do so, with 'crawler {command} {queue}', set queues.{queue}.by_hand = true"
+    return f"if people do so with 'crawler {command} {queue}', set queues.{queue}.by_hand = true"
 
 
 def _endless(pipeline: Pipeline) -> str:
@@ -105,7 +105,7 @@ def _endless(pipeline: Pipeline) -> str:
     for here, there in itertools.pairwise(path):
         drawn += f" ──[{next(stage.name for stage in pipeline.readers(here) if there in stage.outputs)}]──▶ {there}"
     return (
-        f"{drawn}: what goes round there never ends; give the stage another input or output, or set "
+        f"{drawn}: tasks there never end; give the stage another input or output, or set "
         f"queues.{path[0]}.keyed = true, so that no task is done twice"
     )
 

@@ -160,7 +160,7 @@ def lookup(name: str, port: int) -> list[SocketAddress]:
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:      # from Python's IDNA codec; its message differs between versions
-        raise BadUrl(f"{name[:200]!r} is no host name: each part between dots must have 1 to 63 characters") from error
+        raise BadUrl(f"{name[:200]!r} is not a host name: each part between dots must have 1 to 63 characters") from error
     return [(family, address[:2] if family == socket.AF_INET else address) for family, _, _, _, address in found]  # type: ignore[misc]
 
 

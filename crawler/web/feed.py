@@ -61,7 +61,7 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
         else:
             found[url] = None
     if bad:
-        problems.append(f"not taken, as no http(s) URL, relative to none or over {MAX_URL} characters: {counted(bad, 'link')}")
+        problems.append(f"not http(s) URLs, relative without a base, or over {MAX_URL} characters: {counted(bad, 'link')}")
     return Feed(kind, list(found), [*problems, *([elements.problem] if elements.problem else [])])
 
 

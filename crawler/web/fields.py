@@ -71,7 +71,7 @@ class Fields:
         for name, spec in specs.items():
             with found.mistakes():
                 if not _NAME.fullmatch(name):
-                    raise ConfigError(f"{table}: {name!r} is not a name; use letters, digits and _ (not first a digit)")
+                    raise ConfigError(f"{table}: {name!r} is not a name; use letters, digits and _ (no digit first)")
                 if name in reserved:
                     raise ConfigError(f"{table}.{name}: every record has a {name!r} already; choose another name")
                 self._fields[name] = _Field(name, _spec(spec), f"{table}.{name}")

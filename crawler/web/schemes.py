@@ -51,11 +51,11 @@ class Taken(Struct, frozen=True):
         host = urls.shown(self.typed.strip(), is_quoted=False)
         match self.found:
             case Found.HTTPS:
-                return f"{host} answers at https: taken as {self.url}"
+                return f"{host} answers over https: taken as {self.url}"
             case Found.HTTP:
-                return f"{host} answers at http only: taken as {self.url}"
+                return f"{host} answers over http only: taken as {self.url}"
             case Found.NOTHING:
-                return f"{host} answers neither at https nor at http: taken as {self.url}"
+                return f"{host} answers neither over https nor over http: taken as {self.url}"
             case _:
                 return f"{host} has no scheme: taken as {self.url}"
 

@@ -112,7 +112,7 @@ def _split(selector: str) -> tuple[str, str, str]:
         return selector, "text", ""
     form, attribute = last[2] or "text", last[3] or last[4] or last[5] or ""
     if any(found and (found[2] or "text", found[3] or found[4] or found[5] or "") != (form, attribute) for found in endings):
-        raise ValueError("all parts have the same ending, or make it a field each")
+        raise ValueError("give all parts the same ending, or make each a field of its own")
     plain = []
     for part, found in zip(parts, endings, strict=True):
         bare = part[: found.start()] if found else part

@@ -115,6 +115,6 @@ def _compiled(setting: str, patterns: Iterable[str]) -> list[re.Pattern[str]]:
         try:
             compiled.append(re.compile(pattern))
         except re.error as error:
-            hint = r"; where a shell has *.html, write \.html$" if pattern.startswith(("*", "?")) else ""
+            hint = r"; instead of the shell's *.html write \.html$" if pattern.startswith(("*", "?")) else ""
             raise ConfigError(f"{setting}: {pattern!r} is not a regular expression: {error}{hint}") from error
     return compiled

@@ -67,7 +67,7 @@ class Url(Struct, frozen=True):
             ada = ada_url.URL(_scalar(url), None if base is None else _scalar(str(base)))
         except ValueError:
             relative = "" if base is None else f" relative to {shown(str(base))}"
-            raise BadUrl(f"{shown(url)} is not a URL{relative}; expected is one such as https://example.org/") from None
+            raise BadUrl(f"{shown(url)} is not a URL{relative}; expected a URL such as https://example.org/") from None
         return cls(
             href=ada.href,
             scheme=ada.protocol[:-1],

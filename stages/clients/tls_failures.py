@@ -38,7 +38,7 @@ _BY_NAME: Final = dict(_FINAL.values())
 
 _NUMBER: Final = re.compile(r"error:([0-9A-F]{8}):", re.IGNORECASE)
 _END: Final = (0, 294)             # the server closed the session; the connection ended (UNEXPECTED_EOF_WHILE_READING)
-_HUNG_UP: Final = "the server closed the connection within TLS"
+_HUNG_UP: Final = "the server closed the connection during TLS"
 _REASON: Final = 0x7F_FFFF         # the part of an OpenSSL 3 error number that is the reason; the rest names the library
 
 

@@ -65,7 +65,7 @@ def form_of(options: SinkOptions) -> tuple[str, bool]:
         raise UsageError('stages.store.output is empty; name a file, or "-" for standard output')
     if remote := _REMOTE.match(output):
         raise UsageError(
-            f"{output}: rows go to files of this machine, {remote[0]} is not supported; name a file, such as "
+            f"{output}: rows go to files on this machine; {remote[0]} is not supported; name a file, such as "
             f"{Path(output).name or 'pages.jsonl'}, and copy it when the crawl is over"
         )
     if Path(output).is_dir():

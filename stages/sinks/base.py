@@ -125,7 +125,7 @@ def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        raise OutputClosed(f"{output}: its reader has gone; what it has not taken waits on its queue") from error
+        raise OutputClosed(f"{output}: its reader has ended; rows that it did not read stay on their queue") from error
     except (OSError, sqlite3.Error) as error:
         safe = f"{output}: {reason(error)}; what was acknowledged is safe, the rest waits on its queue"
         if is_full(error) and can_go_on:

@@ -86,7 +86,7 @@ def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
 def _database(path: Path, options: SinkOptions) -> None:
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise UsageError(f"cannot write to {path}: it is no SQLite database; give another output")
+            raise UsageError(f"cannot write to {path}: it is not an SQLite database; give another output")
     if options.mode == "overwrite":
         return
     from stages.sinks.sqlite import columns

@@ -67,7 +67,7 @@ class CsvRows:
         if EXTRA not in self.columns and not self._wanted:
             names = ", ".join(f'"{name}"' for name in self.columns)
             raise UsageError(
-                f"{path} has the columns {', '.join(self.columns)} and no {EXTRA}: no crawl has begun it; to add only these, set "
+                f"{path} has the columns {', '.join(self.columns)} and no {EXTRA}, so no crawl began it; to add only these, set "
                 f"stages.store.columns = [{names}], or give another output"
             )
 

@@ -44,7 +44,7 @@ def locked(path: Path) -> int:
 def usable_directory(path: Path) -> None:
     """Raise UsageError if the file cannot be made because its directory does not exist."""
     if not path.parent.is_dir():
-        what = f"{path.parent} is no directory" if path.parent.exists() else f"there is no directory {path.parent}"
+        what = f"{path.parent} is not a directory" if path.parent.exists() else f"there is no directory {path.parent}"
         raise UsageError(f"cannot write to {path}: {what}; create it, or give another output")
 
 

@@ -159,8 +159,8 @@ def test_how_else_a_stage_ends_is_told_in_words(here, capsys, n, code, says):
     ("arguments", "says"),
     [
         (["enrch", "page.html"], "did you mean 'enrich'?"),
-        (["store", "page.html"], "store makes nothing to show"),
-        (["square", "page.html"], "give it items of its own: FILE.jsonl"),
+        (["store", "page.html"], "store gives nothing to show"),
+        (["square", "page.html"], "give it its own items: FILE.jsonl"),
         (["enrich", "nofile.html"], "there is no file nofile.html"),
         (["enrich", "nofile.jsonl"], "nofile.jsonl cannot be read"),
         (["enrich", "bad.jsonl"], "bad.jsonl, line 2: not JSON"),

@@ -98,5 +98,5 @@ def test_a_host_that_speaks_http_alone_is_fetched_as_it_was_typed(
     with Site({"/": "<title>tea</title>"}) as site, caplog.at_level(logging.INFO):
         assert main([command, f"127.0.0.1:{site.port}"]) == 0
 
-    assert f"127.0.0.1:{site.port} answers at http only: taken as http://127.0.0.1:{site.port}/" in caplog.messages
+    assert f"127.0.0.1:{site.port} answers over http only: taken as http://127.0.0.1:{site.port}/" in caplog.messages
     assert f"http://127.0.0.1:{site.port}/" in capsys.readouterr().out

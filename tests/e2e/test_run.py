@@ -195,7 +195,7 @@ def test_the_demo_checks_itself_whatever_is_configured_here_and_keeps_what_it_fo
     assert done.returncode == 0, done.stderr + done.stdout
     assert "all 65 pages" in done.stdout
     assert "does not use CRAWLER_FRONTIER__MAX_PAGES and ./crawler.toml; -c FILE" in done.stderr
-    assert "a row less than pages were fetched" in done.stdout
+    assert "one row fewer than fetched pages" in done.stdout
     assert "/drafts.html says noindex" in done.stdout
     [directory] = shell.directory.glob("crawler-demo-*")
     assert f"the rows are in {directory}/shop.jsonl; 'rm -r {directory}' removes them" in done.stdout

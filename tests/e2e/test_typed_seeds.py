@@ -19,6 +19,6 @@ def test_a_host_without_a_scheme_in_a_file_of_any_editor_is_crawled(shell: Shell
 
     assert done.returncode == 0, done.stderr
     assert {row["url"] for row in shell.rows("rows.jsonl")} == {site.url, site.link("/b")}
-    assert f"127.0.0.1:{site.port} answers at http only: taken as {site.url}" in done.stdout + done.stderr
+    assert f"127.0.0.1:{site.port} answers over http only: taken as {site.url}" in done.stdout + done.stderr
     assert f"its canonical form is {site.url}" in why.stdout
     assert "never put on the frontier" not in why.stdout

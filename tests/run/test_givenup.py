@@ -24,7 +24,7 @@ def dead(url: str, reason: str, id: int = 1) -> Dead:
         ("status 429, Retry-After 120 s", "status 429"),
         ("example.org: self-signed certificate", "certificate not accepted"),
         ("robots.txt: a:1: does not speak TLS; if it speaks plain HTTP, write http:// instead", "no TLS there, perhaps plain HTTP"),
-        ("robots.txt: a:1: the server closed the connection within TLS", "connection closed"),
+        ("robots.txt: a:1: the server closed the connection during TLS", "connection closed"),
         ("example.org: certificate verify failed: certificate has expired", "certificate not accepted"),
         ("a:1: [SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] sslv3 alert handshake failure", "TLS failed"),
         ("KeyError: 'ttle' at enrich.py:18 in process", "KeyError: 'ttle' at enrich.py:18 in process"),
@@ -67,4 +67,4 @@ def test_of_very_many_dead_tasks_some_are_looked_at_and_all_are_counted(monkeypa
 
 def test_an_item_that_is_no_url_is_shown_as_it_is_and_one_that_cannot_be_read_by_its_size() -> None:
     assert givenup.brief(Dead(1, "task", 1, "", msgspec.msgpack.encode("three"), None, "", 0.0)) == "three"
-    assert givenup.brief(Dead(1, "task", 1, "", b"\xc1", None, "", 0.0)) == "1 bytes that are no msgpack"
+    assert givenup.brief(Dead(1, "task", 1, "", b"\xc1", None, "", 0.0)) == "1 bytes that are not msgpack"

@@ -47,7 +47,7 @@ def asked(
 ) -> Plan:
     def loaded(remembered: Mapping[str, Any]) -> Any:
         again = [f"{name}={differences.toml(value)}" for name, value in remembered.items()]
-        return load(None, [*again, *sets], {}, dict.fromkeys(remembered, "the crawl that goes on"))
+        return load(None, [*again, *sets], {}, dict.fromkeys(remembered, "the resumed crawl"))
 
     return resume.plan(loaded, texts, Command(["run", *typed]), is_fresh=is_fresh, is_change=is_change)
 
@@ -210,7 +210,7 @@ def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
 def test_seeds_that_are_not_all_kept_have_to_be_named_again_for_a_fresh_crawl(texts):
     begun(*texts)
 
-    assert "name the URLs again" in refused(is_fresh=True)[0]
+    assert "name them again" in refused(is_fresh=True)[0]
     assert asked(*texts).added == []
     assert asked().added == []
 

@@ -38,7 +38,7 @@ def test_a_seed_over_a_limit_is_told_with_the_setting():
 def test_seeds_that_are_there_already_are_told_where_they_were_meant_to_be_new():
     taken = put_into(0, "http://a.org/", "http://b.org/", "http://b.org/#x", before=("http://a.org/", "http://b.org/"))
 
-    assert warnings(taken, FrontierSettings()) == ["1 seed means a URL that another seed means too: http://b.org/#x"]
+    assert warnings(taken, FrontierSettings()) == ["1 seed is the same URL as another seed: http://b.org/#x"]
     assert warnings(taken, FrontierSettings(), added=["http://a.org/"])[1:] == [
         "1 seed is a URL that the crawl has already; it is not fetched again: http://a.org/"
     ]

@@ -92,27 +92,27 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             '[stages.parse]\noutputs = ["records", "side", "urls"]\n',
-            ["crawler.toml: stages.parse.outputs has 'side', which no stage reads; if people are to do so, with "
+            ["crawler.toml: stages.parse.outputs has 'side', which no stage reads; if people do so with "
              "'crawler take side', set queues.side.by_hand = true"],
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "elsewhere"\noutputs = ["records"]\n',
-            ["crawler.toml: stages.enrich.input is 'elsewhere', which no stage fills; if people are to do so, with "
+            ["crawler.toml: stages.enrich.input is 'elsewhere', which no stage fills; if people do so with "
              "'crawler put elsewhere', set queues.elsewhere.by_hand = true"],
         ),
         (
             '[stages.store]\nenabled = false\n',
-            ["stages.parse.outputs has 'records', which no stage reads; if people are to do so, with 'crawler take records', "
+            ["stages.parse.outputs has 'records', which no stage reads; if people do so with 'crawler take records', "
              "set queues.records.by_hand = true"],
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records"]\n',
-            ["records ──[enrich]──▶ records: what goes round there never ends; give the stage another input or output, or set "
+            ["records ──[enrich]──▶ records: tasks there never end; give the stage another input or output, or set "
              "queues.records.keyed = true, so that no task is done twice"],
         ),
         (
             ENRICH + '[stages.back]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["parsed"]\n',
-            ["records ──[back]──▶ parsed ──[enrich]──▶ records: what goes round there never ends; give the stage another input or "
+            ["records ──[back]──▶ parsed ──[enrich]──▶ records: tasks there never end; give the stage another input or "
              "output, or set queues.records.keyed = true, so that no task is done twice"],
         ),
         (STAGE + 'use = "enrich:Misspelt"\n', ["enrich:Misspelt has no method process; it has proces: did you mean process?"]),
@@ -151,7 +151,7 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         (
             '[stages.parse]\noutputs = ["records", "side", "urls"]\nmax_lnks = 3\n[stages.fetch]\ntimout = 3\n',
             [
-                "crawler.toml: stages.parse.outputs has 'side', which no stage reads; if people are to do so, with "
+                "crawler.toml: stages.parse.outputs has 'side', which no stage reads; if people do so with "
                 "'crawler take side', set queues.side.by_hand = true",
                 "crawler.toml: stages.fetch.timout is not a setting; did you mean 'timeout'?",
                 "crawler.toml: stages.parse.max_lnks is not a setting; did you mean 'max_links'?",

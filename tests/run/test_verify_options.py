@@ -68,7 +68,7 @@ OUTPUTS = [
         "cannot write to {here}/absent/p.jsonl: there is no directory {here}/absent; create it, or give another output",
     ),
     ("absent/p.db", "cannot write to {here}/absent/p.db: there is no directory {here}/absent; create it, or give another output"),
-    ("file/p.csv", "cannot write to {here}/file/p.csv: {here}/file is no directory; create it, or give another output"),
+    ("file/p.csv", "cannot write to {here}/file/p.csv: {here}/file is not a directory; create it, or give another output"),
     (
         "folder.jsonl",
         "cannot write to folder.jsonl: it is a directory; name a file in it, such as folder.jsonl/pages.jsonl",
@@ -81,12 +81,12 @@ OUTPUTS = [
     ),
     (
         "s3://bucket/x.jsonl",
-        "s3://bucket/x.jsonl: rows go to files of this machine, s3:// is not supported; name a file, such as x.jsonl, and copy it "
+        "s3://bucket/x.jsonl: rows go to files on this machine; s3:// is not supported; name a file, such as x.jsonl, and copy it "
         "when the crawl is over",
     ),
     (
         "others.csv",
-        "{here}/others.csv has the columns name, price and no _extra: no crawl has begun it; to add only these, set "
+        "{here}/others.csv has the columns name, price and no _extra, so no crawl began it; to add only these, set "
         'stages.store.columns = ["name", "price"], or give another output',
     ),
     (
@@ -103,7 +103,7 @@ OUTPUTS = [
         "{here}/mixed.jsonl, line 3: not JSON (JSON is malformed: invalid character (byte 0)); repair or remove that line, "
         "or give another output",
     ),
-    ("none.db", "cannot write to {here}/none.db: it is no SQLite database; give another output"),
+    ("none.db", "cannot write to {here}/none.db: it is not an SQLite database; give another output"),
     (
         "others.db",
         "others.db: the table records is not a crawler's, it has no column _key; name another in stages.store.table, "

@@ -289,7 +289,7 @@ def test_nobody_there(client: Client) -> None:
 
 
 def test_a_host_that_is_no_name(client: Client) -> None:
-    with pytest.raises(BadName, match=r"'a\.\.b' is no host name: each part between dots must have 1 to 63 characters"):
+    with pytest.raises(BadName, match=r"'a\.\.b' is not a host name: each part between dots must have 1 to 63 characters"):
         client.get("http://a..b/", {})
 
 

@@ -128,5 +128,5 @@ def test_a_metadata_service_must_be_named_by_its_address(names: Names) -> None:
 
 
 def test_a_name_that_is_none_has_no_address() -> None:
-    with pytest.raises(BadUrl, match=r"'a\.\.b' is no host name"):
+    with pytest.raises(BadUrl, match=r"'a\.\.b' is not a host name"):
         Guard(lambda host: True).resolve("a..b", 80, "a..b")

@@ -45,7 +45,7 @@ RDF = b"""<rdf:RDF xmlns="http://purl.org/rss/1.0/" xmlns:rdf="r"><channel rdf:a
             RSS, "rss",
             ["http://e.org/blog/", "http://e.org/blog/feed.xml?page=2", "http://e.org/1?a=1&b=2", "http://e.org/2", "http://e.org/3",
              "http://e.org/5"],
-            ["not taken, as no http(s) URL, relative to none or over 8192 characters: 1 link"],
+            ["not http(s) URLs, relative without a base, or over 8192 characters: 1 link"],
         ),
         (ATOM, "atom", ["http://e.org/", "http://e.org/atom/?page=2", "http://e.org/atom/2026/one", "http://e.org/two?a&b"], []),
         (RDF, "rdf", ["http://e.org/", "http://e.org/1"], []),

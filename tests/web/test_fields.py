@@ -70,7 +70,7 @@ def test_a_selector_reads(spec: str | FieldSpec, value: Any) -> None:
         ("a:attr(href)", ":attr is not known; did you mean ::attr(NAME)?"),
         ("h1::attr", "::attr needs a name, as in ::attr(href)"),
         ("h1::text b", "::text ends a selector; nothing may follow it"),
-        ("h1::text, h2::html", "all parts have the same ending, or make it a field each"),
+        ("h1::text, h2::html", "give all parts the same ending, or make each a field of its own"),
         ("h1::text, h2", "an ending is for the whole selector; put it at the end, once: ::text, ::html and ::attr(NAME)"),
         ("::text", "no element before ::text; write *::text for any"),
         ("h1[", "a '[' is not closed"),

@@ -79,7 +79,7 @@ def test_a_server_that_speaks_plain_http_is_taken_for_http() -> None:
         (taken,) = choose([f"127.0.0.1:{site.port}/x"])
 
         assert taken.url == f"http://127.0.0.1:{site.port}/x"
-        assert str(taken) == f"127.0.0.1:{site.port}/x answers at http only: taken as http://127.0.0.1:{site.port}/x"
+        assert str(taken) == f"127.0.0.1:{site.port}/x answers over http only: taken as http://127.0.0.1:{site.port}/x"
         assert site.log == []                          # no request was made to find out
 
 
@@ -95,7 +95,7 @@ def test_where_nobody_answers_https_is_taken_and_said() -> None:
     (taken,) = choose([f"127.0.0.1:{port}"])
 
     assert taken.url == f"https://127.0.0.1:{port}/"
-    assert str(taken) == f"127.0.0.1:{port} answers neither at https nor at http: taken as https://127.0.0.1:{port}/"
+    assert str(taken) == f"127.0.0.1:{port} answers neither over https nor over http: taken as https://127.0.0.1:{port}/"
     assert choose(["name.invalid"])[0].found == Found.NOTHING
 
 
