@@ -33,7 +33,7 @@ def refusal(
 
     has_seeds: URLs were given on the command line, so they could also start a crawl in another directory.
     """
-    lines = [f"the unfinished crawl in {data} is another one:", *(f"  {difference}" for difference in changed)]
+    lines = [f"the unfinished crawl in {data} is a different one:", *(f"  {difference}" for difference in changed)]
     if strange:
         lines.append(f"  {differences.describe_strangers(was, strange)}")
     sets, by_hand = differences.to_undo(changed)
@@ -41,10 +41,10 @@ def refusal(
     first = f"{'; '.join(by_hand)}, then " if by_hand else ""
     return "\n".join([
         *lines,
-        f"go on as it was:   {first}{as_it_was}",
+        f"resume unchanged:  {first}{as_it_was}",
         f"with the change:   {command.again('--change')}",
-        f"anew:              {command.again('--fresh')}",
-        *([f"beside it:         {command.again('--data', 'DIR')}"] if has_seeds else []),
+        f"start over:        {command.again('--fresh')}",
+        *([f"in parallel:       {command.again('--data', 'DIR')}"] if has_seeds else []),
     ])  # fmt: skip
 
 

@@ -117,11 +117,11 @@ def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: Q
         return hosts + _held(frontier, "; ")
     slowest = max(awake, key=lambda host: host.delay)
     if slowest.delay_by == "hand":
-        return f"{hosts}; {slowest.name} is asked once in {slowest.delay:g} s, as set by 'crawler host delay'"
+        return f"{hosts}; {slowest.name} is asked once every {slowest.delay:g} s, as set by 'crawler host delay'"
     if slowest.delay_by == "host":
         return f"{hosts}; {slowest.name} asks in its robots.txt for {slowest.delay:g} s between requests (Crawl-delay)"
     if slowest.delay > 0:
-        return f"{hosts}, one request each {slowest.delay:g} s: that is frontier.delay; lower it for a site of your own"
+        return f"{hosts}, one request every {slowest.delay:g} s: that is frontier.delay; lower it for a site of your own"
     return ""
 
 

@@ -186,12 +186,12 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
         rows = described(found.rows)
         raise UsageError(
             f"the crawl in {data} is finished{f': {rows}' if rows else ''}; nothing is left to do\n"
-            f"the same anew:     {command.bare('--fresh')}\n"
-            f"another:           {command.bare('URL')}"
+            f"crawl it again:    {command.bare('--fresh')}\n"
+            f"another crawl:     {command.bare('URL')}"
         )
     if not was.has_all_seeds:
         why = "its seeds have passwords" if len(was.seeds) == was.seeds_total else f"it began from {was.seeds_total:,} URLs"
-        raise UsageError(f"cannot begin the crawl in {data} anew without URLs: {why}, which are not all stored; name them again")
+        raise UsageError(f"cannot start the crawl in {data} over without URLs: {why}, which are not all stored; name them again")
     return [seed.url for seed in was.seeds]
 
 

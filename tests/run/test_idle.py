@@ -49,10 +49,10 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
         (stats(queue("urls"), queue("parsed", delayed=2, due=9.0, failure="KeyError: 'ttle'")),
          "2 tasks wait to be tried again in 9 s: KeyError: 'ttle'"),
         # our own politeness, and who else asked for a delay
-        (waiting(host(rest=0.5)), "5 URLs wait for 1 host, one request each 1 s: that is frontier.delay"),
-        (waiting(host(leased=1)), "one request each 1 s: that is frontier.delay"),
-        (waiting(host("a", rest=0.5), host("b", leased=1)), "5 URLs wait for 2 hosts, one request each 1 s"),
-        (waiting(host(rest=0.1, delay=0.2, delay_by="hand")), "is asked once in 0.2 s, as set by 'crawler host delay'"),
+        (waiting(host(rest=0.5)), "5 URLs wait for 1 host, one request every 1 s: that is frontier.delay"),
+        (waiting(host(leased=1)), "one request every 1 s: that is frontier.delay"),
+        (waiting(host("a", rest=0.5), host("b", leased=1)), "5 URLs wait for 2 hosts, one request every 1 s"),
+        (waiting(host(rest=0.1, delay=0.2, delay_by="hand")), "is asked once every 0.2 s, as set by 'crawler host delay'"),
         (waiting(host(rest=5.0, delay=30.0, delay_by="host")), "asks in its robots.txt for 30 s between requests (Crawl-delay)"),
         # hosts at rest
         (waiting(host(rest=8.0, failures=3, failure=NAME)), f", after 3 failures: {NAME}"),
@@ -91,7 +91,7 @@ def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
     told = idle_reason(seen, hints(["--data", "d"]))
 
     assert says in told
-    assert ("frontier.delay" in told) == ("frontier.delay" in says or "one request each 1 s" in says)     # blamed for nothing else
+    assert ("frontier.delay" in told) == ("frontier.delay" in says or "one request every 1 s" in says)     # blamed for nothing else
 
 
 @pytest.mark.parametrize(

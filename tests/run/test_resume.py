@@ -110,13 +110,13 @@ def test_another_crawl_is_refused_with_every_difference_and_the_ways_out():
     before = store_path(Path("crawler-data")).read_bytes()
 
     assert refused(B, sets=["stages.store.output=b.jsonl"], typed=[B, "-o", "b.jsonl"]) == [
-        "the unfinished crawl in crawler-data is another one:",
+        "the unfinished crawl in crawler-data is a different one:",
         '  stages.store.output was "a.jsonl" (-s), is now "b.jsonl" (-s)',
         f"  seeds: {B} is not one of them (it began from {A})",
-        "go on as it was:   crawler run",
+        "resume unchanged:  crawler run",
         f"with the change:   crawler run {B} -o b.jsonl --change",
-        f"anew:              crawler run {B} -o b.jsonl --fresh",
-        f"beside it:         crawler run {B} -o b.jsonl --data DIR",
+        f"start over:        crawler run {B} -o b.jsonl --fresh",
+        f"in parallel:       crawler run {B} -o b.jsonl --data DIR",
     ]
     assert store_path(Path("crawler-data")).read_bytes() == before
 
@@ -128,8 +128,8 @@ def test_a_difference_of_the_file_is_undone_by_the_command_that_is_named():
     lines = refused()
 
     assert lines[-3:] == [
-        "go on as it was:   crawler run -s 'frontier.allow=[]' -s frontier.max_depth=0", "with the change:   crawler run --change",
-        "anew:              crawler run --fresh",
+        "resume unchanged:  crawler run -s 'frontier.allow=[]' -s frontier.max_depth=0", "with the change:   crawler run --change",
+        "start over:        crawler run --fresh",
     ]  # fmt: skip
     assert asked(sets=["frontier.allow=[]", "frontier.max_depth=0"]).said == []
 
@@ -183,8 +183,8 @@ def test_of_a_finished_crawl_it_is_said_where_its_rows_are_and_urls_begin_anothe
 
     assert refused() == [
         "the crawl in crawler-data is finished: 34 rows in a.jsonl; nothing is left to do",
-        "the same anew:     crawler run --fresh",
-        "another:           crawler run URL",
+        "crawl it again:    crawler run --fresh",
+        "another crawl:     crawler run URL",
     ]
     plan = asked(B)
     assert plan.texts == [B]
@@ -203,7 +203,7 @@ def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
     assert plan.definition is not None
     assert plan.definition.values["stages.store.output"].origin == "-s"
     assert plan.definition.how["frontier.delay"].origin == "-s"
-    assert asked(B, is_fresh=True).output == "records.jsonl", "with URLs it is another one"
+    assert asked(B, is_fresh=True).output == "records.jsonl", "with URLs it is a different one"
 
 
 @pytest.mark.parametrize("texts", [["http://me:s3cret@a.org/"], [f"http://a.org/{n}" for n in range(1_001)]])
@@ -256,8 +256,8 @@ def test_a_stage_that_was_removed_strands_nothing_in_silence():
 
     lines = refused(typed=["-v"])
     assert "  stages.enrich was part of it (crawler.toml), is not now" in lines
-    assert next(line for line in lines if line.startswith("go on")) == (
-        "go on as it was:   put the table [stages.enrich] back into crawler.toml, then crawler run "
+    assert next(line for line in lines if line.startswith("resume unchanged")) == (
+        "resume unchanged:  put the table [stages.enrich] back into crawler.toml, then crawler run "
         """-s 'stages.parse.outputs=["parsed", "urls"]'"""
     )
     plan = asked(is_change=True)
