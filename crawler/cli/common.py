@@ -304,12 +304,13 @@ def stop_on_signals(stop: Callable[[], None]) -> Callable[[], int]:
 
 
 def stop_with_stdin(args: argparse.Namespace, stop: Callable[[], None]) -> None:
-    """For a child of `crawler run`: stop when standard input ends, which it does when the parent is gone, however it went."""
+    """For a child of `crawler run`: stop when its parent is gone, however it went, because then the pipe from it ends."""
     if not args.while_stdin:
         return
+    pipe = getattr(args, "parent", 0)        # standard input, unless that was given up for the sake of a stage
 
     def wait() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
+        while os.read(pipe, 4096):
             pass                             # nobody writes; only the end matters
         stop()
 

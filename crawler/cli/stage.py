@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from crawler.pipeline import build
     from crawler.run.verify import verify
 
+    if args.while_stdin:
+        leave_keyboard(args)
     names = args.name.split(SIGN)
     if (args.output is not None or args.overwrite is not None) and "store" not in names:
         option = "-O" if args.output is None else "-o"
@@ -104,9 +106,18 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+def leave_keyboard(args: argparse.Namespace) -> None:
+    """Take standard input from the stages of this process, before their modules are imported: nobody can answer them."""
+    from crawler.run import unattended
+
+    args.parent = unattended.leave_stdin()
+    unattended.refuse_breakpoints()
+
+
 # Modules that every worker imports: workers are forked from this process and need not import them again.
 PRELOADED = (
     "crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier", "crawler.run.talk", "crawler.run.prints",
+    "crawler.run.unattended",
 )  # fmt: skip
 
 
