@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from crawler.items import Pace as Pace
     from crawler.stage import Drop as Drop
     from crawler.stage import GiveUp as GiveUp
+    from crawler.stage import Interrupted as Interrupted
     from crawler.stage import LocalShared as LocalShared
     from crawler.stage import Report as Report
     from crawler.stage import Retry as Retry
@@ -81,7 +82,7 @@ _HOMES = {
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),
-    "crawler.stage": ("Drop", "GiveUp", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
+    "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.encoding": ("is_html",),

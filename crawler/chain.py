@@ -55,6 +55,7 @@ class Chain(Stage):
         self.prefetch = self.first.prefetch           # type: ignore[misc]  # as above
         self.stuck = self.first.stuck                 # type: ignore[misc]  # as above
         self.hang = sum(link.stage.hang for link in links)   # type: ignore[misc]  # as above
+        self.grace = self.first.grace                 # type: ignore[misc]  # as above; later links have the worker's whole grace
 
     @property
     def first(self) -> Stage:
@@ -80,6 +81,9 @@ class Chain(Stage):
         speaker.stage = joint.name
         with closing(joint.name):
             joint.stage.close()
+
+    def interrupt(self) -> None:
+        self.first.interrupt()
 
     @property
     def overlap(self) -> int:      # type: ignore[override]  # of the class for other stages, of the first link here

@@ -168,16 +168,20 @@ class Crawl:
             log.debug("no answer this time: %s", error)
             return False
 
-    def stop_stages(self, *, are_idle: bool = False) -> None:
+    def stop_stages(self, *, are_idle: bool = False, meanwhile: Callable[[], None] = lambda: None) -> None:
         """They finish or give back what they hold; if the hub has given up, there is nobody to give it to.
 
-        are_idle: there was nothing left that they could hold.
+        are_idle: there was nothing left that they could hold. meanwhile: called again and again until they have ended.
         """
         stages, self._stages = [worker for workers in self._stages.values() for worker in workers], {}
         self.restarts.update(self._supervisor.restarts())
         has_hub = self._hub is not None and not self._hub.has_ended
-        end_waits = partial(self._end_waits, stages) if are_idle and has_hub else lambda: None
+        end_waits = partial(self._end_waits, stages) if are_idle and has_hub else meanwhile
         self._supervisor.stop(stages, STOPPING if has_hub else ORPHANED, end_waits)
+
+    def kill(self) -> None:
+        """End all processes at once. Nothing is lost: the next run finds what was done. May be called from a signal handler."""
+        self._supervisor.kill()
 
     def stop(self) -> None:
         """Everything, stages first."""

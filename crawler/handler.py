@@ -27,7 +27,7 @@ from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.places import trace
 from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
 from crawler.seedlog import SeedLog
-from crawler.stage import Drop, GiveUp, Report, Retry, Stage, Then
+from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then
 from crawler.texts import about, about_body, words
 
 log = logging.getLogger("crawler.worker")
@@ -162,6 +162,8 @@ class Handler:
         """Return the outcomes of an exception that `process` raised, for the tasks it was given."""
         if isinstance(error, StorageError):
             return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
+        if isinstance(error, Interrupted):
+            return [Outcome(lease, is_released=True) for lease, _ in ready]
         lease, item = ready[0]
         if isinstance(error, Drop):
             self._seeds.dropped(lease, item, error)

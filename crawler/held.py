@@ -98,6 +98,14 @@ class Held:
             self._loans.clear()
         return leases
 
+    def give_up_waiting(self, threads: Mapping[int, float]) -> list[Lease]:
+        """Let go of the leases that still wait for something else, such as a server's answer. threads: see `Stage.at_work`."""
+        with self._lock:
+            leases = [loan.lease for loan in self._loans.values() if not (loan.has_arrived or loan.thread in threads)]
+            for lease in leases:
+                del self._loans[lease.token]
+        return leases
+
     def tokens(self) -> list[int]:
         with self._lock:
             return list(self._loans)

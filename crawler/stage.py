@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from crawler.items import Pace
 
-__all__ = ["Drop", "GiveUp", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "Then", "To"]
+__all__ = ["Drop", "GiveUp", "Interrupted", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "Then", "To"]
 
 class Then(Protocol):
     """What `Stage.begin` is given: to be called when the wait is over; what it returns is the work that is left."""
@@ -76,6 +76,10 @@ class GiveUp(Exception):
     def __init__(self, reason: str):
         super().__init__(reason)
         self.reason = reason
+
+
+class Interrupted(Exception):
+    """Raise it where `Stage.interrupt` has ended the work on an item: the item is given back, and no attempt is counted."""
 
 
 class Shared(Protocol):
@@ -141,6 +145,7 @@ class Stage:
 
     stuck: ClassVar[float] = 30.0      # s at one item until a warning says where it is; 0: never, because the stage mostly waits
     hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
+    grace: ClassVar[float] = 17.0      # s an item in process has when its worker is stopped; then it is given back, uncounted
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -177,6 +182,10 @@ class Stage:
 
     def close(self) -> None:
         """Called once after the last item, also on the way out after an error."""
+
+    def interrupt(self) -> None:
+        """Called while the worker stops, from another thread, after items were given back: make `process`, and what `begin` began,
+        end soon. Nothing that they give or raise is used. `close` follows."""
 
     def process(self, item: Any) -> Any:
         """One item in; one out (return it), none (return None) or many (yield them)."""

@@ -41,7 +41,8 @@ IDLE = 0.1            # s between looks for work while tasks are in process and 
 LINGER = 0.01         # s a finished task waits for others to be handed in with it
 BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
 GATHER = 0.02         # s the same where items are taken in batches: more of them come meanwhile
-GRACE = 17.0          # s from the wish to stop until what is unfinished is given back; with CLOSING, and all that takes: 20 s
+GRACE = 17.0          # s from the wish to stop until what is unfinished is given back; with CLOSING, and all that takes: 20 s.
+#                       A stage may have less for what only waits: see `Stage.grace`
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
 REMIND = 60.0         # s after which it is said again
@@ -320,15 +321,29 @@ class Worker:
     def _hand_back(self, pool: Pool) -> None:
         """Stopping: finish what is in process, give back the rest."""
         self._give_back(pool)
-        give_up = time.monotonic() + GRACE
-        while len(self._held) and time.monotonic() < give_up:
-            self._finished.wait(len(self._held), LINGER, min(POLL, give_up - time.monotonic()))
+        began = time.monotonic()
+        interrupt_at, give_up = began + self._stage.grace, began + GRACE
+        while len(self._held) and (now := time.monotonic()) < give_up:
+            if now >= interrupt_at:
+                interrupt_at = math.inf
+                self._interrupt()
+            self._finished.wait(len(self._held), LINGER, min(POLL, min(interrupt_at, give_up) - now))
             self._step(self._finished.take())
         if unfinished := len(self._held):
             log.warning("released, because not finished within %g s: %s", GRACE, counted(unfinished, "task"))
             self._release_all()
 
+    def _interrupt(self) -> None:
+        """Give back what only waits. First it is made to end: its host is not to be asked by two at once."""
+        if leases := self._held.give_up_waiting(self._stage.at_work):
+            log.info("given back, because not finished in %g s: %s", self._stage.grace, counted(len(leases), "task"))
+            self._stage.interrupt()
+            self._release(leases)
+
     def _release_all(self) -> None:
         if leases := self._held.clear():
-            self._call += 1
-            self._ask(Step(self._worker, self._call, released=[lease.token for lease in leases]))
+            self._release(leases)
+
+    def _release(self, leases: Sequence[Lease]) -> None:
+        self._call += 1
+        self._ask(Step(self._worker, self._call, released=[lease.token for lease in leases]))

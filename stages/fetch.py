@@ -32,6 +32,7 @@ from crawler import (
     Factor,
     Guard,
     HeaderBytes,
+    Interrupted,
     Mistakes,
     Pace,
     Page,
@@ -114,6 +115,7 @@ class Fetch(Stage):
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
     stuck: ClassVar[float] = 0.0           # its requests have their own time-outs
     hang: ClassVar[float] = 900.0          # s at least; see __init__
+    grace: ClassVar[float] = 3.0           # s; most answers come sooner, and a page that did not come is fetched again
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         super().__init__(options, shared)
@@ -171,9 +173,12 @@ class Fetch(Stage):
         self._closing = threading.Event()
         log.info("fetching with %s as %s", name, agent)
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         self._closing.set()
         self._client.close()
+
+    def close(self) -> None:
+        self.interrupt()
         if self._copies:
             self._copies.close()
 
@@ -319,6 +324,8 @@ class Fetch(Stage):
             raise Drop(f"robots.txt: {ruling}")
 
     def _failure(self, error: FetchFailed | AddressRefused, visit: Visit, url: Url, what: str = "") -> Exception:
+        if self._closing.is_set():     # it was interrupted: the server has done nothing wrong
+            return Interrupted()
         is_refused = isinstance(error, AddressRefused)
         self.count("skipped/private address" if is_refused else f"failed/{'robots.txt' if what else type(error).__name__}")
         return self._failures.of_error(error, url.host, what, is_start=visit.is_seed and not self._has_answer)

@@ -83,6 +83,16 @@ def test_what_is_killed_is_told_of_and_runs_again_at_once(stand):
     assert stand.supervisor.restarts() == {"it": 1}
 
 
+def test_all_are_ended_at_once_when_they_are_killed(stand):
+    stand.script("signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY_AND_WAIT)
+    children = [stand.start("a"), stand.start("b")]
+    stand.line(), stand.line()
+
+    stand.supervisor.kill()
+
+    assert [child.process.poll() for child in children] == [-signal.SIGKILL] * 2
+
+
 def test_what_ends_well_has_ended(stand):
     stand.script("")
     child = stand.start()

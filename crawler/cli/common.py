@@ -288,14 +288,20 @@ def refuse_if_deserted(address: str) -> None:
         raise HubUnreachable(address) from error
 
 
-def stop_on_signals(stop: Callable[[], None]) -> Callable[[], int]:
-    """Call `stop` at the first SIGINT or SIGTERM, end at once at the second. Returns what tells the exit code so far."""
+def stop_on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> Callable[[], int]:
+    """Call `stop` at the first SIGINT or SIGTERM, end at once at the second. Returns what tells the exit code so far.
+
+    at_once: called before that end, in the signal handler.
+    """
     seen: list[int] = []
 
     def handle(number: int, _frame: object) -> None:
         seen.append(number)
         if len(seen) > 1:
-            os._exit(128 + number)
+            try:
+                at_once()
+            finally:
+                os._exit(128 + number)
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -114,9 +114,10 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     beginning = crawling.begin(data, list(pipeline.queues.values()), plan.queues_read, args.fresh, politeness)
     address = config.settings.hub.address or crawling.socket_address(data)
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
-    interrupted = common.stop_on_signals(stop.ring)
-    began = time.monotonic()
     hint = common.hints(args, config)
+    running: list[Crawl | DebugCrawl] = []
+    interrupted = common.stop_on_signals(stop.ring, lambda: end_at_once(running, hint))
+    began = time.monotonic()
     view = make_view(config, hint, quiet=args.quiet, is_live=not is_debug(args))
     args.heard = view.on_line is not None     # for the options passed on to child processes
     settled = seeds.settle(plan.texts, config, view.say)
@@ -134,6 +135,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     closed = False
     try:
         with own or crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
+            running.append(here)
             one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
 
             def start_stages() -> None:
@@ -156,7 +158,9 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
                     if failure.code != common.CLOSED:
                         raise
                     closed, is_over = True, False
-                here.stop_stages(are_idle=is_over)
+                if stop.is_rung and not is_over:
+                    view.say(stopping(here.watch()))
+                here.stop_stages(are_idle=is_over, meanwhile=Showing(here, view))
                 end = ending(here, read, plan.definition)
     except ChildFailed as failure:
         if not failure.is_hopeless:
@@ -204,6 +208,40 @@ def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
         "fresh": f"starting a fresh crawl from {n}; the last one's store is kept as {data}/hub.sqlite3.previous",
     }
     return what[beginning]
+
+
+def stopping(stats: Stats | None) -> str:
+    """Say that the crawl stops, and what it waits for."""
+    from crawler.counting import counted
+    from crawler.pipeline import FRONTIER
+
+    leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
+    requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
+    what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")
+    return f"stopping{f': waiting for {what}' if leased else ''} (Ctrl-C again stops at once)"
+
+
+class Showing:
+    """Called again and again while the stages stop: keeps the view up to date."""
+
+    def __init__(self, here: Crawl | DebugCrawl, view: View) -> None:
+        self._here = here
+        self._view = view
+        self._next = time.monotonic() + view.every
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._view.every
+            if (stats := self._here.watch()) is not None:
+                self._view.show(stats)
+
+
+def end_at_once(running: Sequence[Crawl | DebugCrawl], hint: common.Hint) -> None:
+    """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
+    for here in running:
+        here.kill()
+    # Not by the view: it may be in the middle of a line, and hold its lock.
+    os.write(sys.stderr.fileno(), f"\nstopped at once; what was done is kept, '{hint('run')}' goes on\n".encode())
 
 
 def put_seeds(config: Config, hub: HubClient, texts: Sequence[str]) -> Taken:

@@ -161,12 +161,12 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
-    common.stop_on_signals(stop.ring)
+    counts = talk.Sum()
+    supervisor = Supervisor(on_line=partial(hear, counts), fork=forks)
+    common.stop_on_signals(stop.ring, supervisor.kill)
     hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
     wait_for(hub, [spec.input], common.PATIENCE)
     hub.close()                       # closed before workers are forked from this process
-    counts = talk.Sum()
-    supervisor = Supervisor(on_line=partial(hear, counts), fork=forks)
     args.heard = True
     arguments = ["stage", spec.name, "--counts", *common.forward(args)]
     if args.concurrency:

@@ -128,7 +128,10 @@ class DebugCrawl:
         if not worked:
             wait_for_any([], seconds, bell)
 
-    def stop_stages(self, *, are_idle: bool = False) -> None:
+    def kill(self) -> None:
+        """Do nothing: the stages end with this process."""
+
+    def stop_stages(self, *, are_idle: bool = False, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._open.close()
         if self._runner is not None:
             self._runner.close()

@@ -60,7 +60,7 @@ class Client(Protocol):
         ...
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. Calls that wait for an answer fail, and so do later ones. Twice is fine."""
         ...
 
 

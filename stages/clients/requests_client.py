@@ -30,7 +30,7 @@ from stages.clients.base import BadName, BrokenReply, ConnectFailed, Limits, Rep
 from stages.clients.coding import ACCEPTED, BLOCK, Source, read_body
 from stages.clients.http1 import Response
 from stages.clients.tls_failures import tls_failure
-from stages.clients.wire import Attempt, TimedTlsSocket, connect, current, running
+from stages.clients.wire import CLOSED, Attempt, TimedTlsSocket, connect, current, running
 
 HOSTS_KEPT: Final = 256            # hosts with open connections; the one not used for longest is closed for the next
 _DRAINED: Final = BLOCK            # bytes of a body that is not wanted, read all the same if that saves a connection
@@ -49,6 +49,8 @@ class RequestsClient:
         self._guard = guard
         self._proxies = dict(proxies or {})
         self._adapter = _Adapter(_context(verify), size, self._proxies.values())
+        self._attempts: set[Attempt] = set()       # that run
+        self._is_closed = False
 
     def get(self, url: str, headers: Mapping[str, str], cut: int = 0, wants: Wants | None = None) -> Reply:
         parts = Url.parse(url)
@@ -60,13 +62,20 @@ class RequestsClient:
         request.url = f"{parts.origin}{parts.path}{parts.search}"     # without a password: that is a header's business
         request.headers = CaseInsensitiveDict({"Accept-Encoding": ACCEPTED, **headers})
         attempt = running.attempt = Attempt(parts, self._limits, self._guard, proxy)
+        self._attempts.add(attempt)
         try:
+            if self._is_closed:        # after the line above: `close` ends those that it finds there
+                raise ConnectFailed(CLOSED)
             with _failures(parts.host):
                 return self._reply(request, attempt, cut, wants)
         finally:
             running.attempt = None
+            self._attempts.discard(attempt)
 
     def close(self) -> None:
+        self._is_closed = True
+        for attempt in self._attempts.copy():
+            attempt.end()
         self._adapter.close()
 
     def _reply(self, request: requests.PreparedRequest, attempt: Attempt, cut: int, wants: Wants | None) -> Reply:

@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
@@ -21,6 +22,8 @@ from crawler import BadUrl, Guard, Url
 from stages.clients.base import GRACE, BadName, ConnectFailed, Limits, NameUnknown, TimedOut
 
 T = TypeVar("T")
+
+CLOSED: Final = "the client is closed"
 
 _NO_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
@@ -39,6 +42,21 @@ class Attempt:
         self.start = time.monotonic()
         self.is_connected = False      # it opened a connection, rather than use a kept one
         self.received = 0              # bytes
+        self.is_ended = False
+        self._socket: socket.socket | None = None      # that it waits for
+
+    def end(self) -> None:
+        """Make it fail soon, from another thread: its connection is shut down, and it opens no other."""
+        self.is_ended = True
+        if self._socket is not None:
+            with suppress(OSError):    # it is not connected, or closed by now
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def waits_for(self, sock: socket.socket) -> None:
+        """Note the socket that it waits for. Raises ConnectFailed if it has been ended."""
+        self._socket = sock
+        if self.is_ended:
+            raise ConnectFailed(CLOSED)
 
     def remaining(self) -> float:
         """s until the deadline. Raises TimedOut if there are none."""
@@ -73,6 +91,7 @@ class TimedSocket(socket.socket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         attempt = current()
+        attempt.waits_for(self)
         self.settimeout(attempt.remaining())
         try:
             count = super().recv_into(*args, **kwargs)
@@ -99,11 +118,15 @@ def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
     for family, address in addresses:
         sock = TimedSocket(family, socket.SOCK_STREAM)
         try:
+            attempt.waits_for(sock)
             sock.settimeout(max(deadline - time.monotonic(), 0.001))
             sock.connect(address)
         except OSError as error:
             sock.close()
             failures.append(error)
+        except ConnectFailed:
+            sock.close()
+            raise
         else:
             sock.settimeout(max(deadline - time.monotonic(), 0.001))    # for the TLS handshake that may follow
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

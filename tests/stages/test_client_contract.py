@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from crawler import AddressRefused
-from stages.clients.base import BadName, BrokenReply, Client, ConnectFailed, Limits, Reply, TimedOut, TooBig
+from stages.clients.base import BadName, BrokenReply, Client, ConnectFailed, FetchFailed, Limits, Reply, TimedOut, TooBig
 from stages.clients.coding import MAX_MEMBERS
 from tests.peer import LIMITS, Peer, Talk, answering, body
 
@@ -266,6 +266,37 @@ def test_silence_ends_at_the_deadline(serve: Callable[..., Peer], make: Callable
 
     with pytest.raises(TimedOut):
         make(limits(timeout=0.1)).get(peer.url, {})
+
+
+def test_closing_ends_a_call_that_waits_and_refuses_later_ones(serve: Callable[..., Peer], client: Client) -> None:
+    asked = threading.Event()
+    peer = serve()
+
+    def talk(connection: socket.socket) -> None:
+        peer.hear(connection)
+        asked.set()
+        peer.stopped.wait()
+
+    peer.talks.append(talk)
+    failures: list[FetchFailed] = []
+
+    def call() -> None:
+        try:
+            client.get(peer.url, {})
+        except FetchFailed as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert asked.wait(20)
+
+    client.close()
+
+    thread.join(20)
+    assert len(failures) == 1
+    with pytest.raises(FetchFailed):
+        client.get(peer.url, {})
+
 
 
 def test_a_rate_below_the_minimum_ends_it(

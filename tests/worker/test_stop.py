@@ -10,6 +10,7 @@ from crawler.errors import StorageError
 from crawler.items import Step, Verdict
 from crawler.routing import Router
 from crawler.shared import SharedNotes
+from crawler.stage import Interrupted
 from crawler.worker import StageHung, Worker
 from tests.worker.doubles import Double, held
 from tests.workshop import TIME
@@ -113,3 +114,35 @@ def test_a_disk_that_fails_ends_the_worker_and_costs_no_attempt(broker, work):
     assert stage.is_closed
     assert broker.counts("in").ready == 3
     assert {lease.attempt for lease in broker.step(Step("w2", 1, "in", 3)).leases} == {1}
+
+
+def test_what_only_waits_is_interrupted_after_the_stage_s_own_grace_and_given_back_uncounted(broker, work):
+    class Waiting(Stage):
+        grace = 0.05
+        is_closed = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun, self.go = threading.Semaphore(0), threading.Event()
+
+        def process(self, item: str) -> str:
+            self.begun.release()
+            assert self.go.wait(TIME)
+            raise Interrupted
+
+        def interrupt(self) -> None:
+            self.go.set()
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    broker.fill("in", "a")
+    stage = Waiting()
+    running = work(stage)
+    stage.begun.acquire(timeout=TIME)
+
+    running.stop()
+
+    assert stage.is_closed
+    assert not running.worker.has_leftovers
+    assert [lease.attempt for lease in broker.step(Step("w2", 1, "in", 2)).leases] == [1]

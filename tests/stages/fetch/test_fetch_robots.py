@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import responses
 
-from crawler import Drop, LocalShared, Pace, Page, Retry, Visit
+from crawler import Drop, Interrupted, LocalShared, Pace, Page, Retry, Visit
 from stages.fetch import Fetch
 from tests.stages.fetch.given import ROBOTS, URL, Shop, only
 
@@ -115,14 +115,27 @@ def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
     web.get(ROBOTS, body="")
     web.get(URL)
     paused, hasty = make(pause_after_robots=0.05), make(pause_after_robots=3600)
+    ended: list[BaseException] = []
+
+    def process() -> None:
+        try:
+            list(hasty.process(Visit(URL)))
+        except Interrupted as error:
+            ended.append(error)
 
     begun = time.monotonic()
     list(paused.process(Visit(URL)))
     took = time.monotonic() - begun
-    hasty.close()
-    list(hasty.process(Visit(URL)))    # an hour, if it did not stop
+    asked = len(web.calls)
+    thread = threading.Thread(target=process)
+    thread.start()
+    while len(web.calls) == asked:     # for its robots.txt
+        time.sleep(0.001)
+    hasty.interrupt()
+    thread.join(20)                    # an hour, if it did not stop
 
     assert took >= 0.05
+    assert len(ended) == 1
 
 
 def test_many_threads_that_want_one_robots_txt_ask_once(make: Callable[..., Fetch]) -> None:
