@@ -127,9 +127,11 @@ def check(pipeline: Pipeline, place: Callable[[str], str] = lambda _: "") -> dic
 def load(stage: StageSpec, place: Callable[[str], str] = lambda _: "") -> tuple[type[Stage], Stage.Options]:
     """Return a stage's class and its filled options. Raises ConfigError, like `check`."""
     from crawler import plugins  # here, because a hub builds a pipeline and has no use for the code of stages
+    from crawler.stage_class import refuse_init
 
     kind = plugins.find(stage.use)
     plugins.item_schema(kind)
+    refuse_init(kind)
     return kind, plugins.options_for(stage.name, kind, stage.options_table, place)
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin, get_ty
 from crawler.errors import ConfigError
 from crawler.settings import StageSettings
 from crawler.stage import Stage
+from crawler.stage_class import refuse_unusable
 from crawler.tables import fill, refuse_huge
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
     """The type of the items that `process` takes (Any if it does not say), and whether it is async.
 
     For a batch stage it is the type in the list. Only this one annotation is resolved: what `process` returns may be
-    imported for type checkers alone.
+    imported for type checkers alone. Raises ConfigError also for other mistakes in the class.
     """
+    refuse_unusable(kind)
     if kind.process is Stage.process:
         from crawler.plugin_hints import no_process  # here, as below, because only mistakes need it
 

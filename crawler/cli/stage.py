@@ -302,8 +302,10 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
     from crawler import plugins
     from crawler.opening import opening
     from crawler.shared import CRAWL_NOTE
+    from crawler.stage_class import refuse_init, refuse_uninitialised
 
     kind = plugins.find(spec.use)
+    refuse_init(kind)
     options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
     known = {
         "state": str(Path(config.settings.data) / "sinks"),
@@ -313,7 +315,9 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
     fields = msgspec.structs.fields(options)
     missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
     with opening(spec.name):                  # its __init__ may be the author's code
-        return kind(msgspec.structs.replace(options, **missing), shared)
+        stage = kind(msgspec.structs.replace(options, **missing), shared)
+    refuse_uninitialised(stage)
+    return stage
 
 
 def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:

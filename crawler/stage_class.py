@@ -1,0 +1,82 @@
+"""Check what the author of a stage has written in its class, so that a mistake is told before anything is started."""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from typing import Any, Final
+
+from crawler.errors import ConfigError, Mistakes
+from crawler.stage import Stage
+
+# Attribute of the class → the type of its values, the least one, and what a person is told to use.
+_NUMBERS: Final[dict[str, tuple[type | tuple[type, ...], float, str]]] = {
+    "concurrency": (int, 1, "a whole number of 1 or more"),
+    "prefetch": (int, 0, "a whole number of 0 or more"),
+    "batch": (int, 0, "a whole number of 0 or more"),
+    "overlap": (int, 0, "a whole number of 0 or more"),
+    "hang": ((int, float), 0.001, "a number of seconds above 0"),
+    "stuck": ((int, float), 0, "a number of seconds, or 0 for no warning"),
+}
+_METHODS: Final = {
+    "process": "process(self, item)", "open": "open(self)", "close": "close(self)", "begin": "begin(self, item, then)",
+    "count": "count(self, name, n=1)",
+}  # fmt: skip
+_NOT_ASYNC: Final = ("open", "close", "begin", "count")      # nobody would await them
+
+
+def refuse_unusable(kind: type[Stage]) -> None:
+    """Raise ConfigError, with all mistakes, for a class whose attributes cannot be worked with."""
+    found = _mistakes(kind)
+    if len(found) > 1:
+        raise Mistakes(found)
+    if found:
+        raise ConfigError(found[0])
+
+
+@lru_cache(maxsize=64)       # asked several times for each stage
+def _mistakes(kind: type[Stage]) -> list[str]:
+    name = _name(kind)
+    found = []
+    for attribute, (types, least, expected) in _NUMBERS.items():
+        value = getattr(kind, attribute)
+        if not isinstance(value, property) and not _is_number(value, types, least):
+            found.append(f"{name}.{attribute} is {value!r}; use {expected}")
+    for method, form in _METHODS.items():
+        value = getattr(kind, method)
+        if not callable(value):
+            found.append(f"{name}.{method} is {value!r}, which is not a method; write def {form}")
+        elif method in _NOT_ASYNC and (inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)):
+            found.append(f"{name}.{method} is async, and only process may be; write def {form}")
+    return found
+
+
+def refuse_init(kind: type[Stage]) -> None:
+    """Raise ConfigError for a class that cannot be made as the workers do it. Tests of a stage may make it differently."""
+    if kind.__init__ is not Stage.__init__ and not _takes_two(kind.__init__):
+        raise ConfigError(
+            f"{_name(kind)}.__init__ is called with the options and the shared notes; write "
+            "def __init__(self, options=None, shared=None) that calls super().__init__(options, shared), or use open(self) instead"
+        )
+
+
+def refuse_uninitialised(stage: Stage) -> None:
+    """Raise ConfigError for a stage whose own `__init__` has left out that of Stage."""
+    if not hasattr(stage, "_counts"):
+        raise ConfigError(f"{_name(type(stage))}.__init__ has to call super().__init__(options, shared)")
+
+
+def _name(kind: type[Stage]) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _is_number(value: Any, types: type | tuple[type, ...], least: float) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool) and bool(value >= least)
+
+
+def _takes_two(init: Any) -> bool:
+    try:
+        inspect.signature(init).bind(None, None, None)        # self, options, shared
+    except (TypeError, ValueError):
+        return False
+    return True
