@@ -25,12 +25,15 @@ soup      the page as BeautifulSoup
 fetch(U)  fetch another page, by its URL or a link of this one, and work on it
 view()    open the page, as it was received, in a web browser"""
 
+LATE = object()       # stands for a value that is computed at first use
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "shell", parents=[common.options()], help="Python with one page at hand: try selectors, look at links and record",
         description="Fetch one page (or read a file), without a hub, and start an interactive Python with it: page, css, xpath, "
-        "links, record, soup, fetch, view. IPython is used if it is installed. Commands may come from standard input.",
+        "links, record, soup, fetch, view. IPython is used if it is installed. Commands may come from standard input; "
+        "the exit code is then 1 if one of them failed.",
     )  # fmt: skip
     parser.add_argument("page", metavar="URL|FILE")
     parser.set_defaults(run=run)
@@ -46,8 +49,18 @@ def run(args: argparse.Namespace) -> int:
         return common.NOTHING_FETCHED
     names = Names(config)
     names.work_on(page)
-    interact(names, names.banner())
-    return common.OK
+    try:
+        return common.OK if interact(names, names.banner()) else common.INTERNAL
+    except SystemExit as end:                  # typed by the person: exit(), sys.exit(4)
+        return exit_code(end)
+
+
+def exit_code(end: SystemExit) -> int:
+    """Return the exit code that Python gives for this, and print its message if it has one instead of a code."""
+    if end.code is None or isinstance(end.code, int):
+        return int(end.code or common.OK) & 0xFF
+    print(end.code, file=sys.stderr)
+    return common.INTERNAL
 
 
 class Names(dict[str, Any]):
@@ -65,13 +78,12 @@ class Names(dict[str, Any]):
         self["links"] = [link.url for link in page.links] if page.content else []
         self._late = {"soup": lambda: page.soup, "record": self._record}
         for name in self._late:
-            self.pop(name, None)
+            self[name] = LATE                  # there for dir() and completion
 
-    def __missing__(self, name: str) -> Any:
-        if name not in self._late:
-            raise KeyError(name)
-        self[name] = self._late[name]()
-        return self[name]
+    def __getitem__(self, name: str) -> Any:
+        if super().__getitem__(name) is LATE:
+            self[name] = self._late[name]()
+        return super().__getitem__(name)
 
     def banner(self) -> str:
         page: Page = self["page"]
@@ -118,8 +130,11 @@ class Names(dict[str, Any]):
         print(file if webbrowser.open(file.as_uri()) else f"no browser was found; the page is in {file}")
 
 
-def interact(names: Names, banner: str) -> None:
-    """Run until the person leaves: IPython if it is installed and a person types, otherwise Python's interactive mode."""
+def interact(names: Names, banner: str) -> bool:
+    """Run until the person leaves: IPython if it is installed and a person types, otherwise Python's interactive mode.
+
+    Returns False if commands from standard input failed.
+    """
     if sys.stdin.isatty():
         try:
             from IPython import start_ipython
@@ -128,13 +143,38 @@ def interact(names: Names, banner: str) -> None:
         else:
             print(banner)
             start_ipython(argv=["--no-banner"], user_ns=names)
-            return
+            return True
+    return python(names, banner)
+
+
+def python(names: Names, banner: str) -> bool:
+    """Run Python's interactive mode. Returns False if commands from standard input failed; a person sees the errors at once."""
     import code
 
-    console = code.InteractiveConsole(names)
-    if sys.stdin.isatty():
+    class Console(code.InteractiveConsole):
+        failed = False
+
+        def showtraceback(self) -> None:
+            self.failed = True
+            super().showtraceback()
+
+        def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
+            self.failed = True
+            super().showsyntaxerror(*args, **kwargs)
+
+    console = Console(names)
+    is_person = sys.stdin.isatty()
+    if is_person:
         with_completion(names)
     console.interact(banner=banner, exitmsg="")
+    if console.buffer and not is_person:       # the input ended inside a statement
+        try:
+            rest = compile("\n".join([*console.buffer, ""]), console.filename, "exec")
+        except SyntaxError:
+            console.showsyntaxerror(console.filename)
+        else:
+            console.runcode(rest)
+    return is_person or not console.failed
 
 
 def with_completion(names: Names) -> None:

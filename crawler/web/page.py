@@ -21,6 +21,7 @@ import zstandard
 from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
+from crawler.counting import counted
 from crawler.errors import WireError
 from crawler.web.headers import Headers
 from crawler.web.lazy import lazy
@@ -89,6 +90,12 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
             return self
         body = _zstd().compressor.compress(self.body)
         return replace(self, body=body, is_packed=True) if len(body) < len(self.body) else self
+
+    def __repr__(self) -> str:
+        """Return the page in one line, without its body: `<Page 200 https://example.org/ text/html, 13,009 bytes>`."""
+        kind = self.content_type.partition(";")[0].strip() or "of no type"
+        packed = ", compressed" if self.is_packed else ""
+        return f"<Page {self.status_code} {self.url} {kind}, {counted(len(self.body), 'byte')}{packed}>"
 
     @lazy
     def content(self) -> bytes:

@@ -186,7 +186,7 @@ print("goes on")
 """
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
 
-    assert main(["shell", "page.html"]) == 0
+    assert main(["shell", "page.html"]) == 1        # something failed
 
     done = capsys.readouterr()
     for words in ("['Green'] ['3.50'] ['Green']", "12 200 Tea <h1>Green</h1>", "TEA [['Green']]", "goes on"):
@@ -195,6 +195,30 @@ print("goes on")
     assert "ZeroDivisionError" in done.err
     for name in ("css(S)", "xpath(S)", "links", "record", "soup", "fetch(U)", "view()"):
         assert name in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "out", "err"),
+    [
+        ("exit()", 0, "", ""),
+        ("import sys; sys.exit(4)", 4, "", ""),
+        ("raise SystemExit('no price')", 1, "", "no price"),
+        ("print(1", 1, "", "SyntaxError"),
+        ("if links:\n    print('last')", 0, "last", ""),
+        ("len(", 1, "", "SyntaxError"),
+        ("page", 0, f"page.html text/html, {len(PAGE)} bytes>", ""),
+        ("print('soup' in dir(), record['title'])", 0, "True Tea", ""),
+    ],
+)  # fmt: skip
+def test_a_shell_ends_as_it_is_told_to(capsys, monkeypatch, typed, code, out, err):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+
+    assert main(["shell", "page.html"]) == code
+
+    done = capsys.readouterr()
+    assert out in done.out
+    assert err in done.err
+    assert "the code of a stage" not in done.err
 
 
 def test_a_shell_goes_on_to_other_pages_and_shows_them_in_a_browser(tmp_path, capsys, monkeypatch):
