@@ -32,8 +32,14 @@ def no_such_stage(name: str, installed: Sequence[str], folders: Iterable[Path]) 
     return f'no stage {name!r} is installed; {hint} a class of your own is named module:Class, as in use = "enrich:Enrich"'
 
 
-def no_such_class(module: ModuleType, name: str, stages: Sequence[str]) -> str:
-    """Return the message for a class that the module does not have. stages: the stages that it does have."""
+def no_such_class(module: ModuleType, name: str, stages: Sequence[str], folders: Iterable[Path] = ()) -> str:
+    """Return the message for a class that the module does not have.
+
+    stages: the stages that it does have. folders: where a person's own modules are, which another module may hide.
+    """
+    if file := _hidden(module, folders):
+        what = "Python's own module" if _is_standard(module) else "the installed module"
+        return f"{file} is hidden by {what} {module.__name__!r}; rename the file, or the folder it is in"
     start = f"module {module.__name__} has no class {name!r}"
     classes = [one for one, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__]
     near = nearest(name, stages) or nearest(name, classes)
@@ -76,6 +82,18 @@ def no_process(kind: type[Any], base: type[Any]) -> str:
     near = nearest("process", [name for name in own if not hasattr(base, name)])
     hint = f"it has {near}: did you mean process?" if near else "write def process(self, item), which is given each item"
     return f"{kind.__module__}:{kind.__qualname__} has no method process; {hint}"
+
+
+def _hidden(module: ModuleType, folders: Iterable[Path]) -> Path | None:
+    """Return the file that would be this module if no other had its name; None if there is none, or it is this module."""
+    taken = Path(getattr(module, "__file__", None) or "").resolve()
+    below = module.__name__.replace(".", "/")
+    candidates = [folder / name for folder in folders for name in (f"{below}.py", f"{below}/__init__.py")]
+    return next((file for file in candidates if file.is_file() and file.resolve() != taken), None)
+
+
+def _is_standard(module: ModuleType) -> bool:
+    return module.__name__.partition(".")[0] in sys.stdlib_module_names
 
 
 def _classes(file: Path) -> list[str]:

@@ -1,9 +1,9 @@
 """Find the class of a stage, and learn from it what it takes.
 
 A stage is named by its entry point in the group `crawler.stages`, like the built-in ones, or as `module:Class`. The module is
-looked for in the working directory, then among installed packages, then in the folder of the configuration file. Both kinds of
-name come from the configuration or the command line of the person who runs it; nothing from a page or another process is ever
-resolved here.
+looked for in the standard library and among installed packages, then in the working directory, then in the folder of the
+configuration file: a file there never takes the place of a module that others import. Both kinds of name come from the
+configuration or the command line of the person who runs it; nothing from a page or another process is ever resolved here.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ BUILT_IN: Final = {
     "fetch": "stages.fetch:Fetch", "parse": "stages.parse:Parse", "store": "stages.store:Store", "square": "stages.square:Square",
 }  # fmt: skip
 
+OUR_STAGES: Final = "stages"        # the package of the built-in stages
+
 _beside: list[str] = []        # folders of configuration files that `look_beside` added to the path
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -48,13 +50,22 @@ def names() -> list[str]:
 def find(use: str) -> type[Stage]:
     """The class behind an entry point's name or `module:Class`. Raises ConfigError."""
     if ":" not in use:
-        return _load(BUILT_IN.get(use) or _entry_point(use), f"stage {use!r}")
+        if use in BUILT_IN:
+            return _load(BUILT_IN[use], f"stage {use!r}")
+        point = _entry_point(use)
+        return _load(point.value, f"stage {use!r} of the installed package {point.dist.name}" if point.dist else f"stage {use!r}")
     if not _CLASS.fullmatch(use):
         raise ConfigError(f"{use!r} does not name a class; expected module:Class, for example 'enrich:Enrich'")
+    _look_here()
+    return _load(use, repr(use))
+
+
+def _look_here() -> None:
+    """Also find modules in the working directory: after all that is installed, before the folders of configuration files."""
+    importlib.import_module(OUR_STAGES)        # now, so that a folder of this name there cannot hide it
     here = os.getcwd()
     if here not in sys.path:
-        sys.path.insert(0, here)
-    return _load(use, repr(use))
+        sys.path.insert(min((sys.path.index(folder) for folder in _beside if folder in sys.path), default=len(sys.path)), here)
 
 
 def look_beside(file: Path) -> None:
@@ -128,9 +139,9 @@ def _offered(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
 
 
-def _entry_point(name: str) -> str:
+def _entry_point(name: str) -> EntryPoint:
     # An installed package and its source tree may both be on the path: the same target twice is one stage.
-    targets = {point.value for point in _offered(tuple(sys.path)) if point.name == name}
+    targets = {point.value: point for point in _offered(tuple(sys.path)) if point.name == name}
     if not targets:
         from crawler.plugin_hints import no_such_stage
 
@@ -138,7 +149,7 @@ def _entry_point(name: str) -> str:
     if len(targets) > 1:
         choice = " or ".join(f'use = "{target}"' for target in sorted(targets))
         raise ConfigError(f"{len(targets)} installed packages offer a stage {name!r}; say which: {choice}")
-    return targets.pop()
+    return targets.popitem()[1]
 
 
 def _load(target: str, what: str) -> type[Stage]:
@@ -154,7 +165,7 @@ def _load(target: str, what: str) -> type[Stage]:
     if kind is not None:
         raise ConfigError(f"{what}: {not_a_stage(class_name, kind)}")
     stages = [name for name, value in vars(module).items() if _is_stage(value)]
-    raise ConfigError(f"{what}: {no_such_class(module, class_name, stages)}")
+    raise ConfigError(f"{what}: {no_such_class(module, class_name, stages, _folders())}")
 
 
 def _is_stage(value: Any) -> bool:

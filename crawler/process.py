@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 PAUSE = 0.02            # s between looks where the system does not tell of an end
@@ -135,5 +136,8 @@ def _pidfd(pid: int) -> int | None:
 
 
 def _path_option() -> list[str]:
-    """-m looks in the working directory first. Unless we do so ourselves, no file that lies there is to take a module's place."""
-    return [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
+    """Return the option that keeps the working directory out of the path: no file there must take the place of a module.
+
+    A stage's own module is found there all the same (`plugins.find`). Without it in a checkout that is not installed.
+    """
+    return [] if Path(__file__).parents[1] == Path.cwd() else ["-P"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import entry_points
@@ -104,6 +105,63 @@ def test_a_class_in_the_working_directory_is_found(here: Path) -> None:
 
     assert kind.__name__ == "Near"
     assert issubclass(kind, Stage)
+
+
+@pytest.mark.parametrize(
+    ("file", "use", "whose"),
+    [
+        ("json.py", "json:Enrich", "Python's own module 'json'"),
+        ("crawler.py", "crawler:Enrich", "the installed module 'crawler'"),
+        ("stages/parse.py", "stages.parse:Enrich", "the installed module 'stages.parse'"),
+        ("msgspec/__init__.py", "msgspec:Enrich", "the installed module 'msgspec'"),
+    ],
+)
+def test_a_file_with_the_name_of_another_module_is_named(here: Path, file: str, use: str, whose: str) -> None:
+    (here / file).parent.mkdir(exist_ok=True)
+    (here / file).write_text("from crawler import Stage\nclass Enrich(Stage): pass\n")
+
+    assert f"{here / file} is hidden by {whose}; rename the file" in refusal(use)
+
+
+def test_the_working_directory_stands_behind_all_that_is_installed(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    beside = tmp_path_factory.mktemp("beside")
+    sys.path = [entry for entry in sys.path if entry != str(here)]
+    installed = list(sys.path)
+    plugins.look_beside(beside / "crawler.toml")
+    (here / "near_by_too.py").write_text("from crawler import Stage\nclass Near(Stage): pass\n")
+    (beside / "near_by_too.py").write_text("1 / 0")
+
+    plugins.find("near_by_too:Near")
+
+    assert sys.path == [*installed, str(here), str(beside)]
+
+
+@pytest.mark.parametrize("options", [[], ["-P"]])
+def test_files_named_like_modules_disturb_nothing(here: Path, options: list[str]) -> None:
+    for name in ("queue", "email", "requests", "stages", "selectors"):
+        (here / f"{name}.py").write_text("1 / 0")
+    (here / "mine.py").write_text(
+        "from stages.parse import Parse\nclass Mine(Parse):\n    def records(self, page, html): yield {'mine': page.url}\n"
+    )
+    (here / "page.html").write_text("<title>x</title>")
+
+    done = subprocess.run(
+        [sys.executable, *options, "-m", "crawler", "parse", "page.html", "-s", "stages.parse.use=mine:Mine"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"mine":' in done.stdout
+
+
+def test_an_entry_point_to_a_missing_module_names_the_package_it_is_from(here: Path) -> None:
+    info = here / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[crawler.stages]\nshiny = acme_gone:Shiny\n")
+    sys.path.append(str(here))
+
+    assert refusal("shiny").startswith("stage 'shiny' of the installed package acme: no module 'acme_gone' in ")
 
 
 def test_an_unknown_stage_is_refused_with_those_there_are(here: Path) -> None:

@@ -241,8 +241,9 @@ def test_what_ends_is_not_waited_for_when_what_it_needs_has_given_up(stand):
     assert stage.has_ended
 
 
-def test_no_file_of_the_working_directory_takes_a_modules_place(stand, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])
+@pytest.mark.parametrize("ours", [[], [""]])        # "": as with python -m crawler, before that moves it to the end
+def test_no_file_of_the_working_directory_takes_a_modules_place(stand, tmp_path, monkeypatch, ours):
+    monkeypatch.setattr(sys, "path", ours + [entry for entry in sys.path if entry not in ("", str(tmp_path))])
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "json.py").write_text("raise SystemExit('mine')")
