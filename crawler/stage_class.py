@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
 from typing import Any, Final
 
 from crawler.errors import ConfigError, Mistakes
 from crawler.stage import Stage
 
 # Attribute of the class → the type of its values, the least one, and what a person is told to use.
-_NUMBERS: Final[dict[str, tuple[type | tuple[type, ...], float, str]]] = {
-    "concurrency": (int, 1, "a whole number of 1 or more"),
-    "prefetch": (int, 0, "a whole number of 0 or more"),
-    "batch": (int, 0, "a whole number of 0 or more"),
-    "overlap": (int, 0, "a whole number of 0 or more"),
+_NUMBERS: Final[dict[str, tuple[tuple[type, ...], float, str]]] = {
+    "concurrency": ((int,), 1, "a whole number of 1 or more"),
+    "prefetch": ((int,), 0, "a whole number of 0 or more"),
+    "batch": ((int,), 0, "a whole number of 0 or more"),
+    "overlap": ((int,), 0, "a whole number of 0 or more"),
     "hang": ((int, float), 0.001, "a number of seconds above 0"),
     "stuck": ((int, float), 0, "a number of seconds, or 0 for no warning"),
 }
@@ -34,7 +33,6 @@ def refuse_unusable(kind: type[Stage]) -> None:
         raise ConfigError(found[0])
 
 
-@lru_cache(maxsize=64)       # asked several times for each stage
 def _mistakes(kind: type[Stage]) -> list[str]:
     name = _name(kind)
     found = []
@@ -70,8 +68,8 @@ def _name(kind: type[Stage]) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def _is_number(value: Any, types: type | tuple[type, ...], least: float) -> bool:
-    return isinstance(value, types) and not isinstance(value, bool) and bool(value >= least)
+def _is_number(value: Any, types: tuple[type, ...], least: float) -> bool:
+    return type(value) in types and bool(value >= least)        # exactly: a bool is an int as well
 
 
 def _takes_two(init: Any) -> bool:

@@ -33,7 +33,7 @@ CASES = [
     ("process = 3", ".process is 3, which is not a method; write def process(self, item)"),
     ("count = 0", ".count is 0, which is not a method; write def count(self, name, n=1)"),
     ("async def open(self): pass", ".open is async, and only process may be; write def open(self)"),
-    ("def __init__(self): pass", ".__init__ is called with the options and the shared notes; write def __init__(self, options=None"),
+    ("def __init__(self): pass", ".__init__ is called with the options and the shared notes; write def __init__("),
 ]
 
 
@@ -61,7 +61,8 @@ def test_all_mistakes_of_a_class_are_told_at_once(written: str, capsys: pytest.C
 
 def test_an_init_that_leaves_out_that_of_stage_is_told(written: str, capsys: pytest.CaptureFixture[str]) -> None:
     init = "    def __init__(self, options=None, shared=None): pass\n"
-    Path(f"{written}.py").write_text(f"from crawler import Stage\n\nclass Enrich(Stage):\n{init}    def process(self, record): ...\n")
+    process = "    def process(self, record): ...\n"
+    Path(f"{written}.py").write_text(f"from crawler import Stage\n\nclass Enrich(Stage):\n{init}{process}")
     Path("one.jsonl").write_text("{}\n")
 
     assert main(["try", "enrich", "one.jsonl"]) == 2
