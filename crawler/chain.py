@@ -24,7 +24,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from crawler.errors import ConfigError, StorageError
-from crawler.items import New
+from crawler.items import New, Pace
 from crawler.joint import Handed, Joint, Link, Room, size_of
 from crawler.known import Known
 from crawler.opening import closing, opening
@@ -106,6 +106,9 @@ class Chain(Stage):
     def counters(self, name: str) -> dict[str, int]:
         """Each link counts under its own name, as it would alone."""
         return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
+
+    def take_paces(self) -> list[Pace]:
+        return [pace for joint in self._joints for pace in joint.stage.take_paces()]
 
     def _through(self, place: int, result: Any, room: Room) -> list[Taken]:
         """Return what the links from this place on give for one item. result: what `process` of this link returned.

@@ -111,6 +111,7 @@ class Pace(Struct, frozen=True, array_like=True):
     delay: float | None = None     # s between the end of one fetch and the start of the next (Crawl-delay)
     paused: bool | None = None     # by hand: nothing is fetched until it is resumed
     fixed: float | None = None     # by hand: the delay in s, whatever else is asked for; below 0: no longer
+    held: float | None = None      # s from now until its task in process makes the next request; only shown to people
 
 
 class Step(Struct, frozen=True):
@@ -201,6 +202,8 @@ class HostStats(Struct, frozen=True):
     delay_by: str = "setting"      # who set the delay: "setting", "host" (its Crawl-delay), "hand" (`crawler host delay`)
     failures: int = 0              # in a row, since its last success or the start of the hub
     failure: str = ""              # reason of the last of them
+    held: float = 0.0              # s from now until its task in process makes the next request; 0: it has, or there is none
+    asked: float = 0.0             # s since the oldest task in process was leased whose answer is awaited; 0: there is none
 
 
 class WorkerStats(Struct, frozen=True):

@@ -217,7 +217,7 @@ def pace(given: Pace) -> Pace:
     """What a stage says of a host, as the hub takes it. Raises ValueError."""
     if not isinstance(given.host, str):
         raise Refused(f"a Pace for {given.host!r}; its host is text, as in Lease.host")
-    times = {name: seconds(f"a Pace with {name}", getattr(given, name)) for name in ("rest", "delay", "fixed")}
+    times = {name: seconds(f"a Pace with {name}", getattr(given, name)) for name in ("rest", "delay", "fixed", "held")}
     return msgspec.structs.replace(given, paused=None if given.paused is None else bool(given.paused), **times)
 
 

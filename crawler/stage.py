@@ -151,6 +151,7 @@ class Stage:
         self.options: Any = options if options is not None else self.Options()
         self.shared: Shared = shared if shared is not None else LocalShared()
         self._counts: Counter[str] = Counter()
+        self._paces: list[Pace] = []
         self._counts_lock = threading.Lock()
 
     @property
@@ -209,6 +210,19 @@ class Stage:
     def counters(self, name: str) -> dict[str, int]:
         """The same by their full names, for a stage of this name."""
         return {f"{name}/{counter}": n for counter, n in self.take_counts().items()}
+
+    def tell(self, pace: Pace) -> None:
+        """Tell the hub about a host at once: what is yielded is told when the task is done. Thread-safe."""
+        with self._counts_lock:
+            self._paces.append(pace)
+
+    def take_paces(self) -> list[Pace]:
+        """Hand over what was told since the last call: the worker's side of `tell`."""
+        if not self._paces:
+            return []
+        with self._counts_lock:
+            paces, self._paces = self._paces, []
+        return paces
 
     def take_counts(self) -> dict[str, int]:
         """Hand over what was counted since the last call: the worker's side of `count`."""

@@ -23,11 +23,11 @@ from crawler.counting import counted
 from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
-from crawler.items import Failed, Lease, Step, Stepped, Verdict
+from crawler.items import Failed, Lease, Pace, Step, Stepped, Verdict
 from crawler.opening import closing, opening
 from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
-from crawler.routing import Routes
+from crawler.routing import Routes, pace
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
 from crawler.stuck import Watch
@@ -245,9 +245,19 @@ class Worker:
             failed=[outcome.failed for outcome in outcomes if outcome.failed is not None],
             released=[outcome.lease.token for outcome in outcomes if outcome.is_released],
             arrived=self._held.arrivals(),
-            paces=[pace for outcome in outcomes for pace in outcome.paces],
+            paces=[*self._told(), *(pace for outcome in outcomes for pace in outcome.paces)],
             counters={words(name): n for name, n in counts.items()},
         )  # fmt: skip
+
+    def _told(self) -> list[Pace]:
+        """Return what the stage has told about hosts, without what the hub would refuse."""
+        paces = []
+        for given in self._stage.take_paces():
+            try:
+                paces.append(pace(given))
+            except ValueError as wrong:
+                log.warning("%s told something that is not possible, and it is left out: %s", self._name, wrong)
+        return paces
 
     def _begin_anew(self, store: int) -> None:
         """Another store answers than before: what we hold and know is of one that is gone."""

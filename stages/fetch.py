@@ -73,6 +73,7 @@ _TYPE: Final = 256                 # characters of a content type that are looke
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
 _TOLD: Final = 10                  # hosts; nobody reads more of ten thousand seeds that are not found
+_TOLD_PAUSE: Final = 1.0           # s; a shorter pause after robots.txt is over before anybody looks
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 
 
@@ -313,8 +314,20 @@ class Fetch(Stage):
             raise self._failure(error, visit, url, "robots.txt: ") from error
         self._check(rules, url)
         if rules.was_fetched and self.options.pause_after_robots:
-            self._closing.wait(max(self.options.pause_after_robots, self._delay(rules)))
+            self._pause(url, rules)
         return rules
+
+    def _pause(self, url: Url, rules: Rules) -> None:
+        """Wait between robots.txt and the page. The hub is told of a long wait, so that it can say what the crawl waits for.
+
+        Raises Interrupted instead of asking too early.
+        """
+        delay = self._delay(rules)
+        pause = max(self.options.pause_after_robots, delay)
+        if pause > _TOLD_PAUSE:
+            self.tell(Pace(url.host, delay=delay or None, held=pause))
+        if self._closing.wait(pause):
+            raise Interrupted
 
     def _check(self, rules: Rules, url: Url) -> None:
         """Raises Drop: they do not allow it."""

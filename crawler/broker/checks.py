@@ -45,6 +45,7 @@ def paces(asked: Iterable[Pace]) -> None:
         seconds(f"a rest for {pace.host!r}", pace.rest)
         seconds(f"a delay for {pace.host!r}", pace.delay)
         seconds(f"a delay for {pace.host!r}", pace.fixed)
+        seconds(f"a wait for {pace.host!r}", pace.held)
 
 
 def failures(failed: Sequence[Failed]) -> None:

@@ -139,19 +139,28 @@ def hosts(ledger: Ledger, names: Sequence[str]) -> list[HostStats]:
         for name in names:
             row = ledger.db.execute("SELECT id FROM lane WHERE queue = ? AND name = ?", (queue.id, name)).fetchone()
             if row is not None:
-                found.append(_host(ledger, ledger.lanes.numbered(queue, row[0])))
-    return found
+                found.append(ledger.lanes.numbered(queue, row[0]))
+    return _hosts(ledger, found)
+
+
+def _hosts(ledger: Ledger, lanes: Sequence[Lane]) -> list[HostStats]:
+    since = ledger.loans.asking({lane.id for lane in lanes if lane.leased})
+    return [_host(ledger, lane, since.get(lane.id)) for lane in lanes]
 
 
 def _polite(ledger: Ledger) -> list[Queue]:
     return [queue for queue in ledger.queues.values() if queue.spec.polite]
 
 
-def _host(ledger: Ledger, lane: Lane) -> HostStats:
+def _host(ledger: Ledger, lane: Lane, since: float | None) -> HostStats:
+    """since: hub time of its oldest lease without an answer."""
     failures, failure = ledger.troubles.lanes.get(lane.id, (0, ""))
+    held = max(ledger.troubles.held.get(lane.id, 0.0) - ledger.now, 0.0) if lane.leased else 0.0
+    asked = 0.0 if since is None else ledger.now - since
     return HostStats(
-        lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused, lane.gap_by(), failures, failure
-    )
+        lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused, lane.gap_by(), failures, failure,
+        held, asked,
+    )  # fmt: skip
 
 
 def _next_due(ledger: Ledger) -> dict[int, float]:
@@ -178,20 +187,20 @@ def _shown(ledger: Ledger) -> tuple[list[HostStats], int, int]:
 def _busy(ledger: Ledger, limit: int) -> tuple[list[HostStats], int, int]:
     """Return the hosts with most waiting tasks, the number of hosts with work, and how many of them allow one more lease now."""
     ledger.flush()
-    hosts: list[HostStats] = []
+    lanes: list[Lane] = []
     total = are_open = 0
     for queue in _polite(ledger):
         rows = ledger.db.execute(
             "SELECT id FROM lane WHERE queue = ? AND (ready > 0 OR leased > 0) ORDER BY ready DESC LIMIT ?", (queue.id, limit)
         ).fetchall()
-        hosts += [_host(ledger, ledger.lanes.numbered(queue, id)) for (id,) in rows]
+        lanes += [ledger.lanes.numbered(queue, id) for (id,) in rows]
         total += ledger.db.execute(
             "SELECT count(*) FROM lane WHERE queue = ? AND (ready > 0 OR leased > 0)", (queue.id,)
         ).fetchone()[0]
         are_open += ledger.db.execute(
             "SELECT count(*) FROM lane WHERE queue = ? AND open AND next <= ?", (queue.id, ledger.now)
         ).fetchone()[0]
-    return hosts, total, are_open
+    return _hosts(ledger, lanes), total, are_open
 
 
 def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:

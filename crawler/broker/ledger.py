@@ -179,6 +179,8 @@ class Ledger(Lending):
                 if pace.fixed is not None:
                     lane.fixed = pace.fixed if pace.fixed >= 0 else None
                     lane.next = min(lane.next, self.now + lane.gap())
+                if pace.held is not None:
+                    self.troubles.hold(lane.id, self.now + pace.held, self.now)
                 self.lanes.touch(lane)
 
 

@@ -119,6 +119,17 @@ class Loans:
                 break
         return found
 
+    def asking(self, lanes: set[int]) -> dict[int, float]:
+        """Return when the oldest lease of each of these lanes began whose host has not answered; lanes without one are left out."""
+        found: dict[int, float] = {}
+        if lanes:
+            for loan in self._by_token.values():    # in the order in which they were leased
+                if loan.lane in lanes and not loan.has_arrived and loan.lane not in found:
+                    found[loan.lane] = loan.since
+                    if len(found) == len(lanes):
+                        break
+        return found
+
     def shorten(self, worker: str, until: float) -> None:
         """Nobody hears from this worker: its loans run out no later than this."""
         for loan in self.of(worker):

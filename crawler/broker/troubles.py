@@ -1,5 +1,5 @@
-"""The last failures by host and by queue, for people who ask why nothing progresses. Kept in memory only: after a restart the hub
-knows none until the next failure.
+"""The last failures by host and by queue, and waits of tasks in process, for people who ask why nothing progresses. Kept in memory
+only: after a restart the hub knows none until the next one.
 """
 
 from __future__ import annotations
@@ -8,9 +8,13 @@ KEPT = 10_000             # hosts; beyond this the one that failed first is forg
 
 
 class Troubles:
-    """Failures by lane: the number since its last success, and the last reason. By queue: the last reason."""
+    """Failures by lane: the number since its last success, and the last reason. By queue: the last reason.
+
+    Waits by lane: the hub time at which its task in process makes the next request.
+    """
 
     def __init__(self) -> None:
+        self.held: dict[int, float] = {}
         self.lanes: dict[int, tuple[int, str]] = {}
         self.queues: dict[int, str] = {}
 
@@ -24,3 +28,9 @@ class Troubles:
         self.lanes[lane] = (n + 1, reason)
         if len(self.lanes) > KEPT:
             del self.lanes[next(iter(self.lanes))]
+
+    def hold(self, lane: int, until: float, now: float) -> None:
+        """Record that the task of this host in process waits until then. Waits that are over are forgotten."""
+        if len(self.held) >= KEPT:
+            self.held = {each: end for each, end in self.held.items() if end > now}
+        self.held[lane] = until

@@ -253,7 +253,8 @@ def host_table(hosts: Sequence[HostStats], total: int, width: int = 80) -> Rende
     if has_failures:
         table.add_column("last failure", no_wrap=True, overflow="ellipsis")
     for host in hosts:
-        next_one = "paused" if host.paused else "now" if host.rest <= 0 else f"in {host.rest:.1f} s"
+        wait = host.held or host.rest
+        next_one = "paused" if host.paused else "now" if wait <= 0 else f"in {wait:.1f} s"
         cells = [f"{host.ready:,}", str(host.leased), f"{host.delay:g} s", next_one]
         failure = [Text(f"{host.failures} in a row: {host.failure}" if host.failures else "")] if has_failures else []
         table.add_row(Text(host.name), *cells, *failure)

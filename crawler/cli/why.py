@@ -15,7 +15,7 @@ from crawler.counting import agree, counted
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.config import Config
-    from crawler.items import Story
+    from crawler.items import HostStats, Story
     from crawler.run.definition import Definition
     from crawler.settings import FrontierSettings
     from crawler.web.page import Visit
@@ -115,19 +115,31 @@ def origin(visit: Visit) -> list[str]:
 
 
 def waits(hub: Broker, story: Story, hint: common.Hint) -> list[str]:
-    """What a waiting URL waits for."""
-    if story.state != "ready":
+    """What a URL waits for that is not done."""
+    if story.state not in ("ready", "leased"):
         return []
+    from crawler.run.waits import clock
+
     hosts = [host for host in hub.hosts([story.host]) if host.name == story.host]
     lines = []
+    if story.state == "leased":
+        return [held(host) for host in hosts if host.held]
     for host in hosts:
         waiting = f"{counted(host.ready, 'URL')} {agree(host.ready, 'waits', 'wait')} there"
         lines.append(f"{waiting}, {host.leased} in process, {host.delay:g} s between requests")
         if host.paused:
             lines.append(f"the host is paused; '{hint(f'host resume {host.name}')}' goes on")
         elif host.rest > 0:
-            lines.append(f"the host rests until {time.strftime('%H:%M:%S', time.localtime(time.time() + host.rest))}")
+            lines.append(f"the host rests until {clock(host.rest)}")
     return lines
+
+
+def held(host: HostStats) -> str:
+    """Explain why a URL in process is not asked for yet."""
+    from crawler.run.waits import clock
+
+    asks = f": its robots.txt asks for {host.delay:g} s between requests (Crawl-delay)" if host.delay_by == "host" else ""
+    return f"it waits until {clock(host.held)} after robots.txt of {host.name} was read{asks}"
 
 
 def robots(config: Config, hub: Broker, url: str) -> list[str]:

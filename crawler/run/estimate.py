@@ -24,9 +24,9 @@ def estimate(stats: Stats) -> str:
         return ""
     urls = counted(frontier.ready + frontier.delayed + frontier.leased, "URL")
     if stats.hosts_total <= 1:
-        what = f"{urls} known, one every {slowest.delay:g} s"
+        what = f"{urls} known, one request every {slowest.delay:g} s"
     else:
-        what = f"{urls} known, {slowest.ready:,} of {slowest.name}, one every {slowest.delay:g} s"
+        what = f"{urls} known, {slowest.ready + slowest.leased:,} of {slowest.name}, one request every {slowest.delay:g} s"
     return f"{what}: about {lasting(_left(slowest))} for these"
 
 

@@ -7,19 +7,18 @@ The first cause that applies is reported. Each stands before the ones that it ma
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from crawler.config import Config
 from crawler.counting import agree, counted
-from crawler.items import HostStats, QueueStats, Stats, WorkerStats
+from crawler.items import QueueStats, Stats, WorkerStats
 from crawler.run.hints import PLAIN, Hint
+from crawler.run.waits import not_answered, short, slowest, why_hosts_wait
 
 STUCK: Final = 10.0       # s; a task that has been in process for longer is reported, because few pages take so long
 NEWS: Final = 3.0         # s after the hub's start before a queue that no worker has read is reported
 ASKED: Final = 30.0       # s; a worker that is alive has called within this time
-REASON: Final = 160       # characters of a failure's reason that are shown
 READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}   # used if no pipeline is given
 _SIGN = "+"               # between the names of chained stages
 
@@ -89,55 +88,15 @@ def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, reade
 
 
 def _frontier(stats: Stats, hint: Hint) -> str:
-    """Report that no host with ready URLs may be asked yet."""
-    frontier = next((queue for queue in stats.queues if queue.polite and queue.ready), None)
-    if frontier is None or stats.hosts_open:
-        return ""
-    waiting = [host for host in stats.hosts if host.ready and (host.rest > 0 or host.leased or host.paused)]
-    if not waiting or len(waiting) < len([host for host in stats.hosts if host.ready]):
-        return ""
-    urls = f"{counted(frontier.ready, 'URL')} {agree(frontier.ready, 'waits', 'wait')}"
-    return _why_hosts_wait(urls, waiting, max(stats.hosts_total, len(waiting)), frontier, hint)
-
-
-def _why_hosts_wait(urls: str, waiting: list[HostStats], total: int, frontier: QueueStats, hint: Hint) -> str:
-    """Name the cause: paused by a command, resting after failures, a delay set by the host or a command, or our own delay."""
-    hosts = f"{urls} for {counted(total, 'host')}"
-    if all(host.paused for host in waiting):
-        name = waiting[0].name if total == 1 else "HOST"
-        return f"{urls} for {counted(total, 'paused host')}; '{hint(f'host resume {name}')}' goes on"
-    awake = [host for host in waiting if not host.paused]
-    if all(_is_resting(host) for host in awake):
-        first = min(awake, key=lambda host: host.rest)
-        until = time.strftime("%H:%M:%S", time.localtime(time.time() + first.rest))
-        those = "the host rests" if total == 1 else f"{counted(total, 'host')}, which rest"
-        rest = f"{urls}: {those} until {until}" if total == 1 else f"{urls} for {those} until {until} or later"
-        return rest + _because(first)
-    if frontier.longest > STUCK and any(host.leased for host in awake):
-        return hosts + _held(frontier, "; ")
-    slowest = max(awake, key=lambda host: host.delay)
-    if slowest.delay_by == "hand":
-        return f"{hosts}; {slowest.name} is asked once every {slowest.delay:g} s, as set by 'crawler host delay'"
-    if slowest.delay_by == "host":
-        return f"{hosts}; {slowest.name} asks in its robots.txt for {slowest.delay:g} s between requests (Crawl-delay)"
-    if slowest.delay > 0:
-        return f"{hosts}, one request every {slowest.delay:g} s: that is frontier.delay; lower it for a site of your own"
-    return ""
-
-
-def _is_resting(host: HostStats) -> bool:
-    """Tell whether the host must wait longer than its delay, after failures or because it asked for that."""
-    return host.rest > 0 and (host.failures > 0 or host.rest > host.delay + 1.0)
-
-
-def _because(host: HostStats) -> str:
-    if not host.failures:
-        return ""
-    return f", after {counted(host.failures, 'failure')}: {_short(host.failure)}"
+    """Report why no host may be asked now, by `waits`."""
+    frontier = next((queue for queue in stats.queues if queue.polite and (queue.ready or queue.leased)), None)
+    return "" if frontier is None or stats.hosts_open else why_hosts_wait(stats, hint)
 
 
 def _stuck(stats: Stats) -> str:
     """Report a task that has been in process for very long while nothing else is ready on its queue."""
+    if host := slowest(stats.hosts, STUCK):
+        return not_answered(host)
     queues = [queue for queue in stats.queues if queue.longest > STUCK]
     return _held(max(queues, key=lambda queue: queue.longest), "") if queues else ""
 
@@ -148,7 +107,7 @@ def _held(queue: QueueStats, sign: str) -> str:
         return ""
     stage, _, where = queue.holder.partition("@")
     who = f" in {stage.replace(_SIGN, ' + ')} (worker {queue.holder})" if where else ""
-    return f"{sign}1 {_noun(queue)} of {queue.name} has been in process for {queue.longest:.0f} s{who}"
+    return f"{sign}1 {_noun(queue)} of the queue {queue.name} has been in process for {queue.longest:.0f} s{who}"
 
 
 def _back_off(stats: Stats) -> str:
@@ -156,7 +115,7 @@ def _back_off(stats: Stats) -> str:
     for queue in stats.queues:
         if queue.delayed and not queue.ready and not queue.leased:
             when = f"in {queue.due:.0f} s" if queue.due >= 1 else "within 1 s"
-            why = f": {_short(queue.failure)}" if queue.failure else ""
+            why = f": {short(queue.failure)}" if queue.failure else ""
             noun = _noun(queue)
             return f"{counted(queue.delayed, noun)} {agree(queue.delayed, 'waits', 'wait')} to be tried again {when}{why}"
     return ""
@@ -164,7 +123,3 @@ def _back_off(stats: Stats) -> str:
 
 def _noun(queue: QueueStats) -> str:
     return "URL" if queue.polite else "task"
-
-
-def _short(reason: str) -> str:
-    return reason if len(reason) <= REASON else f"{reason[:REASON]}…"

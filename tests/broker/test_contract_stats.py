@@ -62,6 +62,22 @@ def test_whose_wish_a_delay_is_is_known(polite: Broker) -> None:
     assert found == {"ours": (1.0, "setting"), "slow": (30.0, "host"), "quick": (1.0, "setting"), "fixed": (0.2, "hand")}
 
 
+def test_a_host_is_known_whose_task_in_process_waits_before_it_asks(polite: Broker, any_house: House) -> None:
+    seed(polite, a=1, b=1)
+    polite.pace([Pace("a", held=30.0), Pace("b", held=30.0)])
+    assert (host(polite, "a").held, host(polite, "a").rest <= 0) == (0.0, True), "nothing of it is in process"
+    hand = Hand(polite)
+    leases = hand.lease("urls", 1)
+
+    assert (host(polite, leases[0].host).held, host(polite, leases[0].host).asked) == (30.0, 0.0)
+    any_house.clock.advance(29.0)
+    assert (host(polite, leases[0].host).held, host(polite, leases[0].host).asked) == (1.0, 29.0)
+    any_house.clock.advance(1.5)
+    assert host(polite, leases[0].host).held == 0.0
+    hand.step(arrived=[leases[0].token])
+    assert host(polite, leases[0].host).asked == 0.0
+
+
 def test_hosts_of_which_a_task_could_be_leased_are_counted(polite: Broker) -> None:
     seed(polite, a=2, b=1, c=1, d=1)
     polite.pace([Pace("c", paused=True), Pace("d", rest=60.0)])

@@ -101,7 +101,7 @@ def screen(width: int) -> list[str]:
         hosts=hosts, **{"fetch/status/200": 340, "store/rows in pages.jsonl": 338},
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=width, height=50)
-    console.print(view.render(seen, {"urls": 0.9}, "12,000 URLs wait for 20 hosts, one request every 1 s", view.SAFE))
+    console.print(view.render(seen, {"urls": 0.9}, "one request every 1 s to each of 20 hosts", view.SAFE))
     return console.file.getvalue().splitlines()
 
 
@@ -114,7 +114,7 @@ def test_nothing_is_cut_at_any_width(width):
     for words in ("12,000", "345", "0.9", "per s", "host-0.example", "in 0.5 s", "338 rows in pages.jsonl", view.SAFE):
         assert words in text
     assert "running for 2 s" in text
-    assert "one every 1 s: about 8 min for these" in text
+    assert "one request every 1 s: about 8 min for these" in text
 
 
 def test_a_wide_terminal_shows_more_hosts_and_their_failures():

@@ -49,22 +49,39 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
         (stats(queue("urls"), queue("parsed", delayed=2, due=9.0, failure="KeyError: 'ttle'")),
          "2 tasks wait to be tried again in 9 s: KeyError: 'ttle'"),
         # our own politeness, and who else asked for a delay
-        (waiting(host(rest=0.5)), "5 URLs wait for 1 host, one request every 1 s: that is frontier.delay"),
-        (waiting(host(leased=1)), "one request every 1 s: that is frontier.delay"),
-        (waiting(host("a", rest=0.5), host("b", leased=1)), "5 URLs wait for 2 hosts, one request every 1 s"),
-        (waiting(host(rest=0.1, delay=0.2, delay_by="hand")), "is asked once every 0.2 s, as set by 'crawler host delay'"),
-        (waiting(host(rest=5.0, delay=30.0, delay_by="host")), "asks in its robots.txt for 30 s between requests (Crawl-delay)"),
+        (waiting(host(rest=0.5)), "one request every 1 s to example.org (frontier.delay; lower it for a site of your own)"),
+        (waiting(host(leased=1)), "one request every 1 s to example.org (frontier.delay"),
+        (waiting(host("a", rest=0.5), host("b", leased=1)), "one request every 1 s to each of 2 hosts (frontier.delay"),
+        (waiting(host(rest=8.0, delay=9.0)), "(frontier.delay; lower it for a site of your own); next at "),
+        (waiting(host(rest=0.1, delay=0.2, delay_by="hand")),
+         "one request every 0.2 s to example.org, as set by 'crawler host delay'"),
+        (waiting(host(rest=5.0, delay=30.0, delay_by="host")),
+         "robots.txt of example.org asks for 30 s between requests (Crawl-delay); next at "),
+        # the pause after robots.txt, which the only URL there is waits for
+        (waiting(host(ready=0, leased=1, delay=30.0, delay_by="host", held=29.0), frontier=queue("urls", leased=1, longest=5.0)),
+         "robots.txt of example.org asks for 30 s between requests (Crawl-delay); next at "),
+        (waiting(host(ready=0, leased=1, delay=5.0, held=4.0), frontier=queue("urls", leased=1)),
+         "one request every 5 s to example.org (frontier.delay; lower it for a site of your own); next at "),
+        (waiting(host(leased=1, delay=0.0, held=20.0)),
+         "example.org: the pause after robots.txt (stages.fetch.pause_after_robots); next"),
         # hosts at rest
         (waiting(host(rest=8.0, failures=3, failure=NAME)), f", after 3 failures: {NAME}"),
-        (waiting(host(rest=0.5, failures=1, failure=NAME)), "5 URLs wait: the host rests until "),
+        (waiting(host(rest=0.5, failures=1, failure=NAME)), "example.org rests until "),
         (waiting(host(rest=120.0, failures=1, failure="status 503, Retry-After 120 s")),
          "after 1 failure: status 503, Retry-After 120 s"),
-        (waiting(host("a", rest=60.0), host("b", rest=90.0)), "5 URLs wait for 2 hosts, which rest until "),
+        (waiting(host("a", rest=60.0), host("b", rest=90.0)), "2 hosts rest until "),
         # pauses
-        (waiting(host(paused=True)), "5 URLs wait for 1 paused host; 'crawler host resume example.org --data d' goes on"),
+        (waiting(host(paused=True)), "example.org is paused; 'crawler host resume example.org --data d' goes on"),
         (waiting(host("a", paused=True), host("b", paused=True)),
-         "for 2 paused hosts; 'crawler host resume HOST --data d' goes on"),
-        (waiting(host("a", paused=True), host("b", rest=0.5)), "that is frontier.delay"),
+         "2 hosts are paused; 'crawler host resume HOST --data d' goes on"),
+        # several reasons, each with its own hosts
+        (waiting(host("a", paused=True), host("b", rest=0.5)), "5 URLs: one request every 1 s to b (frontier.delay"),
+        (waiting(host("b", ready=1, rest=60.0, failures=2, failure="status 429"), host("a", ready=490, paused=True)),
+         "490 URLs: a is paused; 'crawler host resume a --data d' goes on · 1 URL: b rests until "),
+        (waiting(host("a", rest=0.02, delay=0.05, delay_by="hand"), host("b", ready=9, rest=60.0, failures=1, failure="no")),
+         "after 1 failure: no · 5 URLs: one request every 0.05 s to a, as set by 'crawler host delay'"),
+        (waiting(host("a", paused=True), host("b", rest=60.0), host("c", rest=0.5), host("d", ready=2, leased=1, delay_by="host")),
+         " · 2 URLs for other reasons"),
         # stages that are not connected
         (stats(queue("urls", done=9), queue("pages", ready=7), workers=(FETCH,)),
          "7 tasks wait on pages: no worker reads it; start 'crawler stage parse --data d'"),
@@ -76,13 +93,19 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
         (stats(queue("pages", ready=3, full="records"), queue("records", ready=9), workers=(PARSE,)),
          "pages waits: records is full; 9 tasks wait on records: no worker reads it; start 'crawler stage store --data d'"),
         (stats(queue("pages", ready=3, full="parsed"), queue("parsed", ready=9, **LATE), workers=(ENRICH,)),
-         "pages waits: parsed is full; 1 task of parsed has been in process for 95 s in enrich"),
+         "pages waits: parsed is full; 1 task of the queue parsed has been in process for 95 s in enrich"),
         # a stage that hangs
         (stats(queue("urls", done=3), queue("parsed", **LATE)),
-         "1 task of parsed has been in process for 95 s in enrich (worker enrich@here:9:cd)"),
-        (waiting(host(leased=1), frontier=structs.replace(READY, leased=1, longest=50.0, holder="fetch+parse@here:7:ab")),
-         "5 URLs wait for 1 host; 1 URL of urls has been in process for 50 s in fetch + parse"),
-        (waiting(host(leased=1, delay=0.0), frontier=structs.replace(READY, leased=1, longest=50.0)), "in process for 50 s"),
+         "1 task of the queue parsed has been in process for 95 s in enrich (worker enrich@here:9:cd)"),
+        (stats(queue("urls", leased=1, longest=50.0, holder="fetch+parse@here:7:ab")),
+         "1 URL of the queue urls has been in process for 50 s in fetch + parse"),
+        # a host that does not answer
+        (waiting(host(ready=0, leased=1, asked=18.0), frontier=queue("urls", leased=1, longest=18.0)),
+         "waiting for example.org to answer for 18 s"),
+        (waiting(host(leased=1, delay=0.0, asked=4.0)), "waiting for example.org to answer for 4 s"),
+        (waiting(host("a", leased=1, asked=4.0), host("b", paused=True)),
+         "5 URLs: waiting for a to answer for 4 s · 5 URLs: b is paused; "),
+        (waiting(host(leased=1, delay=0.0), host("b", leased=1, delay=0.0, asked=18.0)), "waiting for b to answer for 18 s"),
         # the disk goes before all
         (structs.replace(stats(queue("pages", ready=3, full="records")), is_short=True), "no room on the hub's disk"),
     ],
@@ -91,7 +114,8 @@ def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
     told = idle_reason(seen, hints(["--data", "d"]))
 
     assert says in told
-    assert ("frontier.delay" in told) == ("frontier.delay" in says or "one request every 1 s" in says)     # blamed for nothing else
+    assert ("frontier.delay" in told) == ("frontier.delay" in says or says.endswith("other reasons"))     # blamed for nothing else
+    assert told.count(" · ") <= 3
 
 
 @pytest.mark.parametrize(
@@ -105,6 +129,8 @@ def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
         stats(READY, hosts=(host(), host("b", rest=1.0)), workers=(FETCH,), hosts_open=1),     # one host may be asked now
         stats(queue("urls", delayed=3, leased=1, longest=2.0), workers=(FETCH,)),          # a page is in process
         waiting(host(leased=1, delay=0.0)),                                                # without a delay it is not the delay
+        waiting(host(leased=1, rest=0.4, delay=0.0, delay_by="hand")),                     # nor if it is 0 by hand
+        waiting(host(ready=0, leased=1, rest=0.9), frontier=queue("urls", leased=1)),      # the last page is being fetched
     ],
 )
 def test_a_crawl_that_is_busy_needs_no_reason(seen: Stats) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Drop, Report, Retry, Stage, To, pool, worker
+from crawler import Drop, Pace, Report, Retry, Stage, To, pool, worker
 from crawler.items import New, Step
 from tests.worker.doubles import Double
 from tests.workshop import Watched
@@ -38,6 +39,25 @@ def test_a_thousand_quick_tasks_take_far_fewer_round_trips(broker, work):
 
     running.stop()
     assert len(broker.steps) < 100
+
+
+def test_what_a_stage_tells_of_a_host_is_heard_while_the_task_is_in_process(broker, work):
+    is_heard = threading.Event()
+
+    class Telling(Stage):
+        def process(self, item: str) -> None:
+            self.tell(Pace(item, delay=-1e300))          # not possible: left out
+            self.tell(Pace(item, delay=30.0, held=30.0))
+            is_heard.wait(30.0)
+
+    broker.fill("in", "example.org")
+    running = work(Telling())
+    broker.wait_until(lambda: any(step.paces for step, _ in broker.steps))
+
+    assert [pace for step, _ in broker.steps for pace in step.paces] == [Pace("example.org", delay=30.0, held=30.0)]
+    assert broker.counts("in").leased == 1
+    is_heard.set()
+    running.stop()
 
 
 class Witness(Stage):

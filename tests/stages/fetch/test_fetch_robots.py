@@ -136,6 +136,9 @@ def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
 
     assert took >= 0.05
     assert len(ended) == 1
+    assert paused.take_paces() == []   # it is over before anybody looks
+    assert hasty.take_paces() == [Pace("example.org", held=3600.0)]
+    assert [call.request.url for call in web.calls] == [ROBOTS, URL, ROBOTS], "no page is asked for too early"
 
 
 def test_many_threads_that_want_one_robots_txt_ask_once(make: Callable[..., Fetch]) -> None:
