@@ -24,6 +24,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from crawler.errors import ConfigError, StorageError
+from crawler.given import NOTHING, is_item
 from crawler.items import New, Pace
 from crawler.joint import Handed, Joint, Link, Room, size_of
 from crawler.known import Known
@@ -117,8 +118,12 @@ class Chain(Stage):
         """
         joint = self._joints[place]
         given: list[Taken | Handed] = []
-        for item in many(result):
+        has_given = not joint.has_outputs
+        for item in many(result, joint.stage.process):
             given += joint.take(item, result)
+            has_given = has_given or is_item(item)
+        if not has_given:
+            joint.stage.count(NOTHING)
         handed = [one for one in given if isinstance(one, Handed)]
         kept = sum([size_of(one) for one in given if not isinstance(one, Handed)])
         try:
@@ -171,6 +176,7 @@ class _Routed:
 
     def __init__(self, name: str, known: Known) -> None:
         self.name = name
+        self.outputs: tuple[str, ...] = ()       # what the links give is counted by them
         self.known = known
 
     def take(self, item: Any) -> Taken:

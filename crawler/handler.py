@@ -23,6 +23,7 @@ from crawler.codec import decoder, unfit
 from crawler.drops import Drops
 from crawler.errors import StorageError
 from crawler.failurelog import FailureLog
+from crawler.given import NOTHING, is_item
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
 from crawler.places import trace
 from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
@@ -114,7 +115,7 @@ class Handler:
 
     def _finish(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         try:
-            gathered = self._gather(process())
+            gathered = self._gather(process(), len(ready))
         except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
             if _is_final(ready, error):
                 return self._failed(ready, error)
@@ -129,9 +130,9 @@ class Handler:
         try:
             result = self._process(ready)
             if isinstance(result, AsyncIterator):
-                gathered = self._gather(iter([item async for item in result]))
+                gathered = self._gather(iter([item async for item in result]), len(ready))
             else:
-                gathered = self._gather(await result)
+                gathered = self._gather(await result, len(ready))
         except BaseException as error:
             if _is_ours(error):
                 raise
@@ -192,16 +193,22 @@ class Handler:
         self._seeds.retried(lease, item, retry)
         return Outcome(lease, failed=again, paces=paces, counts=Counter({"retried": 1}))
 
-    def _gather(self, result: Any) -> _Gathered:
+    def _gather(self, result: Any, items: int) -> _Gathered:
+        """Take what the stage gave for this number of items."""
         gathered = _Gathered()
-        for item in many(result):
+        has_given = not self._router.outputs
+        for item in many(result, self._stage.process):
             try:
                 gathered.add(self._router.take(item))
+                has_given = has_given or is_item(item)
             except StorageError:
                 raise
             except Exception as error:
                 raise misgiven(error, result, self._stage.process) from error
+        if not has_given:
+            gathered.counts[NOTHING] += items
         return gathered
+
 
 def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
     """There is nothing more to try now. Else one of a batch is at fault, and the others must not pay for it."""

@@ -65,6 +65,7 @@ class Joint:
         schema = item_schema(type(link.stage))[0]
         self._decode: Callable[[bytes], Any] = decoder(schema).decode
         self.drops = Drops()
+        self.has_outputs = bool(link.outputs)
         self._failures = itertools.count(1)
         self._log = FailureLog()
         self.takes_pages = schema is Page      # exactly Page: a page needs no conversion

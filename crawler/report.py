@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawler.errors import StorageError
+from crawler.given import nothing
 from crawler.items import Stats
 from crawler.pipeline import FRONTIER
 from crawler.run import no_numbers
@@ -56,6 +57,7 @@ def build(
         "dead": {queue.name: queue.dead for queue in stats.queues if queue.dead},
         "given_up": [msgspec.to_builtins(group) for group in given_up],
         "dropped": dropped(stats.counters),
+        "gave_nothing": nothing(stats.counters),
         "left": {queue.name: queue.ready + queue.delayed + queue.leased for queue in stats.queues if queue.is_read},
         "no_numbers": no_numbers.tally(stats.counters, examples),
         "queues": {queue.name: msgspec.to_builtins(queue) for queue in stats.queues},

@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import GeneratorType
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -27,7 +28,7 @@ from crawler.items import Admitted, New, Pace, Unknown
 from crawler.known import Known
 from crawler.stage import Report, To
 from crawler.tables import nearest
-from crawler.texts import words
+from crawler.texts import about, words
 from crawler.web.page import Visits
 
 
@@ -62,7 +63,7 @@ class Misgiven(CrawlerError):
 
     def __init__(self, error: Exception, where: str) -> None:
         super().__init__(error, where)
-        self.is_final = isinstance(error, TooMuch)
+        self.is_final = isinstance(error, _OURS)        # the same code would give the same
         self._error = error
         self._where = where
 
@@ -75,6 +76,7 @@ class Routes(Protocol):
     """Turns what a stage gives for an item into what the hub is told."""
 
     name: str                 # of the stage that takes the items
+    outputs: tuple[str, ...]  # queues that the stage may put to, its own output first
     known: Known
 
     def take(self, item: Any) -> Taken:
@@ -94,7 +96,7 @@ class Router:
     ) -> None:
         """outputs: the queues this stage may put to, its own output first. known: shared with the other routers of this process."""
         self.name = stage
-        self._outputs = tuple(outputs)
+        self.outputs = tuple(outputs)
         self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
         self._admit = {queue: gate.admit if isinstance(gate, Gate) else gate for queue, gate in gatekeepers.items()}
         self.known = Known() if known is None else known
@@ -155,14 +157,14 @@ class Router:
 
     def queue(self, name: str) -> str:
         """Return the queue that a stage means: "" is its own output. Raises ValueError if it may not put there."""
-        if not self._outputs:
+        if not self.outputs:
             raise Refused(f"stage {self.name!r} gave an item but has no output; set stages.{self.name}.outputs")
         if not name:
-            return self._outputs[0]
-        if name not in self._outputs:
-            near = nearest(str(name), self._outputs)
+            return self.outputs[0]
+        if name not in self.outputs:
+            near = nearest(str(name), self.outputs)
             raise Refused(
-                f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self._outputs)}: "
+                f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self.outputs)}: "
                 + (f"did you mean {near!r}? otherwise " if near else "") + f"add it to stages.{self.name}.outputs"
             )
         return name
@@ -184,9 +186,24 @@ def misgiven(error: Exception, given: Any, process: Callable[..., Any]) -> Misgi
     return Misgiven(error, places.giving(given, process))
 
 
-def many(result: Any) -> Iterable[Any]:
-    """Iterate over what a stage gave."""
+def many(result: Any, process: Callable[..., Any]) -> Iterable[Any]:
+    """Iterate over what a stage gave. Raises Misgiven at its end for a generator that also returned an item: that would be lost.
+
+    process: the method whose result this is, for the place in the message.
+    """
+    if isinstance(result, GeneratorType):
+        return _all_of(result, process)
     return result if isinstance(result, Iterator) else (result,)
+
+
+def _all_of(given: GeneratorType[Any, Any, Any], process: Callable[..., Any]) -> Iterator[Any]:
+    returned = yield from given
+    if returned is not None:
+        raise Misgiven(Unsendable(f"process yields and also returns {_shown(returned)}; yield it"), places.giving(given, process))
+
+
+def _shown(item: Any) -> str:
+    return "an item" if isinstance(item, Mapping) else words(about(item), 80)
 
 
 def size(tasks: Sequence[New]) -> int:

@@ -147,12 +147,37 @@ def after(first: Stage, second: Stage, outputs: tuple[str, ...] = ("result",)) -
 def test_what_the_second_may_not_give_is_its_own_failure(gives: Any, words: str, caplog: pytest.LogCaptureFixture) -> None:
     chain = after(Gives({"url": "http://a/"}), Gives(0, gives))
 
-    assert given(chain.process(1)) == [("middle", {"url": "http://a/"}, 0.0)]
+    taken = list(chain.process(1))
+
+    assert given(taken) == [("middle", {"url": "http://a/"}, 0.0)]
+    assert [one and one.final for one in tried(taken)] == [True]              # no other attempt would end better
     (line,) = caplog.messages
-    assert line.startswith("second failed at http://a/ (attempt 1")
+    assert line.startswith("second failed at http://a/ (attempt 1, given up)")
     assert re.search(words, line)
-    is_final = "bytes for queue" in words              # no other attempt would end better
-    assert re.search(r"\(at tests/test_chain.py:\d+ in process\)" + ("$" if is_final else "; it is put back on middle"), line)
+    assert re.search(r"\(at tests/test_chain.py:\d+ in process\)$", line)
+
+
+class YieldsAndReturns(Stage):
+    def process(self, item: Any) -> Iterator[Any]:
+        yield 1
+        return {"lost": item}
+
+
+def test_an_item_that_a_generator_returns_is_not_lost_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    (failed,) = tried(after(Gives(0), YieldsAndReturns()).process(1))
+
+    assert failed is not None
+    assert failed.final
+    assert failed.reason.startswith("process yields and also returns an item; yield it (at tests/test_chain.py:")
+
+
+def test_an_item_for_which_a_link_gave_nothing_is_counted() -> None:
+    chain = pair()
+
+    list(chain.process(0))
+    list(chain.process(5))
+
+    assert chain.counters("double+minus") == {"double/seen": 2, "minus/seen": 2, "minus/gave nothing": 1}
 
 
 def test_an_item_that_does_not_fit_the_second_goes_to_its_queue_and_is_never_processed(caplog: pytest.LogCaptureFixture) -> None:

@@ -299,3 +299,37 @@ def test_a_task_that_is_given_up_is_dead_at_once_with_the_reason_alone(kind):
     assert outcome.failed is not None
     assert (outcome.failed.final, outcome.failed.reason) == (True, "too big\\nfor us")
     assert outcome.counts == {"failed": 1}
+
+
+class Forgets(Stage):
+    def process(self, record: dict[str, Any]) -> None:
+        record["x"] = 1
+
+
+class ForgetsAsync(Stage):
+    async def process(self, record: dict[str, Any]) -> None:
+        record["x"] = 1
+
+
+@pytest.mark.parametrize("stage", [Forgets(), ForgetsAsync()])
+def test_an_item_for_which_a_stage_gave_nothing_is_counted_unless_it_has_no_output(stage: Stage) -> None:
+    (outcome,) = handle(stage, lease({}))
+
+    assert outcome.counts == {"gave nothing": 1}
+    schema, is_async = item_schema(type(stage))
+    if not is_async:
+        (outcome,) = Handler(stage, schema, Router("it", (), {})).handle([lease({})])
+        assert outcome.counts == {}
+
+
+def test_an_item_that_a_generator_returns_is_a_failure() -> None:
+    class Both(Stage):
+        def process(self, item: int) -> Iterator[int]:
+            yield item
+            return "text"
+
+    (outcome,) = handle(Both(), lease(1))
+
+    assert outcome.failed is not None
+    assert outcome.failed.final
+    assert outcome.failed.reason.startswith("process yields and also returns 'text'; yield it (at tests/test_handler.py:")

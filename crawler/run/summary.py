@@ -26,6 +26,8 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     lines = [_first(report)]
     if any(each.rows for each in rows.values()):
         lines.append(described(rows))
+    elif report["pages"] and rows:
+        lines.append("; ".join([described(rows), *(_gave_nothing(stage, n) for stage, n in report["gave_nothing"].items())]))
     lines += skipped_lines(report["skipped"])
     lines += no_numbers.told(report["no_numbers"])
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
@@ -83,6 +85,11 @@ def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
         rest = sum(list(links.values())[SHOWN:])
         lines.append("links not followed: " + ", ".join([*shown, *([f"{rest:,} for other reasons"] if rest else [])]))
     return lines
+
+
+def _gave_nothing(stage: str, items: int) -> str:
+    """Describe a stage that gave nothing for so many items."""
+    return f"{stage} gave nothing for {counted(items, 'item')}: does it return or yield them?"
 
 
 def _dropped(stage: str, reasons: Mapping[str, int]) -> str:

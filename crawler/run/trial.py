@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -34,7 +34,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     try:
         found = _converted(item, schema)
         result = stage.process([found] if stage.batch else found)
-        for each in _waited_for(result) if is_async else many(result):
+        for each in _waited_for(result, stage.process) if is_async else many(result, stage.process):
             if each is not None:
                 router.take(each)              # raises for an item that its queue cannot take
                 trial.given.append(each)
@@ -83,12 +83,12 @@ def _before(pipeline: Pipeline, start: str, queue: str) -> StageSpec | None:
     return min((spec for spec in pipeline.writers(queue) if spec.input in nearer), key=lambda spec: nearer.index(spec.input))
 
 
-def _waited_for(result: Any) -> list[Any]:
+def _waited_for(result: Any, process: Callable[..., Any]) -> list[Any]:
     import asyncio  # here, because only async stages use it
 
     async def all_of_it() -> list[Any]:
         if isinstance(result, AsyncIterator):
             return [item async for item in result]
-        return list(many(await result))
+        return list(many(await result, process))
 
     return asyncio.run(all_of_it())

@@ -122,3 +122,11 @@ def test_a_run_without_a_page_says_why_in_one_sentence(frontier: dict[str, int],
 )
 def test_options_in_hints_are_quoted_for_a_shell(option: str, shown: str) -> None:
     assert hints(["--data", option])("dead list") == f"crawler dead list --data {shown}"
+
+
+def test_a_stage_that_gave_nothing_is_named_where_no_row_was_stored() -> None:
+    counters = {"fetch/status/200": 4, "enrich/gave nothing": 4}
+
+    said = lines(queue("urls", accepted=4, done=4), counters=counters, rows={"p.jsonl": Rows(0)})
+
+    assert said[1:] == ["0 rows in p.jsonl; enrich gave nothing for 4 items: does it return or yield them?"]
