@@ -11,11 +11,11 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.place import store_path
@@ -26,9 +26,13 @@ from crawler.items import Stats
 from crawler.process import Bell, Fork
 from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
 
+if TYPE_CHECKING:
+    from crawler.broker.sqlite import SqliteBroker
+
 log = logging.getLogger("crawler.crawl")
 
 OLD = ".previous"             # what a finished crawl's store is renamed to
+STATUS = "/status/"           # in the names of counters: an answer was received
 T = TypeVar("T")
 
 READY = 15.0                  # s a hub may take to answer for the first time
@@ -43,12 +47,13 @@ class Beginning(StrEnum):
 
 
 def begin(
-    data: Path, queues: Sequence[QueueSpec], stages_read: Sequence[str], is_fresh: bool, politeness: Politeness
-) -> Beginning:
+    data: Path, queues: Sequence[QueueSpec], stages_read: Sequence[str], is_fresh: bool, politeness: Politeness,
+    correct: Callable[[SqliteBroker], None] = lambda _: None,
+) -> Beginning:  # fmt: skip
     """Look at the store in `data` and make way for a new one unless there is work left in it.
 
     What was on loan when the last run died is free: nobody can hold a task now. stages_read: the queues of the crawl's stages.
-    Raises UsageError while another hub uses the store.
+    correct: called with the store of a crawl that is resumed. Raises UsageError while another hub uses the store.
     """
     path = store_path(data)
     if not path.exists():
@@ -60,19 +65,25 @@ def begin(
         try:
             queues_now = broker.stats().queues
             accepted = sum(queue.accepted for queue in queues_now)
+            has_fetched = _has_fetched(broker.stats().counters)
             has_work = any(queue.ready + queue.delayed + queue.leased for queue in queues_now if queue.name in stages_read)
             if has_work and not is_fresh:
                 broker.expire(None)
+                correct(broker)
         finally:
             broker.close()
     except StorageError:
         if not is_fresh:
             raise
-        accepted, has_work = 1, False         # whatever it is, it is to be set aside
+        accepted, has_work, has_fetched = 1, False, True         # whatever it is, it is to be set aside
     if has_work and not is_fresh:
         return Beginning.RESUMED
     if not accepted:
         return Beginning.FIRST
+    if not has_fetched and Path(f"{path}{OLD}").exists():         # a typo is not to displace a crawl
+        for suffix in ("", "-wal"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        return Beginning.FRESH
     for suffix in ("", "-wal"):
         part, kept = Path(f"{path}{suffix}"), Path(f"{path}{OLD}{suffix}")
         if part.exists():
@@ -80,6 +91,10 @@ def begin(
         else:
             kept.unlink(missing_ok=True)      # the log of an older store must not be read into this one
     return Beginning.FRESH
+
+
+def _has_fetched(counters: Mapping[str, int]) -> bool:
+    return any(STATUS in name for name in counters)
 
 
 class Crawl:

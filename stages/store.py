@@ -64,12 +64,22 @@ class Store(Stage):
         name = ROWS + self.options.output
         try:
             known = self.shared.get(name)
-            if known is not None and is_first:
+            before = msgspec.json.decode(known, type=_Rows) if known else None
+            if before is not None and is_first and not self._lost(before.rows, sink.count()):
                 return
-            was_empty = msgspec.json.decode(known, type=_Rows).was_empty if known else is_first and not sink.count(1)
+            was_empty = (before is not None and before.was_empty) or (is_first and not sink.count(1))
             self.shared.set(name, msgspec.json.encode(_Rows(was_empty, sink.count())))
         except CrawlerError as error:
             log.debug("the rows of %s are not counted: %s", self.options.output, error)
+
+    def _lost(self, before: int, now: int) -> int:
+        """Return how many rows the output has lost since the crawl last closed it; tell of them, and count them no longer."""
+        lost = max(before - now, 0)
+        if lost:
+            log.warning("%s had %d rows and has %d; the others are not written again (a fresh crawl writes all)",
+                        self.options.output, before, now)  # fmt: skip
+            self.count(f"rows in {self.options.output}", -lost)
+        return lost
 
 
 class _Rows(msgspec.Struct, frozen=True):

@@ -80,6 +80,20 @@ def test_after_a_finished_crawl_the_store_is_set_aside(tmp_path, store):
     kept.close()
 
 
+def test_a_crawl_that_fetched_nothing_does_not_displace_the_store_of_one_that_did(tmp_path, store):
+    store.step(Step("w", 1, counters={"fetch/status/200": 3}))
+    finish(store)
+    assert start(tmp_path) == Beginning.FRESH
+    good = previous(tmp_path).read_bytes()
+
+    for _ in range(2):                       # two hosts with a typo
+        finish(SqliteBroker(str(store_path(tmp_path)), QUEUES))
+        assert start(tmp_path) == Beginning.FRESH
+
+    assert previous(tmp_path).read_bytes() == good
+    assert not store_path(tmp_path).exists()
+
+
 def test_a_fresh_one_is_begun_over_unfinished_work_when_that_is_asked_for(tmp_path, store):
     store.put([New("urls", b"a")])
     store.close()

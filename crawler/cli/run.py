@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from crawler.cli import common, seeds
 from crawler.cli.stage import output_options, preload, store_settings
 
 if TYPE_CHECKING:
+    from crawler.broker.sqlite import SqliteBroker
     from crawler.cli.forking import Forks
     from crawler.cli.view import View
     from crawler.config import Config
@@ -111,7 +113,8 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     data = Path(config.settings.data)
     make_directory(data)
     politeness = Politeness(config.settings.frontier.per_host, config.settings.frontier.delay)
-    beginning = crawling.begin(data, list(pipeline.queues.values()), plan.queues_read, args.fresh, politeness)
+    queues = list(pipeline.queues.values())
+    beginning = crawling.begin(data, queues, plan.queues_read, args.fresh, politeness, partial(correct, plan))
     address = config.settings.hub.address or crawling.socket_address(data)
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
     hint = common.hints(args, config)
@@ -196,16 +199,25 @@ def conclude(
     return exit_code(report, end.is_done, interrupted)
 
 
+def correct(plan: Plan, broker: SqliteBroker) -> None:
+    """Make the counts of a crawl that is resumed true again."""
+    if plan.gone and plan.definition is not None:
+        from crawler.run.gone import forget
+
+        forget(broker, plan.gone, plan.definition.directory)
+
+
 def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
     """What is about to happen, in one line."""
     from crawler.counting import counted
 
     n = counted(len(plan.texts), "URL")
+    which = "the last one's" if plan.last_pages else "an earlier one's"     # one that fetched nothing does not displace another
     added = f", with {counted(len(plan.added), 'URL')} more to begin from" if plan.added else ""
     what = {
         "first": f"crawling from {n}",
         "resumed": f"resuming the unfinished crawl in {data}{added}",
-        "fresh": f"starting a fresh crawl from {n}; the last one's store is kept as {data}/hub.sqlite3.previous",
+        "fresh": f"starting a fresh crawl from {n}; {which} store is kept as {data}/hub.sqlite3.previous",
     }
     return what[beginning]
 

@@ -65,8 +65,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def output_options(parser: argparse.ArgumentParser) -> None:
     """-o and -O, for commands that store."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("-o", "--output", metavar="FILE", help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output)")
-    group.add_argument("-O", "--overwrite", metavar="FILE", help="the same, emptying FILE first")
+    group.add_argument("-o", "--output", metavar="FILE", help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output; "
+                       "default: records.jsonl)")  # fmt: skip
+    group.add_argument("-O", "--overwrite", metavar="FILE", help="the same, emptying FILE first; a resumed crawl empties nothing")
 
 
 def store_settings(args: argparse.Namespace) -> list[str]:

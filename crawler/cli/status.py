@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from crawler.cli import common
 from crawler.cli.reach import reach
+from crawler.counting import agree
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -123,6 +124,8 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
         if "@" in worker.name:
             console.print(f"worker {worker.name} holds {worker.leased}, seen {worker.seen:.0f} s ago", markup=False)
     if stats.is_drained and any(queue.accepted for queue in stats.queues):
-        console.print("drained: nothing is left to do")
+        dead = sum(queue.dead for queue in stats.queues)
+        retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"
+        console.print(f"drained: {retry if dead else 'nothing is left to do'}", markup=False, highlight=False, soft_wrap=True)
     for name, n in stranded(stats.queues).items():
         console.print(described(name, n, hint), markup=False, soft_wrap=True)

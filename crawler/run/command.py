@@ -18,14 +18,21 @@ class Command:
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(arguments)
 
-    def again(self, *more: str) -> str:
-        """Return the whole command with these options added; a new `--data` replaces the old one."""
+    def again(self, *more: str, without: str = "") -> str:
+        """Return the whole command with these options added; a new `--data` replaces the old one.
+
+        without: an option to leave out.
+        """
         typed = list(_without(self._arguments, "--data")) if "--data" in more else self._arguments
-        return _joined([*(_safe(word) for word in typed), *more])
+        return _joined([*(_safe(word) for word in typed if word != without), *more])
 
     def bare(self, *more: str) -> str:
         """Return the command and the options that say where the crawl is, with `more` added; URLs and settings are left out."""
         return _joined([*self._arguments[:1], *_places(self._arguments[1:]), *more])
+
+    def other(self, *words: str) -> str:
+        """Return another command about the same crawl."""
+        return _joined([*words, *_places(self._arguments[1:])])
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -6,7 +6,7 @@
 
     in the data directory     asked for                 what begins
     nothing, or finished      URLs                      a first or a fresh crawl
-    finished                  nothing                   nothing; a message names its rows
+    finished                  nothing, or --change      nothing; a message names its rows and the ways out
     finished or unfinished    --fresh, no URLs          the same crawl from its beginning
     unfinished                the same, or nothing      the crawl continues
     unfinished                something else            nothing; with --change the crawl continues with the change
@@ -22,16 +22,19 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from crawler.broker.place import store_path
-from crawler.config import Config
+from crawler.config import HIDDEN, Config
+from crawler.counting import agree
 from crawler.errors import StorageError, UsageError
 from crawler.pipeline import FRONTIER, Pipeline
 from crawler.run import definition as definitions
 from crawler.run.command import Command
 from crawler.run.definition import Definition, Value
+from crawler.run.gone import gone, warning
 from crawler.run.local import has_store
 from crawler.run.outputs import ROWS, Rows, described, rows_by_output
 from crawler.run.verify import verify
 from crawler.web import urls
+from crawler.web.frontier import AUTH
 
 if TYPE_CHECKING:
     from crawler.broker.peek import Peek
@@ -71,6 +74,8 @@ class Plan(Struct, frozen=True):
     queues_read: list[str]         # queues of the stages it has now or had before: work may be left on them
     said: list[str]                # messages on what a change means for existing tasks and rows
     pages: int                     # fetched by earlier runs of this crawl
+    gone: frozenset[str] = frozenset()    # outputs whose file is missing though rows were written to it
+    last_pages: int = 0            # fetched by the crawl that was in the data directory, whether it goes on or not
 
     @property
     def stages(self) -> list[str]:
@@ -94,7 +99,7 @@ def look(data: Path, *, is_fresh: bool = False) -> Found:
 
     path = store_path(data)
     try:
-        store = peek(path, (definitions.NOTE, ROWS))
+        store = peek(path, (definitions.NOTE, ROWS, AUTH))
     except StorageError:
         if not is_fresh:
             raise
@@ -127,8 +132,15 @@ def plan(
         return _resumed(found, was, asked, texts, command, is_change=is_change)
     if was is None and not is_fresh and found.unfinished(asked.queues_read):      # begun by a version without definitions
         return _plan(asked, None, texts, pages=_pages(found))
+    if is_change and texts and not found.is_empty:
+        raise UsageError(
+            f"--change resumes an unfinished crawl, and {_finished(found, was, command, data)}\n"
+            f"start over:        {command.again(without='--change')}\n"
+            f"in parallel:       {command.again('--data', 'DIR', without='--change')}"
+        )
     seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
-    return _plan(asked, definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked)), seeds)
+    definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
+    return structs.replace(_plan(asked, definition, seeds), last_pages=_pages(found))
 
 
 class _Asked(Struct, frozen=True):
@@ -183,16 +195,38 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
     if was is None:
         raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
     if not is_fresh:
-        rows = described(found.rows)
         raise UsageError(
-            f"the crawl in {data} is finished{f': {rows}' if rows else ''}; nothing is left to do\n"
+            f"{_finished(found, was, command, data)}\n"
             f"crawl it again:    {command.bare('--fresh')}\n"
             f"another crawl:     {command.bare('URL')}"
         )
-    if not was.has_all_seeds:
-        why = "its seeds have passwords" if len(was.seeds) == was.seeds_total else f"it began from {was.seeds_total:,} URLs"
-        raise UsageError(f"cannot start the crawl in {data} over without URLs: {why}, which are not all stored; name them again")
-    return [seed.url for seed in was.seeds]
+    if len(was.seeds) < was.seeds_total:
+        why = f"it began from {was.seeds_total:,} URLs, which are not all stored"
+        raise UsageError(f"cannot start the crawl in {data} over without URLs: {why}; name them again")
+    seeds = [_with_password(seed.url, found) for seed in was.seeds]
+    if any(HIDDEN in seed for seed in seeds):
+        typed = [seed.replace(HIDDEN, "USER:PASSWORD") for seed in seeds]
+        why = f"the passwords of its seeds are not stored; type them:\n{command.bare('--fresh', *typed)}"
+        raise UsageError(f"cannot start the crawl in {data} over without URLs: {why}")
+    return seeds
+
+
+def _with_password(seed: str, found: Found) -> str:
+    """Return a seed with the user name and password that the store has for its origin, in place of the mask."""
+    if HIDDEN not in seed or found.store is None:
+        return seed
+    note = found.store.notes.get(AUTH + urls.origin(seed.replace(f"{HIDDEN}@", "")))
+    return seed if note is None else seed.replace(HIDDEN, note.decode("utf-8", "surrogateescape"))
+
+
+def _finished(found: Found, was: Definition | None, command: Command, data: Path) -> str:
+    """Say that the crawl is finished, with its rows, and what may be left to do all the same."""
+    rows = described(found.rows)
+    lost = gone(found.rows, was.directory) if was is not None else {}
+    dead = sum(queue.dead for queue in found.store.queues.values()) if found.store is not None else 0
+    retry = f"{dead:,} dead: '{command.other('dead', 'retry', '--all')}' tries {agree(dead, 'it', 'them')} again"
+    first = f"the crawl in {data} is finished{f': {rows}' if rows else ''}; {retry if dead else 'nothing is left to do'}"
+    return "\n".join([first, *(warning(name, each, f"'{command.bare('--fresh')}' crawls anew") for name, each in lost.items())])
 
 
 def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str], command: Command, *, is_change: bool) -> Plan:
@@ -209,8 +243,22 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory) if changed or strange else was
     here = structs.replace(here, how=_how(was, asked))
     seeds = [*(seed.url for seed in was.seeds), *strange] if was.has_all_seeds else texts
-    said = change.consequences(found, was, changed, here, asked.pipeline)
-    return _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
+    lost = gone(found.rows, was.directory)
+    said = [
+        *(warning(name, rows) for name, rows in lost.items()), *_not_emptied(asked),
+        *change.consequences(found, was, changed, here, asked.pipeline),
+    ]  # fmt: skip
+    plan = _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
+    return structs.replace(plan, gone=frozenset(lost))
+
+
+def _not_emptied(asked: _Asked) -> list[str]:
+    """Say that an output is not emptied, though -O or its setting asks for that now."""
+    return [
+        f"{options.output} is not emptied: a resumed crawl keeps its rows (--fresh starts over and empties it)"
+        for name, options in asked.options.items()
+        if getattr(options, "mode", "") == "overwrite" and f"stages.{name}.mode" not in asked.remembered
+    ]  # fmt: skip
 
 
 def _kept(was: Definition | None, asked: _Asked, settings: Mapping[str, Value]) -> dict[str, Value]:

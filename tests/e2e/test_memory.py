@@ -101,6 +101,31 @@ def test_without_arguments_it_goes_on_as_it_was(here: Path, shell: Shell, web: S
     assert "5 rows in a.jsonl (30 in all)" in again.stderr
 
 
+def test_rows_of_a_file_that_was_removed_are_told_of_and_not_counted(here: Path, shell: Shell) -> None:
+    before = lines(here / "a.jsonl")
+    (here / "a.jsonl").unlink()
+
+    done = shell.run("run", "-O", "a.jsonl")
+
+    assert done.returncode == 0, done.stderr
+    assert f"warning: a.jsonl had {counted(before, 'row')} and is gone; " in done.stderr
+    assert "a.jsonl is not emptied: a resumed crawl keeps its rows" in done.stderr
+    assert 0 < lines(here / "a.jsonl") < PAGES
+    assert f"{rows(here / 'a.jsonl')}\n" in done.stderr
+    assert report(here)["outputs"] == {"a.jsonl": lines(here / "a.jsonl")}
+
+
+def test_rows_that_were_taken_out_of_a_file_are_told_of_and_not_counted(here: Path, shell: Shell) -> None:
+    kept = (here / "a.jsonl").read_bytes().splitlines(keepends=True)
+    (here / "a.jsonl").write_bytes(b"".join(kept[:-1]))
+
+    done = shell.run("run")
+
+    assert done.returncode == 0, done.stderr
+    assert f"a.jsonl had {len(kept)} rows and has {len(kept) - 1}; " in done.stderr
+    assert f"{rows(here / 'a.jsonl')}\n" in done.stderr
+
+
 def test_another_crawl_is_refused_before_anything_is_started_or_changed(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from crawler.broker.place import store_path
 from crawler.broker.sqlite import SqliteBroker
 from crawler.config import load
 from crawler.errors import StorageError, UsageError
-from crawler.items import Done, New, Note, Step
+from crawler.items import Done, Failed, New, Note, Step
 from crawler.pipeline import build
 from crawler.run import definition, differences, resume
 from crawler.run.command import Command
@@ -52,7 +53,8 @@ def asked(
     return resume.plan(loaded, texts, Command(["run", *typed]), is_fresh=is_fresh, is_change=is_change)
 
 
-def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definition: bool = True, parsed: int = 0) -> Plan:
+def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definition: bool = True, parsed: int = 0,
+          dead: bool = False) -> Plan:  # fmt: skip
     """A crawl that was begun and interrupted, or finished."""
     plan = asked(*texts, sets=sets)
     data = Path(plan.config.settings.data)
@@ -63,9 +65,13 @@ def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definit
     put(plan.texts, Frontier(plan.config.settings.frontier, SharedNotes(broker)).seed, broker.put)
     broker.put([New("parsed", b"\x01") for _ in range(parsed)])
     broker.note([Note("rows/a.jsonl", b'{"was_empty": true, "rows": 34}')])
+    Path("a.jsonl").touch()
     if done:
         leases = broker.step(Step("w", 1, "urls", 100, counters={"fetch/status/200": len(texts)})).leases
         broker.step(Step("w", 2, done=[Done(lease.token) for lease in leases]))
+    if dead:
+        leases = broker.step(Step("w", 1, "urls", 100)).leases
+        broker.step(Step("w", 2, failed=[Failed(lease.token, "gone", final=True) for lease in leases]))
     broker.close()
     return plan
 
@@ -206,7 +212,67 @@ def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
     assert asked(B, is_fresh=True).output == "records.jsonl", "with URLs it is a different one"
 
 
-@pytest.mark.parametrize("texts", [["http://me:s3cret@a.org/"], [f"http://a.org/{n}" for n in range(1_001)]])
+def test_a_fresh_crawl_has_the_passwords_of_the_one_before():
+    begun("http://me:s3cret@a.org/x", B)
+
+    assert asked(is_fresh=True).texts == ["http://me:s3cret@a.org/x", B]
+
+
+def test_seeds_whose_passwords_are_not_stored_are_to_be_typed():
+    begun("http://me:s3cret@a.org/x", B)
+    with sqlite3.connect(store_path(Path("crawler-data"))) as store:
+        store.execute("DELETE FROM note WHERE name LIKE 'auth/%'")
+    store.close()
+
+    said = refused(is_fresh=True)
+
+    assert said[0].endswith("the passwords of its seeds are not stored; type them:")
+    assert said[1] == f"crawler run --fresh http://USER:PASSWORD@a.org/x {B}"
+
+
+def test_a_change_of_a_finished_crawl_is_refused_with_the_ways_out():
+    begun(A, done=True)
+
+    assert refused(B, is_change=True, typed=[B, "--change"]) == [
+        "--change resumes an unfinished crawl, and "
+        "the crawl in crawler-data is finished: 34 rows in a.jsonl; nothing is left to do",
+        f"start over:        crawler run {B}",
+        f"in parallel:       crawler run {B} --data DIR",
+    ]
+
+
+def test_of_dead_tasks_of_a_finished_crawl_it_is_said_how_they_are_tried_again():
+    begun(A, dead=True)
+
+    assert refused(typed=["-c", "x.toml"])[0] == (
+        "the crawl in crawler-data is finished: 34 rows in a.jsonl; "
+        "1 dead: 'crawler dead retry --all -c x.toml' tries it again"
+    )
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_an_output_that_is_gone_is_told_of(done):
+    begun(A, sets=["stages.store.output=a.jsonl"], done=done)
+    Path("a.jsonl").unlink()
+
+    lost = "warning: a.jsonl had 34 rows and is gone; those pages are not fetched again"
+    if done:
+        assert refused()[1] == f"{lost} ('crawler run --fresh' crawls anew)"
+    else:
+        plan = asked()
+        assert plan.said == [f"{lost} (--fresh starts over)"]
+        assert plan.gone == {"a.jsonl"}
+
+
+def test_an_output_that_is_not_emptied_is_told_of_where_that_was_asked_for_now():
+    begun(A, sets=["stages.store.output=a.jsonl", "stages.store.mode=overwrite"])
+
+    said = "a.jsonl is not emptied: a resumed crawl keeps its rows (--fresh starts over and empties it)"
+    assert asked(sets=["stages.store.output=a.jsonl", "stages.store.mode=overwrite"]).said == [said]
+    assert asked().said == []
+
+
+@pytest.mark.parametrize("texts", [[f"http://a.org/{n}" for n in range(1_001)]])
 def test_seeds_that_are_not_all_kept_have_to_be_named_again_for_a_fresh_crawl(texts):
     begun(*texts)
 
