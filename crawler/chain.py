@@ -48,6 +48,7 @@ class Chain(Stage):
         known = Known()
         self.router: Routes = _Routed(links[0].name, known)
         self._joints = [Joint(link, Router(link.name, link.outputs, gatekeepers, known)) for link in links]
+        self._joints[0].is_first = True
         for one, following in itertools.pairwise(self._joints):
             one.next_takes_pages = following.takes_pages
         self.at: dict[int, At] = {}              # threads in a link after the first
@@ -163,7 +164,8 @@ class Chain(Stage):
             if not isinstance(task, New):
                 return [task]
             room.keep(size([task]), MAX_GIVEN)
-            return [joint.put_back(task, handed, error)]
+            back = joint.put_back(task, handed, error)
+            return [back, joint.story(back)]
         finally:
             speaker.stage = before
             self.at.pop(thread, None)

@@ -33,6 +33,9 @@ from crawler.texts import about, about_body, words
 
 log = logging.getLogger("crawler.worker")
 
+REPORTS = 20              # different reports of one task that are stored
+REPORTED = 1_000          # characters of them
+
 
 class Outcome(msgspec.Struct):
     """What became of one task; exactly one of done, failed and is_released is set."""
@@ -55,8 +58,16 @@ class _Gathered(msgspec.Struct):
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
-    report: str = ""
+    reports: Counter[str] = msgspec.field(default_factory=Counter)      # by text; a dict keeps their order
     size: int = 0
+
+    @property
+    def report(self) -> str:
+        """All reports, one on each line, as far as there is room for them."""
+        lines = [f"{text} ({n:,} times)" if n > 1 else text for text, n in self.reports.items()]
+        while len(lines) > 1 and sum(map(len, lines)) > REPORTED:
+            lines = [*lines[:-2], "and more"] if lines[-1] == "and more" else [*lines[:-1], "and more"]
+        return "\n".join(lines)
 
     def add(self, taken: Taken) -> None:
         if isinstance(taken, str):
@@ -64,7 +75,8 @@ class _Gathered(msgspec.Struct):
         elif isinstance(taken, Pace):
             self.paces.append(taken)
         elif isinstance(taken, Report):
-            self.report = taken.text
+            if taken.text in self.reports or len(self.reports) < REPORTS:
+                self.reports[taken.text] += 1
         elif isinstance(taken, Admitted):
             for reason, n in taken.skipped.items():
                 self.counts[f"skipped/{reason}"] += n

@@ -168,6 +168,17 @@ class Dead(Struct, frozen=True):
     trace: str = ""                # traceback of the last attempt in the stage's code, if it failed there
 
 
+class Found(Struct, frozen=True):
+    """A task that is not finished, found by the URL of its item."""
+
+    id: int
+    queue: str
+    state: str                     # ready, delayed, leased, dead
+    attempt: int
+    due: float                     # s from now until it may be leased, for a delayed task
+    reason: str                    # of the last failed attempt; "" if there is none
+
+
 class QueueStats(Struct, frozen=True):
     """Counts of one queue; accepted = ready + delayed + leased + dead + done, always."""
 
@@ -253,6 +264,6 @@ class Story(Struct, frozen=True):
     parent_item: bytes | None
     put_at: float                  # s since the epoch
     changed_at: float              # s since the epoch
-    report: str                    # of the step that finished it
+    report: str                    # of the step that finished it; one line for each of its reports
     failures: Sequence[Attempt]    # oldest first; the last `FAILURES_KEPT` of the engine
     due: float                     # s from now until it may be leased, for a delayed task

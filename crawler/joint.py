@@ -70,6 +70,7 @@ class Joint:
         self._log = FailureLog()
         self.takes_pages = schema is Page      # exactly Page: a page needs no conversion
         self.next_takes_pages = False
+        self.is_first = False                  # of its chain: the task is its own, so its reports need no name
 
     def take(self, item: Any, result: Any) -> list[Taken | Handed]:
         """Route one thing that this link gave: see `Routes.take`. Raises Misgiven.
@@ -78,7 +79,10 @@ class Joint:
         """
         try:
             if item is None or isinstance(item, Pace | Report):
-                return [self._router.take(item)]
+                taken = self._router.take(item)
+                if isinstance(taken, Report) and not self.is_first:
+                    taken = Report(words(f"{self.name}: {taken.text}"))
+                return [taken]
             if not self._feeds:
                 return [self._router.route(item)]
             to = item if isinstance(item, To) else To("", item)
@@ -114,6 +118,13 @@ class Joint:
         if not isinstance(error, Retry):
             self._tell(handed, tried, task.queue, error)
         return replace(task, tried=tried)
+
+    def story(self, back: New) -> Report:
+        """Return the line that the task's life story has about an item that was put back."""
+        if back.tried is None:
+            return Report(words(f"{self.name}: put on {back.queue}, because there was no room for what it gives"))
+        what = f"given up on {back.queue}" if back.tried.final else f"failed, put back on {back.queue}"
+        return Report(words(f"{self.name}: {what}: {back.tried.reason}"))
 
     def _tell(self, handed: Handed, tried: Tried, queue: str, error: BaseException) -> None:
         """Warn about each dead item and the first one that is put back; the later ones are logged with their count."""

@@ -25,6 +25,8 @@ REPORT_FILE = "report.json"
 FETCH = "fetch"
 STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP status
 
+COMMON = ("failed", "retried", "dropped", "skipped", "put back", "released", "fields", "links", "sitemaps", "")   # counters of ours
+
 
 def build(
     stats: Stats, *, crawl: str, beginning: str, reason: str, elapsed: float, restarts: Mapping[str, int], output: str,
@@ -94,6 +96,16 @@ def dropped(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
         stage: {reason: n for reason, n in sorted(reasons.items(), key=lambda each: -each[1]) if n > 0}
         for stage, reasons in found.items()
     }
+
+
+def own_counters(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return what stages count themselves, by stage: all counters but those of fetch and those that every stage has."""
+    found: dict[str, dict[str, int]] = {}
+    for name, n in counters.items():
+        stage, _, counter = name.partition("/")
+        if stage.partition("+")[0] != FETCH and counter.partition("/")[0] not in COMMON and not counter.startswith("rows in "):
+            found.setdefault(stage, {})[counter] = n
+    return found
 
 
 def write(report: Mapping[str, Any], data: Path) -> Path:

@@ -43,7 +43,11 @@ class To(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """One line for the life story of the task in hand: yield it, `crawler why` shows it."""
+    """One line for the life story of the task in hand: yield it, `crawler why` shows it for the URL of a crawl.
+
+    A stage that runs in the fetch process, which is the default, adds it to the story of the page's URL. A stage in a process of
+    its own has tasks that are forgotten when they are done, and their stories with them.
+    """
 
     text: str
 
@@ -63,7 +67,10 @@ class Retry(Exception):
 
 
 class Drop(Exception):
-    """Raise it to finish the task with nothing to show for it; counted as dropped, the reason is in its life story."""
+    """Raise it to finish the task with nothing to show for it: counted by reason in the summary.
+
+    In a process shared with fetch, which is the default, `crawler why` shows the reason for the page's URL.
+    """
 
     def __init__(self, reason: str):
         super().__init__(reason)

@@ -41,8 +41,13 @@ def pair() -> Chain:
 
 
 def given(taken: Iterable[Any]) -> list[Any]:
-    """What goes to the hub, its items as they are read there."""
-    return [(one.queue, msgspec.msgpack.decode(one.item), one.delay) if isinstance(one, New) else one for one in taken]
+    """What goes to the hub, its items as they are read there, without the lines about items that were put back."""
+    return [(one.queue, msgspec.msgpack.decode(one.item), one.delay) if isinstance(one, New) else one
+            for one in taken if not is_of_put_back(one)]
+
+
+def is_of_put_back(one: Any) -> bool:
+    return isinstance(one, Report) and re.search(r": (given up|failed, put back|put) on \w+[:,] ", one.text) is not None
 
 
 def tried(taken: Iterable[Any]) -> list[Tried | None]:
@@ -63,6 +68,21 @@ def test_what_the_second_drops_is_dropped_and_what_the_first_gave_beside_it_is_n
 
     assert given(chain.process(2)) == [Report("minus: dropped: four"), ("aside", 2, 3.0), Report("doubled")]
     assert chain.counters("double+minus") == {"double/seen": 1, "minus/seen": 1, "minus/dropped": 1, "minus/dropped/four": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (GiveUp("never"), "breaks: given up on doubled: never"),
+        (Retry("later"), "breaks: failed, put back on doubled: later"),
+    ],
+)
+def test_the_story_of_a_task_tells_what_became_of_its_items_in_later_links(error: BaseException, says: str) -> None:
+    assert Report(says) in list(broken(error).process(5))
+
+
+def test_a_report_of_a_later_link_names_it() -> None:
+    assert Report("second: read") in list(after(Gives(1), Gives(Report("read"))).process(0))
 
 
 class Breaks(Stage):
@@ -210,7 +230,7 @@ def test_the_first_failure_of_a_link_is_a_warning_and_the_others_are_counted(cap
     caplog.set_level("INFO", "crawler.worker")
     chain = after(Gives(1, 2, 3), Breaks(KeyError("ttle")))
 
-    assert len(list(chain.process(0))) == 3
+    assert len(given(chain.process(0))) == 3
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
     assert "second failed at 1 (attempt 1): KeyError: 'ttle' at tests/test_chain.py:" in caplog.messages[0]
     assert caplog.messages[2].endswith("(3 so far)")
@@ -266,8 +286,9 @@ def test_a_page_is_handed_over_as_it_is_and_put_back_as_it_travels() -> None:
                 raise ValueError
 
     pages = [Page.of(b"x" * 10_000, url="http://a/", status_code=200, depth=depth) for depth in (0, 1)]
-    _, back = after(Gives(*pages), Reads()).process(0)
+    _, back, story = after(Gives(*pages), Reads()).process(0)
 
+    assert story == Report(f"second: failed, put back on middle: {back.tried.reason}")
     assert [one is page for one, page in zip(seen, pages, strict=True)] == [True, True]
     assert isinstance(back, New)
     assert msgspec.msgpack.decode(back.item, type=Page).content == pages[1].content

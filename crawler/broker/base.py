@@ -19,7 +19,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
 MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
 MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
@@ -114,6 +114,10 @@ class Broker(Protocol):
 
     def why(self, queue: str, key: bytes) -> Story | None:
         """The life story of a keyed task; None: never heard of."""
+        ...
+
+    def find(self, url: str) -> list[Found]:
+        """Tasks that are not done, on queues without keys, whose item has this `url`. Looks at the first thousands of each."""
         ...
 
     def drained(self, queues: Sequence[str] | None = None) -> bool:

@@ -5,8 +5,10 @@ Reads and small changes inside the transaction of `ledger.Ledger`, whose tables 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic, thread_time
+
+from msgspec import msgpack
 
 from crawler.broker.checks import LARGEST
 from crawler.broker.ledger import Ledger
@@ -14,7 +16,7 @@ from crawler.broker.lending import failures
 from crawler.broker.policy import Lane
 from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
 from crawler.broker.state import Queue
-from crawler.items import Dead, HostStats, Note, QueueStats, Stats, Story, WorkerStats
+from crawler.items import Dead, Found, HostStats, Note, QueueStats, Stats, Story, WorkerStats
 
 HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
@@ -22,6 +24,10 @@ QUICK = 0.002             # s of CPU to find them that nobody minds, some ten th
 SELDOM = 100              # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
 WORKERS_SEEN = 30.0       # s after its last call until an idle worker is no longer shown; it waits for work 20 s at most
 DELAYED_READ = 100        # delayed tasks that are read to find the next one of each queue
+FIND_ROWS = 5_000         # tasks in one state on one queue that are read to find those of a URL
+FIND_BYTES = 32 << 20     # bytes of their items
+FOUND = 20                # tasks found at most
+URL_KEY = msgpack.encode("url")     # in an item, stands before its URL
 DEAD_BYTES = 8 << 20      # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
 
 
@@ -221,6 +227,36 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
         parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
         due=max(due - ledger.now, 0.0) if state == DELAYED else 0.0,
     )  # fmt: skip
+
+
+def find(ledger: Ledger, url: str) -> list[Found]:
+    """Unfinished tasks whose item has this `url`. Finished tasks of such a queue are forgotten, so there are few to read."""
+    mark = URL_KEY + msgpack.encode(url)
+    found: list[Found] = []
+    room = FIND_BYTES
+    for queue in ledger.queues.values():
+        if queue.spec.keyed or queue.spec.polite:
+            continue
+        for id, state, attempt, due, noted, size, place in _unfinished(ledger, queue, mark):
+            room -= size
+            if place:
+                reason = next((failure.reason for failure in reversed(failures(noted))), "")
+                is_leased = id in ledger.loans.tasks
+                left = max(due - ledger.now, 0.0) if state == DELAYED else 0.0
+                found.append(Found(id, queue.spec.name, STATES[LEASED if is_leased else state], attempt + is_leased, left, reason))
+            if len(found) == FOUND or room <= 0:
+                return found
+    return found
+
+
+def _unfinished(ledger: Ledger, queue: Queue, mark: bytes) -> Iterator[tuple[int, int, int, float, str, int, int]]:
+    """Read the first tasks of a queue in each state, and where the mark is in their items (0: nowhere)."""
+    columns = "SELECT id, state, attempt, due, failures, length(item), instr(item, ?) FROM whole"
+    yield from ledger.db.execute(f"{columns} WHERE lane = ? AND state = 0 LIMIT ?", (mark, queue.lane, FIND_ROWS))
+    if queue.counts[DELAYED]:
+        yield from ledger.db.execute(f"{columns} WHERE state = 1 AND queue = ? LIMIT ?", (mark, queue.id, FIND_ROWS))
+    if queue.counts[DEAD]:
+        yield from ledger.db.execute(f"{columns} WHERE state = 3 AND queue = ? LIMIT ?", (mark, queue.id, FIND_ROWS))
 
 
 def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:

@@ -21,7 +21,7 @@ from crawler.broker.ledger import Ledger
 from crawler.broker.place import store_path as store_path
 from crawler.broker.writer import Writer
 from crawler.errors import StorageError, StorageFull
-from crawler.items import Dead, HostStats, Lease, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+from crawler.items import Dead, Found, HostStats, Lease, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
 TAKER = ""                # who holds a task in the moment between lease and completion of a classic get; no worker has this name
 T = TypeVar("T")
@@ -210,6 +210,9 @@ class SqliteBroker:
 
     def why(self, queue: str, key: bytes) -> Story | None:
         return self._call(lambda ledger: desk.why(ledger, queue, key), Kind.ASKS)
+
+    def find(self, url: str) -> list[Found]:
+        return self._call(lambda ledger: desk.find(ledger, url), Kind.ASKS)
 
     def drained(self, queues: Sequence[str] | None = None) -> bool:
         return self._call(lambda ledger: desk.drained(ledger, queues), Kind.ASKS)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PRINT = 5.0           # s between lines of --watch if standard output is not a terminal
 WATCH = 1.0           # s between looks of --watch
 
+COUNTERS = 20         # counters of one stage that are shown; --json has all
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
@@ -111,6 +113,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     from rich.console import Console
 
     from crawler.cli.view import SHORT, render
+    from crawler.report import own_counters
     from crawler.run.stranded import described, stranded
 
     console = Console(highlight=False)
@@ -123,6 +126,9 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     for worker in stats.workers:
         if "@" in worker.name:
             console.print(f"worker {worker.name} holds {worker.leased}, seen {worker.seen:.0f} s ago", markup=False)
+    for stage, counters in own_counters(stats.counters).items():
+        shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])
+        console.print(f"{stage} counted {shown}", markup=False, soft_wrap=True)
     if stats.is_drained and any(queue.accepted for queue in stats.queues):
         dead = sum(queue.dead for queue in stats.queues)
         retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crawler.settings import FrontierSettings
     from crawler.web.page import Visit
 
+RECORD = "its record: "
 
 SETTINGS = {          # what a person would change to have such a URL crawled
     "out of scope": "frontier.scope",
@@ -46,7 +47,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.pipeline import FRONTIER
-    from crawler.run import definition
+    from crawler.run import behind, definition
     from crawler.web import urls
 
     config = common.load(args)
@@ -65,9 +66,15 @@ def run(args: argparse.Namespace) -> int:
             url = plain if story is not None else url
         print(url if url == args.url else f"{urls.masked(args.url)}: its canonical form is {url}")
         lines = stranger(frontier, hub, url) if story is None else [*life(story, hint), *waits(hub, story, hint)]
+        ends: list[str] = []
+        if story is not None:
+            unfinished = behind.tasks(hub, url, hint)
+            lines += unfinished
+            ends = [] if unfinished else behind.lost(hub, story)
         lines += robots(config, hub, url)
     if story is not None:
-        lines += record(config, crawl, url)
+        rows = record(config, crawl, url)
+        lines += rows if any(row.startswith(RECORD) for row in rows) else [*rows, *ends]
     for line in lines:
         print(f"  {line}")
     return common.OK
@@ -89,6 +96,7 @@ def life(story: Story, hint: common.Hint) -> list[str]:
     """From its discovery to now."""
     import msgspec
 
+    from crawler.run.behind import reports
     from crawler.web.page import Visit
 
     visit = msgspec.msgpack.decode(story.item, type=Visit)
@@ -96,14 +104,15 @@ def life(story: Story, hint: common.Hint) -> list[str]:
     lines += [f"attempt {failure.number} failed {when(failure.at)}: {failure.reason}" for failure in story.failures]
     if story.attempt:
         lines.append(f"attempts: {story.attempt}")
+    first, others = reports(story)
     ending = {
         "ready": f"waits for its turn at {story.host}",
         "delayed": f"is tried again in {story.due:.0f} s",
         "leased": "is being fetched",
         "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",
-        "done": f"done {when(story.changed_at)}" + (f": {story.report}" if story.report else ""),
+        "done": f"done {when(story.changed_at)}" + (f": {first}" if first else ""),
     }
-    return [*lines, ending[story.state]]
+    return [*lines, ending[story.state], *(others if story.state == "done" else [])]
 
 
 def origin(visit: Visit) -> list[str]:
@@ -170,7 +179,7 @@ def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
     there = [output for output in outputs if output.is_file()]
     found = [place for output in there if (place := place_in(output, table, url))]
     if found:
-        return [f"its record: {place}" for place in found]
+        return [f"{RECORD}{place}" for place in found]
     return [f"no record of it in {', '.join(map(str, there))}"] if there else []
 
 

@@ -28,7 +28,7 @@ from crawler.hub.contact import Contact
 from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.tls import Tls
 from crawler.hub.wire import Connection
-from crawler.items import Dead, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
 PATIENCE = 60.0        # s a worker keeps trying: a hub that is restarted is back long before
 BASE, CAP = 0.1, 1.0   # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once
@@ -111,6 +111,9 @@ class HubClient:
     def why(self, queue: str, key: bytes) -> Story | None:
         story: Story | None = self._ask("why", queue, key)
         return story
+
+    def find(self, url: str) -> list[Found]:
+        return self._list("find", url)
 
     def drained(self, queues: Sequence[str] | None = None) -> bool:
         is_drained: bool = self._ask("drained", queues)

@@ -33,7 +33,7 @@ _ALL = frozenset({"hello", "bye", "stats", "hosts", "drained", "note", "notes"})
 
 ADMIN = Role("admin", frozenset(VERBS), takes_work=True)
 WORKER = Role("worker", _ALL | {"step", "extend", "pace"}, takes_work=False)
-PRODUCER = Role("producer", _ALL | {"put", "take", "why"}, takes_work=False)
+PRODUCER = Role("producer", _ALL | {"put", "take", "why", "find"}, takes_work=False)
 NOBODY = Role("none", frozenset(), takes_work=False)       # a certificate that names no role
 
 ROLES = {role.name: role for role in (ADMIN, PRODUCER, WORKER)}     # the strongest first

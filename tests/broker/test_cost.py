@@ -70,6 +70,7 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
     desk.note(ledger, [Note("a", b"")])
     assert desk.notes(ledger, "a", 0)
     assert desk.why(ledger, "urls", b"k") is None
+    assert desk.find(ledger, "http://a/") == []
     desk.revive(ledger, [each.id for each in desk.dead(ledger, "urls", 9, 0)])
     ledger.flush()
     clock.advance(TTL * 2)

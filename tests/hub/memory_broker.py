@@ -13,7 +13,7 @@ import msgspec
 
 from crawler.broker.base import MAX_BODY, QueueSpec
 from crawler.errors import CallRefused
-from crawler.items import Dead, HostStats, Lease, New, Note, Pace, QueueStats, Stats, Step, Stepped, Story, Verdict
+from crawler.items import Dead, Found, HostStats, Lease, New, Note, Pace, QueueStats, Stats, Step, Stepped, Story, Verdict
 
 KEY = b"0123456789abcdef0123456789abcdef"
 QUEUES = (QueueSpec("task", is_read=True, high_water=5), QueueSpec("result"), QueueSpec("urls", keyed=True, is_read=True))
@@ -145,6 +145,9 @@ class MemoryBroker:
 
     def why(self, queue: str, key: bytes) -> Story | None:
         return None
+
+    def find(self, url: str) -> list[Found]:
+        return []
 
     def drained(self, queues: Sequence[str] | None = None) -> bool:
         with self.changed:

@@ -41,11 +41,12 @@ CALLS: dict[str, Callable[[HubClient], object]] = {
     "stats": lambda hub: hub.stats(),
     "hosts": lambda hub: hub.hosts(),
     "why": lambda hub: hub.why("urls", b"k"),
+    "find": lambda hub: hub.find("http://a/"),
     "drained": lambda hub: hub.drained(),
 }
 MAY = {
     "worker": {"step", "extend", "pace", "note", "notes", "stats", "hosts", "drained"},
-    "producer": {"put", "take", "why", "note", "notes", "stats", "hosts", "drained"},
+    "producer": {"put", "take", "why", "find", "note", "notes", "stats", "hosts", "drained"},
     "admin": set(CALLS),
 }
 

@@ -1,0 +1,62 @@
+"""crawler why and crawler status tell what the stages behind parse did with a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crawler.cli import main
+from tests.e2e.conftest import BETWEEN, FAST, Shell
+from tests.site import Site
+
+STAGE = """
+from crawler import Drop, GiveUp, Report, Retry, Stage
+
+class Enrich(Stage):
+    def process(self, record: dict):
+        self.count("seen")
+        match record["url"].rpartition("/")[2]:
+            case "drops": raise Drop("no title")
+            case "gives_up": raise GiveUp("never")
+            case "fails": return record["ttle"]
+            case "reports": yield Report("three prices")
+        yield record
+"""
+PATHS = ("drops", "gives_up", "fails", "reports", "plain")
+
+
+@pytest.fixture(params=["together", "apart"])
+def crawled(request: pytest.FixtureRequest, shell: Shell, site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A crawl that has ended, in the working directory. Returns whether enrich shared the process of fetch."""
+    for path in PATHS:
+        site.pages[f"/{path}"] = f"<title>{path}</title>"
+    (shell.directory / "enrich.py").write_text(STAGE)
+    (shell.directory / "crawler.toml").write_text(BETWEEN + f"chain = {str(request.param == 'together').lower()}\n"
+                                                  "[hub]\nmax_attempts = 1\n[frontier]\nmax_depth = 0\n")  # fmt: skip
+    done = shell.run("run", *(site.link(f"/{path}") for path in PATHS), "-o", "pages.jsonl", *FAST)
+    assert done.returncode == 3, done.stderr
+    monkeypatch.chdir(shell.directory)
+    return str(request.param)
+
+
+def test_why_knows_what_happened_behind_parse(crawled: str, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    told = {}
+    for path in PATHS:
+        assert main(["why", site.link(f"/{path}")]) == 0
+        told[path] = capsys.readouterr().out
+    main(["status"])
+    status = capsys.readouterr().out
+
+    assert "its record: pages.jsonl" in told["plain"]
+    assert "without a record" not in told["plain"]
+    assert "dead on parsed: never; see 'crawler dead show" in told["gives_up"]
+    assert "dead on parsed: KeyError: 'ttle' at enrich.py:" in told["fails"]
+    assert "enrich counted seen" in status
+    if crawled == "together":
+        assert "dropped by enrich: no title" in told["drops"]
+        assert "enrich: three prices" in told["reports"]
+    else:
+        assert "left the queues without a record: a stage dropped it or gave nothing for it" in told["drops"]
+        assert "1 item was dropped by enrich: no title" in told["drops"]
+    assert Path("pages.jsonl").is_file()
