@@ -9,6 +9,7 @@ underscore.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +27,12 @@ from crawler.tables import fill, leaves, nearest, refuse_infinite
 
 DEFAULT_FILE = Path("crawler.toml")
 COMMAND_LINE = "-s"
-# The key is read where it is needed: a secret is never part of a configuration. The cases are those of the tests.
-NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES"})
+# The key is read where it is needed: a secret is never part of a configuration. The cases are those of the tests. The last one
+# holds the settings of a parent process, see `crawler.process.private`.
+NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES", "CRAWLER_PARENT_SETTINGS"})
 
+# Settings that name files; ~/ at their beginning is the home directory, as in a shell.
+_PATHS = frozenset({"data", "hub.certs", "hub.authkey_file", "stages.store.output"})
 _TOP = {field.name: field.type for field in structs.fields(Settings)}
 # Variables that Kubernetes sets for a service called crawler, crawler-hub, …
 _SERVICE = re.compile(r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -202,7 +206,9 @@ def _assign(tree: dict[str, Any], origins: dict[str, str], setting: _Setting) ->
     name = ".".join(setting.path)
     if setting.value == {} and isinstance(level.get(setting.path[-1]), dict):
         return
-    level[setting.path[-1]] = setting.text if _is_text(setting) else setting.value
+    leaf: Any = setting.text if _is_text(setting) else setting.value
+    is_home = name in _PATHS and isinstance(leaf, str) and leaf.startswith("~/")
+    level[setting.path[-1]] = os.path.expanduser(leaf) if is_home else leaf
     for stale in [known for known in origins if known.startswith(f"{name}.")]:
         del origins[stale]
     origins[name] = setting.origin

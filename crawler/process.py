@@ -10,6 +10,7 @@ input, whose end tells them that the parent is gone, however it went. How a copy
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -17,10 +18,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
+from crawler.secrets import is_secret
+
 PAUSE = 0.02            # s between looks where the system does not tell of an end
+SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings its parent gave it, as JSON
 LONG = 3600.0           # s the system is asked to wait at most
 CPU_CLOCK = 2           # of all threads of a process; the rest of such a clock's number is the process
 
@@ -114,6 +119,19 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bo
     )  # fmt: skip
     assert popen.stdin is not None  # noqa: S101  (it was asked for)
     return Process(popen.pid, popen.stdin, popen.stderr, popen)
+
+
+def private(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return arguments that anybody on this machine may see, and variables of the environment for the rest.
+
+    If one of the `-s` settings is secret, all of them move to the environment, because their order has a meaning.
+    """
+    settings = [value for option, value in pairwise(arguments) if option == "-s"]
+    if not any(is_secret(setting) for setting in settings):
+        return list(arguments), {}
+    places = {index for index, word in enumerate(arguments[:-1]) if word == "-s"}
+    kept = [word for index, word in enumerate(arguments) if index not in places and index - 1 not in places]
+    return kept, {SETTINGS: json.dumps(settings)}
 
 
 def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None = None) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from crawler.errors import CrawlerError
-from crawler.process import Bell, Fork, Process, spawn, wait_for_any
+from crawler.process import Bell, Fork, Process, private, spawn, wait_for_any
 from crawler.run.lines import shown
 
 log = logging.getLogger("crawler.supervisor")
@@ -72,8 +72,8 @@ class Child:
         self.pid = 0
         self.starts = 0
         self.process: Process | None = None
-        self._arguments = list(arguments)
-        self._environment = dict(environment)
+        self._arguments, private_settings = private(arguments)
+        self._environment = {**environment, **private_settings}
         self._on_line = on_line
         self._is_endless = is_endless
         self._fork = fork

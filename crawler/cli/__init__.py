@@ -105,10 +105,10 @@ def _run(args: argparse.Namespace) -> int:
         return int(getattr(args, "when_closed", common.OK))
     except OutputClosed as error:
         if not args.while_stdin:                 # otherwise the parent process reports it
-            print(f"crawler: {masked(str(error))}", file=sys.stderr)
+            print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
         return common.CLOSED
     except CrawlerError as error:
-        print(f"crawler: {masked(str(error))}", file=sys.stderr)
+        print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
         return exit_code(error)
     except PermissionError as error:         # a user's file; our own files are reported where they are opened
         what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
@@ -117,7 +117,7 @@ def _run(args: argparse.Namespace) -> int:
     except Exception as error:
         if args.verbose:
             raise
-        what = masked(f"{type(error).__name__}: {error}")
+        what = masked(f"{type(error).__name__}: {error}", args.typed)
         print(f"crawler: internal error: {what}; run it again with -v for the details", file=sys.stderr)
         return common.INTERNAL
     return code

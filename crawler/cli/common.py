@@ -15,9 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from crawler.cli.parser import Parser
 from crawler.errors import HubUnreachable, UsageError
 from crawler.run.hints import Hint as Hint
 from crawler.run.hints import hints as hints_with
+from crawler.secrets import is_secret
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -53,18 +55,17 @@ SHORT_FORMS = (
 LISTS = ("--allow", "--deny")          # the options among them that may be repeated
 LONGEST_SHOWN = 200    # characters of a wrong argument in a message
 LOG_FORMAT, LOG_TIME = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"
-SECRET = {"auth", "headers", "proxy"}     # parts of the names of settings whose values are not printed
 PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
 
 
 def options() -> argparse.ArgumentParser:
     """The options every command has, as a parent for its parser."""
-    parent = argparse.ArgumentParser(add_help=False)
+    parent = Parser(add_help=False)
     group = parent.add_argument_group("common options")
     group.add_argument("-c", "--config", metavar="FILE", type=Path, help="configuration (default: ./crawler.toml if there is one)")
     group.add_argument(
         "-s", "--set", metavar="KEY=VALUE", action="append", default=[],
-        help="one setting, e.g. -s frontier.delay=0.5; may be repeated, goes before file and environment",
+        help="one setting, e.g. -s frontier.delay=0.5; may be repeated, overrides the file and the environment",
     )  # fmt: skip
     group.add_argument("--data", metavar="DIR", help="where the hub keeps its store, key and reports (default: crawler-data)")
     group.add_argument("-v", "--verbose", action="count", default=0, help="log every detail; -vv those of the libraries too")
@@ -151,7 +152,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
 
 def settings_of(args: argparse.Namespace) -> list[str]:
     """What the options say, as -s would."""
-    sets = [*getattr(args, "remembered", ()), *args.set]
+    sets = [*getattr(args, "remembered", ()), *_inherited(args), *args.set]
     if args.data is not None:
         sets.append(f"data={args.data}")
     if getattr(args, "hub", None):
@@ -163,6 +164,17 @@ def settings_of(args: argparse.Namespace) -> list[str]:
         if value is not None:
             sets.append(f"{setting}={json.dumps(value, ensure_ascii=False) if option in LISTS else value}")
     return sets
+
+
+def _inherited(args: argparse.Namespace) -> list[str]:
+    """Return the settings that the parent process gave to this one in its environment, because some of them are secret."""
+    if not args.while_stdin:
+        return []
+    from crawler.process import SETTINGS
+
+    if SETTINGS in os.environ:
+        args.inherited = json.loads(os.environ.pop(SETTINGS))     # popped: they are not meant for processes that a stage starts
+    return list(getattr(args, "inherited", ()))
 
 
 def _short(args: argparse.Namespace, option: str) -> Any:
@@ -178,8 +190,7 @@ def spelled(args: argparse.Namespace) -> list[str]:
     if getattr(args, "certs", None):
         options += ["--certs", args.certs]
     for setting in args.set:
-        key = setting.partition("=")[0]
-        options += ["-s", f"{key}=…" if SECRET & set(key.split(".")) else setting]
+        options += ["-s", f"{setting.partition('=')[0]}=…" if is_secret(setting) else setting]
     return options
 
 

@@ -31,6 +31,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         sub.set_defaults(run=run, verb=verb)
 
 
+def host(typed: str) -> str:
+    """Return the name of a host that was typed, perhaps as a URL. Raises UsageError."""
+    if not {"/", "@", "?", "#"} & set(typed):
+        return typed.lower()
+    from crawler.errors import BadUrl
+    from crawler.web import urls
+
+    try:
+        return urls.parse(typed if "//" in typed else f"http://{typed}").host
+    except BadUrl as error:
+        raise UsageError(f"{urls.shown(typed)} is not a host; write it as example.org or example.org:8080") from error
+
+
 def seconds(text: str) -> float:
     """A delay; -1 stands for the default."""
     if text == "default":
@@ -46,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from crawler.items import Pace
 
     config = common.load(args)
+    args.names = [host(name) for name in args.names]
     hint = common.hints(args, config)
     with reach(args, config) as hub:
         if args.verb == "list":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.errors import UsageError
+from crawler.secrets import masked
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
@@ -60,20 +61,22 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.make_certs is None and not args.make_keys:
         return run(args)
     if args.make_certs is not None:
-        make_certs(args.make_certs, [name.strip() for name in args.names.split(",") if name.strip()])
+        make_certs(args, [name.strip() for name in args.names.split(",") if name.strip()])
     if args.make_keys:
         make_keys(args)
     return common.OK
 
 
-def make_certs(directory: Path, hosts: list[str]) -> None:
+def make_certs(args: argparse.Namespace, hosts: list[str]) -> None:
     from crawler.hub.certificates import make
 
+    directory = args.make_certs
     done = make(directory, hosts)
     if done.kept:
-        print(f"already in {directory}: {', '.join(done.kept)}")
+        print(masked(f"already in {directory}: {', '.join(done.kept)}", args.typed))
     if done.made:
-        print(f"made in {directory}: {', '.join(done.made)}, each a .pem and a .key; certificates good until {done.until:%Y-%m-%d}")
+        said = f"made in {directory}: {', '.join(done.made)}, each a .pem and a .key; certificates good until {done.until:%Y-%m-%d}"
+        print(masked(said, args.typed))
     if "hub" in done.made:
         print(f"hub.pem is for {', '.join(done.hosts)}")
     print("give each machine ca.pem and the pair of its role (worker: stages; producer: put and take; admin: all); "
@@ -85,7 +88,7 @@ def make_keys(args: argparse.Namespace) -> None:
 
     data = Path(common.load(args).settings.data)
     make_directory(data)
-    print("\n".join(map(str, key.make_keys(data))))
+    print(masked("\n".join(map(str, key.make_keys(data))), args.typed))
     print("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
           "a hub that is running takes them when it is started again")
 

@@ -36,13 +36,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     config.set_defaults(run=run_config)
 
 
+def say(args: argparse.Namespace, line: str) -> None:
+    """Print a line without passwords: what was typed as a file name may be a URL."""
+    from crawler.secrets import masked
+
+    print(masked(line, args.typed))
+
+
 def run_config(args: argparse.Namespace) -> int:
     from crawler.scaffold import write_config
 
     path = args.dir / args.file
     write_config(path)
     used = "" if path == Path("crawler.toml") else f" -c {path}"
-    print(f"wrote {path}; remove the # before what you change, then check it with: crawler check{used}")
+    say(args, f"wrote {path}; remove the # before what you change, then check it with: crawler check{used}")
     return common.OK
 
 
@@ -53,11 +60,11 @@ def run_stage(args: argparse.Namespace) -> int:
 
     code, test = write_stage(args.name, args.dir)
     needs = "" if find_spec("pytest") else " (after: pip install pytest)"
-    print(f"wrote {code} and {test}; try it with: python -m pytest {test}{needs}")
+    say(args, f"wrote {code} and {test}; try it with: python -m pytest {test}{needs}")
     module = module_of(args.name, args.dir)
     file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are also looked for in its directory
     used = "" if module else f" -c {file}"
-    print(f"To run it between parse and store, add this to {file}, then check it with: crawler check{used}")
+    say(args, f"To run it between parse and store, add this to {file}, then check it with: crawler check{used}")
     print()
     print(table(args.name, module), end="")
     return common.OK

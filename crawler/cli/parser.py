@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 # Words of other programs, and our commands for them.
 FOREIGN = {
@@ -18,8 +20,58 @@ OPTION = 0.75          # the same for options, which are more numerous
 _NOUNS = {"COMMAND": "command", "VERB": "verb", "WHAT": "such thing"}    # by metavar
 
 
+# What options of other programs are called here, by their names without dashes; the first word is the option.
+OPTIONS = {
+    "limit": "--max-pages N", "max": "--max-pages N", "l": "--depth N", "level": "--depth N", "d": "--depth N", "w": "--delay S",
+    "resume": "crawler run, which goes on by itself", "continue": "crawler run, which goes on by itself",
+    "restart": "--fresh", "jobs": "-s frontier.per_host=N", "j": "-s frontier.per_host=N", "p": "--processes N",
+    "t": "-s stages.fetch.timeout=SECONDS", "output-file": "-o FILE", "out": "-o FILE", "f": "-o FILE", "i": "--seeds FILE",
+    "input-file": "--seeds FILE", "n": "--max-pages N", "follow": "--watch",
+    "H": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'", "header": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'",
+    "A": "-s stages.fetch.user_agent=TEXT", "k": "-s stages.fetch.verify=false", "x": "-s stages.fetch.proxy=URL",
+}  # fmt: skip
+HOME = "~/"            # expanded in the values of options that name files, because shells do not do so in quotes and after =
+
+
+class Once(argparse._StoreAction):
+    """Store the value of an option, and refuse a second, different one: it would silently replace the first."""
+
+    why = "give it once"
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:  # fmt: skip
+        if self.option_strings:
+            given = vars(namespace).setdefault("given", {})
+            if self.dest in given and given[self.dest] != values:
+                said = f"{option_string} is given twice, as {given[self.dest]} and {values}; {self.why}"
+                raise argparse.ArgumentError(None, said)
+            given[self.dest] = values
+        super().__call__(parser, namespace, values, option_string)
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that suggests corrections; its subparsers are of this class too."""
+    """An ArgumentParser that suggests corrections and reports a mistake in one line; its subparsers are of this class too."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._typed: Sequence[str] = ()
+        super().__init__(*args, **options)
+        self.register("action", None, Once)
+        self.register("action", "store", Once)
+
+    def error(self, message: str) -> NoReturn:
+        from crawler.secrets import masked
+
+        help_ = f"crawler help {self.prog.removeprefix('crawler').strip()}".strip()
+        there = "" if "'crawler help" in message else f"; see '{help_}'"
+        self.exit(2, f"{self.prog}: {masked(message, self._typed)}{there}\n")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if isinstance(action, Once) and action.option_strings:
+            if any(not text.strip() for text in arg_strings):
+                raise argparse.ArgumentError(action, f"it is empty; expected {action.metavar or 'a value'}")
+            if action.metavar in ("FILE", "DIR"):
+                arg_strings = [os.path.expanduser(text) if text.startswith(HOME) else text for text in arg_strings]
+        return super()._get_values(action, arg_strings)
 
     def format_help(self) -> str:
         from crawler.cli.examples import shown
@@ -30,6 +82,7 @@ class Parser(argparse.ArgumentParser):
         if not args and self._subparsers is not None:     # a group of commands without a verb prints its help
             self.print_help()
             self.exit()
+        self._typed = sys.argv[1:] if args is None else list(args)
         found, extra = super().parse_known_args(args, namespace)
         if extra:                              # reported here: the usage of the parent parser lacks our options
             self.error(self._unknown(found, extra))
@@ -61,10 +114,26 @@ class Parser(argparse.ArgumentParser):
             return f"{said}; stages in one process are written with +: {self.prog} {'+'.join([found.name, *extra])}"
         options = [option.lstrip("-") for action in self._actions for option in action.option_strings
                    if option.startswith("--") and action.help != argparse.SUPPRESS]  # fmt: skip
-        wrong = next((word.partition("=")[0].lstrip("-") for word in extra if word.startswith("--")), "")
+        wrong = next((word.partition("=")[0].lstrip("-") for word in extra if word.startswith("-")), "")
         near = nearest(wrong, options, OPTION)
-        meant = _setting(wrong) or (near and f"--{near}")
+        meant = self._foreign(wrong) or self._setting(wrong) or (near and f"--{near}")
         return f"{said}; did you mean {meant}?" if meant else said
+
+
+    def _foreign(self, option: str) -> str:
+        """Return what an option of another program is called in this command; "" if it is not known."""
+        meant = OPTIONS.get(option, "")
+        word = meant.partition(" ")[0]
+        return meant if word in self._option_string_actions or (word == "crawler" and self.prog.endswith(" run")) else ""
+
+    def _setting(self, option: str) -> str:
+        """Return how to write an unknown option as a setting of the same name: its short form, or -s frontier.per_host=VALUE."""
+        from crawler import hints
+        from crawler.cli.common import SHORT_FORMS
+
+        short = {setting: f"{form} {value}" for form, setting, value, _ in SHORT_FORMS if form in self._option_string_actions}
+        found = hints.elsewhere(option.replace("-", "_")) if len(option) > 1 else []
+        return " or ".join(short.get(name, f"-s {name}=VALUE") for name in found)
 
 
 def nearest(word: str, names: Sequence[str], cutoff: float = NEAR) -> str:
@@ -72,11 +141,3 @@ def nearest(word: str, names: Sequence[str], cutoff: float = NEAR) -> str:
     import difflib  # here, because only mistakes need it
 
     return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=cutoff)), "")
-
-
-def _setting(option: str) -> str:
-    """Return how to write an unknown option as a setting of the same name, such as -s frontier.per_host=…; "" if there is none."""
-    from crawler import hints
-
-    found = hints.elsewhere(option.replace("-", "_")) if option else []
-    return " or ".join(f"-s {name}=VALUE" for name in found)

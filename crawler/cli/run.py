@@ -41,7 +41,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog="Ctrl-C stops in order (what is in hand is finished or given back), a second one at once.",
     )  # fmt: skip
     parser.add_argument("urls", metavar="URL", nargs="*", help="where to begin; - reads them from standard input, one a line")
-    parser.add_argument("--seeds", metavar="FILE", type=Path, help="the same from a file, one a line; # begins a comment")
+    parser.add_argument("--seeds", metavar="FILE", action="append", default=[],
+                        help="the same from a file, one a line; # begins a comment; may be repeated; - is standard input")
     output_options(parser)
     common.short_forms(parser)
     ways = parser.add_mutually_exclusive_group()

@@ -20,28 +20,26 @@ SAID = 10              # seeds without a scheme that are reported one by one
 STDIN = "standard input"
 
 
-def read(words: Sequence[str], file: Path | None = None) -> list[str]:
-    """Return the seeds from the words, from standard input if a word is -, and from the file.
+def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
+    """Return the seeds from the words and from the files; the name - stands for standard input.
 
-    Raises BadUrl with all words that are not URLs, and UsageError for a file that cannot be read or is empty.
+    Raises BadUrl for a word that is not a URL, and UsageError for a file or standard input that cannot be read or has no URL.
     """
     from crawler.web import urls
 
     found = [word for word in words if word != "-"]
     for word in found:
         urls.seed(word)
-    if "-" in words:
+    if "-" in (*words, *files):
         found += _listed(sys.stdin.buffer.read(), STDIN)
-    if file is not None:
+    for name in dict.fromkeys(files):
+        if name == "-":
+            continue
         try:
-            data = file.read_bytes()
+            data = Path(name).expanduser().read_bytes()
         except OSError as error:
-            raise UsageError(f"the seeds in {file} cannot be read: {error.strerror}; it takes one URL a line, in UTF-8") from error
-        listed = _listed(data, str(file))
-        if not listed and not found:
-            raise UsageError(f"{file} is empty; it takes one URL a line" if not data.strip() else
-                             f"{file} has no URL in it, only comments; it takes one URL a line")  # fmt: skip
-        found += listed
+            raise UsageError(f"the seeds in {name} cannot be read: {error.strerror}; it takes one URL a line, in UTF-8") from error
+        found += _listed(data, name)
     return found
 
 
@@ -78,4 +76,10 @@ def tell(line: str) -> None:
 def _listed(data: bytes, what: str) -> list[str]:
     from crawler.web import seeds
 
-    return seeds.check(seeds.lines(seeds.decode(data, what)), what)
+    listed = seeds.check(seeds.lines(seeds.decode(data, what)), what)
+    if listed:
+        return listed
+    if what == STDIN:
+        raise UsageError(f"{what} has no URL; it takes one URL a line")
+    raise UsageError(f"{what} is empty; it takes one URL a line" if not data.strip() else
+                     f"{what} has no URL in it, only comments; it takes one URL a line")  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.parser import Once
 from crawler.errors import ConfigError, HubError, OutputClosed, StageUnusable, UsageError
 
 if TYPE_CHECKING:
@@ -62,12 +63,26 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.set_defaults(run=run)
 
 
+class Output(Once):
+    """Store the output, of which there is one."""
+
+    why = "one output for now, several outputs are not supported"
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:  # fmt: skip
+        other = namespace.overwrite if self.dest == "output" else namespace.output
+        if other is not None:
+            raise argparse.ArgumentError(None, f"-o and -O are both given, as {other} and {values}; {self.why}")
+        super().__call__(parser, namespace, values, option_string)
+
+
 def output_options(parser: argparse.ArgumentParser) -> None:
     """-o and -O, for commands that store."""
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("-o", "--output", metavar="FILE", help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output; "
-                       "default: records.jsonl)")  # fmt: skip
-    group.add_argument("-O", "--overwrite", metavar="FILE", help="the same, emptying FILE first; a resumed crawl empties nothing")
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", metavar="FILE", action=Output,
+                       help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output; default: records.jsonl)")  # fmt: skip
+    group.add_argument("-O", "--overwrite", metavar="FILE", action=Output,
+                       help="the same, emptying FILE first; a resumed crawl empties nothing")  # fmt: skip
 
 
 def store_settings(args: argparse.Namespace) -> list[str]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from crawler.config import shown
+from crawler.secrets import HIDDEN, PRIVATE, masked, shown
 
 PLACES: Final = ("-c", "--config", "--data")    # options that say where the crawl is; each takes a value
 SETTINGS: Final = ("-s", "--set")
@@ -42,7 +42,12 @@ def _joined(words: Sequence[str]) -> str:
 def _safe(word: str) -> str:
     """Return a word as it may be shown: secret settings and passwords in URLs are masked."""
     name, equals, value = word.partition("=")
-    return f"{name}={shown(name, value)}" if equals and "://" not in name else str(shown("", word))
+    if name == "--set":
+        return f"{name}={_safe(value)}"
+    if equals and "://" not in name and "@" not in name:
+        private = PRIVATE & set(name.removeprefix("-s").split(".")) and "@" not in value
+        return f"{name}={HIDDEN if private else shown(name, value)}"
+    return masked(str(shown("", word)), [word])
 
 
 def _places(words: Sequence[str]) -> Iterator[str]:

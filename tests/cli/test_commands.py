@@ -29,7 +29,8 @@ def test_what_is_no_command_is_told_all_of_them():
     done = subprocess.run([sys.executable, "-m", "crawler", "xyzzy"], capture_output=True, text=True, timeout=20)
 
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: crawler [-h] [--version] COMMAND ...")
+    assert done.stderr.startswith("crawler: no command 'xyzzy'; ")
+    assert len(done.stderr.splitlines()) == 1
     assert all(f"'{name}'" in done.stderr for name in COMMANDS)
 
 

@@ -254,3 +254,11 @@ def test_a_file_in_place_of_the_data_directory_is_named(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert "is a file; choose another with --data" in line
+
+
+def test_a_host_may_be_typed_as_a_url_and_its_password_is_not_repeated(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["host", "pause", "http://user:S3cretPw@Example.org:8080/a"]) == 0
+
+    said = capsys.readouterr().err
+    assert "example.org:8080 is not on the frontier yet" in said
+    assert "S3cretPw" not in said
