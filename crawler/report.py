@@ -38,7 +38,7 @@ def build(
     reason: finished, interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl, earlier runs included.
     output: where rows go now; rows: those in each output that the crawl has had. not_taken: messages about seeds beyond a limit.
     given_up: dead tasks by reason. examples: by field, a text that was no number.
-    pages_before: pages fetched by earlier runs of a resumed crawl.
+    pages_before: pages fetched by earlier runs of a resumed crawl; the pages per second are of this run.
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
     pages = sum(statuses.values())
@@ -51,7 +51,8 @@ def build(
         "outputs": {name: each.rows for name, each in rows.items()},
         "pages": pages,
         "pages_before": pages_before,
-        "pages_per_second": round(pages / elapsed, 2) if beginning != "resumed" and elapsed > 0 else None,
+        "pages_now": pages - pages_before,
+        "pages_per_second": round((pages - pages_before) / elapsed, 2) if elapsed > 0 else None,
         "statuses": statuses,
         "skipped": skipped(stats.counters),
         "not_taken": list(not_taken),

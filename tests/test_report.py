@@ -38,8 +38,10 @@ def test_the_numbers_are_those_of_the_hub():
     assert built["left"] == {"urls": 0}                  # what only people read is nothing left to do
 
 
-def test_a_resumed_crawl_has_no_rate_because_its_counts_are_of_earlier_runs_too():
-    assert report(queue("urls", accepted=1), beginning="resumed")["pages_per_second"] is None
+def test_the_rate_of_a_resumed_crawl_is_that_of_this_run():
+    built = report(queue("urls", accepted=1), beginning="resumed", pages_before=6)
+
+    assert (built["pages"], built["pages_before"], built["pages_now"], built["pages_per_second"]) == (10, 6, 4, 1.0)
 
 
 def test_a_crawl_is_empty_when_there_was_something_to_fetch_and_nothing_came():

@@ -12,6 +12,7 @@ from crawler.report import is_empty
 from crawler.run import no_numbers
 from crawler.run.hints import PLAIN, Hint
 from crawler.run.outputs import Rows, described
+from crawler.run.small import why_small
 from crawler.run.stranded import described as stranded_line
 
 SHOWN: Final = 6                  # reasons shown in one line
@@ -31,6 +32,8 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     lines += skipped_lines(report["skipped"])
     lines += no_numbers.told(report["no_numbers"])
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
+    if small := why_small(report):
+        lines.append(small)
     if report["dead"]:
         lines.append(_given_up(report, hint))
     lines += report["not_taken"]
@@ -46,7 +49,8 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
 def _first(report: Mapping[str, Any]) -> str:
     statuses = ", ".join(f"{n:,} × {status}" for status, n in sorted(report["statuses"].items()))
     rate = f", {report['pages_per_second']:g} a second" if report["pages_per_second"] else ""
-    pages = f"{counted(report['pages'], 'page')}{rate} ({statuses})"
+    now = f"{counted(report['pages_now'], 'page')} now{rate}, {report['pages']:,} in all"
+    pages = f"{now if report['pages_before'] else counted(report['pages'], 'page') + rate} ({statuses})"
     what = pages if report["pages"] else f"no page was fetched{_why_empty(report)}"
     return f"{report['reason']} after {report['elapsed']:.1f} s: {what}"
 

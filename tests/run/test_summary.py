@@ -53,7 +53,46 @@ def test_numbers_agree_with_their_nouns() -> None:
 
     said = lines(queue("urls", accepted=1, done=1), counters={"fetch/status/200": 1}, beginning="resumed", rows=rows)
 
-    assert said == ["finished after 4.0 s: 1 page (1 × 200)", "1 row in p.jsonl"]
+    assert said[:2] == ["finished after 4.0 s: 1 page, 0.25 a second (1 × 200)", "1 row in p.jsonl"]
+
+
+def test_of_a_resumed_crawl_the_pages_of_this_run_have_a_rate() -> None:
+    frontier = queue("urls", accepted=501, done=501)
+
+    said = lines(frontier, counters={"fetch/status/200": 501}, beginning="resumed", pages_before=5)
+
+    assert said == ["finished after 4.0 s: 496 pages now, 124 a second, 501 in all (501 × 200)"]
+
+
+NO_LINKS = "the only page has no links to follow (JavaScript is not run)"
+
+
+@pytest.mark.parametrize(
+    ("counters", "why"),
+    [
+        ({"fetch/status/200": 1, "fetch/bytes": 9}, NO_LINKS),
+        ({"fetch/status/301": 2, "fetch/status/200": 1, "fetch/bytes": 9}, NO_LINKS),
+        ({"fetch/status/200": 1}, "the only page is empty"),
+        ({"fetch/status/200": 1, "fetch/body/skipped": 1}, "the only page is of a type that is not read; see "
+                                                           "stages.fetch.content_types"),
+        ({"fetch/status/401": 1}, "the only page answers 401: it wants a password: write user:password@ before the host in the "
+                                  "URL, or set stages.fetch.auth"),
+        ({"fetch/status/403": 3}, "all 3 pages answer 403: the server refuses this crawler; stages.fetch.user_agent and "
+                                  "stages.fetch.headers set what it says of itself"),
+        ({"fetch/status/404": 1}, "the only page answers 404: look at the address"),
+    ],
+)  # fmt: skip
+def test_why_a_crawl_is_so_small_is_told_in_one_sentence(counters: dict[str, int], why: str) -> None:
+    assert lines(queue("urls", accepted=3, done=3), counters=counters)[1:] == [why]
+
+
+def test_what_other_lines_explain_is_not_told_twice() -> None:
+    one = {"fetch/status/200": 1, "fetch/bytes": 9}
+    (_, links) = lines(queue("urls", accepted=1, done=1), counters={**one, "parse/skipped/out of scope": 5})
+    (_, left) = lines(queue("urls", accepted=2, done=1, ready=1), counters=one, reason="interrupted")
+
+    assert links.startswith("links not followed: 5 ")
+    assert left.startswith("left to do: ")
 
 
 def test_what_was_given_up_is_told_by_reason_with_examples() -> None:
