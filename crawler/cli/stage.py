@@ -80,7 +80,8 @@ def output_options(parser: argparse.ArgumentParser) -> None:
     """-o and -O, for commands that store."""
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", action=Output,
-                       help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output; default: records.jsonl)")  # fmt: skip
+                       help="add records to FILE (.jsonl, .csv, .sqlite; - is standard output; "
+                       "default: records.jsonl)")  # fmt: skip
     group.add_argument("-O", "--overwrite", metavar="FILE", action=Output,
                        help="the same, emptying FILE first; a resumed crawl empties nothing")  # fmt: skip
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
     ("page", "told"),
     [
         ("<title>an app</title><script src=app.js></script>", "the only page has no links to follow (JavaScript is not run)\n"),
-        (Response(401, {"WWW-Authenticate": "Basic"}), "the only page answers 401: it wants a password: write user:password@ before"),
+        (Response(401, {"WWW-Authenticate": "Basic"}), "the only page answers 401: it wants a password: write user:password@ "),
     ],
 )
 def test_it_is_told_in_one_sentence_and_the_exit_code_is_0(shell: Shell, page: Content, told: str) -> None:
