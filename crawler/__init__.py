@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from crawler.hub.manager import QueueManager as QueueManager
     from crawler.items import New as New
     from crawler.items import Pace as Pace
+    from crawler.routing import Unsendable as Unsendable
+    from crawler.routing import misgiven as misgiven
     from crawler.stage import Drop as Drop
     from crawler.stage import GiveUp as GiveUp
     from crawler.stage import Interrupted as Interrupted
@@ -82,6 +84,7 @@ _HOMES = {
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),
+    "crawler.routing": ("Unsendable", "misgiven"),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),

@@ -47,7 +47,10 @@ class Chain(Stage):
         super().__init__(shared=links[0].stage.shared)
         known = Known()
         self.router: Routes = _Routed(links[0].name, known)
-        self._joints = [Joint(link, Router(link.name, link.outputs, gatekeepers, known)) for link in links]
+        routers = [
+            Router(link.name, link.outputs, gatekeepers, known, input=link.input, stored=link.stored) for link in links
+        ]  # fmt: skip
+        self._joints = [Joint(link, router) for link, router in zip(links, routers, strict=True)]
         self._joints[0].is_first = True
         for one, following in itertools.pairwise(self._joints):
             one.next_takes_pages = following.takes_pages

@@ -5,7 +5,8 @@ One place for both, so that a stage gets the same item from the hub as from the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,25 @@ from crawler.web.page import Page, Record
 NOT_AN_ITEM: Final = "not an item of this stage"
 _IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}     # msgspec uses JSON's names for types
 
-encoder = msgspec.msgpack.Encoder()
+
+def _plain(value: Any) -> Any:
+    """Return a value of a kind that msgspec does not know as the plain kind it stands for. Raises TypeError if there is none."""
+    for kind, convert in _PLAIN:
+        if isinstance(value, kind):
+            return convert(value)
+    raise TypeError(f"Encoding objects of type {type(value).__qualname__} is unsupported")
+
+
+# Subclasses of plain types, such as the text that BeautifulSoup gives, and mappings, such as the headers of a page.
+_PLAIN: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, bytes.__bytes__),
+    (datetime, lambda value: datetime.fromisoformat(value.isoformat())),
+    (Mapping, dict),
+)
+encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 
 
 def encode(item: Any) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from msgspec import Struct
@@ -37,6 +37,8 @@ class Link(Struct, frozen=True):
     stage: Stage
     outputs: tuple[str, ...]
     feeds: str                 # the queue whose items go straight to the next link; "" for the last
+    input: str = ""            # as for `Router`
+    stored: Collection[str] = ()   # as above
 
 
 class Handed(Struct, frozen=True):

@@ -73,6 +73,10 @@ class Pipeline(Struct, frozen=True):
     def writers(self, queue: str) -> list[StageSpec]:
         return [stage for stage in self.stages.values() if queue in stage.outputs]
 
+    def stored(self) -> list[str]:
+        """Return the queues whose items the built-in store makes rows of."""
+        return [stage.input for stage in self.stages.values() if stage.use == "store"]
+
     def unread(self) -> list[str]:
         """Return the queues that no stage reads: only people do, with `crawler take`."""
         return [name for name in self.queues if not self.readers(name)]

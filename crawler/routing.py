@@ -10,9 +10,11 @@ refused here, where it is one task's fault: a call that the hub refuses is every
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import partial
 from types import GeneratorType
 from typing import Any, Protocol, runtime_checkable
@@ -30,6 +32,8 @@ from crawler.stage import Report, To
 from crawler.tables import nearest
 from crawler.texts import about, words
 from crawler.web.page import Visits
+
+log = logging.getLogger("crawler.worker")
 
 
 @runtime_checkable
@@ -92,10 +96,17 @@ class Router:
     """Turns what one stage yields into tasks. Thread-safe."""
 
     def __init__(
-        self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper], known: Known | None = None
-    ) -> None:
-        """outputs: the queues this stage may put to, its own output first. known: shared with the other routers of this process."""
+        self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper], known: Known | None = None, *,
+        input: str = "", stored: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """outputs: the queues this stage may put to, its own output first. known: shared with the other routers of this process.
+
+        input: the queue that the stage reads. stored: the queues whose items the store makes rows of.
+        """
         self.name = stage
+        self._input = input
+        self._stored = frozenset(stored)
+        self._told: set[type] = set()      # of items that make no good row, those a warning has been given for
         self.outputs = tuple(outputs)
         self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
         self._admit = {queue: gate.admit if isinstance(gate, Gate) else gate for queue, gate in gatekeepers.items()}
@@ -117,6 +128,8 @@ class Router:
     def _one(self, to: To, queue: str, item: Any) -> New | str | None:
         admit = self._admit.get(queue)
         if admit is None:
+            if queue in self._stored and not isinstance(item, Mapping | msgspec.Struct):
+                self._look_at_row(item)
             return _sized(_delivered(to, New(queue, self._encoded(item))))
         new = admit(item)
         if isinstance(new, str):
@@ -151,9 +164,19 @@ class Router:
         try:
             return encode(item)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise Unsendable(
-                f"stage {self.name!r} gave an item that cannot be sent: {error}; give plain data, a msgspec.Struct or a dataclass"
-            ) from error
+            from crawler.unsendable import why  # here, because only mistakes need it
+
+            raise Unsendable(f"stage {self.name!r} gave an item that cannot be sent: {why(item, error)}") from error
+
+    def _look_at_row(self, item: Any) -> None:
+        """Warn once per type of an item that will be a row with the one column "value". Raises Refused for a list of records."""
+        if is_dataclass(item):
+            return
+        if isinstance(item, list | tuple) and any(isinstance(each, Mapping | msgspec.Struct) for each in item):
+            raise Refused(f"stage {self.name!r} gave a list of {len(item)}, which is one item: yield each of them")
+        if type(item) not in self._told:
+            self._told.add(type(item))
+            log.warning('%s gave %s, which is stored as {"value": …}; give a dict for a row with columns', self.name, about(item))
 
     def queue(self, name: str) -> str:
         """Return the queue that a stage means: "" is its own output. Raises ValueError if it may not put there."""
@@ -162,6 +185,11 @@ class Router:
         if not name:
             return self.outputs[0]
         if name not in self.outputs:
+            if name == self._input:
+                raise Refused(
+                    f"stage {self.name!r} sent an item to {name!r}, which it reads itself; raise Retry to have the item again, "
+                    "or give it to another queue"
+                )
             near = nearest(str(name), self.outputs)
             raise Refused(
                 f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self.outputs)}: "

@@ -16,10 +16,10 @@ To keep other things of a page, subclass it and say what:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, cast
 
 from msgspec import field
 
@@ -39,15 +39,18 @@ from crawler import (
     Sitemap,
     Stage,
     To,
+    Unsendable,
     Visits,
     directives,
     is_html,
+    misgiven,
 )
 
 # Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
 _EXAMPLE: Final = 60               # characters kept of an example of a text that is no number
+_NO_RECORDS: Final = (Mapping, str, bytes)      # they can be iterated over, and what that gives is no record
 _VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
 
 
@@ -81,7 +84,7 @@ class Parse(Stage):
         if wish.noindex:
             self.count("skipped/noindex")
         else:
-            yield from self.records(page, html)
+            yield from self._kept(page, html)
         # Not of an error page: its links are the server's, the same on each. Not of a redirect: fetch sends its target.
         # Of a 304 it has are those of the copy that is still true; without a copy it has none.
         if self.options.follow and (200 <= page.status_code < 300 or page.status_code == 304):
@@ -96,6 +99,16 @@ class Parse(Stage):
         Not asked of a page that says noindex. Links are followed whatever is returned here.
         """
         return [self.record(page, html)]
+
+    def _kept(self, page: Page, html: Html | None) -> Iterator[Any]:
+        """Yield the records of a page. Raises Misgiven, with the place, for a result of `records` that is no list of records."""
+        found: Any = self.records(page, html)
+        if isinstance(found, _NO_RECORDS) or not isinstance(found, Iterable):
+            what = "None" if found is None else f"a {type(found).__name__}"
+            raise misgiven(Unsendable(f"records returned {what}; yield each record, or return a list of them"), found, self.records)
+        returned = yield from cast("Any", found)
+        if returned is not None:
+            raise misgiven(Unsendable("records yields and also returns a record; yield it"), found, self.records)
 
     def record(self, page: Page, html: Html | None) -> Record:
         """Return the built-in record: a dict of facts about the page, with the declared fields beside them."""

@@ -156,7 +156,7 @@ def after(first: Stage, second: Stage, outputs: tuple[str, ...] = ("result",)) -
 @pytest.mark.parametrize(
     ("gives", "words"),
     [
-        (object(), "TypeError|stage 'second' gave an item that cannot be sent: Encoding objects of type object is unsupported"),
+        (object(), "stage 'second' gave an item that cannot be sent: an object of type object; give plain data"),
         (To("reslt", 1), "stage 'second' sent an item to 'reslt'; its outputs are result: did you mean 'result'"),
         (To("nowhere", 1), "its outputs are result: add it to stages.second.outputs"),
         (To("", 1, key="text"), "a key is bytes"),  # type: ignore[arg-type]

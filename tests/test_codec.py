@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
+from bs4 import BeautifulSoup
 
 from crawler import ConfigError, Page, Record, Stage
 from crawler.codec import decoder, encode
 from crawler.plugins import item_schema
+from crawler.unsendable import why
 
 RECORD = Record(
     url="http://a/", final_url="http://a/", status=200, content_type="text/html", encoding="utf-8", title="x", description=None,
@@ -75,3 +78,53 @@ def test_an_annotation_that_no_item_can_be_read_as_is_refused_at_start(schema: A
 
     with pytest.raises(ConfigError, match=r"Odd\.process takes .*; use Record, Page, dict\[str, Any\]"):
         item_schema(Odd)
+
+
+class Int(int):
+    pass
+
+
+class Float(float):
+    pass
+
+
+class Bytes(bytes):
+    pass
+
+
+class Moment(datetime):
+    pass
+
+
+def test_subclasses_of_plain_types_and_mappings_are_sent_as_what_they_stand_for() -> None:
+    pairs = [("A", "1"), ("B", "2")]
+    page = Page.of(b"<title>the title</title>", url="http://a/", status_code=200, header_pairs=pairs)
+    when = Moment(2026, 1, 2, tzinfo=UTC)
+    item = {"title": page.soup.title.string, "headers": page.headers, "each": [Int(3), Float(0.5), Bytes(b"b")], "at": when}
+
+    read = decoder(Any).decode(encode(item))
+
+    assert read["headers"] == {"A": "1", "B": "2"}
+    assert [read["title"], *read["each"], read["at"]] == ["the title", 3, 0.5, b"b", datetime(2026, 1, 2, tzinfo=UTC)]
+    assert [type(each) for each in (read["title"], *read["each"], read["at"])] == [str, int, float, bytes, datetime]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": 1, "price": 1j}, "at key 'price': an object of type complex; give plain data"),
+        (Product("u", object()), "at field price: an object of type object"),  # type: ignore[arg-type]
+        ({1j: 1}, "at a key: an object of type complex"),
+        (ValueError, "the exception ValueError is given; raise it"),
+        ((one for one in ()), "a generator; give list(…) of it"),
+        ([1, print], "at index 1: print is a builtin_function_or_method; call it, with ()"),
+        ({"x": {"y": "\ud800"}}, "at key 'x' → key 'y': text with half a character (a lone surrogate)"),
+        ([2**70], "at index 0: 1180591620717411303424 has more than 64 bits; give it as text"),
+        (BeautifulSoup("<b>x</b>", "html.parser").b, "an object of type bs4.element.Tag; give its text: get_text()"),
+    ],
+)
+def test_what_cannot_be_sent_is_named_with_what_to_do(value: Any, told: str) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError)) as caught:
+        encode(value)
+
+    assert why(value, caught.value).startswith(told)

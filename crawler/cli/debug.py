@@ -44,7 +44,7 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
             spec = pipeline.stages[name]
             stage = make(config, spec, shared)
             schema, is_async = plugins.item_schema(type(stage))
-            router = Router(name, spec.outputs, keepers(config, pipeline, spec, shared))
+            router = Router(name, spec.outputs, keepers(config, pipeline, spec, shared), input=spec.input, stored=pipeline.stored())
             benches.append(Bench(stage, schema, is_async, router, spec.input))
     except BaseException:
         broker.close()

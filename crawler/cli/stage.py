@@ -267,7 +267,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
         stage = make(config, spec, shared)
     broker = common.connect(config, name, HUB_PATIENCE, role="worker", contact=contact)
     tally = Tally()
-    worker = wire(args, config, spec, stage, gatekeepers, shared, broker, side, name, tally)
+    worker = wire(args, config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally)
     common.stop_on_signals(worker.stop)
     common.stop_with_stdin(args, worker.stop)
     if args.until_drained:
@@ -358,7 +358,10 @@ def make_chain(
     specs = [pipeline.stage(name) for name in names]
     stages = [make(config, each, shared) for each in specs]
     feeds = [each.input for each in specs[1:]] + [""]
-    links = [Link(each.name, stage, each.outputs, feed) for each, stage, feed in zip(specs, stages, feeds, strict=True)]
+    links = [
+        Link(each.name, stage, each.outputs, feed, each.input, pipeline.stored())
+        for each, stage, feed in zip(specs, stages, feeds, strict=True)
+    ]
     return Chain(links, gatekeepers)
 
 
@@ -368,8 +371,8 @@ def is_set(options: Any, name: str) -> bool:
 
 
 def wire(
-    args: argparse.Namespace, config: Config, spec: StageSpec, stage: Stage, gatekeepers: Mapping[str, Gatekeeper],
-    shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally,
+    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage,
+    gatekeepers: Mapping[str, Gatekeeper], shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally,
 ) -> Worker:  # fmt: skip
     """A worker of this stage with all that it is handed."""
     from crawler import plugins
@@ -378,7 +381,9 @@ def wire(
     from crawler.worker import Worker
 
     schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
-    router: Routes = stage.router if isinstance(stage, Chain) else Router(spec.name, spec.outputs, gatekeepers)
+    router: Routes = stage.router if isinstance(stage, Chain) else Router(
+        spec.name, spec.outputs, gatekeepers, input=spec.input, stored=pipeline.stored()
+    )  # fmt: skip
     return Worker(
         stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
         concurrency=args.concurrency or spec.concurrency or 0, lease=config.settings.hub.lease, tally=tally,

@@ -30,7 +30,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     """Let an opened stage process one item."""
     trial = Trial()
     schema, is_async = item_schema(type(stage))
-    router = Router(spec.name, spec.outputs, {})
+    router = Router(spec.name, spec.outputs, {}, input=spec.input)
     try:
         found = _converted(item, schema)
         result = stage.process([found] if stage.batch else found)

@@ -11,12 +11,35 @@ from tests.site import Site
 
 pytestmark = pytest.mark.slow
 
-# By path of a page: what `process` does with its record, and the reason of the dead task that comes of it.
+UNSENDABLE = "stage 'enrich' gave an item that cannot be sent:"
+PLAIN = "give plain data, a msgspec.Struct or a dataclass"
+# By path of a page: what `process` does with its record, and how the reason of the dead task that comes of it begins.
 MISTAKES = {
     "/input": ('input("go on? ")', "EOFError: EOF when reading a line at enrich.py:LINE in process"),
     "/breakpoint": ("breakpoint()", "RuntimeError: breakpoint() needs 'crawler run --debug' at enrich.py:LINE in process"),
+    "/key": ("return {**record, 'price': 1j}", f"{UNSENDABLE} at key 'price': an object of type complex; {PLAIN} (at enrich.py:5"),
+    "/deep": ("return {'a': [0, {'b': object()}]}", f"{UNSENDABLE} at key 'a' → index 1 → key 'b': an object of type object"),
+    "/drop": ("return Drop('x')", f"{UNSENDABLE} Drop is given; raise it (at enrich.py:5 in process)"),
+    "/coroutine": ("return helper()", f"{UNSENDABLE} a coroutine; await it, and write async def process (at"),
+    "/method": ("return {'x': record.get}", f"{UNSENDABLE} at key 'x': get is a builtin_function_or_method; call it, with () (at"),
+    "/large": ("return {'n': 2**70}", f"{UNSENDABLE} at key 'n': 1180591620717411303424 has more than 64 bits; give it as text"),
+    "/surrogate": ("return {'n': chr(0xd800)}", f"{UNSENDABLE} at key 'n': text with half a character (a lone surrogate); give"),
+    "/own": ("return To('parsed', 1)", "stage 'enrich' sent an item to 'parsed', which it reads itself; raise Retry"),
+    "/list": ("return [record, record]", "stage 'enrich' gave a list of 2, which is one item: yield each of them (at enrich"),
 }
-STAGE = "import urllib.parse\nfrom crawler import Stage\n\nclass Enrich(Stage):\n    def process(self, record: dict):\n"
+# What is no mistake: subclasses of plain types, a text as an item.
+KEPT = (
+    "        class Text(str): pass",
+    "        if path == '/text':",
+    "            return Text('only text')",
+    "        record = {**record, 'text': Text('t'), 'n': [type('Int', (int,), {})(3)]}",
+)
+STAGE = """import urllib.parse
+from crawler import Drop, Stage, To
+async def helper(): ...
+class Enrich(Stage):
+    def process(self, record: dict):
+"""
 
 
 def written() -> tuple[str, dict[str, str]]:
@@ -26,7 +49,7 @@ def written() -> tuple[str, dict[str, str]]:
     for path, (code, reason) in MISTAKES.items():
         lines += [f"        if path == {path!r}:", f"            {code}"]
         reasons[path] = reason.replace("LINE", str(len(lines)))
-    return "\n".join([*lines, "        return record"]), reasons
+    return "\n".join([*lines, *KEPT, "        return record"]), reasons
 
 
 @pytest.mark.parametrize("chain", ["true", "false"])
@@ -35,7 +58,8 @@ def test_each_mistake_is_told_with_its_place(shell: Shell, chain: str) -> None:
     (shell.directory / "enrich.py").write_text(code)
     (shell.directory / "crawler.toml").write_text(BETWEEN)
 
-    with Site({"/": "".join(f"<a href={path}>{path}</a>" for path in MISTAKES), **dict.fromkeys(MISTAKES, "<p>")}) as site:
+    pages = [*MISTAKES, "/text"]
+    with Site({"/": "".join(f"<a href={path}>{path}</a>" for path in pages), **dict.fromkeys(pages, "<p>")}) as site:
         options = ("-s", "hub.max_attempts=2", "-s", f"stages.enrich.chain={chain}", "-o", "out.jsonl")
         done = shell.run("run", site.url, *FAST, *options)
 
@@ -43,4 +67,10 @@ def test_each_mistake_is_told_with_its_place(shell: Shell, chain: str) -> None:
     numbers = [line.split("\t")[0] for line in shell.run("dead", "list").stdout.splitlines() if "\t" in line]
     shown = map(json.loads, shell.run("dead", "show", *numbers).stdout.replace("\n}\n{", "\n}\0{").split("\0"))
     found = {f"/{dead['item']['url'].rpartition('/')[2]}": dead["reason"] for dead in shown}
-    assert found == reasons
+    assert {path: found[path][: len(reason)] for path, reason in reasons.items()} == reasons
+    assert set(found) == set(reasons)
+    rows = shell.rows("out.jsonl")
+    assert {row.get("value") for row in rows} == {None, "only text"}
+    assert [(row["text"], row["n"]) for row in rows if "text" in row] == [("t", [3])]
+    told = """enrich gave 'only text', which is stored as {"value": …}; give a dict for a row with columns"""
+    assert done.stderr.count(told) == 1

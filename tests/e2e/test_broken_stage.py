@@ -57,7 +57,7 @@ def test_a_stage_that_fails_is_named_with_url_and_line_and_no_page_is_fetched_ag
     assert done.stderr.count("it is put back on parsed, for enrich alone") == 1       # a warning once
     reasons = {path: shown[f"{url}{path}"]["reason"] for path in PATHS[1:]}
     assert reasons["/key"] == "KeyError: 'ttle' at enrich.py:8 in process"
-    assert reasons["/object"].startswith("stage 'enrich' gave an item that cannot be sent: Encoding objects of type object")
+    assert reasons["/object"].startswith("stage 'enrich' gave an item that cannot be sent: an object of type object")
     assert reasons["/object"].endswith("(at enrich.py:10 in process)")
     assert reasons["/queue"].startswith("stage 'enrich' sent an item to 'recrods'; its outputs are records: did you mean 'records'")
     assert reasons["/queue"].endswith("add it to stages.enrich.outputs (at enrich.py:12 in process)")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import ConfigError, Html, Page, Record, Report, To, Visit, Visits
+from crawler import ConfigError, CrawlerError, Html, Page, Record, Report, To, Visit, Visits
 from stages.parse import Parse
 
 URL = "http://example.org/a/"
@@ -345,3 +345,38 @@ def test_the_record_of_a_hostile_page_stays_small_enough_to_travel() -> None:
     assert len(urls) == len(record["links"]) > 500
     assert len(msgspec.msgpack.encode(record)) < 16 << 20
     assert parse.take_counts() == {"links/cut": 1}
+
+
+class OneDict(Parse):
+    def records(self, page: Page, html: Html | None) -> Any:
+        return {"url": page.url}
+
+
+class OneText(Parse):
+    def records(self, page: Page, html: Html | None) -> Any:
+        return "text"
+
+
+class Nothing(Parse):
+    def records(self, page: Page, html: Html | None) -> Any:
+        """Forget to return anything."""
+
+
+class Both(Parse):
+    def records(self, page: Page, html: Html | None) -> Any:
+        yield {"url": page.url}
+        return {"url": "lost"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (OneDict, "records returned a dict; yield each record, or return a list of them"),
+        (OneText, "records returned a str; yield each record, or return a list of them"),
+        (Nothing, "records returned None; yield each record, or return a list of them"),
+        (Both, "records yields and also returns a record; yield it"),
+    ],
+)
+def test_records_that_are_no_list_of_records_are_refused_with_the_place_of_the_method(kind: type[Parse], told: str) -> None:
+    with pytest.raises(CrawlerError, match=rf"^{told} \(at tests/stages/test_parse.py:\d+ in records\)$"):
+        outputs(stage(kind), page())
