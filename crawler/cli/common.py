@@ -223,8 +223,13 @@ def start_logging(args: argparse.Namespace) -> None:
 def name_process(args: argparse.Namespace, name: str) -> None:
     """What ps and top call a child of `crawler run`: crawler:hub, crawler:fetch; 15 bytes of it are shown."""
     if args.while_stdin:
-        with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
-            file.write(f"crawler:{name}")
+        rename_process(name)
+
+
+def rename_process(name: str) -> None:
+    """The same, for a process that is known to be such a child. `crawler.run.owner` knows the hub by it."""
+    with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
+        file.write(f"crawler:{name}")
 
 
 def hints(args: argparse.Namespace, config: Config) -> Hint:

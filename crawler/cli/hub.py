@@ -236,6 +236,7 @@ def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
 
 def stop_when_left(broker: SqliteBroker, server: HubServer) -> None:
     """The parent is gone and so are soon its workers: let them hand in what they have."""
+    common.rename_process("ending")
     give_up = time.monotonic() + ORPHANED
     while time.monotonic() < give_up and any(queue.leased for queue in broker.stats().queues):
         threading.Event().wait(0.2)

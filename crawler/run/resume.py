@@ -32,6 +32,7 @@ from crawler.run.definition import Definition, Value
 from crawler.run.gone import gone, warning
 from crawler.run.local import has_store
 from crawler.run.outputs import ROWS, Rows, described, rows_by_output
+from crawler.run.owner import wait_or_refuse
 from crawler.run.verify import verify
 from crawler.web import urls
 from crawler.web.frontier import AUTH
@@ -88,9 +89,10 @@ class Plan(Struct, frozen=True):
         return next((str(self.options[name].output) for name in self.stages if hasattr(self.options[name], "output")), "")
 
 
-def look(data: Path, *, is_fresh: bool = False) -> Found:
+def look(data: Path, *, is_fresh: bool = False, status: str = "crawler status") -> Found:
     """Read what is in this data directory. is_fresh: treat a store that cannot be read as absent; it will be moved aside.
 
+    status: the command that shows a crawl that runs here, for the message.
     Raises UsageError if a hub uses the store or the directory cannot be used, StorageError if the store cannot be read.
     """
     if not has_store(data):
@@ -98,6 +100,7 @@ def look(data: Path, *, is_fresh: bool = False) -> Found:
     from crawler.broker.peek import peek  # here, because a first crawl does not need SQLite in this process
 
     path = store_path(data)
+    wait_or_refuse(path, status)
     try:
         store = peek(path, (definitions.NOTE, ROWS, AUTH))
     except StorageError:
@@ -121,7 +124,7 @@ def plan(
         urls.seed(text)
     config = load({})
     data = Path(config.settings.data)
-    found = look(data, is_fresh=is_fresh)
+    found = look(data, is_fresh=is_fresh, status=command.other("status"))
     was = found.definition
     goes_on = not is_fresh and was is not None and (found.is_empty or found.unfinished(was.queues_read) > 0)
     asked = _asked(load, config, was if goes_on or not texts else None)

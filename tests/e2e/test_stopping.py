@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -60,4 +62,28 @@ def test_the_second_leaves_no_process_and_the_same_command_goes_on(shell: Shell)
         done = shell.run("run")
 
     assert done.returncode == 0, done.stderr
+    assert {row["title"] for row in shell.rows("p.jsonl")} == {"Home", "Slow"}
+
+
+def test_another_run_is_told_of_the_one_that_runs_and_waits_for_one_that_ends(shell: Shell) -> None:
+    with Site(PAGES) as site:
+        site.hold("/slow")
+        process = shell.start("run", site.url, *FAST, "-o", "p.jsonl")
+        site.wait_for_request("/slow")
+
+        second = shell.run("run", site.url, *FAST)
+
+        assert second.returncode == 2
+        assert second.stderr == (
+            f"crawler: a crawl is running here (pid {process.pid}; 'crawler status' shows it); --data DIR is for a second one\n"
+        )
+        hub = children(process)["hub"]
+        process.kill()
+        while Path(f"/proc/{hub}/comm").read_text() != "crawler:ending\n":
+            time.sleep(0.01)
+        third = shell.start("run")              # waits, if it is there before the hub has ended
+        site.release("/slow")
+        _, said = third.communicate(timeout=60)
+
+    assert third.returncode == 0, said
     assert {row["title"] for row in shell.rows("p.jsonl")} == {"Home", "Slow"}
