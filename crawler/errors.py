@@ -107,6 +107,13 @@ class HubUnreachable(HubError):
         return f"no hub answers at {self.address}; {self.advice}"
 
 
+class NoCrawl(HubUnreachable):
+    """Nothing answered, and the data directory has no store either."""
+
+    def __str__(self) -> str:
+        return f"no crawl here: {self.advice}"
+
+
 class HubLost(HubError):
     """The hub was there and the connection broke; whether the call took effect is not known. Calls are idempotent: repeat."""
 

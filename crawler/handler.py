@@ -29,7 +29,7 @@ from crawler.places import trace
 from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
 from crawler.seedlog import SeedLog
 from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then
-from crawler.texts import about, about_body, words
+from crawler.texts import MOST, about, about_body, words
 
 log = logging.getLogger("crawler.worker")
 
@@ -59,12 +59,14 @@ class _Gathered(msgspec.Struct):
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
     reports: Counter[str] = msgspec.field(default_factory=Counter)      # by text; a dict keeps their order
+    refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
     size: int = 0
 
     @property
     def report(self) -> str:
         """All reports, one on each line, as far as there is room for them."""
         lines = [f"{text} ({n:,} times)" if n > 1 else text for text, n in self.reports.items()]
+        lines += [f"not followed: {', '.join(self.refused)}"[:MOST]] if self.refused else []
         while len(lines) > 1 and sum(map(len, lines)) > REPORTED:
             lines = [*lines[:-2], "and more"] if lines[-1] == "and more" else [*lines[:-1], "and more"]
         return "\n".join(lines)
@@ -72,6 +74,7 @@ class _Gathered(msgspec.Struct):
     def add(self, taken: Taken) -> None:
         if isinstance(taken, str):
             self.counts[f"skipped/{taken}"] += 1
+            self.refused[taken] = None
         elif isinstance(taken, Pace):
             self.paces.append(taken)
         elif isinstance(taken, Report):

@@ -222,17 +222,17 @@ class Fetch(Stage):
         has_first_cookie = self._identity.learn(url, reply)
         if has_first_cookie and page.location == visit.url:      # a server that sees whether cookies come back
             raise Retry("a redirect to itself that sets a cookie", after=0)
-        yield page
         line = f"{reply.status}, {len(reply.content)} bytes in {reply.seconds:.2f} s"
+        end = self._end(visit, page.location) if page.location else ""
         if page.location:
-            end = self._end(visit, page.location)
             line += f", to {page.location}{end}"
-            if not end:
-                yield To("urls", Visit(page.location, visit.depth, visit.referrer, (*visit.history, visit.url), visit.is_seed))
         elif reply.is_skipped:
             self.count("body/skipped")
-            line += f", body of type {page.content_type} not read; see content_types"
+            line += f", body of type {page.content_type} not read; see stages.fetch.content_types"
         yield Report(line)
+        yield page
+        if page.location and not end:
+            yield To("urls", Visit(page.location, visit.depth, visit.referrer, (*visit.history, visit.url), visit.is_seed))
         if self.options.adaptive:
             yield Pace(url.host, rest=min(self.options.adaptive * reply.seconds, _LONGEST_REST))
         if rules is not None:

@@ -83,6 +83,7 @@ class Parse(Stage):
         wish = self._wish(page, html)
         if wish.noindex:
             self.count("skipped/noindex")
+            yield Report("not recorded: it says noindex")
         else:
             yield from self._kept(page, html)
         # Not of an error page: its links are the server's, the same on each. Not of a redirect: fetch sends its target.
@@ -165,13 +166,15 @@ class Parse(Stage):
         header = directives(page.headers.get_all("x-robots-tag"), self.options.agent)
         return header | html.robots(self.options.agent) if html else header
 
-    def _visits(self, page: Page, html: Html, wish: Directives) -> Iterator[To]:
+    def _visits(self, page: Page, html: Html, wish: Directives) -> Iterator[To | Report]:
         if html.has_more_links:
             self.count("links/cut")
         urls = followed = html.link_urls
         if self.options.robots and (wish.nofollow or html.nofollow_urls):
             followed = [] if wish.nofollow else [url for url in urls if url not in html.nofollow_urls]
             self.count("skipped/nofollow", len(urls) - len(followed))
+        if wish.nofollow and self.options.robots:
+            yield Report("links not followed: it says nofollow")
         yield from _to_frontier(followed, page)
 
     def _listed(self, page: Page, sitemap: Sitemap, wish: Directives) -> Iterator[To | Report]:
@@ -180,6 +183,7 @@ class Parse(Stage):
         urls = [entry.url for entry in sitemap.urls] + [other.url for entry in sitemap.urls for other in entry.alternates]
         if self.options.robots and wish.nofollow:
             self.count("skipped/nofollow", len(urls))
+            yield Report("URLs not followed: its server says nofollow")
             urls = []
         room = MAX_VISITS
         for place, url in enumerate(urls):

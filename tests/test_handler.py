@@ -170,7 +170,7 @@ def test_reports_paces_and_what_a_gatekeeper_skips_are_gathered():
     (outcome,) = handle(Busy(), lease(1))
 
     assert outcome.done is not None
-    assert outcome.done.report == "200 text/html"
+    assert outcome.done.report == "200 text/html\nnot followed: too deep"
     assert outcome.paces == [Pace("example.org", delay=3.0)]
     assert outcome.counts == {"skipped/too deep": 2}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from crawler.cli import common
@@ -102,7 +103,8 @@ def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
     for task in every(broker):
         if task.id in wanted:
             wanted.pop(task.id)
-            whole = {**msgspec.to_builtins(task), "item": plain(task.item), "trace": task.trace.splitlines()}
+            at = datetime.fromtimestamp(task.at).astimezone().isoformat(sep=" ", timespec="seconds")
+            whole = {**msgspec.to_builtins(task), "item": plain(task.item), "at": at, "trace": task.trace.splitlines()}
             print(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
     if wanted:
         raise UsageError(f"no dead task has the id {', '.join(map(str, wanted))}; see '{hint('dead list')}'")
@@ -115,12 +117,16 @@ def changed(broker: Broker, args: argparse.Namespace, hint: common.Hint) -> int:
     from crawler.run.givenup import every
 
     ids = [task.id for task in every(broker)] if args.all else list(dict.fromkeys(args.ids))
+    strange = [] if args.all else [id for id in ids if not is_dead(broker, id)]
     n = (broker.revive if args.verb == "retry" else broker.drop)(ids)
     next_step = f"; '{hint('run')}' goes on with {agree(n, 'it', 'them')}" if n and not isinstance(broker, HubClient) else ""
     said = f"{agree(n, 'is', 'are')} ready again{next_step}" if args.verb == "retry" else f"{agree(n, 'is', 'are')} dropped"
-    print(f"{counted(n, 'task')} {said}", file=sys.stderr)
-    if n < len(ids):
-        few = len(ids) - n
-        are_none = agree(few, "is not a dead task", "are not dead tasks")
-        raise UsageError(f"{few} of these {are_none} of this crawl; see '{hint('dead list')}'")
+    if n or not strange:
+        print(f"{counted(n, 'task')} {said}", file=sys.stderr)
+    if strange:
+        raise UsageError(f"no dead task has the id {', '.join(map(str, strange))}; see '{hint('dead list')}'")
     return common.OK
+
+
+def is_dead(broker: Broker, id: int) -> bool:
+    return any(task.id == id for task in broker.dead(None, 1, id - 1))

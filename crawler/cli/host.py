@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from crawler.cli import common
 from crawler.cli.reach import reach
-from crawler.errors import UsageError
+from crawler.errors import BadUrl, UsageError
+
+if TYPE_CHECKING:
+    from crawler.broker.base import Broker
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,15 +37,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def host(typed: str) -> str:
     """Return the name of a host that was typed, perhaps as a URL. Raises UsageError."""
-    if not {"/", "@", "?", "#"} & set(typed):
-        return typed.lower()
-    from crawler.errors import BadUrl
     from crawler.web import urls
 
     try:
-        return urls.parse(typed if "//" in typed else f"http://{typed}").host
-    except BadUrl as error:
-        raise UsageError(f"{urls.shown(typed)} is not a host; write it as example.org or example.org:8080") from error
+        found = "" if any(char.isspace() for char in typed) else urls.parse(typed if "//" in typed else f"http://{typed}").host
+    except BadUrl:
+        found = ""
+    if not found:
+        raise UsageError(f"{urls.shown(typed)} is not a host; write it as example.org, or 127.0.0.1:8080 if it has a port")
+    return found
 
 
 def seconds(text: str) -> float:
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from crawler.items import Pace
 
     config = common.load(args)
-    args.names = [host(name) for name in args.names]
+    args.names = list(dict.fromkeys(host(name) for name in args.names))
     hint = common.hints(args, config)
     with reach(args, config) as hub:
         if args.verb == "list":
@@ -76,12 +80,45 @@ def run(args: argparse.Namespace) -> int:
                 return common.OK
             Console(highlight=False).print(host_table(hosts, len(hosts)))
             return common.OK
-        known = {host.name for host in hub.hosts(args.names)}
-        for name in args.names:
-            if name not in known:
-                print(f"crawler: {name} is not on the frontier yet; this holds from when it is", file=sys.stderr)
+        notes = {name: note_on(name, hub) for name in args.names}
         if args.verb == "delay":
             hub.pace([Pace(name, fixed=args.seconds) for name in args.names])
         else:
             hub.pace([Pace(name, paused=args.verb == "pause") for name in args.names])
+        ending = forgotten(hub)
+    for name, note in notes.items():
+        print(f"{name} {done(args)}{note}{ending}", file=sys.stderr)
     return common.OK
+
+
+def note_on(name: str, hub: Broker) -> str:
+    """Return what a person is to know if the frontier has no such host; "" if it has.
+
+    Raises UsageError if the port is missing: no other host can be meant.
+    """
+    from crawler.tables import nearest
+
+    if hub.hosts([name]):
+        return ""
+    others = [host.name for host in hub.hosts([])]
+    with_port = [other for other in others if other.rpartition(":")[0] == name]
+    if with_port:
+        raise UsageError(f"no host {name} on the frontier; did you mean {' or '.join(with_port[:3])}?")
+    near = nearest(name, others)
+    return "; it is not on the frontier yet, and this holds from when it is" + (f"; did you mean {near}?" if near else "")
+
+
+def done(args: argparse.Namespace) -> str:
+    """Describe what was done to a host."""
+    if args.verb != "delay":
+        return "is paused" if args.verb == "pause" else "is resumed"
+    return "has its usual delay again" if args.seconds < 0 else f"gets one request every {args.seconds:g} s"
+
+
+def forgotten(hub: Broker) -> str:
+    """Return a warning if the crawl is finished, because the next one begins with a store of its own."""
+    from crawler.hub.client import HubClient
+
+    if isinstance(hub, HubClient) or not hub.drained():
+        return ""
+    return "; the crawl is finished, and a fresh one forgets this"

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from crawler.broker.place import store_path
 from crawler.cli import common
-from crawler.errors import HubLost, HubUnreachable, UsageError
+from crawler.errors import ConfigError, HubLost, HubUnreachable, NoCrawl, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -31,14 +32,14 @@ def reach(
 
     worker, role: as for `common.connect`. is_quiet: do not say it again. Raises what `common.connect` and `local.open_store` raise.
     """
-    broker = find(config, common.hints(args, config), worker, role, is_quiet=is_quiet)
+    broker = find(args, config, worker, role, is_quiet=is_quiet)
     try:
         yield broker
     finally:
         broker.close()
 
 
-def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet: bool = False) -> Broker:
+def find(args: argparse.Namespace, config: Config, worker: str, role: str, *, is_quiet: bool = False) -> Broker:
     """Return a client of the hub if it answers, otherwise the store."""
     from crawler.run import local  # here and below, because they would slow down `crawler --help`
 
@@ -51,11 +52,11 @@ def find(config: Config, hint: common.Hint, worker: str, role: str, *, is_quiet:
         return answering(config, worker, role, patience=0.0)
     except HubUnreachable as error:
         if not has_store:
-            raise HubUnreachable(address, nothing_here(data, hint)) from error
+            raise NoCrawl(address, nothing_here(data, common.hints(args, config))) from error
     except HubLost as error:
         raise HubUnreachable(address, "something listens there but does not answer like a hub; perhaps a hub hangs") from error
     try:
-        broker = open_store(config)
+        broker = open_store(remembering(args, config))
     except UsageError:                       # in use: perhaps by a hub that is starting and answers soon
         try:
             return answering(config, worker, role, patience=common.PATIENCE)
@@ -87,6 +88,22 @@ def means_data(config: Config) -> bool:
     return config.origin("hub.address") != "-s" and address == common.written_address(config)
 
 
+def remembering(args: argparse.Namespace, config: Config) -> Config:
+    """Return the configuration with the settings that were typed for the crawl in the data directory, where nothing sets them now.
+
+    Raises what `resume.look` raises.
+    """
+    from crawler.run import differences, resume
+
+    was = resume.look(Path(config.settings.data)).definition
+    values = {} if was is None else differences.remembered(was, config.origin, os.getcwd())
+    try:
+        return common.load(args, values) if values else config
+    except ConfigError:          # crawler.toml is another one now; a question about the crawl does not depend on it
+        args.remembered = []
+        return config
+
+
 def open_store(config: Config) -> Broker:
     """Open the store in the data directory. Raises what `local.open_store` raises."""
     from crawler.broker.base import Politeness
@@ -101,5 +118,5 @@ def open_store(config: Config) -> Broker:
 def nothing_here(data: Path, hint: common.Hint) -> str:
     """Return the end of the error message if there is neither a hub nor a store: what to do."""
     if not data.exists():
-        return f"and there is no data directory {data}; name the crawl's with --data DIR, or start one with '{hint('run URL')}'"
-    return f"and {data} has no store; name another directory with --data DIR, or start a crawl with '{hint('run URL')}'"
+        return f"there is no data directory {data}; name the crawl's with --data DIR, or start one with '{hint('run URL')}'"
+    return f"{data} has no store; name another directory with --data DIR, or start a crawl with '{hint('run URL')}'"

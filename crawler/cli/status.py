@@ -48,12 +48,13 @@ def run_status(args: argparse.Namespace) -> int:
     with reach(args, config) as broker:
         stats = broker.stats()
         crawl = of_crawl(broker, Path(config.settings.data), stats)
+        reason = reason_of(broker, config, stats, explain, common.hints(args, config))
     if args.json:
         print(msgspec.json.encode(stats).decode())
     else:
         for line in crawl:
             print(line)
-        show(stats, explain(stats), common.hints(args, config))
+        show(stats, reason, common.hints(args, config))
     return common.OK
 
 
@@ -63,12 +64,27 @@ def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
 
     is_quiet = False
     is_live = sys.stdout.isatty()
-    with Live(explain, "", stderr=False) if is_live else Printed(explain) as view:
+    hint = common.hints(args, config)
+    reason = ""
+    with Live(lambda _: reason, "", stderr=False) if is_live else Printed(lambda _: reason) as view:
         while True:
             with reach(args, config, is_quiet=is_quiet) as broker:
-                view.show(broker.stats())
+                stats = broker.stats()
+                reason = reason_of(broker, config, stats, explain, hint)
+                view.show(stats)
             is_quiet = True
             time.sleep(WATCH if is_live else PRINT)
+
+
+def reason_of(broker: Broker, config: Config, stats: Stats, explain: Explain, hint: common.Hint) -> str:
+    """Explain why the crawl is idle; without a hub it rests, whatever its hosts and queues would allow."""
+    from crawler.hub.client import HubClient
+    from crawler.run import definition
+    from crawler.run.idle import at_rest
+
+    if isinstance(broker, HubClient):
+        return explain(stats)
+    return at_rest(stats, hint, is_of_run=definition.read(broker, Path(config.settings.data)) is not None)
 
 
 class Printed:

@@ -152,7 +152,7 @@ def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
         f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s), {queue.ready + queue.delayed} waiting"
         for queue in stats.queues if queue.accepted
     )  # fmt: skip
-    return "; ".join(part for part in (*queues, reason, estimate(stats)) if part)
+    return "; ".join(part for part in (*queues, reason, estimate(stats) if stats.uptime > SHORT else "") if part)
 
 
 def render(stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> Screen:
@@ -198,7 +198,7 @@ class Screen:
         notes += [Text(line) for line in skipped_lines(skipped(counters))]
         if self._reason:
             notes.append(Text(self._reason, style="yellow"))
-        if left := estimate(self._stats):
+        if self._stats.uptime > SHORT and (left := estimate(self._stats)):      # nothing progresses without a hub
             notes.append(Text(f"{left}; {self._advice}" if self._advice else left))
         return Group(*notes)
 

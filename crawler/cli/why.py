@@ -46,8 +46,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
+    from crawler.hub.client import HubClient
     from crawler.pipeline import FRONTIER
     from crawler.run import behind, definition
+    from crawler.run.idle import at_rest
     from crawler.web import urls
 
     config = common.load(args)
@@ -65,13 +67,16 @@ def run(args: argparse.Namespace) -> int:
             story = hub.why(FRONTIER, urls.key(plain))
             url = plain if story is not None else url
         print(url if url == args.url else f"{urls.masked(args.url)}: its canonical form is {url}")
-        lines = stranger(frontier, hub, url) if story is None else [*life(story, hint), *waits(hub, story, hint)]
         ends: list[str] = []
-        if story is not None:
+        if story is None:
+            lines = stranger(frontier, hub, url)
+        else:
+            is_running = isinstance(hub, HubClient)
+            rest = "" if is_running else at_rest(hub.stats(), hint, is_of_run=crawl is not None)
             unfinished = behind.tasks(hub, url, hint)
-            lines += unfinished
+            lines = [*life(story, hint, is_running=is_running), *waits(hub, story, hint, rest), *unfinished]
             ends = [] if unfinished else behind.lost(hub, story)
-        lines += robots(config, hub, url)
+        lines += robots(agent_of(config, crawl), hub, url)
     if story is not None:
         rows = record(config, crawl, url)
         lines += rows if any(row.startswith(RECORD) for row in rows) else [*rows, *ends]
@@ -92,8 +97,8 @@ def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:
     return ["never put on the frontier: no page that was read links to it, or only with nofollow, beyond a limit, or too deep"]
 
 
-def life(story: Story, hint: common.Hint) -> list[str]:
-    """From its discovery to now."""
+def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
+    """From its discovery to now. is_running: a hub runs, so that something may happen to it."""
     import msgspec
 
     from crawler.run.behind import reports
@@ -107,8 +112,8 @@ def life(story: Story, hint: common.Hint) -> list[str]:
     first, others = reports(story)
     ending = {
         "ready": f"waits for its turn at {story.host}",
-        "delayed": f"is tried again in {story.due:.0f} s",
-        "leased": "is being fetched",
+        "delayed": f"is tried again in {story.due:.0f} s" if is_running else "is to be tried again",
+        "leased": "is being fetched" if is_running else "was being fetched when the hub ended",
         "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",
         "done": f"done {when(story.changed_at)}" + (f": {first}" if first else ""),
     }
@@ -123,8 +128,10 @@ def origin(visit: Visit) -> list[str]:
     return ["a seed"]
 
 
-def waits(hub: Broker, story: Story, hint: common.Hint) -> list[str]:
-    """What a URL waits for that is not done."""
+def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
+    """What a URL waits for that is not done. rest: what is said of a crawl that no hub runs."""
+    if rest and story.state in ("ready", "leased", "delayed"):
+        return [*(line for line in waits(hub, story, hint, "") if "paused" in line), rest]
     if story.state not in ("ready", "leased"):
         return []
     from crawler.run.waits import clock
@@ -151,7 +158,15 @@ def held(host: HostStats) -> str:
     return f"it waits until {clock(host.held)} after robots.txt of {host.name} was read{asks}"
 
 
-def robots(config: Config, hub: Broker, url: str) -> list[str]:
+def agent_of(config: Config, crawl: Definition | None) -> str:
+    """Return the name that the crawl has in robots.txt."""
+    agent = config.settings.stages.get("fetch", {}).get("user_agent")
+    if not agent and crawl is not None and (known := crawl.how.get("stages.fetch.user_agent")) is not None:
+        agent = known.value
+    return str(agent or "crawler").split("/")[0].split(" ")[0]
+
+
+def robots(agent: str, hub: Broker, url: str) -> list[str]:
     """The line of robots.txt that speaks of it, if the file has been fetched."""
     import msgspec
 
@@ -163,8 +178,7 @@ def robots(config: Config, hub: Broker, url: str) -> list[str]:
     if note is None:
         return []
     kept: dict[str, Any] = msgspec.msgpack.decode(note)
-    agent = str(config.settings.stages.get("fetch", {}).get("user_agent") or "crawler")
-    ruling = Robots(kept["body"]).why(agent.split("/")[0].split(" ")[0], url)
+    ruling = Robots(kept["body"]).why(agent, url)
     return [f"{where}/robots.txt (status {kept['status']}) {'allows' if ruling.allowed else 'disallows'} it: {ruling}"]
 
 

@@ -31,7 +31,9 @@ KINDS: Final[Mapping[str, str]] = {
     "connection refused": r"connection refused",
     "connection reset": r"connection reset|remote end closed|empty reply|broken pipe",
     "no route to the host": r"no route to host|network is unreachable|host is unreachable",
-    "timed out": r"timed out|no connection to .* within|not finished after|see timeout|see connect_timeout|see min_rate",
+    "timed out": r"timed out|no connection to .* within|not finished after|see stages\.fetch\.(timeout|connect_timeout|min_rate)",
+    "larger than stages.fetch.max_bytes": r"see stages\.fetch\.max_bytes",
+    "expands to more than stages.fetch.max_ratio allows": r"see stages\.fetch\.max_ratio",
     "certificate not accepted": r"certificate",
     "no TLS there, perhaps plain HTTP": r"does not speak tls|plain http",
     "connection closed": r"closed the connection",
@@ -68,13 +70,21 @@ def kind(reason: str, host: str = "") -> str:
 def grouped(tasks: Iterable[Dead]) -> list[Group]:
     """Group these tasks by the kind of their reason, the largest group first."""
     counts: dict[str, int] = {}
+    first: dict[str, str] = {}
     examples: dict[str, list[str]] = {}
     for task in tasks:
         reason = kind(task.reason, task.host)
         counts[reason] = counts.get(reason, 0) + 1
+        first.setdefault(reason, task.reason)
         if len(named := examples.setdefault(reason, [])) < EXAMPLES:
             named.append(brief(task))
-    return [Group(reason, n, examples[reason]) for reason, n in sorted(counts.items(), key=lambda each: -each[1])]
+    return [Group(_alone(reason, first[reason]) if n == 1 else reason, n, examples[reason])
+            for reason, n in sorted(counts.items(), key=lambda each: -each[1])]  # fmt: skip
+
+
+def _alone(kind: str, reason: str) -> str:
+    """Return the reason of one task: its short name, or all of it, with its numbers."""
+    return kind if kind in KINDS or not reason or _STATUS.search(reason) else reason[:LONGEST]
 
 
 def given_up(broker: Broker, total: int) -> list[Group]:

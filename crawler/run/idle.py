@@ -38,6 +38,13 @@ def explainer(config: Config, hint: Hint, *, starts_stages: bool = False) -> Exp
     return lambda stats: idle_reason(stats, hint, readers)
 
 
+def at_rest(stats: Stats, hint: Hint, *, is_of_run: bool) -> str:
+    """Return what goes on with a crawl that no hub runs; "" if nothing is left to do. is_of_run: `crawler run` began it."""
+    if stats.is_drained:
+        return ""
+    return f"interrupted; '{hint('run')}' goes on" if is_of_run else f"no hub runs; '{hint('hub')}' goes on, with its stages"
+
+
 def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None = None) -> str:
     """Return the reason, or "". hint: completes commands. readers: the stage that reads each queue."""
     rules: tuple[Callable[[], str], ...] = (

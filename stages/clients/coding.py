@@ -48,7 +48,7 @@ class Source:
         while block := self._read(BLOCK):
             self.received += len(block)
             if self.received > self._limit:
-                raise TooBig(f"a body of more than {self._limit} bytes as sent; see max_bytes")
+                raise TooBig(f"a body of more than {self._limit} bytes as sent; see stages.fetch.max_bytes")
             yield block
 
 
@@ -64,9 +64,9 @@ def read_body(source: Source, codings: Iterable[str], *, max_bytes: int, max_rat
             if cut and size >= cut:
                 return b"".join(kept)[:cut]
             if size > max_bytes:
-                raise TooBig(f"a body of more than {max_bytes} bytes; see max_bytes")
+                raise TooBig(f"a body of more than {max_bytes} bytes; see stages.fetch.max_bytes")
             if size > RATIO_FROM and size > max_ratio * source.received:
-                raise TooBig(f"{source.received} bytes that expand to more than {size}; see max_ratio")
+                raise TooBig(f"{source.received} bytes that expand to more than {size}; see stages.fetch.max_ratio")
     except (zlib.error, zstandard.ZstdError) as error:
         raise BrokenReply(f"the body is not in the coding it claims: {error}") from error
     return b"".join(kept)

@@ -74,5 +74,5 @@ def _late(attempt: Attempt, whom: str) -> TimedOut:
     except TimedOut as late:           # says which limit it was
         return late
     if left > _EARLY:                  # so it was not that one, and libcurl is told of no other but this
-        return TimedOut(f"no connection to {whom} within {limits.connect_timeout:g} s; see connect_timeout")
-    return TimedOut(f"not finished after {limits.timeout:g} s; see timeout")
+        return TimedOut(f"no connection to {whom} within {limits.connect_timeout:g} s; see stages.fetch.connect_timeout")
+    return TimedOut(f"not finished after {limits.timeout:g} s; see stages.fetch.timeout")

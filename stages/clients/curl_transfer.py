@@ -143,7 +143,7 @@ class Transfer:
             self.is_skipped = True
             return length is not None and length <= DRAINED
         if length is not None and length > self.most and not self._cut:
-            raise TooBig(f"a body of {length} bytes; see max_bytes")
+            raise TooBig(f"a body of {length} bytes; see stages.fetch.max_bytes")
         return True
 
     def finish(self, failure: Exception | None) -> Work | None:

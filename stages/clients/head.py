@@ -82,7 +82,7 @@ class _Lines:
     def next(self) -> bytes:
         line = self._lines.readline(self._left + 1)
         if len(line) > self._left:
-            raise TooBig(f"a header of more than {self._most} bytes; see max_header_bytes")
+            raise TooBig(f"a header of more than {self._most} bytes; see stages.fetch.max_header_bytes")
         if not line and self._left == self._most:
             from http.client import RemoteDisconnected  # here, because libcurl finds that out by itself, and it is large
 

@@ -102,7 +102,7 @@ class RequestsClient:
         limits = self._limits
         promised = raw.length_remaining or 0
         if promised > limits.max_bytes and not cut:
-            raise TooBig(f"a body of {promised} bytes; see max_bytes")
+            raise TooBig(f"a body of {promised} bytes; see stages.fetch.max_bytes")
         most = max(limits.max_bytes, cut + BLOCK)      # the block that reaches the cut may go beyond it
         source = Source(lambda size: bytes(raw.read(size, decode_content=False)), most)
         codings = raw.headers.getlist("content-encoding")

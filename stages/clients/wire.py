@@ -63,9 +63,10 @@ class Attempt:
         passed = time.monotonic() - self.start
         limits = self.limits
         if passed >= limits.timeout:
-            raise TimedOut(f"not finished after {limits.timeout:g} s; see timeout")
+            raise TimedOut(f"not finished after {limits.timeout:g} s; see stages.fetch.timeout")
         if passed > GRACE and self.received < limits.min_rate * passed:
-            raise TimedOut(f"{self.received} bytes in {passed:.0f} s, under {limits.min_rate:g} a second; see min_rate")
+            slow = f"{self.received} bytes in {passed:.0f} s, under {limits.min_rate:g} a second"
+            raise TimedOut(f"{slow}; see stages.fetch.min_rate")
         return limits.timeout - passed
 
 
@@ -133,7 +134,7 @@ def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
             return sock
     whom = f"the proxy {hostname}:{port}" if attempt.proxy else attempt.host
     if all(isinstance(error, TimeoutError) for error in failures):
-        raise TimedOut(f"no connection to {whom} within {attempt.limits.connect_timeout:g} s; see connect_timeout")
+        raise TimedOut(f"no connection to {whom} within {attempt.limits.connect_timeout:g} s; see stages.fetch.connect_timeout")
     raise ConnectFailed(f"{whom}: {failures[-1].strerror or failures[-1]}") from failures[-1]
 
 
@@ -145,7 +146,7 @@ def resolved(attempt: Attempt, hostname: str, port: int) -> list[tuple[socket.Ad
             return _within(seconds, lambda: guard.resolve_trusted(hostname, port))
         return _within(seconds, lambda: guard.resolve(hostname, port, attempt.host))
     except Empty:
-        raise TimedOut(f"no address of {hostname} within {seconds:g} s; see connect_timeout") from None
+        raise TimedOut(f"no address of {hostname} within {seconds:g} s; see stages.fetch.connect_timeout") from None
     except BadUrl as error:
         raise BadName(str(error)) from error
     except socket.gaierror as error:

@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -64,8 +65,8 @@ def tally() -> dict[str, tuple[int, int, int, int]]:
         (["dead", "list"], ["1\turls\t1 attempt\t", SEED, REASON]),
         (["dead", "show", "1"], [f'"url": "{SEED}"', REASON]),
         (["why", SEED], ["a seed", "attempt 1 failed", REASON, "given up", "crawler dead show 1"]),
-        (["why", "http://leased.example/"], ["is being fetched"]),
-        (["status"], ["urls", "parsed"]),
+        (["why", "http://leased.example/"], ["was being fetched when the hub ended", "no hub runs; 'crawler hub' goes on"]),
+        (["status"], ["urls", "parsed", "no hub runs; 'crawler hub' goes on, with its stages"]),
         (["host", "list"], ["leased.example"]),
     ],
 )  # fmt: skip
@@ -112,7 +113,72 @@ def test_a_queue_that_no_stage_names_any_more_can_be_emptied(here: Path, capsys:
 def test_a_host_can_be_paused_without_a_hub(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["host", "pause", "leased.example"]) == main(["host", "list"]) == common.OK
 
-    assert "paused" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "paused" in out
+    assert "leased.example is paused\n" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["pause", "https://leased.example/a?b"], "leased.example is paused\n"),
+        (["pause", "LEASED.example"], "leased.example is paused\n"),
+        (["resume", "leased.example"], "leased.example is resumed\n"),
+        (["delay", "leased.example", "0.5"], "leased.example gets one request every 0.5 s\n"),
+        (["delay", "leased.example", "default"], "leased.example has its usual delay again\n"),
+        (["pause", "leasd.example"], "it is not on the frontier yet, and this holds from when it is; did you mean leased.example?"),
+    ],
+)
+def test_what_was_done_to_a_host_is_confirmed(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert main(["host", *arguments]) == common.OK
+
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("foo bar", "'foo bar' is not a host; write it as example.org, or 127.0.0.1:8080 if it has a port"),
+        ("", "'' is not a host"), ("http://", "'http://' is not a host"), ("a:port", "is not a host"),
+        ("127.0.0.1", "no host 127.0.0.1 on the frontier; did you mean 127.0.0.1:8765?"),
+    ],
+)  # fmt: skip
+def test_what_is_no_host_is_refused(here: Path, capsys: pytest.CaptureFixture[str], host: str, says: str) -> None:
+    assert main(["put", "urls", "http://127.0.0.1:8765/"]) == common.OK
+
+    assert main(["host", "pause", host]) == main(["host", "delay", host, "3"]) == common.USAGE
+
+    assert capsys.readouterr().err.count(says) == 2
+
+
+def test_a_pause_of_a_finished_crawl_is_said_to_be_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "crawler-data").mkdir()
+    SqliteBroker(str(store_path(Path("crawler-data"))), SPECS, Politeness()).close()
+
+    assert main(["host", "pause", "a.example"]) == common.OK
+
+    assert "; the crawl is finished, and a fresh one forgets this\n" in capsys.readouterr().err
+
+
+def test_ids_of_no_dead_task_are_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "retry", "1", "7", "8"]) == main(["dead", "drop", "9"]) == common.USAGE
+
+    err = capsys.readouterr().err
+    assert "1 task is ready again" in err
+    assert "no dead task has the id 7, 8; see 'crawler dead list'" in err
+    assert "no dead task has the id 9" in err
+    assert "0 tasks" not in err
+
+
+def test_a_dead_task_says_when_it_was_given_up(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dead", "show", "1"]) == common.OK
+
+    at = datetime.fromisoformat(msgspec.json.decode(capsys.readouterr().out)["at"])
+    assert abs((datetime.now(UTC) - at).total_seconds()) < 600
 
 
 def test_hints_have_the_options_that_this_command_was_given(
@@ -139,9 +205,8 @@ def test_without_hub_and_store_both_are_named(
     assert main(["status"]) == main(["status", "--data", "empty"]) == common.NO_HUB
 
     first, second = capsys.readouterr().err.splitlines()
-    assert "no hub answers at" in first
-    assert "there is no data directory crawler-data" in first
-    assert "empty has no store" in second
+    assert "no crawl here: there is no data directory crawler-data; name the crawl's with --data DIR" in first
+    assert "no crawl here: empty has no store" in second
 
 
 def test_a_hub_that_is_asked_for_by_name_is_not_replaced_by_the_store(
@@ -260,5 +325,5 @@ def test_a_host_may_be_typed_as_a_url_and_its_password_is_not_repeated(here: Pat
     assert main(["host", "pause", "http://user:S3cretPw@Example.org:8080/a"]) == 0
 
     said = capsys.readouterr().err
-    assert "example.org:8080 is not on the frontier yet" in said
+    assert "example.org:8080 is paused; it is not on the frontier yet" in said
     assert "S3cretPw" not in said

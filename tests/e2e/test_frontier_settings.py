@@ -131,6 +131,6 @@ def test_status_says_that_hosts_rest_and_until_when(shell: Shell) -> None:
         fetch.communicate(timeout=30)
 
         told = " ".join(shell.run("status").stdout.split())
-        assert re.search(r"1 URL waits.* until \d\d:\d\d:\d\d", told)
+        assert re.search(r" rests until \d\d:\d\d:\d\d", told)
         assert "status 503, Retry-After 600 s" in told
         assert site.counts["/a"] == 0

@@ -126,6 +126,20 @@ def test_rows_that_were_taken_out_of_a_file_are_told_of_and_not_counted(here: Pa
     assert f"{rows(here / 'a.jsonl')}\n" in done.stderr
 
 
+def test_what_is_asked_about_it_is_answered_with_what_it_was_given(
+    here: Path, web: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = web.link("/new")
+    assert main(["put", "urls", url]) == main(["status"]) == 0
+    status = " ".join(capsys.readouterr().out.split())
+
+    assert "interrupted; 'crawler run' goes on" in status
+    assert " 0 s " in status, "its --delay, not the default"
+    assert not [word for word in ("frontier.delay", "1 s", "about", "running for") if word in status], status
+    assert main(["why", url]) == 0
+    assert "interrupted; 'crawler run' goes on" in capsys.readouterr().out
+
+
 def test_another_crawl_is_refused_before_anything_is_started_or_changed(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import PATIENCE, Shell
-from tests.site import Site
+from crawler.cli import main
+from tests.e2e.conftest import FAST, PATIENCE, Shell
+from tests.site import Response, Site
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +42,30 @@ def test_a_crawl_says_that_it_waits_for_a_crawl_delay_and_for_a_slow_page(shell:
         assert f"after robots.txt of {ours} was read: its robots.txt asks for 30 s between requests" in why
         assert "waits until" in why
         shell.end()
+
+
+def test_why_says_what_became_of_a_page_without_a_record(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(shell.directory)
+    pages = {
+        "/": "".join(f"<a href={path}>x</a>" for path in ("/hidden", "/alone", "/away", "/picture")),
+        "/hidden": "<meta name=robots content=noindex>",
+        "/alone": "<meta name=robots content=nofollow><a href=/never>x</a>",
+        "/away": Response(301, headers={"Location": "http://other.invalid/"}),
+        "/picture": Response(headers={"Content-Type": "image/png"}, body=b"x"),
+    }
+    with Site(pages) as site:
+        assert shell.run("run", site.url, "-o", "o.jsonl", *FAST).returncode == 0
+    told = {}
+    for path in pages:
+        assert main(["why", site.link(path)]) == 0
+        told[path] = capsys.readouterr().out
+
+    assert "not recorded: it says noindex" in told["/hidden"]
+    assert "no record of it in o.jsonl" in told["/hidden"]
+    assert "links not followed: it says nofollow" in told["/alone"]
+    assert "to http://other.invalid/\n  not followed: out of scope\n" in told["/away"]
+    assert "body of type image/png not read; see stages.fetch.content_types" in told["/picture"]
+    assert "its record: o.jsonl, line" in told["/picture"]
+    assert "interrupted" not in "".join(told.values())

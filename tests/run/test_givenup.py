@@ -19,7 +19,8 @@ def dead(url: str, reason: str, id: int = 1) -> Dead:
         ("robots.txt: exmaple.invalid: Name or service not known", "name not found"),
         ("exmaple.invalid: Could not resolve host: exmaple.invalid", "name not found"),
         ("robots.txt: 127.0.0.1:1: Connection refused", "connection refused"),
-        ("no connection to example.org within 10 s; see connect_timeout", "timed out"),
+        ("no connection to example.org within 10 s; see stages.fetch.connect_timeout", "timed out"),
+        ("a body of 20971520 bytes; see stages.fetch.max_bytes", "larger than stages.fetch.max_bytes"),
         ("robots.txt: status 503", "status 503"),
         ("status 429, Retry-After 120 s", "status 429"),
         ("example.org: self-signed certificate", "certificate not accepted"),
@@ -44,6 +45,14 @@ def test_ten_thousand_refusals_are_one_line_with_three_examples() -> None:
 
     assert [(group.reason, group.count) for group in groups] == [("connection refused", 10_000), ("name not found", 1)]
     assert groups[0].examples == ["http://h0.example:0/", "http://h1.example:1/", "http://h2.example:2/"]
+
+
+def test_the_reason_of_one_task_is_told_with_its_numbers() -> None:
+    one, other = dead("http://a.example/", "ValueError: 17 of 300"), dead("http://b.example/", "ValueError: 8 of 9", 2)
+    [alone] = givenup.grouped([one])
+    [both] = givenup.grouped([one, other])
+
+    assert (alone.reason, both.reason) == ("ValueError: 17 of 300", "ValueError: N of N")
 
 
 def test_of_very_many_dead_tasks_some_are_looked_at_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

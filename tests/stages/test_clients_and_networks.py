@@ -207,12 +207,12 @@ def test_a_body_of_a_type_that_nobody_reads_is_left_and_told(kind: str, path: st
         fetch = Fetch(Fetch.Options(robots=False, allow_private=[host]))
         fetch.open()
 
-        page, report = fetch.process(Visit(f"{site.url}{path}"))
+        report, page = fetch.process(Visit(f"{site.url}{path}"))
 
         fetch.close()
     assert (page.status_code, page.content_type, page.content) == (200, kind, b"body" if is_read else b"")
     assert fetch.take_counts().get("body/skipped", 0) == (0 if is_read else 1)
-    assert ("see content_types" in report.text) is not is_read
+    assert ("see stages.fetch.content_types" in report.text) is not is_read
 
 
 def test_with_no_types_all_bodies_are_read() -> None:
@@ -220,7 +220,7 @@ def test_with_no_types_all_bodies_are_read() -> None:
         fetch = Fetch(Fetch.Options(robots=False, allow_private=[f"127.0.0.1:{site.port}"], content_types=[]))
         fetch.open()
 
-        page, _ = fetch.process(Visit(site.url))
+        _, page = fetch.process(Visit(site.url))
 
         fetch.close()
     assert page.content == b"body"

@@ -32,7 +32,7 @@ def stage(cls: type[Parse] = Parse, **options: Any) -> Parse:
 def outputs(parse: Parse, page: Page) -> tuple[list[Any], list[str]]:
     """What went on to be kept, and the URLs that went back to the frontier."""
     items = list(parse.process(page))
-    kept = [item for item in items if not isinstance(item, To)]
+    kept = [item for item in items if not isinstance(item, To | Report)]
     return kept, [visit.url for item in items if isinstance(item, To) for visit in item.item]
 
 
@@ -141,10 +141,13 @@ def test_the_page_and_its_server_decide_what_is_kept_and_followed(
     parse = stage()
 
     kept, urls = outputs(parse, page(html, header_pairs=[("X-Robots-Tag", value) for value in header]))
+    items = parse.process(page(html, header_pairs=[("X-Robots-Tag", value) for value in header]))
+    reports = " ".join(item.text for item in items if isinstance(item, Report))
 
+    assert ("noindex" in reports, "nofollow" in reports) == ("skipped/noindex" in counts, "skipped/nofollow" in counts)
     assert bool(kept) is is_kept
     assert urls == [f"{URL}{name}" for name in followed]
-    assert parse.take_counts() == counts
+    assert parse.take_counts() == {name: 2 * n for name, n in counts.items()}
 
 
 def test_what_robots_are_asked_can_be_ignored_by_who_may() -> None:
@@ -255,7 +258,7 @@ def test_a_gzipped_sitemap_is_read_whatever_it_is_sent_as() -> None:
     pairs = [("Content-Type", "application/x-gzip")]
     fetched = Page.of(gzip.compress(SITEMAP.encode()), url=URL, status_code=200, header_pairs=pairs)
 
-    (record, _), urls = outputs(stage(), fetched)
+    (record,), urls = outputs(stage(), fetched)
 
     assert (record["encoding"], record["links"]) == (None, [])
     assert len(urls) == 3
