@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
 
 from crawler.errors import ConfigError, CrawlerError
-from crawler.web.page import Page, Record
+from crawler.web.page import Page, Record, Visit
 
-NOT_AN_ITEM: Final = "not an item of this stage"
+NOT_AN_ITEM: Final = "not an item of stage"
 _IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}     # msgspec uses JSON's names for types
 
 
@@ -60,12 +60,50 @@ class Unfit(CrawlerError):
     """An item is not what the stage's annotation says."""
 
 
-def unfit(error: Exception) -> Unfit:
-    """Return the error to raise for an item that a decoder has refused."""
-    text = str(error)
+def unfit(error: Exception, stage: str, schema: Any, body: bytes) -> Unfit:
+    """Return the error to raise for an item that a decoder has refused.
+
+    stage: its name. schema: the annotation that the item does not fit. body: the encoded item.
+    """
+    try:
+        item = msgspec.msgpack.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        item = None
+    wanted, given = _WANTED.get(schema, ""), _kind(item)
+    if wanted and given and not given.startswith(wanted):
+        return Unfit(f"{NOT_AN_ITEM} {stage!r}: process takes {schema.__name__}, but it was given {given}; "
+                     "see the stage's input and what fills it")  # fmt: skip
+    text = _with_key(str(error), schema, item)
     for name, ours in _IN_PYTHON.items():
         text = text.replace(name, ours)
-    return Unfit(f"{NOT_AN_ITEM}: {text}")
+    return Unfit(f"{NOT_AN_ITEM} {stage!r}: {text}")
+
+
+_WANTED: Final[dict[Any, str]] = {Page: "a page", Visit: "a URL to fetch", Record: "a record"}
+
+
+def _kind(item: Any) -> str:
+    """Return which of the items of a crawl this is, as far as its keys tell; "" if it is none of them."""
+    if not isinstance(item, dict) or "url" not in item:
+        return ""
+    if "status_code" in item:
+        return "a page (a Page)"
+    if Record.NAMES[1] in item and Record.NAMES[2] in item:
+        return "a record (a dict)"
+    return "a URL to fetch (a Visit)" if item.keys() <= set(Visit.__struct_fields__) else ""
+
+
+def _with_key(text: str, schema: Any, item: Any) -> str:
+    """Return msgspec's message with the key of the wrong value in place of `$[...]`, which stands for any key of a dict."""
+    arguments = get_args(schema)
+    if "`$[...]" not in text or get_origin(schema) is not dict or not isinstance(item, dict) or len(arguments) != 2:
+        return text
+    for key, value in item.items():
+        try:
+            msgspec.convert(value, arguments[1])
+        except msgspec.ValidationError:
+            return text.replace("`$[...]", f"`$[{key!r}]", 1)
+    return text
 
 
 _ADVICE: Final = "use Record, Page, dict[str, Any], another plain type, or a msgspec.Struct or dataclass of your own"

@@ -102,6 +102,7 @@ class Handler:
     def __init__(self, stage: Stage, schema: Any, router: Routes) -> None:
         self._name = router.name
         self._stage = stage
+        self._schema = schema
         self._decoder = decoder(schema)
         self._router = router
         self._failures = FailureLog()
@@ -163,7 +164,7 @@ class Handler:
             try:
                 ready.append((lease, self._decoder.decode(lease.item)))
             except Exception as error:  # noqa: BLE001  it came over a network: however it cannot be read, it is the item
-                reason = words(str(unfit(error)))
+                reason = words(str(unfit(error, self._name, self._schema, lease.item)))
                 level, rest = self._failures.level(error)
                 log.log(level, "%s cannot take %s: %s%s", self._name, about_body(lease.item), reason, rest)
                 refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts=Counter({"failed": 1})))

@@ -64,7 +64,7 @@ class Joint:
         self.stage = link.stage
         self._feeds = link.feeds
         self._router = router
-        schema = item_schema(type(link.stage))[0]
+        schema = self._schema = item_schema(type(link.stage))[0]
         self._decode: Callable[[bytes], Any] = decoder(schema).decode
         self.drops = Drops()
         self.has_outputs = bool(link.outputs)
@@ -107,7 +107,7 @@ class Joint:
         try:
             return self._decode(handed.task.item)
         except Exception as error:
-            raise unfit(error) from error
+            raise unfit(error, self.name, self._schema, handed.task.item) from error
 
     def put_back(self, task: New, handed: Handed, error: BaseException) -> New:
         """Return the task for this link's queue with its first attempt counted. It is tried again there, or dead at once."""

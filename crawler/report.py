@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crawler.errors import StorageError
-from crawler.given import nothing
+from crawler.given import NOTHING, nothing
 from crawler.items import Stats
 from crawler.pipeline import FRONTIER
 from crawler.run import no_numbers
@@ -25,7 +25,7 @@ REPORT_FILE = "report.json"
 FETCH = "fetch"
 STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP status
 
-COMMON = ("failed", "retried", "dropped", "skipped", "put back", "released", "fields", "links", "sitemaps", "")   # counters of ours
+COMMON = ("failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "")   # counters of ours
 
 
 def build(

@@ -212,9 +212,9 @@ def test_an_item_that_does_not_fit_the_second_goes_to_its_queue_and_is_never_pro
     taken = list(chain.process(1))
 
     assert given(taken) == [("middle", "three", 0.0), None]
-    assert tried(taken) == [Tried("not an item of this stage: Expected `int`, got `str`", final=True)]
+    assert tried(taken) == [Tried("not an item of stage 'second': Expected `int`, got `str`", final=True)]
     assert seen == [3]
-    assert "second cannot take 'three': not an item of this stage: Expected `int`, got `str`" in caplog.text
+    assert "second cannot take 'three': not an item of stage 'second': Expected `int`, got `str`" in caplog.text
 
 
 def test_what_the_first_may_not_give_is_its_failure_and_nobody_sees_it() -> None:

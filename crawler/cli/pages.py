@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.shown import json_option, show
-from crawler.errors import UsageError
+from crawler.errors import CrawlerError, UsageError
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -52,18 +52,28 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_parse(args: argparse.Namespace) -> int:
+    from crawler.cli.trying import told
+    from crawler.opening import closing
+    from crawler.pipeline import build
+    from crawler.run.prints import to_stderr
+    from crawler.run.trial import attempt
+
     config = common.load(args)
     refuse_missing_file(args.page)
     page = page_of(config, args.page)
     if page is None:
         return common.NOTHING_FETCHED
-    stage = open_stage(config, "parse")
+    spec = build(config).stage("parse")
+    with to_stderr():
+        stage = open_stage(config, "parse")
     try:
-        items = list(stage.process(page))
-        show(declared(stage, items) if args.fields else items, as_json=args.json)
+        with to_stderr():
+            trial = attempt(spec, stage, page)
+        show(declared(stage, trial.given) if args.fields else trial.given, as_json=args.json)
     finally:
-        stage.close()
-    return common.OK
+        with to_stderr(), closing("parse"):
+            stage.close()
+    return common.OK if told(spec, trial) else common.DEAD_TASKS
 
 
 def page_of(config: Config, text: str) -> Page | None:
@@ -80,16 +90,21 @@ def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
 
 
 def refuse_missing_file(text: str) -> None:
-    """Raise UsageError for a name like page.html: it is a missing file, not a host."""
+    """Raise UsageError for a name like page.html: it is a missing file. 127.0.0.1:8000/page.html begins with a host."""
     from crawler.web.urls import lacks_scheme
 
-    if not Path(text).exists() and Path(text).suffix.lower() in PAGE_SUFFIXES and lacks_scheme(text):
+    first, slash, _ = text.partition("/")
+    has_host = bool(slash) and first.strip(".") and ("." in first or ":" in first) and not Path(first).is_dir()
+    if not has_host and not Path(text).exists() and Path(text).suffix.lower() in PAGE_SUFFIXES and lacks_scheme(text):
         raise UsageError(f"there is no file {text}; a URL is written with its scheme: https://{text}")
 
 
 def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
     """The page of a URL a person typed, and what else the fetch stage had to say; told on stderr if there is none."""
+    from crawler import places
     from crawler.cli import seeds
+    from crawler.opening import closing
+    from crawler.run.prints import to_stderr
     from crawler.stage import Drop, GiveUp, LocalShared, Retry
     from crawler.web.frontier import Frontier
     from crawler.web.page import Page, Visit
@@ -99,33 +114,43 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
 
     [text] = seeds.settle([text], config, seeds.tell)
     visit = msgspec.msgpack.decode(Frontier(config.settings.frontier, shared).seed(text).item, type=Visit)
-    stage = open_stage(config, "fetch", shared)
     page: Page | None = None
     others: list[Any] = []
-    try:
-        for item in stage.process(visit):
-            if isinstance(item, Page):
-                page = item
-            else:
-                others.append(item)
-    except Drop as drop:
-        print(f"crawler: {visit.url} is not fetched: {drop.reason}", file=sys.stderr)
-    except (Retry, GiveUp) as failure:
-        print(f"crawler: {visit.url} could not be fetched: {failure.reason}", file=sys.stderr)
-    finally:
-        stage.close()
+    with to_stderr():
+        stage = open_stage(config, "fetch", shared)
+        try:
+            for item in stage.process(visit):
+                if isinstance(item, Page):
+                    page = item
+                else:
+                    others.append(item)
+        except Drop as drop:
+            print(f"crawler: {visit.url} is not fetched: {drop.reason}", file=sys.stderr)
+        except (Retry, GiveUp) as failure:
+            print(f"crawler: {visit.url} could not be fetched: {failure.reason}", file=sys.stderr)
+        except CrawlerError:
+            raise
+        except Exception as error:  # noqa: BLE001  the class may be the author's: any failure of it is shown
+            print(places.trace(error), file=sys.stderr)
+            print(f"crawler: fetch failed at {visit.url}: {places.told(error)}", file=sys.stderr)
+        finally:
+            with closing("fetch"):
+                stage.close()
     return page, others
 
 
 def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> Stage:
     """A stage of this pipeline, opened."""
     from crawler import plugins
+    from crawler.opening import opening
     from crawler.pipeline import build
 
     spec = build(config).stage(name)
     kind = plugins.find(spec.use)
-    stage = kind(plugins.options_for(spec.name, kind, spec.options_table, config.origin), shared)
-    stage.open()
+    options = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
+    with opening(name):                       # the class may be the author's
+        stage = kind(options, shared)
+        stage.open()
     return stage
 
 

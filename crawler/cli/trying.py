@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from crawler.cli.pages import refuse_missing_file
     from crawler.pipeline import build
     from crawler.run.trial import route
+    from crawler.run.verify import verify_options
 
     config = common.load(args)
     pipeline = build(config)
@@ -48,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if goal.use == "store":
         raise UsageError("store gives nothing to show; try the stage before it, or run 'crawler run'")
     if Path(args.page).suffix in ITEM_SUFFIXES:
+        verify_options(config, [goal])
         return try_items(config, goal, list(items_of(Path(args.page))), as_json=args.json)
     refuse_missing_file(args.page)
     is_file = Path(args.page).is_file()
@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     if fetch is None:
         raise UsageError(f"this pipeline has no stage 'fetch'; give {args.name} its own items: FILE.jsonl")
     start = fetch.outputs[0] if is_file and fetch.outputs else fetch.input
-    return try_page(config, route(pipeline, start, args.name), args.page, as_json=args.json)
+    stages = route(pipeline, start, args.name)
+    verify_options(config, stages)             # before anything is fetched
+    return try_page(config, stages, args.page, as_json=args.json)
 
 
 def items_of(path: Path) -> Iterator[Any]:
@@ -111,39 +113,46 @@ def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json:
 
 def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Trial]:
     from crawler.cli.stage import make
-    from crawler.opening import opening
+    from crawler.opening import closing, opening
+    from crawler.run.prints import to_stderr
     from crawler.run.trial import attempt
 
-    with redirect_stdout(sys.stderr):          # standard output is only for what the stage gives
+    with to_stderr():          # standard output is only for what the stage gives
         stage: Stage = make(config, spec)
         with opening(spec.name):
             stage.open()
     try:
         for item in items:
-            with redirect_stdout(sys.stderr):
+            with to_stderr():
                 trial = attempt(spec, stage, item)
             yield trial
     finally:
-        with redirect_stdout(sys.stderr):
+        with to_stderr(), closing(spec.name):
             stage.close()
 
 
 def told(spec: StageSpec, trial: Trial) -> bool:
     """Report on stderr an outcome other than given items. Returns False if the stage failed."""
+    from crawler import places
     from crawler.codec import Unfit
+    from crawler.handler import reason
+    from crawler.routing import Misgiven
     from crawler.stage import Drop, GiveUp, Retry
+    from crawler.texts import words
 
     error = trial.failure
     if isinstance(error, Drop):
-        print(f"crawler: {spec.name} drops this item: {error.reason}", file=sys.stderr)
+        print(f"crawler: {spec.name} drops this item: {words(str(error.reason))}", file=sys.stderr)
     elif isinstance(error, Retry):
-        when = "" if error.after is None else f" in {error.after:g} s"
-        print(f"crawler: {spec.name} wants to try this item again{when}: {error.reason}", file=sys.stderr)
+        when = "" if error.after is None else f" in {float(error.after):g} s"
+        print(f"crawler: {spec.name} wants to try this item again{when}: {reason(error)}", file=sys.stderr)
     elif isinstance(error, GiveUp):
-        print(f"crawler: {spec.name} gives this item up: {error.reason}", file=sys.stderr)
+        print(f"crawler: {spec.name} gives this item up: {reason(error)}", file=sys.stderr)
     elif isinstance(error, Unfit):
-        print(f"crawler: {spec.name} cannot take this item: {error}", file=sys.stderr)
+        print(f"crawler: {spec.name} cannot take this item: {words(str(error))}", file=sys.stderr)
+    elif isinstance(error, Misgiven):
+        print(f"crawler: {spec.name} failed at this item: {reason(error)}", file=sys.stderr)
     elif error is not None:
-        traceback.print_exception(error)
-        print(f"crawler: {spec.name} failed at this item: {type(error).__name__}: {error}", file=sys.stderr)
+        print(places.trace(error), file=sys.stderr)
+        print(f"crawler: {spec.name} failed at this item: {reason(error)}", file=sys.stderr)
     return error is None or isinstance(error, Drop)

@@ -13,16 +13,17 @@ import time
 from bdb import BdbQuit
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crawler.broker.base import Broker
-from crawler.errors import StorageError, StorageFull
+from crawler.errors import StageUnusable, StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.items import Lease, Stats, Step
-from crawler.opening import opening
+from crawler.opening import closing, opening
 from crawler.process import Bell, wait_for_any
 from crawler.routing import Routes
+from crawler.run.prints import to_stderr
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
 from crawler.texts import words
@@ -54,10 +55,12 @@ class DebugHandler(Handler):
 class Bench:
     """A stage of the crawl with everything it needs to handle a task."""
 
-    def __init__(self, stage: Stage, schema: Any, is_async: bool, router: Routes, input: str) -> None:
+    def __init__(self, stage: Stage, schema: Any, is_async: bool, router: Routes, input: str, *, writes_rows: bool) -> None:
+        """writes_rows: to standard output."""
         self.name = router.name
         self.stage = stage
         self.input = input
+        self.writes_rows = writes_rows
         self.worker = worker_name(self.name)
         self.calls = 0
         self._handler = DebugHandler(stage, schema, router)
@@ -83,6 +86,7 @@ class DebugCrawl:
         self.hub = broker
         self.restarts: dict[str, int] = {}
         self._benches = tuple(benches)
+        self._has_rows = any(bench.writes_rows for bench in benches)
         self._shared = shared
         self._open = ExitStack()
         self._runner: Runner | None = None
@@ -98,9 +102,21 @@ class DebugCrawl:
         """Open the stages. Raises what a stage's `open` raises."""
         meanwhile()
         for bench in self._benches:
-            with opening(bench.name):
+            with self._kept_off_rows(bench), opening(bench.name):
                 bench.stage.open()
-            self._open.callback(bench.stage.close)
+            self._open.callback(self._close, bench)
+
+    def _close(self, bench: Bench) -> None:
+        """Close a stage. A failure is reported and does not keep the crawl from its summary."""
+        try:
+            with self._kept_off_rows(bench), closing(bench.name):
+                bench.stage.close()
+        except StageUnusable as error:
+            log.warning("%s", error)
+
+    def _kept_off_rows(self, bench: Bench) -> AbstractContextManager[None]:
+        """Return the context in which a stage runs: if rows go to standard output, only the stage that writes them may."""
+        return to_stderr() if self._has_rows and not bench.writes_rows else nullcontext()
 
     def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
         """Do nothing: all stages are already here, in one process."""
@@ -145,7 +161,8 @@ class DebugCrawl:
         self._shared.advance(answer.notes)
         if not answer.leases:
             return False
-        outcomes = bench.handle(answer.leases, self._loop)
+        with self._kept_off_rows(bench):
+            outcomes = bench.handle(answer.leases, self._loop)
         self._hand_in(bench, outcomes)
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, DebuggerLeft):

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 
 from crawler.run.lines import FORMED
 from crawler.speaker import speaker
@@ -79,6 +79,25 @@ class _Bytes:
 
     def flush(self) -> None:
         """Do nothing: whole lines are written at once."""
+
+
+@contextmanager
+def to_stderr() -> Iterator[None]:
+    """Send everything written to standard output to standard error: prints, and what commands and C libraries write."""
+    sys.stdout.flush()
+    try:
+        saved = os.dup(STDOUT)
+        os.dup2(STDERR, STDOUT)
+    except OSError:                  # one of them is closed
+        saved = -1
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stderr.flush()
+        if saved >= 0:
+            os.dup2(saved, STDOUT)
+            os.close(saved)
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from crawler import graph
+from crawler import graph, places
 from crawler.codec import decoder, encode, unfit
 from crawler.errors import UsageError
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import item_schema
-from crawler.routing import Router, many
-from crawler.stage import Stage, To
+from crawler.routing import Misgiven, Router, many, misgiven, seconds
+from crawler.stage import Retry, Stage, To
 
 
 class Trial(Struct):
@@ -32,26 +32,41 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     schema, is_async = item_schema(type(stage))
     router = Router(spec.name, spec.outputs, {}, input=spec.input)
     try:
-        found = _converted(item, schema)
+        found = _converted(item, spec.name, schema)
         result = stage.process([found] if stage.batch else found)
         for each in _waited_for(result, stage.process) if is_async else many(result, stage.process):
             if each is not None:
-                router.take(each)              # raises for an item that its queue cannot take
+                try:
+                    router.take(each)          # raises for an item that its queue cannot take
+                except Exception as error:
+                    raise misgiven(error, result, stage.process) from error
                 trial.given.append(each)
     except KeyboardInterrupt:
         raise
+    except Retry as retry:
+        trial.failure = _checked(retry)
     except BaseException as error:  # noqa: BLE001  any exception of a stage is shown
         trial.failure = error
     return trial
 
 
-def _converted(item: Any, schema: Any) -> Any:
+def _checked(retry: Retry) -> BaseException:
+    """Return the failure that a Retry is: itself, or the mistake in its times."""
+    try:
+        seconds("Retry with an after", retry.after)
+        seconds("Retry with a rest", retry.rest)
+    except ValueError as wrong:
+        return Misgiven(wrong, places.place(retry))
+    return retry
+
+
+def _converted(item: Any, stage: str, schema: Any) -> Any:
     """Return the item as the stage gets it from a queue. Raises Unfit if it does not fit the annotation."""
     body = encode(item)
     try:
         return decoder(schema).decode(body)
     except Exception as error:
-        raise unfit(error) from error
+        raise unfit(error, stage, schema, body) from error
 
 
 def route(pipeline: Pipeline, start: str, name: str) -> list[StageSpec]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +59,15 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
     found.refuse()
     assert pipeline is not None  # noqa: S101  (otherwise its mistakes were raised above)
     return Verified(pipeline, options)
+
+
+def verify_options(config: Config, stages: Iterable[StageSpec]) -> None:
+    """Check the classes and options of these stages alone. Raises ConfigError with all mistakes."""
+    found = Collected()
+    for stage in stages:
+        with found.mistakes():
+            _options(stage, config)
+    found.refuse()
 
 
 def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:

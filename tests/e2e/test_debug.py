@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from tests.terminal import Terminal
 pytestmark = pytest.mark.slow
 
 STAGE = """
-import os
+import os, subprocess
 from typing import Any
 from crawler import Stage
 
@@ -29,6 +30,15 @@ class Waits(Stage):
 
     async def extra(self) -> int:
         return 2
+
+class Talks(Stage):
+    def process(self, record: dict[str, Any]) -> dict[str, Any]:
+        os.write(1, b"written\\n")
+        subprocess.run(["echo", "echoed"], check=True)
+        return record
+
+    def close(self) -> None:
+        raise OSError("the connection is gone")
 
 class Breaks(Stage):
     batch = 3
@@ -94,3 +104,14 @@ def test_async_and_batch_stages_work_and_a_failure_has_its_whole_traceback(shell
     assert "Traceback (most recent call last):" in done.stderr
     assert 'raise KeyError("ttle")' in done.stderr
     assert all(line.startswith("{") for line in done.stdout.splitlines())
+
+
+def test_standard_output_is_for_rows_and_a_stage_that_fails_to_close_does_not_hide_the_summary(shell: Shell) -> None:
+    between(shell, "Talks")
+    with Site({"/": "<title>Tea</title>"}) as site:
+        done = shell.run("run", site.url, *FAST, "--debug", "-o", "-")
+
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["title"] for line in done.stdout.splitlines()] == ["Tea"]
+    for said in ("written", "echoed", "stage enrich cannot be closed: OSError: the connection is gone", "finished after"):
+        assert said in done.stderr
