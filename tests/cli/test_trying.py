@@ -140,7 +140,7 @@ def test_async_and_batch_stages_are_tried_as_well(here, capsys):
         (3, 3, ["enrich gives this item up: never"]),
         (4, 3, ["Traceback (most recent call last):", 'return record["ttle"]', "enrich failed at this item: KeyError: 'ttle'"]),
         (5, 3, ["recrods", "records"]),
-        (6, 3, ["Encoding objects of type object is unsupported", "(at enrich_of_one_page.py:"]),
+        (6, 3, ["an object of type object; give plain data", "(at enrich_of_one_page.py:"]),
         (7, 0, ["enrich gives nothing for this item"]),
     ],
 )
