@@ -43,6 +43,7 @@ class Config(Struct, frozen=True):
 
     settings: Settings
     origins: dict[str, str]
+    file: str = ""         # path of the file that was read; "": none
 
     def origin(self, name: str) -> str:
         """Where this value comes from: set itself, in part, or with the table it is in; else "default"."""
@@ -91,7 +92,8 @@ def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str], sp
         return _place(origins, name)
 
     refuse_infinite(tree, "", place)
-    return Config(settings=fill(Settings, tree, place=place), origins=origins)
+    read = str(file or (DEFAULT_FILE if DEFAULT_FILE.exists() else ""))
+    return Config(settings=fill(Settings, tree, place=place), origins=origins, file=read)
 
 
 def _from_file(file: Path | None) -> Iterator[_Setting]:

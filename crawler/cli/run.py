@@ -103,8 +103,14 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     from crawler.run.workers import Workers
     from crawler.supervisor import ChildFailed
 
+    first = config
+
+    def load(remembered: Mapping[str, Any], file: Path | None = None) -> Config:
+        args.config = file or args.config
+        return common.load(args, remembered) if remembered or file is not None else first
+
     plan = resume.plan(
-        lambda remembered: common.load(args, remembered) if remembered else config, texts, Command(args.typed),
+        load, texts, Command(args.typed),
         is_fresh=args.fresh, is_change=getattr(args, "change", False),
     )  # fmt: skip
     config, pipeline = plan.config, plan.pipeline

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from crawler.broker.place import store_path
+from crawler.config import Config
 from crawler.counting import agree, counted
 from crawler.pipeline import FRONTIER, Pipeline
+from crawler.run import begun_with, differences
 from crawler.run import definition as definitions
-from crawler.run import differences
 from crawler.run.command import Command
 from crawler.run.definition import Definition, Seed, Value, forms, seed_of
 from crawler.run.differences import Difference
@@ -27,17 +28,21 @@ RULES: Final = "frontier."         # settings that decide which of the URLs foun
 
 
 def refusal(
-    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, *, has_seeds: bool
-) -> str:
+    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, config: Config, *,
+    has_seeds: bool,
+) -> str:  # fmt: skip
     """Return the message that lists the differences and the commands to choose from.
 
-    has_seeds: URLs were given on the command line, so they could also start a crawl in another directory.
+    config: in force now. has_seeds: URLs were given on the command line, so they could also start a crawl in another directory.
     """
     lines = [f"the unfinished crawl in {data} is a different one:", *(f"  {difference}" for difference in changed)]
     if strange:
         lines.append(f"  {differences.describe_strangers(was, strange)}")
-    sets, by_hand = differences.to_undo(changed)
-    as_it_was = command.bare(*(word for setting in sets for word in ("-s", setting)))
+    file = begun_with.there(was)
+    is_other = bool(file) and os.path.abspath(file) != os.path.abspath(config.file)
+    sets, by_hand = differences.to_undo([each for each in changed if not (is_other and _is_of_files(each, was, config))])
+    words = [word for setting in [*sets, *begun_with.lost(was, config)] for word in ("-s", setting)]
+    as_it_was = command.with_file(file, *words) if is_other else command.bare(*words)
     first = f"{'; '.join(by_hand)}, then " if by_hand else ""
     return "\n".join([
         *lines,
@@ -46,6 +51,20 @@ def refusal(
         f"start over:        {command.again('--fresh')}",
         *([f"in parallel:       {command.again('--data', 'DIR')}"] if has_seeds else []),
     ])  # fmt: skip
+
+
+def file_gone(was: Definition, config: Config, command: Command) -> list[str]:
+    """Say that the file that the crawl was begun with is gone, if it set something that nothing sets now."""
+    sets = begun_with.lost(was, config)
+    again = command.bare(*(word for setting in sets for word in ("-s", setting)))
+    return [f"warning: {was.config}, with which the crawl was begun, is gone; to keep its settings: {again}"] if sets else []
+
+
+def _is_of_files(difference: Difference, was: Definition, config: Config) -> bool:
+    """Tell whether naming the file that the crawl was begun with, in place of the one in use, removes this difference."""
+    origins = {each.origin for each in (difference.then, difference.now) if each is not None} - {definitions.DEFAULT}
+    files = {config.file, *(value.origin for value in was.values.values() if not definitions.is_typed(value.origin))}
+    return origins <= files
 
 
 def consequences(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from crawler.secrets import HIDDEN, PRIVATE, masked, shown
@@ -29,6 +29,11 @@ class Command:
     def bare(self, *more: str) -> str:
         """Return the command and the options that say where the crawl is, with `more` added; URLs and settings are left out."""
         return _joined([*self._arguments[:1], *_places(self._arguments[1:]), *more])
+
+    def with_file(self, file: str, *more: str) -> str:
+        """Return the same as `bare`, with this configuration file in place of another."""
+        places = _without(_without(list(_places(self._arguments[1:])), "-c"), "--config")
+        return _joined([*self._arguments[:1], "-c", file, *places, *more])
 
     def other(self, *words: str) -> str:
         """Return another command about the same crawl."""
@@ -59,12 +64,12 @@ def _places(words: Sequence[str]) -> Iterator[str]:
             yield word
 
 
-def _without(words: Sequence[str], option: str) -> Iterator[str]:
+def _without(words: Iterable[str], option: str) -> Iterator[str]:
     is_value = False
     for word in words:
         if is_value:
             is_value = False
         elif word == option:
             is_value = True
-        elif not word.startswith(f"{option}="):
+        elif not word.startswith(f"{option}=") and not (option == "-c" and word.startswith("-c")):
             yield word

@@ -59,8 +59,9 @@ class Definition(Struct, frozen=True, kw_only=True):
     seeds_total: int
     seeds_digest: str              # of all of them, in any order
     values: dict[str, Value]       # by dotted name
-    how: dict[str, Value] = {}     # typed settings that only say how the work is done: remembered, never compared
+    how: dict[str, Value] = {}     # settings that only say how the work is done: typed ones are remembered; never compared
     outputs: tuple[str, ...] = ()  # every output that rows were ever written to, oldest first
+    config: str = ""               # the configuration file; relative paths start from `directory`
 
     @property
     def has_all_seeds(self) -> bool:
@@ -199,16 +200,16 @@ def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct
 
 
 def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) -> dict[str, Value]:
-    """Return the settings that were typed, are no secrets, and only say how the work is done.
+    """Return the settings that somebody set, are no secrets, and only say how the work is done.
 
-    A crawl that is resumed without options uses them again.
+    A crawl that is resumed without options uses the typed ones again; those of a file are named if the file is gone.
     """
     stages = pipeline.reachable(FRONTIER)
     in_force = msgspec.json.decode(msgspec.json.encode(values(pipeline, options, config.settings), enc_hook=str))
     return {
         name: Value(value, origin)
         for name, value in in_force.items()
-        if name.split(".")[0] in SECTIONS and is_typed(origin := config.origin(name)) and value != {}
+        if name.split(".")[0] in SECTIONS and (origin := config.origin(name)) != DEFAULT and value != {}
         and name.split(".")[2:3] not in UNKEPT and shown(name, value) == value and not is_defining(name, pipeline, stages, options)
     }  # fmt: skip
 

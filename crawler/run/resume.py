@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,9 @@ from crawler.config import HIDDEN, Config
 from crawler.counting import agree
 from crawler.errors import StorageError, UsageError
 from crawler.pipeline import FRONTIER, Pipeline
+from crawler.run import begun_with
 from crawler.run import definition as definitions
+from crawler.run.begun_with import Load
 from crawler.run.command import Command
 from crawler.run.definition import Definition, Value
 from crawler.run.gone import gone, warning
@@ -112,10 +114,10 @@ def look(data: Path, *, is_fresh: bool = False, status: str = "crawler status") 
 
 
 def plan(
-    load: Callable[[Mapping[str, Any]], Config], texts: Sequence[str], command: Command, *,
+    load: Load, texts: Sequence[str], command: Command, *,
     is_fresh: bool = False, is_change: bool = False,
 ) -> Plan:  # fmt: skip
-    """Decide how the crawl begins. load: returns the configuration, with the given settings where nothing else sets them.
+    """Decide how the crawl begins. 
 
     command: the command as typed, for the hints. Raises UsageError if there is nothing to do or the unfinished crawl is
     another one.
@@ -127,10 +129,13 @@ def plan(
     found = look(data, is_fresh=is_fresh, status=command.other("status"))
     was = found.definition
     goes_on = not is_fresh and was is not None and (found.is_empty or found.unfinished(was.queues_read) > 0)
-    asked = _asked(load, config, was if goes_on or not texts else None)
+    file: Path | None = None
+    if was is not None and (goes_on or not texts):
+        config, file = begun_with.loaded(load, config, was)
+    asked = _asked(load, config, was if goes_on or not texts else None, file)
     if was is not None and not goes_on and not is_fresh and found.unfinished(asked.queues_read):
         goes_on = True                        # the crawl was finished, but a stage was added and has tasks to read
-        asked = _asked(load, config, was)
+        asked = _asked(load, config, was, file)
     if was is not None and goes_on:
         return _resumed(found, was, asked, texts, command, is_change=is_change)
     if was is None and not is_fresh and found.unfinished(asked.queues_read):      # begun by a version without definitions
@@ -143,6 +148,7 @@ def plan(
         )
     seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
     definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
+    definition = structs.replace(definition, config=begun_with.stored(config, definition.directory))
     return structs.replace(_plan(asked, definition, seeds), last_pages=_pages(found))
 
 
@@ -153,6 +159,7 @@ class _Asked(Struct, frozen=True):
     pipeline: Pipeline
     options: dict[str, Any]
     remembered: dict[str, Any]
+    file: Path | None = None       # configuration file that is used because the crawl was begun with it
 
     @property
     def queues_read(self) -> list[str]:
@@ -167,16 +174,16 @@ class _Asked(Struct, frozen=True):
         return definitions.how_of(self.config, self.pipeline, self.options)
 
 
-def _asked(load: Callable[[Mapping[str, Any]], Config], config: Config, was: Definition | None) -> _Asked:
-    """Load and check the configuration. was: the crawl whose settings apply where nothing sets them now."""
+def _asked(load: Load, config: Config, was: Definition | None, file: Path | None = None) -> _Asked:
+    """Load and check the configuration. was: the crawl whose settings apply where nothing sets them now. file: see `_Asked`."""
     remembered: dict[str, Any] = {}
     if was is not None:
         from crawler.run import differences  # here, because a first crawl has nothing to remember
 
         remembered = differences.remembered(was, config.origin, os.getcwd())
-    full = load(remembered) if remembered else config
+    full = load(remembered, file) if remembered else config
     pipeline, options = verify(full)
-    return _Asked(full, pipeline, dict(options), remembered)
+    return _Asked(full, pipeline, dict(options), remembered, file)
 
 
 def _plan(
@@ -185,9 +192,13 @@ def _plan(
 ) -> Plan:  # fmt: skip
     return Plan(
         config=asked.config, pipeline=asked.pipeline, options=asked.options, definition=definition, remembered=asked.remembered,
-        texts=list(texts), added=list(added), said=list(said), pages=pages,
+        texts=list(texts), added=list(added), said=[*_file_used(asked), *said], pages=pages,
         queues_read=list(dict.fromkeys([*(was.queues_read if was is not None else ()), *asked.queues_read])),
     )  # fmt: skip
+
+
+def _file_used(asked: _Asked) -> list[str]:
+    return [f"using {asked.file}, as the crawl was begun with it"] if asked.file is not None else []
 
 
 def _seeds_again(found: Found, was: Definition | None, command: Command, data: Path, *, is_fresh: bool) -> list[str]:
@@ -242,13 +253,13 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     changed = compare(was, asked.settings, directory)
     strange = change.strangers(data, was, texts)
     if (changed or strange) and not is_change:
-        raise UsageError(change.refusal(data, was, changed, strange, command, has_seeds=bool(texts)))
+        raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
     here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory) if changed or strange else was
-    here = structs.replace(here, how=_how(was, asked))
+    here = structs.replace(here, how=_how(was, asked), config=begun_with.stored(asked.config, was.directory) or was.config)
     seeds = [*(seed.url for seed in was.seeds), *strange] if was.has_all_seeds else texts
     lost = gone(found.rows, was.directory)
     said = [
-        *(warning(name, rows) for name, rows in lost.items()), *_not_emptied(asked),
+        *change.file_gone(was, asked.config, command), *(warning(name, rows) for name, rows in lost.items()), *_not_emptied(asked),
         *change.consequences(found, was, changed, here, asked.pipeline),
     ]  # fmt: skip
     plan = _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
@@ -271,9 +282,10 @@ def _kept(was: Definition | None, asked: _Asked, settings: Mapping[str, Value]) 
 
 
 def _how(was: Definition | None, asked: _Asked) -> dict[str, Value]:
-    """Return the typed settings on how the work is done, from this run and from earlier ones."""
+    """Return the settings on how the work is done, from this run and the typed ones of earlier runs."""
     before = was.how if was is not None else {}
-    return {**{name: value for name, value in before.items() if name in asked.remembered}, **asked.how}
+    now = {name: value for name, value in asked.how.items() if name not in asked.remembered}
+    return {**{name: value for name, value in before.items() if name in asked.remembered}, **now}
 
 
 def _pages(found: Found) -> int:

@@ -44,19 +44,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def asked(
-    *texts: str, sets: Sequence[str] = (), is_fresh: bool = False, is_change: bool = False, typed: Sequence[str] = ()
-) -> Plan:
-    def loaded(remembered: Mapping[str, Any]) -> Any:
+    *texts: str, sets: Sequence[str] = (), is_fresh: bool = False, is_change: bool = False, typed: Sequence[str] = (),
+    file: Path | None = None,
+) -> Plan:  # fmt: skip
+    def loaded(remembered: Mapping[str, Any], again_with: Path | None = None) -> Any:
         again = [f"{name}={differences.toml(value)}" for name, value in remembered.items()]
-        return load(None, [*again, *sets], {}, dict.fromkeys(remembered, "the resumed crawl"))
+        return load(again_with or file, [*again, *sets], {}, dict.fromkeys(remembered, "the resumed crawl"))
 
     return resume.plan(loaded, texts, Command(["run", *typed]), is_fresh=is_fresh, is_change=is_change)
 
 
-def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definition: bool = True, parsed: int = 0,
-          dead: bool = False) -> Plan:  # fmt: skip
+def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definition: bool = True, file: Path | None = None,
+          parsed: int = 0, dead: bool = False) -> Plan:  # fmt: skip
     """A crawl that was begun and interrupted, or finished."""
-    plan = asked(*texts, sets=sets)
+    plan = asked(*texts, sets=sets, file=file)
     data = Path(plan.config.settings.data)
     data.mkdir()
     broker = SqliteBroker(str(store_path(data)), list(plan.pipeline.queues.values()))
@@ -138,6 +139,50 @@ def test_a_difference_of_the_file_is_undone_by_the_command_that_is_named():
         "start over:        crawler run --fresh",
     ]  # fmt: skip
     assert asked(sets=["frontier.allow=[]", "frontier.max_depth=0"]).said == []
+
+
+def with_file() -> Path:
+    """Begin a crawl with a file of its own, and interrupt it."""
+    file = Path("my.toml")
+    file.write_text("[frontier]\ndelay = 0.05\nmax_depth = 3\n")
+    begun(A, file=file, sets=["stages.store.output=a.jsonl"])
+    return file
+
+
+def test_a_crawl_that_was_begun_with_a_file_goes_on_with_it(here, monkeypatch):
+    with_file()
+
+    plan = asked()
+    assert plan.said == ["using my.toml, as the crawl was begun with it"]
+    assert (plan.config.settings.frontier.delay, plan.config.settings.frontier.max_depth) == (0.05, 3)
+    assert asked(is_fresh=True).config.settings.frontier.delay == 0.05
+    assert plan.definition is not None
+    assert plan.definition.config == "my.toml"
+
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+    assert asked(sets=["data=../crawler-data"]).said == ["using ../my.toml, as the crawl was begun with it"]
+
+
+def test_where_another_file_is_in_use_the_first_one_is_named():
+    with_file()
+    Path("crawler.toml").write_text("[frontier]\nallow = ['x']\n")
+
+    hint = next(line for line in refused(typed=["-c", "crawler.toml"]) if line.startswith("resume unchanged"))
+    assert hint == "resume unchanged:  crawler run -c my.toml"
+    assert asked(file=Path("my.toml")).said == []
+
+
+def test_where_its_file_is_gone_all_its_settings_are_named():
+    file = with_file()
+    file.unlink()
+
+    hint = next(line for line in refused() if line.startswith("resume unchanged"))
+    assert hint == "resume unchanged:  crawler run -s frontier.max_depth=3 -s frontier.delay=0.05"
+    assert asked(sets=["frontier.max_depth=3", "frontier.delay=0.05"]).said == []
+    assert asked(sets=["frontier.max_depth=3"]).said == [
+        "warning: my.toml, with which the crawl was begun, is gone; to keep its settings: crawler run -s frontier.delay=0.05"
+    ]
 
 
 def test_a_change_that_is_asked_for_is_made_and_what_it_means_is_said():
