@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.place import store_path
+from crawler.counting import counted
 from crawler.errors import HubError, KeyRefused, StorageError, StorageFull, UsageError
 from crawler.hub.client import HubClient
 from crawler.hub.ready import wait_for
 from crawler.items import Stats
 from crawler.process import Bell, Fork
 from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
+from crawler.texts import BRIEF, words
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
@@ -220,14 +222,15 @@ class Crawl:
             self.hub.patience = patience
         raise UsageError(f"a hub is running at {self._address}; stop it, or give this crawl another hub.address")
 
-    def _died(self, child: Child, pid: int) -> None:
-        """A worker that is known to be dead keeps its tasks no longer."""
+    def _died(self, child: Child, pid: int) -> str | None:
+        """Take its tasks from a worker that is known to be dead. Returns the URLs of these tasks in words; None: it had none."""
         if child is self._hub:
-            return
+            return None
         try:
-            self._expire([pid])
+            return self._expire([pid], child.ending)
         except (HubError, StorageFull) as error:
             log.debug("%s died and the hub could not be told (%s); its leases run out by themselves", child.name, error)
+            return None
 
     def _end_waits(self, stages: Sequence[Child]) -> None:
         """Workers that have nothing to do wait at the hub, and look at whether they are to end when it answers: let it do so."""
@@ -236,11 +239,22 @@ class Crawl:
         except (HubError, StorageFull) as error:
             log.debug("the workers wait for their answers: %s", error)
 
-    def _expire(self, pids: Sequence[int]) -> None:
+    def _expire(self, pids: Sequence[int], reason: str = "") -> str | None:
+        """End the leases of the workers in these processes. Returns what the last one held, if a reason is given."""
         marks = [f"@{socket.gethostname()}:{pid}:" for pid in pids]
+        at: str | None = None
         for worker in self.hub.stats().workers:
             if any(mark in worker.name for mark in marks):
-                self.hub.expire(worker.name)
+                urls = self.hub.held(worker.name) if reason else []
+                if n := self.hub.expire(worker.name, reason):
+                    at = _named(urls, n)
+        return at
+
+
+def _named(urls: Sequence[str], n: int) -> str:
+    """Name n tasks by the URL of the first; "" if it has none."""
+    first = words(urls[0], BRIEF) if urls else ""
+    return first + (f" and {counted(n - 1, 'other task')}" if first and n > 1 else "")
 
 
 def socket_address(data: Path) -> str:

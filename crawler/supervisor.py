@@ -4,8 +4,8 @@
                          │
                          └── exits with a code that a new start would not change (usage, storage): given up
 
-A child that another process ends is started again at once and without end; so is one that crashes (what it crashed of has
-attempts that are counted), after a pause; one that fails by itself has `TRIES` tries.
+A child that another process ends is started again at once and without end; so is one that crashes or that was at work (what it died
+of has attempts that are counted), after a pause; one that fails by itself before it has begun to work has `TRIES` tries.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Child:
         self.pid = 0
         self.starts = 0
         self.process: Process | None = None
+        self.ending = ""                   # how its last process ended, in words
         self._arguments, private_settings = private(arguments)
         self._environment = {**environment, **private_settings}
         self._on_line = on_line
@@ -80,6 +81,7 @@ class Child:
         self._reader: threading.Thread | None = None
         self._started = 0.0
         self._failures = 0
+        self._code = 0
         self._start_at: float | None = None
         self._is_stopping = False
 
@@ -95,7 +97,10 @@ class Child:
         self.starts += 1
 
     def watch(self) -> int | None:
-        """Look after it once: the pid of a process that has died unasked since the last look, or None. Raises ChildFailed."""
+        """Look after it once. Returns the pid of a process that has died unasked since the last look, or None.
+
+        What has died is to be passed to `plan`, which decides whether it is started again.
+        """
         if self._start_at is not None and time.monotonic() >= self._start_at:
             self.start()
         if self.process is None:
@@ -107,7 +112,7 @@ class Child:
         self._reap(self.process)
         if self._is_stopping:
             return None
-        self._plan(code)
+        self._code, self.ending = code, _ending(code)
         return pid
 
     @property
@@ -136,19 +141,24 @@ class Child:
             self.process.wait(math.inf)
         self._reap(self.process)
 
-    def _plan(self, code: int) -> None:
+    def plan(self, at: str | None) -> None:
+        """Decide whether what has died is started again. Raises ChildFailed if not.
+
+        at: what it was at, None: it was not at work, as far as is known; "": it was at work.
+        """
+        code = self._code
         if code == 0 and not self._is_endless:
             return
         if code in HOPELESS:
             raise ChildFailed(self.name, code)
-        if time.monotonic() - self._started > SETTLED:
+        if at is not None or time.monotonic() - self._started > SETTLED:
             self._failures = 0
         is_its_own = code > 0 or -code in CRASHES
         if is_its_own:
             self._failures += 1
         if code > 0 and self._failures >= TRIES:
             raise ChildFailed(self.name, code)
-        log.warning("%s %s; starting it again", self.name, _ending(code))
+        log.warning("%s %s%s; starting it again", self.name, self.ending, f" while at {at}" if at else "")
         self._start_at = time.monotonic() + (PAUSE * 2 ** (min(self._failures, TRIES) - 1) if is_its_own else 0.0)
 
     def _listen(self, process: Process) -> None:
@@ -185,10 +195,11 @@ class Supervisor:
     """All children."""
 
     def __init__(
-        self, on_death: Callable[[Child, int], None] = lambda child, pid: None, on_line: Callable[[str], None] | None = None,
+        self, on_death: Callable[[Child, int], str | None] = lambda child, pid: None, on_line: Callable[[str], None] | None = None,
         fork: Fork | None = None,
     ) -> None:  # fmt: skip
-        """on_death is told of each process that died unasked, with its pid, before it is started again.
+        """on_death: called for each process that died unasked, with its pid, before it is started again. It returns what
+        the process was at: see `Child.plan`.
 
         on_line, fork: see `Child`.
         """
@@ -210,7 +221,7 @@ class Supervisor:
         for child in self._children:
             pid = child.watch()
             if pid is not None:
-                self._on_death(child, pid)
+                child.plan(self._on_death(child, pid))
                 child.watch()              # what was killed runs again at once
 
     def wait(self, seconds: float, bell: Bell | None = None) -> None:

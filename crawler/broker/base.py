@@ -72,8 +72,15 @@ class Broker(Protocol):
         """Heart-beat: these leases last `ttl` seconds from now. False: the lease is no longer yours."""
         ...
 
-    def expire(self, worker: str | None) -> int:
-        """This worker is known to be dead (None: all of them): its leases run out now. Returns how many."""
+    def expire(self, worker: str | None, reason: str = "") -> int:
+        """End the leases of a worker that is known to be dead (None: of all workers). Returns how many.
+
+        reason: how it ended, as in "was killed by SIGSEGV", for its tasks; "": not known.
+        """
+        ...
+
+    def held(self, worker: str) -> list[str]:
+        """Return the URLs of the tasks that a worker holds, oldest first, some at most; "" for an item without a `url`."""
         ...
 
     def pace(self, paces: Sequence[Pace]) -> None:

@@ -28,6 +28,8 @@ FIND_ROWS = 5_000         # tasks in one state on one queue that are read to fin
 FIND_BYTES = 32 << 20     # bytes of their items
 FOUND = 20                # tasks found at most
 URL_KEY = msgpack.encode("url")     # in an item, stands before its URL
+URL_BYTES = 2_100         # bytes of a URL that is shown, with its length before it
+HELD = 10                 # tasks of a worker that are named
 DEAD_BYTES = 8 << 20      # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
 
 
@@ -247,6 +249,24 @@ def find(ledger: Ledger, url: str) -> list[Found]:
             if len(found) == FOUND or room <= 0:
                 return found
     return found
+
+
+def held(ledger: Ledger, worker: str) -> list[str]:
+    """Return the URLs in the items that a worker holds, oldest lease first; "" for an item without one."""
+    ids = [loan.task for loan in ledger.loans.of(worker)[:HELD]]
+    query = "SELECT substr(item, nullif(instr(item, ?), 0) + ?, ?) FROM whole WHERE id = ?"
+    rows = [ledger.db.execute(query, (URL_KEY, len(URL_KEY), URL_BYTES, id)).fetchone() for id in ids]
+    return [_text(row[0]) if row is not None and row[0] is not None else "" for row in rows]
+
+
+def _text(body: bytes) -> str:
+    """Return the text at the beginning of msgpack bytes; "" if there is none, or not the whole of it."""
+    if not body:
+        return ""
+    start = {0xD9: 2, 0xDA: 3}.get(body[0], 1)        # bytes before the text: its length is in the first one, or behind it
+    size = int.from_bytes(body[1:start], "big") if start > 1 else body[0] & 0x1F
+    is_whole = (start > 1 or body[0] & 0xE0 == 0xA0) and start + size <= len(body)
+    return body[start : start + size].decode("utf-8", "replace") if is_whole else ""
 
 
 def _unfinished(ledger: Ledger, queue: Queue, mark: bytes) -> Iterator[tuple[int, int, int, float, str, int, int]]:

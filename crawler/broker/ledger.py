@@ -22,7 +22,7 @@ from crawler.broker.state import Queue
 from crawler.items import Done, Failed, New, Pace, Step, Verdict
 
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
-WORKER_GONE = GONE + "{} died, hung or was cut off"
+WORKER_GONE = GONE[0] + "{} died, hung or was cut off"
 
 
 class Ledger(Lending):
@@ -101,9 +101,13 @@ class Ledger(Lending):
         self.made_ready(loan.queue, loan.lane)
         return Verdict.RELEASED
 
-    def expire(self, loans: Iterable[Loan]) -> int:
-        """The workers of these loans, already off the books, are gone: a failed attempt, to be tried again at once."""
-        return len([self._fail(loan, WORKER_GONE.format(loan.worker), 0.0, False) for loan in loans])
+    def expire(self, loans: Iterable[Loan], reason: str = "") -> int:
+        """Count a failed attempt of each of these leases, already off the books: their workers are gone. It is tried again at once.
+
+        reason: how the worker ended, if that is known.
+        """
+        known = f"{GONE[1]}{reason}" if reason else ""
+        return len([self._fail(loan, known or WORKER_GONE.format(loan.worker), 0.0, False) for loan in loans])
 
     def _arrived(self, worker: str, tokens: Iterable[int]) -> None:
         """What these tasks asked of their hosts is over, however long they are still in process."""

@@ -30,7 +30,7 @@ COLUMNS = "id, priority, attempt, item, key, depth, failures"
 READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"      # noqa: S608  (columns of ours)
 READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
 TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608
-GONE = "the lease ran out: worker "
+GONE = ("the lease ran out: worker ", "its worker ")     # how the reason of an attempt begins that ended with its worker
 Task = tuple[Any, ...]    # a row of these statements
 
 

@@ -145,14 +145,14 @@ class SqliteBroker:
 
         return self._call(run)
 
-    def expire(self, worker: str | None) -> int:
+    def expire(self, worker: str | None, reason: str = "") -> int:
         def run(ledger: Ledger) -> int:
             self._writer.dismiss(worker)
             chosen = list(ledger.loans.workers()) if worker is None else [worker]
             loans = [loan for name in chosen for loan in ledger.loans.of(name)]
             for loan in loans:
                 ledger.loans.end(loan.token, loan.worker)
-            return ledger.expire(loans)
+            return ledger.expire(loans, reason)
 
         return self._call(run)
 
@@ -210,6 +210,9 @@ class SqliteBroker:
 
     def why(self, queue: str, key: bytes) -> Story | None:
         return self._call(lambda ledger: desk.why(ledger, queue, key), Kind.ASKS)
+
+    def held(self, worker: str) -> list[str]:
+        return self._call(lambda ledger: desk.held(ledger, worker), Kind.ASKS)
 
     def find(self, url: str) -> list[Found]:
         return self._call(lambda ledger: desk.find(ledger, url), Kind.ASKS)

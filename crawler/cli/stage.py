@@ -7,6 +7,7 @@ import importlib
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -179,7 +180,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     counts = talk.Sum()
-    supervisor = Supervisor(on_line=partial(hear, counts), fork=forks)
+    supervisor = Supervisor(lambda child, pid: was_at_work(hub, pid), partial(hear, counts), forks)
     common.stop_on_signals(stop.ring, supervisor.kill)
     hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
     wait_for(hub, [spec.input], common.PATIENCE)
@@ -207,6 +208,14 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         supervisor.stop()
         hub.close()
     return common.OK
+
+
+def was_at_work(hub: HubClient, pid: int) -> str | None:
+    """Return "" if the worker in this process holds tasks, None if not or if the hub does not tell."""
+    mark = f"@{socket.gethostname()}:{pid}:"
+    with suppress(HubError):
+        return "" if any(mark in worker.name and worker.leased for worker in hub.stats().workers) else None
+    return None
 
 
 def hear(counts: talk.Sum, line: str) -> None:

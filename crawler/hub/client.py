@@ -76,8 +76,11 @@ class HubClient:
     def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
         return self._list("extend", worker, tokens, ttl)
 
-    def expire(self, worker: str | None) -> int:
-        return self._int("expire", worker)
+    def expire(self, worker: str | None, reason: str = "") -> int:
+        return self._int("expire", worker, reason)
+
+    def held(self, worker: str) -> list[str]:
+        return self._list("held", worker)
 
     def pace(self, paces: Sequence[Pace]) -> None:
         self._ask("pace", paces)

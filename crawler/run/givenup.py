@@ -21,6 +21,7 @@ LOOKED_AT: Final = 5_000      # dead tasks that a report reads; the others are o
 LOOKED_BYTES: Final = 64 << 20    # bytes of their items; the item of a dead page is its whole body
 EXAMPLES: Final = 3           # tasks named for each reason
 LONGEST: Final = 100          # characters of a reason that has no short name
+DIED: Final = "its worker "   # how the reason begins that says how a worker ended
 NOT_LOOKED_AT: Final = "not looked at"
 
 # Short names for reasons, by a pattern in the text. The patterns cover resolvers, operating systems and both HTTP clients.
@@ -56,6 +57,8 @@ class Group(Struct, frozen=True):
 
 def kind(reason: str, host: str = "") -> str:
     """Return a short name for a reason that does not depend on hosts, addresses and numbers in it."""
+    if reason.startswith(DIED):
+        return reason[:LONGEST]                # an exit code is not a number to leave out
     for name, pattern in _KINDS:
         if pattern.search(reason):
             return name

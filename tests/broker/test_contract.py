@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hands import TTL, Hand, bodies, counts, put, queue
+from msgspec import msgpack
 
 from crawler.broker.base import MAX_BODY, Broker
 from crawler.broker.clock import ManualClock
@@ -235,7 +236,7 @@ def test_what_its_worker_may_have_died_of_is_told_from_what_failed(broker: Broke
     first = hand.lease_one("task")
     hand.fail(first, "the lease ran out of luck")
     second = hand.lease_one("task")
-    broker.expire(hand.name)
+    broker.expire(hand.name, "was killed by SIGSEGV")
     third = hand.lease_one("task")
 
     assert [lease.is_suspect for lease in (first, second, third)] == [False, False, True]
@@ -379,3 +380,25 @@ def test_a_child_that_was_tried_is_delayed_or_dead_as_after_its_first_attempt(
     clock.advance(60)
     much_later = hand.lease_one("task")
     assert (much_later.item, much_later.attempt) == (b"much later", 2)
+
+
+def test_how_a_worker_ended_is_the_reason_of_its_tasks(broker: Broker, hand: Hand) -> None:
+    put(broker, "task", b"a")
+    for _ in range(3):
+        hand.lease_one("task")
+        assert broker.expire(hand.name, "ended with exit code 3") == 1
+
+    (dead,) = broker.dead()
+
+    assert dead.reason == "its worker ended with exit code 3"
+
+
+def test_what_a_worker_holds_is_named_by_its_url(broker: Broker, hand: Hand) -> None:
+    urls = ["http://a/", f"http://a/{'x' * 40}", f"http://a/{'é' * 200}", "http://a/" + "y" * 5_000]
+    items = [msgpack.encode({"depth": 1, "url": url}) for url in urls]
+    put(broker, "task", *items, b"no msgpack", msgpack.encode(["url"]))
+
+    hand.lease("task", 6)
+
+    assert broker.held(hand.name) == [*urls[:3], "", "", ""]
+    assert broker.held("nobody") == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from crawler.supervisor import TRIES
 from tests.e2e.conftest import FAST, Shell, statuses
 from tests.site import Site
 
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.slow
 APART = ("-s", "stages.parse.chain=false")
 POISON = """
 import ctypes
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -33,6 +36,8 @@ class Poisoned(Parse):
     def process(self, page: Page) -> Iterator[Any]:
         if page.url.endswith("/crash"):
             ctypes.string_at(0)
+        if page.url.endswith("/exit"):
+            os._exit(3)
         if page.url.endswith("/hang"):
             threading.Event().wait()
         yield from super().process(page)
@@ -40,8 +45,16 @@ class Poisoned(Parse):
 
 
 # Of a crash nobody can say which of its worker's tasks was at fault: they all have a second attempt.
-@pytest.mark.parametrize(("more", "queue"), [((), "urls"), (APART, "pages")], ids=["together", "apart"])
-@pytest.mark.parametrize(("path", "attempts", "reason"), [("/crash", 2, "died"), ("/hang", 3, "still in process after 0.5 s")])
+@pytest.mark.parametrize(
+    ("path", "attempts", "reason", "more", "queue"),
+    [
+        ("/crash", 2, "its worker was killed by SIGSEGV", (), "urls"),
+        ("/crash", 2, "its worker was killed by SIGSEGV", APART, "pages"),
+        ("/exit", TRIES + 1, "its worker ended with exit code 3", APART, "pages"),       # that it died so often is no reason to end
+        ("/hang", 3, "still in process after 0.5 s", (), "urls"),
+        ("/hang", 3, "still in process after 0.5 s", APART, "pages"),
+    ],
+)
 def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
     shell: Shell, path: str, attempts: int, reason: str, more: tuple[str, ...], queue: str
 ) -> None:
@@ -62,6 +75,9 @@ def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
     listed = shell.run("dead", "list").stdout
     assert site.link(path) in listed
     assert reason in listed
+    if path != "/hang":
+        assert re.search(rf" {reason.removeprefix('its worker ')} while at {site.link(path)}; starting it again", done.stderr)
+        assert f"given up: 1 {'URL' if queue == 'urls' else 'task'}: {reason} (1): {site.link(path)}" in done.stderr
 
 
 FAILING = """

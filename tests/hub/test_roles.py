@@ -31,6 +31,7 @@ CALLS: dict[str, Callable[[HubClient], object]] = {
     "step": lambda hub: hub.step(Step("w", 1, queue="task", want=1)),
     "extend": lambda hub: hub.extend("w", [1], 1.0),
     "expire": lambda hub: hub.expire("w"),
+    "held": lambda hub: hub.held("w"),
     "pace": lambda hub: hub.pace([]),
     "note": lambda hub: hub.note([Note("n", b"v")]),
     "notes": lambda hub: hub.notes("n"),
