@@ -103,13 +103,25 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
     try:
         table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; 'crawler new config' writes one to begin with") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; {_unread(path, error)}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; TOML is, save it as UTF-8") from error
     except ValueError as error:              # not TOML, or a number with more digits than Python reads
-        raise ConfigError(f"{path} is not TOML: {error}; 'crawler settings --explain' shows how each key is written") from error
+        from crawler.slips import told  # here, because only mistakes need it
+
+        said = told(path.read_bytes().decode("utf-8-sig"), str(error))
+        raise ConfigError(f"{path} is not TOML: {said}; 'crawler settings --explain' shows how each key is written") from error
     for keys, value in leaves(table):
         yield _Setting(_named(keys), value, None, str(path))
+
+
+def _unread(path: Path, error: OSError) -> str:
+    """Return what to do about a configuration that cannot be read."""
+    if isinstance(error, PermissionError):
+        from crawler.slips import owner
+
+        return f"{owner(path)}; run it as that user, or give another file with -c"
+    return "'crawler new config' writes one to begin with"
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

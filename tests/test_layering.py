@@ -26,8 +26,9 @@ MAY = {
     "crawler.reference": ["crawler.settings"],
     "crawler.hints": ["crawler.reference"],
     "crawler.secrets": [],
+    "crawler.slips": ["crawler.secrets"],
     "crawler.tables": ["crawler.errors", "crawler.hints", "crawler.secrets"],
-    "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.tables"],
+    "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.slips", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
     "crawler.hub": ["crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items"],
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    _write_anything()
     if common.CHILD not in argv:
         try:
             args = _parse(argv)
@@ -77,6 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return private_code(_run(_parse(argv)))
     except SystemExit:                           # raised by the parser, which has printed the reason
         return private_code(common.USAGE)
+
+
+def _write_anything() -> None:
+    """Let standard output and error escape the characters that their encoding lacks, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -93,6 +93,8 @@ def refuse_missing_file(text: str) -> None:
     """Raise UsageError for a name like page.html: it is a missing file. 127.0.0.1:8000/page.html begins with a host."""
     from crawler.web.urls import lacks_scheme
 
+    if "://" not in text and "/" in text.rstrip("/") and Path(text).is_dir():
+        raise UsageError(f"{text} is a directory; give one file of it, or a URL")
     first, slash, _ = text.partition("/")
     has_host = bool(slash) and first.strip(".") and ("." in first or ":" in first) and not Path(first).is_dir()
     if not has_host and not Path(text).exists() and Path(text).suffix.lower() in PAGE_SUFFIXES and lacks_scheme(text):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +31,7 @@ def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
 
     found = [word for word in words if word != "-"]
     for word in found:
+        refuse_path(word)
         urls.seed(word)
     if "-" in (*words, *files):
         found += _listed(sys.stdin.buffer.read(), STDIN)
@@ -41,6 +44,18 @@ def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
             raise UsageError(f"the seeds in {name} cannot be read: {error.strerror}; it takes one URL a line, in UTF-8") from error
         found += _listed(data, name)
     return found
+
+
+def refuse_path(word: str) -> None:
+    """Raise UsageError for the name of a file or directory that was typed in place of a URL."""
+    if "://" in word or not os.path.exists(word):
+        return
+    if os.path.isdir(word):
+        if "/" in word.rstrip("/") or word.startswith("."):
+            raise UsageError(f"{word} is a directory here, not a URL; a file of URLs is given with --seeds FILE")
+        return
+    raise UsageError(f"{word} is a file here; if it has URLs to begin from: crawler run --seeds {shlex.quote(word)}; "
+                     f"if it is a page: crawler parse {shlex.quote(word)}; if you mean the host: https://{word}")  # fmt: skip
 
 
 def settle(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
-from crawler.errors import UsageError
+from crawler.errors import ConfigError, UsageError
+from crawler.secrets import masked
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -38,9 +42,19 @@ def run(args: argparse.Namespace) -> int:
     from crawler.config import shown
     from crawler.pipeline import build, check, values
 
-    config = common.load(args)
-    pipeline = build(config)
-    options = check(pipeline, config.origin)
+    try:
+        config = common.load(args)
+        pipeline = build(config)
+        options = check(pipeline, config.origin)
+    except ConfigError as error:
+        if not args.explain:
+            raise
+        from crawler.config import load
+
+        print(f"crawler: {masked(str(error), args.typed)}\ncrawler: the defaults are explained in its place", file=sys.stderr)
+        config = load(Path(os.devnull), [], {})
+        pipeline = build(config)
+        options = check(pipeline, config.origin)
     in_force = values(pipeline, options, config.settings)
     rows = {name: (shown(name, in_force[name]), config.origin(name)) for name in chosen(list(in_force), args.names)}
     if args.json:
@@ -73,6 +87,8 @@ def _meant(word: str, names: Iterable[str]) -> str:
     from crawler.tables import nearest
 
     last = word.rpartition(".")[2]
+    if tables := [table for table in dict.fromkeys(name.rpartition(".")[0] for name in names) if table.endswith(f".{last}")]:
+        return hints.question(tables)
     near = nearest(word, names)
     offers = hints.elsewhere(last) or ([near] if near else hints.similar(last, ""))
     return hints.question(offers) if offers else "'crawler settings' shows all of them"

@@ -22,6 +22,7 @@ from crawler.stage import LocalShared, Stage
 from crawler.tables import at, nearest
 from crawler.web.frontier import Frontier
 
+_OURS = re.compile(r"hub\.|authkey|report\.json|sinks$|certs$")     # names of files in a data directory
 _KEY = re.compile(r"(?:stages|frontier)\.[\w.-]*\w")     # the setting that a message begins with
 
 
@@ -53,6 +54,7 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
         for stage in pipeline.stages.values():
             if names is None or stage.name in names or stage.use in names:
                 with found.mistakes():
+                    refuse_own_file(stage.options_table.get("output"), Path(config.settings.data))
                     options[stage.name] = _options(stage, config)
         with found.mistakes(), _placed(config):
             _chains(pipeline, names)
@@ -68,6 +70,23 @@ def verify_options(config: Config, stages: Iterable[StageSpec]) -> None:
         with found.mistakes():
             _options(stage, config)
     found.refuse()
+
+
+def refuse_own_file(output: object, data: Path) -> None:
+    """Raise UsageError for an output in the data directory, where the files of the hub are.
+
+    If the data directory is the working directory or above it, only the hub's own files are refused.
+    """
+    if not isinstance(output, str) or output in ("", "-"):
+        return
+    path, home, here = Path(output).resolve(), data.resolve(), Path.cwd().resolve()
+    if not path.is_relative_to(home) or path == home:
+        return
+    first = path.relative_to(home).parts[0]
+    if here.is_relative_to(home) and not _OURS.match(first):
+        return
+    raise UsageError(f"the output {output} is in the data directory {data}; the crawl keeps its own files there, "
+                     "so write the records to another directory")  # fmt: skip
 
 
 def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:

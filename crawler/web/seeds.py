@@ -17,12 +17,17 @@ from msgspec import Struct
 from crawler.errors import BadUrl, UsageError
 from crawler.web import urls
 
+UNKNOWN: Final = "not a URL"
 SHOWN: Final = 10              # bad lines that are named one by one
 # Byte order marks. Of two that begin alike the longer one comes first.
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
+_LOOK: Final = 1024              # bytes at the beginning that show whether it is text
+_BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+# A second URL on a line, or a host with a scheme or a dot after a space. Other spaces may be part of a path.
+_SECOND: Final = re.compile(r"\s[\"'<]?[a-zA-Z][a-zA-Z0-9+.-]*://")
 _ENDS: Final = re.compile(r"\r\n|\r|\n")
 _COMMENT: Final = re.compile(r"\s#.*")
 _QUOTES: Final = {'"': '"', "'": "'", "<": ">", "“": "”", "‘": "’", "`": "`"}
@@ -33,6 +38,7 @@ class Line(Struct, frozen=True):
 
     number: int                # of the line, from 1
     text: str
+    typed: str = ""            # the whole line, if it is not just the URL
 
 
 def decode(data: bytes, what: str) -> str:
@@ -42,8 +48,11 @@ def decode(data: bytes, what: str) -> str:
     """
     mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
     body = data[len(mark) :]
-    if not mark and body[:64].count(0) > 2:
+    start = body[:_LOOK]
+    if not mark and max(start[::2].count(0), start[1::2].count(0)) > len(start) // 3:     # every second byte
         raise UsageError(f"{what} looks like UTF-16 without a byte order mark; save it as UTF-8")
+    if not mark and _BINARY.search(start):
+        raise UsageError(f"{what} is not a text file; it takes one URL a line, in UTF-8")
     try:
         return body.decode(encoding)
     except UnicodeDecodeError as error:
@@ -54,18 +63,17 @@ def decode(data: bytes, what: str) -> str:
 
 def lines(text: str) -> list[Line]:
     """Return the URLs in a list with one URL per line."""
-    found = [Line(number, _bare(line)) for number, line in enumerate(_ENDS.split(text), 1)]
-    return [line for line in found if line.text]
+    found = [(number, line.strip(), _bare(line)) for number, line in enumerate(_ENDS.split(text), 1)]
+    return [Line(number, bare, "" if bare == line else line) for number, line, bare in found if bare]
 
 
 def check(found: Iterable[Line], what: str) -> list[str]:
     """Return the URLs as they were written. Raises BadUrl that names every bad line. what: the list's name in the message."""
     texts, bad = [], []
     for line in found:
-        try:
-            urls.seed(line.text)
-        except BadUrl:
-            bad.append(f"  line {line.number}: {urls.shown(line.text)}")
+        if why := _fault(line.text):
+            shown = f"  line {line.number}: {urls.shown(line.typed or line.text)}"
+            bad.append(f"{shown}: {why}" if why != UNKNOWN else shown)
         texts.append(line.text)
     if not bad:
         return texts
@@ -75,6 +83,17 @@ def check(found: Iterable[Line], what: str) -> list[str]:
         "https://example.org/, and # begins a comment",
         *bad[:SHOWN], *more,
     ]))  # fmt: skip
+
+
+def _fault(text: str) -> str:
+    """Return what is wrong with the text of a line; "" if it is a URL."""
+    if _SECOND.search(text) or (" " in text and all(map(urls.lacks_scheme, text.split()))):
+        return "more than one URL"
+    try:
+        urls.seed(text)
+    except BadUrl:
+        return urls.fault(text) or UNKNOWN
+    return ""
 
 
 def _bare(line: str) -> str:

@@ -24,6 +24,7 @@ from msgspec import Struct
 from crawler.errors import BadUrl
 
 KEY_BYTES: Final = 16
+MAX_PORT: Final = 65_535
 _PLACE_BYTES: Final = 3            # of these, what the URLs of a host have in common; two of one key take 52 bits of work to find
 _SHOWN: Final = 200                # characters of a bad URL in a message: it may be a megabyte
 
@@ -211,8 +212,30 @@ def seed(text: str) -> str:
     if lacks_scheme(typed):
         typed = f"https://{typed}"
     if not _SCHEME.match(typed) or not is_crawlable(typed):
-        raise BadUrl(f"{shown(text)} cannot be crawled; give an http:// or https:// URL, such as https://example.org/")
+        why = fault(typed)
+        said = f"{shown(text)} cannot be crawled{f': {why}' if why else ''}"
+        raise BadUrl(f"{said}; give an http:// or https:// URL, such as https://example.org/")
     return canonical(typed)
+
+
+def fault(typed: str) -> str:
+    """Return what is wrong with a text meant as a URL, without repeating it; "" if it is not one of the usual slips."""
+    web = re.match(r"https?(:?[/\\]*)", typed, re.IGNORECASE)
+    if web is None or not web[1]:
+        return ""
+    if not _SCHEME.match(typed):
+        return "two slashes follow http: or https:"
+    place = re.split(r"[/?#\\]", typed[web.end() :])[0].rpartition("@")[2]
+    host, _, port = place.partition("]:") if place.startswith("[") else place.partition(":")
+    if not host.strip():
+        return "its host is missing"
+    if re.search(r"\s", place.strip()):
+        return "there is a space in its host"
+    if port and re.fullmatch(r"[0-9]+", port) is None:
+        return "its port is not a number"
+    if port and int(port[:9]) > MAX_PORT:
+        return f"its port is above {MAX_PORT}"
+    return "its host is not a host's name or address"
 
 
 def _without_www(url: str) -> str:

@@ -100,3 +100,16 @@ def test_a_host_that_speaks_http_alone_is_fetched_as_it_was_typed(
 
     assert f"127.0.0.1:{site.port} answers over http only: taken as http://127.0.0.1:{site.port}/" in caplog.messages
     assert f"http://127.0.0.1:{site.port}/" in capsys.readouterr().out
+
+
+def test_a_file_or_directory_in_place_of_a_url_is_told_how_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("ok.txt").write_text("http://example.org/\n")
+    Path("a/b").mkdir(parents=True)
+    for typed, words in (
+        (["run", "ok.txt"], "ok.txt is a file here; if it has URLs to begin from: crawler run --seeds ok.txt;"),
+        (["put", "urls", "./ok.txt"], "./ok.txt is a file here; if it has URLs"),
+        (["run", "a/b"], "a/b is a directory here, not a URL"),
+        (["parse", str(Path("a/b").resolve())], "a/b is a directory; give one file of it, or a URL"),
+    ):
+        assert main(typed) == 2
+        assert words in capsys.readouterr().err

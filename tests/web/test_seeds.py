@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler.errors import BadUrl, UsageError
-from crawler.web.seeds import Line, check, decode, lines
+from crawler.web.seeds import check, decode, lines
 
 LIST = "# where to begin\n\nhttp://example.org/é\n  https://example.org/b  \n"
 URLS = ["http://example.org/é", "https://example.org/b"]
@@ -42,7 +42,7 @@ def test_a_list_in_utf_16_of_either_order_is_read() -> None:
     ],
 )
 def test_what_stands_around_a_url_is_taken_off(line: str, text: str) -> None:
-    assert lines(f"\n{line}\n") == [Line(2, text)]
+    assert [(each.number, each.text) for each in lines(f"\n{line}\n")] == [(2, text)]
 
 
 @pytest.mark.parametrize("line", ["", "   ", "# http://example.org/", "  # note", '""', "\ufeff"])
@@ -57,7 +57,7 @@ def test_every_line_that_is_no_url_is_named_at_once_by_its_number() -> None:
     words = str(caught.value)
     assert words.splitlines()[0].startswith("seeds.txt has 3 lines that cannot be crawled; a line is one URL, such as https://")
     assert [line.strip() for line in words.splitlines()[1:]] == [
-        "line 2: 'htp://example.org/'", "line 5: 'not a url'", "line 6: 'https://(hidden)@'",
+        "line 2: 'htp://example.org/'", "line 5: 'not a url'", "line 6: 'https://(hidden)@': its host is missing",
     ]  # fmt: skip
 
 
@@ -80,3 +80,19 @@ def test_a_line_that_cannot_be_decoded_is_named(end: bytes) -> None:
 def test_utf_16_that_does_not_say_so_is_named() -> None:
     with pytest.raises(UsageError, match=r"seeds\.txt looks like UTF-16 without a byte order mark; save it as UTF-8"):
         decode(LIST.encode("utf-16-le"), "seeds.txt")
+
+
+def test_a_line_with_two_urls_is_a_bad_line_and_what_was_written_is_shown() -> None:
+    with pytest.raises(BadUrl) as caught:
+        read(b"http://a.org/ http://b.org/\na.org b.org\nhttp://a.org/a b\n<a href=x>\nhttp://a.org:99999/\n")
+
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "line 1: 'http://a.org/ http://b.org/': more than one URL", "line 2: 'a.org b.org': more than one URL",
+        "line 4: '<a href=x>'", "line 5: 'http://a.org:99999/': its port is above 65535",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x1f\x8b\x08\0\0\0", b"SQLite format 3\0\x10\0\1\1"])
+def test_a_file_that_is_no_text_is_named_so(data: bytes) -> None:
+    with pytest.raises(UsageError, match=r"^seeds\.txt is not a text file; it takes one URL a line"):
+        decode(data, "seeds.txt")

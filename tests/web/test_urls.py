@@ -176,3 +176,23 @@ def test_most_urls_are_plain_and_what_would_be_rewritten_is_not() -> None:
         "http://a.example/?'", "http://u@a.example/", "ftp://a.example/", f"http://{'a' * 271}/", "",
     ):  # fmt: skip
         assert not urls.is_plain(url), url
+
+
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        ("http://127.0.0.1:99999/", "its port is above 65535"),
+        ("http://127.0.0.1:" + "9" * 5000, "its port is above 65535"),
+        ("http://example.org:http/", "its port is not a number"),
+        ("http://127.0.0.1 :8765/", "there is a space in its host"),
+        ("http://exam ple.org/", "there is a space in its host"),
+        ("http:/example.org", "two slashes follow http: or https:"),
+        ("https:example.org", "two slashes follow http: or https:"),
+        ("http://", "its host is missing"),
+        ("http://:80/", "its host is missing"),
+        ("http://[::1/", "its host is not a host's name or address"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_named(typed: str, fault: str) -> None:
+    with pytest.raises(BadUrl, match=f"cannot be crawled: {fault}; give an http:// or https:// URL"):
+        urls.seed(typed)

@@ -1,0 +1,62 @@
+"""Explain a configuration file that cannot be read: the line that is not TOML, the usual slip in it, and whose file it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from crawler.secrets import HIDDEN, is_secret, masked
+
+MOST: Final = 120          # characters of a line in a message
+_PLACE: Final = re.compile(r" ?\(at line (\d+), column \d+\)$")
+# What follows the = of a line that is not TOML, and what is meant.
+SLIPS: Final = (
+    (re.compile(r"[+-]?\d+,\d+\s*(#.*)?"), "a number has a decimal point, not a comma"),
+    (re.compile(r"(True|False|TRUE|FALSE|yes|no|on|off)\s*(#.*)?"), "write true or false, in small letters"),
+    (re.compile(r"(None|null|nil)\s*(#.*)?"), "leave out a setting that has no value"),
+    (re.compile(r"[^\W\d]\w*\s*[:(].*|[^\"'\[{\d\s][^\"']*"), 'a string stands in quotes: "..."'),
+    (re.compile(r"\s*(#.*)?"), "its value is missing"),
+)  # fmt: skip
+
+
+def told(text: str, error: str) -> str:
+    """Return the reader's error with the line where it is, and the usual slip if it is one."""
+    place = _PLACE.search(error)
+    if place is None:
+        return error
+    number = int(place[1])
+    lines = text.split("\n")
+    line = lines[number - 1].strip() if number <= len(lines) else ""
+    what = slip(line) or error[: place.start()]
+    return f"line {number}: {_safe(line)}: {what}"
+
+
+def slip(line: str) -> str:
+    """Return what is meant by a line that is not TOML; "" if it is not one of the usual slips."""
+    _, equals, value = line.partition("=")
+    if equals:
+        return next((meant for pattern, meant in SLIPS if pattern.fullmatch(value.strip())), "")
+    return "a setting is written as key = value" if re.match(r"[\w.-]+\s*:", line) else ""
+
+
+def owner(path: Path) -> str:
+    """Say whose file it is."""
+    import pwd
+
+    try:
+        found = path.stat().st_uid
+    except OSError:
+        return "its directory cannot be searched by you"
+    try:
+        return f"it belongs to {pwd.getpwuid(found).pw_name}"
+    except KeyError:
+        return f"it belongs to the user with the id {found}"
+
+
+def _safe(line: str) -> str:
+    """Return the line without secrets, and cut."""
+    key, equals, value = line.partition("=")
+    private = equals and is_secret(f"{key.strip()}={value.strip()}")
+    line = f"{key}= {HIDDEN}" if private else masked(line)
+    return line if len(line) <= MOST else f"{line[:MOST]}…"
