@@ -60,10 +60,10 @@ def run_status(args: argparse.Namespace) -> int:
 
 def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
     """Show the state each second, from the hub or the store, whichever is there. The store is opened only briefly each time."""
-    from crawler.cli.view import Live
+    from crawler.cli.view import Live, is_drawable
 
     is_quiet = False
-    is_live = sys.stdout.isatty()
+    is_live = is_drawable(sys.stdout)
     hint = common.hints(args, config)
     reason = ""
     with Live(lambda _: reason, "", stderr=False) if is_live else Printed(lambda _: reason) as view:

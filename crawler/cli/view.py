@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from crawler.counting import counted
 from crawler.run.estimate import estimate, lasting
@@ -25,7 +26,10 @@ log = logging.getLogger("crawler.run")
 
 LOG_EVERY = 10.0      # s between log lines
 FIRST = 3.0           # s until the first line: the estimate is wanted early
-NARROW, WIDE = 60, 100   # columns
+WIDE = 100            # columns from which tables have more of them
+LONGEST = 140         # columns of a sentence; longer lines are hard to read
+DUMB = ("", "dumb", "unknown")   # values of TERM: it cannot move its cursor
+NO_LIMIT = 1_000      # lines: not a terminal
 SAFE = "Ctrl-C is safe, the same command resumes"
 SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
 RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
@@ -61,7 +65,13 @@ class Rates:
 def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) -> View:
     """The view for where stderr goes."""
     explain = explainer(config, hint, starts_stages=True)
-    return Live(explain) if is_live and sys.stderr.isatty() and not quiet else Lines(explain, quiet=quiet)
+    has_rows = config.settings.stages.get("store", {}).get("output") == "-" and is_drawable(sys.__stdout__)   # rows would break it
+    return Live(explain) if is_live and is_drawable(sys.stderr) and not has_rows and not quiet else Lines(explain, quiet=quiet)
+
+
+def is_drawable(stream: TextIO | None) -> bool:
+    """Tell whether a live view can be drawn there: it is a terminal that can move its cursor."""
+    return stream is not None and stream.isatty() and (os.name == "nt" or os.environ.get("TERM", "") not in DUMB)
 
 
 class Lines:
@@ -148,11 +158,14 @@ def logged_to(say: Callable[[str], None]) -> Iterator[None]:
 
 def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
     """Return the state of the hub in one line."""
-    queues = (
-        f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s), {queue.ready + queue.delayed} waiting"
-        for queue in stats.queues if queue.accepted
-    )  # fmt: skip
-    return "; ".join(part for part in (*queues, reason, estimate(stats) if stats.uptime > SHORT else "") if part)
+    queues = []
+    for queue in stats.queues:
+        if queue.accepted:
+            waiting = queue.ready + queue.delayed
+            rest = f", {waiting} waiting" if waiting or queue.polite else ""
+            queues.append(f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s){rest}")
+    left = estimate(stats, is_brief=True) if stats.uptime > SHORT else ""
+    return "; ".join(part for part in (*queues, reason, left) if part)
 
 
 def render(stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> Screen:
@@ -171,19 +184,27 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         stats, width = self._stats, options.max_width
+        narrower = options.update(width=_measure(width))
+        above: list[RenderableType] = [queue_table(stats, self._rates, width)]
         if stats.uptime > SHORT:
-            yield from console.render(self._facts(), options.update(width=min(width, _measure(width))))
-        yield queue_table(stats, self._rates, width)
-        if stats.hosts:
-            yield host_table(stats.hosts[: _hosts_shown(width, console.height)], stats.hosts_total, width)
-        yield from console.render(self._notes(), options.update(width=min(width, _measure(width))))
+            above.insert(0, Fitted(self._facts(), narrower))
+        room = (console.height - 1 if console.is_terminal else NO_LIMIT) - _height(console, options, *above)
+        notes = Fitted(self._notes(is_brief=False), narrower)
+        hosts = min(room - _height(console, options, notes) - 1, 5 if width < WIDE else 10 if width < 150 else 20)
+        if hosts < 0:              # a small terminal: what is counted gives way to why nothing happens
+            notes = Fitted(self._notes(is_brief=True), narrower)
+        yield from above
+        if stats.hosts and hosts > 0:
+            yield host_table(stats.hosts[:hosts], stats.hosts_total, width)
+        yield notes
 
     def _facts(self) -> RenderableType:
         from rich.text import Text
 
         return Text("  ".join(("running for " + lasting(self._stats.uptime), *_rows(self._stats))))
 
-    def _notes(self) -> RenderableType:
+    def _notes(self, *, is_brief: bool) -> RenderableType:
+        """is_brief: only why the crawl is idle, and how long it will take."""
         from rich.console import Group
         from rich.text import Text
 
@@ -193,9 +214,9 @@ class Screen:
         counters = self._stats.counters
         notes: list[RenderableType] = []
         statuses = {name.removeprefix(STATUS): n for name, n in counters.items() if name.startswith(STATUS)}
-        if statuses:
+        if statuses and not is_brief:
             notes.append(Text("fetched  " + "  ".join(f"{status}: {n:,}" for status, n in sorted(statuses.items()))))
-        notes += [Text(line) for line in skipped_lines(skipped(counters))]
+        notes += [Text(line) for line in skipped_lines(skipped(counters))] if not is_brief else []
         if self._reason:
             notes.append(Text(self._reason, style="yellow"))
         if self._stats.uptime > SHORT and (left := estimate(self._stats)):      # nothing progresses without a hub
@@ -203,10 +224,26 @@ class Screen:
         return Group(*notes)
 
 
+class Fitted:
+    """Something with a width of its own."""
+
+    def __init__(self, what: RenderableType, options: ConsoleOptions) -> None:
+        self._what = what
+        self._options = options
+
+    def __rich_console__(self, console: Console, _: ConsoleOptions) -> RenderResult:
+        yield from console.render(self._what, self._options)
+
+
+def _height(console: Console, options: ConsoleOptions, *what: RenderableType) -> int:
+    """Return how many lines these take, one below the other."""
+    return sum(len(console.render_lines(each, options, pad=False)) for each in what)
+
+
 def _measure(width: int) -> int:
     """Return the width for sentences. It leaves some room: a terminal made slightly narrower then does not wrap what was drawn,
     which would push a part of it out of reach."""
-    return NARROW - 1 if width < WIDE else 79
+    return min(width - width // 10, LONGEST)
 
 
 def _rows(stats: Stats) -> Iterator[str]:
@@ -214,12 +251,7 @@ def _rows(stats: Stats) -> Iterator[str]:
     for name, n in stats.counters.items():
         _, mark, output = name.partition(COUNTERS)
         if mark:
-            yield f"{counted(n, 'row')} in {'standard output' if output == '-' else output}"
-
-
-def _hosts_shown(width: int, height: int) -> int:
-    """Return how many hosts to show: more on a large screen; the queues and the lines above need the rest."""
-    return max(3, min(5 if width < WIDE else 10 if width < 150 else 20, height - 18))
+            yield f"{counted(n, 'row')} {'on standard output' if output == '-' else f'in {output}'}"
 
 
 def queue_table(stats: Stats, rates: dict[str, float], width: int = 80) -> RenderableType:

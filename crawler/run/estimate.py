@@ -10,9 +10,10 @@ from crawler.items import HostStats, Stats
 WORTH: Final = 20.0       # s; an estimate below this is not shown
 
 
-def estimate(stats: Stats) -> str:
+def estimate(stats: Stats, *, is_brief: bool = False) -> str:
     """Return the time for the URLs known now at the pace of the slowest host; "" if the delay is not what limits the crawl.
 
+    is_brief: without the number of URLs and the pace, where these are told beside it.
     The estimate is a lower bound: a crawl finds more URLs as it goes on, and a page takes time in addition to the delay.
     """
     frontier = next((queue for queue in stats.queues if queue.polite), None)
@@ -22,6 +23,8 @@ def estimate(stats: Stats) -> str:
     slowest = max(waiting, key=_left)
     if _left(slowest) < WORTH:
         return ""
+    if is_brief:
+        return f"about {lasting(_left(slowest))} for the URLs known"
     urls = counted(frontier.ready + frontier.delayed + frontier.leased, "URL")
     if stats.hosts_total <= 1:
         what = f"{urls} known, one request every {slowest.delay:g} s"

@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from crawler.cli import paint, view
+from crawler.config import load
 from crawler.items import HostStats, QueueStats, Stats
+from crawler.run.hints import PLAIN
+from crawler.run.idle import idle_reason
 
 
 def queue(name: str, full: str = "", **counts: int) -> QueueStats:
@@ -155,3 +158,62 @@ def test_what_this_process_logs_stands_above_the_view_and_not_in_it(capsys, monk
     assert said.startswith(f"\r{paint.ERASE}{paint.UP}")
     assert f"{paint.ERASE}fetch was killed by SIGKILL; starting it again\n" in said
     assert capsys.readouterr().err.endswith("later\n")
+
+
+@pytest.mark.parametrize(("width", "at_least"), [(80, 60), (120, 100), (200, 110)])
+def test_sentences_use_the_width_of_the_terminal(width: int, at_least: int) -> None:
+    console = Console(file=io.StringIO(), width=width, height=50)
+    console.print(view.render(stats(WAITING), {}, "word " * 60))
+
+    assert at_least <= max(len(line.rstrip()) for line in console.file.getvalue().splitlines()) <= width
+
+
+def test_a_low_terminal_shows_fewer_hosts_and_still_why_the_crawl_is_idle() -> None:
+    def shown(height: int) -> list[str]:
+        console = Console(file=io.StringIO(), width=100, height=height, force_terminal=True, color_system=None)
+        hosts = tuple(host(f"host-{n}.example", rest=0.5) for n in range(20))
+        counters = {"fetch/status/200": 340, "fetch/skipped/robots": 3, "parse/skipped/too deep": 7}
+        console.print(view.render(stats(WAITING, hosts=hosts, **counters), {}, "a reason"))
+        return console.file.getvalue().splitlines()
+
+    for height in (40, 14, 12, 8, 6):
+        lines = shown(height)
+        assert len(lines) < height
+        assert "a reason" in "\n".join(lines)
+    assert [sum(line.startswith("host-") for line in shown(height)) for height in (40, 14, 12, 8)] == [10, 5, 3, 0]
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("term", "settings", "is_live"),
+    [
+        ("xterm", [], True), ("dumb", [], False), ("", [], False), ("unknown", [], False),
+        ("xterm", ["stages.store.output='-'"], False),
+    ],
+)  # fmt: skip
+def test_a_terminal_that_cannot_be_drawn_on_or_that_rows_go_to_gets_lines(
+    monkeypatch: pytest.MonkeyPatch, term: str, settings: list[str], is_live: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stderr", Screen())
+    monkeypatch.setattr(sys, "__stdout__", Screen())
+
+    made = view.make_view(load(None, settings, {}), PLAIN, quiet=False)
+
+    assert isinstance(made, view.Live if is_live else view.Lines)
+
+
+def test_a_log_line_is_short_and_names_nothing_twice() -> None:
+    seen = stats(queue("urls", accepted=541, ready=529, done=12), queue("records", accepted=12, done=12),
+                 hosts=(HostStats("127.0.0.1:8765", ready=529, leased=0, delay=1.0, rest=0.5, paused=False),))  # fmt: skip
+
+    told = view.line(seen, {}, idle_reason(seen))
+
+    assert told == (
+        "urls: 12 done (0.0/s), 529 waiting; records: 12 done (0.0/s); one request every 1 s to 127.0.0.1:8765 "
+        "(frontier.delay; lower it for a site of your own); about 9 min for the URLs known"
+    )
