@@ -214,6 +214,8 @@ def refuse_unfit(pipeline: Pipeline, names: Sequence[str]) -> None:
         kind = find(pipeline.stage(name).use)
         if kind.batch or item_schema(kind)[1]:
             raise ConfigError(f"{SIGN.join(names)}: {name} takes items in batches or is async; run it as a stage of its own")
+        if name != names[0] and _begins(kind):
+            raise ConfigError(f"{SIGN.join(names)}: {name} has a loop of its own, begin(); run it as a stage of its own")
 
 
 def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
@@ -276,4 +278,10 @@ def _may_join(pipeline: Pipeline, group: Sequence[str], name: str) -> bool:
         return False
     firsts = [find(pipeline.stage(one).use) for one in group]
     kind = find(spec.use)
-    return kind.concurrency == 1 and not any(each.batch or item_schema(each)[1] for each in (*firsts, kind))
+    is_plain = not any(each.batch or item_schema(each)[1] for each in (*firsts, kind))
+    return kind.concurrency == 1 and is_plain and not _begins(kind)
+
+
+def _begins(kind: type[Stage]) -> bool:
+    """Tell whether a stage has a loop of its own: only the first stage of a chain is asked to `begin`."""
+    return kind.begin is not Stage.begin

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from crawler import places
 from crawler.held import Held
@@ -45,8 +46,10 @@ class Watch:
                     self._say(self._name, what, now - since, thread, self._stage.hang)
 
     def where(self, lease: Lease) -> str:
-        """Return where the thread of a task is, as the end of a sentence; "" if it is not known."""
+        """Return where the thread of a task is, as the end of a sentence; "" if it is not known. Call it in the worker's thread."""
         thread = self._held.thread(lease)
+        if thread == threading.get_ident():          # the worker's own: the item was begun in it, and waits in no thread
+            return ""
         at = self._stage.at.get(thread)
         place = self._place(thread)
         return (f" in {at.stage}" if at is not None else "") + (f" at {place}" if place else "")

@@ -32,7 +32,7 @@ from crawler.shared import SharedNotes
 from crawler.stage import Stage
 from crawler.stuck import Watch
 from crawler.tally import Tally
-from crawler.texts import words
+from crawler.texts import about_body, words
 
 log = logging.getLogger("crawler.worker")
 
@@ -322,7 +322,8 @@ class Worker:
             self._step(finished)
         self._release_all()
         tasks = counted(len(hung), "task")
-        raise StageHung(f"{tasks} of stage {self._name!r} {reasons[0]}; this worker ends so that a new one can start")
+        what = f"{tasks} of stage {self._name!r}, the first {about_body(hung[0].item)}, {reasons[0]}"
+        raise StageHung(f"{what}; this worker ends so that a new one can start")
 
     def _give_back(self, pool: Pool) -> None:
         """What is not begun, for others to do; no attempt is counted."""

@@ -365,6 +365,16 @@ class Waits(Stage):
         """Nothing."""
 
 
+class Begins(Stage):
+    overlap = 5
+
+    def begin(self, item: Any, then: Then) -> bool:
+        return False
+
+    def process(self, page: Any) -> None:
+        """Nothing."""
+
+
 class Many(Stage):
     batch = 10
 
@@ -385,6 +395,7 @@ class Many(Stage):
         (["stages.parse.use=tests.test_chain:Several"], [["fetch"], ["parse"], ["store"]]),
         (["stages.parse.use=tests.test_chain:Waits"], [["fetch"], ["parse"], ["store"]]),
         (["stages.parse.use=tests.test_chain:Many"], [["fetch"], ["parse"], ["store"]]),
+        (["stages.parse.use=tests.test_chain:Begins"], [["fetch"], ["parse"], ["store"]]),
         (ENRICH, [["fetch", "enrich", "parse"], ["store"]]),
         ([*ENRICH, "stages.enrich.chain=false"], [["fetch"], ["enrich", "parse"], ["store"]]),
         ([*ENRICH, "stages.enrich.chain=true", "stages.parse.chain=true"], [["fetch", "enrich", "parse"], ["store"]]),
@@ -401,6 +412,7 @@ def test_run_puts_together_what_it_is_told_to_and_what_may_be(sets: list[str], e
     [
         (["stages.fetch.chain=true"], "stages.fetch.chain: it is the first stage"),
         (["stages.parse.chain=true", *SPY], "others read 'pages'"),
+        (["stages.parse.chain=true", "stages.parse.use=tests.test_chain:Begins"], r"fetch\+parse: parse has a loop of its own"),
     ],
 )
 def test_a_chain_that_was_asked_for_and_cannot_be_is_refused(sets: list[str], words: str) -> None:

@@ -333,6 +333,20 @@ def test_work_that_hangs_is_a_failed_attempt_and_who_waits_for_it_is_given_back(
     assert broker.counts("in").ready + broker.counts("in").delayed == 2
 
 
+def test_a_begun_task_that_hangs_is_named_by_its_item_and_by_no_place(broker, work, stage):
+    type(stage).hang = 0.2
+    put(broker, "never comes")
+    running = work(stage)
+    stage.next()
+
+    error = running.ends()
+
+    assert isinstance(error, StageHung)
+    assert str(error).startswith("1 task of stage 'it', the first 'never comes', still in process after 0.2 s; this worker ends")
+    (reason,) = [item.reason for step, _ in broker.steps for item in step.failed]
+    assert reason == "still in process after 0.2 s"
+
+
 def test_stopping_waits_for_what_is_begun_and_gives_back_what_does_not_come(broker, work, stage):
     put(broker, "quick", "never")
     running = work(stage)
