@@ -8,6 +8,7 @@
     ├── HubError              the hub could not be used                                          exit 5
     │   ├── HubUnreachable      nothing answers at its address
     │   ├── HubLost             it was there and went away in the middle of a call (a client tries again)
+    │   ├── HubGone             it was there, and a worker that waited for its return has given up
     │   ├── KeyRefused          it answers, and refuses the key
     │   ├── TlsRefused          it or we do not accept the other's certificate, or one of us speaks no TLS
     │   └── CallRefused         it heard the call and will not do it: unknown queue, bad argument
@@ -123,6 +124,19 @@ class HubLost(HubError):
 
     def __str__(self) -> str:
         return f"the hub at {self.address} went away in the middle of a call; is it still running?"
+
+
+class HubGone(HubError):
+    """A worker has lost its hub and waited for it in vain."""
+
+    def __init__(self, address: str, waited: float) -> None:
+        """waited: s."""
+        super().__init__(address, waited)
+        self.address = address
+        self.waited = waited
+
+    def __str__(self) -> str:
+        return f"gave up after {self.waited:.0f} s without the hub at {self.address}; start it, then this stage again"
 
 
 class KeyRefused(HubError):

@@ -15,12 +15,12 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crawler.broker.base import Broker
 from crawler.counting import counted
-from crawler.errors import CrawlerError, HubError, StorageError, StorageFull
+from crawler.errors import CrawlerError, HubError, HubLost, HubUnreachable, StorageError, StorageFull
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Failed, Lease, Pace, Step, Stepped, Verdict
@@ -65,12 +65,14 @@ class Worker:
     def __init__(
         self, stage: Stage, schema: Any, is_async: bool, router: Routes, *, name: str = "", broker: Broker, side: Broker,
         input: str, shared: SharedNotes, worker: str, concurrency: int = 0, lease: float = 30.0, tally: Tally | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
 
         name: of the stage, under which its tasks are counted; the default is the router's name.
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
-        tally: counts what was done; other threads may read it.
+        tally: counts what was done; other threads may read it. on_lost: called once the hub is given up, before the stage is
+        closed, so that nothing else waits for it.
         """
         self._name = name or router.name
         self._stage = stage
@@ -81,6 +83,7 @@ class Worker:
         self._shared = shared
         self._lease = lease
         self._tally = tally or Tally()
+        self._on_lost = on_lost
         self._router = router
         self._held = Held()
         self._finished = Finished()
@@ -107,6 +110,10 @@ class Worker:
         self._stop.set()
         self._finished.wake()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop.is_set()
+
     def run(self) -> None:
         """Work until stopped. Raises what made it impossible to go on: HubError, StorageError, StageHung, or open()'s error."""
         if not self._is_opened():
@@ -116,6 +123,9 @@ class Worker:
         try:
             self._loop(pool)
             self._hand_back(pool)
+        except (HubLost, HubUnreachable):
+            self._on_lost()
+            raise
         finally:
             self._ended.set()
             self.has_leftovers = not pool.close(CLOSING)
@@ -304,8 +314,8 @@ class Worker:
             started = time.monotonic()
             try:
                 kept = self._side.extend(self._worker, tokens, self._lease)
-            except (HubError, StorageError) as error:       # the loop hears of it too, and decides
-                log.warning("no heart-beat reached the hub: %s", error)
+            except (HubError, StorageError) as error:       # the loop meets the same, and reports it
+                log.debug("no heart-beat reached the hub: %s", error)
                 continue
             self._held.extend(tokens, kept, started + self._lease)
 

@@ -117,7 +117,8 @@ class Crawl:
             made: Stage = stage.make_chain(config, pipeline, spec, shared, keepers)
         else:
             made = stage.make(config, spec, shared)
-        return stage.wire(args, config, pipeline, spec, made, keepers, shared, broker, broker, f"{name}@here:1:x", Tally())
+        who = f"{name}@here:1:x"
+        return stage.wire(args, config, pipeline, spec, made, keepers, shared, broker, broker, who, Tally(), lambda: None)
 
 
 def crawled(example: Example, site: Site, folder: Path, *, is_chained: bool) -> tuple[Crawl, list[dict[str, Any]], list[str]]:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -291,7 +292,9 @@ def connect(
     except UsageError:
         refuse_if_deserted(address)       # no key and no hub: the hub is what is missing first
         raise
-    return HubClient(address, key, worker=worker, patience=patience, tls=client_tls(config, address, role), contact=contact)
+    tls = client_tls(config, address, role)
+    find = None if hub.address else partial(written_address, config)      # a hub that starts again writes where it is
+    return HubClient(address, key, worker=worker, patience=patience, tls=tls, contact=contact, find=find)
 
 
 def refuse_if_deserted(address: str) -> None:

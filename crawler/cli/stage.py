@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.parser import Once
-from crawler.errors import ConfigError, HubError, OutputClosed, StageUnusable, UsageError
+from crawler.errors import ConfigError, HubError, HubGone, HubLost, HubUnreachable, OutputClosed, StageUnusable, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.chain import Chain
     from crawler.config import Config
     from crawler.hub.client import HubClient
+    from crawler.hub.contact import Contact
     from crawler.pipeline import Pipeline, StageSpec
     from crawler.routing import Gatekeeper, Routes
     from crawler.run import talk
@@ -180,9 +181,10 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     counts = talk.Sum()
-    supervisor = Supervisor(lambda child, pid: was_at_work(hub, pid), partial(hear, counts), forks)
+    supervisor = Supervisor(lambda child, pid: was_at_work(config, pid), partial(hear, counts), forks)
     common.stop_on_signals(stop.ring, supervisor.kill)
-    hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
+    contact = Contact(common.hub_address(config))
+    hub = common.connect(config, role="worker")
     wait_for(hub, [spec.input], common.PATIENCE)
     hub.close()                       # closed before workers are forked from this process
     args.heard = True
@@ -193,9 +195,9 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         arguments += ["--until-drained"]
     try:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
-        hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=Contact(common.hub_address(config)))
+        hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
-        with talk.Talk(spec.name, counts, lambda: why_idle(args, config, hub, spec.input)), watching(hub):
+        with speaking_to_a_person(args, config, spec, contact, counts), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(LOOK, stop)
                 supervisor.watch()
@@ -210,10 +212,10 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     return common.OK
 
 
-def was_at_work(hub: HubClient, pid: int) -> str | None:
+def was_at_work(config: Config, pid: int) -> str | None:
     """Return "" if the worker in this process holds tasks, None if not or if the hub does not tell."""
     mark = f"@{socket.gethostname()}:{pid}:"
-    with suppress(HubError):
+    with suppress(HubError), common.connect(config, patience=0.0, role="worker") as hub:      # it does not wait for a lost hub
         return "" if any(mark in worker.name and worker.leased for worker in hub.stats().workers) else None
     return None
 
@@ -259,6 +261,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     from crawler import chain
     from crawler.hub.contact import Contact
     from crawler.hub.ready import wait_for
+    from crawler.run.parting import Parting
     from crawler.shared import SharedNotes
     from crawler.tally import Tally
     from crawler.worker import StageHung, worker_name
@@ -276,15 +279,25 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
         stage = make(config, spec, shared)
     broker = common.connect(config, name, HUB_PATIENCE, role="worker", contact=contact)
     tally = Tally()
-    worker = wire(args, config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally)
-    common.stop_on_signals(worker.stop)
-    common.stop_with_stdin(args, worker.stop)
+    parting = Parting(broker, side)
+    worker = wire(args, config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up)
+
+    def stop() -> None:
+        worker.stop()
+        parting.begin()
+
+    common.stop_on_signals(stop)
+    common.stop_with_stdin(args, stop)
     if args.until_drained:
         third = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
     try:
-        with speaking(args, config, spec, side, tally):
+        with speaking(args, config, spec, contact, tally):
             worker.run()
+    except (HubLost, HubUnreachable) as error:
+        if not worker.is_stopping:
+            raise HubGone(error.address, HUB_PATIENCE) from error
+        log.warning("stopping: the hub is gone, what was in hand will be done again")
     except StageHung as error:
         print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be a stage's own stream
         return common.INTERNAL, True
@@ -292,6 +305,8 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
         broker.close()                            # closed in order: it holds no tasks
         side.close()
         raise
+    finally:
+        parting.end()
     broker.close()
     side.close()
     return common.OK, worker.has_leftovers        # unfinished tasks were released
@@ -310,15 +325,25 @@ def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> A
 
 
 def speaking(
-    args: argparse.Namespace, config: Config, spec: StageSpec, hub: HubClient, tally: Tally
+    args: argparse.Namespace, config: Config, spec: StageSpec, contact: Contact | None, tally: Tally
 ) -> AbstractContextManager[object]:
     """Return the context that reports on a worker: to a person, or to the parent process, which reports for it."""
     from crawler.run import talk
 
-    if args.while_stdin:
+    if contact is None:
         return talk.telling(tally) if args.counts else nullcontext()
     talk.connected(spec.name, 1, common.hub_address(config), spec.input)
-    return talk.Talk(spec.name, tally, lambda: why_idle(args, config, hub, spec.input))
+    return speaking_to_a_person(args, config, spec, contact, tally)
+
+
+def speaking_to_a_person(
+    args: argparse.Namespace, config: Config, spec: StageSpec, contact: Contact, counts: talk.Counts
+) -> talk.Talk:
+    """Return the context that logs the progress. It has a client of its own, which does not wait for a lost hub."""
+    from crawler.run import talk
+
+    hub = common.connect(config, patience=0.0, role="worker")
+    return talk.Talk(spec.name, counts, lambda: why_idle(args, config, hub, spec.input), trouble=lambda: contact.trouble)
 
 
 def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
@@ -382,6 +407,7 @@ def is_set(options: Any, name: str) -> bool:
 def wire(
     args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage,
     gatekeepers: Mapping[str, Gatekeeper], shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally,
+    on_lost: Callable[[], None],
 ) -> Worker:  # fmt: skip
     """A worker of this stage with all that it is handed."""
     from crawler import plugins
@@ -395,7 +421,7 @@ def wire(
     )  # fmt: skip
     return Worker(
         stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
-        concurrency=args.concurrency or spec.concurrency or 0, lease=config.settings.hub.lease, tally=tally,
+        concurrency=args.concurrency or spec.concurrency or 0, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
     )  # fmt: skip
 
 
@@ -406,6 +432,8 @@ def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None
         queues = [queue for queue in queues if queue in known]
         while not broker.drained(queues):
             threading.Event().wait(LOOK)
+    except (HubLost, HubUnreachable):
+        return                                    # the worker has lost it too, and ends with the reason
     except HubError as error:
         log.warning("the hub does not say whether anything is left to do, so this worker ends: %s", error)
     worker.stop()

@@ -12,16 +12,18 @@ this call's.
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 import random
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
-from crawler.errors import CallRefused, HubLost, HubUnreachable, WireError
+from crawler.errors import CallRefused, HubLost, HubUnreachable, UsageError, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
 from crawler.hub.contact import Contact
@@ -29,6 +31,8 @@ from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.tls import Tls
 from crawler.hub.wire import Connection
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 60.0        # s a worker keeps trying: a hub that is restarted is back long before
 BASE, CAP = 0.1, 1.0   # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once
@@ -41,19 +45,22 @@ class HubClient:
     worker: the name the hub knows us by; when it is given and our last connection breaks, the hub takes us for dead.
     patience: seconds in which a call that finds no hub is tried again; 0 for a command that should say so at once.
     contact: told when the hub is lost and when it is back; the clients of one process share one.
+    find: asked for the hub's address after each failed call: a hub that is started again may listen on another port.
 
     Raises what a Broker raises, and HubUnreachable when nobody answered within `patience`, HubLost when the hub went away in
     the middle of a call and did not come back, KeyRefused and TlsRefused at once.
     """
 
     def __init__(self, address: str | Address, authkey: bytes, worker: str = "", *, patience: float = PATIENCE,
-                 tls: Tls | None = None, contact: Contact | None = None) -> None:
+                 tls: Tls | None = None, contact: Contact | None = None, find: Callable[[], str] | None = None) -> None:
         self.address = Address.of(address)
         self.worker = worker
         self.patience = patience
         self._authkey = authkey
         self._tls = tls
         self._contact = contact
+        self._find = find
+        self._cut_at = -math.inf               # monotonic time of the last `cut`
         self._caller = f"{worker or 'client'}/{secrets.token_hex(4)}"   # puts are numbered apart from the worker's own steps
         self._calls = itertools.count(1)
         self._puts = itertools.count(1)
@@ -122,6 +129,11 @@ class HubClient:
         is_drained: bool = self._ask("drained", queues)
         return is_drained
 
+    def cut(self, patience: float) -> None:
+        """Let calls that find no hub, those under way too, try for this many s from now at most. Safe in a signal handler."""
+        self.patience = min(self.patience, patience)
+        self._cut_at = time.monotonic()
+
     def close(self) -> None:
         """Say good-bye; calls that other threads still wait for end with HubLost. Safe to call twice."""
         with self._lock:
@@ -151,7 +163,7 @@ class HubClient:
         """Call, and call again with the same words until somebody answers. `wait`: s the hub may keep us on purpose."""
         number = next(self._calls)
         frame = verbs.frame((number, verb, arguments))
-        give_up: float | None = None           # known with the first failure: an answered call was never late
+        failed_at: float | None = None         # monotonic time; patience begins with the first failure, not with the call
         was_lost = False
         for attempt in itertools.count(1):
             if self._closed.is_set():
@@ -163,7 +175,8 @@ class HubClient:
             except (HubLost, HubUnreachable) as error:
                 was_lost = was_lost or isinstance(error, HubLost)
                 now = time.monotonic()
-                give_up = now + self.patience if give_up is None else give_up
+                failed_at = now if failed_at is None else failed_at
+                give_up = max(failed_at, self._cut_at) + self.patience     # `cut` may have changed it
                 if self._contact is not None and attempt > 1 and not self._closed.is_set():
                     self._contact.lost(self.patience)
                 pause = random.uniform(0, min(CAP, BASE * 2**min(attempt, 10)))  # noqa: S311 - no secret
@@ -171,11 +184,22 @@ class HubClient:
                     if was_lost:               # it may have taken effect: that is what the caller must know
                         raise HubLost(str(self.address)) from error
                     raise
+                self._move()
             else:
                 if self._contact is not None and self._contact.is_lost:
                     self._contact.answered(asked_at)
                 return verbs.read_result(verb, reply)
         raise AssertionError("count() does not end")
+
+    def _move(self) -> None:
+        """Use the address at which the hub is now, if it is known."""
+        if self._find is None:
+            return
+        with suppress(UsageError):             # half written, or unreadable: asked again after the next failure
+            address = Address.of(self._find())
+            if address != self.address:
+                log.info("the hub is at %s now, it was at %s", address, self.address)
+                self.address = address
 
     def _exchange(self, connection: Connection, number: int, frame: bytearray, wait: float) -> verbs.Reply:
         connection.deadline = time.monotonic() + wait + CALL_TIME

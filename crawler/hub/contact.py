@@ -21,6 +21,12 @@ class Contact:
     def is_lost(self) -> bool:
         return self._lost_at is not None
 
+    @property
+    def trouble(self) -> str:
+        """How long the hub has been gone, as a sentence; "" while it is there."""
+        lost_at = self._lost_at
+        return "" if lost_at is None else f"the hub at {self._address} has been gone for {time.monotonic() - lost_at:.0f} s"
+
     def lost(self, patience: float) -> None:
         """Record that a call found no hub, nor did its second try. One broken connection is not a loss.
 

@@ -3,6 +3,7 @@
     parse: 2 workers at 127.0.0.1:8000, reading pages
     parse: 120 done (12.0/s), 3 failed
     parse: 480 done (0.0/s), 3 failed; nothing to do: no tasks on pages
+    parse: 480 done (0.0/s), 3 failed; the hub at 127.0.0.1:8000 has been gone for 12 s
     parse: ended after 65 s: 480 done, 3 failed
 
 Workers that are processes of one command send it their counts, and it reports the sums.
@@ -80,11 +81,15 @@ def connected(name: str, workers: int, address: str, queue: str) -> None:
 class Talk:
     """A thread that logs every `EVERY` s how the workers are doing, and once at the end. A context manager."""
 
-    def __init__(self, name: str, counts: Counts, why_idle: Callable[[], str], every: float = EVERY) -> None:
-        """why_idle: called when the workers have nothing to do; returns the reason or "", and may raise what a broker raises."""
+    def __init__(self, name: str, counts: Counts, why_idle: Callable[[], str], every: float = EVERY,
+                 trouble: Callable[[], str] = lambda: "") -> None:  # fmt: skip
+        """why_idle: called when the workers have nothing to do; returns the reason or "", and may raise what a broker raises.
+        trouble: what keeps them from working, a lost hub; "" if nothing does.
+        """
         self._name = name
         self._counts = counts
         self._why_idle = why_idle
+        self._trouble = trouble
         self._every = every
         self._began = time.monotonic()
         self._before = 0
@@ -105,15 +110,22 @@ class Talk:
         done = self._counts.done
         rate, self._before = (done - self._before) / self._every, done
         failed = f", {self._counts.failed} failed" if self._counts.failed else ""
-        reason = self._why_idle() if self._counts.is_idle else ""
-        return f"{self._name}: {done} done ({rate:.1f}/s){failed}" + (f"; nothing to do: {reason}" if reason else "")
+        return f"{self._name}: {done} done ({rate:.1f}/s){failed}{self._why()}"
+
+    def _why(self) -> str:
+        """Return the end of the line: what keeps the workers from working, or why they have nothing to do."""
+        if trouble := self._trouble():
+            return f"; {trouble}"
+        try:
+            reason = self._why_idle() if self._counts.is_idle else ""
+        except (HubError, StorageError) as error:          # the worker meets the same error and handles it
+            log.debug("the hub was not asked why there is nothing to do: %s", error)
+            reason = ""
+        return f"; nothing to do: {reason}" if reason else ""
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):
-            try:
-                log.info("%s", self.line())
-            except (HubError, StorageError) as error:      # the worker meets the same error and handles it
-                log.debug("the hub was not asked why there is nothing to do: %s", error)
+            log.info("%s", self.line())
 
 
 @contextmanager

@@ -77,3 +77,12 @@ def test_a_stage_that_is_idle_says_why(seen, reason):
 
 def test_of_a_frontier_the_reason_is_that_of_its_hosts():
     assert why_idle(stats(queue("urls", ready=9)), "urls", lambda _: "the host rests") == "the host rests"
+
+
+def test_while_the_hub_is_gone_the_line_says_so_and_the_hub_is_not_asked() -> None:
+    def ask() -> str:
+        raise AssertionError("asked")
+
+    talk = Talk("parse", Tally(), ask, trouble=lambda: "the hub at 127.0.0.1:8000 has been gone for 12 s")
+
+    assert talk.line() == "parse: 0 done (0.0/s); the hub at 127.0.0.1:8000 has been gone for 12 s"
