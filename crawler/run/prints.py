@@ -2,22 +2,39 @@
 
 In a worker started by a command, standard output is not free: with `-o -` it carries rows, and on a terminal it carries a live
 view. So the output of `print` goes to standard error in whole lines. So does what C libraries and commands run by a stage write to
-descriptor 1. Each line is written at once, in one piece, so that nothing is lost if the process is killed afterwards.
+descriptor 1. Each line is written at once, in one piece, so that nothing is lost if the process is killed afterwards; the
+beginning of a line is written as a line of its own after a second. Colours are kept, and what would move the cursor is left out.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Final, NamedTuple
 
 from crawler.run.lines import FORMED
 from crawler.speaker import speaker
 
 STDOUT, STDERR = 1, 2
+UNFINISHED = 1.0       # s until the beginning of a line is written without its end
+# Escape sequences except colours (ECMA-48 SGR), and control characters except tab and the escape of a colour.
+_MOVES: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
+)
+
+
+class _Begun(NamedTuple):
+    """The beginning of a line."""
+
+    stage: str
+    text: str
+    since: float           # monotonic time, s
 
 
 class StageLines(io.TextIOBase):
@@ -32,7 +49,8 @@ class StageLines(io.TextIOBase):
         self._fd = fd
         self._mark = mark
         self._lock = threading.Lock()
-        self._begun: dict[int, tuple[str, str]] = {}     # by thread: the stage, and its unfinished line
+        self._begun: dict[int, _Begun] = {}              # by thread
+        self._has_timer = False                          # that looks whether one of these is old
         self.buffer = _Bytes(self)
 
     def writable(self) -> bool:
@@ -45,26 +63,50 @@ class StageLines(io.TextIOBase):
     def write(self, text: str) -> int:
         stage, thread = speaker.stage or self._name, threading.get_ident()
         with self._lock:
-            _, begun = self._begun.pop(thread, ("", ""))
-            *lines, rest = (begun + text).split("\n")
+            begun = self._begun.pop(thread, None)
+            *lines, rest = ((begun.text if begun else "") + text).split("\n")
             if rest:
-                self._begun[thread] = stage, rest
+                since = begun.since if begun and not lines else time.monotonic()
+                self._begun[thread] = _Begun(stage, rest, since)
             if lines:
                 self._put([(stage, line) for line in lines])
+            self._look_later()
         return len(text)
 
-    def finish(self) -> None:
-        """Write the lines that have not been ended."""
+    def finish(self, age: float = 0.0) -> None:
+        """Write the lines that have not been ended. age: s, only those that were begun so long ago."""
         with self._lock:
-            begun, self._begun = list(self._begun.values()), {}
-            self._put(begun)
+            until = time.monotonic() - age
+            old = {thread: begun for thread, begun in self._begun.items() if begun.since <= until}
+            self._begun = {thread: begun for thread, begun in self._begun.items() if thread not in old}
+            self._put([(begun.stage, begun.text) for begun in old.values() if _still(begun.text)])
+
+    def _look_later(self) -> None:
+        if self._begun and not self._has_timer:
+            self._has_timer = True
+            timer = threading.Timer(UNFINISHED, self._look)
+            timer.daemon = True
+            timer.start()
+
+    def _look(self) -> None:
+        self.finish(UNFINISHED)              # not all: print() writes the end of its line after the line
+        with self._lock:
+            self._has_timer = False
+            self._look_later()
 
     def _put(self, lines: list[tuple[str, str]]) -> None:
-        text = "".join(f"{self._mark}{stage}: {line}\n" for stage, line in lines)
+        text = "".join(f"{self._mark}{stage}: {_still(line)}\n" for stage, line in lines)
         data = memoryview(text.encode("utf-8", "replace"))
         with suppress(OSError):         # nobody reads it any more: not the task's fault
             while data:
                 data = data[os.write(self._fd, data) :]
+
+
+def _still(line: str) -> str:
+    """Return a line without what would move the cursor. Of a line that was written over, return what is seen last."""
+    if line.isprintable():
+        return line
+    return _MOVES.sub("", line.rstrip("\r").rpartition("\r")[2])
 
 
 class _Bytes:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from crawler.run import prints
 from crawler.run.lines import COUNTS, FORMED, FormedLines, shown
 from crawler.run.prints import StageLines
 from crawler.speaker import speaker
@@ -84,3 +85,32 @@ def test_every_line_of_a_log_record_is_formed():
     assert lines[0] == f"{FORMED}failed"
     assert len(lines) > 3
     assert all(line.startswith(FORMED) for line in lines)
+
+
+def test_a_line_without_an_end_is_written_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prints, "UNFINISHED", 0.01)
+    lines, reading = printed()
+
+    print("working", end="", file=lines)
+
+    assert os.read(reading, 100) == b"fetch+parse: working\n"
+    print(" on it", file=lines)
+    assert said(lines, reading) == ["fetch+parse:  on it"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[2K\x1b[1A\x1b[10;5Hup", "up"),
+        ("\x1b]0;title\x07text\x1b]8;;http://a/\x1b\\", "text"),
+        ("\r 10 %\r 20 %\r", " 20 %"),
+        ("a\x08\x1e\x1fb\tc\x1b7\x1b=", "ab\tc"),
+    ],
+)
+def test_what_would_move_the_cursor_is_left_out(text: str, shown: str) -> None:
+    lines, reading = printed()
+
+    print(text, file=lines)
+
+    assert said(lines, reading) == [f"fetch+parse: {shown}"]
