@@ -59,5 +59,5 @@ class SeedLog:
 def _again(lease: Lease, retry: Retry) -> str:
     """Return how often it is tried again and, if known, when."""
     wait = max(retry.after or 0.0, retry.rest or 0.0)
-    when = f", first in {wait:.0f} s or later" if wait >= 1.5 else ""
-    return f"tried again {lease.left} more {agree(lease.left, 'time', 'times')}{when}"
+    when = f", next in {wait:.0f} s" if wait >= 1.5 else ""
+    return f"will be tried up to {lease.left} more {agree(lease.left, 'time', 'times')}{when}"

@@ -34,7 +34,7 @@ def test_the_first_failure_of_a_seeds_host_and_its_end_are_warnings(warnings: An
         told.retried(lease(attempt=attempt), seed(), Retry(REASON))
 
     assert warnings() == [
-        f"http://exmaple.invalid/: {REASON}; tried again 4 more times",
+        f"http://exmaple.invalid/: {REASON}; will be tried up to 4 more times",
         f"given up after 5 attempts: http://exmaple.invalid/: {REASON}",
     ]
 
@@ -42,8 +42,8 @@ def test_the_first_failure_of_a_seeds_host_and_its_end_are_warnings(warnings: An
 @pytest.mark.parametrize(
     ("retry", "again"),
     [
-        (Retry("status 503, Retry-After 120 s", after=120.0, rest=120.0), "tried again 4 more times, first in 120 s or later"),
-        (Retry("refused", rest=0.7), "tried again 4 more times"),
+        (Retry("status 503, Retry-After 120 s", after=120.0, rest=120.0), "will be tried up to 4 more times, next in 120 s"),
+        (Retry("refused", rest=0.7), "will be tried up to 4 more times"),
     ],
 )
 def test_a_wait_that_is_known_is_told(warnings: Any, retry: Retry, again: str) -> None:
@@ -55,7 +55,7 @@ def test_a_wait_that_is_known_is_told(warnings: Any, retry: Retry, again: str) -
 def test_one_attempt_left_is_one_time(warnings: Any) -> None:
     SeedLog().retried(lease(most=2), seed(), Retry(REASON))
 
-    assert warnings()[0].endswith("tried again 1 more time")
+    assert warnings()[0].endswith("will be tried up to 1 more time")
 
 
 def test_what_a_page_links_to_is_no_warning(warnings: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -221,6 +221,13 @@ def start_logging(args: argparse.Namespace) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING if args.verbose < 2 else logging.DEBUG)
 
 
+def quieten(name: str) -> None:
+    """Keep what this logger reports without being asked, as on one page it only distracts; with -v it is shown."""
+    logger = logging.getLogger(name)
+    if not logger.isEnabledFor(logging.DEBUG):
+        logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
+
+
 def name_process(args: argparse.Namespace, name: str) -> None:
     """What ps and top call a child of `crawler run`: crawler:hub, crawler:fetch; 15 bytes of it are shown."""
     if args.while_stdin:

@@ -44,11 +44,12 @@ def run(args: argparse.Namespace) -> int:
     directory = Path(tempfile.mkdtemp(prefix="crawler-demo-"))
     output = directory / OUTPUT
     is_finished = False
+    given = common.spelled(argparse.Namespace(**{**vars(args), "data": None}))     # before our own are added
     try:
         with Shop() as shop:
             code = crawl_shop(args, shop, output)
             is_finished = code in (common.OK, common.DEAD_TASKS)
-            return show(shop, rows(output), output) if is_finished else code
+            return show(shop, rows(output), output, given) if is_finished else code
     finally:                     # keep only the rows of a finished demo, for the user to look at
         shutil.rmtree(directory / DATA if is_finished else directory, ignore_errors=True)
 
@@ -89,8 +90,8 @@ def rows(output: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in output.read_bytes().splitlines()] if output.exists() else []
 
 
-def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path) -> int:
-    """Some of what was found, and whether it is all of it and nothing else."""
+def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path, given: Sequence[str] = ()) -> int:
+    """Some of what was found, and whether it is all of it and nothing else. given: settings that may have made it another crawl."""
     from rich.console import Console
     from rich.table import Table
 
@@ -107,6 +108,13 @@ def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path) -> int:
     statuses = {row["url"]: row["status"] for row in found}
     wrong = sorted(url for url in expected.keys() | statuses.keys() if expected.get(url) != statuses.get(url))
     trespasses = shop.trespasses()
+    if given and (wrong or trespasses):
+        missing = sum(url not in statuses for url in expected)
+        console.print(f"the shop was not crawled {'whole' if missing else 'as usual'}, because of the settings given "
+                      f"({' '.join(given)}): {len(expected) - missing} of {len(expected)} pages, {len(found)} rows",
+                      soft_wrap=True, markup=False)  # fmt: skip
+        console.print(f"the rows are in {output}; 'rm -r {output.parent}' removes them", soft_wrap=True)
+        return common.OK
     for url in wrong:
         console.print(f"expected {expected.get(url, 'nothing')}, found {statuses.get(url, 'nothing')}: {url}")
     for url, reason in trespasses.items():

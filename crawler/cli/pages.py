@@ -147,6 +147,7 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
     from crawler.opening import opening
     from crawler.pipeline import build
 
+    common.quieten("crawler.fetch")
     spec = build(config).stage(name)
     kind = plugins.find(spec.use)
     options = plugins.options_for(spec.name, kind, spec.options_table, config.origin)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.reach import reach
+from crawler.counting import agree, counted
 from crawler.errors import CallRefused
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.config import Config
-    from crawler.items import New
+    from crawler.items import New, Stats
 
 BATCH = 1_000         # values in one call
 
@@ -109,16 +110,38 @@ def run_take(args: argparse.Namespace) -> int:
     import msgspec
 
     config = common.load(args)
-    give_up = time.monotonic() + args.timeout
     left = args.n
+    is_told = not sys.stderr.isatty()
     with reach(args, config, role="producer") as hub:
+        give_up = time.monotonic() + args.timeout
         while left > 0:
-            bodies = hub.take(args.queue, min(left, BATCH), max(min(give_up - time.monotonic(), 10.0), 0.0))
+            wait = max(min(give_up - time.monotonic(), 10.0), 0.0)
+            bodies = hub.take(args.queue, min(left, BATCH), wait if is_told else 0.0)
+            if not bodies and not is_told:
+                is_told = True
+                if wait > 0:
+                    print(f"crawler: waiting up to {args.timeout:g} s for {args.queue}", file=sys.stderr)
+                    continue
             for body in bodies:
                 print(msgspec.json.encode(msgspec.msgpack.decode(body)).decode())
             sys.stdout.flush()
             left -= len(bodies)
             if not bodies and time.monotonic() >= give_up:
-                print(f"crawler: {args.n - left} of {args.n}: {args.queue} had no more within {args.timeout:g} s", file=sys.stderr)
+                why = why_none(hub.stats(), args.queue, args.timeout, common.hints(args, config))
+                print(f"crawler: {args.n - left} of {args.n}: {why}", file=sys.stderr)
                 break
     return common.OK
+
+
+def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint) -> str:
+    """Explain why no value was taken within so many s."""
+    from crawler.run.waits import why_hosts_wait
+
+    queue = next((queue for queue in stats.queues if queue.name == name), None)
+    if queue is None or not queue.ready + queue.delayed:
+        return f"{name} had no more within {timeout:g} s"
+    there = f"{counted(queue.ready + queue.delayed, 'task')} {agree(queue.ready + queue.delayed, 'waits', 'wait')} on {name}"
+    why = why_hosts_wait(stats, hint) if queue.polite and queue.ready and not stats.hosts_open else ""
+    if queue.delayed and not queue.ready:
+        why = f"to be tried again, the next in {queue.due:.0f} s"
+    return f"{there}, and none could be taken within {timeout:g} s" + (f": {why}" if why else "")

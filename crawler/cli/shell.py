@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BANNER = """\
 page      {what}
 css(S)    texts that a CSS selector finds, as a field of [stages.parse.fields] would: css(".price::text"), css("a::attr(href)")
+          (if you know Scrapy: a list, as of response.css(S).getall(); ::text is all text inside an element)
 xpath(S)  the same for XPath: xpath("//h1/text()")
 links     {links}
 record    what parse makes of the page: a dict

@@ -86,7 +86,8 @@ def show_readable(items: Iterable[Any]) -> None:
             console.print(Text(f"{queue + ': ' if queue else ''}{_value(inner)}"))
     for queue, urls in visits.items():
         lines = _first(urls) if urls != links else []
-        console.print(Text(f"{counted(len(urls), 'URL')} for {queue or 'the next stage'}" + (":" if lines else "")))
+        whom = f"the queue {queue}" if queue else "the next stage"
+        console.print(Text(f"{counted(len(urls), 'URL')} for {whom}" + (":" if lines else "")))
         for line in lines:
             console.print(Text(f"  {line}"), soft_wrap=True)
 
@@ -96,7 +97,8 @@ def table(row: Mapping[Any, Any], queue: str = "") -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    found = Table(box=None, show_header=False, pad_edge=False, title=f"for {queue}" if queue else None, title_justify="left")
+    title = f"for the queue {queue}" if queue else None
+    found = Table(box=None, show_header=False, pad_edge=False, title=title, title_justify="left")
     found.add_column(style="bold", no_wrap=True)
     found.add_column(overflow="fold")
     for name, value in row.items():

@@ -7,7 +7,6 @@ import importlib
 import json
 import logging
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -214,6 +213,8 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
 
 def was_at_work(config: Config, pid: int) -> str | None:
     """Return "" if the worker in this process holds tasks, None if not or if the hub does not tell."""
+    import socket  # here, because it would slow down `crawler --help`
+
     mark = f"@{socket.gethostname()}:{pid}:"
     with suppress(HubError), common.connect(config, patience=0.0, role="worker") as hub:      # it does not wait for a lost hub
         return "" if any(mark in worker.name and worker.leased for worker in hub.stats().workers) else None

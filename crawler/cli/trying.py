@@ -119,6 +119,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
 
     with to_stderr():          # standard output is only for what the stage gives
         stage: Stage = make(config, spec)
+        common.quieten("crawler.fetch")
         with opening(spec.name):
             stage.open()
     try:

@@ -36,7 +36,8 @@ def why_hosts_wait(stats: Stats, hint: Hint) -> str:
     ordered = sorted(groups.items(), key=lambda group: -_urls(group[1]))
     if len(ordered) == 1:
         [(reason, hosts)] = ordered
-        return told(reason, hosts, max(stats.hosts_total, len(hosts)), hint)
+        unseen = stats.hosts_total - len(stats.hosts)       # only the first of many are in the list
+        return told(reason, hosts, len(hosts) + max(unseen, 0), hint)
     parts = [f"{counted(_urls(hosts), 'URL')}: {told(reason, hosts, len(hosts), hint)}"
              for reason, hosts in ordered[:GROUPS]]
     rest = sum(_urls(hosts) for _, hosts in ordered[GROUPS:])

@@ -164,6 +164,35 @@ def test_a_pause_of_a_finished_crawl_is_said_to_be_forgotten(tmp_path: Path, mon
     assert "; the crawl is finished, and a fresh one forgets this\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("paused.example", "0 of 1: 1 task waits on urls, and none could be taken within 0 s: paused.example is paused; "
+                           "'crawler host resume paused.example' goes on"),
+        ("", "0 of 1: result had no more within 0 s"),
+    ],
+)  # fmt: skip
+def test_who_takes_and_gets_nothing_is_told_why(here: Path, capsys: pytest.CaptureFixture[str], host: str, says: str) -> None:
+    if host:
+        assert main(["put", "urls", f"http://{host}/"]) == main(["host", "pause", host]) == common.OK
+
+    assert main(["take", "urls" if host else "result", "--timeout", "0"]) == common.OK
+
+    assert says in capsys.readouterr().err
+
+
+def test_who_takes_at_a_terminal_is_told_of_the_wait(here: Path, monkeypatch: pytest.MonkeyPatch,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    assert main(["take", "result", "--timeout", "0.05"]) == main(["take", "parsed"]) == common.OK
+
+    out, err = capsys.readouterr()
+    assert err.count("waiting up to 0.05 s for result") == 1
+    assert "for parsed" not in err, "there was one"
+    assert out == "1\n"
+
+
 def test_ids_of_no_dead_task_are_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead", "retry", "1", "7", "8"]) == main(["dead", "drop", "9"]) == common.USAGE
 

@@ -14,6 +14,7 @@ from crawler import To
 from crawler.cli import main, shown
 from crawler.web.page import Visits
 from tests.e2e.conftest import BETWEEN
+from tests.site import Site
 
 LINKS = "".join(f'<a href="http://a.example/{n}">{n}</a>' for n in range(12))
 PAGE = f'<title>Tea</title><h1>Green</h1><p class="price">3.50</p>{LINKS}'
@@ -81,7 +82,7 @@ def test_on_a_terminal_a_record_is_to_be_read(capsys, monkeypatch):
     assert any(line.split() == ["title", "Tea"] for line in lines)
     assert any(line.split() == ["links", "12", "of", "them:"] for line in lines)
     assert any("… and 2 more" in line for line in lines)
-    assert lines[-1].strip() == "12 URLs for urls"                   # they are those of the record
+    assert lines[-1].strip() == "12 URLs for the queue urls"                   # they are those of the record
     assert max(map(len, lines)) <= 80
 
 
@@ -109,7 +110,7 @@ def test_long_texts_are_cut_and_pages_do_not_steer_the_terminal(capsys):
     out = capsys.readouterr().out
     assert "… (500 characters)" in out
     assert "\x1b" not in out
-    assert "2 URLs for urls:" in out
+    assert "2 URLs for the queue urls:" in out
 
 
 @pytest.mark.parametrize("arguments", [["enrich", "page.html"], ["enrich", "items.jsonl"]])
@@ -381,3 +382,14 @@ def test_a_host_needs_no_scheme(here, capsys):
     assert main(["try", "enrich", "127.0.0.1:9/index.html"]) == 4
 
     assert "://127.0.0.1:9/index.html could not be fetched" in capsys.readouterr().err
+
+
+def test_one_page_is_shown_without_what_is_known_anyway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Site({"/": PAGE}) as site, caplog.at_level("INFO"):
+        for command in ("fetch", "parse"):
+            assert main([command, site.url]) == 0
+        assert main(["try", "parse", site.url]) == 0
+        assert [message for message in caplog.messages if "fetching with" in message] == []

@@ -52,7 +52,7 @@ def test_a_mistyped_host_is_explained_and_all_that_is_advised_works(shell: Shell
     assert in_order(
         done.stderr,
         "crawling from 1 URL\n",
-        "WARNING", f"{SEED}: robots.txt: {REASON}; tried again 4 more times\n",
+        "WARNING", f"{SEED}: robots.txt: {REASON}; will be tried up to 4 more times\n",
         "WARNING", f"given up after 5 attempts: {SEED}: robots.txt: {REASON}\n",
         "finished after", "no page was fetched; the only URL was given up\n",
         f"given up: 1 URL: name not found (1): {SEED}; see 'crawler dead list ",

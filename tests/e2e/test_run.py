@@ -203,6 +203,16 @@ def test_the_demo_checks_itself_whatever_is_configured_here_and_keeps_what_it_fo
     assert len((directory / "shop.jsonl").read_text("utf-8").splitlines()) == 65
 
 
+def test_the_demo_says_that_settings_made_it_smaller(shell: Shell) -> None:
+    shell.environment["TMPDIR"] = str(shell.directory)
+
+    done = shell.run("demo", "-s", "frontier.max_pages=3")
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "not crawled whole, because of the settings given (-s frontier.max_pages=3): 3 of 65 pages, 3 rows" in done.stdout
+    assert "expected" not in done.stdout
+
+
 def test_the_demo_uses_a_configuration_that_is_named(shell: Shell) -> None:
     (shell.directory / "mine.toml").write_text("[stages.parse]\nuse = 'nowhere:Broken'\n")
     shell.environment["TMPDIR"] = str(shell.directory)
