@@ -31,8 +31,11 @@ def _reported(stage: str, done: str) -> Iterator[None]:
         yield
     except CrawlerError:
         raise
-    except Exception as error:
-        from crawler.places import told  # here, because only failures need it
+    except (Exception, SystemExit) as error:
+        from crawler.places import place, told  # here, because only failures need it
 
         log.debug("stage %s cannot be %s", stage, done, exc_info=True)
+        if isinstance(error, SystemExit):
+            where = f"it calls sys.exit({error.code!r}) at {place(error)}"
+            raise StageUnusable(stage, f"{where}; let it raise an exception instead", done) from error
         raise StageUnusable(stage, told(error), done) from error

@@ -5,7 +5,8 @@
                          └── exits with a code that a new start would not change (usage, storage): given up
 
 A child that another process ends is started again at once and without end; so is one that crashes or that was at work (what it died
-of has attempts that are counted), after a pause; one that fails by itself before it has begun to work has `TRIES` tries.
+of has attempts that are counted), after a pause; one that fails by itself before it has begun to work has `TRIES` tries, one whose
+stage cannot be opened two.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import IO
 
 from crawler.errors import CrawlerError
 from crawler.process import Bell, Fork, Process, private, spawn, wait_for_any
-from crawler.run.lines import shown
+from crawler.run.lines import ERROR, shown
 
 log = logging.getLogger("crawler.supervisor")
 
@@ -35,6 +36,8 @@ FAILED = 1              # exit code for any failure of the child's own code: it 
 # Exit codes of a child for which a new start is useless, and what each means to a script: usage, no hub, storage, output closed.
 # No convention uses these numbers, so a stage that ends its process with 2, 5 or 75 is not mistaken for one of them.
 HOPELESS = {194: 2, 197: 5, 203: 75, 205: 141}
+UNUSABLE = 198          # exit code of a child whose stage cannot be opened; twice in a row is enough to give up
+AGAIN = "--again"       # option of the second one: it need not say why, because the first has
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
 
 
@@ -43,7 +46,7 @@ class ChildFailed(CrawlerError):
 
     def __init__(self, name: str, code: int) -> None:
         """code: the child's exit code."""
-        self.is_hopeless = code in HOPELESS
+        self.is_hopeless = code in HOPELESS or code == UNUSABLE
         self.code = HOPELESS.get(code, FAILED)
         super().__init__(
             f"{name} gave up with exit code {self.code}" if self.is_hopeless else
@@ -84,11 +87,13 @@ class Child:
         self._code = 0
         self._start_at: float | None = None
         self._is_stopping = False
+        self._is_unusable = False          # its stage could not be opened when it was last started
 
     def start(self) -> None:
         is_heard = self._on_line is not None
         copy = self._fork(self._arguments, self._environment, is_heard) if self._fork is not None and not self.starts else None
-        self.process = copy or spawn(self._arguments, self._environment, is_heard)
+        arguments = [*self._arguments, AGAIN] if self._is_unusable else self._arguments
+        self.process = copy or spawn(arguments, self._environment, is_heard)
         if copy is None:                   # else at the first look: while we have no threads, others can be copied
             self._listen(self.process)
         self.pid = self.process.pid
@@ -149,8 +154,9 @@ class Child:
         code = self._code
         if code == 0 and not self._is_endless:
             return
-        if code in HOPELESS:
+        if code in HOPELESS or (code == UNUSABLE and self._is_unusable):
             raise ChildFailed(self.name, code)
+        self._is_unusable = code == UNUSABLE
         if at is not None or time.monotonic() - self._started > SETTLED:
             self._failures = 0
         is_its_own = code > 0 or -code in CRASHES
@@ -158,7 +164,10 @@ class Child:
             self._failures += 1
         if code > 0 and self._failures >= TRIES:
             raise ChildFailed(self.name, code)
-        log.warning("%s %s%s; starting it again", self.name, self.ending, f" while at {at}" if at else "")
+        if not self._is_unusable:          # that has been said, and is tried only once more
+            is_news = code <= 0 or at is not None or self._failures == 1
+            log.log(logging.WARNING if is_news else logging.DEBUG,
+                    "%s %s%s; starting it again", self.name, self.ending, f" while at {at}" if at else "")  # fmt: skip
         self._start_at = time.monotonic() + (PAUSE * 2 ** (min(self._failures, TRIES) - 1) if is_its_own else 0.0)
 
     def _listen(self, process: Process) -> None:
@@ -207,14 +216,24 @@ class Supervisor:
         self._on_death = on_death
         self._on_line = on_line
         self._fork = fork
+        self._told: set[str] = set()           # error lines of children
 
     def start(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, is_endless: bool = False
     ) -> Child:
-        child = Child(name, arguments, environment or {}, self._on_line, is_endless, self._fork)
+        on_line = self._once if self._on_line is not None else None
+        child = Child(name, arguments, environment or {}, on_line, is_endless, self._fork)
         self._children.append(child)
         child.start()
         return child
+
+    def _once(self, line: str) -> None:
+        """Pass a line on; an error message only once, though several workers of a stage may end with it."""
+        if self._on_line is None or line in self._told:
+            return
+        if line.startswith(ERROR):
+            self._told.add(line)
+        self._on_line(line)
 
     def watch(self) -> None:
         """Look after all of them once. Raises ChildFailed."""

@@ -114,6 +114,10 @@ class Worker:
     def is_stopping(self) -> bool:
         return self._stop.is_set()
 
+    @property
+    def holds_tasks(self) -> bool:
+        return len(self._held) > 0
+
     def run(self) -> None:
         """Work until stopped. Raises what made it impossible to go on: HubError, StorageError, StageHung, or open()'s error."""
         if not self._is_opened():

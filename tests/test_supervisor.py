@@ -14,7 +14,7 @@ import pytest
 
 import crawler
 from crawler import supervisor as supervising
-from crawler.supervisor import HOPELESS, TRIES, Child, ChildFailed, Supervisor, private_code
+from crawler.supervisor import AGAIN, HOPELESS, TRIES, UNUSABLE, Child, ChildFailed, Supervisor, private_code
 
 TIME = 10.0      # s after which a test that waits has failed
 
@@ -137,12 +137,34 @@ def test_what_fails_by_itself_again_and_again_is_given_up_as_a_fault_and_not_wit
     assert f"the process of enrich ended {TRIES} times in a row with exit code {code}," in str(failure.value)
 
 
+def test_a_stage_that_cannot_be_opened_is_tried_once_more_and_says_why_once(stand, caplog):
+    stand.script(f"print('crawler: why', sys.argv[1:], file=sys.stderr); sys.exit({UNUSABLE})")
+    child = stand.start("enrich", is_endless=True)
+
+    with caplog.at_level(logging.WARNING), pytest.raises(ChildFailed) as failure:
+        stand.watch_until(lambda: False)
+
+    assert (failure.value.code, failure.value.is_hopeless, child.starts) == (1, True, 2)
+    assert stand.line() == "crawler: why ['enrich']"
+    assert stand.line() == f"crawler: why ['enrich', '{AGAIN}']", "the command says nothing with that option"
+    assert caplog.messages == []
+
+
+def test_an_error_that_several_workers_end_with_is_told_once(stand):
+    stand.script("print('crawler: why', file=sys.stderr); print(sys.argv[1], file=sys.stderr)")
+    children = [stand.start("a"), stand.start("b")]
+
+    stand.watch_until(lambda: all(child.has_ended for child in children))
+
+    assert sorted(stand.line() for _ in range(3)) == ["a: a", "b: b", "crawler: why"]
+
+
 def test_a_code_that_the_supervisor_knows_is_not_one_that_others_use():
     from signal import valid_signals
 
     conventional = {*range(3), *range(64, 79), *range(126, 128), *(128 + number for number in valid_signals()), 255}
 
-    assert conventional.isdisjoint(HOPELESS)
+    assert conventional.isdisjoint({*HOPELESS, UNUSABLE})
     assert [HOPELESS[private_code(code)] for code in (2, 5, 75)] == [2, 5, 75]
     assert [private_code(code) for code in (0, 1, 3, 130)] == [0, 1, 3, 130]
 

@@ -16,7 +16,7 @@ from typing import Final
 from crawler import __version__
 from crawler.cli import common
 from crawler.cli.parser import Parser
-from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StorageError, UsageError
+from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageUnusable, StorageError, UsageError
 from crawler.secrets import masked
 
 # In which module each command is: of the others none is imported. In the order of the help.
@@ -73,10 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             silence()
             return common.OK
         return _run(args)
-    from crawler.supervisor import private_code
+    from crawler.supervisor import UNUSABLE, private_code
 
     try:
-        return private_code(_run(_parse(argv)))
+        args = _parse(argv)
+        code = _run(args)
+        return UNUSABLE if isinstance(getattr(args, "error", None), StageUnusable) else private_code(code)
     except SystemExit:                           # raised by the parser, which has printed the reason
         return private_code(common.USAGE)
 
@@ -117,7 +119,9 @@ def _run(args: argparse.Namespace) -> int:
             print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
         return common.CLOSED
     except CrawlerError as error:
-        print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
+        args.error = error
+        if not (args.again and isinstance(error, StageUnusable)):      # else the process before this one has said it
+            print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
         return exit_code(error)
     except PermissionError as error:         # a user's file; our own files are reported where they are opened
         what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"

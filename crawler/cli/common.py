@@ -41,6 +41,7 @@ CLOSED = 141           # the reader of standard output has ended; as shells repo
 INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
 TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 
+AGAIN = "--again"                      # option of a child that is started again after its stage could not be opened
 CHILD = "--while-stdin"                # option of commands that another command of ours starts and supervises
 DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
 ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
@@ -74,6 +75,7 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
     group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)      # for processes that we start; so is the next:
     group.add_argument("--heard", action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.lines`
+    group.add_argument(AGAIN, action="store_true", help=argparse.SUPPRESS)      # see `crawler.supervisor.AGAIN`
     return parent
 
 

@@ -144,7 +144,7 @@ def serve(args: argparse.Namespace) -> int:
         name_crawl(broker)
         server = HubServer(
             broker, queues, address, key, encoders=encoders(config, broker), insecure=settings.hub.insecure,
-            role_keys=role_keys(data), tls=tls,
+            role_keys=role_keys(data), tls=tls, are_deaths_told=args.while_stdin and bool(address.path),
         )  # fmt: skip
         stopping.append(server)
         (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.parser import Once
-from crawler.errors import ConfigError, HubError, HubGone, HubLost, HubUnreachable, OutputClosed, StageUnusable, UsageError
+from crawler.errors import ConfigError, CrawlerError, HubError, HubGone, HubLost, HubUnreachable, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -274,10 +274,14 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     side.patience = HUB_PATIENCE
     shared = SharedNotes(side)
     gatekeepers = keepers(config, pipeline, spec, shared)
-    if chain.SIGN in spec.name:
-        stage: Stage = make_chain(config, pipeline, spec, shared, gatekeepers)
-    else:
-        stage = make(config, spec, shared)
+    try:
+        if chain.SIGN in spec.name:
+            stage: Stage = make_chain(config, pipeline, spec, shared, gatekeepers)
+        else:
+            stage = make(config, spec, shared)
+    except CrawlerError:
+        side.close()                              # closed in order: the failure is told, and the hub need not tell of it
+        raise
     broker = common.connect(config, name, HUB_PATIENCE, role="worker", contact=contact)
     tally = Tally()
     parting = Parting(broker, side)
@@ -300,11 +304,14 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
             raise HubGone(error.address, HUB_PATIENCE) from error
         log.warning("stopping: the hub is gone, what was in hand will be done again")
     except StageHung as error:
+        broker.close()                            # closed in order: its tasks are given back
+        side.close()
         print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be a stage's own stream
         return common.INTERNAL, True
-    except (OutputClosed, StageUnusable, UsageError):
-        broker.close()                            # closed in order: it holds no tasks
-        side.close()
+    except CrawlerError:
+        if not worker.holds_tasks:                # else their leases end sooner if the hub notices that the worker is gone
+            broker.close()
+            side.close()
         raise
     finally:
         parting.end()

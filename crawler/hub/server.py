@@ -53,9 +53,10 @@ class HubServer(Server):
     def __init__(self, broker: Broker, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
                  encoders: Mapping[str, Callable[[Any], New]] | None = None, insecure: bool = False,
                  max_connections: int = MAX_GUESTS, role_keys: Mapping[str, bytes] = MappingProxyType({}),
-                 tls: Tls | None = None) -> None:
+                 tls: Tls | None = None, are_deaths_told: bool = False) -> None:
         """encoders: by queue, how a bare value of a classic `put` becomes a task; needed for keyed queues.
         authkey: the admin's; role_keys: those of other roles, see `roles`. tls: not used on a Unix socket.
+        are_deaths_told: all workers are children of one process, which tells of those that die.
 
         Raises UsageError for an address that cannot be used, or not with these keys.
         """
@@ -70,6 +71,7 @@ class HubServer(Server):
         }
         super().__init__(registry, str(place), authkey, SERIALIZER)
         self.broker = broker
+        self._died = logging.INFO if are_deaths_told else logging.WARNING
         self.place: Address = self.listener.place     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
         self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]
                           tls=None if place.path else tls, max_guests=max_connections)
@@ -198,7 +200,7 @@ class HubServer(Server):
             was_bye = worker in self._left
             self._left.discard(worker)
         if not was_bye and not self._door.is_closing:
-            log.warning("worker %r went away without a word", worker[:80])
+            log.log(self._died, "worker %r went away without a word", worker[:80])
             self._lose(worker)
 
     def _lose(self, worker: str) -> None:

@@ -36,6 +36,8 @@ def test_a_stage_that_ends_its_process_does_not_choose_the_exit_code_of_the_run(
 
     assert done.returncode == 1, done.stderr
     assert "crawler: the process of enrich ended 5 times in a row with exit code 3" in done.stderr
+    assert done.stderr.count("starting it again") == 1
+    assert "went away without a word" not in done.stderr
 
 
 @pytest.mark.parametrize("code", [0, 2, 3, 5, 75])
