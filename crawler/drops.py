@@ -9,6 +9,7 @@ from crawler.texts import words
 
 KINDS: Final = 5          # reasons per stage and process that are counted separately; further ones count only in the total
 LONGEST: Final = 60       # characters of a reason
+NO_REASON: Final = "no reason given"
 _NUMBER = re.compile(r"\d+")
 
 
@@ -20,8 +21,8 @@ class Drops:
 
     def counters(self, reason: object) -> dict[str, int]:
         """Return what to count for one item dropped for this reason. Reasons that differ only in numbers are counted as one."""
-        kind = _NUMBER.sub("N", words(str(reason), LONGEST)).strip()
-        if not kind or (kind not in self._known and len(self._known) >= KINDS):
+        kind = _NUMBER.sub("N", words(str(reason), LONGEST)).strip() or NO_REASON
+        if kind not in self._known and len(self._known) >= KINDS:
             return {"dropped": 1}
         self._known.add(kind)
         return {"dropped": 1, f"dropped/{kind}": 1}

@@ -22,6 +22,7 @@ _TABLE = re.compile(r"\[([\w.]+)\](?:\s+# (.*))?")
 _KEY = re.compile(r"(# )?(\w+) = (.*)")
 _SAME = re.compile(r"as for (\w+)(?:; )?")
 _STAGE, _QUEUE = "stages.fetch.", "queues.pages."     # their keys are explained for all stages and all queues
+_OWN: Final = {"use": "", "input": "not set", "outputs": "[]"}     # defaults of a user's own stage; of `use` its name
 
 
 class Entry(Struct, frozen=True):
@@ -49,7 +50,10 @@ def entries() -> dict[str, Entry]:
 
 
 def explain(name: str) -> Entry | None:
-    """Return the entry of a setting; for any queue or stage, of the settings they all have. None: a user's own setting."""
+    """Return the entry of a setting; for any queue or stage, of the settings they all have. None: a user's own setting.
+
+    The defaults of a user's own stage are those that every stage has, not those of fetch.
+    """
     known = entries()
     if name in known:
         return known[name]
@@ -58,7 +62,10 @@ def explain(name: str) -> Entry | None:
     if first == "queues":
         return known.get(_QUEUE + own)
     if first == "stages" and own in StageSettings.__struct_fields__:
-        return known.get(_STAGE + own)
+        entry = known.get(_STAGE + own)
+        stage = rest.partition(".")[0]
+        is_built_in = f"stages.{stage}.use" in known
+        return entry if entry is None or is_built_in or own not in _OWN else Entry(name, _OWN[own] or f'"{stage}"', entry.about)
     return None
 
 

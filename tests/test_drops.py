@@ -19,4 +19,4 @@ def test_a_stage_that_gives_a_reason_of_its_own_for_each_item_makes_few_counters
 
 
 def test_a_drop_without_a_reason_is_counted() -> None:
-    assert Drops().counters("") == {"dropped": 1}
+    assert Drops().counters("") == {"dropped": 1, "dropped/no reason given": 1}

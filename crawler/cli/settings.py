@@ -103,8 +103,20 @@ def about(name: str, options: Mapping[str, Struct]) -> dict[str, Any]:
     return {
         "about": entry.about if entry else "",
         "expected": expected(kind) if kind is not None else "",
-        "default": entry.default if entry else "",
+        "default": entry.default if entry else default_of(name, options),
     }
+
+
+def default_of(name: str, options: Mapping[str, Struct]) -> str:
+    """Return the default of an option of a user's own stage, as its class has it; "" if it has none."""
+    from msgspec import NODEFAULT, structs
+
+    _, stage, key = [*name.split(".", 2), "", ""][:3]
+    for field in structs.fields(options[stage]) if name.startswith("stages.") and stage in options else ():
+        if field.name == key:
+            value = field.default_factory() if field.default_factory is not NODEFAULT else field.default
+            return "required" if value is NODEFAULT else "not set" if value is None else json.dumps(value, default=str)
+    return ""
 
 
 def kind_of(name: str, options: Mapping[str, Struct]) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from crawler.counting import agree, counted
+from crawler.drops import NO_REASON
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -49,7 +50,7 @@ def lost(hub: Broker, story: Story) -> list[str]:
 def _told(report: str) -> str:
     """Return a report as a sentence: `enrich: dropped: no title` is "dropped by enrich: no title"."""
     dropped = re.match(r"([\w-]+): dropped: (.*)", report)
-    return f"dropped by {dropped[1]}: {dropped[2]}" if dropped else report
+    return f"dropped by {dropped[1]}: {dropped[2].strip() or NO_REASON}" if dropped else report
 
 
 def _task(found: Found, hint: Callable[[str], str]) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -22,6 +23,7 @@ LOOKED_BYTES: Final = 64 << 20    # bytes of their items; the item of a dead pag
 EXAMPLES: Final = 3           # tasks named for each reason
 LONGEST: Final = 100          # characters of a reason that has no short name
 DIED: Final = "its worker "   # how the reason begins that says how a worker ended
+UNKNOWN: Final = "no reason given"
 NOT_LOOKED_AT: Final = "not looked at"
 
 # Short names for reasons, by a pattern in the text. The patterns cover resolvers, operating systems and both HTTP clients.
@@ -45,6 +47,7 @@ _KINDS = [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in KINDS.
 _STATUS = re.compile(r"(?:^|: )(status \d{3})\b")
 _URL = re.compile(r"\w+://[^\s,;'\"]+")
 _NUMBER = re.compile(r"(?<!\.py:)(?<!\d)\d+(\.\d+)?")     # keeps the line number in a stage's code
+_PLACE = re.compile(r" \(?at \S+:\d+( in \S+)?$")
 
 
 class Group(Struct, frozen=True):
@@ -67,27 +70,36 @@ def kind(reason: str, host: str = "") -> str:
     text = _URL.sub("URL", reason)
     if host:
         text = text.replace(f"{host}: ", "").replace(host, "HOST")
-    return _NUMBER.sub("N", text)[:LONGEST] or "no reason known"
+    return _NUMBER.sub("N", text) or UNKNOWN
 
 
 def grouped(tasks: Iterable[Dead]) -> list[Group]:
-    """Group these tasks by the kind of their reason, the largest group first."""
+    """Group these tasks by the kind of their reason, the largest group first. Where all reasons of a kind are the same it is as written."""
     counts: dict[str, int] = {}
     first: dict[str, str] = {}
     examples: dict[str, list[str]] = {}
     for task in tasks:
-        reason = kind(task.reason, task.host)
-        counts[reason] = counts.get(reason, 0) + 1
-        first.setdefault(reason, task.reason)
-        if len(named := examples.setdefault(reason, [])) < EXAMPLES:
+        which = kind(task.reason, task.host)
+        counts[which] = counts.get(which, 0) + 1
+        written = which if _is_short_name(which) else shortened(task.reason)
+        if first.setdefault(which, written) != written:       # they differ, for example in a number
+            first[which] = shortened(which)
+        if len(named := examples.setdefault(which, [])) < EXAMPLES:
             named.append(brief(task))
-    return [Group(_alone(reason, first[reason]) if n == 1 else reason, n, examples[reason])
-            for reason, n in sorted(counts.items(), key=lambda each: -each[1])]  # fmt: skip
+    return [Group(first[which], n, examples[which]) for which, n in sorted(counts.items(), key=lambda each: -each[1])]
 
 
-def _alone(kind: str, reason: str) -> str:
-    """Return the reason of one task: its short name, or all of it, with its numbers."""
-    return kind if kind in KINDS or not reason or _STATUS.search(reason) else reason[:LONGEST]
+def shortened(reason: str) -> str:
+    """Return a reason of at most `LONGEST` characters, cut in the middle: the place in the code, at its end, stays."""
+    if len(reason) <= LONGEST:
+        return reason
+    place = _PLACE.search(reason)
+    end = place.group()[-LONGEST // 2 :] if place else ""
+    return f"{reason[: LONGEST - 1 - len(end)].rstrip()}…{end}"
+
+
+def _is_short_name(which: str) -> bool:
+    return which in KINDS or which == UNKNOWN or _STATUS.fullmatch(which) is not None
 
 
 def given_up(broker: Broker, total: int) -> list[Group]:
@@ -128,7 +140,16 @@ def brief(task: Dead) -> str:
     """Return a short name for a task: its URL if it has one."""
     value = plain(task.item)
     text = value.get("url", value) if isinstance(value, dict) else value
-    return str(text)[:200]
+    return (json.dumps(text, ensure_ascii=False) if isinstance(text, str) and _looks_otherwise(text) else str(text))[:200]
+
+
+def _looks_otherwise(text: str) -> bool:
+    """Tell whether a text reads like a value of another type, as "5" or "true" do."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return not text
+    return True
 
 
 def _short(value: Any) -> Any:

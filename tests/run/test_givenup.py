@@ -31,7 +31,7 @@ def dead(url: str, reason: str, id: int = 1) -> Dead:
         ("KeyError: 'ttle' at enrich.py:18 in process", "KeyError: 'ttle' at enrich.py:18 in process"),
         ("ValueError: 17 of 300 at example.org/a", "ValueError: N of N at HOST/a"),
         ("the lease ran out: worker parse@a:1:x died, hung or was cut off", "the worker died or hung"),
-        ("", "no reason known"),
+        ("", "no reason given"),
     ],
 )
 def test_a_reason_has_the_same_short_name_for_all_hosts_and_numbers(reason: str, kind: str) -> None:
@@ -53,6 +53,33 @@ def test_the_reason_of_one_task_is_told_with_its_numbers() -> None:
     [both] = givenup.grouped([one, other])
 
     assert (alone.reason, both.reason) == ("ValueError: 17 of 300", "ValueError: N of N")
+
+
+PLACE = " at enrich.py:18 in process"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "shown"),
+    [
+        (["ValueError: 17 of 300", "ValueError: 17 of 300"], ["ValueError: 17 of 300"]),
+        (["ValueError: 17 of 300", "ValueError: 5 of 9"], ["ValueError: N of N"]),
+        (["ValueError: " + "x" * 300 + PLACE], ["ValueError: " + "x" * (99 - 12 - len(PLACE)) + "…" + PLACE]),
+        (["y" * 101], ["y" * 99 + "…"]),
+        (["ValueError: " + "x" * 200 + PLACE, "ValueError: " + "x" * 200 + PLACE.replace("18", "19")], 2),
+        (["", ""], ["no reason given"]),
+        (["http://a.example/: status 503", "status 503"], ["status 503"]),
+    ],
+)  # fmt: skip
+def test_a_group_has_its_reason_as_written_and_keeps_the_place(reasons: list[str], shown: list[str] | int) -> None:
+    found = [group.reason for group in givenup.grouped(dead("http://h.example/", reason) for reason in reasons)]
+
+    assert (len(found) if isinstance(shown, int) else found) == shown
+    assert all(len(reason) <= givenup.LONGEST for reason in found)
+
+
+@pytest.mark.parametrize(("item", "shown"), [("5", '"5"'), (5, "5"), ("true", '"true"'), ("", '""'), ("three", "three")])
+def test_a_text_that_looks_like_another_value_has_quotes(item: object, shown: str) -> None:
+    assert givenup.brief(Dead(1, "task", 1, "", msgspec.msgpack.encode(item), None, "", 0.0)) == shown
 
 
 def test_of_very_many_dead_tasks_some_are_looked_at_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
