@@ -46,8 +46,8 @@ class Config(Struct, frozen=True):
     file: str = ""         # path of the file that was read; "": none
 
     def origin(self, name: str) -> str:
-        """Where this value comes from: set itself, in part, or with the table it is in; else "default"."""
-        return _place(self.origins, name) or "default"
+        """Where this value comes from: set itself, in part, or with the table or list it is in; else "default"."""
+        return _place(self.origins, name.partition("[")[0]) or "default"
 
 
 class _Setting(NamedTuple):

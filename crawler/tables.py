@@ -41,6 +41,9 @@ def fill(
         return msgspec.convert(dict(table), kind)
     except msgspec.ValidationError as error:
         key, value, wanted = _culprit(kind, table, name)
+        if missing := _missing(wanted, value):
+            full = join(key, missing[0])
+            raise ConfigError(f"{at(place(full))}{full} is missing; expected {expected(missing[1])}") from error
         # A struct that refuses values which are right one by one says why itself, in its __post_init__.
         reason = str(error) if _is_struct(_meant(wanted, value)) and isinstance(value, Mapping) else f"expected {expected(wanted)}"
         said = "" if isinstance(value, Mapping) else f" is {short(shown(key, value))}"
@@ -54,7 +57,7 @@ def refuse_infinite(table: Any, name: str, place: Callable[[str], str]) -> None:
             refuse_infinite(value, join(name, key), place)
     elif isinstance(table, list):
         for index, value in enumerate(table):
-            refuse_infinite(value, join(name, str(index)), place)
+            refuse_infinite(value, join(name, f"[{index}]"), place)
     elif isinstance(table, float) and not math.isfinite(table):
         raise ConfigError(f"{at(place(name))}{name} is {table}; expected a finite number")
 
@@ -66,17 +69,23 @@ def refuse_huge(table: Any, name: str, place: Callable[[str], str]) -> None:
             refuse_huge(value, join(name, key), place)
     elif isinstance(table, list):
         for index, value in enumerate(table):
-            refuse_huge(value, join(name, str(index)), place)
+            refuse_huge(value, join(name, f"[{index}]"), place)
     elif isinstance(table, int) and not -_HUGE <= table < _HUGE:
         raise ConfigError(f"{at(place(name))}{name} is {short(table)}; expected a number of 64 bits, from -2**63 to 2**63 - 1")
 
 
 def short(value: Any) -> str:
-    """Return a value in Python syntax, cut if it is long."""
+    """Return a value as TOML may write it, cut if it is long."""
     if isinstance(value, int) and abs(value) >= _HUGE**4:
         return f"a whole number of {value.bit_length()} bits"
-    text = repr(value)
+    text = _written(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list) else repr(value)
 
 
 def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -112,7 +121,7 @@ def at(place: str) -> str:
 
 
 def join(name: str, key: str) -> str:
-    return f"{name}.{key}" if name else key
+    return f"{name}.{key}" if name and not key.startswith("[") else f"{name}{key}"
 
 
 def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str], beside: Iterable[str] = ()) -> None:
@@ -150,6 +159,15 @@ def _culprit(kind: Any, value: Any, name: str) -> tuple[str, Any, Any]:
     return name, value, kind
 
 
+def _missing(kind: Any, value: Any) -> tuple[str, Any] | None:
+    """Return the first required key that a table lacks, with its type."""
+    kind = _meant(kind, value)
+    if not _is_struct(kind) or not isinstance(value, Mapping):
+        return None
+    required = ((item.encode_name, item.type) for item in structs.fields(kind) if item.required)
+    return next((each for each in required if each[0] not in value), None)
+
+
 def _parts(kind: Any, value: Any) -> list[tuple[str, Any, Any]]:
     """What is in a table or list, each by its key, with the type it should have."""
     kind = _meant(kind, value)
@@ -159,7 +177,7 @@ def _parts(kind: Any, value: Any) -> list[tuple[str, Any, Any]]:
     if get_origin(kind) is dict and isinstance(value, Mapping):
         return [(key, item, get_args(kind)[1]) for key, item in value.items()]
     if get_origin(kind) in (list, tuple) and isinstance(value, list):
-        return [(str(index), item, get_args(kind)[0]) for index, item in enumerate(value)]
+        return [(f"[{index}]", item, get_args(kind)[0]) for index, item in enumerate(value)]
     return []
 
 

@@ -119,7 +119,7 @@ def test_the_key_and_variables_of_other_programs_are_no_settings(here: Path) -> 
         ("hub.lease=0", "-s: hub.lease is 0; expected a number from 1 to 86_400"),
         ("hub.insecure=1", "-s: hub.insecure is 1; expected true or false"),
         ("hub.durability=ful", "-s: hub.durability is 'ful'; expected one of 'full', 'normal'"),
-        ("frontier.allow=[1]", "-s: frontier.allow.0 is 1; expected a string"),
+        ("frontier.allow=[1]", "-s: frontier.allow[0] is 1; expected a string"),
         ("frontier=3", "-s: frontier is 3; expected a table"),
         ("queues.pages.high-watr=3", "-s: queues.pages.high_watr is not a setting; did you mean 'high_water'?"),
         ("queues.pages.high_water=0", "-s: queues.pages.high_water is 0; expected a whole number from 1 to 1_000_000_000"),

@@ -252,3 +252,29 @@ def test_an_option_that_every_table_has_already_is_refused() -> None:
 def test_options_of_a_stage_that_has_none_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"stages\.plain\.anything is not a setting; "):
         plugins.options_for("plain", Plain, {"anything": 1})
+
+
+class Needy(Stage):
+    class Options(Stage.Options, frozen=True, kw_only=True):
+        a: int
+        tags: list[str] = []      # noqa: RUF012 - as above
+        minimum: int = 1
+
+    def process(self, item: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({}, "stages.needy.a is missing; expected a whole number"),
+        ({"a": True}, "stages.needy.a is true; expected a whole number"),
+        ({"a": 1, "tags": ["x", False]}, "stages.needy.tags[1] is false; expected a string"),
+        ({"a": 1, "minimum": [True, "x"]}, "stages.needy.minimum is [true, 'x']; expected a whole number"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_named_and_quoted_as_toml_writes_it(table: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plugins.options_for("needy", Needy, table)
+
+    assert str(caught.value) == says

@@ -201,6 +201,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
                 supervisor.wait(LOOK, stop)
                 supervisor.watch()
             supervisor.stop()         # before the last line is logged: it counts what they finish now
+        return of_dead_tasks(args, config, pipeline, spec, hub)
     except ChildFailed as failure:
         if not failure.is_hopeless:
             print(f"crawler: {failure}", file=sys.stderr)
@@ -208,7 +209,25 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     finally:
         supervisor.stop()
         hub.close()
-    return common.OK
+
+
+def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient) -> int:
+    """Return the exit code of a stage that was to run until its queues are drained, and report dead tasks on them."""
+    from crawler.chain import SIGN
+    from crawler.counting import agree, counted
+
+    if not args.until_drained or args.while_stdin:         # a child's parent looks itself
+        return common.OK
+    inputs = {pipeline.stage(name).input for name in spec.name.split(SIGN)} if SIGN in spec.name else {spec.input}
+    try:
+        dead = sum(queue.dead for queue in hub.stats().queues if queue.name in inputs)
+    except HubError:                                       # gone meanwhile; that the work is done was seen before
+        return common.OK
+    if not dead:
+        return common.OK
+    print(f"crawler: {counted(dead, 'task')} {agree(dead, 'was', 'were')} given up; '{common.hints(args, config)('dead list')}' "
+          f"shows {agree(dead, 'it', 'them')}", file=sys.stderr)  # fmt: skip
+    return common.DEAD_TASKS
 
 
 def was_at_work(config: Config, pid: int) -> str | None:
@@ -296,6 +315,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     if args.until_drained:
         third = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
+    code = common.OK
     try:
         with speaking(args, config, spec, contact, tally):
             worker.run()
@@ -313,11 +333,13 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
             broker.close()
             side.close()
         raise
+    else:
+        code = of_dead_tasks(args, config, pipeline, spec, side)
     finally:
         parting.end()
     broker.close()
     side.close()
-    return common.OK, worker.has_leftovers        # unfinished tasks were released
+    return code, worker.has_leftovers        # unfinished tasks were released
 
 
 def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> AbstractContextManager[None]:

@@ -74,7 +74,7 @@ def kind(reason: str, host: str = "") -> str:
 
 
 def grouped(tasks: Iterable[Dead]) -> list[Group]:
-    """Group these tasks by the kind of their reason, the largest group first. Where all reasons of a kind are the same it is as written."""
+    """Group these tasks by the kind of their reason, the largest group first. Equal reasons are shown as written."""
     counts: dict[str, int] = {}
     first: dict[str, str] = {}
     examples: dict[str, list[str]] = {}

@@ -93,7 +93,9 @@ def test_a_task_that_does_not_fit_is_dead_and_can_be_shown_and_dropped(shell: Sh
     shell.start_hub()
     shell.run("put", "task", "three", "4")
 
-    shell.run("stage", "square", "--until-drained")
+    ended = shell.run("stage", "square", "--until-drained")
+    assert ended.returncode == 3
+    assert "1 task was given up; 'crawler dead list' shows it" in ended.stderr
 
     listed = shell.run("dead", "list")
     assert "three" in listed.stdout
