@@ -47,7 +47,7 @@ class Config(Struct, frozen=True):
 
     def origin(self, name: str) -> str:
         """Where this value comes from: set itself, in part, or with the table or list it is in; else "default"."""
-        return _place(self.origins, name.partition("[")[0]) or "default"
+        return _place(self.origins, name) or "default"
 
 
 class _Setting(NamedTuple):
@@ -241,6 +241,7 @@ def _is_text(setting: _Setting) -> bool:
 
 def _place(origins: Mapping[str, str], name: str) -> str:
     """Who set this name; else who set a part of it; else who set the nearest table around it."""
+    name = name.partition("[")[0]              # a list is set as a whole
     if name in origins:
         return origins[name]
     inside = next((origin for known, origin in origins.items() if known.startswith(f"{name}.")), "")
