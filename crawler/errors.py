@@ -9,6 +9,7 @@
     │   ├── HubUnreachable      nothing answers at its address
     │   ├── HubLost             it was there and went away in the middle of a call (a client tries again)
     │   ├── HubGone             it was there, and a worker that waited for its return has given up
+    │   ├── NotAHub             something else is there
     │   ├── KeyRefused          it answers, and refuses the key
     │   ├── TlsRefused          it or we do not accept the other's certificate, or one of us speaks no TLS
     │   └── CallRefused         it heard the call and will not do it: unknown queue, bad argument
@@ -139,6 +140,19 @@ class HubGone(HubError):
         return f"gave up after {self.waited:.0f} s without the hub at {self.address}; start it, then this stage again"
 
 
+class NotAHub(HubError):
+    """Something answers at the hub's address, and it speaks another protocol."""
+
+    def __init__(self, address: str, protocol: str) -> None:
+        super().__init__(address, protocol)
+        self.address = address
+        self.protocol = protocol
+
+    def __str__(self) -> str:
+        said = f"something answers at {self.address}, and it is no hub: it speaks {self.protocol}"
+        return f"{said}; name the hub with --hub or hub.address"
+
+
 class KeyRefused(HubError):
     """The hub answered and did not accept the authkey (or could not prove that it knows ours)."""
 
@@ -176,17 +190,18 @@ class WireError(CrawlerError):
 class AddressRefused(CrawlerError):
     """A host is at a private or otherwise special address, and no person named that host."""
 
-    def __init__(self, host: str, address: str, reason: str) -> None:
+    def __init__(self, host: str, address: str, reason: str, *, is_named: bool = False) -> None:
+        """is_named: a person named the host, and it is refused in spite of that."""
         super().__init__(host, address, reason)
         self.host = host
         self.address = address
         self.reason = reason
+        self.is_named = is_named
 
     def __str__(self) -> str:
-        return (
-            f"{self.host} is at {self.address}, which is {self.reason} and not on the web; "
-            "seed the host, or name it in stages.fetch.allow_private, if you mean it"
-        )
+        way = f'if you mean it, make it a seed, or set stages.fetch.allow_private = ["{self.host}"]'
+        said = f"{self.host} is at {self.address}, which is {self.reason} and not on the web"
+        return said if self.is_named else f"{said}; {way}"
 
 
 class StorageError(CrawlerError):

@@ -20,6 +20,7 @@ from crawler.secrets import shown
 T = TypeVar("T", bound=msgspec.Struct)
 
 _HUGE = 1 << 63
+_DAY = 86_400     # s
 _SHOWN = 200     # characters of a wrong value in a message
 SPELLING = 0.6   # share of letters in common from which a name counts as meant: 'timout' has 0.92 of 'timeout'
 
@@ -46,7 +47,7 @@ def fill(
             raise ConfigError(f"{at(place(full))}{full} is missing; expected {expected(missing[1])}") from error
         # A struct that refuses values which are right one by one says why itself, in its __post_init__.
         reason = str(error) if _is_struct(_meant(wanted, value)) and isinstance(value, Mapping) else f"expected {expected(wanted)}"
-        said = "" if isinstance(value, Mapping) else f" is {short(shown(key, value))}"
+        said = "" if isinstance(value, Mapping) and (not key or reason == str(error)) else f" is {short(shown(key, value))}"
         raise ConfigError(f"{at(place(key))}{key or 'the configuration'}{said}; {reason}") from error
 
 
@@ -212,7 +213,7 @@ def _words(info: inspect.Type) -> str:
         case inspect.EnumType():
             return f"one of {', '.join(repr(member.value) for member in info.cls)}"
         case inspect.ListType() | inspect.VarTupleType() | inspect.SetType() | inspect.FrozenSetType():
-            return f"a list in [ ], each of it {_words(info.item_type)}"
+            return _listed(_words(info.item_type))
         case inspect.DictType() | inspect.StructType() | inspect.DataclassType() | inspect.TypedDictType():
             return "a table"
         case inspect.UnionType():
@@ -221,12 +222,22 @@ def _words(info: inspect.Type) -> str:
             return type(info).__name__.removesuffix("Type").lower()
 
 
+def _listed(item: str) -> str:
+    """Return what a list of such items looks like."""
+    if item == "a string":
+        return 'a list of strings, such as ["a", "b"]'
+    return f"a list in [ ], in which each is {item}"
+
+
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
     bounds = {"above": info.gt, "from": info.ge, "below": info.lt, "to": info.le}
     words = " ".join(f"{word} {_number(bound)}" for word, bound in bounds.items() if bound is not None)
-    return f" {words}" if words else ""
+    most = info.le or 0
+    is_time = isinstance(info, inspect.FloatType) and most > _DAY and most % _DAY == 0
+    days = f" ({int(most) // _DAY} days)" if is_time else ""
+    return f" {words}{days}" if words else ""
 
 
 def _number(bound: float) -> str:
-    """Return the number as TOML may write it: 604_800, 0.001."""
-    return f"{int(bound):_}" if bound == int(bound) and abs(bound) >= 10_000 else f"{bound:g}"
+    """Return the number as TOML may write it: 604800, 0.001."""
+    return f"{int(bound)}" if bound == int(bound) and abs(bound) >= 10_000 else f"{bound:g}"

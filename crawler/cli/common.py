@@ -94,10 +94,20 @@ def number(kind: str) -> Callable[[str], Any]:
         except msgspec.ValidationError:
             value = None
         if value is None or value != value:      # the second test is for NaN
-            raise argparse.ArgumentTypeError(f"{text[:LONGEST_SHOWN]!r} is not possible; expected {expected(wanted)}")
+            what, _, limits = expected(wanted).partition(" from ")
+            wrong = f"is not possible; expected {expected(wanted)}" if is_number(text) else f"is not {what}; {limits}"
+            raise argparse.ArgumentTypeError(f"{text[:LONGEST_SHOWN]!r} {wrong}")
         return value
 
     return read
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def short_forms(parser: argparse.ArgumentParser, *names: str) -> None:

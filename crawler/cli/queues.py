@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
-from crawler.errors import CallRefused
+from crawler.errors import CallRefused, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.config import Config
     from crawler.items import New, Stats
+
+log = logging.getLogger("crawler.cli")
 
 BATCH = 1_000         # values in one call
 
@@ -53,10 +57,16 @@ def run_put(args: argparse.Namespace) -> int:
 
     config = common.load(args)
     is_frontier = args.queue == FRONTIER
-    values = seeds.settle(seeds.read(args.values), config, seeds.tell) if is_frontier else texts(args.values)
+    values: Iterable[str] = texts(args.values)
+    if is_frontier:
+        try:
+            values = seeds.settle(seeds.read(args.values), config, seeds.tell)
+        except UsageError as error:
+            raise UsageError(f"{error}; nothing was put") from error
     with reach(args, config, f"put:{secrets.token_hex(6)}", role="producer") as hub:
         make = maker(config, hub, args.queue)
         taken = known = 0
+        values = values if is_frontier else checked(values, args.queue, config)
         for batch in batched((make(text) for text in values), BATCH):
             verdicts = hub.put(batch)
             taken += verdicts.count(Verdict.ACCEPTED)
@@ -80,6 +90,29 @@ def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
     if queue == FRONTIER:
         return Frontier(config.settings.frontier, SharedNotes(hub)).seed
     return lambda text: New(queue, msgspec.msgpack.encode(value(text)))
+
+
+def checked(values: Iterable[str], queue: str, config: Config) -> Iterator[str]:
+    """Yield the values. Warn about the first that does not fit the built-in stage that reads the queue: it will be given up."""
+    import msgspec
+
+    from crawler.pipeline import build
+    from crawler.plugins import find, item_schema
+    from crawler.web.urls import shown
+
+    schemas = {}
+    for stage in build(config).readers(queue):
+        if ":" not in stage.use:                  # code of a person's own is not run here
+            with suppress(ConfigError):
+                schemas[stage.name] = item_schema(find(stage.use))[0]
+    for text in values:
+        for name, schema in list(schemas.items()):
+            try:
+                msgspec.msgpack.decode(msgspec.msgpack.encode(value(text)), type=schema)
+            except msgspec.ValidationError as error:
+                log.warning("%s does not fit stage %s, which reads %s (%s): it will be given up", shown(text), name, queue, error)
+                del schemas[name]
+        yield text
 
 
 def value(text: str) -> Any:

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import time
+from contextlib import suppress
 from multiprocessing import AuthenticationError
 
-from crawler.errors import HubError, HubLost, HubUnreachable, KeyRefused, TlsRefused, WireError
+from crawler.errors import HubError, HubLost, HubUnreachable, KeyRefused, NotAHub, TlsRefused, WireError
 from crawler.hub.address import Address, connect
 from crawler.hub.tls import Tls, explanation, speaks_tls
 from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
 
 CONNECT_TIME = 5.0         # s for the network to connect us
+SILENCE = 1.0              # s; a hub begins the handshake at once, and one that is this slow is still waited for
 CALL_TIME = 30.0           # s for an answer, beyond what the call itself waits
 
 
@@ -33,6 +37,8 @@ def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] 
     try:
         if tls is not None:
             sock = tls.wrap_client(sock, address.name)
+        elif not address.path:
+            _refuse_http(sock, address)
         connection = kind(sock)
         connection.deadline = began + HANDSHAKE_TIME
         connection.start_tls()
@@ -48,6 +54,19 @@ def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] 
         raise
     connection.deadline = time.monotonic() + CALL_TIME
     return connection
+
+
+def _refuse_http(sock: socket.socket, address: Address) -> None:
+    """Raise NotAHub for a web server. A hub speaks first, and a web server waits for us: so one that is silent is asked."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    if poll.poll(SILENCE * 1000):
+        return
+    with suppress(OSError), connect(address, SILENCE) as probe:
+        probe.settimeout(SILENCE)
+        probe.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+        if probe.recv(5) == b"HTTP/":
+            raise NotAHub(str(address), "HTTP")
 
 
 def _failure(error: Exception, address: Address, tls: Tls | None, waited: float) -> HubError:

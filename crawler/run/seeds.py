@@ -51,7 +51,7 @@ def warnings(taken: Taken, frontier: FrontierSettings, added: Sequence[str] = ()
         lines.append(f"{not_taken(taken.refused, frontier)}; raise the limit to have {them} crawled")
     if taken.twice:
         n = len(taken.twice)
-        lines.append(f"{counted(n, 'seed')} {agree(n, 'is', 'are')} the same URL as another seed: {_named(taken.twice)}")
+        lines.append(f"{counted(n, 'seed')} {agree(n, 'is a duplicate', 'are duplicates')}: {_named(taken.twice)}")
     if known := [text for text in taken.known if text in set(added)]:
         n = len(known)
         what = agree(n, "is a URL that the crawl has already; it is", "are URLs that the crawl has already; they are")
@@ -60,11 +60,11 @@ def warnings(taken: Taken, frontier: FrontierSettings, added: Sequence[str] = ()
 
 
 def not_taken(refused: Sequence[str], frontier: FrontierSettings) -> str:
-    """Describe seeds refused by a limit: `1 seed was not taken: frontier.max_pages = 10 is reached: http://b.org/`."""
+    """Describe seeds refused by a limit: `1 seed was not taken, because frontier.max_pages = 10 is reached: http://b.org/`."""
     limits = {"max_pages": frontier.max_pages, "max_pages_per_host": frontier.max_pages_per_host}
     names = " or ".join(f"frontier.{name} = {limit}" for name, limit in limits.items() if limit)
     n = len(refused)
-    return f"{counted(n, 'seed')} {agree(n, 'was', 'were')} not taken, {names or 'a limit'} is reached: {_named(refused)}"
+    return f"{counted(n, 'seed')} {agree(n, 'was', 'were')} not taken, because {names or 'a limit'} is reached: {_named(refused)}"
 
 
 def _named(texts: Sequence[str]) -> str:

@@ -150,9 +150,9 @@ class Guard:
             was_public = host in self._public
         address, reason = refused[0]
         if was_public or len(refused) < found:
-            raise AddressRefused(host, address, f"{reason}, while the name has public addresses too")
+            raise AddressRefused(host, address, f"{reason}, while the name has public addresses too", is_named=True)
         if reason == METADATA and address != name:
-            raise AddressRefused(host, address, reason)
+            raise AddressRefused(host, address, reason, is_named=True)
 
 
 def lookup(name: str, port: int) -> list[SocketAddress]:

@@ -85,7 +85,8 @@ class Fields:
 class _Field:
     def __init__(self, name: str, spec: FieldSpec, key: str) -> None:
         if bool(spec.css) == bool(spec.xpath):
-            raise ConfigError(f"{key}: give one of css and xpath")
+            wrong = "give css or xpath, not both" if spec.css else "the selector is empty; give css or xpath"
+            raise ConfigError(f"{key}: {wrong}")
         if spec.decimal and spec.type not in ("int", "float"):
             raise ConfigError(f'{key}: decimal is for numbers; set type = "float" or "int", or leave it out')
         self._name = name

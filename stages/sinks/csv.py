@@ -67,11 +67,16 @@ class CsvRows:
         if EXTRA not in self.columns and not self._wanted:
             names = ", ".join(f'"{name}"' for name in self.columns)
             raise UsageError(
-                f"{path} has the columns {', '.join(self.columns)} and no {EXTRA}, so no crawl began it; to add only these, set "
-                f"stages.store.columns = [{names}], or give another output"
+                f"{path} has the columns {', '.join(self.columns)} and no {EXTRA}, so no crawl began it; give another "
+                f"output, or set stages.store.columns = [{names}] if the records have fields of these names"
             )
 
     def render(self, row: Row) -> tuple[Row, bytes]:
+        if self._wanted and not any(name in row for name in self.columns):
+            raise UsageError(
+                f"{self._output} has the columns {', '.join(self.columns)}, and a record has none of them; it has "
+                f"{', '.join(list(row)[:TOLD])}: set stages.store.columns to some of these, or give another output"
+            )
         cells = {name: self._cell(row.get(name)) for name in self.columns}
         unknown = {name: value for name, value in row.items() if name not in cells}
         if unknown and EXTRA in cells:

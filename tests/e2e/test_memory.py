@@ -184,7 +184,7 @@ def test_a_seed_that_a_limit_keeps_out_is_told(here: Path, shell: Shell) -> None
         done = shell.run("run", other.url, "--max-pages", "3", "--change")
         seed = other.url
 
-    told = f"1 seed was not taken, frontier.max_pages = 3 is reached: {seed}"
+    told = f"1 seed was not taken, because frontier.max_pages = 3 is reached: {seed}"
     assert f"warning: {told}; raise the limit to have it crawled\n" in done.stderr
     assert report(here)["not_taken"] == [told]
     assert other.log == []

@@ -86,8 +86,8 @@ OUTPUTS = [
     ),
     (
         "others.csv",
-        "{here}/others.csv has the columns name, price and no _extra, so no crawl began it; to add only these, set "
-        'stages.store.columns = ["name", "price"], or give another output',
+        "{here}/others.csv has the columns name, price and no _extra, so no crawl began it; give another output, "
+        'or set stages.store.columns = ["name", "price"] if the records have fields of these names',
     ),
     (
         "broken.csv",
@@ -180,7 +180,7 @@ def test_what_may_not_be_written_to(locked: Path, here: Path, capsys: pytest.Cap
             "::html and ::attr(NAME); did you mean ::text?",
         ),
         ("stages.parse.fields.url=h1", "-s: stages.parse.fields.url: every record has a 'url' already; choose another name"),
-        ('stages.parse.fields.price={css="a", xpath="//a"}', "-s: stages.parse.fields.price: give one of css and xpath"),
+        ('stages.parse.fields.price={css="a", xpath="//a"}', "-s: stages.parse.fields.price: give css or xpath, not both"),
         (
             "stages.fetch.proxy=socks5://127.0.0.1:1080",
             "-s: stages.fetch.proxy: no use of it for http; expected http://host:port, for http, https or both",

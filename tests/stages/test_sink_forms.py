@@ -236,3 +236,14 @@ def test_a_full_device_is_the_storages_fault():
 def test_a_stream_takes_json_lines_only():
     with pytest.raises(UsageError, match="a stream takes JSON Lines only, not csv"):
         open_sink(SinkOptions(output="-", format="csv"))
+
+
+def test_columns_that_no_record_has_are_refused_with_those_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "others.csv"
+    path.write_text("name,price\nhat,3\n")
+    sink = open_sink(SinkOptions(output=str(path), columns=["name", "price"]))
+
+    with pytest.raises(UsageError, match="has the columns name, price, and a record has none of them; it has url, "):
+        sink.write([page("http://a/")])
+    sink.close()
+    assert path.read_text() == "name,price\nhat,3\n"
