@@ -56,6 +56,16 @@ def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
     return Peek(queues, json.decode(counters, type=dict[str, int]), notes)
 
 
+def seeds(path: Path, queue: str, limit: int) -> list[bytes]:
+    """Return the items of the first tasks on this queue that were put by a person, not found by another task."""
+    db = schema.connect(str(path))
+    try:
+        sql = "SELECT item FROM whole WHERE queue = (SELECT id FROM queue WHERE name = ?) AND parent IS NULL ORDER BY id LIMIT ?"
+        return [item for item, in db.execute(sql, (queue, limit))]
+    finally:
+        db.close()
+
+
 def seeds_among(path: Path, queue: str, keys: Iterable[bytes]) -> set[bytes]:
     """Return the keys whose task on this keyed queue was put by a person, not found by another task."""
     db = schema.connect(str(path))

@@ -151,10 +151,11 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
     if getattr(args, "overwrite", None) is not None:
         spelled |= {"stages.store.output": "-O", "stages.store.mode": "-O"}
     if remembered:
+        from crawler.run.definition import RESUMED
         from crawler.run.differences import toml
 
         args.remembered = [f"{name}={toml(value)}" for name, value in remembered.items()]
-        spelled |= dict.fromkeys(remembered, "the resumed crawl")
+        spelled |= dict.fromkeys(remembered, RESUMED)
     config = load_config(args.config, settings_of(args), os.environ, spelled)
     if args.config is not None and any("use" in table for table in config.settings.stages.values()):
         from crawler.plugins import look_beside  # here, because few commands load the user's own stages

@@ -185,11 +185,12 @@ def robots(agent: str, hub: Broker, url: str) -> list[str]:
 def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
     """List where the URL's records are: in the outputs of the crawl, or in the configured output if no crawl is stored."""
     from crawler.run.outputs import STDOUT
+    from crawler.run.places import from_here
 
     if crawl is None:
         outputs, table = [Path(output_of(config))], str(config.settings.stages.get("store", {}).get("table", "records"))
     else:
-        outputs, table = [shortest(crawl.path(output)) for output in crawl.outputs if output != STDOUT], crawl.table
+        outputs, table = [Path(from_here(crawl.path(output))) for output in crawl.outputs if output != STDOUT], crawl.table
     there = [output for output in outputs if output.is_file()]
     found = [place for output in there if (place := place_in(output, table, url))]
     if found:
@@ -200,11 +201,6 @@ def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
 def place_in(output: Path, table: str, url: str) -> str:
     """Return the place of this URL's row in a file or database; "" if it has none."""
     return in_table(output, table, url) if output.suffix in (".sqlite", ".sqlite3", ".db") else in_lines(output, url)
-
-
-def shortest(path: Path) -> Path:
-    """Return the path as it can be typed here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def output_of(config: Config) -> str:

@@ -13,7 +13,7 @@ from crawler.broker.place import store_path
 from crawler.config import Config
 from crawler.counting import agree, counted
 from crawler.pipeline import FRONTIER, Pipeline
-from crawler.run import begun_with, differences
+from crawler.run import begun_with, differences, rules
 from crawler.run import definition as definitions
 from crawler.run.command import Command
 from crawler.run.definition import Definition, Seed, Value, forms, seed_of
@@ -44,11 +44,14 @@ def refusal(
     words = [word for setting in [*sets, *begun_with.lost(was, config)] for word in ("-s", setting)]
     as_it_was = command.with_file(file, *words) if is_other else command.bare(*words)
     first = f"{'; '.join(by_hand)}, then " if by_hand else ""
+    more = rules.options(was, config, os.getcwd()) if has_seeds else []      # without URLs, a fresh crawl keeps them
+    if has_seeds and file and not is_other and not command.has_file:
+        more += ["-c", file]
     return "\n".join([
         *lines,
         f"resume unchanged:  {first}{as_it_was}",
         f"with the change:   {command.again('--change')}",
-        f"start over:        {command.again('--fresh')}",
+        f"start over:        {command.again('--fresh', *more)}",
         *([f"in parallel:       {command.again('--data', 'DIR')}"] if has_seeds else []),
     ])  # fmt: skip
 
@@ -78,7 +81,8 @@ def consequences(
         lines.append(f"the changed rules hold for URLs found from now on; {counted(n, 'URL')} queued under the old rules {stay}")
     before = described(found.rows)
     if any(difference.name.endswith(f".{differences.OUTPUT}") for difference in changed):
-        lines.append(f"so far: {before or 'no rows'}; further rows go to {here.output}")
+        output = differences.typed(here.output, here.directory, os.getcwd())
+        lines.append(f"so far: {before or 'no rows'}; further rows go to {output}")
     elif before and any(difference.name.startswith("stages.") for difference in changed):
         lines.append(f"existing rows stay as they are: {before}")
     for name in was.queues_read:

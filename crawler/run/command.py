@@ -18,6 +18,11 @@ class Command:
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(arguments)
 
+    @property
+    def has_file(self) -> bool:
+        """Whether a configuration file is named."""
+        return any(word in ("-c", "--config") or word.startswith(("--config=", "-c")) for word in self._arguments[1:])
+
     def again(self, *more: str, without: str = "") -> str:
         """Return the whole command with these options added; a new `--data` replaces the old one.
 

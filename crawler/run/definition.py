@@ -29,6 +29,7 @@ NOTE: Final = "definition"         # name of the note
 SEEDS_KEPT: Final = 1_000          # seeds stored one by one; if there are more, only their number and a digest are stored
 NAMED: Final = 5                   # seeds named in a message
 DEFAULT: Final = "default"         # origin of a value that nobody set
+RESUMED: Final = "the resumed crawl"    # origin, in this run, of a value that is remembered
 
 SECTIONS: Final = frozenset({"frontier", "queues", "stages"})
 UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or that we set ourselves

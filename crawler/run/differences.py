@@ -19,6 +19,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from crawler.run.definition import DEFAULT, NAMED, Definition, Value, digest, forms, is_typed, seed_of
+from crawler.run.places import from_here
 
 MODE: Final = "mode"               # an option that only matters at the first start: remembered for a fresh start, never compared
 OUTPUT: Final = "output"
@@ -56,19 +57,20 @@ class Difference(Struct, frozen=True):
 
 
 def remembered(then: Definition, origin: Callable[[str], str], directory: str) -> dict[str, Any]:
-    """Return the values that were typed when the crawl began and that nothing sets now.
+    """Return the values that were typed when the crawl began and that nothing sets now, and a default output of another directory.
 
     origin: returns who sets a name now, "default" if nobody does. directory: the working directory now; an output that was relative
     to another directory still means the same file.
     """
     found = {}
     for name, value in {**then.how, **then.values}.items():
-        if not is_typed(value.origin) or value.value is None or origin(name) != DEFAULT:
-            continue
         parent, _, last = name.rpartition(".")
+        is_default_elsewhere = last == OUTPUT and value.origin == DEFAULT and then.directory != directory
+        if not (is_typed(value.origin) or is_default_elsewhere) or value.value is None or origin(name) != DEFAULT:
+            continue
         if last == MODE and origin(f"{parent}.{OUTPUT}") != DEFAULT:
             continue
-        found[name] = _placed(value.value, then.directory, directory) if last == OUTPUT else value.value
+        found[name] = placed(value.value, then.directory, directory) if last == OUTPUT else value.value
     return found
 
 
@@ -80,7 +82,7 @@ def compare(then: Definition, now: Mapping[str, Value], directory: str) -> list[
     for name in rest:
         old, new = then.values.get(name), now.get(name)
         if name.rpartition(".")[2] not in (MODE, ENABLED) and not _is_same(name, old, new, then.directory, directory):
-            changed.append(Difference(name, old, new))
+            changed.append(Difference(name, _from_here(name, old, then.directory, directory), new))
     return changed
 
 
@@ -142,9 +144,22 @@ def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _placed(output: Any, then: str, now: str) -> Any:
+def placed(output: Any, then: str, now: str) -> Any:
+    """Return an output that was relative to the directory `then` so that it is right in the directory `now`."""
     is_relative = isinstance(output, str) and output not in ("", "-") and not os.path.isabs(output)
     return os.path.join(then, output) if is_relative and then != now else output
+
+
+def typed(output: Any, then: str, now: str) -> Any:
+    """Return the same as `placed`, as short as it can be typed in the directory `now`."""
+    there = placed(output, then, now)
+    return there if there == output else from_here(there, now)
+
+
+def _from_here(name: str, value: Value | None, then: str, now: str) -> Value | None:
+    if value is None or name.rpartition(".")[2] != OUTPUT:
+        return value
+    return Value(typed(value.value, then, now), value.origin)
 
 
 def _stages(values: Mapping[str, Value]) -> Iterator[str]:

@@ -13,18 +13,15 @@ import msgspec
 
 from crawler.counting import agree, counted
 from crawler.items import Note, Step
-from crawler.run.outputs import COUNTERS, ROWS, STDOUT, Rows
+from crawler.run.outputs import COUNTERS, ROWS, STDOUT, Rows, place
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
 
 
-def gone(rows: Mapping[str, Rows], directory: str) -> dict[str, Rows]:
-    """Return the outputs that have rows of the crawl and whose file is missing. directory: base of relative outputs."""
-    return {
-        name: each for name, each in rows.items()
-        if each.rows and name != STDOUT and not os.path.exists(os.path.join(directory, name))
-    }  # fmt: skip
+def gone(rows: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Return the outputs that have rows of the crawl and whose file is missing."""
+    return {name: each for name, each in rows.items() if each.rows and name != STDOUT and not os.path.exists(name)}
 
 
 def warning(name: str, rows: Rows, hint: str = "--fresh starts over") -> str:
@@ -34,16 +31,12 @@ def warning(name: str, rows: Rows, hint: str = "--fresh starts over") -> str:
 
 
 def forget(broker: SqliteBroker, names: Set[str], directory: str) -> None:
-    """Make the counts of these outputs begin at 0, whatever names they are counted under."""
-    places = {_place(name, directory) for name in names}
+    """Make the counts of these outputs begin at 0, whatever names they are counted under. directory: base of those names."""
+    places = {os.path.abspath(name) for name in names}
     counters = {
         name: -n for name, n in broker.stats().counters.items()
-        if n and COUNTERS in name and _place(name.partition(COUNTERS)[2], directory) in places
+        if n and COUNTERS in name and place(name.partition(COUNTERS)[2], directory) in places
     }  # fmt: skip
-    notes = [note.name for note in broker.notes(ROWS) if _place(note.name.removeprefix(ROWS), directory) in places]
+    notes = [note.name for note in broker.notes(ROWS) if place(note.name.removeprefix(ROWS), directory) in places]
     broker.step(Step("run", 1, counters=counters))
     broker.note([Note(name, msgspec.json.encode({"was_empty": True, "rows": 0})) for name in notes])
-
-
-def _place(name: str, directory: str) -> str:
-    return os.path.normpath(os.path.join(directory, name))

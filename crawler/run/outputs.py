@@ -8,13 +8,14 @@ counters.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from crawler.counting import counted
+from crawler.run.places import from_here
 
 ROWS: Final = "rows/"              # prefix of the notes of the store, one per output
 COUNTERS: Final = "/rows in "      # in the name of a counter, before the output
@@ -36,9 +37,10 @@ class _Note(Struct, frozen=True):
 def rows_by_output(
     outputs: Iterable[str], notes: Mapping[str, bytes], counters: Mapping[str, int], directory: str
 ) -> dict[str, Rows]:
-    """Return the rows of these outputs and of the outputs in the notes, by the first name of each.
+    """Return the rows of these outputs and of the outputs in the notes, by the path of each as it can be typed here.
 
-    notes: by name; unrelated notes are ignored. directory: base of relative outputs. Two names of one file count as one output.
+    notes: by name; unrelated notes are ignored. directory: base of relative outputs. Two names of one file count as one output; so
+    does a name from before the file was moved.
     """
     told = {name.removeprefix(ROWS): note for name, value in notes.items() if name.startswith(ROWS) and (note := _read(value))}
     counts: dict[str, int] = {}
@@ -47,9 +49,12 @@ def rows_by_output(
         if mark:
             counts[output] = counts.get(output, 0) + n
     found: dict[str, Rows] = {}
-    names: dict[str, str] = {}
-    for output in dict.fromkeys([*outputs, *told, *counts]):
-        name = names.setdefault(output if output == STDOUT else os.path.normpath(os.path.join(directory, output)), output)
+    named = list(dict.fromkeys([*outputs, *told, *counts]))
+    files = [place(output, directory) for output in named]
+    there = [file for file in dict.fromkeys(files) if file != STDOUT and os.path.exists(file)]
+    for output, file in zip(named, files, strict=True):
+        known = file if file in there else _moved(output, there, directory)
+        name = STDOUT if known == STDOUT else from_here(known)
         note = told.get(output)
         # The note is as old as the last close of the output; the counter misses what a killed worker had not yet reported.
         rows = max(note.rows if note and note.was_empty else 0, counts.get(output, 0))
@@ -58,6 +63,26 @@ def rows_by_output(
         both = max(before.rows, rows) if note and note.was_empty else before.rows + rows
         found[name] = Rows(both, max(before.total, note.rows if note else 0))
     return found
+
+
+def place(output: str, directory: str) -> str:
+    """Return the absolute path of an output. directory: base of a relative one."""
+    return output if output == STDOUT else os.path.normpath(os.path.join(directory, output))
+
+
+def _moved(output: str, there: Sequence[str], directory: str) -> str:
+    """Return the path of an output that is not there under its name: of the same file after a move, else as it is named.
+
+    It is the same file if the old path ends like the path of one that is there, seen from the crawl's directory.
+    """
+    tail = output.removeprefix("/")
+    while tail.startswith("../"):          # typed in a directory below the crawl's
+        tail = tail.removeprefix("../")
+    for file in there:
+        now = os.path.relpath(file, directory)
+        if output != STDOUT and not now.startswith("..") and (tail == now or tail.endswith(f"/{now}")):
+            return file
+    return place(output, directory)
 
 
 def described(outputs: Mapping[str, Rows]) -> str:

@@ -26,7 +26,7 @@ from crawler.config import HIDDEN, Config
 from crawler.counting import agree
 from crawler.errors import StorageError, UsageError
 from crawler.pipeline import FRONTIER, Pipeline
-from crawler.run import begun_with
+from crawler.run import begun_with, rules
 from crawler.run import definition as definitions
 from crawler.run.begun_with import Load
 from crawler.run.command import Command
@@ -70,7 +70,7 @@ class Plan(Struct, frozen=True):
     config: Config
     pipeline: Pipeline
     options: dict[str, Any]        # of every stage, by its name
-    definition: Definition | None  # to be stored with the crawl; None: an older version began it without one
+    definition: Definition | None  # to be stored with the crawl
     remembered: dict[str, Any]     # settings that the crawl had and that nothing sets now
     texts: list[str]               # seeds to put
     added: list[str]               # those of them that are new to the crawl
@@ -138,8 +138,8 @@ def plan(
         asked = _asked(load, config, was, file)
     if was is not None and goes_on:
         return _resumed(found, was, asked, texts, command, is_change=is_change)
-    if was is None and not is_fresh and found.unfinished(asked.queues_read):      # begun by a version without definitions
-        return _plan(asked, None, texts, pages=_pages(found))
+    if was is None and not is_fresh and found.store is not None and found.unfinished(asked.queues_read):
+        return _by_hand(load, found.store, asked, texts, data)
     if is_change and texts and not found.is_empty:
         raise UsageError(
             f"--change resumes an unfinished crawl, and {_finished(found, was, command, data)}\n"
@@ -149,7 +149,24 @@ def plan(
     seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
     definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
     definition = structs.replace(definition, config=begun_with.stored(config, definition.directory))
-    return structs.replace(_plan(asked, definition, seeds), last_pages=_pages(found))
+    kept = rules.described(definition.values) if is_fresh and not texts else ""
+    said = [f"with its rules: {kept}"] if kept else []
+    return structs.replace(_plan(asked, definition, seeds, said=said), last_pages=_pages(found))
+
+
+def _by_hand(load: Load, store: Peek, asked: _Asked, texts: Sequence[str], data: Path) -> Plan:
+    """Plan the continuation of a crawl that has no definition: `crawler run` did not begin it, or an older version did."""
+    from crawler.run import by_hand  # here, because few crawls begin so
+
+    stage = next((name for name in asked.pipeline.reachable(FRONTIER) if hasattr(asked.options[name], "output")), "")
+    output = by_hand.output(store)
+    if stage and output and by_hand.is_open(asked.config, stage):
+        remembered = {f"stages.{stage}.output": output}
+        config = load(remembered)
+        pipeline, options = verify(config)
+        asked = _Asked(config, pipeline, dict(options), remembered)
+    definition = by_hand.define(data, asked.settings, asked.how, texts, begun_with.stored(asked.config, os.getcwd()))
+    return _plan(asked, definition, texts, said=by_hand.said(definition, store, data), pages=_pages(Found(None, store)))
 
 
 class _Asked(Struct, frozen=True):
@@ -236,7 +253,7 @@ def _with_password(seed: str, found: Found) -> str:
 def _finished(found: Found, was: Definition | None, command: Command, data: Path) -> str:
     """Say that the crawl is finished, with its rows, and what may be left to do all the same."""
     rows = described(found.rows)
-    lost = gone(found.rows, was.directory) if was is not None else {}
+    lost = gone(found.rows)
     dead = sum(queue.dead for queue in found.store.queues.values()) if found.store is not None else 0
     retry = f"{dead:,} dead: '{command.other('dead', 'retry', '--all')}' tries {agree(dead, 'it', 'them')} again"
     first = f"the crawl in {data} is finished{f': {rows}' if rows else ''}; {retry if dead else 'nothing is left to do'}"
@@ -254,16 +271,26 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     strange = change.strangers(data, was, texts)
     if (changed or strange) and not is_change:
         raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
-    here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory) if changed or strange else was
+    if changed or strange:
+        here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory)
+    else:
+        here = _typed_now(was, asked)
     here = structs.replace(here, how=_how(was, asked), config=begun_with.stored(asked.config, was.directory) or was.config)
     seeds = [*(seed.url for seed in was.seeds), *strange] if was.has_all_seeds else texts
-    lost = gone(found.rows, was.directory)
+    lost = gone(found.rows)
     said = [
         *change.file_gone(was, asked.config, command), *(warning(name, rows) for name, rows in lost.items()), *_not_emptied(asked),
         *change.consequences(found, was, changed, here, asked.pipeline),
     ]  # fmt: skip
     plan = _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
     return structs.replace(plan, gone=frozenset(lost))
+
+
+def _typed_now(was: Definition, asked: _Asked) -> Definition:
+    """Return the definition in which settings that are typed now count as typed: they are remembered when their file is gone."""
+    typed = {name: value.origin for name, value in _kept(was, asked, asked.settings).items() if definitions.is_typed(value.origin)}
+    values = {name: Value(value.value, typed.get(name, value.origin)) for name, value in was.values.items()}
+    return structs.replace(was, values=values)
 
 
 def _not_emptied(asked: _Asked) -> list[str]:

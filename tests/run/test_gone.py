@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from crawler.broker.base import QueueSpec
 from crawler.broker.sqlite import SqliteBroker
 from crawler.items import Note, Step
@@ -11,14 +13,18 @@ from crawler.run.gone import forget, gone
 from crawler.run.outputs import Rows, rows_by_output
 
 
-def test_only_a_file_that_had_rows_and_is_missing_is_gone(tmp_path: Path) -> None:
+def test_only_a_file_that_had_rows_and_is_missing_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "there.jsonl").touch()
     rows = {"there.jsonl": Rows(3), "gone.jsonl": Rows(2), "never.jsonl": Rows(0), "-": Rows(4)}
 
-    assert gone(rows, str(tmp_path)) == {"gone.jsonl": Rows(2)}
+    assert gone(rows) == {"gone.jsonl": Rows(2)}
 
 
-def test_its_rows_are_counted_from_0_under_all_its_names_and_others_are_as_they_were(tmp_path: Path) -> None:
+def test_its_rows_are_counted_from_0_under_all_its_names_and_others_are_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     broker = SqliteBroker(str(tmp_path / "hub.sqlite3"), [QueueSpec("urls")])
     names = ("a.jsonl", "b.jsonl", str(tmp_path / "a.jsonl"))
     broker.step(Step("w", 1, counters={f"store/rows in {name}": 5 for name in names}))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
+
+import pytest
 
 from crawler.run.outputs import Rows, described, rows_by_output
 
@@ -12,34 +16,56 @@ def note(rows: int, *, was_empty: bool) -> bytes:
 def test_of_an_output_that_was_empty_all_rows_are_the_crawls():
     notes = {"rows/a.jsonl": note(34, was_empty=True), "crawl": b"id"}
 
-    assert rows_by_output(["a.jsonl"], notes, {"store/rows in a.jsonl": 30}, "/d") == {"a.jsonl": Rows(34, 34)}
+    assert rows_by_output(["a.jsonl"], notes, {"store/rows in a.jsonl": 30}, os.getcwd()) == {"a.jsonl": Rows(34, 34)}
 
 
 def test_while_an_output_is_open_its_rows_are_those_counted():
     notes = {"rows/a.jsonl": note(0, was_empty=True)}
 
-    assert rows_by_output(["a.jsonl"], notes, {"store/rows in a.jsonl": 16}, "/d")["a.jsonl"].rows == 16
+    assert rows_by_output(["a.jsonl"], notes, {"store/rows in a.jsonl": 16}, os.getcwd())["a.jsonl"].rows == 16
 
 
 def test_of_an_output_that_others_have_written_to_the_counted_ones_are():
     notes = {"rows/a.jsonl": note(1034, was_empty=False)}
 
-    assert rows_by_output([], notes, {"store/rows in a.jsonl": 30, "mine/rows in a.jsonl": 4}, "/d") == {"a.jsonl": Rows(34, 1034)}
+    counters = {"store/rows in a.jsonl": 30, "mine/rows in a.jsonl": 4}
+
+    assert rows_by_output([], notes, counters, os.getcwd()) == {"a.jsonl": Rows(34, 1034)}
 
 
 def test_outputs_stand_in_the_order_in_which_the_crawl_had_them():
     notes = {"rows/b.jsonl": note(1, was_empty=True), "rows/c.jsonl": b"of another form"}
 
-    found = rows_by_output(["z.jsonl", "b.jsonl"], notes, {"store/rows in -": 7}, "/d")
+    found = rows_by_output(["z.jsonl", "b.jsonl"], notes, {"store/rows in -": 7}, os.getcwd())
 
     assert list(found.items()) == [("z.jsonl", Rows(0)), ("b.jsonl", Rows(1, 1)), ("-", Rows(7))]
 
 
 def test_two_names_of_one_file_are_one_output():
-    fresh = {"rows/a.jsonl": note(4, was_empty=True), "rows/d/../a.jsonl": note(9, was_empty=False), "rows//x/a.jsonl": b""}
+    here = os.getcwd()
+    fresh = {"rows/a.jsonl": note(4, was_empty=True), "rows/d/../a.jsonl": note(9, was_empty=False), f"rows/{here}//a.jsonl": b""}
     counters = {"store/rows in a.jsonl": 4, "store/rows in d/../a.jsonl": 5}
 
-    assert rows_by_output(["a.jsonl", "/x/a.jsonl"], fresh, counters, "/x") == {"a.jsonl": Rows(9, 9)}
+    assert rows_by_output(["a.jsonl", f"{here}/a.jsonl"], fresh, counters, here) == {"a.jsonl": Rows(9, 9)}
+
+
+@pytest.mark.parametrize("old", ["/old/t/data/a.jsonl", "../data/a.jsonl", "../../data/a.jsonl"])
+def test_a_file_that_was_moved_or_named_from_below_is_one_output(tmp_path: Path, old: str):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").touch()
+    notes = {"rows/data/a.jsonl": note(4, was_empty=True), f"rows/{old}": note(9, was_empty=False)}
+    counters = {"store/rows in data/a.jsonl": 4, f"store/rows in {old}": 5, "store/rows in /old/t/b.jsonl": 2}
+
+    found = rows_by_output(["data/a.jsonl"], notes, counters, str(tmp_path))
+
+    assert sorted(rows.rows for rows in found.values()) == [2, 9], "and another file that is gone is another"
+
+
+def test_outputs_are_named_as_they_can_be_typed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+
+    assert list(rows_by_output(["a.jsonl", "-", "sub/b.jsonl"], {}, {}, str(tmp_path))) == ["../a.jsonl", "-", "b.jsonl"]
 
 
 def test_rows_are_told_in_words():

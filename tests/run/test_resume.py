@@ -141,6 +141,18 @@ def test_a_difference_of_the_file_is_undone_by_the_command_that_is_named():
     assert asked(sets=["frontier.allow=[]", "frontier.max_depth=0"]).said == []
 
 
+def test_the_hint_to_start_over_from_another_url_names_the_rules_of_the_crawl():
+    begun(A, sets=["stages.store.output=a.jsonl", "frontier.max_pages=9", "frontier.deny=['x', 'y']"])
+
+    hint = next(line for line in refused(B, typed=[B]) if line.startswith("start over"))
+
+    first, *options = hint.split(" -s ")
+    assert first == f"start over:        crawler run {B} --fresh"
+    assert sorted(options) == [
+        """'frontier.deny=["x", "y"]'""", """'stages.store.output="a.jsonl"'""", "frontier.max_pages=9",
+    ]  # fmt: skip
+
+
 def with_file() -> Path:
     """Begin a crawl with a file of its own, and interrupt it."""
     file = Path("my.toml")
@@ -179,7 +191,10 @@ def test_where_its_file_is_gone_all_its_settings_are_named():
 
     hint = next(line for line in refused() if line.startswith("resume unchanged"))
     assert hint == "resume unchanged:  crawler run -s frontier.max_depth=3 -s frontier.delay=0.05"
-    assert asked(sets=["frontier.max_depth=3", "frontier.delay=0.05"]).said == []
+    plan = asked(sets=["frontier.max_depth=3", "frontier.delay=0.05"])
+    assert plan.said == []
+    assert plan.definition is not None
+    assert plan.definition.values["frontier.max_depth"].origin == plan.definition.how["frontier.delay"].origin == "-s"
     assert asked(sets=["frontier.max_depth=3"]).said == [
         "warning: my.toml, with which the crawl was begun, is gone; to keep its settings: crawler run -s frontier.delay=0.05"
     ]
@@ -214,6 +229,24 @@ def test_a_crawl_that_was_changed_elsewhere_knows_its_outputs_from_everywhere(he
 
     assert plan.definition is not None
     assert [plan.definition.path(output) for output in plan.definition.outputs] == [here / "a.jsonl", here / "below" / "b.jsonl"]
+
+
+def test_a_crawl_with_the_default_output_goes_on_from_another_directory(here, monkeypatch):
+    begun(A)
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+
+    assert Path(asked(sets=["data=../crawler-data"]).output) == here / "records.jsonl"
+
+
+def test_another_output_is_named_as_it_is_seen_from_here(here, monkeypatch):
+    begun(A, sets=["stages.store.output=a.jsonl"])
+    (here / "below").mkdir()
+    monkeypatch.chdir(here / "below")
+
+    lines = refused(sets=["data=../crawler-data", "stages.store.output=a.jsonl"])
+
+    assert lines[1] == '  stages.store.output was "../a.jsonl" (-s), is now "a.jsonl" (-s)'
 
 
 def test_a_crawl_may_be_moved_with_its_outputs(here, monkeypatch, tmp_path_factory):
@@ -254,6 +287,7 @@ def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
     assert plan.definition is not None
     assert plan.definition.values["stages.store.output"].origin == "-s"
     assert plan.definition.how["frontier.delay"].origin == "-s"
+    assert plan.said == ["with its rules: output a.jsonl"]
     assert asked(B, is_fresh=True).output == "records.jsonl", "with URLs it is a different one"
 
 
@@ -343,11 +377,32 @@ def test_a_crawl_that_ended_before_its_seeds_were_stored_begins_with_them():
     assert asked().texts == [A]
 
 
-def test_an_unfinished_crawl_of_a_version_that_stored_no_definition_goes_on():
+def test_a_crawl_that_was_begun_by_hand_is_remembered_from_its_first_run_on_and_keeps_its_output():
     begun(A, has_definition=False)
 
-    assert asked().definition is None
+    plan = asked(sets=["frontier.max_depth=3"])
+    assert plan.output == "a.jsonl", "where it has written so far"
+    assert plan.said == [
+        f"the crawl in crawler-data was begun without 'crawler run'; from now on it is a crawl from {A}",
+        "so far: 34 rows in a.jsonl; further rows go to a.jsonl",
+        "with the rules: max_depth 3, output a.jsonl",
+    ]
+    assert plan.definition is not None
+    broker = SqliteBroker(str(store_path(Path("crawler-data"))), list(plan.pipeline.queues.values()))
+    broker.note([definition.encode(plan.definition, Path("crawler-data"))])
+    broker.close()
+
+    again = asked()
+    assert again.output == "a.jsonl"
+    assert again.config.settings.frontier.max_depth == 3
+    assert again.said == []
+
+
+def test_a_crawl_that_was_begun_by_hand_writes_where_it_is_asked_to():
+    begun(A, has_definition=False)
+
     assert asked(B).texts == [B]
+    assert asked(sets=["stages.store.output=b.jsonl"]).output == "b.jsonl"
 
 
 def test_a_store_that_cannot_be_read_stops_all_but_a_fresh_crawl():
