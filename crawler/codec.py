@@ -50,7 +50,8 @@ def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
         found = msgspec.msgpack.Decoder(schema, dec_hook=_made)
         strange = next(_strange(inspect.type_info(schema), set()), None)
     except TypeError as error:
-        raise ConfigError(f"{error}; {_ADVICE}") from error
+        what = _UNION if "ype union" in str(error) else str(error)        # msgspec's own words are long and name its terms
+        raise ConfigError(f"{what}; {_ADVICE}") from error
     if strange is not None:
         raise ConfigError(f"no item can be read as a {strange.__name__}; {_ADVICE}")
     return found
@@ -106,6 +107,7 @@ def _with_key(text: str, schema: Any, item: Any) -> str:
     return text
 
 
+_UNION: Final = "an item cannot be told to be one or the other of these"
 _ADVICE: Final = "use Record, Page, dict[str, Any], another plain type, or a msgspec.Struct or dataclass of your own"
 
 

@@ -128,3 +128,11 @@ def test_what_cannot_be_sent_is_named_with_what_to_do(value: Any, told: str) -> 
         encode(value)
 
     assert why(value, caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("schema", [Product | Record, dict | Product, list[int] | tuple[int, ...]])
+def test_a_union_that_cannot_be_told_apart_is_refused_in_one_sentence(schema: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        decoder(schema)
+
+    assert str(caught.value).startswith("an item cannot be told to be one or the other of these; use Record, ")

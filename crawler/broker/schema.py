@@ -99,8 +99,37 @@ CREATE VIEW tally AS
 def connect(path: str) -> sqlite3.Connection:
     """Open or make the store at `path` (":memory:" for one that dies with the process), exclusively.
 
+    If the file was replaced meanwhile, as by a fresh crawl, the new one is opened.
     Raises UsageError when another hub has it, StorageError when it cannot be read, is not ours, or is damaged.
     """
+    before = _identity(path)
+    try:
+        return _connect(path)
+    except StorageError as error:
+        now = _identity(path)
+        if before in (now, None):
+            raise
+        replaced = StorageError(f"the store {path} was removed or replaced while it was opened, as a fresh crawl does; try again")
+        if now is None:                        # to open it would make a new one
+            raise replaced from error
+    try:
+        return _connect(path)
+    except StorageError as error:
+        if _identity(path) == now:
+            raise
+        raise replaced from error
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: str) -> sqlite3.Connection:
     was_closed = path == MEMORY or not _has_content(f"{path}-wal")     # closing moves the log into the database
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT, cached_statements=256)

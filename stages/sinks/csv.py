@@ -2,7 +2,8 @@
 
 The columns are those of the existing file; else those of `columns`; else the fields of the first batch in their order, and
 `_extra`: a field that turns up later goes there, as JSON, so that a row never loses anything and a file never changes shape.
-Lists and objects are JSON text, true and false are words, nothing is an empty cell.
+Lists and objects are JSON text, true and false are words, nothing is an empty cell,
+and so is a number that is not finite (nan, inf), for which JSON has null.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -114,7 +116,7 @@ class CsvRows:
         return {name: cell for name, cell in zip(self.columns, cells, strict=False) if cell}, self._line(cells)
 
     def _cell(self, value: Any) -> str:
-        if value is None:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):      # as JSON has null for it
             return ""
         if not isinstance(value, str):
             text = json_line(value).decode()

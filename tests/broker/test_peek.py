@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from crawler.broker import schema
 from crawler.broker.peek import Counts, peek, seeds_among
 from crawler.broker.sqlite import SqliteBroker
 from crawler.errors import StorageError, UsageError
@@ -52,3 +55,44 @@ def test_seeds_are_the_tasks_that_no_other_led_to(path):
     broker.close()
 
     assert seeds_among(path, "urls", [seed, found, bytes(16)]) == {seed}
+
+
+@pytest.mark.parametrize(("times", "says"), [(1, ""), (2, "was removed or replaced while it was opened, as a fresh crawl does")])
+def test_a_store_that_is_replaced_while_it_is_opened_is_looked_at_again_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, says: str
+) -> None:
+    path = tmp_path / "hub.sqlite3"
+    schema.connect(str(path)).close()
+    prepare = schema._prepare
+    left = iter(range(times))
+
+    def replaced_meanwhile(connection: sqlite3.Connection, name: str) -> None:
+        if next(left, None) is None:
+            return prepare(connection, name)
+        fresh = tmp_path / "fresh.sqlite3"
+        shutil.copy(path, fresh)
+        fresh.replace(path)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(schema, "_prepare", replaced_meanwhile)
+
+    if not says:
+        schema.connect(str(path)).close()
+    else:
+        with pytest.raises(StorageError, match=says):
+            schema.connect(str(path))
+
+
+def test_a_store_that_is_gone_while_it_is_opened_is_not_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "hub.sqlite3"
+    schema.connect(str(path)).close()
+
+    def gone_meanwhile(*_: object) -> None:
+        path.unlink()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(schema, "_prepare", gone_meanwhile)
+
+    with pytest.raises(StorageError, match="removed or replaced"):
+        schema.connect(str(path))
+    assert not path.exists()
