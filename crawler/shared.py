@@ -51,6 +51,9 @@ class SharedNotes:
             if era == self._era:                                 # else it is another hub's count, and ours would run ahead
                 self._version = max(self._version, version)
 
+    def counted(self, name: str) -> int | None:
+        return sum(n for full, n in self._broker.stats().counters.items() if full.partition("/")[2] == name)
+
     def find(self, prefix: str) -> Mapping[str, bytes]:
         with self._lock:
             era, wanted = self._era, self._version

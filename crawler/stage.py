@@ -104,6 +104,10 @@ class Shared(Protocol):
         """All names that start with the prefix, as of the task in hand or later. Cheap: call it as often as you like."""
         ...
 
+    def counted(self, name: str) -> int | None:
+        """The value of a counter (see `Stage.count`), summed over all stages, as the hub has it; None if there is no hub."""
+        ...
+
 
 class LocalShared:
     """`Shared` in this process alone: for tests, and for commands that run a stage without a hub."""
@@ -119,6 +123,9 @@ class LocalShared:
 
     def find(self, prefix: str) -> Mapping[str, bytes]:
         return {name: value for name, value in self._values.items() if name.startswith(prefix)}
+
+    def counted(self, name: str) -> int | None:
+        return None
 
 
 class At(Struct):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from crawler import CrawlerError, Stage
-from stages.sinks import Row, Sink, SinkOptions, open_sink
+from stages.sinks import Ever, Row, Sink, SinkOptions, Written, open_sink
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Store(Stage):
 
     batch = 256
     _sink: Sink | None = None
+    _again = 0                 # rows in the output that the hub has not counted: they are handed in again
 
     @classmethod
     def check(cls, options: SinkOptions, table: str) -> None:
@@ -45,11 +46,17 @@ class Store(Stage):
     def process(self, items: list[Any]) -> None:
         if self._sink is None:
             raise RuntimeError("the store is closed")
-        written = self._sink.write([_row(item) for item in items])
+        written = self._counted(self._sink.write([_row(item) for item in items]))
         rows = written.new + written.replaced
         for name, n in (("rows", rows), (f"rows in {self.options.output}", rows), *written._asdict().items()):
             if n:
                 self.count(name, n)
+
+    def _counted(self, written: Written) -> Written:
+        """Count rows as new that are there only because a store wrote them and died before the hub knew."""
+        again = min(self._again, written.duplicates)
+        self._again -= again
+        return Written(written.new + again, written.replaced, written.duplicates - again)
 
     def close(self) -> None:
         if self._sink is not None:
@@ -60,17 +67,29 @@ class Store(Stage):
                 sink.close()
 
     def _tell(self, sink: Sink, *, is_first: bool = False) -> None:
-        """Share how many rows the output has. Counters miss the rows of a batch whose worker died before it was acknowledged."""
+        """Share how many rows the output has, and find out how many of them the hub has not counted."""
         name = ROWS + self.options.output
         try:
             known = self.shared.get(name)
             before = msgspec.json.decode(known, type=_Rows) if known else None
-            if before is not None and is_first and not self._lost(before.rows, sink.count()):
+            lost = self._lost(before.rows, sink.count()) if before is not None and is_first else 0
+            base = self._base(before, sink.ever(), lost) if is_first or before is None else before.base
+            if before is not None and is_first and not lost and base == before.base:
                 return
             was_empty = (before is not None and before.was_empty) or (is_first and not sink.count(1))
-            self.shared.set(name, msgspec.json.encode(_Rows(was_empty, sink.count())))
+            self.shared.set(name, msgspec.json.encode(_Rows(was_empty, sink.count(), base)))
         except CrawlerError as error:
             log.debug("the rows of %s are not counted: %s", self.options.output, error)
+
+    def _base(self, before: _Rows | None, ever: Ever, lost: int) -> Ever | None:
+        """Return the count of the sink at which this crawl's rows begin, and set `_again`."""
+        known = self.shared.counted(f"rows in {self.options.output}")
+        if known is None:
+            return None
+        if before is not None and before.base is not None and before.base.id == ever.id and not lost:
+            self._again = max(ever.rows - before.base.rows - known, 0)
+            return before.base
+        return Ever(ever.id, ever.rows - known + lost)       # another file than the hub has counted: what is in it is not ours
 
     def _lost(self, before: int, now: int) -> int:
         """Return how many rows the output has lost since the crawl last closed it; tell of them, and count them no longer."""
@@ -87,6 +106,7 @@ class _Rows(msgspec.Struct, frozen=True):
 
     was_empty: bool                # when the crawl began to use it: then all its rows belong to the crawl
     rows: int
+    base: Ever | None = None       # the count of the sink at which the rows of this crawl begin
 
 
 def _row(item: Any) -> Row:

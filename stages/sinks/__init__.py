@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crawler import UsageError
-from stages.sinks.base import Row, Sink, SinkOptions, Written
+from stages.sinks.base import Ever, Row, Sink, SinkOptions, Written
 
-__all__ = ["Row", "Sink", "SinkOptions", "Written", "open_sink"]
+__all__ = ["Ever", "Row", "Sink", "SinkOptions", "Written", "open_sink"]
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}")     # s3://, https://, file:///
 

@@ -55,6 +55,13 @@ class Written(NamedTuple):
     duplicates: int = 0            # rows that were there already, word for word
 
 
+class Ever(NamedTuple):
+    """The rows that a sink has written to its output since it began to count."""
+
+    id: str                        # of this count: another one after the output was emptied, or was changed by somebody else
+    rows: int                      # new and replaced, including rows that were not acknowledged because the process died
+
+
 class Sink(Protocol):
     """Keeps one row a key. One thread at a time.
 
@@ -68,6 +75,10 @@ class Sink(Protocol):
 
     def count(self, most: int = -1) -> int:
         """Return the number of rows in the output, at most `most` (-1: no limit). For a stream: the rows of this crawl."""
+        ...
+
+    def ever(self) -> Ever:
+        """Return how many rows were written, counted in one transaction with the rows themselves."""
         ...
 
     def close(self) -> None: ...

@@ -40,6 +40,10 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     tail: bytes = b""              # digest of the last bytes before `size`
     stale: int = 0                 # rows in the file that a later one replaces
     run: str = ""                  # the crawl that wrote last
+    id: str = ""                   # see `Ever`
+    written: int = 0               # see `Ever`
+    is_closed: bool = False        # closed in order: rows behind `size` are somebody else's
+    next_inode: int = 0            # of the file that is about to replace this one, without the replaced rows
 
 
 class Index:

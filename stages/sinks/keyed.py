@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from crawler import StorageError, UsageError
-from stages.sinks.base import Row, SinkOptions, Written, digest, natural_key, opening, reason, storage_errors
+from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, natural_key, opening, reason, storage_errors
 from stages.sinks.disk import copy, is_at, lock, locked, sync_directory, tail_digest, write_all
 from stages.sinks.index import Entry, Index, Mark, index_path
 from stages.sinks.layout import BadRow, Found, Layout
@@ -37,6 +38,8 @@ class KeyedFile:
         self._size = 0             # bytes that are acknowledged
         self._head = 0             # bytes before the first row
         self._stale = 0            # rows in the file that a later one replaces
+        self._written = 0          # rows ever written: see `Ever`
+        self._id = ""
         self._is_torn = False      # there may be bytes behind `_size` that are not acknowledged
         self._fd = locked(self.path)
         with ExitStack() as undo:
@@ -75,6 +78,9 @@ class KeyedFile:
         with storage_errors(str(self.path)):
             return self._index.count(most)
 
+    def ever(self) -> Ever:
+        return Ever(self._id, self._written)
+
     def close(self) -> None:
         try:
             with storage_errors(str(self.path)):
@@ -82,6 +88,7 @@ class KeyedFile:
                     os.ftruncate(self._fd, self._size)
                 os.fsync(self._fd)
                 self._compact()
+                self._index.put([], self._mark(self._size, self._stale, is_closed=True))
         finally:
             self._index.close()
             os.close(self._fd)
@@ -105,15 +112,19 @@ class KeyedFile:
         write_all(self._fd, b"".join(lines), self._size)
         if self._options.sync == "batch":
             os.fsync(self._fd)
-        self._index.put(entries, self._mark(end, self._stale + replaced))
-        self._size, self._stale, self._is_torn = end, self._stale + replaced, False
+        written = self._written + len(fresh)
+        self._index.put(entries, self._mark(end, self._stale + replaced, written=written))
+        self._size, self._stale, self._written, self._is_torn = end, self._stale + replaced, written, False
         self._head = self._head or len(head)
 
     def _is_ours_alone(self) -> bool:
         return is_at(self._fd, self.path) and os.fstat(self._fd).st_size == self._size
 
-    def _mark(self, size: int, stale: int) -> Mark:
+    def _mark(
+        self, size: int, stale: int, *, written: int | None = None, is_closed: bool = False, next_inode: int = 0
+    ) -> Mark:  # fmt: skip
         return Mark(
+            id=self._id, written=self._written if written is None else written, is_closed=is_closed, next_inode=next_inode,
             layout=self._signature, inode=os.fstat(self._fd).st_ino, size=size, tail=tail_digest(self._fd, size),
             stale=stale, run=self._options.run,
         )  # fmt: skip
@@ -127,6 +138,7 @@ class KeyedFile:
         if self._options.mode == "overwrite" and (not self._options.run or mark.run != self._options.run):
             os.ftruncate(self._fd, 0)
             os.fsync(self._fd)
+            self._id = secrets.token_hex(8)
             self._index.clear(self._mark(0, 0))
             return
         fits = (
@@ -135,6 +147,10 @@ class KeyedFile:
             and mark.size <= there.st_size
             and mark.tail == tail_digest(self._fd, mark.size)
         )
+        if mark.id and (fits or mark.next_inode == there.st_ino):
+            self._id, self._written = mark.id, mark.written
+        else:
+            self._id = secrets.token_hex(8)
         if fits:
             self._size, self._stale = mark.size, mark.stale
         else:
@@ -142,11 +158,12 @@ class KeyedFile:
                 log.info("%s is not as its index has it: it is read from the start", self.path)
             self._index.clear(self._mark(0, 0))
         if there.st_size:
-            self._read(is_ours=fits)
+            self._read(is_ours=fits, is_written=fits and not mark.is_closed)
         self._index.put([], self._mark(self._size, self._stale))
 
-    def _read(self, is_ours: bool) -> None:
-        """Index what is behind `_size`, and cut or complete the file's last row. is_ours: nobody else has been at it."""
+    def _read(self, *, is_ours: bool, is_written: bool) -> None:
+        """Index what is behind `_size`, and cut or complete the file's last row. is_ours: nobody else has been at
+        it. is_written: what is read are rows that a store wrote and died before it indexed them."""
         with os.fdopen(os.dup(self._fd), "rb") as file:
             file.seek(0)
             head = self._layout.resume(file)
@@ -164,9 +181,9 @@ class KeyedFile:
                     last = found.raw
                     batch.append(found)
                     if len(batch) == SCANNED:
-                        self._absorb(batch)
+                        self._absorb(batch, is_written=is_written)
                         batch = []
-                self._absorb(batch)
+                self._absorb(batch, is_written=is_written)
             except BadRow as bad:
                 self._index.clear(Mark())    # so far it is somebody else's file
                 raise UsageError(self._unusable(start + bad.behind, str(bad))) from bad
@@ -178,7 +195,9 @@ class KeyedFile:
             self._size += len(self._layout.ending)
         os.fsync(self._fd)
 
-    def _absorb(self, pieces: Sequence[Found]) -> None:
+    def _absorb(self, pieces: Sequence[Found], *, is_written: bool) -> None:
+        if is_written:
+            self._written += sum(piece.row is not None for piece in pieces)
         naturals = [None if piece.row is None else self._natural(piece.row) for piece in pieces]
         contents = [digest(piece.line) for piece in pieces]
         known = self._index.contents([key or content for key, content in zip(naturals, contents, strict=True)])
@@ -239,6 +258,7 @@ class KeyedFile:
                 end += length
             size = copy(self._fd, start, end, fd, at)
             os.fsync(fd)
+            self._index.put([], self._mark(self._size, self._stale, next_inode=os.fstat(fd).st_ino))
             new.rename(self.path)
         except BaseException:
             os.close(fd)

@@ -8,6 +8,7 @@ The rollback journal, not WAL: between batches the database is one file, which a
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,19 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from crawler import UsageError
-from stages.sinks.base import Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
+from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
 from stages.sinks.disk import usable_directory
 from stages.sinks.index import MANY, Index, Mark, index_path
 
 KEY = "_key"
 EXTRA = "_extra"
+EVER = '"_crawler_rows"'   # a table of ours: the rows ever written to each table. See `Ever`
 MAX_COLUMNS = 500    # fields with a column of their own; SQLite's limit is 2000 in all
 BUSY = 10.0          # s to wait for a tool that has the database locked
 INT64 = range(-(1 << 63), 1 << 63)
 
 
 class SqliteTable:
-    """A sink that writes to one table and leaves the others alone."""
+    """A sink that writes to one table, and to a small one with the number of rows; it leaves the others alone."""
 
     def __init__(self, output: str, options: SinkOptions) -> None:
         self._output = output
@@ -42,7 +44,7 @@ class SqliteTable:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if options.sync == 'batch' else 'NORMAL'}")
             if options.mode == "overwrite":
                 self._overwrite()
-            self._db.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({KEY} TEXT PRIMARY KEY)")
+            self._begin_to_count()
             self._columns = columns(self._db, options)
             undo.pop_all()
 
@@ -56,6 +58,9 @@ class SqliteTable:
             columns = [name for name in self._columns.values() if name != KEY]
             values = [(key, *map(row.get, columns)) for key, row in zip(by_key, fields, strict=True)]
             changed = self._db.executemany(self._upsert(columns), values).rowcount
+            if changed:
+                sql = f"UPDATE {EVER} SET written = written + ? WHERE output = ?"    # noqa: S608  a constant
+                self._db.execute(sql, (changed, self._options.table))
         new = len(by_key) - known
         return Written(new, changed - new, len(rows) - changed)
 
@@ -65,8 +70,30 @@ class SqliteTable:
             (n,) = self._db.execute(sql, (most,)).fetchone()
         return int(n)
 
+    def ever(self) -> Ever:
+        with storage_errors(self._output):
+            sql = f"SELECT id, written FROM {EVER} WHERE output = ?"    # noqa: S608  a constant
+            row = self._db.execute(sql, (self._options.table,)).fetchone()
+        return Ever(*row) if row else Ever("", 0)
+
     def close(self) -> None:
         self._db.close()
+
+    def _begin_to_count(self) -> None:
+        """Make the table, and with a new table a new count."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            is_new = not columns(self._db, self._options)
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({KEY} TEXT PRIMARY KEY)")
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS {EVER} (output TEXT PRIMARY KEY, id TEXT, written INTEGER)")
+            verb = "REPLACE" if is_new else "IGNORE"
+            sql = f"INSERT OR {verb} INTO {EVER} VALUES (?, ?, 0)"    # noqa: S608  constants
+            self._db.execute(sql, (self._options.table, secrets.token_hex(8)))
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def _overwrite(self) -> None:
         """Drop the table unless this very crawl has done so before: then its rows are ours."""

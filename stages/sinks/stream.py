@@ -7,11 +7,12 @@ now. When the process is killed between a row's last byte and the note of it, th
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from stages.sinks.base import Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
+from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
 from stages.sinks.disk import write_all
 from stages.sinks.index import Entry, Index, Mark
 
@@ -34,6 +35,7 @@ class Stream:
             self._index = Index(path)
             if self._index.mark.run != options.run:
                 self._index.clear(Mark(run=options.run))
+            self._id, self._written = self._index.mark.id or secrets.token_hex(8), self._index.mark.written
             undo.pop_all()
 
     def write(self, rows: Sequence[Row]) -> Written:
@@ -46,15 +48,21 @@ class Stream:
             known = self._index.contents([key for key, _, _ in entries])
             fresh = {key: (content, line) for key, content, line in entries if known.get(key) != content}
             write_all(self._fd, b"".join(line for _, line in fresh.values()))
+            written = self._written + len(fresh)
             self._index.put(
-                (Entry(key, 0, len(line), content) for key, (content, line) in fresh.items()), Mark(run=self._options.run)
+                (Entry(key, 0, len(line), content) for key, (content, line) in fresh.items()),
+                Mark(run=self._options.run, id=self._id, written=written),
             )
+            self._written = written
         replaced = len(fresh.keys() & known.keys())
         return Written(len(fresh) - replaced, replaced, len(rows) - len(fresh))
 
     def count(self, most: int = -1) -> int:
         with storage_errors(self._output):
             return self._index.count(most)
+
+    def ever(self) -> Ever:
+        return Ever(self._id, self._written)
 
     def close(self) -> None:
         self._index.close()

@@ -89,11 +89,11 @@ def test_the_rows_of_the_output_are_shared_as_they_are_in_it(tmp_path: Path, nam
         shared = LocalShared()
         store = Store(Store.Options(output=str(output)), shared)
         store.open()
-        assert json.loads(shared.get(f"rows/{output}")) == {"was_empty": before, "rows": 0 if before else 2}
+        assert json.loads(shared.get(f"rows/{output}")) == {"was_empty": before, "rows": 0 if before else 2, "base": None}
         for batch in batches:
             store.process(batch)
         store.close()
-        assert json.loads(shared.get(f"rows/{output}")) == {"was_empty": before, "rows": 2 if before else 3}
+        assert json.loads(shared.get(f"rows/{output}")) == {"was_empty": before, "rows": 2 if before else 3, "base": None}
 
 
 @pytest.mark.parametrize("name", ["pages.json", "pages.txt", "pages", ""])
