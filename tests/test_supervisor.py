@@ -294,3 +294,16 @@ def test_children_hear_of_the_death_of_a_parent_that_was_killed(stand, tmp_path)
         parent.kill()
         parent.wait()
         assert life.read() == ""                          # ends when the child has ended
+
+
+def test_a_secret_setting_of_a_child_is_in_its_environment_at_each_start(stand: Stand) -> None:
+    stand.script("print(sys.argv[1:], os.environ.get('CRAWLER_PARENT_SETTINGS'), file=sys.stderr, flush=True)\ntime.sleep(60)")
+    arguments = ["hub", "-s", "stages.fetch.auth=S3cret", "-s", "data=d", "-c", "c.toml"]
+    child = stand.supervisor.start("hub", arguments, {"PYTHONPATH": str(stand._directory)})
+
+    for start in (1, 2):
+        assert child.starts == start
+        assert """['hub', '-c', 'c.toml'] ["stages.fetch.auth=S3cret", "data=d"]""" in stand.line()
+        os.kill(child.pid, signal.SIGKILL)
+        ended(child)
+        stand.supervisor.watch()

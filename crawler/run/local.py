@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
 
 
-def check_directory(data: Path) -> None:
-    """Raise UsageError if `data` exists and cannot be used: it is not a directory, or we may not read and write it."""
+def check_directory(data: Path, *, is_made: bool = True) -> None:
+    """Raise UsageError if `data` exists and cannot be used: it is not a directory, or we may not read and write it.
+
+    is_made: it is to be made if it is not there, so its parent must be writable.
+    """
     try:
         is_there = data.exists()
     except OSError as error:
         raise UsageError(f"the data directory {data} cannot be read: {error.strerror}; choose another with --data") from error
     if not is_there:
-        _check_parents(data)
+        _check_parents(data, is_made=is_made)
         return
     if not data.is_dir():
         raise UsageError(f"the data directory {data} is a file; choose another with --data, or move the file away")
@@ -40,11 +43,11 @@ def check_directory(data: Path) -> None:
                              "or change who may use it")
 
 
-def _check_parents(data: Path) -> None:
-    """Raise UsageError if one of the parent directories is a file or may not be written to."""
+def _check_parents(data: Path, *, is_made: bool) -> None:
+    """Raise UsageError if one of the parent directories is a file or, if `data` is to be made, may not be written to."""
     for parent in data.absolute().parents:
         if parent.is_dir():
-            if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            if is_made and not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
                 raise UsageError(f"the data directory {data} cannot be made in {parent}, which this user may not write to; "
                                  "choose another with --data")
             return
@@ -54,7 +57,7 @@ def _check_parents(data: Path) -> None:
 
 def has_store(data: Path) -> bool:
     """Tell whether a hub has stored something there. Raises UsageError if the directory cannot be used."""
-    check_directory(data)
+    check_directory(data, is_made=False)
     return store_path(data).exists()
 
 

@@ -356,3 +356,17 @@ def test_a_host_may_be_typed_as_a_url_and_its_password_is_not_repeated(here: Pat
     said = capsys.readouterr().err
     assert "example.org:8080 is paused; it is not on the frontier yet" in said
     assert "S3cretPw" not in said
+
+
+def test_in_a_directory_that_cannot_be_written_to_there_is_no_crawl(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:      # pytest's own is shut to other users
+        monkeypatch.chdir(name)
+        main(["status"])                             # imports what it needs
+        capsys.readouterr()
+        Path(name).chmod(0o555)
+        assert as_nobody(["status"]) == common.NO_HUB
+        Path(name).chmod(0o755)
+
+    assert capsys.readouterr().err.startswith("crawler: no crawl here: there is no data directory crawler-data")
