@@ -88,11 +88,11 @@ def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
 def forget_the_delay_of_what_ran_out(patch: pytest.MonkeyPatch) -> None:
     expire = ledger.Ledger.expire
 
-    def hasty(self: ledger.Ledger, over: Any) -> int:
+    def hasty(self: ledger.Ledger, over: Any, reason: str = "") -> int:
         over = list(over)
         lanes = [self.lanes.numbered(loan.queue, loan.lane) for loan in over]
         before = [lane.next for lane in lanes]
-        n = expire(self, over)
+        n = expire(self, over, reason)
         for lane, next_ in zip(lanes, before, strict=True):
             lane.next = next_
         return n
