@@ -68,9 +68,10 @@ class CsvRows:
         """Raise UsageError for a foreign header: without a column for undeclared fields, only named columns can be added."""
         if EXTRA not in self.columns and not self._wanted:
             names = ", ".join(f'"{name}"' for name in self.columns)
+            once = "" if "url" in self.columns else " (without url, pages with the same values become one row)"
             raise UsageError(
                 f"{path} has the columns {', '.join(self.columns)} and no {EXTRA}, so no crawl began it; give another "
-                f"output, or set stages.store.columns = [{names}] if the records have fields of these names"
+                f"output, or set stages.store.columns = [{names}] if the records have fields of these names{once}"
             )
 
     def render(self, row: Row) -> tuple[Row, bytes]:

@@ -87,7 +87,8 @@ OUTPUTS = [
     (
         "others.csv",
         "{here}/others.csv has the columns name, price and no _extra, so no crawl began it; give another output, "
-        'or set stages.store.columns = ["name", "price"] if the records have fields of these names',
+        'or set stages.store.columns = ["name", "price"] if the records have fields of these names '
+        '(without url, pages with the same values become one row)',
     ),
     (
         "broken.csv",
