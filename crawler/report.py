@@ -100,11 +100,11 @@ def dropped(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 
 def own_counters(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Return what stages count themselves, by stage: all counters but those of fetch and those that every stage has."""
+    """Return what stages count themselves, by stage: all counters but those of fetch and store, and those of every stage."""
     found: dict[str, dict[str, int]] = {}
     for name, n in counters.items():
         stage, _, counter = name.partition("/")
-        if stage.partition("+")[0] != FETCH and counter.partition("/")[0] not in COMMON and not counter.startswith("rows in "):
+        if stage.partition("+")[0] not in (FETCH, "store") and counter.partition("/")[0] not in COMMON:
             found.setdefault(stage, {})[counter] = n
     return found
 

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
         lines += robots(agent_of(config, crawl), hub, url)
     if story is not None:
         rows = record(config, crawl, url)
-        lines += rows if any(row.startswith(RECORD) for row in rows) else [*rows, *ends]
+        has_record = any(row.startswith(RECORD) for row in rows)
+        lines += [*rows, *ends] if rows and not has_record else rows         # no rows: there is no file to look into
     for line in lines:
         print(f"  {line}")
     return common.OK
