@@ -67,6 +67,7 @@ def test_a_report_that_cannot_be_written_is_the_disks_fault(tmp_path):
 
 def test_what_stages_count_themselves_is_told_apart_from_what_every_stage_counts() -> None:
     counters = {"fetch/bytes": 9, "fetch/status/200": 3, "parse/links/cut": 1, "store/rows": 2, "enrich/seen": 3,
-                "enrich/dropped": 1, "enrich/dropped/no title": 1, "enrich/failed": 1, "enrich/put back": 1, "enrich/gave nothing": 2}
+                "enrich/dropped": 1, "enrich/dropped/no title": 1,
+                "enrich/failed": 1, "enrich/put back": 1, "enrich/gave nothing": 2}
 
     assert reporting.own_counters(counters) == {"enrich": {"seen": 3}}
