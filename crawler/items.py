@@ -198,6 +198,7 @@ class QueueStats(Struct, frozen=True):
     failure: str = ""              # reason of the last failed attempt since the hub was started
     longest: float = 0.0           # s; age of the oldest lease since the hub was started; 0: there is none
     holder: str = ""               # the worker that has this lease
+    rate: float = 0.0              # tasks done per second, over the last few seconds
     is_outside: bool = False       # the store has tasks of it, but the pipeline does not name it: no stage reads or fills it
 
 

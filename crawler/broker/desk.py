@@ -124,6 +124,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
                 is_outside=queue.spec.is_outside, due=due.get(queue.id, 0.0), failure=ledger.troubles.queues.get(queue.id, ""),
                 longest=ledger.now - oldest[queue.id].since if queue.id in oldest else 0.0,
                 holder=oldest[queue.id].worker if queue.id in oldest else "",
+                rate=queue.recent.rate(ledger.now, uptime),
             )
             for queue in ledger.queues.values()
         ],

@@ -67,6 +67,7 @@ class Ledger(Lending):
             else:
                 gone.append((loan.task,))
             queue.move(LEASED, DONE)
+            queue.recent.add(now)
             queue.bytes -= loan.size
             if queue.spec.polite:
                 self._ended(loan)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.policy import Lane
+from crawler.broker.recent import Recent
 from crawler.broker.schema import STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
@@ -19,7 +20,7 @@ LANES_KEPT = 200_000      # lanes in memory, some 120 MB; of more, those are rea
 class Queue:
     """One queue's specification and its counts."""
 
-    __slots__ = ("accepted", "bytes", "counts", "floor", "gates", "id", "lane", "spec")
+    __slots__ = ("accepted", "bytes", "counts", "floor", "gates", "id", "lane", "recent", "spec")
 
     def __init__(self, id: int, spec: QueueSpec, accepted: int, counts: Iterable[int], bytes: int) -> None:
         self.id = id
@@ -30,6 +31,7 @@ class Queue:
         self.gates: list[Queue] = []       # queues downstream that hold this one back when they are full
         self.lane = 0                      # id of a plain queue's only lane
         self.floor: Floor | None = None    # of a plain queue's lane
+        self.recent = Recent()             # done lately
 
     @property
     def is_limited(self) -> bool:

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = _parse(argv)
         except BrokenPipeError:                  # from --help; later versions of Python 3.11 hide it in argparse
             silence()
-            return common.OK
+            return common.CLOSED
         return _run(args)
     from crawler.supervisor import UNUSABLE, private_code
 
@@ -105,7 +105,11 @@ def _run(args: argparse.Namespace) -> int:
     try:
         code = int(args.run(args))
         sys.stdout.flush()                       # flushed here, where a closed pipe is not a failure
-    except SystemExit as end:                    # not ours: a stage's code must not choose our exit code
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):     # how rich ends a program whose output nobody reads
+            silence()
+            return common.CLOSED
+        # Any other is not ours: a stage's code must not choose our exit code.
         print(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead",
               file=sys.stderr)  # fmt: skip
         return common.INTERNAL
@@ -113,7 +117,7 @@ def _run(args: argparse.Namespace) -> int:
         return common.INTERRUPTED
     except BrokenPipeError:                  # who read our output has seen enough, as in `crawler take … | head`
         silence()
-        return int(getattr(args, "when_closed", common.OK))
+        return common.CLOSED
     except OutputClosed as error:
         if not args.while_stdin:                 # otherwise the parent process reports it
             print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)

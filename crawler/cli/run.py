@@ -52,7 +52,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     ways.add_argument("--change", action="store_true", help="resume an interrupted crawl with these changed URLs and settings")
     parser.add_argument("--debug", action="store_true", help="run in one process, where breakpoint(), print and profilers work")
-    parser.set_defaults(run=run, debug=False, when_closed=common.CLOSED)
+    parser.set_defaults(run=run, debug=False)
 
 
 def run(args: argparse.Namespace) -> int:

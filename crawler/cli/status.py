@@ -137,7 +137,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
         console.print(f"no task was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
         is_hub = stats.uptime > SHORT         # a store opened only to be read has no rates
-        rates = {queue.name: queue.done / stats.uptime for queue in stats.queues} if is_hub else {}
+        rates = {queue.name: queue.rate for queue in stats.queues if queue.rate} if is_hub else {}
         console.print(render(stats, rates, reason))
     for worker in stats.workers:
         if "@" in worker.name:

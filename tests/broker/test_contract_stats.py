@@ -135,3 +135,13 @@ def test_a_list_of_dead_tasks_ends_where_a_message_would_be_too_large(broker: Br
 
     assert (len(first), len(rest)) == (2, 2)
     assert broker.dead("task", after=rest[-1].id) == []
+
+
+def test_the_rate_is_that_of_the_last_seconds(broker: Broker, hand: Hand, clock: ManualClock) -> None:
+    put(broker, "task", *(b"%d" % n for n in range(20)))
+    for lease in hand.lease("task", 20):
+        hand.complete(lease)
+
+    assert queue(broker, "task").rate > 0
+    clock.advance(20)
+    assert queue(broker, "task").rate == 0
