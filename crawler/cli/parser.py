@@ -58,6 +58,14 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, Once)
         self.register("action", "store", Once)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print, and raise BrokenPipeError if nobody reads it: some versions of argparse hide that, and the exit code with it."""
+        if message and file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            super()._print_message(message, file)
+
     def error(self, message: str) -> NoReturn:
         from crawler.secrets import masked
 
