@@ -118,6 +118,7 @@ def serve(args: argparse.Namespace) -> int:
     from crawler.hub.server import HubServer
     from crawler.hub.tls import for_hub
     from crawler.pipeline import build
+    from crawler.run.by_hand import output_of
 
     config = common.load(args)
     settings = config.settings
@@ -149,7 +150,8 @@ def serve(args: argparse.Namespace) -> int:
         stopping.append(server)
         (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
         if not args.while_stdin and not args.quiet:
-            lines = [*guide(args, config, pipeline, server.place), *left_over(broker, common.hints(args, config))]
+            output = output_of(broker, data)
+            lines = [*guide(args, config, pipeline, server.place, output), *left_over(broker, common.hints(args, config))]
             print("\n".join(lines), file=sys.stderr, flush=True)
         common.stop_on_signals(server.stop)
         common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
@@ -165,11 +167,14 @@ def left_over(broker: SqliteBroker, hint: common.Hint) -> list[str]:
     """List warnings about tasks that no stage of this pipeline reads."""
     from crawler.run.stranded import described, stranded
 
-    return [f"warning: {described(name, n, hint)}" for name, n in stranded(broker.stats().queues).items()]
+    return [f"warning: {described(name, n, hint, is_hub=True)}" for name, n in stranded(broker.stats().queues).items()]
 
 
-def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: Address) -> list[str]:
-    """List where the hub stores its data, and the commands to type next in other terminals in the same directory."""
+def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: Address, output: str = "") -> list[str]:
+    """List where the hub stores its data, and the commands to type next in other terminals in the same directory.
+
+    output: the place that the crawl writes to; "" if it has written nowhere yet.
+    """
     from crawler.broker.place import store_path
     from crawler.hub.key import FILE, VARIABLE
     from crawler.pipeline import FRONTIER
@@ -185,7 +190,7 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
     stages = pipeline.reachable(FRONTIER)
     commands = [["stage", name, *options] for name in stages] + [["put", FRONTIER, "https://example.org/", *options]]
     if "store" in stages:
-        commands[stages.index("store")] += ["-o", "pages.jsonl"]
+        commands[stages.index("store")] += ["-o", output or "pages.jsonl"]
     return [
         f"  hub    {place}",
         f"  store  {store_path(data)}",

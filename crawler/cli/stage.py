@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
@@ -37,6 +39,7 @@ log = logging.getLogger("crawler.cli")
 
 HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
 LOOK = 0.5            # s between checks whether any work is left
+PAUSE = 0.1           # s between attempts to find a hub that is not there yet
 WATCH = 1.0           # s between checks whether the hub is there, in a process that does not use it otherwise
 
 
@@ -171,7 +174,6 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     from crawler.cli import main
     from crawler.cli.forking import Forks
     from crawler.hub.contact import Contact
-    from crawler.hub.ready import wait_for
     from crawler.process import Bell
     from crawler.run import talk
     from crawler.supervisor import ChildFailed, Supervisor
@@ -183,8 +185,8 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     supervisor = Supervisor(lambda child, pid: was_at_work(config, pid), partial(hear, counts), forks)
     common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
-    hub = common.connect(config, role="worker")
-    wait_for(hub, [spec.input], common.PATIENCE)
+    hub = reach(config, spec.input)
+    config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, hub)
     hub.close()                       # closed before workers are forked from this process
     args.heard = True
     arguments = ["stage", spec.name, "--counts", *common.forward(args)]
@@ -228,6 +230,58 @@ def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, 
     print(f"crawler: {counted(dead, 'task')} {agree(dead, 'was', 'were')} given up; '{common.hints(args, config)('dead list')}' "
           f"shows {agree(dead, 'it', 'them')}", file=sys.stderr)  # fmt: skip
     return common.DEAD_TASKS
+
+
+def reach(config: Config, queue: str, name: str = "", contact: Contact | None = None, *, is_child: bool = False) -> HubClient:
+    """Return a client of the hub that has answered, after waiting for a hub that is not there yet as long as for a lost one.
+
+    is_child: the hub is started by our parent, which tells of it. Raises HubUnreachable, and at once what the hub refuses us with.
+    """
+    from crawler.hub.ready import wait_for
+
+    give_up = time.monotonic() + HUB_PATIENCE
+    attempts = itertools.count(1)
+
+    def say() -> None:
+        if next(attempts) == 2 and not is_child:
+            log.warning("no hub answers at %s; waiting for one, %.0f s at most (start it with 'crawler hub')",
+                        common.hub_address(config), HUB_PATIENCE)  # fmt: skip
+
+    while True:
+        say()
+        try:
+            hub = common.connect(config, name, role="worker", contact=contact)
+            break
+        except HubUnreachable:                    # there is no key either, as the hub makes it
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(PAUSE)
+    wait_for(hub, [queue], give_up - time.monotonic(), say)     # refuses a queue that the hub does not have
+    return hub
+
+
+def as_the_crawl(
+    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient
+) -> tuple[Config, Pipeline, StageSpec]:
+    """Let a stage with an output that nobody set write where the crawl on this hub writes, and log where it writes."""
+    from crawler.chain import SIGN
+    from crawler.run import definition
+    from crawler.run.by_hand import of_stages
+    from crawler.run.verify import verify
+
+    names = spec.name.split(SIGN)
+    if not any(hasattr(verify(config, names).options[name], "output") for name in names):
+        return config, pipeline, spec
+    crawl = definition.read(hub, Path(config.settings.data))
+    taken = of_stages(crawl, names, config) if crawl is not None else {}
+    if taken:
+        config = common.load(args, taken)
+    pipeline, options = verify(config, names)
+    for name in names:
+        if output := getattr(options[name], "output", ""):
+            why = ", as the crawl does" if f"stages.{name}.output" in taken else ""
+            log.info("%s: writing to %s%s", name, "standard output" if output == "-" else output, why)
+    return config, pipeline, choose(pipeline, args.name)
 
 
 def was_at_work(config: Config, pid: int) -> str | None:
@@ -280,7 +334,6 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     """Run the worker in this process. Returns its exit code, and whether a thread of the stage still runs and would block exit."""
     from crawler import chain
     from crawler.hub.contact import Contact
-    from crawler.hub.ready import wait_for
     from crawler.run.parting import Parting
     from crawler.shared import SharedNotes
     from crawler.tally import Tally
@@ -288,9 +341,10 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
 
     name = worker_name(spec.name)
     contact = None if args.while_stdin else Contact(common.hub_address(config))    # otherwise the parent process reports on the hub
-    side = common.connect(config, name, role="worker", contact=contact)
-    wait_for(side, [spec.input], HUB_PATIENCE if args.while_stdin else common.PATIENCE)   # says if there is none, or no such queue
+    side = reach(config, spec.input, name, contact, is_child=args.while_stdin)
     side.patience = HUB_PATIENCE
+    if not args.while_stdin:
+        config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, side)
     shared = SharedNotes(side)
     gatekeepers = keepers(config, pipeline, spec, shared)
     try:

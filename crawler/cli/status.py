@@ -150,4 +150,4 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
         retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"
         console.print(f"drained: {retry if dead else 'nothing is left to do'}", markup=False, highlight=False, soft_wrap=True)
     for name, n in stranded(stats.queues).items():
-        console.print(described(name, n, hint), markup=False, soft_wrap=True)
+        console.print(described(name, n, hint, is_hub=stats.uptime > SHORT), markup=False, soft_wrap=True)

@@ -78,8 +78,8 @@ def _load(protocol: ssl._SSLMethod, folder: Path, name: str) -> Tls:
     ca, certificate, key = folder / f"{CA}.pem", folder / f"{name}.pem", folder / f"{name}.key"
     for path in (ca, certificate, key):
         if not path.is_file():
-            raise UsageError(f"there is no {path}; set hub.certs to a directory with {CA}.pem, {name}.pem and {name}.key, "
-                             "as 'crawler hub --make-certs DIR' makes them")
+            raise UsageError(f"there is no {path}; name with --certs DIR (or hub.certs) a directory with {CA}.pem, {name}.pem and "
+                             f"{name}.key, as 'crawler hub --make-certs DIR' makes them")
     warn_if_open(key, "private key")
     try:
         context.load_verify_locations(ca)

@@ -1,4 +1,4 @@
-"""Take over a crawl that was begun by hand, with `crawler hub`, `put` and `stage`, so that `crawler run` can resume it.
+"""Let a crawl go on that was begun by hand, with `crawler hub`, `put` and `stage`, with `crawler run`, and the other way round.
 
     seeds in the store ─┐
     outputs with rows ──┼──▶ Definition
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import structs
@@ -21,19 +21,45 @@ from crawler.pipeline import FRONTIER
 from crawler.run import definition as definitions
 from crawler.run import rules
 from crawler.run.definition import DEFAULT, SEEDS_KEPT, Definition, Value
-from crawler.run.outputs import STDOUT, described, rows_by_output
+from crawler.run.differences import ENABLED, MODE, OUTPUT, placed
+from crawler.run.outputs import ROWS, STDOUT, described, rows_by_output
+from crawler.run.places import from_here
 
 if TYPE_CHECKING:
     from crawler.broker.peek import Peek
+    from crawler.broker.sqlite import SqliteBroker
 
 OUTPUT_OPTION = "-o"               # counts as typed, so that it is remembered
 
 
-def output(store: Peek) -> str:
+def output(notes: Mapping[str, bytes], counters: Mapping[str, int]) -> str:
     """Return the file that this crawl has written most rows to; "" if it has opened none, or none is there any more."""
-    rows = rows_by_output((), store.notes, store.counters, os.getcwd())
+    rows = rows_by_output((), notes, counters, os.getcwd())
     there = {name: each.rows for name, each in rows.items() if name != STDOUT and Path(name).exists()}
     return max(there, key=lambda name: there[name], default="")
+
+
+def output_of(broker: SqliteBroker, data: Path) -> str:
+    """Return the place that the crawl in this store writes to, as it can be typed here; "" if it has written nowhere yet."""
+    if (crawl := definitions.read(broker, data)) is not None:
+        return crawl.output if crawl.output in ("", STDOUT) else from_here(crawl.path(crawl.output))
+    return output({note.name: note.value for note in broker.notes(ROWS)}, broker.stats().counters)
+
+
+def of_stages(crawl: Definition, stages: Sequence[str], config: Config) -> dict[str, Any]:
+    """Return the settings of these stages that decide where and how the crawl stores its rows, and that nothing sets now."""
+    found: dict[str, Any] = {}
+    for stage in stages:
+        if f"stages.{stage}.output" not in crawl.values or not is_open(config, stage):
+            continue
+        for name, value in crawl.values.items():
+            is_open_option = name.startswith(f"stages.{stage}.") and value.value is not None and config.origin(name) == DEFAULT
+            last = name.rpartition(".")[2]
+            if is_open_option and last == OUTPUT:
+                found[name] = placed(value.value, crawl.directory, os.getcwd())
+            elif is_open_option and value.origin != DEFAULT and last not in (*rules.WIRING, MODE, ENABLED, "use"):
+                found[name] = value.value
+    return found
 
 
 def is_open(config: Config, stage: str) -> bool:

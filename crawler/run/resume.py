@@ -146,7 +146,7 @@ def plan(
             f"start over:        {command.again(without='--change')}\n"
             f"in parallel:       {command.again('--data', 'DIR', without='--change')}"
         )
-    seeds = list(texts) or _seeds_again(found, was, command, data, is_fresh=is_fresh)
+    seeds = list(texts) or _seeds_again(found, was, command, data, asked, is_fresh=is_fresh)
     definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
     definition = structs.replace(definition, config=begun_with.stored(config, definition.directory))
     kept = rules.described(definition.values) if is_fresh and not texts else ""
@@ -159,7 +159,7 @@ def _by_hand(load: Load, store: Peek, asked: _Asked, texts: Sequence[str], data:
     from crawler.run import by_hand  # here, because few crawls begin so
 
     stage = next((name for name in asked.pipeline.reachable(FRONTIER) if hasattr(asked.options[name], "output")), "")
-    output = by_hand.output(store)
+    output = by_hand.output(store.notes, store.counters)
     if stage and output and by_hand.is_open(asked.config, stage):
         remembered = {f"stages.{stage}.output": output}
         config = load(remembered)
@@ -218,19 +218,23 @@ def _file_used(asked: _Asked) -> list[str]:
     return [f"using {asked.file}, as the crawl was begun with it"] if asked.file is not None else []
 
 
-def _seeds_again(found: Found, was: Definition | None, command: Command, data: Path, *, is_fresh: bool) -> list[str]:
+def _seeds_again(
+    found: Found, was: Definition | None, command: Command, data: Path, asked: _Asked, *, is_fresh: bool
+) -> list[str]:  # fmt: skip
     """Return the seeds of the previous crawl, to begin it again.
 
     Raises UsageError if they are not all known, or if a fresh start was not asked for.
     """
+    left = _left_over(found, asked, command)
+    if was is None and left:
+        raise UsageError("\n".join([f"nothing to crawl in {data} with the stages that are configured", *left]))
     if was is None:
         raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
     if not is_fresh:
-        raise UsageError(
-            f"{_finished(found, was, command, data)}\n"
-            f"crawl it again:    {command.bare('--fresh')}\n"
-            f"another crawl:     {command.bare('URL')}"
-        )
+        raise UsageError("\n".join([
+            _finished(found, was, command, data), *left,
+            f"crawl it again:    {command.bare('--fresh')}", f"another crawl:     {command.bare('URL')}",
+        ]))  # fmt: skip
     if len(was.seeds) < was.seeds_total:
         why = f"it began from {was.seeds_total:,} URLs, which are not all stored"
         raise UsageError(f"cannot start the crawl in {data} over without URLs: {why}; name them again")
@@ -240,6 +244,15 @@ def _seeds_again(found: Found, was: Definition | None, command: Command, data: P
         why = f"the passwords of its seeds are not stored; type them:\n{command.bare('--fresh', *typed)}"
         raise UsageError(f"cannot start the crawl in {data} over without URLs: {why}")
     return seeds
+
+
+def _left_over(found: Found, asked: _Asked, command: Command) -> list[str]:
+    """List the queues whose tasks no configured stage reads, with what to do about them."""
+    from crawler.run import stranded
+
+    queues = found.store.queues if found.store is not None else {}
+    left = {name: queue.unfinished for name, queue in queues.items() if queue.unfinished and name not in asked.queues_read}
+    return [f"left over: {stranded.described(name, n, lambda text: command.other(*text.split()))}" for name, n in left.items()]
 
 
 def _with_password(seed: str, found: Found) -> str:

@@ -15,9 +15,14 @@ def stranded(queues: Iterable[QueueStats]) -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
-def described(name: str, n: int, hint: Hint = PLAIN) -> str:
-    """Describe the tasks on one such queue and the commands that help. hint: completes commands."""
-    return (
-        f"{counted(n, 'task')} on queue {name}, which no stage reads: add the stage again and go on with '{hint('run --change')}', "
-        f"or drop {agree(n, 'it', 'them')} with '{hint(f'take {name} -n {n}')}'"
-    )
+def described(name: str, n: int, hint: Hint = PLAIN, *, is_hub: bool = False) -> str:
+    """Describe the tasks on one such queue and the commands that help. hint: completes commands.
+
+    is_hub: a hub uses the store, so `crawler run` cannot.
+    """
+    if is_hub:
+        way = f"put the table [stages.NAME] of its stage back, restart the hub, then '{hint('stage NAME')}'"
+    else:
+        way = f"add the stage again and go on with '{hint('run --change')}'"
+    drop = f"drop {agree(n, 'it', 'them')} with '{hint(f'take {name} -n {n}')}'"
+    return f"{counted(n, 'task')} on queue {name}, which no stage reads: {way}, or {drop}"

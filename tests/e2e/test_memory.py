@@ -179,6 +179,26 @@ def test_a_change_is_made_when_it_is_asked_for_and_rows_are_told_by_file(
     assert f"crawl from {web.url}, {seed}\n{rows(here / 'a.jsonl')}, {rows(here / 'b.jsonl')}\n" in status
 
 
+def test_by_hand_it_goes_on_into_its_output_and_stages_may_be_started_before_their_hub(here: Path, shell: Shell) -> None:
+    (here / "crawler-data" / "hub.address").unlink(missing_ok=True)
+    before = lines(here / "a.jsonl")
+    address = f"unix:{here}/hub.sock"
+    store = shell.start("stage", "store", "--until-drained", "--hub", address)
+    assert store.stderr is not None
+    assert f"no hub answers at {address}; waiting for one, 60 s at most" in store.stderr.readline()
+
+    hub = shell.start("hub", "--address", address)
+    assert hub.stderr is not None
+    assert "  crawler stage store -o a.jsonl\n" in [hub.stderr.readline() for _ in range(7)]
+    both = shell.start("stage", "fetch+parse", "--until-drained", "--hub", address, *FAST)
+
+    assert both.wait(60) == 0
+    said = store.communicate(timeout=60)[1]
+    assert "store: writing to a.jsonl, as the crawl does" in said
+    assert lines(here / "a.jsonl") > before
+    assert not (here / "records.jsonl").exists()
+
+
 def test_a_seed_that_a_limit_keeps_out_is_told(here: Path, shell: Shell) -> None:
     with Site({"/": "<title>of another site</title>"}) as other:
         done = shell.run("run", other.url, "--max-pages", "3", "--change")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from crawler.broker.place import store_path
 from crawler.broker.sqlite import SqliteBroker
@@ -430,6 +431,27 @@ def test_a_stage_that_was_removed_strands_nothing_in_silence():
     assert "3 tasks on queue parsed, which no stage reads any more" in plan.said
     assert "parsed" in plan.queues_read, "so that the store is not set aside for a fresh crawl"
     assert "parsed" not in build(plan.config).queues
+
+
+@pytest.mark.parametrize("has_definition", [False, True])
+def test_tasks_that_no_stage_reads_are_told_of_again(has_definition):
+    Path("crawler.toml").write_text(BETWEEN.replace("enrich:Enrich", "a_stage_between:Enrich"))
+    Path("a_stage_between.py").write_text(ENRICH)
+    there = begun(A, parsed=3, done=True, has_definition=has_definition)
+    Path("crawler.toml").unlink()
+    if there.definition is not None and has_definition:
+        without = structs.replace(there.definition, values={
+            name: value for name, value in there.definition.values.items() if ".enrich." not in name and ".parse." not in name
+        })  # fmt: skip
+        broker = SqliteBroker(str(store_path(Path("crawler-data"))), [])
+        broker.note([definition.encode(without, Path("crawler-data"))])
+        broker.close()
+
+    said = (
+        "left over: 3 tasks on queue parsed, which no stage reads: add the stage again and go on with 'crawler run --change', "
+        "or drop them with 'crawler take parsed -n 3'"
+    )
+    assert said in refused()
 
 
 def test_a_stage_that_is_added_again_reads_what_was_left_over():
