@@ -94,7 +94,7 @@ def check_exposure(address: Address, authkey: bytes, *, insecure: bool = False, 
         return
     if not (insecure or encrypted):
         raise UsageError(f"{address} can be reached from other machines and is not encrypted; "
-                         "set hub.tls = true, listen on 127.0.0.1, or set hub.insecure = true on a network you trust")
+                         "speak TLS with --certs DIR, listen on 127.0.0.1, or set hub.insecure = true on a network you trust")
     if weak:
         raise UsageError(f"an authkey of {len(authkey)} bytes is too short for {address}, at least {MIN_KEY} are needed; {advice}")
 

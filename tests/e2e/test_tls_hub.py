@@ -139,7 +139,7 @@ def test_an_address_for_all_needs_tls_and_what_is_made_is_said(shell: Shell) -> 
     names = shell.run("hub", "--names", "x")
 
     assert refused.returncode == 2
-    assert "add --certs DIR" in refused.stderr
+    assert "speak TLS with --certs DIR" in refused.stderr
     assert "made in certs: ca, hub, admin, producer, worker" in made.stdout
     assert "hub.pem is for hub.example, 10.0.0.7, localhost" in made.stdout
     assert "already in certs: ca, hub, admin, producer, worker" in again.stdout
