@@ -236,7 +236,7 @@ def test_tls_to_a_plain_hub_is_explained(serve: Callable[..., HubServer], certs:
 def test_a_plain_client_of_a_tls_hub_finds_out_why_nobody_speaks(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "HANDSHAKE_TIME", 0.1)
 
-    with client_of(hub, None) as client, pytest.raises(TlsRefused, match=r"it speaks TLS; set hub\.tls = true and hub\.certs"):
+    with client_of(hub, None) as client, pytest.raises(TlsRefused, match=r"it speaks TLS; add --certs DIR"):
         client.stats()
 
 

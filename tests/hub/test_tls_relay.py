@@ -197,7 +197,7 @@ def test_with_tls_every_address_is_allowed_and_still_no_short_key(broker: Memory
 
     with pytest.raises(UsageError, match="an authkey of 5 bytes is too short"):
         HubServer(broker, QUEUES, "0.0.0.0:0", b"short", tls=for_hub(certs))
-    with pytest.raises(UsageError, match=r"set hub\.tls = true, listen on 127\.0\.0\.1, or set hub\.insecure = true"):
+    with pytest.raises(UsageError, match=r"speak TLS with --certs DIR, listen on 127\.0\.0\.1, or set hub\.insecure = true"):
         HubServer(broker, QUEUES, "0.0.0.0:0", KEY)
 
 
