@@ -134,7 +134,8 @@ def test_a_plugin_s_number_without_bounds_has_64_bits(monkeypatch: pytest.Monkey
             steps: dict[str, list[int]] = {}  # noqa: RUF012  (msgspec copies it)
 
     assert plugins.options_for("own", Own, {"minimum": 2**63 - 1}).minimum == 2**63 - 1   # type: ignore[attr-defined]
-    for table, name in (({"minimum": 10**20}, "stages.own.minimum"), ({"steps": {"a": [1, -(10**20)]}}, r"stages.own.steps.a\[1\]")):
+    inside = {"steps": {"a": [1, -(10**20)]}}
+    for table, name in (({"minimum": 10**20}, "stages.own.minimum"), (inside, r"stages.own.steps.a\[1\]")):
         with pytest.raises(ConfigError, match=f"{name} is -?100000000000000000000; expected a number of 64 bits"):
             plugins.options_for("own", Own, table)
 
