@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.cli import main, new
+from crawler.cli import main
 from crawler.config import load
 from crawler.errors import UsageError
 from crawler.pipeline import build, check
@@ -54,11 +53,7 @@ def test_the_table_puts_the_stage_between_parse_and_store(tmp_path: Path, monkey
 
 
 def test_the_command_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    new.register(parser.add_subparsers())
-    args = parser.parse_args(["new", "stage", "mine", "--dir", str(tmp_path / "stages")])
-
-    assert args.run(args) == 0
+    assert main(["new", "stage", "mine", "--dir", str(tmp_path / "stages")]) == 0
 
     told = capsys.readouterr().out
     assert str(tmp_path / "stages" / "test_mine.py") in told
