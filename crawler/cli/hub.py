@@ -118,7 +118,6 @@ def serve(args: argparse.Namespace) -> int:
     from crawler.hub.server import HubServer
     from crawler.hub.tls import for_hub
     from crawler.pipeline import build
-    from crawler.run.by_hand import output_of
 
     config = common.load(args)
     settings = config.settings
@@ -150,6 +149,8 @@ def serve(args: argparse.Namespace) -> int:
         stopping.append(server)
         (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
         if not args.while_stdin and not args.quiet:
+            from crawler.run.by_hand import output_of  # here, because the hub of `crawler run` starts without it
+
             output = output_of(broker, data)
             lines = [*guide(args, config, pipeline, server.place, output), *left_over(broker, common.hints(args, config))]
             print("\n".join(lines), file=sys.stderr, flush=True)
