@@ -132,6 +132,7 @@ class Step(Struct, frozen=True):
     arrived: Sequence[int] = ()    # tokens of tasks still in process that ask no more of their host: it is free again
     paces: Sequence[Pace] = ()
     counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
+    trouble: str = ""              # what the worker waits for before it can go on, for people: "p.jsonl: No space left on device"
 
 
 class Stepped(Struct, frozen=True):
@@ -225,6 +226,8 @@ class WorkerStats(Struct, frozen=True):
     leased: int
     seen: float                    # s ago
     queue: str = ""                # the queue it last asked for work; "": it has not asked since the hub was started
+    trouble: str = ""              # see `Step`
+    is_heard: bool = True          # it has called since the hub was started
 
 
 class Stats(Struct, frozen=True):

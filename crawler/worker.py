@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from crawler.broker.base import Broker
@@ -57,6 +58,11 @@ class StageHung(CrawlerError):
 def worker_name(stage: str) -> str:
     """A name no other worker has, and that a person can find: stage, host, process."""
     return f"{stage}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def _in_short(full: StorageFull) -> str:
+    """What has no room and why, without the advice that follows: `p.jsonl: No space left on device`."""
+    return words(str(full).partition(";")[0].removeprefix("cannot write to "))
 
 
 class Worker:
@@ -146,6 +152,7 @@ class Worker:
             except StorageFull as full:
                 if self._stop.is_set():
                     return False
+                self._tell(full)
                 self._wait_for_room(full)
             else:
                 return True
@@ -248,6 +255,12 @@ class Worker:
             self._remind_at = now + REMIND
         self._ended.wait(ROOM)                      # not for `stop`: what is in our hands is still to be handed in
 
+    def _tell(self, full: StorageFull) -> None:
+        """Tell the hub that the stage cannot be opened for lack of room."""
+        self._call += 1
+        with suppress(StorageError):               # its own disk is full too, and it says so itself
+            self._broker.step(Step(self._worker, self._call, trouble=_in_short(full)))
+
     def _build(self, outcomes: list[Outcome], want: int, wait: float) -> Step:
         counts = Counter(self._stage.counters(self._name))
         for outcome in outcomes:
@@ -261,6 +274,7 @@ class Worker:
             arrived=self._held.arrivals(),
             paces=[*self._told(), *(pace for outcome in outcomes for pace in outcome.paces)],
             counters={words(name): n for name, n in counts.items()},
+            trouble=next((_in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)), ""),
         )  # fmt: skip
 
     def _told(self) -> list[Pace]:

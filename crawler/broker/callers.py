@@ -15,6 +15,7 @@ from crawler.errors import CallRefused
 from crawler.items import Lease, Verdict
 
 FORGET = 86_400.0         # s after which a caller's last call is not repeated any more
+TROUBLE = 300             # characters kept of what a worker waits for
 KNOWN = 10_000            # callers in memory; more are read again when they call
 
 
@@ -33,7 +34,7 @@ NO_CALL = LastCall()
 class Caller:
     """One caller; its row of table `caller`."""
 
-    __slots__ = ("batches", "id", "is_here", "is_stored", "last", "name", "queue", "seen", "ttl")
+    __slots__ = ("batches", "id", "is_here", "is_stored", "last", "name", "queue", "seen", "trouble", "ttl")
 
     def __init__(self, id: int, name: tuple[str, bool], last: LastCall, ttl: float, seen: float, is_stored: bool) -> None:
         self.id = id
@@ -44,6 +45,7 @@ class Caller:
         self.batches: dict[int, Batch] = {}           # by their first tokens
         self.is_stored = is_stored
         self.is_here = False               # whether it has called since the store was opened
+        self.trouble = ""                  # what it waits for before it can go on, if anything
         self.queue = ""                    # the queue that it last asked for work since then
 
 
@@ -129,10 +131,16 @@ class Callers:
             known.seen = now
             known.is_here = True
 
-    def workers(self, now: float) -> dict[str, tuple[float, str]]:
-        """Return, for each worker that has called since the store was opened: s since its last call, and the queue it asked."""
+    def set_trouble(self, worker: str, trouble: str) -> None:
+        """Keep in memory what a worker that has called waits for; "": nothing."""
+        known = self._known.get((worker, True))
+        if known is not None:
+            known.trouble = trouble[:TROUBLE]
+
+    def workers(self, now: float) -> dict[str, tuple[float, str, str]]:
+        """Return, for each worker that has called since the store was opened: s since then, the queue it asked, trouble."""
         return {
-            caller.name[0]: (now - caller.seen, caller.queue)
+            caller.name[0]: (now - caller.seen, caller.queue, caller.trouble)
             for caller in self._known.values() if caller.is_here and caller.name[1]
         }  # fmt: skip
 

@@ -108,9 +108,9 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     ledger.flush()
     held = ledger.loans.workers()
     seen = ledger.callers.workers(ledger.now)
-    shown = [WorkerStats(name, held.get(name, 0), ago, queue) for name, (ago, queue) in seen.items()
+    shown = [WorkerStats(name, held.get(name, 0), ago, queue, trouble) for name, (ago, queue, trouble) in seen.items()
              if name in held or ago < WORKERS_SEEN]
-    shown += [WorkerStats(name, n, uptime) for name, n in held.items() if name not in seen]      # from before the hub was started
+    shown += [WorkerStats(name, n, uptime, is_heard=False) for name, n in held.items() if name not in seen]
     shown_hosts, total, are_open = _shown(ledger)
     due = _next_due(ledger)
     oldest = ledger.loans.oldest(sum(1 for queue in ledger.queues.values() if queue.counts[LEASED]))

@@ -121,6 +121,7 @@ class SqliteBroker:
                 ledger.callers.remember(
                     step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl, queue=step.queue
                 )
+            ledger.callers.set_trouble(step.worker, step.trouble)
             if may_wait and not (leases or lent or verdicts):
                 return None
             return answer(ledger, verdicts, leases or lent)

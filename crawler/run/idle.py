@@ -49,6 +49,7 @@ def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None
     """Return the reason, or "". hint: completes commands. readers: the stage that reads each queue."""
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
+        lambda: _no_room(stats),
         lambda: _full(stats, hint, READERS if readers is None else readers),
         lambda: _unread(stats, hint, READERS if readers is None else readers),
         lambda: _frontier(stats, hint),
@@ -60,6 +61,15 @@ def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None
 
 def _disk(stats: Stats) -> str:
     return "no room on the hub's disk: no task is started until there is" if stats.is_short else ""
+
+
+def _no_room(stats: Stats) -> str:
+    """Report a worker that waits for room on the disk of its output."""
+    waiting = next((worker for worker in stats.workers if worker.trouble and worker.seen < ASKED), None)
+    if waiting is None:
+        return ""
+    stage = waiting.name.partition("@")[0].replace(_SIGN, " + ")
+    return f"{stage} waits for room: {waiting.trouble}"
 
 
 def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
@@ -79,9 +89,16 @@ def _unread(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:
     if stats.uptime <= NEWS:
         return ""
     for queue in stats.queues:
-        if queue.is_read and queue.ready and not queue.leased and (why := _nobody(queue, stats.workers, hint, readers)):
+        if not queue.is_read or not queue.ready or _is_in_hand(queue, stats.workers):
+            continue
+        if why := _nobody(queue, stats.workers, hint, readers):
             return why
     return ""
+
+
+def _is_in_hand(queue: QueueStats, workers: Sequence[WorkerStats]) -> bool:
+    """Tell whether tasks of the queue are leased, other than to workers that have not called since the hub was started."""
+    return queue.leased > sum(worker.leased for worker in workers if not worker.is_heard)
 
 
 def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, readers: dict[str, str]) -> str:

@@ -75,7 +75,7 @@ def test_a_crawl_whose_output_cannot_even_be_opened_for_lack_of_room_waits_for_i
         disk.fill()
         crawl = shell.start("run", site.url, *FAST, "-o", "disk/pages.jsonl")
 
-        read_until(crawl, "this worker waits for room")
+        read_until(crawl, "store waits for room: ")
         disk.empty()
         _, said = crawl.communicate(timeout=60)
 
@@ -92,11 +92,14 @@ def test_a_crawl_whose_output_is_on_a_full_disk_waits_for_room(shell: Shell, sit
         disk.fill()
         site.release("/p/25.html")
         said = read_until(crawl, "this worker waits for room")
+        read_until(crawl, "store waits for room: ")      # the progress line
+        status = shell.run("status")
         disk.empty()
         crawl.communicate(timeout=60)
 
         assert crawl.returncode == 0
         assert "pages.jsonl: No space left on device; what was acknowledged is safe" in said
+        assert "store waits for room: " in status.stdout
         rows = shell.rows("disk/pages.jsonl")
         assert statuses(rows) == expected(site)
         assert len(rows) == len(expected(site))

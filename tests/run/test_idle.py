@@ -28,6 +28,8 @@ def stats(*queues: QueueStats, hosts: tuple[HostStats, ...] = (), workers: tuple
     return structs.replace(seen, **more)
 
 
+STORE = WorkerStats("store@here:6:ab", 3, 0.1, "records", "full/p.jsonl: No space left on device")
+GONE = WorkerStats("fetch@here:5:ab", 1, 60.0, is_heard=False)
 FETCH = WorkerStats("fetch@here:7:ab", 0, 0.1, "urls")
 ENRICH = WorkerStats("enrich@here:9:cd", 1, 0.1, "parsed")
 PARSE = WorkerStats("parse@here:8:ab", 0, 0.1, "pages")
@@ -108,6 +110,8 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
         (waiting(host(leased=1, delay=0.0), host("b", leased=1, delay=0.0, asked=18.0)), "waiting for b to answer for 18 s"),
         # the disk goes before all
         (structs.replace(stats(queue("pages", ready=3, full="records")), is_short=True), "no room on the hub's disk"),
+        (stats(queue("pages", ready=3, full="records"), workers=(STORE,)), "store waits for room: full/p.jsonl: No space left"),
+        (stats(queue("urls", ready=3, leased=1), workers=(GONE,)), "3 URLs wait on urls: no worker reads it"),
     ],
 )  # fmt: skip
 def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
