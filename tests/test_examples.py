@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import re
@@ -23,6 +22,7 @@ from crawler.chain import SIGN, groups
 from crawler.cli import stage
 from crawler.config import Config, load
 from crawler.pipeline import Pipeline, build
+from crawler.run import making
 from crawler.scaffold import table, write_stage
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
@@ -110,15 +110,16 @@ class Crawl:
 
     @staticmethod
     def _worker(config: Config, pipeline: Pipeline, name: str, broker: Any) -> Any:
-        args = argparse.Namespace(concurrency=None)
         spec, shared = stage.choose(pipeline, name), SharedNotes(broker)
-        keepers = stage.keepers(config, pipeline, spec, shared)
+        keepers = making.keepers(config, pipeline, spec, shared)
         if SIGN in name:
-            made: Stage = stage.make_chain(config, pipeline, spec, shared, keepers)
+            made: Stage = making.make_chain(config, pipeline, spec, shared, keepers)
         else:
-            made = stage.make(config, spec, shared)
+            made = making.make(config, spec, shared)
         who = f"{name}@here:1:x"
-        return stage.wire(args, config, pipeline, spec, made, keepers, shared, broker, broker, who, Tally(), lambda: None)
+        return making.wire(
+            config, pipeline, spec, made, keepers, shared, broker, broker, who, Tally(), lambda: None, spec.concurrency or 0
+        )  # fmt: skip
 
 
 def crawled(example: Example, site: Site, folder: Path, *, is_chained: bool) -> tuple[Crawl, list[dict[str, Any]], list[str]]:

@@ -9,12 +9,12 @@ import pytest
 
 from crawler import Stage
 from crawler.chain import Chain
-from crawler.cli.stage import make
 from crawler.config import load
 from crawler.errors import ConfigError, StageUnusable, StorageFull
 from crawler.joint import Link
 from crawler.opening import opening
 from crawler.pipeline import build
+from crawler.run.making import make
 
 
 def test_what_an_author_raises_is_told_with_stage_and_place() -> None:

@@ -26,9 +26,9 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     from crawler.broker.place import store_path
     from crawler.broker.sqlite import SqliteBroker
     from crawler.cli.hub import name_crawl
-    from crawler.cli.stage import keepers, make
     from crawler.routing import Router
     from crawler.run.debug import Bench, DebugCrawl
+    from crawler.run.making import keepers, make
     from crawler.shared import SharedNotes
 
     settings = config.settings

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,12 @@ from crawler.errors import ConfigError, CrawlerError, HubError, HubGone, HubLost
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
-    from crawler.chain import Chain
     from crawler.config import Config
     from crawler.hub.client import HubClient
     from crawler.hub.contact import Contact
     from crawler.pipeline import Pipeline, StageSpec
-    from crawler.routing import Gatekeeper, Routes
     from crawler.run import talk
-    from crawler.shared import SharedNotes
-    from crawler.stage import Shared, Stage
+    from crawler.stage import Stage
     from crawler.tally import Tally
     from crawler.worker import Worker
 
@@ -138,7 +135,7 @@ def leave_keyboard(args: argparse.Namespace) -> None:
 # Modules that every worker imports: workers are forked from this process and need not import them again.
 PRELOADED = (
     "crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier", "crawler.run.talk", "crawler.run.prints",
-    "crawler.run.unattended",
+    "crawler.run.making", "crawler.run.parting", "crawler.run.unattended",
 )  # fmt: skip
 
 
@@ -334,6 +331,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     """Run the worker in this process. Returns its exit code, and whether a thread of the stage still runs and would block exit."""
     from crawler import chain
     from crawler.hub.contact import Contact
+    from crawler.run.making import keepers, make, make_chain, wire
     from crawler.run.parting import Parting
     from crawler.shared import SharedNotes
     from crawler.tally import Tally
@@ -358,7 +356,10 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     broker = common.connect(config, name, HUB_PATIENCE, role="worker", contact=contact)
     tally = Tally()
     parting = Parting(broker, side)
-    worker = wire(args, config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up)
+    concurrency = args.concurrency or spec.concurrency or 0
+    worker = wire(
+        config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency
+    )  # fmt: skip
 
     def stop() -> None:
         worker.stop()
@@ -428,85 +429,6 @@ def speaking_to_a_person(
 
     hub = common.connect(config, patience=0.0, role="worker")
     return talk.Talk(spec.name, counts, lambda: why_idle(args, config, hub, spec.input), trouble=lambda: contact.trouble)
-
-
-def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
-    """The stage with its options; those that only a running crawl knows are filled in where the stage has them."""
-    import msgspec
-
-    from crawler import plugins
-    from crawler.opening import opening
-    from crawler.shared import CRAWL_NOTE
-    from crawler.stage_class import refuse_init, refuse_uninitialised
-
-    kind = plugins.find(spec.use)
-    refuse_init(kind)
-    options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
-    known = {
-        "state": str(Path(config.settings.data) / "sinks"),
-        "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode(),
-        "pause_after_robots": config.settings.frontier.delay,
-    }
-    fields = msgspec.structs.fields(options)
-    missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
-    with opening(spec.name):                  # its __init__ may be the author's code
-        stage = kind(msgspec.structs.replace(options, **missing), shared)
-    refuse_uninitialised(stage)
-    return stage
-
-
-def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
-    """Return the gatekeepers that decide on items for the queues this stage feeds: only the frontier has one."""
-    from crawler.pipeline import FRONTIER
-    from crawler.web.frontier import Frontier
-
-    frontier = Frontier(config.settings.frontier, shared)
-    return {queue: frontier for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
-
-
-def make_chain(
-    config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
-) -> Chain:
-    """The stages of a chain, each with its own options."""
-    from crawler.chain import SIGN, Chain, refuse_unfit
-    from crawler.joint import Link
-
-    names = spec.name.split(SIGN)
-    refuse_unfit(pipeline, names)
-    specs = [pipeline.stage(name) for name in names]
-    stages = [make(config, each, shared) for each in specs]
-    feeds = [each.input for each in specs[1:]] + [""]
-    links = [
-        Link(each.name, stage, each.outputs, feed, each.input, pipeline.stored())
-        for each, stage, feed in zip(specs, stages, feeds, strict=True)
-    ]
-    return Chain(links, gatekeepers)
-
-
-def is_set(options: Any, name: str) -> bool:
-    """A person has said something about this option: "" and None stand for nothing said."""
-    return getattr(options, name) not in ("", None)
-
-
-def wire(
-    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage,
-    gatekeepers: Mapping[str, Gatekeeper], shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally,
-    on_lost: Callable[[], None],
-) -> Worker:  # fmt: skip
-    """A worker of this stage with all that it is handed."""
-    from crawler import plugins
-    from crawler.chain import Chain
-    from crawler.routing import Router
-    from crawler.worker import Worker
-
-    schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
-    router: Routes = stage.router if isinstance(stage, Chain) else Router(
-        spec.name, spec.outputs, gatekeepers, input=spec.input, stored=pipeline.stored()
-    )  # fmt: skip
-    return Worker(
-        stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
-        concurrency=args.concurrency or spec.concurrency or 0, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
-    )  # fmt: skip
 
 
 def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None:

@@ -112,8 +112,8 @@ def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json:
 
 
 def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Trial]:
-    from crawler.cli.stage import make
     from crawler.opening import closing, opening
+    from crawler.run.making import make
     from crawler.run.prints import to_stderr
     from crawler.run.trial import attempt
 

@@ -1,0 +1,96 @@
+"""Make stages and workers from the settings: what `crawler stage`, `run --debug` and `try` run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crawler.broker.base import Broker
+    from crawler.chain import Chain
+    from crawler.config import Config
+    from crawler.pipeline import Pipeline, StageSpec
+    from crawler.routing import Gatekeeper, Routes
+    from crawler.shared import SharedNotes
+    from crawler.stage import Shared, Stage
+    from crawler.tally import Tally
+    from crawler.worker import Worker
+
+
+def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
+    """Return the stage with its options. Options that only a running crawl knows are filled in if the stage has them."""
+    import msgspec
+
+    from crawler import plugins
+    from crawler.opening import opening
+    from crawler.shared import CRAWL_NOTE
+    from crawler.stage_class import refuse_init, refuse_uninitialised
+
+    kind = plugins.find(spec.use)
+    refuse_init(kind)
+    options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
+    known = {
+        "state": str(Path(config.settings.data) / "sinks"),
+        "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode(),
+        "pause_after_robots": config.settings.frontier.delay,
+    }
+    fields = msgspec.structs.fields(options)
+    missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
+    with opening(spec.name):                  # its __init__ may be the author's code
+        stage = kind(msgspec.structs.replace(options, **missing), shared)
+    refuse_uninitialised(stage)
+    return stage
+
+
+def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
+    """Return the gatekeepers that decide on items for the queues this stage feeds: only the frontier has one."""
+    from crawler.pipeline import FRONTIER
+    from crawler.web.frontier import Frontier
+
+    frontier = Frontier(config.settings.frontier, shared)
+    return {queue: frontier for queue in spec.outputs if queue == FRONTIER and pipeline.queues[queue].keyed}
+
+
+def make_chain(
+    config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
+) -> Chain:
+    """Return a chain of stages, each with its own options."""
+    from crawler.chain import SIGN, Chain, refuse_unfit
+    from crawler.joint import Link
+
+    names = spec.name.split(SIGN)
+    refuse_unfit(pipeline, names)
+    specs = [pipeline.stage(name) for name in names]
+    stages = [make(config, each, shared) for each in specs]
+    feeds = [each.input for each in specs[1:]] + [""]
+    links = [
+        Link(each.name, stage, each.outputs, feed, each.input, pipeline.stored())
+        for each, stage, feed in zip(specs, stages, feeds, strict=True)
+    ]
+    return Chain(links, gatekeepers)
+
+
+def is_set(options: Any, name: str) -> bool:
+    """Tell whether a person has set this option: "" and None mean that nobody has."""
+    return getattr(options, name) not in ("", None)
+
+
+def wire(
+    config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, gatekeepers: Mapping[str, Gatekeeper],
+    shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally, on_lost: Callable[[], None], concurrency: int,
+) -> Worker:  # fmt: skip
+    """Return a worker of this stage. concurrency: see `Worker`."""
+    from crawler import plugins
+    from crawler.chain import Chain
+    from crawler.routing import Router
+    from crawler.worker import Worker
+
+    schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
+    router: Routes = stage.router if isinstance(stage, Chain) else Router(
+        spec.name, spec.outputs, gatekeepers, input=spec.input, stored=pipeline.stored()
+    )  # fmt: skip
+    return Worker(
+        stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
+        concurrency=concurrency, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
+    )  # fmt: skip
