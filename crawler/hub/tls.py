@@ -78,7 +78,7 @@ def _load(protocol: ssl._SSLMethod, folder: Path, name: str) -> Tls:
     ca, certificate, key = folder / f"{CA}.pem", folder / f"{name}.pem", folder / f"{name}.key"
     for path in (ca, certificate, key):
         if not path.is_file():
-            raise UsageError(f"there is no {path}; name with --certs DIR (or hub.certs) a directory with {CA}.pem, {name}.pem and "
+            raise UsageError(f"there is no {path}; with --certs DIR (or hub.certs) name a directory with {CA}.pem, {name}.pem and "
                              f"{name}.key, as 'crawler hub --make-certs DIR' makes them")
     warn_if_open(key, "private key")
     try:

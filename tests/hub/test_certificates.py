@@ -132,7 +132,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(tmp_path: Path, 
     make(tmp_path)
     (tmp_path / name).unlink()
 
-    with pytest.raises(UsageError, match=rf"there is no .*{name}; set hub\.certs .*--make-certs DIR"):
+    with pytest.raises(UsageError, match=rf"there is no .*{name}; with --certs DIR .*--make-certs DIR"):
         for_hub(tmp_path)
 
 
