@@ -82,8 +82,10 @@ def test_another_run_is_told_of_the_one_that_runs_and_waits_for_one_that_ends(sh
         while Path(f"/proc/{hub}/comm").read_text() != "crawler:ending\n":
             time.sleep(0.01)
         third = shell.start("run")              # waits, if it is there before the hub has ended
-        site.release("/slow")
+        assert third.stderr is not None
+        first = next(line for line in third.stderr if "resuming the unfinished crawl" in line)
+        site.release("/slow")                   # not before: those that end could finish the crawl
         _, said = third.communicate(timeout=60)
 
-    assert third.returncode == 0, said
+    assert third.returncode == 0, first + said
     assert {row["title"] for row in shell.rows("p.jsonl")} == {"Home", "Slow"}
