@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,8 @@ def write(report: Mapping[str, Any], data: Path) -> Path:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
         os.replace(draft, path)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise StorageError(f"the report {path} cannot be written: {error.strerror}; the crawl itself is stored") from error
     return path
 

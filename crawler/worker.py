@@ -61,7 +61,7 @@ def worker_name(stage: str) -> str:
 
 
 def _in_short(full: StorageFull) -> str:
-    """What has no room and why, without the advice that follows: `p.jsonl: No space left on device`."""
+    """Name the file without room and the reason, without advice: `p.jsonl: No space left on device`."""
     return words(str(full).partition(";")[0].removeprefix("cannot write to "))
 
 

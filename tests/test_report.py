@@ -71,3 +71,12 @@ def test_what_stages_count_themselves_is_told_apart_from_what_every_stage_counts
                 "enrich/failed": 1, "enrich/put back": 1, "enrich/gave nothing": 2}
 
     assert reporting.own_counters(counters) == {"enrich": {"seen": 3}}
+
+
+def test_a_report_that_finds_no_room_leaves_no_draft(tmp_path: Path) -> None:
+    (tmp_path / "report.json").mkdir()             # in its place: nothing can be put there
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        reporting.write(report(queue("urls")), tmp_path)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["report.json"]

@@ -1,4 +1,4 @@
-"""How many tasks a queue had done in each of the last seconds, in memory: the rate that people are shown."""
+"""The number of tasks a queue finished in each of the last seconds, kept in memory: the rate that people see."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common, seeds
 from crawler.cli.stage import output_options, preload, store_settings
+from crawler.errors import StorageError
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
@@ -196,14 +197,21 @@ def conclude(
         not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], pages_before=plan.pages, given_up=end.given_up,
         examples=end.examples,
     )  # fmt: skip
-    reporting.write(report, Path(plan.config.settings.data))
+    lost: StorageError | None = None
+    try:
+        reporting.write(report, Path(plan.config.settings.data))
+    except StorageError as error:              # the summary is printed all the same
+        lost = error
     hint = common.hints(args, plan.config)
     for line in summary(report, end.rows, hint):
         view.say(line)
     if interrupted == common.CLOSED and not end.is_done:
         view.say(f"the program that read standard output has ended, so the crawl was stopped: '{hint('run')}' goes on and prints, "
                  f"'{hint('run -o FILE --change')}' goes on and writes to FILE")
-    return exit_code(report, end.is_done, interrupted)
+    if lost is not None:
+        view.say(f"crawler: {lost}")
+    code = exit_code(report, end.is_done, interrupted)
+    return common.STORAGE if lost is not None and end.is_done else code
 
 
 def correct(plan: Plan, broker: SqliteBroker) -> None:

@@ -130,7 +130,7 @@ def origin(visit: Visit) -> list[str]:
 
 
 def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
-    """What a URL waits for that is not done. rest: what is said of a crawl that no hub runs."""
+    """Explain what a URL waits for. rest: the sentence for a crawl that no hub runs."""
     if rest and story.state in ("ready", "leased", "delayed"):
         return [*(line for line in waits(hub, story, hint, "") if "paused" in line), rest]
     if story.state not in ("ready", "leased"):

@@ -23,7 +23,7 @@ class Contact:
 
     @property
     def trouble(self) -> str:
-        """How long the hub has been gone, as a sentence; "" while it is there."""
+        """Say how long the hub has been gone; "" while it is there."""
         lost_at = self._lost_at
         return "" if lost_at is None else f"the hub at {self._address} has been gone for {time.monotonic() - lost_at:.0f} s"
 

@@ -1,4 +1,4 @@
-"""What every broker tells of why nothing goes on: back-off, failures, hosts at rest, leases that last, and who asks for work."""
+"""Counts that explain why nothing goes on, of every broker: back-off, failures, resting hosts, old leases, idle workers."""
 
 from __future__ import annotations
 

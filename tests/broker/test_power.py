@@ -92,7 +92,7 @@ def record(tmp_path: Path, durability: str) -> list[Event]:
 
 
 def last_sync(events: Sequence[Event]) -> int:
-    """Where the last sync of the log began that came back within these events; -1: there was none."""
+    """Return the place of the last sync of the log that came back within these events; -1 if there was none."""
     syncs = [n for n, event in enumerate(events) if event.kind == "sync" and event.file.endswith("-wal")]
     return max((n for n in syncs if 0 <= events[n].done <= len(events)), default=-1)
 

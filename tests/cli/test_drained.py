@@ -1,4 +1,4 @@
-"""What `crawler status` says of a crawl that has ended."""
+"""`crawler status` of a crawl that has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a word that is no command, option, setting or variable: what was probably meant."""
+"""Suggestions for a word that is no command, option, setting or variable."""
 
 from __future__ import annotations
 

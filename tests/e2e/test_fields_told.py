@@ -1,4 +1,4 @@
-"""What a crawl says of fields whose texts were no numbers."""
+"""The summary of fields whose texts were no numbers."""
 
 from __future__ import annotations
 

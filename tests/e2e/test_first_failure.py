@@ -32,7 +32,7 @@ def command_in(text: str, verb: str) -> str:
 
 
 def in_order(text: str, *parts: str) -> list[str]:
-    """Those of these parts that do not come after the ones before them."""
+    """Return the parts that do not come after the ones before them."""
     missing = []
     for part in parts:
         at = text.find(part)

@@ -75,7 +75,7 @@ def lines(file: Path) -> int:
 
 
 def rows(file: Path) -> str:
-    """As the summary has it."""
+    """Return the reason in the words of the summary."""
     return f"{counted(lines(file), 'row')} in {file.name}"
 
 

@@ -1,4 +1,4 @@
-"""What a stage prints is seen, by its name, and disturbs neither the live view nor rows on standard output."""
+"""Prints of a stage: shown with its name, without disturbing the live view or rows on standard output."""
 
 from __future__ import annotations
 

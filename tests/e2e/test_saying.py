@@ -1,4 +1,4 @@
-"""What the processes of a pipeline run by hand say to the person who started them."""
+"""Messages of the processes of a pipeline to the person who started them by hand."""
 
 from __future__ import annotations
 

@@ -117,8 +117,8 @@ def test_a_crawl_is_stopped_in_order_while_its_disk_is_full(shell: Shell, site: 
         read_until(crawl, "no room on the disk of")
 
         crawl.send_signal(signal.SIGTERM)
-        crawl.communicate(timeout=60)
-        assert crawl.returncode == 143
+        _, said = crawl.communicate(timeout=60)
+        assert crawl.returncode == 143, said
         disk.empty()
         again = shell.run("run", *FAST, "--data", "disk/data", "-o", "pages.jsonl")
 
