@@ -46,7 +46,7 @@ class Config(Struct, frozen=True):
     file: str = ""         # path of the file that was read; "": none
 
     def origin(self, name: str) -> str:
-        """Where this value comes from: set itself, in part, or with the table or list it is in; else "default"."""
+        """Say where this value was set: itself, in part, or with the table or list it is in; else "default"."""
         return _place(self.origins, name) or "default"
 
 

@@ -242,13 +242,13 @@ def quieten(name: str) -> None:
 
 
 def name_process(args: argparse.Namespace, name: str) -> None:
-    """What ps and top call a child of `crawler run`: crawler:hub, crawler:fetch; 15 bytes of it are shown."""
+    """Name this process for ps and top if `crawler run` started it: crawler:hub, crawler:fetch; 15 bytes of it are shown."""
     if args.while_stdin:
         rename_process(name)
 
 
 def rename_process(name: str) -> None:
-    """The same, for a process that is known to be such a child. `crawler.run.owner` knows the hub by it."""
+    """Name this process, a child of `crawler run`, for ps and top. `crawler.run.owner` finds the hub by this name."""
     with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
         file.write(f"crawler:{name}")
 
