@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -21,11 +20,9 @@ from crawler.items import Admitted, New, Unknown
 from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
+from crawler.web.domains import registered_domain
 from crawler.web.page import Visit, Visits
 from crawler.web.targets import Targets
-
-if TYPE_CHECKING:
-    from publicsuffixlist import PublicSuffixList
 
 log = logging.getLogger("crawler.frontier")
 
@@ -181,17 +178,6 @@ def _count(reasons: dict[str, int], reason: str) -> None:
     reasons[reason] = reasons.get(reason, 0) + 1
 
 
-@lru_cache(maxsize=10_000)
 def _domain(host: str) -> str:
-    """The registered domain by the public suffix list, the name itself where there is none: an address, `localhost`."""
-    name = host[: host.index("]") + 1] if host.startswith("[") else host.partition(":")[0]
-    is_address = name.startswith("[") or name.replace(".", "").isdigit()
-    return name if is_address else _suffixes().privatesuffix(name.rstrip(".")) or name
-
-
-@lru_cache(maxsize=1)
-def _suffixes() -> PublicSuffixList:
-    # Imported when first needed: the list takes 0.1 s to read and only one kind of scope asks for it.
-    from publicsuffixlist import PublicSuffixList
-
-    return PublicSuffixList()
+    """Return the registered domain of a host; of one that has none, an address or `localhost`, the host without its port."""
+    return registered_domain(host) or (host[: host.index("]") + 1] if host.startswith("[") else host.partition(":")[0])
