@@ -10,7 +10,7 @@ worked on in rows. Whatever a page contains, reading it ends: links are counted,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, islice
 from typing import Final, Literal
 
@@ -52,8 +52,10 @@ class Link(Struct, frozen=True, eq=False):
 
     @property
     def text(self) -> str:
-        """What the reader sees, white space collapsed, MAX_LINK_TEXT characters at most."""
-        return " ".join("".join(_some(self.element.strings, MAX_LINK_TEXT)).split())[:MAX_LINK_TEXT]
+        """The words that a reader sees, MAX_LINK_TEXT characters at most; see `words`."""
+        from crawler.web.words import words
+
+        return words(self.element, MAX_LINK_TEXT)
 
     @property
     def is_nofollow(self) -> bool:
@@ -182,11 +184,3 @@ def _leads_to_a_page(element: Element) -> bool:
     if _PAGE_RELS.isdisjoint(rels) or "stylesheet" in rels:
         return False
     return (element.attr("type") or "").partition(";")[0].strip().lower() in _PAGE_TYPES
-
-
-def _some(pieces: Iterable[str], characters: int) -> Iterator[str]:
-    for piece in pieces:
-        yield piece[:characters]
-        characters -= len(piece)
-        if characters <= 0:
-            return

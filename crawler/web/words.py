@@ -1,0 +1,86 @@
+"""The words of an element as a reader sees them, on one line.
+
+    <a><h3>Card</h3><p>12 Main St<br>Town</a>        Card 12 Main St Town
+    <b>Big</b>ger <span hidden>no</span>             Bigger
+
+Blocks, table cells and <br> separate words; other elements do not. Left out is what a browser does not show: scripts, `hidden`,
+`display: none`, and the fallback content of <iframe>, <object>, <video> and the like. Style sheets are not read.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Final
+
+from turbohtml import CData, Element, Node, Text
+
+MAX_WORDS: Final = 1 << 20         # characters; a value of a record is cut there
+
+# What begins and ends a line or a cell of its own: HTML standard §15.3, and <br>.
+BLOCKS: Final = frozenset({
+    "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl",
+    "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr",
+    "html", "legend", "li", "listing", "main", "menu", "nav", "ol", "optgroup", "option", "p", "plaintext", "pre", "search",
+    "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "tr", "ul", "xmp",
+})  # fmt: skip
+# What a browser does not show: no part of the text, or what stands in for a medium that it can show.
+UNSEEN: Final = frozenset({
+    "audio", "canvas", "datalist", "desc", "embed", "head", "iframe", "noembed", "noframes", "noscript", "object", "script",
+    "style", "template", "title", "video",
+})  # fmt: skip
+QUOTE: Final = '"'                 # what <q> stands for
+
+_HIDING: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))(?![\w-])", re.IGNORECASE)
+
+
+def words(node: Node, most: int = MAX_WORDS) -> str:
+    """Return the words of a node, white space collapsed, cut at `most` characters. The node itself counts as shown."""
+    if next(node.iter_elements(), None) is None:
+        return _collapsed(node.text, most)
+    return _collapsed("".join(_pieces(node, most)), most)
+
+
+def is_hidden(element: Element) -> bool:
+    """Tell whether an element's own attributes hide it. `hidden=until-found` does not: a reader can find it."""
+    hidden, style = element.attr("hidden"), element.attr("style")
+    if hidden is not None and hidden.strip().lower() != "until-found":
+        return True
+    return style is not None and _HIDING.search(style) is not None
+
+
+def _collapsed(text: str, most: int) -> str:
+    collapsed = " ".join(text.split())
+    return collapsed if len(collapsed) <= most else collapsed[:most].rstrip()
+
+
+def _pieces(node: Node, most: int) -> list[str]:
+    """Return the texts below a node and the separators between them, up to `most` characters."""
+    pieces: list[str] = []
+    above: list[Node] = [node]     # the nodes that hold the current one
+    shown = sys.maxsize            # of these; those behind are hidden
+    for child in node.descendants:
+        parent = child.parent
+        while above[-1] is not parent:
+            pieces.append(_separator(above.pop()))
+        if len(above) < shown:
+            shown = sys.maxsize
+        if isinstance(child, (Text, CData)):
+            if shown == sys.maxsize:
+                data = child.data
+                pieces.append(data)
+                most -= sum(map(len, data.split()))
+                if most < 0:
+                    break
+        else:
+            above.append(child)
+            pieces.append(_separator(child))
+            if shown == sys.maxsize and isinstance(child, Element) and (child.tag in UNSEEN or is_hidden(child)):
+                shown = len(above)
+    return pieces
+
+
+def _separator(node: Node) -> str:
+    """Return what stands for the start or the end of an element."""
+    tag = node.tag if isinstance(node, Element) else ""
+    return " " if tag in BLOCKS else QUOTE if tag == "q" else ""
