@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from crawler.web.page import Visit as Visit
     from crawler.web.page import Visits as Visits
     from crawler.web.robots import Robots as Robots
+    from crawler.web.robots import product_token as product_token
     from crawler.web.sitemap import Sitemap as Sitemap
     from crawler.web.urls import Url as Url
 
@@ -93,7 +94,7 @@ _HOMES = {
     "crawler.web.frontier": ("AUTH", "was_seeded"),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.page": ("Page", "Record", "Visit", "Visits"),
-    "crawler.web.robots": ("Robots",),
+    "crawler.web.robots": ("Robots", "product_token"),
     "crawler.web.sitemap": ("Sitemap",),
     "crawler.web.urls": ("Url",),
 }  # fmt: skip

@@ -2,9 +2,10 @@
 
     text ──▶ groups (user-agent lines, then rules) ──agent──▶ the rules that bind it ──path──▶ Ruling
 
-Nothing in a file can make this raise, and no pattern can make matching slower than its length times that of the path. Beyond
-the RFC, as Google's parser does and site owners rely on: a line without a colon, common misspellings, Crawl-delay, and an
-allowed `/index.html` that allows its directory.
+Nothing in a file can make this raise. Reading takes time and memory in proportion to its bytes: agents that are named together
+share one list of rules, and rules are compiled for the agent that asks. Matching takes at most the length of the patterns times
+that of the path. Beyond the RFC, as Google's parser does and site owners rely on: a line without a colon, common misspellings,
+Crawl-delay, and an allowed `/index.html` that allows its directory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -24,7 +25,9 @@ MAX_BYTES: Final = 500 << 10       # RFC 9309 §2.5: at least so much is parsed;
 MAX_LINE: Final = 2083 * 8 - 1     # bytes; the rest of a longer line is ignored, as Google does
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_TOKEN: Final = re.compile(r"[a-z0-9_-]+", re.IGNORECASE)   # RFC 9309 has no digits; robots of that kind of name are real
+_TOKEN: Final = re.compile(r"[A-Za-z_-]+")           # RFC 9309 §2.2.1
+# With digits, which the RFC does not have: `User-agent: crawler4j` is not about `crawler`, and `MJ12bot` is a name.
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _FIELDS: Final = {
     "user-agent": "user-agent", "useragent": "user-agent", "user agent": "user-agent",
     "allow": "allow",
@@ -55,6 +58,15 @@ class Ruling(Struct, frozen=True):
 _NO_RULE: Final = Ruling(True)
 
 
+class _Line(NamedTuple):
+    """An allow or disallow line as read; it is compiled when an agent that it binds asks."""
+
+    is_allow: bool
+    value: str
+    text: str
+    number: int
+
+
 class _Rule(Struct, frozen=True):
     is_allow: bool
     pieces: tuple[str, ...]        # what stands between the wildcards
@@ -65,25 +77,33 @@ class _Rule(Struct, frozen=True):
 
     def matches(self, path: str) -> bool:
         """Each piece as far left as it goes: no backtracking, because only the last can be tied to the end."""
-        first, *rest = self.pieces
-        if not path.startswith(first):
+        pieces = self.pieces
+        if not path.startswith(pieces[0]):
             return False
-        if not rest:
-            return not self.is_anchored or len(path) == len(first)
-        at = len(first)
-        for piece in rest[:-1] if self.is_anchored else rest:
-            at = path.find(piece, at) + len(piece)
-            if at < len(piece):
+        last = len(pieces) - 1
+        if not last:
+            return not self.is_anchored or len(path) == len(pieces[0])
+        at = len(pieces[0])
+        for place in range(1, last if self.is_anchored else last + 1):
+            at = path.find(pieces[place], at) + len(pieces[place])
+            if at < len(pieces[place]):
                 return False
-        return not self.is_anchored or (path.endswith(rest[-1]) and len(path) - len(rest[-1]) >= at)
+        return not self.is_anchored or (path.endswith(pieces[last]) and len(path) - len(pieces[last]) >= at)
 
 
 class _Group:
-    """All that is said to one product token, wherever in the file it stands."""
+    """User-agent lines that follow each other, and what is said to them.
 
-    def __init__(self) -> None:
-        self.rules: list[_Rule] = []
+    After a Crawl-delay, further user-agent lines still belong to the same rules (RFC 9309 §2.2: only rules end a list of agents),
+    but not to that delay, which the RFC does not know. So `lines` may be shared with another group, and `delay` is its own.
+    """
+
+    __slots__ = ("delay", "has_delay", "lines")
+
+    def __init__(self, lines: list[_Line]) -> None:
+        self.lines = lines
         self.delay: float | None = None
+        self.has_delay = False         # a Crawl-delay line was there, whatever its value
 
 
 class Robots:
@@ -91,11 +111,9 @@ class Robots:
 
     def __init__(self, text: bytes | str = b"") -> None:
         self.sitemaps: list[str] = []          # URLs as written, in order
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, list[_Group]] = {}     # by product token in lower case, or "*"
+        self._rules: dict[tuple[int, ...], list[_Rule]] = {}   # compiled, by the ids of the lists of lines
         self._read(_lines(text))
-        for group in self._groups.values():
-            # The longest match decides, allow before disallow: sorted so, the first match does.
-            group.rules.sort(key=lambda rule: (-rule.length, not rule.is_allow))
 
     def allowed(self, agent: str, url: str) -> bool:
         """Whether this agent may fetch this URL (or path)."""
@@ -103,47 +121,70 @@ class Robots:
 
     def why(self, agent: str, url: str) -> Ruling:
         """The same, with the line that decided."""
-        group = self._group(agent)
-        if group is None or not group.rules:
+        rules = self._rules_of(agent)
+        if not rules:
             return _NO_RULE
         path = _path(url)
         if path == "/robots.txt":      # RFC 9309 §2.2.2: implicitly allowed
             return _NO_RULE
-        for rule in group.rules:
+        for rule in rules:
             if rule.matches(path):
                 return Ruling(rule.is_allow, rule.line, rule.number)
         return _NO_RULE
 
     def delay(self, agent: str) -> float | None:
         """Crawl-delay in seconds; of several for one agent the longest."""
-        group = self._group(agent)
-        return group.delay if group else None
+        return max((group.delay for group in self._groups_of(agent) if group.delay is not None), default=None)
 
-    def _group(self, agent: str) -> _Group | None:
+    def _groups_of(self, agent: str) -> list[_Group]:
         if not self._groups:
-            return None
-        return self._groups.get(_product(agent)) or self._groups.get("*")
+            return []
+        found = next((self._groups[name] for name in _names(agent) if name in self._groups), None)
+        return found or self._groups.get("*", [])
+
+    def _rules_of(self, agent: str) -> list[_Rule]:
+        """The rules for an agent, most specific first: the first that matches decides."""
+        lists = {id(group.lines): group.lines for group in self._groups_of(agent)}
+        key = tuple(lists)
+        rules = self._rules.get(key)
+        if rules is None:
+            unique: dict[tuple[bool, str], _Line] = {}
+            for lines in lists.values():
+                for line in lines:
+                    unique.setdefault((line.is_allow, line.value), line)
+            rules = [rule for line in unique.values() for rule in _rules(line)]
+            # The longest match decides, allow before disallow.
+            rules.sort(key=lambda rule: (-rule.length, not rule.is_allow))
+            self._rules[key] = rules
+        return rules
 
     def _read(self, lines: Iterator[tuple[int, str]]) -> None:
-        current: list[_Group] = []
-        has_rules = False          # a user-agent line after a rule begins a new group; other lines never do (RFC 9309 §2.2.4)
+        group = _Group([])
+        has_rules = False
         for number, line in lines:
             name, value = _field(line)
             if name == "user-agent":
+                # Rules before it: a new group. A Crawl-delay before it: the same rules, but not the same delay.
                 if has_rules:
-                    current, has_rules = [], False
-                token = "*" if re.match(r"\*(?:\s|$)", value) else _leading_token(value)
-                if token:
-                    current.append(self._groups.setdefault(token, _Group()))
+                    group, has_rules = _Group([]), False
+                elif group.has_delay:
+                    group = _Group(group.lines)
+                self._name(_agent_named(value), group)
             elif name in ("allow", "disallow"):
                 has_rules = True
-                for group in current:
-                    group.rules.extend(_rules(name == "allow", value, line, number))
-            elif name == "crawl-delay" and (seconds := _seconds(value)) is not None:
-                for group in current:
+                if value:
+                    group.lines.append(_Line(name == "allow", value, line, number))
+            elif name == "crawl-delay":
+                group.has_delay = True
+                if (seconds := _seconds(value)) is not None:
                     group.delay = max(group.delay or 0.0, seconds)
             elif name == "sitemap" and value:
                 self.sitemaps.append(value)
+
+    def _name(self, token: str, group: _Group) -> None:
+        groups = self._groups.setdefault(token, []) if token else []
+        if not groups or groups[-1] is not group:
+            groups.append(group)
 
 
 def _lines(text: bytes | str) -> Iterator[tuple[int, str]]:
@@ -182,15 +223,26 @@ def _field(line: str) -> tuple[str, str]:
     return _FIELDS.get(name.strip().lower(), ""), value.strip()
 
 
+def product_token(agent: str) -> str:
+    """The name by which a robots.txt knows a User-Agent value (RFC 9309 §2.2.1); "" if the value does not begin with one."""
+    match = _TOKEN.match(agent)
+    return match.group() if match else ""
+
+
 @lru_cache(maxsize=16)
-def _product(agent: str) -> str:
-    """The product token of an agent, by which groups are named; "" if it begins with none."""
-    product = agent.partition("/")[0].strip()
-    return product.lower() if _TOKEN.fullmatch(product) else ""
+def _names(agent: str) -> tuple[str, ...]:
+    """The names of groups that bind an agent, the most exact first: with its digits, then as the RFC has it."""
+    text = agent.lstrip()
+    match = _NAME.match(text)
+    full, token = match.group().lower() if match else "", product_token(text).lower()
+    return tuple(name for name in dict.fromkeys((full, token)) if name)
 
 
-def _leading_token(value: str) -> str:
-    match = _TOKEN.match(value)
+def _agent_named(value: str) -> str:
+    """The name in a user-agent line, "*" for all, "" for none."""
+    if value[:1] == "*":
+        return "*" if len(value) == 1 or value[1].isspace() else ""
+    match = _NAME.match(value)
     return match.group().lower() if match else ""
 
 
@@ -203,22 +255,20 @@ def _seconds(value: str) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _rules(is_allow: bool, value: str, line: str, number: int) -> Iterator[_Rule]:
-    """The rule of a line: none if it has no path, two if it allows a directory by the name of its index."""
-    if not value:
-        return
-    yield _rule(is_allow, value, line, number)
-    directory, slash, name = value.rpartition("/")
-    if is_allow and slash and name.startswith("index.htm"):
-        yield _rule(True, f"{directory}/$", line, number)
+def _rules(line: _Line) -> Iterator[_Rule]:
+    """The rule of a line, and a second one if it allows a directory by the name of its index."""
+    yield _rule(line, line.value)
+    directory, slash, name = line.value.rpartition("/")
+    if line.is_allow and slash and name.startswith("index.htm"):
+        yield _rule(line, f"{directory}/$")
 
 
-def _rule(is_allow: bool, value: str, line: str, number: int) -> _Rule:
+def _rule(line: _Line, value: str) -> _Rule:
     is_anchored = value.endswith("$")
     pattern = value[:-1] if is_anchored else value
     pieces = tuple(_normal(piece) for piece in re.split(r"\*+", pattern))
     length = sum(map(len, pieces)) + len(pieces) - 1 + is_anchored
-    return _Rule(is_allow, pieces, is_anchored, length, line, number)
+    return _Rule(line.is_allow, pieces, is_anchored, length, line.text, line.number)
 
 
 def _path(url: str) -> str:

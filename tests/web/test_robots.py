@@ -14,6 +14,7 @@ DEVIATIONS = {
     ("Allow: /foo/bar/ツ\n", "http://foo.bar/foo/bar/ツ"): "their caller encodes the URL first, ours need not",
     ("Allow: /foo/bar/%E3%83%84\n", "http://foo.bar/foo/bar/ツ"): "the same",
     ("Allow: /foo/bar/%62%61%7A\n", "http://foo.bar/foo/bar/baz"): "RFC 9309 §2.2.2: unreserved octets are decoded",
+    ("Allow: /x/\nDisallow: /\n", "http://foo.bar/x/y"): "their caller gives a token, ours a User-Agent, which begins with one",
 }
 
 
