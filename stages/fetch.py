@@ -48,6 +48,7 @@ from crawler import (
     Url,
     Visit,
     __version__,
+    product_token,
     was_seeded,
 )
 from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
@@ -74,6 +75,7 @@ _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five
 _MARGIN: Final = 60.0              # s
 _TOLD: Final = 10                  # hosts; nobody reads more of ten thousand seeds that are not found
 _TOLD_PAUSE: Final = 1.0           # s; a shorter pause after robots.txt is over before anybody looks
+_SHOWN: Final = 80                 # characters of a value in an error
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
 
 
@@ -90,7 +92,7 @@ class Fetch(Stage):
         max_redirects: Redirects = 10   # on the way to a page; browsers 20, Heritrix 20
         max_header_bytes: HeaderBytes = 64 << 10   # of a header block
         content_types: list[str] = field(default_factory=lambda: list(READABLE))   # bodies of others are not read; [] reads all
-        user_agent: str = ""               # "": crawler/VERSION, and the contact; its first word is our name in robots.txt
+        user_agent: str = ""               # "": crawler/VERSION, and the contact; the name it begins with is ours in robots.txt
         contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
         headers: dict[str, str] = field(default_factory=dict)   # sent with every request
         auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
@@ -134,6 +136,8 @@ class Fetch(Stage):
         found = Collected()
         with found.mistakes():
             Identity(_agent(options), options.headers, options.auth, has_cookies=False)
+        with found.mistakes():
+            _refuse_nameless(options)
         with found.mistakes():
             _proxies(options.proxy)
         with found.mistakes():
@@ -369,6 +373,16 @@ def _page(visit: Visit, reply: Reply, at: float) -> Page:
 
 def _agent(options: Fetch.Options) -> str:
     return options.user_agent or AGENT + (f" (+{options.contact})" if options.contact else "")
+
+
+def _refuse_nameless(options: Fetch.Options) -> None:
+    """Raise ConfigError for a User-Agent without a name that a robots.txt could use."""
+    agent = options.user_agent
+    if agent and not product_token(agent):
+        raise ConfigError(
+            f"stages.fetch.user_agent: {agent[:_SHOWN]!r} does not begin with a name, by which robots.txt could mean us; begin it "
+            "with letters, '-' or '_' (RFC 9309 §2.2.1), for example 'ExampleBot/1.0 (+https://example.org/bot)'"
+        )
 
 
 def _proxies(option: str | dict[str, str]) -> dict[str, str]:

@@ -49,7 +49,14 @@ class Identity:
                     f"stages.fetch.headers: {name} would go to every site that is crawled; "
                     f"set stages.fetch.{_PRIVATE[name.lower()]} instead"
                 )
-        self._headers = {"User-Agent": agent, "Accept": _ACCEPT, **headers}
+            if name.lower() == "user-agent":
+                raise ConfigError(
+                    f"stages.fetch.headers: {name} would not be the name that is looked for in robots.txt; "
+                    "set stages.fetch.user_agent instead"
+                )
+        own = {name.lower() for name in headers}
+        ours = {"User-Agent": agent, "Accept": _ACCEPT}
+        self._headers = {**{name: value for name, value in ours.items() if name.lower() not in own}, **headers}
         self._auth = {_where(name): _authorization(name, value) for name, value in auth.items()}
         self._cookies = _cookies() if has_cookies else None
         self._typed = _Typed(shared) if shared is not None else None

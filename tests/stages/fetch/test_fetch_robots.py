@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 import responses
 
-from crawler import Drop, Interrupted, LocalShared, Pace, Page, Retry, Visit
+from crawler import ConfigError, Drop, Interrupted, LocalShared, Pace, Page, Retry, Visit
+from crawler.cli import main
 from stages.fetch import Fetch
 from tests.stages.fetch.given import ROBOTS, URL, Shop, only
 
@@ -159,3 +161,24 @@ def test_many_threads_that_want_one_robots_txt_ask_once(make: Callable[..., Fetc
 
     assert shop.asked.count("/robots.txt") == 1
     assert sorted(page.content for page in pages) == [b"ok"] * 8
+
+
+@pytest.mark.parametrize("agent", ["1.0", " ExampleBot/1.0", "(bot)", "+https://bot.test/", "360Spider/1.0", "/", "\xdcberbot/1"])
+def test_a_user_agent_without_a_name_for_robots_txt_is_refused(agent: str) -> None:
+    with pytest.raises(ConfigError, match="does not begin with a name") as refusal:
+        Fetch.check(Fetch.Options(user_agent=agent), "stages.fetch")
+
+    assert "for example 'ExampleBot/1.0 (+https://example.org/bot)'" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["User-Agent", "user-agent", "USER-AGENT"])
+def test_a_user_agent_among_the_headers_is_refused_because_robots_txt_would_not_know_it(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"set stages\.fetch\.user_agent instead"):
+        Fetch.check(Fetch.Options(headers={name: "ExampleBot/1.0"}), "stages.fetch")
+
+
+def test_crawler_check_refuses_a_user_agent_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["check", "-s", "stages.fetch.user_agent=(ExampleBot)"]) == 2
+    assert main(["check", "-s", "stages.fetch.user_agent=ExampleBot (+https://bot.test/)"]) == 0
