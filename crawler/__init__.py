@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from crawler.web.fields import Fields as Fields
     from crawler.web.fields import FieldSpec as FieldSpec
     from crawler.web.frontier import AUTH as AUTH
-    from crawler.web.frontier import was_seeded as was_seeded
     from crawler.web.html import LINK_TAGS as LINK_TAGS
     from crawler.web.html import Html as Html
     from crawler.web.html import LinkTag as LinkTag
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from crawler.web.page import Visits as Visits
     from crawler.web.robots import Robots as Robots
     from crawler.web.robots import product_token as product_token
+    from crawler.web.scope import was_seeded as was_seeded
     from crawler.web.sitemap import Sitemap as Sitemap
     from crawler.web.urls import Url as Url
 
@@ -91,7 +91,8 @@ _HOMES = {
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.encoding": ("is_html",),
     "crawler.web.fields": ("NO_NUMBER", "FieldSpec", "Fields"),
-    "crawler.web.frontier": ("AUTH", "was_seeded"),
+    "crawler.web.frontier": ("AUTH",),
+    "crawler.web.scope": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.page": ("Page", "Record", "Visit", "Visits"),
     "crawler.web.robots": ("Robots", "product_token"),

@@ -30,7 +30,8 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     delay: Delay = 1.0           # s between the end of one fetch from a host and the start of the next
     per_host: PerHost = 1         # fetches from one host at a time
-    scope: Literal["host", "domain", "any"] = "host"   # links followed: to the seeds' hosts, their registered domains, anywhere
+    scope: Literal["host", "domain", "path", "any"] = "host"   # links followed: see `crawler.web.scope`
+    seed_redirects: Literal["site", "any", "never"] = "site"   # which redirects of seeds widen the scope
     allow: list[str] = field(default_factory=list)   # regular expressions; if any are given a URL must match one
     deny: list[str] = field(default_factory=list)    # regular expressions; a URL that matches one is skipped
     max_depth: Limit = 0           # links followed from a seed; 0: no limit

@@ -50,7 +50,8 @@ SHORT_FORMS = (
     ("--max-pages", "frontier.max_pages", "N", "take at most N URLs into the crawl; 0: no limit"),
     ("--depth", "frontier.max_depth", "N", "follow links N steps from a seed; 0: no limit"),
     ("--delay", "frontier.delay", "S", "seconds between two requests to a host"),
-    ("--scope", "frontier.scope", "host|domain|any", "links to follow: to the seeds' hosts, to their domains, to any host"),
+    ("--scope", "frontier.scope", "host|domain|path|any",
+     "links to follow: to the seeds' hosts, to their domains, below their paths, to any host"),
     ("--allow", "frontier.allow", "REGEX", "crawl only URLs that match REGEX, or another --allow"),
     ("--deny", "frontier.deny", "REGEX", "crawl no URL that matches REGEX; may be repeated"),
 )

@@ -24,6 +24,7 @@ RECORD = "its record: "
 
 SETTINGS = {          # what a person would change to have such a URL crawled
     "out of scope": "frontier.scope",
+    "seed redirects to another site": "frontier.seed_redirects",
     "denied by pattern": "frontier.deny",
     "not allowed by pattern": "frontier.allow",
     "too deep": "frontier.max_depth",

@@ -20,6 +20,7 @@ GROUPS: Final = 4                 # reasons for given-up tasks that are shown, e
 # By the word in the counter. The first are URLs that were not fetched, the second pages without a record; all others are links.
 URLS: Final = {"robots": "forbidden by robots.txt", "private address": "at private addresses"}
 RECORDS: Final = {"noindex": "with noindex"}
+SEEDS: Final = {"seed redirects to another site": "another site, see frontier.seed_redirects"}
 
 
 def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyType({}), hint: Hint = PLAIN) -> list[str]:
@@ -78,12 +79,15 @@ def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
     """List what was not fetched, not recorded and not followed, each with its unit."""
     urls = {URLS[reason]: n for reason, n in skipped.items() if reason in URLS}
     records = {RECORDS[reason]: n for reason, n in skipped.items() if reason in RECORDS}
-    links = {reason: n for reason, n in skipped.items() if reason not in URLS and reason not in RECORDS}
+    seeds = {SEEDS[reason]: n for reason, n in skipped.items() if reason in SEEDS}
+    links = {reason: n for reason, n in skipped.items() if reason not in URLS and reason not in RECORDS and reason not in SEEDS}
     lines = []
     if urls:
         lines.append("not fetched: " + ", ".join(f"{counted(n, 'URL')} {reason}" for reason, n in urls.items()))
     if records:
         lines.append("not recorded: " + ", ".join(f"{counted(n, 'page')} {reason}" for reason, n in records.items()))
+    if seeds:
+        lines.append("redirects of seeds not followed: " + ", ".join(f"{n:,} to {what}" for what, n in seeds.items()))
     if links:
         shown = [f"{n:,} {reason}" for reason, n in list(links.items())[:SHOWN]]
         rest = sum(list(links.values())[SHOWN:])

@@ -33,6 +33,17 @@ def is_public_suffix(host: str) -> bool:
     return not is_address(name) and bool(_suffixes().is_public(name))
 
 
+def site(host: str) -> str:
+    """Return the registered domain of a host or, where there is none, its name without the port. host: as above."""
+    return registered_domain(host) or _name(host)
+
+
+def is_same_site(one: str, other: str) -> bool:
+    """Tell whether two hosts are of one site. A name with and without `www.` is, which needs no look into the list."""
+    names = {_name(host).removeprefix("www.") for host in (one, other)}
+    return len(names) == 1 or site(one) == site(other)
+
+
 def is_address(hostname: str) -> bool:
     """Tell whether the host of a canonical URL, without port, is an IP address and not a name."""
     return hostname.startswith("[") or hostname.replace(".", "").isdigit()

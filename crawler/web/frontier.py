@@ -20,22 +20,18 @@ from crawler.items import Admitted, New, Unknown
 from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
-from crawler.web.domains import registered_domain
 from crawler.web.page import Visit, Visits
-from crawler.web.targets import Targets
+from crawler.web.scope import ANOTHER_SITE, OUT_OF_SCOPE, Scope, was_seeded
+from crawler.web.targets import Target, Targets
 
 log = logging.getLogger("crawler.frontier")
 
 QUEUE: Final = "urls"
-ROOT: Final = "root/"              # shared notes of the hosts that scope starts from; the value says how each became one
 AUTH: Final = "auth/"              # prefix of shared notes with user names and passwords from the URLs of seeds, one per origin
-SEED: Final = b"seed"              # a person named it: it may be at a private address
-REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
 
 TOO_DEEP: Final = "too deep"
-OUT_OF_SCOPE: Final = "out of scope"
 
-_REMEMBERED: Final = 20_000        # hosts known to be in scope
+_TOLD: Final = 10                  # seeds that lead out of scope that a warning names; nobody reads ten thousand
 
 
 class Frontier:
@@ -49,8 +45,8 @@ class Frontier:
         self._targets = Targets(settings)
         self._encode: Callable[[Visit], bytes] = msgspec.msgpack.Encoder().encode
         self._parent: tuple[str, bytes | None] = ("", None)
-        self._in_scope: set[str] = set()       # roots are never taken away, so what was in scope stays in it
-        self._domains: tuple[int, frozenset[str]] = (0, frozenset())
+        self._scope = Scope(settings, shared)
+        self._told: set[str] = set()           # seeds that lead out of scope
 
     def seed(self, text: str) -> New:
         """Return a task for a URL that a person typed; its host becomes a root. Neither scope nor limits apply. Raises BadUrl.
@@ -61,8 +57,7 @@ class Frontier:
         target = self._targets.seed(text)
         if target.userinfo:
             self._note_credentials(urls.origin(target.url), target.userinfo.encode())
-        if self._root(target.host) != SEED:
-            self._shared.set(ROOT + target.host, SEED)
+        self._scope.add_seed(target.url, target.host)
         return New(self._queue, self._encode(Visit(target.url, is_seed=True)), target.key, target.host)
 
     def admit(self, found: Visit | str, parent: Visit | None = None) -> New | str:
@@ -77,8 +72,8 @@ class Frontier:
             return target
         if self._is_too_deep(visit.depth):
             return TOO_DEEP
-        if not self._has_scope(target.host, widens=visit.is_seed and bool(visit.history)):
-            return OUT_OF_SCOPE
+        if not self._scope.has(target.url, target.host) and (refusal := self._redirected(visit, target)):
+            return refusal
         if target.url != visit.url:
             visit = msgspec.structs.replace(visit, url=target.url)
         priority = visit.depth if self._is_deep_first else 0
@@ -98,7 +93,8 @@ class Frontier:
         fresh = unknown(visits.urls)
         parent = self._key_of(visits.referrer) if fresh else None
         priority = visits.depth if self._is_deep_first else 0
-        has_scope: dict[str, bool] = {}                # by host; who is out of scope may be in it for the next page
+        scope, goes_by_path = self._scope, self._scope.goes_by_path
+        has_scope: dict[str, bool] = {}                # by host; one that is out of scope may be in it for the next page
         for url in fresh:
             target = self._targets.of(url)
             if isinstance(target, str):
@@ -106,8 +102,8 @@ class Frontier:
                 continue
             is_in = has_scope.get(target.host)
             if is_in is None:
-                is_in = has_scope[target.host] = self._has_scope(target.host, widens=False)
-            if not is_in:
+                is_in = has_scope[target.host] = scope.has_host(target.host)
+            if not is_in or (goes_by_path and not scope.has_path(target.url, target.host)):
                 _count(admitted.skipped, OUT_OF_SCOPE)
                 continue
             is_as_given = url == target.url
@@ -133,28 +129,20 @@ class Frontier:
     def _is_too_deep(self, depth: int) -> bool:
         return 0 < self._settings.max_depth < depth
 
-    def _root(self, host: str) -> bytes | None:
-        return self._shared.find(ROOT).get(ROOT + host)
-
-    def _has_scope(self, host: str, *, widens: bool) -> bool:
-        if self._settings.scope == "any" or host in self._in_scope:
-            return True
-        if widens and self._root(host) is None:
-            self._shared.set(ROOT + host, REDIRECT)
-        is_in = widens or self._is_under_root(host)
-        if is_in:
-            if len(self._in_scope) >= _REMEMBERED:
-                self._in_scope.clear()
-            self._in_scope.add(host)
-        return is_in
-
-    def _is_under_root(self, host: str) -> bool:
-        if self._settings.scope == "host":
-            return self._root(host) is not None
-        noted = self._shared.find(ROOT)
-        if len(noted) != self._domains[0]:
-            self._domains = (len(noted), frozenset(_domain(name.removeprefix(ROOT)) for name in noted))
-        return _domain(host) in self._domains[1]
+    def _redirected(self, visit: Visit, target: Target) -> str:
+        """Return why a visit that is out of scope is not taken; "" if a seed redirects there and that brings it into scope."""
+        if not visit.is_seed or not visit.history:
+            return OUT_OF_SCOPE
+        start = visit.history[0]
+        refusal = self._scope.refusal(start, target.url, target.host)
+        if refusal and start not in self._told and len(self._told) < _TOLD:
+            self._told.add(start)
+            where = "another site" if refusal == ANOTHER_SITE else f"out of scope (frontier.scope = {self._settings.scope!r})"
+            log.warning(
+                "%s redirects to %s, which is %s; it is not crawled; to crawl it: name it as a URL to begin from, or set "
+                "frontier.seed_redirects to 'any'", start, target.url, where,
+            )  # fmt: skip
+        return refusal
 
     def _key_of(self, url: str) -> bytes | None:
         """The key of the page that leads here, which is the same for all its links. It came from a queue: it is canonical."""
@@ -165,19 +153,9 @@ class Frontier:
         return key
 
 
-def was_seeded(shared: Shared, host: str) -> bool:
-    """The same for who has no frontier: a person named this host, so it may be at a private address."""
-    return shared.find(ROOT).get(ROOT + host) == SEED
-
-
 def _linked(url: str, parent: Visit | None) -> Visit:
     return Visit(url, parent.depth + 1, parent.url) if parent else Visit(url)
 
 
 def _count(reasons: dict[str, int], reason: str) -> None:
     reasons[reason] = reasons.get(reason, 0) + 1
-
-
-def _domain(host: str) -> str:
-    """Return the registered domain of a host; of one that has none, an address or `localhost`, the host without its port."""
-    return registered_domain(host) or (host[: host.index("]") + 1] if host.startswith("[") else host.partition(":")[0])

@@ -10,8 +10,9 @@ from crawler.items import New
 from crawler.settings import FrontierSettings
 from crawler.stage import LocalShared
 from crawler.web import urls
-from crawler.web.frontier import AUTH, Frontier, was_seeded
+from crawler.web.frontier import AUTH, Frontier
 from crawler.web.page import Visit, Visits
+from crawler.web.scope import was_seeded
 
 SEED = "https://example.org/"
 
@@ -107,30 +108,6 @@ def test_a_pattern_that_is_none_is_refused_by_name(shared: LocalShared) -> None:
         frontier(shared, deny=["("])
 
 
-@pytest.mark.parametrize(
-    ("seed", "inside", "outside"),
-    [
-        ("https://www.example.co.uk/", "http://shop.example.co.uk:8080/", "https://other.co.uk/"),
-        ("https://a.github.io/", "https://a.github.io/x", "https://b.github.io/"),
-        ("http://127.0.0.1:8000/", "http://127.0.0.1:9000/", "http://10.0.0.1/"),
-        ("http://[::1]:8000/", "http://[::1]/", "http://[::2]/"),
-        ("http://localhost:8000/", "http://localhost/", "http://example.net/"),
-    ],
-)
-def test_scope_domain_is_the_registered_domain(shared: LocalShared, seed: str, inside: str, outside: str) -> None:
-    gate = frontier(shared, scope="domain")
-    assert gate.admit(link(inside)) == "out of scope"
-
-    gate.seed(seed)
-
-    assert visit_of(gate.admit(link(inside))).url == inside
-    assert gate.admit(link(outside)) == "out of scope"
-
-
-def test_scope_any_takes_every_host(shared: LocalShared) -> None:
-    assert visit_of(frontier(shared, scope="any").admit(link("https://example.net/")))
-
-
 def test_a_root_that_another_worker_adds_is_in_scope_at_once(shared: LocalShared) -> None:
     gate = frontier(shared)
     assert gate.admit(link("https://example.net/a")) == "out of scope"
@@ -141,7 +118,7 @@ def test_a_root_that_another_worker_adds_is_in_scope_at_once(shared: LocalShared
 
 
 def test_where_a_seed_redirects_to_is_in_scope_but_not_allowed_to_be_private(shared: LocalShared) -> None:
-    gate = frontier(shared)
+    gate = frontier(shared, seed_redirects="any")
     redirected = Visit("https://new.example/", history=(SEED,), is_seed=True)
 
     new = gate.admit(redirected)
@@ -156,11 +133,13 @@ def test_where_a_seed_redirects_to_is_in_scope_but_not_allowed_to_be_private(sha
 
 
 def test_where_a_link_redirects_to_is_a_link(shared: LocalShared) -> None:
-    assert frontier(shared).admit(Visit("https://new.example/", 1, history=(SEED + "a",))) == "out of scope"
+    gate = frontier(shared, seed_redirects="any")
+
+    assert gate.admit(Visit("https://new.example/", 1, history=(SEED + "a",))) == "out of scope"
 
 
 def test_a_seed_is_a_seed_even_where_something_redirected_to_it_before(shared: LocalShared) -> None:
-    gate = frontier(shared)
+    gate = frontier(shared, seed_redirects="any")
     gate.admit(Visit("https://new.example/", history=(SEED,), is_seed=True))
 
     gate.seed("https://new.example/")

@@ -1,0 +1,143 @@
+"""Decides which URLs belong to a crawl: by host, registered domain or directory of the seeds, and by where a seed redirects.
+
+    scope       a URL is in scope if
+    "host"      its host, with its port, is that of a seed
+    "domain"    its registered domain is that of a seed
+    "path"      its host is that of a seed, and its path is in the directory of this seed
+    "any"       always
+
+    a seed redirects to     seed_redirects = "site"                       "any"     "never"
+    a URL in scope          followed                                      followed  followed
+    another host            added to the scope if it is of the same site  added     not followed
+
+A site is a registered domain by the public suffix list, or the host itself where there is none: an address, `localhost`, `co.uk`.
+What is in scope is stored as shared notes, so that all workers and later runs agree on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from crawler.settings import FrontierSettings
+from crawler.stage import Shared
+from crawler.web import urls
+from crawler.web.domains import is_same_site, site
+
+ROOT: Final = "root/"              # prefix of shared notes, one per host in scope; the value says how it came into scope
+BELOW: Final = "below/"            # prefix of shared notes, one per directory in scope: "below/example.org/docs/"; for "path" alone
+SEED: Final = b"seed"              # a person named it: it may be at a private address
+REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
+
+OUT_OF_SCOPE: Final = "out of scope"
+ANOTHER_SITE: Final = "seed redirects to another site"
+
+_REMEMBERED: Final = 20_000        # hosts known to be in scope
+
+
+class Scope:
+    """Thread-safe: threads share what is remembered and at worst work it out twice."""
+
+    def __init__(self, settings: FrontierSettings, shared: Shared) -> None:
+        self._settings = settings
+        self._shared = shared
+        self.goes_by_path = settings.scope == "path"
+        self._hosts: set[str] = set()          # in scope; roots are never taken away, so what was in scope stays in it
+        self._sites: tuple[int, frozenset[str]] = (0, frozenset())
+        self._directories: tuple[int, frozenset[str]] = (0, frozenset())
+
+    def add_seed(self, url: str, host: str) -> None:
+        """Bring a seed's host and directory into scope. url: canonical."""
+        if self._root(host) != SEED:
+            self._shared.set(ROOT + host, SEED)
+        self._add_directory(url, host)
+
+    def has(self, url: str, host: str) -> bool:
+        """Tell whether a URL is in scope. url: canonical; host: its host, with port."""
+        return self.has_host(host) and (not self.goes_by_path or self.has_path(url, host))
+
+    def has_host(self, host: str) -> bool:
+        """Tell whether URLs of this host may be in scope: all of them, unless scope goes by path."""
+        if self._settings.scope == "any" or host in self._hosts:
+            return True
+        is_in = self._site_has_root(host) if self._settings.scope == "domain" else self._root(host) is not None
+        if is_in:
+            if len(self._hosts) >= _REMEMBERED:
+                self._hosts.clear()
+            self._hosts.add(host)
+        return is_in
+
+    def has_path(self, url: str, host: str) -> bool:
+        """Tell whether a URL is in a directory that is in scope, or is that directory without its last slash."""
+        place = f"{host}{path_of(url)}"
+        directories = self._all_directories()
+        slash = place.find("/")
+        while slash >= 0:
+            if place[: slash + 1] in directories:
+                return True
+            slash = place.find("/", slash + 1)
+        return f"{place}/" in directories
+
+    def refusal(self, start: str, url: str, host: str) -> str:
+        """Return why the redirect of a seed to a URL that is not in scope yet is not followed.
+
+        If it is, the URL's host and directory come into scope, and the answer is "". start: the seed.
+        """
+        rule = self._settings.seed_redirects
+        if rule == "site" and not is_same_site(urls.split(start)[1], host):
+            return ANOTHER_SITE
+        if rule == "never" or (rule == "site" and self.goes_by_path and _is_above(url, start)):
+            return OUT_OF_SCOPE
+        if self._root(host) is None:
+            self._shared.set(ROOT + host, REDIRECT)
+        self._add_directory(url, host)
+        return ""
+
+    def _add_directory(self, url: str, host: str) -> None:
+        name = f"{BELOW}{host}{directory(path_of(url))}"
+        if self.goes_by_path and name not in self._shared.find(BELOW):
+            self._shared.set(name, b"")
+
+    def _root(self, host: str) -> bytes | None:
+        return self._shared.find(ROOT).get(ROOT + host)
+
+    def _site_has_root(self, host: str) -> bool:
+        noted = self._shared.find(ROOT)
+        if len(noted) != self._sites[0]:
+            self._sites = (len(noted), frozenset(map(site, _names(noted, ROOT))))
+        return site(host) in self._sites[1]
+
+    def _all_directories(self) -> frozenset[str]:
+        noted = self._shared.find(BELOW)
+        if len(noted) != self._directories[0]:
+            self._directories = (len(noted), frozenset(_names(noted, BELOW)))
+        return self._directories[1]
+
+
+def was_seeded(shared: Shared, host: str) -> bool:
+    """Tell whether a person named this host, so that it may be at a private address."""
+    return shared.find(ROOT).get(ROOT + host) == SEED
+
+
+def path_of(url: str) -> str:
+    """Return the path of a canonical URL."""
+    return urls.split(url)[2].partition("?")[0] or "/"
+
+
+def directory(path: str) -> str:
+    """Return the directory that a seed's path stands for: all up to its last slash.
+
+    A single segment that has no dot, as in `/docs`, is a directory itself: the whole host was hardly meant.
+    """
+    above, _, last = path.rpartition("/")
+    return f"/{last}/" if not above and last and "." not in last else f"{above}/"
+
+
+def _is_above(url: str, start: str) -> bool:
+    """Tell whether the directory of a URL contains that of the seed: a page that is gone may lead to the front page."""
+    here, there = directory(path_of(url)), directory(path_of(start))
+    return here != there and there.startswith(here)
+
+
+def _names(noted: Mapping[str, bytes], prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in noted]
