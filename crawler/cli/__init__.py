@@ -19,13 +19,27 @@ from crawler.cli.parser import Parser
 from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageUnusable, StorageError, UsageError
 from crawler.secrets import masked
 
-# In which module each command is: of the others none is imported. In the order of the help.
+# The module of each command, of which no other is imported, and its line in the help. In the order of the help.
 COMMANDS: Final = {
-    "demo": "demo", "run": "run", "hub": "hub", "stage": "stage", "put": "queues", "take": "queues", "status": "status",
-    "why": "why", "host": "host", "dead": "dead", "fetch": "pages", "parse": "pages",
-    "try": "trying", "shell": "shell", "new": "new", "check": "check",
-    "settings": "settings", "bench": "bench",
-}  # fmt: skip
+    "demo": ("demo", "see it work: crawl a little shop that this command serves itself, offline"),
+    "run": ("run", "crawl: hub and stages here, until nothing is left to do"),
+    "hub": ("hub", "own the queues and lend them to stages, here or on other machines"),
+    "stage": ("stage", "run workers of one stage: fetch, parse, store, square or one of yours"),
+    "put": ("queues", "put values on a queue, e.g. crawler put urls https://example.org/"),
+    "take": ("queues", "take values off a queue and print them, one JSON value a line"),
+    "status": ("status", "queues, rates, leases, hosts, and why it is idle"),
+    "why": ("why", "the life story of one URL"),
+    "host": ("host", "hosts of the crawl: list them, pause or resume one, give it another delay"),
+    "dead": ("dead", "tasks that were given up: list, show, retry or drop them"),
+    "fetch": ("pages", "fetch one URL as the fetch stage would, and print what it makes of it"),
+    "parse": ("pages", "parse one URL or file as the parse stage would, and print record and links"),
+    "try": ("trying", "run one page, or items from a file, through your stage, and show what it gives"),
+    "shell": ("shell", "Python with one page at hand: try selectors, look at links and record"),
+    "new": ("new", "write a configuration, or a stage of your own and its test"),
+    "check": ("check", "draw the pipeline and check its stages and options"),
+    "settings": ("settings", "show each setting's value and where it came from; --explain says what it means"),
+    "bench": ("bench", "measure hub, frontier and crawl on this machine"),
+}
 DESCRIPTION = "Crawl in stages: fetch, parse and store as separate processes around one durable hub."
 EPILOG = """\
 first steps:
@@ -51,15 +65,29 @@ exit codes:
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """All commands and their options, or the one command alone."""
+    """Return the parser of all commands and their options, or of one command alone."""
+    parser, commands = _program()
+    modules = [COMMANDS[command][0]] if command else [module for module, _ in COMMANDS.values()]
+    for module in dict.fromkeys(modules):
+        importlib.import_module(f"crawler.cli.{module}").register(commands)
+    return parser
+
+
+def overview() -> argparse.ArgumentParser:
+    """Return a parser that knows the names of all commands and none of their options, for when no command is named."""
+    parser, commands = _program()
+    for name, (_, text) in COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    return parser
+
+
+def _program() -> tuple[Parser, argparse._SubParsersAction[Parser]]:
+    """Return the parser of `crawler`, and where its commands are to be registered."""
     parser = Parser(
         prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"crawler {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in dict.fromkeys([COMMANDS[command]] if command else COMMANDS.values()):
-        importlib.import_module(f"crawler.cli.{module}").register(commands)
-    return parser
+    return parser, parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +124,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     command = argv[0] if argv and argv[0] in COMMANDS else ""
     if argv and argv[0].startswith("-") and (there := next((word for word in argv if word in COMMANDS), "")):
         build_parser(there).error(f"options stand after the command: crawler {there} … {argv[0]}; see 'crawler help {there}'")
-    args = build_parser(command).parse_args(argv)
+    args = (build_parser(command) if command else overview()).parse_args(argv)
     args.typed = list(argv)
     return args
 

@@ -24,7 +24,7 @@ RUNS = 3              # of which the median is shown; one with --quick
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "bench", parents=[common.options()], help="measure hub, frontier and crawl on this machine",
+        "bench", parents=[common.options()],
         description="Measure, with real processes and default durability: tasks a second through the hub, beside other queues; "
         "what a URL costs as the frontier grows; and whole crawls of sites made for it and served on loopback (by nginx where "
         "installed), by process and by step, by this project and, with --peers, by other crawlers in turns with it. Every crawl "

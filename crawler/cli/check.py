@@ -13,7 +13,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "check",
         parents=[common.options()],
-        help="draw the pipeline and check its stages and options",
         description="Draw the configured pipeline, load every stage, and check its options and its output. "
         "Nothing is started or changed.",
         epilog="Exit code 0: it can run. 2: it cannot, with all reasons on stderr.",

@@ -21,7 +21,7 @@ COLUMN = 60           # characters to which a task's URL is padded; a longer one
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "dead", help="tasks that were given up: list, show, retry or drop them",
+        "dead",
         description="Tasks that failed too often are kept, with the last error, until somebody decides.",
     )  # fmt: skip
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)

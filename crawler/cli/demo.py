@@ -29,7 +29,7 @@ UNINDEXED = "/drafts.html"
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "demo", parents=[common.options()], help="see it work: crawl a little shop that this command serves itself, offline",
+        "demo", parents=[common.options()],
         description="Serve a little shop on loopback (prices, redirects, broken links, a slow host, robots rules), crawl it "
         "through a real hub and real fetch, parse and store processes, and check the result against what is known of the shop.",
     )  # fmt: skip

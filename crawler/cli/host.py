@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "host", help="hosts of the crawl: list them, pause or resume one, give it another delay",
+        "host",
         description="Hosts as the frontier knows them: example.org, or example.org:8080 where the port is not the usual one. "
         "What is set here is kept by the hub and holds for all fetchers at once.",
     )  # fmt: skip

@@ -31,7 +31,7 @@ ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to ha
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "hub", parents=[common.options()], help="own the queues and lend them to stages, here or on other machines",
+        "hub", parents=[common.options()],
         description="Serve the queues of the pipeline until stopped. All of it is kept in the data directory; a hub that was "
         "killed goes on where it was. The key is CRAWLER_AUTHKEY, else hub.authkey_file, else made in the data directory. "
         "What is made here (keys, certificates) never replaces what is there.",
@@ -95,7 +95,7 @@ def make_keys(args: argparse.Namespace) -> None:
 
 def preload() -> None:
     """Import what a hub needs."""
-    for module in ("crawler.broker.sqlite", "crawler.hub.server", "crawler.hub.tls", "crawler.pipeline"):
+    for module in ("crawler.broker.sqlite", "crawler.hub.server", "crawler.pipeline"):
         importlib.import_module(module)
 
 

@@ -10,7 +10,7 @@ from crawler.cli import common
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "new", help="write a configuration, or a stage of your own and its test",
+        "new",
         description="Write a file to start from: a configuration or a stage.",
     )  # fmt: skip
     kinds = parser.add_subparsers(title="what", metavar="WHAT", required=True)

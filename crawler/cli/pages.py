@@ -21,7 +21,7 @@ PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".a
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fetch = commands.add_parser(
-        "fetch", parents=[common.options()], help="fetch one URL as the fetch stage would, and print what it makes of it",
+        "fetch", parents=[common.options()],
         description="Run the fetch stage on one URL, without a hub, and show what it yields: readable on a terminal, otherwise "
         "as JSON lines. --body prints the body alone.",
     )  # fmt: skip
@@ -30,7 +30,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     json_option(fetch)
     fetch.set_defaults(run=run_fetch)
     parse = commands.add_parser(
-        "parse", parents=[common.options()], help="parse one URL or file as the parse stage would, and print record and links",
+        "parse", parents=[common.options()],
         description="Run the parse stage on one page, without a hub, and show its records and links: readable on a terminal, "
         "otherwise as JSON lines.",
     )  # fmt: skip

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 # Words of other programs, and our commands for them.
 FOREIGN = {
@@ -30,6 +30,8 @@ OPTIONS = {
     "H": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'", "header": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'",
     "A": "-s stages.fetch.user_agent=TEXT", "k": "-s stages.fetch.verify=false", "x": "-s stages.fetch.proxy=URL",
 }  # fmt: skip
+COLUMNS = 80           # width of a help text that no terminal shows
+MARGIN = 2             # columns left free at its right, as argparse does
 HOME = "~/"            # expanded in the values of options that name files, because shells do not do so in quotes and after =
 
 
@@ -57,6 +59,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **options)
         self.register("action", None, Once)
         self.register("action", "store", Once)
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """Return a formatter with its width set: argparse would import shutil for it, with each option that is added."""
+        made: argparse.HelpFormatter = cast("Any", self.formatter_class)(prog=self.prog, width=_columns() - MARGIN)
+        return made
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print, and raise BrokenPipeError if nobody reads it: some versions of argparse hide that, and the exit code with it."""
@@ -142,6 +149,17 @@ class Parser(argparse.ArgumentParser):
         short = {setting: f"{form} {value}" for form, setting, value, _ in SHORT_FORMS if form in self._option_string_actions}
         found = hints.elsewhere(option.replace("-", "_")) if len(option) > 1 else []
         return " or ".join(short.get(name, f"-s {name}=VALUE") for name in found)
+
+
+def _columns() -> int:
+    """Return the width of a help text: that of the terminal, unless the variable COLUMNS says another."""
+    typed = os.environ.get("COLUMNS", "")
+    if typed.isdecimal() and int(typed):
+        return int(typed)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or COLUMNS
+    except (AttributeError, ValueError, OSError):      # closed, replaced by an object without a file, or no terminal
+        return COLUMNS
 
 
 def nearest(word: str, names: Sequence[str], cutoff: float = NEAR) -> str:

@@ -29,7 +29,7 @@ BATCH = 1_000         # values in one call
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     put_parser = commands.add_parser(
-        "put", parents=[common.options()], help="put values on a queue, e.g. crawler put urls https://example.org/",
+        "put", parents=[common.options()],
         description="Put values on a queue; on disk when the command ends. A value is JSON, or else taken as a string; on "
         "'urls' it is a URL to begin from. '-' reads values from standard input, one a line.",
     )  # fmt: skip
@@ -38,7 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     common.hub_option(put_parser)
     put_parser.set_defaults(run=run_put)
     take_parser = commands.add_parser(
-        "take", parents=[common.options()], help="take values off a queue and print them, one JSON value a line",
+        "take", parents=[common.options()],
         description="Take values off a queue: what is printed is on the queue no more.",
     )  # fmt: skip
     take_parser.add_argument("queue", metavar="QUEUE")

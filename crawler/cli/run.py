@@ -36,7 +36,7 @@ LOOK = 0.1            # s between them otherwise; a process that ends is seen at
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "run", parents=[common.options()], help="crawl: hub and stages here, until nothing is left to do",
+        "run", parents=[common.options()],
         description="Start a hub and the stages that a crawl needs as processes on this machine, crawl from the given URLs until "
         "nothing is left, and print a summary. An interrupted crawl is resumed; after a finished one a new one begins.",
         epilog="Ctrl-C stops in order (what is in hand is finished or given back), a second one at once.",

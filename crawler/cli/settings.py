@@ -25,7 +25,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "settings",
         parents=[common.options()],
-        help="show each setting's value and where it came from; --explain says what it means",
         description="Show each setting's value, the options of every stage included, and where it came from: default, the "
         "configuration file, a variable of the environment, or -s. Passwords, tokens, cookies and keys are not shown.",
         epilog="One setting has three spellings: delay under [frontier] in the file, CRAWLER_FRONTIER__DELAY, "

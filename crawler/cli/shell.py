@@ -31,7 +31,7 @@ LATE = object()       # stands for a value that is computed at first use
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "shell", parents=[common.options()], help="Python with one page at hand: try selectors, look at links and record",
+        "shell", parents=[common.options()],
         description="Fetch one page (or read a file), without a hub, and start an interactive Python with it: page, css, xpath, "
         "links, record, soup, fetch, view. IPython is used if it is installed. Commands may come from standard input; "
         "the exit code is then 1 if one of them failed.",

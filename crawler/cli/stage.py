@@ -42,7 +42,7 @@ WATCH = 1.0           # s between checks whether the hub is there, in a process 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "stage", parents=[common.options()], help="run workers of one stage: fetch, parse, store, square or one of yours",
+        "stage", parents=[common.options()],
         description="Take tasks from the stage's queue, process them, hand in the results; until stopped. The first Ctrl-C or "
         "SIGTERM finishes or gives back what is in hand (20 s at most), the second ends at once.",
     )  # fmt: skip

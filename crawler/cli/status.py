@@ -26,7 +26,7 @@ COUNTERS = 20         # counters of one stage that are shown; --json has all
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "status", parents=[common.options()], help="queues, rates, leases, hosts, and why it is idle",
+        "status", parents=[common.options()],
         description="The hub at one moment: its queues, workers, hosts and counters, and why it is idle if it is.",
     )  # fmt: skip
     common.hub_option(parser)

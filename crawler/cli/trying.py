@@ -24,7 +24,7 @@ ITEM_SUFFIXES = (".jsonl", ".ndjson")
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "try", parents=[common.options()], help="run one page, or items from a file, through your stage, and show what it gives",
+        "try", parents=[common.options()],
         description="Run a page through the stages up to STAGE in this process, without a hub, and show what STAGE gives for it: "
         "readable on a terminal, otherwise as JSON lines. A failure is shown with its whole traceback. Nothing is stored. "
         "Exit code 3: STAGE failed; 4: the page could not be fetched.",

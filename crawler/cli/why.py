@@ -37,7 +37,7 @@ SETTINGS = {          # what a person would change to have such a URL crawled
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "why", parents=[common.options()], help="the life story of one URL",
+        "why", parents=[common.options()],
         description="What became of a URL and why: its canonical form, where it was found, what decided about it (scope, a limit, "
         "a line of robots.txt), what it waits for, its attempts, its redirects, and where its record is.",
     )  # fmt: skip

@@ -22,7 +22,7 @@ def test_every_command_is_known_by_its_module():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_is_found_without_the_others(command):
     assert command in names(command)
-    assert {COMMANDS[name] for name in names(command)} == {COMMANDS[command]}
+    assert {COMMANDS[name][0] for name in names(command)} == {COMMANDS[command][0]}
 
 
 def test_what_is_no_command_is_told_all_of_them():
@@ -35,11 +35,12 @@ def test_what_is_no_command_is_told_all_of_them():
 
 
 def test_the_help_does_not_wait_for_what_it_does_not_need():
-    code = "import sys; from crawler.cli import build_parser; build_parser().format_help(); print(*sys.modules)"
+    code = "import sys; from crawler.cli import overview; overview().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
     slow = {"msgspec", "sqlite3", "ssl", "socket", "requests", "rich", "turbohtml", "ada_url", "crawler.settings", "difflib"}
     assert slow & set(loaded) == set()
+    assert {f"crawler.cli.{module}" for module, _ in COMMANDS.values()} & set(loaded) == set(), "a command's module is imported"
 
 
 @pytest.mark.parametrize("words", [["-v", "run", "x"], ["--data", "d", "run", "x"], ["-s", "delay=0", "check"]])
