@@ -9,9 +9,9 @@ underscore.
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -35,7 +35,10 @@ NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES", "CRAWLER_PARENT_SET
 _PATHS = frozenset({"data", "hub.certs", "hub.authkey_file", "stages.store.output"})
 _TOP = {field.name: field.type for field in structs.fields(Settings)}
 # Variables that Kubernetes sets for a service called crawler, crawler-hub, …
-_SERVICE = re.compile(r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_SERVICE = r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+# Values that JSON, whose reader is imported anyway, reads as TOML does: short numbers, true, false, strings without escapes.
+_PLAIN = re.compile(r'(?:0|-?[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?|true|false|"[^"\\\x00-\x1f\x7f]*"')
+_WORD = re.compile(r"[A-Z/a-eghj-mo-su-z]")      # text: of TOML's values only true, false, inf and nan begin with a letter
 
 
 class Config(Struct, frozen=True):
@@ -99,6 +102,8 @@ def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str], sp
 def _from_file(file: Path | None) -> Iterator[_Setting]:
     if file is None and not DEFAULT_FILE.exists():
         return
+    import tomllib  # here, because a crawl without a file does not need it
+
     path = file or DEFAULT_FILE
     try:
         table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
@@ -143,7 +148,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 def _is_ours(name: str) -> bool:
     """Tell whether this variable, in capitals, may be meant for us. Kubernetes sets several for each service of a cluster."""
-    return name.startswith("CRAWLER_") and name not in NO_SETTINGS and not _SERVICE.fullmatch(name)
+    return name.startswith("CRAWLER_") and name not in NO_SETTINGS and not re.fullmatch(_SERVICE, name)
 
 
 def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> Iterator[_Setting]:
@@ -190,6 +195,12 @@ def _from_options(sets: Sequence[str], spelled: Mapping[str, str]) -> Iterator[_
 
 
 def _value(text: str) -> tuple[Any, str]:
+    if _WORD.match(text):
+        return text, text
+    if _PLAIN.fullmatch(text):
+        return json.loads(text), text
+    import tomllib  # here, because most commands have no other values
+
     try:
         table = tomllib.loads(f"value = {text}")
     except ValueError:                       # not TOML, or a number with more digits than Python reads

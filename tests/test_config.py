@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from msgspec import Struct, field, structs
 
 from crawler.cli import build_parser, main, settings
 from crawler.cli.common import SHORT_FORMS, forward
-from crawler.config import Config, load, shown
+from crawler.config import Config, _value, load, shown
 from crawler.errors import ConfigError
 from crawler.pipeline import BUILT_IN, build, check, values
 from crawler.settings import FrontierSettings, QueueSettings, Settings, StageSettings
@@ -438,3 +440,36 @@ def test_the_example_explains_every_key(here: Path) -> None:
 
     assert [line for line in keys if line.count("#") < (2 if line.startswith("#") else 1)] == []
     assert set(tomllib.loads(text)["stages"]) == set(BUILT_IN)
+
+
+def of_toml(text: str) -> Any:
+    """A value as the reader of TOML alone says it: text where it is not one value of TOML, or a date."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except ValueError:
+        return text
+    is_one = set(table) == {"value"} and isinstance(table["value"], bool | int | float | str | list | dict)
+    return table["value"] if is_one else text
+
+
+TYPED = [
+    "", " ", "0", "-0", "+1", "00", "01", "1_000", "12", "-7", "1.5", "0.25", "-0.5", "1.", ".5", "1e3", "1.0e-2", "0x1F", "0b1",
+    "123456789012345678901234567890", "true", "false", "True", "truex", "inf", "nan", "-inf", "info", "domain", "x.jsonl", "-",
+    "~/x", "/x/y", "./x", "A", "é", '"a"', '"a\\nb"', '"\\/"', '"a"b"', '"tab\t"', '"nul\0"', '"\x7f"', '"é"', '""', "'a'", '"',
+    "a = 1", "1\nb = 2", "1 # one", "[1, 2]", '["a"]', "{a = 1}", '{"a": 1}', "null", "2024-01-01", "10:00:00", " 1", "1 ",
+    "http://x/?a=1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_a_plain_value_is_read_as_the_reader_of_toml_reads_it(text: str) -> None:
+    value, typed = _value(text)
+
+    assert (repr(value), typed) == (repr(of_toml(text)), text)      # repr: it tells 1 from 1.0 and True, and NaN is equal
+
+
+@given(some.text(alphabet='019.-_+eE"\\\t\n#atrueflsinf/é {}[]=,') | some.floats().map(str) | some.integers().map(str))
+def test_any_value_is_read_as_the_reader_of_toml_reads_it(text: str) -> None:
+    value = _value(text)[0]
+
+    assert repr(value) == repr(of_toml(text))
