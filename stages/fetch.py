@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from msgspec import field
 
@@ -53,10 +52,12 @@ from crawler import (
 )
 from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
 from stages.clients.choice import choose, preload, refuse
-from stages.copies import Copies
 from stages.failures import ON_STATUS, Failures
 from stages.identity import Identity
 from stages.robots import RobotsFiles, Rules
+
+if TYPE_CHECKING:
+    from stages.copies import Copies
 
 log = logging.getLogger("crawler.fetch")
 
@@ -399,6 +400,10 @@ def _proxies(option: str | dict[str, str]) -> dict[str, str]:
 
 
 def _copies(state: str) -> Copies:
+    import sqlite3  # here, because few crawls keep copies
+
+    from stages.copies import Copies
+
     try:
         return Copies(Path(state))
     except (OSError, sqlite3.Error) as error:

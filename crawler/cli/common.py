@@ -286,10 +286,12 @@ def written_address(config: Config) -> str:
 def client_tls(config: Config, address: str, role: str = "admin") -> Tls | None:
     """TLS for this address as the configuration says, with the certificate of `role` if there is one."""
     from crawler.hub.address import Address
+
+    if not config.settings.hub.tls or Address.of(address).path:
+        return None
     from crawler.hub.tls import for_client
 
-    hub = config.settings.hub
-    return for_client(certs_directory(config), role) if hub.tls and not Address.of(address).path else None
+    return for_client(certs_directory(config), role)
 
 
 def certs_directory(config: Config) -> Path:

@@ -21,16 +21,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.errors import CallRefused, HubLost, HubUnreachable, UsageError, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
 from crawler.hub.contact import Contact
 from crawler.hub.opening import CALL_TIME, open_connection
-from crawler.hub.tls import Tls
 from crawler.hub.wire import Connection
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+
+if TYPE_CHECKING:
+    from crawler.hub.tls import Tls
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing import AuthenticationError
+from typing import TYPE_CHECKING
 
 from crawler.errors import WireError
 from crawler.hub.roles import NOBODY, Role, both, of_certificate
-from crawler.hub.tls import Tls, complaint
 from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
+
+if TYPE_CHECKING:
+    from crawler.hub.tls import Tls
 
 MAX_STRANGERS = 64         # connections that have not proven the key yet
 MAX_GUESTS = 1000          # connections that have; ten for each of a hundred workers
@@ -134,7 +137,7 @@ class Door:
         except (AuthenticationError, WireError) as error:
             self._complain(host, str(error))
         except (EOFError, OSError) as error:
-            said = complaint(error)
+            said = self._tls_complaint(error)
             if said:
                 self._complain(host, said)
             else:
@@ -143,6 +146,14 @@ class Door:
             log.exception("a connection from %s failed inside the hub", host)
         finally:
             self._forget(connection)
+
+    def _tls_complaint(self, error: Exception) -> str:
+        """Return what the log says of a failed TLS handshake; "" for any other failure."""
+        if self._tls is None:
+            return ""
+        from crawler.hub.tls import complaint  # here, because it imports `ssl`; with TLS that was imported long ago
+
+        return complaint(error)
 
     def _identify(self, connection: Connection, host: str) -> Role:
         """What the key allows, and where there is TLS the certificate allows as well."""

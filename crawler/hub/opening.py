@@ -10,11 +10,14 @@ import socket
 import time
 from contextlib import suppress
 from multiprocessing import AuthenticationError
+from typing import TYPE_CHECKING
 
 from crawler.errors import HubError, HubLost, HubUnreachable, KeyRefused, NotAHub, TlsRefused, WireError
 from crawler.hub.address import Address, connect
-from crawler.hub.tls import Tls, explanation, speaks_tls
 from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
+
+if TYPE_CHECKING:
+    from crawler.hub.tls import Tls
 
 CONNECT_TIME = 5.0         # s for the network to connect us
 SILENCE = 1.0              # s; a hub begins the handshake at once, and one that is this slow is still waited for
@@ -71,9 +74,11 @@ def _refuse_http(sock: socket.socket, address: Address) -> None:
 
 def _failure(error: Exception, address: Address, tls: Tls | None, waited: float) -> HubError:
     """A hub that speaks TLS waits for us to begin, as we for it to: then nobody has said a word when the time is over."""
+    from crawler.hub import tls as tls_hub  # here, because only failures need it, and it imports `ssl`
+
     if tls is not None:
-        reason = explanation(error, tls, address.name)
-    elif not address.path and waited > HANDSHAKE_TIME / 2 and speaks_tls((address.host, address.port)):
+        reason = tls_hub.explanation(error, tls, address.name)
+    elif not address.path and waited > HANDSHAKE_TIME / 2 and tls_hub.speaks_tls((address.host, address.port)):
         reason = "it speaks TLS; add --certs DIR, a directory with certificates of its CA (or set hub.tls = true and hub.certs)"
     else:
         reason = ""

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.managers import Server
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from crawler.broker.base import MAX_WAIT, Broker, QueueSpec
 from crawler.errors import CallRefused, CrawlerError, StorageError, UsageError, WireError
@@ -28,10 +28,12 @@ from crawler.hub.address import Address, check_exposure
 from crawler.hub.classic import ClassicQueue, Request
 from crawler.hub.door import MAX_GUESTS, Door
 from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take, readable
-from crawler.hub.tls import Tls
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
 from crawler.items import New, Step, Stepped
+
+if TYPE_CHECKING:
+    from crawler.hub.tls import Tls
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 from functools import partial
 from multiprocessing import managers
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -18,8 +18,10 @@ from crawler.hub import verbs
 from crawler.hub.address import Address, listen
 from crawler.hub.classic import ERROR, OURS, Request
 from crawler.hub.opening import open_connection
-from crawler.hub.tls import Tls
 from crawler.hub.wire import Connection
+
+if TYPE_CHECKING:
+    from crawler.hub.tls import Tls
 
 SERIALIZER = "msgpack"
 

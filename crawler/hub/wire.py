@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import ssl
 import struct
 import time
 from collections.abc import Mapping
@@ -112,11 +111,13 @@ class Connection:
 
     def start_tls(self) -> Mapping[str, Any] | None:
         """Shake hands on an `SSLSocket` that has not yet: the peer's certificate as `ssl` reads it; None on a plain socket."""
-        if not isinstance(self._socket, ssl.SSLSocket):
+        if not hasattr(self._socket, "do_handshake"):      # not isinstance: most processes need no `ssl`, whose import is slow
             return None
+        tls: Any = self._socket
         self._wait_at_most(None)
-        self._socket.do_handshake()
-        return self._socket.getpeercert()
+        tls.do_handshake()
+        certificate: Mapping[str, Any] | None = tls.getpeercert()
+        return certificate
 
     def fileno(self) -> int:
         return self._socket.fileno()

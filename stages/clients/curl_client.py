@@ -12,7 +12,6 @@ read by our own reader, `RequestsClient`; so is all else of that host, which is 
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -72,6 +71,8 @@ class CurlClient:
         self._proxies = dict(proxies or {})
         self._verify = verify
         if isinstance(verify, str):    # libcurl would find out at the first https:// page
+            import ssl  # here, because few crawls have authorities of their own
+
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         self._names = Names()
         self._idle: deque[pycurl.Curl] = deque()

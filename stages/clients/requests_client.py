@@ -30,10 +30,14 @@ from stages.clients.base import BadName, BrokenReply, ConnectFailed, Limits, Rep
 from stages.clients.coding import ACCEPTED, BLOCK, Source, read_body
 from stages.clients.http1 import Response
 from stages.clients.tls_failures import tls_failure
-from stages.clients.wire import CLOSED, Attempt, TimedTlsSocket, connect, current, running
+from stages.clients.wire import CLOSED, Attempt, TimedSocket, connect, current, running
 
 HOSTS_KEPT: Final = 256            # hosts with open connections; the one not used for longest is closed for the next
 _DRAINED: Final = BLOCK            # bytes of a body that is not wanted, read all the same if that saves a connection
+
+
+class TimedTlsSocket(TimedSocket, ssl.SSLSocket):
+    """A `TimedSocket` over TLS: `SSLContext.sslsocket_class` makes it of a socket."""
 
 
 class RequestsClient:

@@ -8,10 +8,12 @@ resets the connection, runs out of memory) says nothing about the site.
 from __future__ import annotations
 
 import re
-import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stages.clients.base import ConnectFailed, FetchFailed, NoTls, TlsFailed
+
+if TYPE_CHECKING:
+    import ssl
 
 _ALERT: Final = 1000               # OpenSSL adds this to an alert's number in RFC 8446 §6 (SSL_AD_REASON_OFFSET)
 
@@ -44,6 +46,8 @@ _REASON: Final = 0x7F_FFFF         # the part of an OpenSSL 3 error number that 
 
 def tls_failure(host: str, error: ssl.SSLError, text: str) -> FetchFailed:
     """Return our exception for an error of the standard library. text: the message of that error."""
+    import ssl  # here, because libcurl does not need it
+
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsFailed(f"{host}: certificate verify failed: {getattr(error, 'verify_message', text)}")
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):    # versions differ in which of the two they raise

@@ -1,6 +1,6 @@
 """Sockets that keep the limits of the request that uses them, byte by byte.
 
-    open(attempt) ─▶ Guard.resolve ─▶ TimedSocket ─(TLS)─▶ TimedTlsSocket ── every receive asks the attempt first
+    connect(attempt) ─▶ Guard.resolve ─▶ TimedSocket ── every receive asks the attempt first
 
 A time-out of the usual kind bounds one receive: a server that sends a byte a second keeps a client busy for ever, in the middle of
 a header line too. Here each receive may last until the request's deadline and no longer. So may the resolver, which has no
@@ -10,7 +10,6 @@ time-out at all: it is asked in a thread of its own, and left to itself when it 
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -101,10 +100,6 @@ class TimedSocket(socket.socket):
             raise
         attempt.received += count
         return count
-
-
-class TimedTlsSocket(TimedSocket, ssl.SSLSocket):
-    """The same over TLS: `SSLContext.sslsocket_class` makes it of a socket."""
 
 
 def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:

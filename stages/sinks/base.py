@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
@@ -21,6 +20,7 @@ Row = dict[str, Any]
 KeySpec = tuple[str, ...] | None          # fields whose values make the key; None: "auto"
 
 RECORD_MARKS = frozenset({"url", "fetched_at", "sha256"})   # what makes an item the record of a crawl
+SQLITE_FULL = 13           # its result code when there is no room; a constant here, so that `sqlite3` need not be imported for it
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})    # not EFBIG: waiting for room does not make a file's limit larger
 
 
@@ -137,7 +137,7 @@ def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
         yield
     except BrokenPipeError as error:
         raise OutputClosed(f"{output}: its reader has ended; rows that it did not read stay on their queue") from error
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *of_sqlite()) as error:
         safe = f"{output}: {reason(error)}; what was acknowledged is safe, the rest waits on its queue"
         if is_full(error) and can_go_on:
             raise StorageFull(f"{safe}: free some space") from error
@@ -149,15 +149,22 @@ def opening(output: str) -> Iterator[None]:
     """The edge at the start: an output that cannot be opened is the user's to change, but for a full disk."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *of_sqlite()) as error:
         if is_full(error):
             raise StorageFull(f"cannot write to {output}: {reason(error)}; free some space") from error
         raise UsageError(f"cannot write to {output}: {reason(error)}; give another output, or see to that one") from error
 
 
+def of_sqlite() -> tuple[type[Exception]]:
+    """Return SQLite's errors. Called when something has failed: a crawl that writes no database does without the module."""
+    import sqlite3
+
+    return (sqlite3.Error,)
+
+
 def is_full(error: Exception) -> bool:
     """There was no room on the disk."""
-    return getattr(error, "errno", None) in DISK_FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(error, "errno", None) in DISK_FULL or getattr(error, "sqlite_errorcode", None) == SQLITE_FULL
 
 
 def reason(error: Exception) -> str:

@@ -6,7 +6,6 @@ Other problems (a bad line far into a file, another store that uses it) are foun
 from __future__ import annotations
 
 import os
-import sqlite3
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -89,6 +88,8 @@ def _database(path: Path, options: SinkOptions) -> None:
             raise UsageError(f"cannot write to {path}: it is not an SQLite database; give another output")
     if options.mode == "overwrite":
         return
+    import sqlite3  # here, because only this form of output needs it
+
     from stages.sinks.sqlite import columns
 
     database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)     # immutable: makes no file beside it
