@@ -2,10 +2,11 @@
 
     "$1,299.00"  "1.299,00 €"  "1 299 kr"  "CHF 1'299.–"   1299        ".99"  "£.99"   0.99        "149€99"   149.99
     "1,000"   1000    one comma before three digits groups     "1.000"   1.0    one point does not, unless `decimal` is set
-    "3.11.2"  "12.05.2024"  "12:30"  "030-12345"  "5-10 €"  "x200"  "1/2"      no numbers: null
+    "1.299 €"  "12.500 kr"   1299, 12500    with a currency whose countries group by points; "$1.299" is null: see `currencies`
+    "3.11.2"  "12.05.2024"  "12 May"  "12:30"  "030-12345"  "5-10 €"  "5 to 10"  "x200"  "1/2"  "1.5 million"    no numbers: null
 
 The first number of the text counts. Signs and currency codes may stand before or after it, with or without a space. A unit may
-follow it directly ("12kg"), but no word may directly precede it ("item-12").
+follow it directly ("12kg"), but no word may directly precede it ("item-12"), except in scripts without spaces.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final, Literal
+
+from crawler.web.currencies import CURRENCY, POINT_SIGN, SIGN, decimal_sign, is_beside, mark
 
 if TYPE_CHECKING:
     from crawler.web.fields import Decimal
@@ -23,7 +26,6 @@ _BEFORE: Final = 16                # characters examined before the first digit
 _WINDOW: Final = 400               # characters examined from there
 _PHONE: Final = 8                  # number of digits after a + that make a telephone number
 
-_SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _MARKS: Final = ".,'"
 # Digits and the marks between them. A space belongs to the number before exactly three digits, or between a decimal sign and two
 # digits, as in "1.837, 32 €".
@@ -31,26 +33,38 @@ _RUN: Final = re.compile(
     rf"[.,٫]?[0-9]+(?:(?:[{_MARKS}٫]|[ ](?=[0-9]{{3}}(?![0-9])))[0-9]+)*(?:(?<=\.[0-9]{{3}}),[ ](?=[0-9]{{2}}(?![0-9]))[0-9]+)?"
 )
 _SAME: Final = {
-    **dict.fromkeys(map(ord, _SPACES), " "), **dict.fromkeys(map(ord, "’ʼ＇٬"), "'"),
-    **dict.fromkeys(map(ord, "−﹣－"), "-"), ord("．"): ".", ord("，"): ",", ord("＋"): "+",
+    **dict.fromkeys("’ʼ＇٬", "'"), **dict.fromkeys("−﹣－", "-"), **dict.fromkeys("～〜", "~"),
+    "．": ".", "，": ",", "＋": "+", "／": "/", "：": ":",
 }  # fmt: skip
+_FRACTION: Final = "\x02"          # ½, ²: part of the number beside it, but ambiguous
+_NO_SPACES: Final = "\u0600-\u06ff\u0900-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"   # letters that touch a number: 税込1,299円
 
-# Letters that may stand directly beside a number: ISO 4217 codes, and what shops write instead.
-_CODES: Final = (
-    "AED|ARS|AUD|BDT|BGN|BRL|BYN|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|GEL|HKD|HRK|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|KZT|MAD|MXN|"
-    "MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RMB|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|UYU|VND|XAF|XOF|ZAR|"
-    r"S?Fr\.?|Rs\.?|[Kk]r\.?|Kč|zł|Ft|lei|Lei|din\.?|лв\.?|руб\.?|грн\.?|TL|RM|Rp\.?|R|S/\.?|KM|[KTU]Sh"
-)
-_SYMBOL: Final = r"[^\W\d_]{0,3}[\x01]"       # a currency sign, with the letters of its country: US$
-_CURRENCY: Final = rf"(?:{_SYMBOL}|{_CODES})"
 # What may directly precede a number: a sign, a currency and, before these, a bracket or the like.
-_LEFT: Final = re.compile(rf"(?:^|[^\w.,/@&\\+\x01\x02-])([-+])?{_CURRENCY}?([-+])?$|(?:^|[\s(])([-+])?{_CURRENCY} ?([-+])?$")
+_LEFT: Final = re.compile(
+    rf"^- $|^–()$|(?:^|[{_NO_SPACES}]|[^\w.,/@&\\+±~≈{SIGN}{_FRACTION}{POINT_SIGN}-])([-+])?{CURRENCY}?([-+])?$"
+    rf"|(?:^|[\s(])([-+])?{CURRENCY}[ :]{{0,2}}([-+])?$"
+)
+_LABEL: Final = re.compile(r"(?i)(?:☎|\b(?:v|ver|versi[oó]n\w*|release|tel|t[eé]l[eé]f?\w*|phone|fax|mobile?|isbn))\W{0,3}$")
 _NO_CENTS: Final = re.compile(r"[.,:] ?[-–—]+(?![0-9])")                 # 12,-  129:-  12.–
-_CENTS: Final = re.compile(r"\x01([0-9]{2})(?![0-9])")                  # 149€99
-_GLUED: Final = re.compile(rf"{_CURRENCY}(?![0-9A-Za-z])|[^\s]*")
-# Further digits after no more than a currency and a dash, a mark or a bracket: a range, a telephone number, two prices.
-_NEXT: Final = re.compile(rf"[%°]?\)? ?{_CURRENCY}?[\s.,]{{0,3}}[-–—~]?\s{{0,3}}{_CURRENCY}?\s{{0,3}}[0-9]")
-_TIMES: Final = re.compile(r"[kKMBT](?![^\W\d_])")                      # 1.5k may or may not mean 1500
+_CENTS: Final = re.compile(rf"[{SIGN}{POINT_SIGN}]([0-9]{{2}})(?![0-9])")       # 149€99
+_APART: Final = re.compile(rf"([.,]) ([0-9]{{2}})(?= ?(?:{CURRENCY})?\W*$)")    # $119. 95
+_GLUED: Final = re.compile(rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*")
+# Further digits after no more than a currency and a dash, a mark, a bracket or a word like "to": a range, a telephone number, two
+# prices, an hour.
+_WORD: Final = r"(?:to|bis|à|a|al|au|do|до|til|till|tot|ate|até|par|or|ou|oder|and|und|et|y|e|h|×|x)\s"
+_NEXT: Final = re.compile(rf"[%°]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]")
+# 1.5k may or may not mean 1500; the words for thousands and millions.
+_TIMES: Final = re.compile(
+    r"[kKMBT](?![^\W\d_])| ?[kKmM](?:[€£\x01\x03]|EUR\b)| ?(?:万|萬|億|亿|千|만|억|천)"
+    r"| ?(?:(?i:thousand|milli?[oó]n\w*|milh\w+|billi?on\w*|trillion\w*|mio|mrd|milj\w*|mil|mln|mlrd|mld|bn|mn|lakhs?|lacs?|"
+    r"crores?|cr|тыс|млн|млрд|tys|tis|milyon|milyar|juta|ribu|triệu|nghìn|ngàn|tỷ)(?![^\W\d_]))"
+)
+_CLOCK: Final = re.compile(r" ?(?:[aApP]\.?[mM]\b|Uhr\b)")
+_DAY: Final = re.compile(r"(?:st|nd|rd|th|er|º|\.)?,? (?:(?:of|de) )?([^\W\d_]{3,})")
+_MONTH: Final = re.compile(r"([^\W\d_]{3,})\.?,? $")
+_DIGIT: Final = re.compile(r"\d")
+_CLEAR: Final = re.compile(r"[$€£]?([1-9][0-9]*|0)(?:\.([0-9]{1,2}))?")     # most texts, read without further ado
+_ONE_MARK: Final = re.compile(r"[1-9][0-9]{0,2}([.,])[0-9]{3}")
 
 
 def number(text: str, kind: Literal["int", "float"] = "float", decimal: Decimal = "") -> int | float | None:
@@ -58,82 +72,128 @@ def number(text: str, kind: Literal["int", "float"] = "float", decimal: Decimal 
 
     decimal: the decimal sign if it is known: "1.299" is 1299 with "," and 1.299 with ".".
     """
-    first = re.search(r"\d", text)
+    if decimal != "," and (clear := _CLEAR.fullmatch(text)):
+        return _value("", clear[1], clear[2] or "", kind)
+    first = _DIGIT.search(text)
     if first is None:
         return None
     start = max(first.start() - _BEFORE, 0)
     window = _plain(text[start : start + _WINDOW])
     run = _RUN.search(window)
-    if run is None or run.end() == _WINDOW:
+    if run is None or (run.end() == len(window) and len(text) > start + _WINDOW):
         return None
     digits, end = run.group(), run.end()
     before = window[: run.start()]
     if digits[0] in ".," and before[-1:].isalpha() | before.endswith("/"):       # "Rs.500": the dot ends an abbreviation
         before, digits = before + digits[0], digits[1:]
     sign = _sign(before, is_cut=start > 0)
-    if sign is None or (sign == "+" and len(digits) >= _PHONE and digits.isdigit()):
+    if sign is None or _is_phone(before, sign, digits):
         return None
     if digits.isdigit() and (cents := _CENTS.match(window, end)):
         return _value(sign, digits, cents[1], kind)
-    if whole := _NO_CENTS.match(window, end):
+    if apart := _APART.match(window, end):
+        if is_beside(before, window[apart.end() :]):
+            digits, end = digits + apart[1] + apart[2], apart.end()
+    elif whole := _NO_CENTS.match(window, end):
         end = whole.end()
-        decimal = decimal or ("," if whole.group().startswith(",") else "")
-    parts = _parts(digits, kind, decimal) if _may_end(window, end) else None
+        decimal = decimal or ("," if "." in digits or whole.group().startswith(",") else "")
+    if not _may_end(before, digits, window, end):
+        return None
+    parts = _parts(digits, kind, decimal, before, window[end:])
     return None if parts is None else _value(sign, *parts, kind)
 
 
 def _plain(text: str) -> str:
-    """Return the text with one form of digits, spaces, apostrophes and minus; \\x01 is any currency sign, \\x02 a fraction."""
+    """Return the text with one form of digits, spaces, apostrophes, minus and currencies, without invisible characters."""
     if text.isascii():
-        return text.replace("\x01", " ").replace("\x02", " ").replace("$", "\x01")
+        return text.replace(SIGN, " ").replace(_FRACTION, " ").replace(POINT_SIGN, " ").replace("$", SIGN)
     return "".join(map(_plain_character, text))
 
 
 def _plain_character(character: str) -> str:
     if character.isascii():
         return _plain(character)
+    if same := _SAME.get(character):
+        return same
     kind = unicodedata.category(character)
     if kind == "Nd":
         return str(unicodedata.digit(character))
-    if kind == "No":               # ½, ²: part of the number beside it, but ambiguous
-        return "\x02"
-    return "\x01" if kind == "Sc" else _SAME.get(ord(character), character)
+    if kind == "Sc":
+        return mark(character)
+    return {"No": _FRACTION, "Zs": " ", "Cf": ""}.get(kind, character)    # Cf: marks of direction, zero-width spaces
 
 
 def _sign(before: str, *, is_cut: bool) -> str | None:
     """Return the sign of a number that follows this text, "" if it has none; None if the text makes it something else."""
+    if not before or before == SIGN:
+        return ""
     if is_cut:
         before = " " + before[before.find(" ") + 1 :] if " " in before else before
+    if before[-1] in " (:" and "-" not in before and "+" not in before:      # all that _LEFT looks for is a sign
+        return ""
     found = _LEFT.search(before)
-    return None if found is None else "".join(group for group in found.groups() if group)
+    if found is None:
+        return None
+    return "-" if found.group() in ("- ", "–") else "".join(group for group in found.groups() if group)
 
 
-def _may_end(text: str, end: int) -> bool:
+def _is_phone(before: str, sign: str, digits: str) -> bool:
+    """Tell whether this is a telephone number, a version or the number of a book, by its label or its plus."""
+    if sign == "+" and len(digits) >= _PHONE and not re.search(r"[.,']", digits):
+        return True
+    return len(before) > 1 and not before.isspace() and _LABEL.search(before) is not None
+
+
+def _may_end(before: str, digits: str, text: str, end: int) -> bool:
     """Tell whether a number can end there. It cannot if it continues as a time, a date, a range or a code."""
-    if text.startswith("\x02", end) or _NEXT.match(text, end) or _TIMES.match(text, end):
+    if end == len(text):
+        return not _is_day(before, digits, text, end)
+    if text.startswith(_FRACTION, end) or _TIMES.match(text, end) or _CLOCK.match(text, end):
         return False
-    glued = _GLUED.match(text, end)
-    return glued is None or not re.search(r"[0-9]", glued.group())
+    if text[end:].strip() == "-":                    # 12.50-: minus, as accountants write it, or the first half of a range
+        return digits.isdigit() and text[end:] != "-"
+    if _DIGIT.search(text, end):
+        glued = _GLUED.match(text, end)
+        if _NEXT.match(text, end) or (glued and _DIGIT.search(glued.group())):
+            return False
+    return not _is_day(before, digits, text, end)
 
 
-def _parts(digits: str, kind: str, decimal: str) -> tuple[str, str] | None:
+def _is_day(before: str, digits: str, text: str, end: int) -> bool:
+    """Tell whether a number is the day or the year of a date with the name of a month."""
+    if not digits.isdigit() or len(digits) > 4:
+        return False
+    words = [found[1] for found in (_DAY.match(text, end), before.endswith(" ") and _MONTH.search(before)) if found]
+    if not words:
+        return False
+    from crawler.web.months import is_month
+
+    return any(is_month(word) for word in words)
+
+
+def _parts(digits: str, kind: str, decimal: str, before: str, after: str) -> tuple[str, str] | None:
     """Return the whole part and the fraction of digits with marks; None if they are not a number."""
+    if digits.isdigit():
+        return _split(digits, ".")
     if "٫" in digits:
         return _split(digits.replace("٫", "D"), "D")
-    as_point, as_comma = _split(digits, "."), _split(digits, ",")
+    if not decimal and (one := _ONE_MARK.fullmatch(digits)):
+        by_currency = decimal_sign(before, after, one[1])
+        if by_currency is None:
+            return None
+        # A comma groups; a point groups only if a whole number is wanted.
+        decimal = by_currency or ("." if one[1] == "," or kind == "float" else ",")
     if decimal:
-        return as_point if decimal == "." else as_comma
-    if as_point is None or as_comma is None or as_point == as_comma:
-        return as_point if as_comma is None else as_comma
-    # One mark before exactly three digits. A comma groups; a point groups only if a whole number is wanted.
-    return as_point if "," in digits or kind == "float" else as_comma
+        return _split(digits, decimal)
+    as_point, as_comma = _split(digits, "."), _split(digits, ",")
+    return as_point if as_comma is None else as_comma
 
 
 def _split(digits: str, decimal: str) -> tuple[str, str] | None:
     """Return the whole part and the fraction, split at this decimal sign; None if the digits are not a number."""
-    whole, mark, fraction = digits.partition(decimal)
+    whole, sign, fraction = digits.partition(decimal)
     fraction = fraction.removeprefix(" ")
-    if mark and not fraction.isdigit():
+    if sign and not fraction.isdigit():
         return None
     if not whole:
         return "0", fraction
