@@ -100,10 +100,11 @@ class HubError(CrawlerError):
 class HubUnreachable(HubError):
     """Nothing answered at the hub's address."""
 
-    def __init__(self, address: str, advice: str = "start one with 'crawler hub' or set hub.address") -> None:
+    def __init__(self, address: str, advice: str = "") -> None:
+        """advice: what else is known, and the next step; "": start a hub there."""
         super().__init__(address)
         self.address = address
-        self.advice = advice           # what else is known, and the next step
+        self.advice = advice or f"start one with 'crawler hub --address {address}', or name another with --hub"
 
     def __str__(self) -> str:
         return f"no hub answers at {self.address}; {self.advice}"

@@ -25,7 +25,7 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     from crawler.broker.base import Politeness
     from crawler.broker.place import store_path
     from crawler.broker.sqlite import SqliteBroker
-    from crawler.cli.hub import name_crawl
+    from crawler.cli.hub import note_start
     from crawler.routing import Router
     from crawler.run.debug import Bench, DebugCrawl
     from crawler.run.making import keepers, make
@@ -37,7 +37,7 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
         Politeness(settings.frontier.per_host, settings.frontier.delay), settings.hub.durability,
     )  # fmt: skip
     try:
-        name_crawl(broker)
+        note_start(broker, config, pipeline, is_by_hand=False)
         shared = SharedNotes(broker)
         benches = []
         for name in stages:

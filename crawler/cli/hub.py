@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import shlex
 import sys
 import threading
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from crawler.items import New
     from crawler.pipeline import Pipeline
     from crawler.web.frontier import Frontier
+
+log = logging.getLogger("crawler.cli")
 
 ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
 
@@ -141,7 +144,7 @@ def serve(args: argparse.Namespace) -> int:
         on_failure=fail,
     )  # fmt: skip
     try:
-        name_crawl(broker)
+        note_start(broker, config, pipeline, is_by_hand=not args.while_stdin)
         server = HubServer(
             broker, queues, address, key, encoders=encoders(config, broker), insecure=settings.hub.insecure,
             role_keys=role_keys(data), tls=tls, are_deaths_told=args.while_stdin and bool(address.path),
@@ -149,10 +152,13 @@ def serve(args: argparse.Namespace) -> int:
         stopping.append(server)
         (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
         if not args.while_stdin and not args.quiet:
+            from crawler.run import obeyed
             from crawler.run.by_hand import output_of  # here, because the hub of `crawler run` starts without it
 
-            output = output_of(broker, data)
-            lines = [*guide(args, config, pipeline, server.place, output), *left_over(broker, common.hints(args, config))]
+            output, hint = output_of(broker, data), common.hints(args, config)
+            for line in obeyed.ignored_by_hub(config, pipeline, hint):
+                log.warning("%s", line)
+            lines = [*guide(args, config, pipeline, server.place, output), *left_over(broker, hint)]
             print("\n".join(lines), file=sys.stderr, flush=True)
         common.stop_on_signals(server.stop)
         common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
@@ -185,11 +191,17 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
         key = f"{VARIABLE} of the environment; set it in the other terminals too"
     else:
         key = str(settings.hub.authkey_file or data / FILE)
+    from crawler.run import obeyed
+
     options = common.spelled(args)
     if common.hub_address(config) != str(place):          # the configured address is that of another hub
         options += ["--hub", str(place)]
     stages = pipeline.reachable(FRONTIER)
-    commands = [["stage", name, *options] for name in stages] + [["put", FRONTIER, "https://example.org/", *options]]
+    everywhere = obeyed.for_command(options, obeyed.is_of_all)
+    commands = [
+        ["stage", name, *obeyed.for_command(options, partial(obeyed.is_of, stage=name, pipeline=pipeline))] for name in stages
+    ]
+    commands += [["put", FRONTIER, "https://example.org/", *everywhere]]
     if "store" in stages:
         commands[stages.index("store")] += ["-o", output or "pages.jsonl"]
     return [
@@ -197,7 +209,7 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
         f"  store  {store_path(data)}",
         f"  key    {key}",
         "next, each in a terminal of its own in this directory (on another machine with --hub HOST:PORT and the key):",
-        *(f"  crawler {shlex.join(command)}" for command in [*commands, ["status", "--watch", *options]]),
+        *(f"  crawler {shlex.join(command)}" for command in [*commands, ["status", "--watch", *everywhere]]),
     ]
 
 
@@ -212,13 +224,19 @@ def make_directory(data: Path) -> None:
         raise UsageError(f"the data directory {data} cannot be made: {error.strerror}; choose another with --data") from error
 
 
-def name_crawl(broker: SqliteBroker) -> None:
-    """Give the crawl an id when it is new: a sink tells by it a restart from a new crawl."""
+def note_start(broker: SqliteBroker, config: Config, pipeline: Pipeline, *, is_by_hand: bool) -> None:
+    """Store the settings that this hub obeys, and the id of a crawl that is new: it tells a sink a restart from a new crawl."""
     from crawler.items import Note
+    from crawler.run import obeyed
     from crawler.shared import CRAWL_NOTE, new_id
 
-    if not broker.notes(CRAWL_NOTE):
-        broker.note([Note(CRAWL_NOTE, new_id().encode())])
+    settings = obeyed.note(config, pipeline, is_by_hand=is_by_hand)
+    known = {note.name: note.value for prefix in (CRAWL_NOTE, obeyed.NOTE) for note in broker.notes(prefix)}
+    news = [] if CRAWL_NOTE in known else [Note(CRAWL_NOTE, new_id().encode())]
+    if known.get(settings.name) != settings.value:
+        news.append(settings)
+    if news:
+        broker.note(news)
 
 
 def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:

@@ -138,7 +138,9 @@ class Parser(argparse.ArgumentParser):
     def _foreign(self, option: str) -> str:
         """Return what an option of another program is called in this command; "" if it is not known."""
         meant = OPTIONS.get(option, "")
-        word = meant.partition(" ")[0]
+        word, _, rest = meant.partition(" ")
+        if word == "-s":
+            return self._obeyed(rest.strip("'").partition("=")[0], meant)
         return meant if word in self._option_string_actions or (word == "crawler" and self.prog.endswith(" run")) else ""
 
     def _setting(self, option: str) -> str:
@@ -148,7 +150,21 @@ class Parser(argparse.ArgumentParser):
 
         short = {setting: f"{form} {value}" for form, setting, value, _ in SHORT_FORMS if form in self._option_string_actions}
         found = hints.elsewhere(option.replace("-", "_")) if len(option) > 1 else []
-        return " or ".join(short.get(name, f"-s {name}=VALUE") for name in found)
+        return " or ".join(self._obeyed(name, short.get(name, f"-s {name}=VALUE")) for name in found)
+
+    def _obeyed(self, setting: str, written: str) -> str:
+        """Return a setting as written, after the command that obeys it if this one does not."""
+        from crawler.run import obeyed
+
+        command = self.prog.rpartition(" ")[2]
+        if command not in ("stage", "hub", "put", "take", "status") or written.startswith("--"):
+            return written
+        if obeyed.is_of_hub(setting):
+            option = obeyed.OPTIONS.get(setting, "")
+            value = written.partition("=")[2]
+            return written if command == "hub" else f"crawler hub {f'{option} {value}' if option else written}"
+        stage = obeyed.one_reader(setting)
+        return written if not stage or command == "stage" else f"crawler stage {stage} {written}"
 
 
 def _columns() -> int:

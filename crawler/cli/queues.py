@@ -142,6 +142,8 @@ def batched(items: Iterable[New], size: int) -> Iterator[list[New]]:
 def run_take(args: argparse.Namespace) -> int:
     import msgspec
 
+    from crawler.run import obeyed
+
     config = common.load(args)
     left = args.n
     is_told = not sys.stderr.isatty()
@@ -160,21 +162,23 @@ def run_take(args: argparse.Namespace) -> int:
             sys.stdout.flush()
             left -= len(bodies)
             if not bodies and time.monotonic() >= give_up:
-                why = why_none(hub.stats(), args.queue, args.timeout, common.hints(args, config))
+                hint = common.hints(args, config)
+                why = why_none(hub.stats(), args.queue, args.timeout, hint, is_by_hand=obeyed.is_by_hand(hub))
                 print(f"crawler: {args.n - left} of {args.n}: {why}", file=sys.stderr)
                 break
     return common.OK
 
 
-def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint) -> str:
-    """Explain why no value was taken within so many s."""
+def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint, *, is_by_hand: bool = False) -> str:
+    """Explain why no value was taken within so many s. is_by_hand: see `why_hosts_wait`."""
     from crawler.run.waits import why_hosts_wait
 
     queue = next((queue for queue in stats.queues if queue.name == name), None)
     if queue is None or not queue.ready + queue.delayed:
         return f"{name} had no more within {timeout:g} s"
     there = f"{counted(queue.ready + queue.delayed, 'task')} {agree(queue.ready + queue.delayed, 'waits', 'wait')} on {name}"
-    why = why_hosts_wait(stats, hint) if queue.polite and queue.ready and not stats.hosts_open else ""
+    is_held = queue.polite and queue.ready and not stats.hosts_open
+    why = why_hosts_wait(stats, hint, is_by_hand=is_by_hand) if is_held else ""
     if queue.delayed and not queue.ready:
         why = f"to be tried again, the next in {queue.due:.0f} s"
     return f"{there}, and none could be taken within {timeout:g} s" + (f": {why}" if why else "")

@@ -182,7 +182,8 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     supervisor = Supervisor(lambda child, pid: was_at_work(config, pid), partial(hear, counts), forks)
     common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
-    hub = reach(config, spec.input)
+    hub = reach(config, spec.input, common.hints(args, config))
+    warn(args, config, pipeline, spec, hub)
     config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, hub)
     hub.close()                       # closed before workers are forked from this process
     args.heard = True
@@ -229,7 +230,8 @@ def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, 
     return common.DEAD_TASKS
 
 
-def reach(config: Config, queue: str, name: str = "", contact: Contact | None = None, *, is_child: bool = False) -> HubClient:
+def reach(config: Config, queue: str, hint: common.Hint, name: str = "", contact: Contact | None = None, *,
+          is_child: bool = False) -> HubClient:  # fmt: skip
     """Return a client of the hub that has answered, after waiting for a hub that is not there yet as long as for a lost one.
 
     is_child: the hub is started by our parent, which tells of it. Raises HubUnreachable, and at once what the hub refuses us with.
@@ -237,23 +239,27 @@ def reach(config: Config, queue: str, name: str = "", contact: Contact | None = 
     from crawler.hub.ready import wait_for
 
     give_up = time.monotonic() + HUB_PATIENCE
-    attempts = itertools.count(1)
+    failures, tries = itertools.count(), itertools.count()
 
     def say() -> None:
-        if next(attempts) == 2 and not is_child:
-            log.warning("no hub answers at %s; waiting for one, %.0f s at most (start it with 'crawler hub')",
-                        common.hub_address(config), HUB_PATIENCE)  # fmt: skip
+        if next(failures) == 0 and not is_child:
+            log.warning("no hub answers at %s; waiting for one, %.0f s at most (start it with '%s')",
+                        common.hub_address(config), HUB_PATIENCE, hint("hub"))  # fmt: skip
+
+    def say_again() -> None:
+        if next(tries):                           # called before each try, so the one before has failed
+            say()
 
     while True:
-        say()
         try:
             hub = common.connect(config, name, role="worker", contact=contact)
             break
         except HubUnreachable:                    # there is no key either, as the hub makes it
             if time.monotonic() >= give_up:
                 raise
+            say()
             time.sleep(PAUSE)
-    wait_for(hub, [queue], give_up - time.monotonic(), say)     # refuses a queue that the hub does not have
+    wait_for(hub, [queue], give_up - time.monotonic(), say_again)     # refuses a queue that the hub does not have
     return hub
 
 
@@ -279,6 +285,15 @@ def as_the_crawl(
             why = ", as the crawl does" if f"stages.{name}.output" in taken else ""
             log.info("%s: writing to %s%s", name, "standard output" if output == "-" else output, why)
     return config, pipeline, choose(pipeline, args.name)
+
+
+def warn(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient) -> None:
+    """Log the settings that have no effect in the processes of this stage, each with who obeys it."""
+    from crawler.chain import SIGN
+    from crawler.run import obeyed
+
+    for line in obeyed.ignored_by_stage(config, pipeline, spec.name.split(SIGN), obeyed.read(hub), common.hints(args, config)):
+        log.warning("%s", line)
 
 
 def was_at_work(config: Config, pid: int) -> str | None:
@@ -321,10 +336,11 @@ def watching(hub: HubClient) -> Iterator[None]:
 
 def why_idle(args: argparse.Namespace, config: Config, hub: HubClient, queue: str) -> str:
     """Return why the workers of a stage that reads this queue have nothing to do."""
-    from crawler.run import talk
-    from crawler.run.idle import explainer
+    from crawler.run import obeyed, talk
+    from crawler.run.idle import why_frontier_waits
 
-    return talk.why_idle(hub.stats(), queue, explainer(config, common.hints(args, config)))
+    explain = partial(why_frontier_waits, hint=common.hints(args, config), is_by_hand=obeyed.is_by_hand(hub))
+    return talk.why_idle(hub.stats(), queue, explain)
 
 
 def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
@@ -339,9 +355,10 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
 
     name = worker_name(spec.name)
     contact = None if args.while_stdin else Contact(common.hub_address(config))    # otherwise the parent process reports on the hub
-    side = reach(config, spec.input, name, contact, is_child=args.while_stdin)
+    side = reach(config, spec.input, common.hints(args, config), name, contact, is_child=args.while_stdin)
     side.patience = HUB_PATIENCE
     if not args.while_stdin:
+        warn(args, config, pipeline, spec, side)
         config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, side)
     shared = SharedNotes(side)
     gatekeepers = keepers(config, pipeline, spec, shared)

@@ -39,16 +39,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run_status(args: argparse.Namespace) -> int:
     import msgspec
 
-    from crawler.run.idle import explainer
-
     config = common.load(args)
-    explain = explainer(config, common.hints(args, config))
     if args.watch:
-        return watch(args, config, explain)
+        return watch(args, config)
     with reach(args, config) as broker:
         stats = broker.stats()
         crawl = of_crawl(broker, Path(config.settings.data), stats)
-        reason = reason_of(broker, config, stats, explain, common.hints(args, config))
+        reason = reason_of(broker, config, stats, common.hints(args, config))
     if args.json:
         print(msgspec.json.encode(stats).decode())
     else:
@@ -58,7 +55,7 @@ def run_status(args: argparse.Namespace) -> int:
     return common.OK
 
 
-def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
+def watch(args: argparse.Namespace, config: Config) -> int:
     """Show the state each second, from the hub or the store, whichever is there. The store is opened only briefly each time."""
     from crawler.cli.view import Live, is_drawable
 
@@ -70,20 +67,20 @@ def watch(args: argparse.Namespace, config: Config, explain: Explain) -> int:
         while True:
             with reach(args, config, is_quiet=is_quiet) as broker:
                 stats = broker.stats()
-                reason = reason_of(broker, config, stats, explain, hint)
+                reason = reason_of(broker, config, stats, hint)
                 view.show(stats)
             is_quiet = True
             time.sleep(WATCH if is_live else PRINT)
 
 
-def reason_of(broker: Broker, config: Config, stats: Stats, explain: Explain, hint: common.Hint) -> str:
+def reason_of(broker: Broker, config: Config, stats: Stats, hint: common.Hint) -> str:
     """Explain why the crawl is idle; without a hub it rests, whatever its hosts and queues would allow."""
     from crawler.hub.client import HubClient
-    from crawler.run import definition
-    from crawler.run.idle import at_rest
+    from crawler.run import definition, obeyed
+    from crawler.run.idle import at_rest, explainer
 
     if isinstance(broker, HubClient):
-        return explain(stats)
+        return explainer(config, hint, is_by_hand=obeyed.is_by_hand(broker))(stats)
     return at_rest(stats, hint, is_of_run=definition.read(broker, Path(config.settings.data)) is not None)
 
 

@@ -26,16 +26,16 @@ _SIGN = "+"               # between the names of chained stages
 Explain = Callable[[Stats], str]
 
 
-def explainer(config: Config, hint: Hint, *, starts_stages: bool = False) -> Explain:
+def explainer(config: Config, hint: Hint, *, starts_stages: bool = False, is_by_hand: bool = False) -> Explain:
     """Return `idle_reason` bound to the pipeline of this configuration.
 
-    starts_stages: the command that asks starts them itself, so a person need not be told to.
+    starts_stages: the command that asks starts them itself, so a person need not be told to. is_by_hand: see `why_hosts_wait`.
     """
     from crawler.pipeline import build
 
     stages = [] if starts_stages else list(build(config).stages.values())
     readers = {stage.input: stage.name for stage in reversed(stages)}
-    return lambda stats: idle_reason(stats, hint, readers)
+    return lambda stats: idle_reason(stats, hint, readers, is_by_hand=is_by_hand)
 
 
 def at_rest(stats: Stats, hint: Hint, *, is_of_run: bool) -> str:
@@ -45,16 +45,29 @@ def at_rest(stats: Stats, hint: Hint, *, is_of_run: bool) -> str:
     return f"interrupted; '{hint('run')}' goes on" if is_of_run else f"no hub runs; '{hint('hub')}' goes on, with its stages"
 
 
-def idle_reason(stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None = None) -> str:
-    """Return the reason, or "". hint: completes commands. readers: the stage that reads each queue."""
+def idle_reason(
+    stats: Stats, hint: Hint = PLAIN, readers: dict[str, str] | None = None, *, is_by_hand: bool = False
+) -> str:  # fmt: skip
+    """Return the reason, or "". hint: completes commands. readers: the stage that reads each queue. is_by_hand: of the hub."""
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
         lambda: _no_room(stats),
         lambda: _full(stats, hint, READERS if readers is None else readers),
         lambda: _unread(stats, hint, READERS if readers is None else readers),
-        lambda: _frontier(stats, hint),
+        lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
         lambda: _stuck(stats),
-        lambda: _back_off(stats),
+        lambda: _back_off(stats.queues),
+    )
+    return next((reason for rule in rules if (reason := rule())), "")
+
+
+def why_frontier_waits(stats: Stats, hint: Hint = PLAIN, *, is_by_hand: bool = False) -> str:
+    """Return why the stage that reads the frontier has nothing to do, or "". What other queues wait for is left out."""
+    frontier = [queue for queue in stats.queues if queue.polite]
+    rules: tuple[Callable[[], str], ...] = (
+        lambda: _disk(stats),
+        lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
+        lambda: _back_off(frontier),
     )
     return next((reason for rule in rules if (reason := rule())), "")
 
@@ -111,10 +124,10 @@ def _nobody(queue: QueueStats, workers: Sequence[WorkerStats], hint: Hint, reade
     return f"{counted(queue.ready, noun)} {agree(queue.ready, 'waits', 'wait')} on {queue.name}: no worker reads it{start}"
 
 
-def _frontier(stats: Stats, hint: Hint) -> str:
+def _frontier(stats: Stats, hint: Hint, *, is_by_hand: bool) -> str:
     """Report why no host may be asked now, by `waits`."""
     frontier = next((queue for queue in stats.queues if queue.polite and (queue.ready or queue.leased)), None)
-    return "" if frontier is None or stats.hosts_open else why_hosts_wait(stats, hint)
+    return "" if frontier is None or stats.hosts_open else why_hosts_wait(stats, hint, is_by_hand=is_by_hand)
 
 
 def _stuck(stats: Stats) -> str:
@@ -134,9 +147,9 @@ def _held(queue: QueueStats, sign: str) -> str:
     return f"{sign}1 {_noun(queue)} of the queue {queue.name} has been in process for {queue.longest:.0f} s{who}"
 
 
-def _back_off(stats: Stats) -> str:
-    """Report that all remaining tasks wait for their next attempt."""
-    for queue in stats.queues:
+def _back_off(queues: Sequence[QueueStats]) -> str:
+    """Report that all remaining tasks of a queue wait for their next attempt."""
+    for queue in queues:
         if queue.delayed and not queue.ready and not queue.leased:
             when = f"in {queue.due:.0f} s" if queue.due >= 1 else "within 1 s"
             why = f": {short(queue.failure)}" if queue.failure else ""

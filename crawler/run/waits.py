@@ -24,8 +24,11 @@ PAUSED, HELD, ASKED, RESTING, BY_HAND, BY_HOST, BY_SETTING = (
 _BY: Final = {"hand": BY_HAND, "host": BY_HOST, "setting": BY_SETTING}
 
 
-def why_hosts_wait(stats: Stats, hint: Hint) -> str:
-    """Return the reasons why no host may be asked, the one of most URLs first; "" if a host is at work."""
+def why_hosts_wait(stats: Stats, hint: Hint, *, is_by_hand: bool = False) -> str:
+    """Return the reasons why no host may be asked, the one of most URLs first; "" if a host is at work.
+
+    is_by_hand: the hub was started with `crawler hub`, so no `crawler run` decides its settings.
+    """
     groups: dict[str, list[HostStats]] = {}
     for host in stats.hosts:
         reason = reason_of(host)
@@ -37,8 +40,8 @@ def why_hosts_wait(stats: Stats, hint: Hint) -> str:
     if len(ordered) == 1:
         [(reason, hosts)] = ordered
         unseen = stats.hosts_total - len(stats.hosts)       # only the first of many are in the list
-        return told(reason, hosts, len(hosts) + max(unseen, 0), hint)
-    parts = [f"{counted(_urls(hosts), 'URL')}: {told(reason, hosts, len(hosts), hint)}"
+        return told(reason, hosts, len(hosts) + max(unseen, 0), hint, is_by_hand=is_by_hand)
+    parts = [f"{counted(_urls(hosts), 'URL')}: {told(reason, hosts, len(hosts), hint, is_by_hand=is_by_hand)}"
              for reason, hosts in ordered[:GROUPS]]
     rest = sum(_urls(hosts) for _, hosts in ordered[GROUPS:])
     return " · ".join(parts) + (f" · {counted(rest, 'URL')} for other reasons" if rest else "")
@@ -57,7 +60,7 @@ def reason_of(host: HostStats) -> str:
     return _BY[host.delay_by] if host.delay > 0 and (host.rest > 0 or host.leased) else ""
 
 
-def told(reason: str, hosts: Sequence[HostStats], total: int, hint: Hint) -> str:
+def told(reason: str, hosts: Sequence[HostStats], total: int, hint: Hint, *, is_by_hand: bool = False) -> str:
     """Describe what these hosts wait for. total: their number, if they are only the first of many."""
     one = hosts[0].name if total == 1 else ""
     name = one or counted(total, "host")
@@ -78,7 +81,11 @@ def told(reason: str, hosts: Sequence[HostStats], total: int, hint: Hint) -> str
         return f"one request every {slowest.delay:g} s to {each}, as set by 'crawler host delay'{_next(hosts)}"
     if reason == BY_HOST:
         return f"robots.txt of {slowest.name} asks for {slowest.delay:g} s between requests (Crawl-delay){_next(hosts)}"
-    return f"one request every {slowest.delay:g} s to {each} (frontier.delay; lower it for a site of your own){_next(hosts)}"
+    way = "lower it"
+    if is_by_hand:                # the setting of a stage would change nothing
+        now = hint(f"host delay {one or 'HOST'} 0")
+        way = f"'{now}' lowers it at once, '{hint('hub --delay 0')}' for all hosts,"
+    return f"one request every {slowest.delay:g} s to {each} (frontier.delay; {way} for a site of your own){_next(hosts)}"
 
 
 def slowest(hosts: Sequence[HostStats], seconds: float) -> HostStats | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 
 import pytest
 
 from tests.e2e.conftest import Shell
+from tests.site import Site
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +71,27 @@ def test_a_hub_says_what_to_type_next_and_that_works(shell: Shell) -> None:
             line_with(stage, f"{command[1]}: 1 worker at ")
             stage.terminate()
             stage.communicate(timeout=30)
+
+
+def test_a_setting_of_the_hub_given_to_a_stage_is_told_with_ways_that_work(shell: Shell) -> None:
+    shell.start_hub("--address", "127.0.0.1:0", "-s", "frontier.delay=600")
+    place = address(shell)
+    with Site({"/": "<a href=/a>a</a>", "/a": "a"}) as site:
+        host = f"127.0.0.1:{site.port}"
+        stage = shell.start("stage", "fetch+parse", "--hub", place, "-s", "frontier.delay=0", "-s", "stages.fetch.robots=false")
+        told = line_with(stage, "WARNING", "frontier.delay = 0")
+        shell.run("put", "urls", site.url)
+        idle = line_with(stage, "nothing to do", "(frontier.delay; ")
+        now = re.search(r"'crawler (host delay \S+ 0[^']*)' lowers it at once", idle)
+        assert now is not None, idle
+        done = shell.run(*shlex.split(now[1]))
+        site.wait_for_request("/a")
+
+    assert "has no effect on a stage: the hub decides it and has 600;" in told
+    assert f"'crawler hub --delay 0 --address {place}' starts it so" in told
+    assert f"'crawler hub --delay 0 --address {place}' for all hosts" in idle
+    assert f"host delay {host} 0" in idle
+    assert done.returncode == 0, done
 
 
 def test_a_stage_ends_when_nothing_can_reach_it_though_the_crawl_goes_on(shell: Shell) -> None:

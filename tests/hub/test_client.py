@@ -145,7 +145,7 @@ def test_no_hub_is_said_at_once_to_a_command_and_later_to_a_worker():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
 
-    with pytest.raises(HubUnreachable, match=f"no hub answers at {address}; start one with 'crawler hub'"):
+    with pytest.raises(HubUnreachable, match=f"no hub answers at {address}; start one with 'crawler hub --address"):
         HubClient(address, KEY, patience=0).stats()
     with pytest.raises(HubUnreachable):
         HubClient(address, KEY, patience=0.2).stats()

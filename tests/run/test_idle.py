@@ -10,7 +10,7 @@ from msgspec import structs
 from crawler.config import load
 from crawler.items import HostStats, QueueStats, Stats, WorkerStats
 from crawler.run.hints import PLAIN, hints
-from crawler.run.idle import explainer, idle_reason
+from crawler.run.idle import explainer, idle_reason, why_frontier_waits
 
 
 def queue(name: str, **more: Any) -> QueueStats:
@@ -139,6 +139,26 @@ def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
 )
 def test_a_crawl_that_is_busy_needs_no_reason(seen: Stats) -> None:
     assert idle_reason(seen) == ""
+
+
+def test_a_hub_started_by_hand_has_ways_of_its_own_to_another_delay() -> None:
+    hint = hints(["--hub", "a:9"])
+
+    one = idle_reason(waiting(host(rest=0.5)), hint, is_by_hand=True)
+    two = idle_reason(waiting(host("a", rest=0.5), host("b", rest=0.5)), hint, is_by_hand=True)
+
+    assert one.endswith("(frontier.delay; 'crawler host delay example.org 0 --hub a:9' lowers it at once, "
+                        "'crawler hub --delay 0 --address a:9' for all hosts, for a site of your own)")  # fmt: skip
+    assert "'crawler host delay HOST 0 --hub a:9' lowers it at once" in two
+
+
+def test_a_fetch_stage_says_what_its_own_queue_waits_for() -> None:
+    seen = stats(READY, queue("records", ready=7), queue("task", delayed=1, due=9.0), hosts=(host(rest=0.5),), workers=(FETCH,))
+    retried = stats(queue("task", delayed=1, due=90.0), queue("urls", delayed=2, due=4.0, failure=NAME), workers=(FETCH,))
+
+    assert "no worker reads it" in idle_reason(seen)
+    assert why_frontier_waits(seen).startswith("one request every 1 s to example.org")
+    assert why_frontier_waits(retried) == f"2 URLs wait to be tried again in 4 s: {NAME}"
 
 
 def test_a_stage_of_ones_own_is_named_where_nobody_reads_its_queue() -> None:
