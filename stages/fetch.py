@@ -78,6 +78,8 @@ _TOLD: Final = 10                  # hosts; nobody reads more of ten thousand se
 _TOLD_PAUSE: Final = 1.0           # s; a shorter pause after robots.txt is over before anybody looks
 _SHOWN: Final = 80                 # characters of a value in an error
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
+_VISITS: Final = 10_000            # that wait for a robots.txt; many more than are lent at once
+_TELLING: Final = 2.0              # s until the hub knows a Crawl-delay for sure: a worker talks to it each second
 
 
 class Fetch(Stage):
@@ -174,7 +176,8 @@ class Fetch(Stage):
         self._has_answer = False           # whether any server has answered this process
         self._told: set[str] = set()       # hosts of seeds whose status has been warned of
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
-        self._paced: set[str] = set()      # origins whose Crawl-delay the hub has been told
+        self._delays: dict[str, float] = {}    # Crawl-delays the hub has been told, by origin
+        self._met: dict[str, float] = {}   # visits that wait for a robots.txt: when they came, s since the epoch
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
         self._closing = threading.Event()
         log.info("fetching with %s as %s", name, agent)
@@ -200,8 +203,12 @@ class Fetch(Stage):
         rules = self._robots.known(url.origin) if self.options.robots else None
         if self.options.robots:
             if rules is None:
+                if len(self._met) >= _VISITS:
+                    self._met.clear()
+                self._met.setdefault(visit.url, time.time())
                 return False
             self._check(rules, url)
+            self._refuse_early(rules, self._came(visit))
         at = time.time()
 
         def answered(take: Take | None, status: int) -> Work:
@@ -243,17 +250,11 @@ class Fetch(Stage):
         if rules is not None:
             yield from self._listed(visit, url, rules)
 
-    def _listed(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To | Pace]:
-        """What robots.txt says beside its rules. Not before the page: what a failed visit yields never reaches the hub."""
+    def _listed(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To]:
+        """The sitemaps that robots.txt names. Not before the page: what a failed visit yields never reaches the hub."""
         if self.options.sitemaps and visit.is_seed:
             listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
             yield from (To("urls", Visit(sitemap, visit.depth, f"{url.origin}/robots.txt")) for sitemap in listed if sitemap)
-        delay = self._delay(rules)
-        if delay and url.origin not in self._paced:
-            yield Pace(url.host, delay=delay)
-            if len(self._paced) >= _ORIGINS:
-                self._paced.clear()
-            self._paced.add(url.origin)
 
     def _warn(self, visit: Visit, url: Url, status: int) -> None:
         """Warn at once that a seed is an error page, for the first few hosts."""
@@ -312,27 +313,60 @@ class Fetch(Stage):
         return reply
 
     def _obey(self, visit: Visit, url: Url) -> Rules:
-        """The rules that allow it. Raises Drop: not allowed, Retry: not known."""
+        """The rules that allow it. Raises Drop: not allowed, Retry: not known, Interrupted: not now."""
+        came = self._came(visit)
         try:
             rules = self._robots.rules(url.origin)
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, visit, url, "robots.txt: ") from error
+        self._tell_delay(url, rules)
         self._check(rules, url)
-        if rules.was_fetched and self.options.pause_after_robots:
+        if rules.was_fetched:
             self._pause(url, rules)
+        self._refuse_early(rules, came)
         return rules
+
+    def _tell_delay(self, url: Url, rules: Rules) -> None:
+        """Tell the hub of a Crawl-delay before the page is asked for, so that the gap after that page is as long already."""
+        delay = self._delay(rules)
+        if self._delays.get(url.origin, 0.0) == delay:
+            return
+        if len(self._delays) >= _ORIGINS:
+            self._delays.clear()
+        self._delays[url.origin] = delay
+        # Origins of both schemes are one host to the hub.
+        self.tell(Pace(url.host, delay=max(self._delays.get(f"{scheme}://{url.host}", 0.0) for scheme in ("http", "https"))))
 
     def _pause(self, url: Url, rules: Rules) -> None:
         """Wait between robots.txt and the page. The hub is told of a long wait, so that it can say what the crawl waits for.
 
         Raises Interrupted instead of asking too early.
         """
+        if not self._has_hub:
+            return
         delay = self._delay(rules)
         pause = max(self.options.pause_after_robots, delay)
-        if pause > _TOLD_PAUSE:
-            self.tell(Pace(url.host, delay=delay or None, held=pause))
-        if self._closing.wait(pause):
+        if delay or pause > _TOLD_PAUSE:   # with a rest: nobody else is to be lent a page that would come too soon after this one
+            held = pause if pause > _TOLD_PAUSE else None
+            self.tell(Pace(url.host, held=held, rest=pause + delay if delay else None))
+        if pause and self._closing.wait(pause):
             raise Interrupted
+
+    def _came(self, visit: Visit) -> float:
+        """When this visit came, s since the epoch."""
+        return (self._met.pop(visit.url, 0.0) if self._met else 0.0) or time.time()
+
+    def _refuse_early(self, rules: Rules, came: float) -> None:
+        """Raise Interrupted for a visit that was lent before the hub knew the Crawl-delay: it is given back, and lent in its time.
+
+        Without a delay of our own, several of a host may be lent at once.
+        """
+        if self._delay(rules) and not rules.was_fetched and self._has_hub and came < rules.fetched_at + _TELLING:
+            raise Interrupted
+
+    @property
+    def _has_hub(self) -> bool:
+        return self.options.pause_after_robots is not None
 
     def _check(self, rules: Rules, url: Url) -> None:
         """Raises Drop: they do not allow it."""

@@ -47,8 +47,11 @@ class Kept(Struct, frozen=True):
 
 
 class Rules(Struct, frozen=True):
+    """The rules of an origin, and how they came to this process."""
+
     robots: Robots
     was_fetched: bool              # just now, by this call: the host has been asked once already
+    fetched_at: float              # s since the epoch, by whichever worker
 
 
 class _Asking:
@@ -80,9 +83,9 @@ class RobotsFiles:
         with self._lock:
             asking = self._asking.setdefault(origin, _Asking())
         with asking.lock:
-            robots = self._recall(origin)
-            if robots is not None:
-                return Rules(robots, was_fetched=False)
+            known = self.known(origin)
+            if known is not None:
+                return known
             if asking.failure is not None:     # else each who waited would ask in turn, and wait as long again
                 raise asking.failure
             try:
@@ -95,18 +98,31 @@ class RobotsFiles:
 
     def known(self, origin: str) -> Rules | None:
         """The same without waiting for anybody; None: somebody has to be asked."""
-        robots = self._recall(origin)
-        return None if robots is None else Rules(robots, was_fetched=False)
+        with self._lock:
+            expires, _, robots = self._known.get(origin, (0.0, 0, None))
+            if robots is None or expires <= self._clock():
+                return None
+            self._known.move_to_end(origin)
+        return Rules(robots, was_fetched=False, fetched_at=expires - FRESH)
 
     def _note(self, origin: str) -> Rules:
         """The shared note, brought up to date if it has to be."""
-        note = self._shared.get(f"robots/{origin}")
-        kept = msgspec.msgpack.decode(note, type=Kept) if note is not None else None
+        kept = self._noted(origin)
         is_fresh = kept is not None and kept.expires > self._clock()
         if kept is None or not is_fresh:
             kept = self._fetch(origin, kept)
-            self._shared.set(f"robots/{origin}", msgspec.msgpack.encode(kept))
-        return Rules(self._learn(origin, kept), was_fetched=not is_fresh)
+            # Of two workers that asked at once, the second takes the first one's answer: one of them may go on with its page.
+            theirs = self._noted(origin) if b"delay" in kept.body.lower() else None
+            is_fresh = theirs is not None and theirs.expires > self._clock()
+            if theirs is not None and is_fresh:
+                kept = theirs
+            else:
+                self._shared.set(f"robots/{origin}", msgspec.msgpack.encode(kept))
+        return Rules(self._learn(origin, kept), was_fetched=not is_fresh, fetched_at=kept.expires - FRESH)
+
+    def _noted(self, origin: str) -> Kept | None:
+        note = self._shared.get(f"robots/{origin}")
+        return msgspec.msgpack.decode(note, type=Kept) if note is not None else None
 
     def _fetch(self, origin: str, old: Kept | None) -> Kept:
         try:
@@ -129,14 +145,6 @@ class RobotsFiles:
                 return reply
             url = target
         return self._ask(url, MAX_BYTES)
-
-    def _recall(self, origin: str) -> Robots | None:
-        with self._lock:
-            expires, _, robots = self._known.get(origin, (0.0, 0, None))
-            if robots is None or expires <= self._clock():
-                return None
-            self._known.move_to_end(origin)
-            return robots
 
     def _learn(self, origin: str, kept: Kept) -> Robots:
         robots, size = Robots(kept.body), len(kept.body) + 1_000    # bytes; an empty file takes room as well

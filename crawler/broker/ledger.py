@@ -33,6 +33,7 @@ class Ledger(Lending):
     def hand_in(self, step: Step) -> list[Verdict]:
         """Complete, fail and release; children go in with the task that made them."""
         self.check(child for done in step.done for child in done.children)
+        self.set_paces(step.paces)     # first: when the hosts of what has arrived or ended may be asked again depends on it
         self._arrived(step.worker, step.arrived)
         verdicts: list[Verdict] = []
         finished: list[tuple[Loan, str]] = []
@@ -53,7 +54,6 @@ class Ledger(Lending):
         self.count({f"{name}/skipped/over the limit": n for name, n in over.items()})
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
-        self.set_paces(step.paces)
         self.count(step.counters)
         return verdicts
 

@@ -106,6 +106,14 @@ class _Group:
         self.has_delay = False         # a Crawl-delay line was there, whatever its value
 
 
+class _Bound(NamedTuple):
+    """What an agent is bound by."""
+
+    agent: str
+    rules: list[_Rule]
+    delay: float | None
+
+
 class Robots:
     """A robots.txt file. An agent is a product token or a User-Agent value that begins with one: `crawler/1.0 (+…)`."""
 
@@ -113,6 +121,7 @@ class Robots:
         self.sitemaps: list[str] = []          # URLs as written, in order
         self._groups: dict[str, list[_Group]] = {}     # by product token in lower case, or "*"
         self._rules: dict[tuple[int, ...], list[_Rule]] = {}   # compiled, by the ids of the lists of lines
+        self._last: _Bound | None = None       # of the agent that asked last: it is mostly the same
         self._read(_lines(text))
 
     def allowed(self, agent: str, url: str) -> bool:
@@ -121,7 +130,7 @@ class Robots:
 
     def why(self, agent: str, url: str) -> Ruling:
         """The same, with the line that decided."""
-        rules = self._rules_of(agent)
+        rules = self._bound(agent).rules
         if not rules:
             return _NO_RULE
         path = _path(url)
@@ -134,7 +143,15 @@ class Robots:
 
     def delay(self, agent: str) -> float | None:
         """Crawl-delay in seconds; of several for one agent the longest."""
-        return max((group.delay for group in self._groups_of(agent) if group.delay is not None), default=None)
+        return self._bound(agent).delay
+
+    def _bound(self, agent: str) -> _Bound:
+        bound = self._last
+        if bound is None or bound.agent != agent:
+            groups = self._groups_of(agent)
+            delay = max((group.delay for group in groups if group.delay is not None), default=None)
+            bound = self._last = _Bound(agent, self._compiled(groups), delay)
+        return bound
 
     def _groups_of(self, agent: str) -> list[_Group]:
         if not self._groups:
@@ -142,9 +159,9 @@ class Robots:
         found = next((self._groups[name] for name in _names(agent) if name in self._groups), None)
         return found or self._groups.get("*", [])
 
-    def _rules_of(self, agent: str) -> list[_Rule]:
-        """The rules for an agent, most specific first: the first that matches decides."""
-        lists = {id(group.lines): group.lines for group in self._groups_of(agent)}
+    def _compiled(self, groups: list[_Group]) -> list[_Rule]:
+        """The rules of these groups, most specific first: the first that matches decides."""
+        lists = {id(group.lines): group.lines for group in groups}
         key = tuple(lists)
         rules = self._rules.get(key)
         if rules is None:

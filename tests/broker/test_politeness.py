@@ -9,7 +9,7 @@ from hands import FRONTIER, TTL, Hand, House, granted, host, put, queue, seed
 
 from crawler.broker.base import Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.items import Done, New, Pace
+from crawler.items import Done, Failed, New, Pace
 
 HOUR = 3600.0
 DECADE = 10 * 365 * 24 * HOUR
@@ -118,6 +118,22 @@ def test_retry_after_rests_the_host_from_the_step_that_heard_of_it(broker: Broke
 
     clock.advance(2)
     assert granted(hand) == [b"a/1"]
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "released", "arrived"])
+def test_a_delay_heard_of_with_the_end_of_a_task_holds_for_the_gap_after_it(
+    broker: Broker, hand: Hand, clock: ManualClock, end: str
+) -> None:
+    seed(broker, a=2)
+    token = hand.lease_one("urls").token
+    ended = {"done": [Done(token)], "failed": [Failed(token, "no", after=0.0)]}.get(end, [token])
+
+    hand.step(**{end: ended}, paces=[Pace("a", delay=30.0)])
+
+    clock.advance(29)
+    assert granted(hand) == []
+    clock.advance(2)
+    assert len(granted(hand)) == 1
 
 
 def test_a_host_may_ask_for_more_patience_than_ours_not_for_less(broker: Broker, hand: Hand, clock: ManualClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -88,27 +89,71 @@ def test_robots_txt_is_followed_through_five_redirects_and_no_more(web: response
     assert only(Page, list(make().process(Visit(URL))))
 
 
-def test_a_crawl_delay_is_told_to_the_hub_with_the_first_page_that_succeeds(
+def test_a_crawl_delay_is_told_to_the_hub_before_the_page_is_asked_for_whatever_becomes_of_it(
     web: responses.RequestsMock, make: Callable[..., Fetch]
 ) -> None:
-    web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 7")
+    web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 0.05\nDisallow: /no")
     web.get(URL, status=503)
     fetch = make()
+
     with pytest.raises(Retry):
         list(fetch.process(Visit(URL)))
-    web.replace("GET", URL, status=200)
+    failed = fetch.take_paces()
+    other = make()
+    with pytest.raises(Drop):
+        list(other.process(Visit("http://example.org/no")))
 
-    items = [list(fetch.process(Visit(URL))) for _ in range(2)]
+    assert failed == [Pace("example.org", delay=0.05), Pace("example.org", rest=0.1)]
+    assert other.take_paces() == [Pace("example.org", delay=0.05)]
 
-    assert only(Pace, items[0]) == Pace("example.org", delay=7.0)
-    assert not any(isinstance(item, Pace) for item in items[1])
+
+def test_a_crawl_delay_is_told_once_and_again_when_it_changes(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
+    for scheme, delay in (("http", 0.01), ("https", 0.02)):
+        web.get(f"{scheme}://example.org/robots.txt", body=f"User-agent: *\nCrawl-delay: {delay}")
+        web.get(f"{scheme}://example.org/a")
+    fetch = make()
+
+    told = []
+    for url in ("http://example.org/a", "https://example.org/a", "https://example.org/a"):
+        with suppress(Interrupted):
+            list(fetch.process(Visit(url)))
+        told += [pace.delay for pace in fetch.take_paces() if pace.delay is not None]
+
+    assert told == [0.01, 0.02], "both origins are one host to the hub: the longer one counts"
 
 
 def test_a_crawl_delay_is_cut_to_the_limit(web: responses.RequestsMock, make: Callable[..., Fetch]) -> None:
     web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 86400")
     web.get(URL)
+    fetch = make(max_crawl_delay=0.02)
 
-    assert only(Pace, list(make(max_crawl_delay=30).process(Visit(URL)))).delay == 30.0
+    list(fetch.process(Visit(URL)))
+
+    assert fetch.take_paces()[0].delay == 0.02
+
+
+def test_a_visit_lent_before_the_hub_knew_the_crawl_delay_is_given_back(
+    web: responses.RequestsMock, make: Callable[..., Fetch]
+) -> None:
+    shared = LocalShared()
+    web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 0.01")
+    web.get(URL)
+    list(make(shared).process(Visit(URL)))
+
+    with pytest.raises(Interrupted):       # another worker, lent this at the same time
+        list(make(shared).process(Visit(URL)))
+
+    assert [call.request.url for call in web.calls] == [ROBOTS, URL]
+
+
+def test_a_stage_without_a_hub_gives_nothing_back_and_does_not_wait(
+    web: responses.RequestsMock, make: Callable[..., Fetch]
+) -> None:
+    web.get(ROBOTS, body="User-agent: *\nCrawl-delay: 60")
+    web.get(URL)
+    fetch = make(pause_after_robots=None)
+
+    assert [only(Page, list(fetch.process(Visit(URL)))).status_code for _ in range(2)] == [200, 200]
 
 
 def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
