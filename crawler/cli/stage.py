@@ -196,7 +196,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
         hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
-        with speaking_to_a_person(args, config, spec, contact, counts), watching(hub):
+        with speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(LOOK, stop)
                 supervisor.watch()
@@ -334,13 +334,16 @@ def watching(hub: HubClient) -> Iterator[None]:
         ended.set()
 
 
-def why_idle(args: argparse.Namespace, config: Config, hub: HubClient, queue: str) -> str:
-    """Return why the workers of a stage that reads this queue have nothing to do."""
+def why_idle(args: argparse.Namespace, config: Config, pipeline: Pipeline, hub: HubClient, queue: str) -> str:
+    """Return why the workers of a stage that reads this queue have nothing to do, and what a stage that is to end waits for."""
     from crawler.run import obeyed, talk
-    from crawler.run.idle import why_frontier_waits
+    from crawler.run.idle import explainer, why_frontier_waits
 
-    explain = partial(why_frontier_waits, hint=common.hints(args, config), is_by_hand=obeyed.is_by_hand(hub))
-    return talk.why_idle(hub.stats(), queue, explain)
+    stats, hint, is_by_hand = hub.stats(), common.hints(args, config), obeyed.is_by_hand(hub)
+    why = talk.why_idle(stats, queue, partial(why_frontier_waits, hint=hint, is_by_hand=is_by_hand))
+    if not args.until_drained:
+        return why
+    return talk.why_unended(stats, queue, pipeline.upstream(queue), why, explainer(config, hint, is_by_hand=is_by_hand))
 
 
 def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
@@ -389,7 +392,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
         threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
     code = common.OK
     try:
-        with speaking(args, config, spec, contact, tally):
+        with speaking(args, config, pipeline, spec, contact, tally):
             worker.run()
     except (HubLost, HubUnreachable) as error:
         if not worker.is_stopping:
@@ -427,7 +430,7 @@ def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> A
 
 
 def speaking(
-    args: argparse.Namespace, config: Config, spec: StageSpec, contact: Contact | None, tally: Tally
+    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, contact: Contact | None, tally: Tally
 ) -> AbstractContextManager[object]:
     """Return the context that reports on a worker: to a person, or to the parent process, which reports for it."""
     from crawler.run import talk
@@ -435,17 +438,17 @@ def speaking(
     if contact is None:
         return talk.telling(tally) if args.counts else nullcontext()
     talk.connected(spec.name, 1, common.hub_address(config), spec.input)
-    return speaking_to_a_person(args, config, spec, contact, tally)
+    return speaking_to_a_person(args, config, pipeline, spec, contact, tally)
 
 
 def speaking_to_a_person(
-    args: argparse.Namespace, config: Config, spec: StageSpec, contact: Contact, counts: talk.Counts
+    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, contact: Contact, counts: talk.Counts
 ) -> talk.Talk:
     """Return the context that logs the progress. It has a client of its own, which does not wait for a lost hub."""
     from crawler.run import talk
 
     hub = common.connect(config, patience=0.0, role="worker")
-    return talk.Talk(spec.name, counts, lambda: why_idle(args, config, hub, spec.input), trouble=lambda: contact.trouble)
+    return talk.Talk(spec.name, counts, lambda: why_idle(args, config, pipeline, hub, spec.input), trouble=lambda: contact.trouble)
 
 
 def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None:

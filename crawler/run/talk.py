@@ -15,13 +15,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from crawler.counting import counted
+from msgspec import structs
+
+from crawler.counting import agree, counted
 from crawler.errors import HubError, StorageError
-from crawler.items import Stats
+from crawler.items import QueueStats, Stats
 from crawler.run.lines import COUNTS
 
 log = logging.getLogger("crawler.stage")
@@ -164,3 +166,23 @@ def why_idle(stats: Stats, queue: str, of_frontier: Callable[[Stats], str]) -> s
     if ours.delayed and not ours.ready:
         return f"{counted(ours.delayed, 'task')} on {queue} {'waits' if ours.delayed == 1 else 'wait'} to be tried again"
     return "" if ours.ready else f"no tasks on {queue}"
+
+
+def why_unended(stats: Stats, queue: str, upstream: Sequence[str], why: str, explain: Callable[[Stats], str]) -> str:
+    """Return what a stage waits for that is to end when nothing can reach it any more, and how to go on.
+
+    why: why it has nothing to do. upstream: the queues whose tasks may lead to tasks on `queue`. explain: `idle_reason`.
+    """
+    left = [each for each in stats.queues if each.name in upstream and each.ready + each.delayed + each.leased]
+    if not left:
+        return why                     # it ends now, or a queue that this pipeline does not know is meant
+    reason = explain(structs.replace(stats, queues=left))
+    if not reason:
+        reason = "; ".join(f"{_tasks(each)} left on {each.name}" for each in left)
+    first = "" if reason.startswith(why) or why.startswith(reason) else f"{why}; " if why else ""
+    return f"{first}before this stage can end, {reason} (Ctrl-C ends it now; what is left stays on its queue)"
+
+
+def _tasks(queue: QueueStats) -> str:
+    n = queue.ready + queue.delayed + queue.leased
+    return f"{counted(n, 'task')} {agree(n, 'is', 'are')}"

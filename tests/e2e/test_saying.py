@@ -78,20 +78,25 @@ def test_a_setting_of_the_hub_given_to_a_stage_is_told_with_ways_that_work(shell
     place = address(shell)
     with Site({"/": "<a href=/a>a</a>", "/a": "a"}) as site:
         host = f"127.0.0.1:{site.port}"
-        stage = shell.start("stage", "fetch+parse", "--hub", place, "-s", "frontier.delay=0", "-s", "stages.fetch.robots=false")
-        told = line_with(stage, "WARNING", "frontier.delay = 0")
+        options = ("--hub", place, "--until-drained", "-s", "frontier.delay=0", "-s", "stages.fetch.robots=false")
         shell.run("put", "urls", site.url)
+        stage = shell.start("stage", "fetch+parse", *options)
+        told = line_with(stage, "WARNING", "frontier.delay = 0")
         idle = line_with(stage, "nothing to do", "(frontier.delay; ")
         now = re.search(r"'crawler (host delay \S+ 0[^']*)' lowers it at once", idle)
         assert now is not None, idle
         done = shell.run(*shlex.split(now[1]))
         site.wait_for_request("/a")
+        ended = stage.communicate(timeout=30)[1]
 
     assert "has no effect on a stage: the hub decides it and has 600;" in told
     assert f"'crawler hub --delay 0 --address {place}' starts it so" in told
     assert f"'crawler hub --delay 0 --address {place}' for all hosts" in idle
     assert f"host delay {host} 0" in idle
     assert done.returncode == 0, done
+    assert "before this stage can end, one request every 600 s" in idle
+    assert "(Ctrl-C ends it now; what is left stays on its queue)" in idle
+    assert (stage.returncode, "2 done, 0 failed" in ended) == (0, True), ended
 
 
 def test_a_stage_ends_when_nothing_can_reach_it_though_the_crawl_goes_on(shell: Shell) -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from msgspec import structs
 
 from crawler.items import QueueStats, Stats, Stepped, Verdict
+from crawler.run.idle import idle_reason
 from crawler.run.lines import COUNTS
-from crawler.run.talk import Sum, Talk, in_words, telling, why_idle
+from crawler.run.talk import Sum, Talk, in_words, telling, why_idle, why_unended
 from crawler.tally import Tally
 
 
@@ -77,6 +79,30 @@ def test_a_stage_that_is_idle_says_why(seen, reason):
 
 def test_of_a_frontier_the_reason_is_that_of_its_hosts():
     assert why_idle(stats(queue("urls", ready=9)), "urls", lambda _: "the host rests") == "the host rests"
+
+
+@pytest.mark.parametrize(
+    ("queues", "why", "says"),
+    [
+        ([queue("urls", ready=2), queue("pages")], "no tasks on pages",
+         "no tasks on pages; before this stage can end, 2 URLs wait on urls: no worker reads it; start 'crawler stage fetch' ("),
+        ([queue("urls", delayed=1), queue("pages")], "no tasks on pages",
+         "no tasks on pages; before this stage can end, 1 URL waits to be tried again within 1 s (Ctrl-C ends it now; "),
+        ([queue("urls", leased=1), queue("pages")], "no tasks on pages", "before this stage can end, 1 task is left on urls ("),
+        ([queue("urls", leased=2), queue("pages", ready=1)], "", "before this stage can end, 1 task waits on pages: no worker"),
+        ([queue("urls"), queue("pages", delayed=1)], "1 task waits to be tried again within 1 s",
+         "before this stage can end, 1 task waits to be tried again within 1 s ("),
+        ([queue("urls"), queue("pages")], "no tasks on pages", "no tasks on pages"),
+        ([queue("urls"), queue("pages"), queue("task", ready=9)], "no tasks on pages", "no tasks on pages"),
+    ],
+)  # fmt: skip
+def test_a_stage_that_cannot_end_yet_says_what_is_in_the_way(queues: list[QueueStats], why: str, says: str) -> None:
+    seen = structs.replace(stats(*queues), uptime=60.0)
+
+    told = why_unended(seen, "pages", ["urls", "pages"], why, idle_reason)
+
+    assert says in told
+    assert told.startswith(says if why and says.startswith(why) else "before" if not why or why in says else why)
 
 
 def test_while_the_hub_is_gone_the_line_says_so_and_the_hub_is_not_asked() -> None:
