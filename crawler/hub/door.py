@@ -18,10 +18,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from multiprocessing import AuthenticationError
 from typing import TYPE_CHECKING
 
 from crawler.errors import WireError
+from crawler.hub.proof import Unproven
 from crawler.hub.roles import NOBODY, Role, both, of_certificate
 from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
 
@@ -134,7 +134,7 @@ class Door:
             role = self._identify(connection, host)
             if self._promote(connection, host):
                 self._welcome(connection, role)
-        except (AuthenticationError, WireError) as error:
+        except (Unproven, WireError) as error:
             self._complain(host, str(error))
         except (EOFError, OSError) as error:
             said = self._tls_complaint(error)

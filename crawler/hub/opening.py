@@ -9,11 +9,11 @@ import select
 import socket
 import time
 from contextlib import suppress
-from multiprocessing import AuthenticationError
 from typing import TYPE_CHECKING
 
 from crawler.errors import HubError, HubLost, HubUnreachable, KeyRefused, NotAHub, TlsRefused, WireError
 from crawler.hub.address import Address, connect
+from crawler.hub.proof import Unproven
 from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] 
         connection.deadline = began + HANDSHAKE_TIME
         connection.start_tls()
         prove(connection, bytes(authkey), first=False)
-    except AuthenticationError as error:
+    except Unproven as error:
         sock.close()
         raise KeyRefused(str(address)) from error
     except (EOFError, OSError, WireError) as error:

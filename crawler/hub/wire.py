@@ -155,7 +155,7 @@ def prove(connection: Connection, *authkeys: bytes, first: bool) -> int:
     """Both sides show that they know the key, by the standard library's HMAC challenges; the server asks `first`.
 
     Returns which of the keys it was, of which only a server has more than one. A deadline that is set already holds.
-    Raises AuthenticationError for a wrong key, and what Connection raises.
+    Raises Unproven for a wrong key, and what Connection raises.
     """
     connection.deadline = connection.deadline or time.monotonic() + HANDSHAKE_TIME
     connection.limit = MAX_HANDSHAKE_FRAME

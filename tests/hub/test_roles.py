@@ -7,7 +7,6 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from multiprocessing import AuthenticationError
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from crawler.hub import key as keys
 from crawler.hub import proof
 from crawler.hub.client import HubClient
 from crawler.hub.manager import QueueManager
+from crawler.hub.proof import Unproven
 from crawler.hub.roles import ADMIN, CLASSIC, NOBODY, PRODUCER, ROLES, WORKER, both, of_certificate
 from crawler.hub.server import HubServer
 from crawler.hub.verbs import BROKER_VERBS
@@ -225,7 +225,7 @@ def in_thread(act: Callable[[], object]) -> tuple[threading.Thread, list[object]
     def run() -> None:
         try:
             said.append(act())
-        except AuthenticationError as error:
+        except Unproven as error:
             said.append(str(error))
 
     thread = threading.Thread(target=run)

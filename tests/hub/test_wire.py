@@ -4,13 +4,13 @@ import socket
 import struct
 import threading
 import tracemalloc
-from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client as StockClient
 
 import pytest
 
 from crawler.errors import WireError
 from crawler.hub import wire
+from crawler.hub.proof import Unproven
 from crawler.hub.wire import Connection, prove
 
 
@@ -148,13 +148,13 @@ def test_a_wrong_key_is_refused(tcp_pair):
     refusals = []
 
     def guard() -> None:
-        with pytest.raises(AuthenticationError) as refusal:
+        with pytest.raises(Unproven) as refusal:
             prove(right, b"k" * 32, first=True)
         refusals.append(refusal)
 
     server = threading.Thread(target=guard)
     server.start()
-    with pytest.raises(AuthenticationError):
+    with pytest.raises(Unproven):
         prove(left, b"wrong", first=False)
 
     server.join()
