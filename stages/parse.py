@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from msgspec import field
 
@@ -36,7 +36,6 @@ from crawler import (
     Page,
     Record,
     Report,
-    Sitemap,
     Stage,
     To,
     Unsendable,
@@ -45,6 +44,9 @@ from crawler import (
     is_html,
     misgiven,
 )
+
+if TYPE_CHECKING:
+    from crawler import Sitemap
 
 # Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.

@@ -13,16 +13,16 @@ from functools import lru_cache
 from typing import Final
 
 import turbohtml
-from turbohtml.detect import detect  # importing it also registers the standard's decoders as whatwg-NAME
 
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
-_XML_ENCODING: Final = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
+# Two patterns for bytes that few pages are looked at with: compiled when they are first used.
+_XML_ENCODING: Final = rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']"""
 _LABEL: Final = 100                # characters of an encoding's name; the longest that the standard knows has 19
 _XML_HEAD: Final = 1_024           # bytes within which an XML declaration must end
-_HTML_START: Final = re.compile(rb"\s*<(?:!doctype\s+html|!--|html|head|title|meta|script|body|h1|div|table|p|a)\b", re.I)
+_HTML_START: Final = rb"(?i)\s*<(?:!doctype\s+html|!--|html|head|title|meta|script|body|h1|div|table|p|a)\b"
 
 
 def media_type(content_type: str) -> str:
@@ -35,7 +35,7 @@ def is_html(content_type: str, body: bytes) -> bool:
     kind = media_type(content_type)
     if kind:
         return kind in HTML_TYPES
-    return _HTML_START.match(body.removeprefix(_MARKS[0][0]), 0, 512) is not None
+    return re.match(_HTML_START, body.removeprefix(_MARKS[0][0])[:512]) is not None
 
 
 def charset(content_type: str) -> str | None:
@@ -66,9 +66,16 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     """The text of a body and the name of its encoding (WHATWG names, lower case). The byte-order mark is not text."""
     for bom, encoding in _MARKS:
         if body.startswith(bom):
-            return body[len(bom):].decode(f"whatwg-{encoding}"), encoding
+            return body[len(bom):].decode(codec(encoding)), encoding
     encoding = charset(content_type) or _sniff(body, media_type(content_type))
-    return body.decode(f"whatwg-{encoding}"), encoding
+    return body.decode(codec(encoding)), encoding
+
+
+def codec(encoding: str) -> str:
+    """Return the name under which Python has the standard's decoder of this encoding (WHATWG name)."""
+    import turbohtml.detect  # noqa: F401  (registers these decoders; here, because most pages are never decoded in Python)
+
+    return f"whatwg-{encoding}"
 
 
 def mark(body: bytes) -> str | None:
@@ -80,7 +87,7 @@ def xml_encoding(body: bytes) -> str | None:
     """The encoding that an XML document without byte-order mark declares (XML 1.0, appendix F); None: none that is known."""
     if body.startswith((b"<\0?\0", b"\0<\0?")):
         return "utf-16le" if body.startswith(b"<") else "utf-16be"
-    declared = _XML_ENCODING.match(body, 0, _XML_HEAD)
+    declared = re.match(_XML_ENCODING, body[:_XML_HEAD])
     name = canonical(declared.group(1).decode("ascii")) if declared else None
     return "utf-8" if name in ("utf-16le", "utf-16be") else name     # it was read as ASCII, so it is no UTF-16
 
@@ -102,6 +109,8 @@ def _sniff(body: bytes, kind: str) -> str:
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
+        from turbohtml.detect import detect  # here, because its import takes 3 ms
+
         found = detect(body).encoding
         return found.lower() if found else "windows-1252"    # what the standard falls back to
     return "utf-8"

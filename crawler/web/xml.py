@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from crawler.web.encoding import charset, mark, xml_encoding
+from crawler.web.encoding import charset, codec, mark, xml_encoding
 
 MAX_BYTES: Final = 50 << 20        # bytes of a document, inflated: sitemaps.org allows 52,428,800
 MAX_RATIO: Final = 200             # inflated to sent, above FREE_BYTES; sitemaps have 10 to 50, bombs 1,000
@@ -194,10 +194,10 @@ def _readable(document: bytes, told: str | None = None) -> tuple[bytes, str]:
     """The document in an encoding whose "<" is the byte of ASCII, without byte-order mark, and Python's name of the encoding."""
     encoding = mark(document) or told or xml_encoding(document) or "utf-8"
     if encoding in ("utf-16le", "utf-16be") and b"\0" in document[:_UTF16_HEAD]:     # if not, it is none, whoever says so
-        text = document.decode(f"whatwg-{encoding}")
+        text = document.decode(codec(encoding))
         return text.removeprefix("\ufeff").encode("utf-8", "replace"), "utf-8"
     is_wide = encoding in ("utf-8", "utf-16le", "utf-16be")
-    return document.removeprefix(b"\xef\xbb\xbf"), "utf-8" if is_wide else f"whatwg-{encoding}"
+    return document.removeprefix(b"\xef\xbb\xbf"), "utf-8" if is_wide else codec(encoding)
 
 
 def _opened(top: Element | None, name: str) -> Element | None:
