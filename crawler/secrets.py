@@ -10,16 +10,15 @@ HIDDEN: Final = "(hidden)"
 
 # Parts of the names of settings whose values may be secret: they are not repeated in commands, and no arguments of processes.
 PRIVATE: Final = frozenset({"auth", "headers", "proxy", "cookies"})
-_NAME = re.compile(
-    r"passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)", re.IGNORECASE
-)
-_USERINFO = re.compile(r"(?<=://)[^/\s?#]*@")
+# The patterns are compiled by `re` when they are first used: `crawler --help` needs none of them.
+_NAME = r"(?i)passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)"
+_USERINFO = r"(?<=://)[^/\s?#]*@"
 # The same anywhere in a sentence; a path made from a URL has one slash.
-_IN_TEXT = re.compile(r"(?<=[A-Za-z]:/)(/?)[^/\s?#'\"]*@")
+_IN_TEXT = r"(?<=[A-Za-z]:/)(/?)[^/\s?#'\"]*@"
 # user:password@host without a scheme, as a proxy is often typed. XPath such as child::a/@href is not meant.
-_BARE = re.compile(r"(?<![^\s=\"'(\[{,])[^\s/?#@:=\"'()\[\]{},]+:[^\s/?#@:\"']+@(?=[\w\[])")
+_BARE = r"(?<![^\s=\"'(\[{,])[^\s/?#@:=\"'()\[\]{},]+:[^\s/?#@:\"']+@(?=[\w\[])"
 # One word with a user name and a password, which may contain any character: all between them and the last @.
-_WORD = re.compile(r"([^\s:/@=]+:[^@]*(?:@.*)?@)", re.DOTALL)
+_WORD = r"(?s)([^\s:/@=]+:[^@]*(?:@.*)?@)"
 
 
 def masked(text: str, typed: Iterable[str] = ()) -> str:
@@ -29,9 +28,9 @@ def masked(text: str, typed: Iterable[str] = ()) -> str:
         if equals and value and "://" not in name and is_secret(word):
             text = text.replace(f"={value}", f"={HIDDEN}").replace(f"={value!r}", f"={HIDDEN}")
         _, _, rest = word.rpartition("://")
-        if found := _WORD.search(rest or word):
+        if found := re.search(_WORD, rest or word):
             text = text.replace(found[1], f"{HIDDEN}@")
-    return _BARE.sub(f"{HIDDEN}@", _IN_TEXT.sub(rf"\g<1>{HIDDEN}@", text))
+    return re.sub(_BARE, f"{HIDDEN}@", re.sub(_IN_TEXT, rf"\g<1>{HIDDEN}@", text))
 
 
 def shown(name: str, value: Any) -> Any:
@@ -40,14 +39,14 @@ def shown(name: str, value: Any) -> Any:
         return {key: shown(f"{name}.{key}", item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [shown(name, item) for item in value]
-    if value and not isinstance(value, bool) and _NAME.search(name):
+    if value and not isinstance(value, bool) and re.search(_NAME, name):
         return HIDDEN
-    return _BARE.sub(f"{HIDDEN}@", _USERINFO.sub(f"{HIDDEN}@", value)) if isinstance(value, str) else value
+    return re.sub(_BARE, f"{HIDDEN}@", re.sub(_USERINFO, f"{HIDDEN}@", value)) if isinstance(value, str) else value
 
 
 def is_secret(setting: str) -> bool:
     """Tell whether a setting, written KEY=VALUE, has or may have a secret in it."""
     name, _, text = setting.partition("=")
     words = set(re.findall(r"[\w-]+", text)) if "{" in text else set()     # keys of a table
-    is_private = PRIVATE & {*name.split("."), *words} or any(_NAME.search(word) for word in [name, *words])
+    is_private = PRIVATE & {*name.split("."), *words} or any(re.search(_NAME, word) for word in [name, *words])
     return bool(is_private) or shown("", text) != text

@@ -22,7 +22,7 @@ BACKLOG = 512              # connections the kernel completes before we accept t
 MIN_KEY = 32               # bytes; a shorter key can be guessed from one overheard handshake
 _UNIX_LIMIT = 103          # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
 _PORT_DIGITS = 5
-_PORTLESS = re.compile(r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]")   # a host and nothing else
+_PORTLESS = r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]"   # a host and nothing else
 _PROBE = 2.0               # s to find out whether somebody listens
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Address(Struct, frozen=True):
             plain = text.partition("://")[2].partition("/")[0] or "127.0.0.1:8000"
             raise UsageError(f"a hub's address takes no scheme; write {plain}")
         host, colon, port = text.rpartition(":")
-        if _PORTLESS.fullmatch(text):
+        if re.fullmatch(_PORTLESS, text):
             raise UsageError(f"{text!r} is not a hub's address, its port is missing; write {text}:8000 for the default port")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]

@@ -23,8 +23,9 @@ from crawler.speaker import speaker
 
 STDOUT, STDERR = 1, 2
 UNFINISHED = 1.0       # s until the beginning of a line is written without its end
-# Escape sequences except colours (ECMA-48 SGR), and control characters except tab and the escape of a colour.
-_MOVES: Final = re.compile(
+# Escape sequences except colours (ECMA-48 SGR), and control characters except tab and the escape of a colour. Not compiled here:
+# most workers print nothing.
+_MOVES: Final = (
     r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
 )
 
@@ -106,7 +107,7 @@ def _still(line: str) -> str:
     """Return a line without what would move the cursor. Of a line that was written over, return what is seen last."""
     if line.isprintable():
         return line
-    return _MOVES.sub("", line.rstrip("\r").rpartition("\r")[2])
+    return re.sub(_MOVES, "", line.rstrip("\r").rpartition("\r")[2])
 
 
 class _Bytes:

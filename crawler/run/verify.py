@@ -22,8 +22,8 @@ from crawler.stage import LocalShared, Stage
 from crawler.tables import at, nearest
 from crawler.web.frontier import Frontier
 
-_OURS = re.compile(r"hub\.|authkey|report\.json|sinks$|certs$")     # names of files in a data directory
-_KEY = re.compile(r"(?:stages|frontier)\.[\w.-]*\w")     # the setting that a message begins with
+_OURS = r"hub\.|authkey|report\.json|sinks$|certs$"     # names of files in a data directory; compiled where it is used, as few are
+_KEY = r"(?:stages|frontier)\.[\w.-]*\w"             # the setting that a message begins with
 
 
 class Verified(NamedTuple):
@@ -83,7 +83,7 @@ def refuse_own_file(output: object, data: Path) -> None:
     if not path.is_relative_to(home) or path == home:
         return
     first = path.relative_to(home).parts[0]
-    if here.is_relative_to(home) and not _OURS.match(first):
+    if here.is_relative_to(home) and not re.match(_OURS, first):
         return
     raise UsageError(f"the output {output} is in the data directory {data}; the crawl keeps its own files there, "
                      "so write the records to another directory")  # fmt: skip
@@ -181,6 +181,6 @@ def _placed(config: Config) -> Iterator[None]:
 
 def _place(config: Config, message: str) -> str:
     """Return where the setting that begins the message was set, such as "crawler.toml: "; "" if nobody has set it."""
-    key = _KEY.match(message)
+    key = re.match(_KEY, message)
     origin = config.origin(key.group()) if key else "default"
     return at("" if origin == "default" else origin)

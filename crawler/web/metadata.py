@@ -22,7 +22,7 @@ MAX_ELEMENTS: Final = 1_000        # <script> and <meta> elements looked at
 
 _INT: Final = range(-(1 << 63), 1 << 63)      # what travels and what databases hold
 # Open Graph's own properties, those of its object types (ogp.me), and the shops' product.
-_PROPERTY: Final = re.compile(r"(?:og|article|book|music|product|profile|video):\S{1,100}", re.ASCII)
+_PROPERTY: Final = r"(?a)(?:og|article|book|music|product|profile|video):\S{1,100}"     # compiled when a crawl wants it
 # What JSON-LD is wrapped in by templates that fear old browsers.
 _WRAPPINGS: Final = (
     ("<!--", "-->"), ("<![CDATA[", "]]>"), ("//<![CDATA[", "//]]>"), ("// <![CDATA[", "// ]]>"), ("/*<![CDATA[*/", "/*]]>*/"),
@@ -56,7 +56,7 @@ def read_opengraph(document: Document) -> dict[str, list[str]]:
     for element in islice(document.iter_elements("meta"), MAX_ELEMENTS):
         name = (element.attr("property") or element.attr("name") or "").strip().lower()
         content = element.attr("content")
-        if content is None or not _PROPERTY.fullmatch(name):
+        if content is None or not re.fullmatch(_PROPERTY, name):
             continue
         room -= len(content)
         if room < 0:

@@ -29,12 +29,13 @@ _PLACE_BYTES: Final = 3            # of these, what the URLs of a host have in c
 _SHOWN: Final = 200                # characters of a bad URL in a message: it may be a megabyte
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
+# Three patterns that few processes use: `re` compiles them when they are first needed, and remembers that.
 # A host with a dot, localhost or an IPv6 address, maybe a port, and then the end or the rest of a URL.
-_HOST: Final = re.compile(r"(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|$)", re.IGNORECASE)
+_HOST: Final = r"(?i)(?:[^\s/?#@:\\]+\.[^\s/?#@:\\]+|localhost|\[[0-9a-f:.]+\])(?::\d{1,5})?(?=[/?#]|$)"
 # Possible user info: everything up to the last @ before the path begins. The text may be cut off, or not be a URL at all.
-_USERINFO: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?[/\\]*)[^/\\?#]*@")
+_USERINFO: Final = r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?[/\\]*)[^/\\?#]*@"
 # The same for text that is not a URL, where a / may be part of a password.
-_SECRET: Final = re.compile(r"^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:(?=[/\\]))?+[/\\]*+)[^:@]*:.*@", re.DOTALL)
+_LIKE_USERINFO: Final = r"(?s)^(?!mailto:)(\s*(?:[a-zA-Z][a-zA-Z0-9+.-]*:(?=[/\\]))?+[/\\]*+)[^:@]*:.*@"
 _CRAWLABLE: Final = ("http://", "https://")
 # What a URL nearly always looks like: no user info, segments that do not begin with a dot, nothing that is to be escaped. It is as
 # the standard's parser would write it, if its origin is.
@@ -190,7 +191,7 @@ def split(canonical: str) -> tuple[str, str, str]:
 def lacks_scheme(text: str) -> bool:
     """Tell whether the text is a host, perhaps with a path, that `seed` would take for https."""
     typed = text.strip()
-    return not _SCHEME.match(typed) and _HOST.match(typed) is not None
+    return not _SCHEME.match(typed) and re.match(_HOST, typed) is not None
 
 
 def without_userinfo(canonical: str) -> str:
@@ -275,7 +276,7 @@ def _scalar(text: str) -> str:
 
 def shown(text: str, *, is_quoted: bool = True) -> str:
     """Return text that was typed or sent by a server as it may stand in a message: cut, and without user name and password."""
-    hidden, n = _SECRET.subn(lambda found: f"{found[1]}(hidden)@", text, count=1)
+    hidden, n = re.subn(_LIKE_USERINFO, lambda found: f"{found[1]}(hidden)@", text, count=1)
     hidden = hidden if n else masked(text)
     cut = hidden if len(hidden) <= _SHOWN else f"{hidden[:_SHOWN]}…"
     return repr(cut) if is_quoted else cut
@@ -283,4 +284,4 @@ def shown(text: str, *, is_quoted: bool = True) -> str:
 
 def masked(text: str) -> str:
     """Return a URL, or a text meant as one, with its user info hidden."""
-    return _USERINFO.sub(lambda found: f"{found[1]}(hidden)@", text, count=1)
+    return re.sub(_USERINFO, lambda found: f"{found[1]}(hidden)@", text, count=1)

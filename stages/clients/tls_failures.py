@@ -38,7 +38,7 @@ _FINAL: Final[dict[int, tuple[str, type[FetchFailed]]]] = {
 }  # fmt: skip
 _BY_NAME: Final = dict(_FINAL.values())
 
-_NUMBER: Final = re.compile(r"error:([0-9A-F]{8}):", re.IGNORECASE)
+_NUMBER: Final = r"(?i)error:([0-9A-F]{8}):"
 _END: Final = (0, 294)             # the server closed the session; the connection ended (UNEXPECTED_EOF_WHILE_READING)
 _HUNG_UP: Final = "the server closed the connection during TLS"
 _REASON: Final = 0x7F_FFFF         # the part of an OpenSSL 3 error number that is the reason; the rest names the library
@@ -57,7 +57,7 @@ def tls_failure(host: str, error: ssl.SSLError, text: str) -> FetchFailed:
 
 def openssl_failure(text: str) -> tuple[type[FetchFailed], str] | None:
     """Return kind and text for a message that contains OpenSSL's error number, as libcurl's do; None if there is no number."""
-    found = _NUMBER.search(text)
+    found = re.search(_NUMBER, text)
     if found is None:
         return None
     number = int(found[1], 16) & _REASON
