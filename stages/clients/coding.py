@@ -2,7 +2,10 @@
 
     the wire ──Source──▶ blocks as sent ──one generator a coding──▶ decoded blocks ──read_body──▶ content, or TooBig
 
-Everything pulls, and no decoder is asked for more than a block, so the limits hold while a body arrives.
+Everything pulls, and no decoder is asked for more than a block, so the limits hold while a body arrives. `CODINGS` is the table of
+decoders. The rules are the same for all of them: a body that ends before its coding does is cut short, and a failure; a second gzip
+member or zstd frame goes on where the first one ends (RFC 1952 §2.2, RFC 8878 §3); what else follows the end is ignored, as
+browsers do; an empty body is empty in every coding.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import zstandard
 
+from stages.clients import zstd_frames
 from stages.clients.base import BrokenReply, TooBig
 
 brotli: Any
@@ -24,9 +28,8 @@ except ImportError:                # optional: servers then send gzip
 
 BLOCK: Final = 65_536              # bytes read, and decoded, at once
 MAX_CODINGS: Final = 2             # one more than anybody sends on purpose; each multiplies what a bomb can do
-MAX_MEMBERS: Final = 1_000         # gzip members in a row: each costs work even if it is empty
+MAX_MEMBERS: Final = 1_000         # gzip members or zstd frames in a row: each costs work even if it is empty
 RATIO_FROM: Final = 1 << 20        # bytes; expansion is judged from here: a small page of spaces compresses well
-MAX_WINDOW: Final = 8 << 20        # bytes of memory a zstd frame may ask for (RFC 9659)
 
 _HAS_BROTLI: Final = hasattr(getattr(brotli, "Decompressor", None), "can_accept_more_data")   # 1.2: the first with a limit
 ACCEPTED: Final = "gzip, deflate, br, zstd" if _HAS_BROTLI else "gzip, deflate, zstd"
@@ -84,91 +87,147 @@ def _names(codings: Iterable[str]) -> list[str]:
 
 def _decoded(blocks: Iterator[bytes], names: list[str]) -> Iterator[bytes]:
     for name in names:
-        if name in ("gzip", "deflate"):
-            blocks = _inflated(blocks, is_gzip=name == "gzip")
-        elif name == "zstd":
-            blocks = _unzstd(blocks)
-        elif name == "br" and _HAS_BROTLI:
-            blocks = _unbrotli(blocks)
-        else:
+        if name not in CODINGS:
             raise BrokenReply(f"content coding {name!r}, which was not asked for; accepted are {ACCEPTED}")
+        blocks = _undone(blocks, CODINGS[name])
     return blocks
 
 
-def _inflated(blocks: Iterator[bytes], *, is_gzip: bool) -> Iterator[bytes]:
+class Decoder(Protocol):
+    """What `zlib.decompressobj` gives."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, most: int, /) -> bytes: ...
+
+
+class Coding(NamedTuple):
+    """A row of `CODINGS`."""
+
+    decoder: Callable[[bytes], Decoder | None]     # for what begins with these bytes; None: it is not coded at all
+    is_member: Callable[[bytes], bool]             # whether what follows an end is a further member
+
+
+def _undone(blocks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
     rest = _topped_up(b"", blocks)
-    bits = _bits(rest, is_gzip)
-    if bits is None:               # not gzip, whatever the header says: the body is fine as it is, and browsers show it
-        yield rest
-        yield from blocks
+    if not rest:
         return
     for _ in range(MAX_MEMBERS):
-        inflate = zlib.decompressobj(bits)
-        while not inflate.eof:
-            block = inflate.decompress(rest, BLOCK)
-            rest = inflate.unconsumed_tail
+        decoder = coding.decoder(rest)
+        if decoder is None:
+            yield rest
+            yield from blocks
+            return
+        while not decoder.eof:
+            block = decoder.decompress(rest, BLOCK)
+            rest = decoder.unconsumed_tail
             if block:
                 yield block
             # A full block may leave output inside, to be had for no further input.
-            if not inflate.eof and not rest and len(block) < BLOCK:
+            if not decoder.eof and not rest and len(block) < BLOCK:
                 rest = next(blocks, b"")
                 if not rest:
                     raise BrokenReply("the compressed body is cut short")
-        rest = _topped_up(inflate.unused_data, blocks)
-        if not (is_gzip and rest.startswith(_GZIP)):
+        rest = _topped_up(decoder.unused_data, blocks)
+        if not coding.is_member(rest):
             for _ignored in blocks:    # what follows is junk; read, so that the connection can be used again
                 pass
             return
-    raise BrokenReply(f"more than {MAX_MEMBERS} gzip members")
+    raise BrokenReply(f"more than {MAX_MEMBERS} members of a compressed body")
 
 
 def _topped_up(start: bytes, blocks: Iterator[bytes]) -> bytes:
-    """At least two bytes, if there are: as many as it takes to tell formats apart."""
-    while len(start) < 2 and (block := next(blocks, b"")):
+    """At least four bytes, if there are: as many as it takes to tell formats apart."""
+    while len(start) < len(zstd_frames.MAGIC) and (block := next(blocks, b"")):
         start += block
     return start
 
 
-def _bits(start: bytes, is_gzip: bool) -> int | None:
-    """zlib's window bits for what starts like this; None: nothing that could be decoded."""
-    if not start:
-        return None
-    if is_gzip:
-        return _GZIP_BITS if start.startswith(_GZIP) else None
-    has_zlib_header = len(start) > 1 and start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0   # RFC 1950 §2.2
-    return zlib.MAX_WBITS if has_zlib_header else _RAW_BITS
+def _gunzip(start: bytes) -> Decoder | None:
+    """None: it is not gzip, whatever the header says. Browsers and libcurl refuse that; here it is taken as it is, because
+    proxies that unpack and leave the header exist, and what is no page is none to a parser either."""
+    return zlib.decompressobj(_GZIP_BITS) if start.startswith(_GZIP) or start == _GZIP[:1] else None
 
 
-class _Pull:
-    """Blocks as a file to read from; a block may be longer than what was asked for."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-
-    def read(self, size: int = -1) -> bytes:
-        return next(self._blocks, b"")
+def _inflate(start: bytes) -> Decoder:
+    """With the header of zlib, as RFC 9110 §8.4.1.2 has it, or without, as some servers send it."""
+    has_header = len(start) > 1 and start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0   # RFC 1950 §2.2
+    return zlib.decompressobj(zlib.MAX_WBITS if has_header else _RAW_BITS)
 
 
-def _unzstd(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
-    # As a stream: its other interfaces return at once all that a block expands to.
-    reader = decompressor.stream_reader(_Pull(blocks), read_across_frames=True)  # type: ignore[arg-type]  # reads only
-    while block := reader.read(BLOCK):
-        yield block
+class _Brotli:
+    """The decoder of Brotli with the interface of `zlib.decompressobj`.
+
+    The library fails where anything follows the end of the stream, and what it decoded in that call is lost. So its input is kept,
+    and after a failure decoded anew, the last piece of it byte by byte: either that ends at the end, or it is broken.
+    """
+
+    unconsumed_tail = b""
+    unused_data = b""              # never told: it is junk
+
+    def __init__(self) -> None:
+        self.eof = False
+        self._decoder = brotli.Decompressor()
+        self._sent: list[bytes] = []
+        self._given = 0            # bytes
+        self._again: Iterator[bytes] | None = None
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        try:
+            if self._again is None:
+                return self._first(data, most)
+            return self._next(self._again, most)
+        except brotli.error as error:
+            raise BrokenReply(f"the body is not in the coding it claims: {error}") from error
+
+    def _first(self, data: bytes, most: int) -> bytes:
+        if data:
+            self._sent.append(data)
+        try:
+            block = bytes(self._decoder.process(data, output_buffer_limit=most))
+        except brotli.error:
+            self._again = self._decoded_anew(most)
+            return self._next(self._again, most)
+        self.eof = bool(self._decoder.is_finished())
+        self._given += len(block)
+        return block
+
+    def _next(self, again: Iterator[bytes], most: int) -> bytes:
+        """At least `most` bytes, or all that are left."""
+        found: list[bytes] = []
+        size = 0
+        while size < most and (block := next(again, None)) is not None:
+            new = block[self._given :]
+            self._given -= len(block) - len(new)
+            found.append(new)
+            size += len(new)
+        self.eof = size < most
+        return b"".join(found)
+
+    def _decoded_anew(self, most: int) -> Iterator[bytes]:
+        decoder = brotli.Decompressor()
+        *before, last = self._sent
+        for piece in [*before, *(last[place : place + 1] for place in range(len(last)))]:
+            is_full, sent = True, piece
+            while is_full and not decoder.is_finished():
+                block, sent = bytes(decoder.process(sent, output_buffer_limit=most)), b""
+                is_full = len(block) >= most
+                yield block
+        if not decoder.is_finished():
+            raise BrokenReply("the compressed body is cut short")
 
 
-def _unbrotli(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    decompressor = brotli.Decompressor()
-    is_empty = True
-    try:
-        for sent in blocks:
-            is_empty, rest, is_full = False, sent, True
-            while is_full and not decompressor.is_finished():      # what follows the end is junk
-                block, rest = decompressor.process(rest, output_buffer_limit=BLOCK), b""
-                is_full = len(block) >= BLOCK                      # then there may be more to have for no input
-                if block:
-                    yield block
-    except brotli.error as error:
-        raise BrokenReply(f"the body is not in the coding it claims: {error}") from error
-    if not is_empty and not decompressor.is_finished():
-        raise BrokenReply("the compressed body is cut short")
+def _never(_start: bytes) -> bool:
+    return False
+
+
+CODINGS: Final[dict[str, Coding]] = {
+    "gzip": Coding(_gunzip, lambda start: start.startswith(_GZIP)),
+    "deflate": Coding(_inflate, _never),
+    "zstd": Coding(lambda _: zstd_frames.Frame(), zstd_frames.begins),
+    **({"br": Coding(lambda _: _Brotli(), _never)} if _HAS_BROTLI else {}),
+}  # fmt: skip
