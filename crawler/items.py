@@ -259,7 +259,7 @@ class Story(Struct, frozen=True):
     id: int
     queue: str
     key: bytes
-    state: str                     # ready, delayed, leased, dead, done
+    state: str                     # ready, delayed, leased, dead, done; aside: taken off its queue, as the rules have changed
     item: bytes
     host: str
     depth: int

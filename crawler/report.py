@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 FETCH = "fetch"
+ASIDE = "/aside/"                     # in the name of a counter, between queue and reason: see `broker.review`
 STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP status
 
 COMMON = ("failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "")   # counters of ours
@@ -56,6 +57,7 @@ def build(
         "pages_per_second": round((pages - pages_before) / elapsed, 2) if elapsed > 0 else None,
         "statuses": statuses,
         "skipped": skipped(stats.counters),
+        "set_aside": set_aside(stats.counters),
         "not_taken": list(not_taken),
         "stranded": stranded(stats.queues),
         "dead": {queue.name: queue.dead for queue in stats.queues if queue.dead},
@@ -78,6 +80,12 @@ def skipped(counters: Mapping[str, int]) -> dict[str, int]:
         if mark:
             found[reason] = found.get(reason, 0) + n
     return dict(sorted(found.items(), key=lambda each: -each[1]))
+
+
+def set_aside(counters: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of queued URLs that changed rules have set aside, by reason."""
+    mark = f"{FRONTIER}{ASIDE}"
+    return {name.removeprefix(mark): n for name, n in counters.items() if name.startswith(mark) and n > 0}
 
 
 def dropped(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:

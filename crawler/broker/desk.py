@@ -29,6 +29,7 @@ FIND_BYTES = 32 << 20     # bytes of their items
 FOUND = 20                # tasks found at most
 URL_KEY = msgpack.encode("url")     # in an item, stands before its URL
 URL_BYTES = 2_100         # bytes of a URL that is shown, with its length before it
+TOLD = (*STATES, "aside") # the state of a task in its story: see `schema.ASIDE`
 HELD = 10                 # tasks of a worker that are named
 DEAD_BYTES = 8 << 20      # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
 
@@ -226,7 +227,7 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
         state, attempt = LEASED, attempt + 1
     found = ledger.db.execute("SELECT item FROM whole WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
     return Story(
-        id=id, queue=queue_name, key=key, state=STATES[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,
+        id=id, queue=queue_name, key=key, state=TOLD[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,
         parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
         due=max(due - ledger.now, 0.0) if state == DELAYED else 0.0,
     )  # fmt: skip

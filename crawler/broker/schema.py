@@ -19,6 +19,7 @@ log = logging.getLogger("crawler.broker")
 VERSION = 5
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
+ASIDE = 5                 # taken off its queue because the rules have changed, and not counted: see `review`
 MEMORY = ":memory:"
 INLINE = 2_000            # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
 LOCK_WAIT = 1.0           # s to wait for a store that another command reads; a read takes a tenth of this

@@ -191,6 +191,10 @@ class SqliteBroker:
 
         return self._writer.ask(Waiting(run, run, lambda _: [], queue, TAKER, wait))
 
+    def run(self, call: Callable[[Ledger], T]) -> T:
+        """Run a function of the ledger in a transaction: for work on a store that no hub serves, such as `review`."""
+        return self._call(call)
+
     # ---- what people ask
 
     def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:

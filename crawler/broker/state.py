@@ -43,6 +43,14 @@ class Queue:
         """Of one host it does not take more than so many."""
         return self.spec.polite and self.spec.host_limit > 0
 
+    def limit_of(self, lane: Lane) -> int:
+        """Return how many tasks of this host it takes; 0: any number."""
+        return self.spec.host_limit
+
+    def least_host_limit(self) -> int:
+        """Return the smallest number of tasks that it takes of any host; 0: of no host is there a limit."""
+        return self.spec.host_limit
+
     @property
     def is_at_limit(self) -> bool:
         """It takes no more."""

@@ -122,10 +122,11 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     make_directory(data)
     politeness = Politeness(config.settings.frontier.per_host, config.settings.frontier.delay)
     queues = list(pipeline.queues.values())
-    beginning = crawling.begin(data, queues, plan.queues_read, args.fresh, politeness, partial(correct, plan))
+    hint = common.hints(args, config)
+    told: list[str] = []
+    beginning = crawling.begin(data, queues, plan.queues_read, args.fresh, politeness, partial(correct, plan, hint, told))
     address = config.settings.hub.address or crawling.socket_address(data)
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
-    hint = common.hints(args, config)
     running: list[Crawl | DebugCrawl] = []
     interrupted = common.stop_on_signals(stop.ring, lambda: end_at_once(running, hint))
     began = time.monotonic()
@@ -134,7 +135,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     settled = seeds.settle(plan.texts, config, view.say)
     by_text = dict(zip(plan.texts, settled, strict=True))
     note = definition.encode(definition.settled(plan.definition, by_text), data) if plan.definition is not None else None
-    for line in [opening(beginning, plan, data), *plan.said]:
+    for line in [opening(beginning, plan, data), *plan.said, *told]:
         view.say(line)
     workers = Workers(pipeline, plan.stages, config.settings.frontier.delay, debug.unsaid if is_debug(args) else view.say)
     hub: Any = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
@@ -214,8 +215,16 @@ def conclude(
     return common.STORAGE if lost is not None and end.is_done else code
 
 
-def correct(plan: Plan, broker: SqliteBroker) -> None:
-    """Make the counts of a crawl that is resumed true again."""
+def correct(plan: Plan, hint: common.Hint, told: list[str], broker: SqliteBroker) -> None:
+    """Correct the store of a crawl that is resumed: the counts of missing outputs, and what changed rules mean for queued URLs.
+
+    told: gets the messages about it.
+    """
+    if plan.rules:
+        from crawler.run.review import apply
+
+        obeys_robots = getattr(plan.options.get("fetch"), "robots", True)
+        told += apply(broker, plan.config.settings.frontier, plan.rules, hint, obeys_robots=obeys_robots)
     if plan.gone and plan.definition is not None:
         from crawler.run.gone import forget
 

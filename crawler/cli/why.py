@@ -28,6 +28,7 @@ SETTINGS = {          # what a person would change to have such a URL crawled
     "denied by pattern": "frontier.deny",
     "not allowed by pattern": "frontier.allow",
     "too deep": "frontier.max_depth",
+    "over the limit": "frontier.max_pages and max_pages_per_host",
     "url too long": "frontier.max_url_length",
     "path too deep": "frontier.max_path_depth",
     "path repeats": "frontier.max_repeats",
@@ -94,9 +95,14 @@ def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:
 
     verdict = Frontier(settings, SharedNotes(hub)).admit(url)
     if isinstance(verdict, str):
-        name = SETTINGS.get(verdict)
-        return [f"not crawled: {verdict}" + (f"; see {name}" if name else "")]
+        return [f"not crawled: {against(verdict)}"]
     return ["never put on the frontier: no page that was read links to it, or only with nofollow, beyond a limit, or too deep"]
+
+
+def against(reason: str) -> str:
+    """Return why a URL is not crawled, with the setting to look at."""
+    name = SETTINGS.get(reason)
+    return reason + (f"; see {name}" if name else "")
 
 
 def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
@@ -116,6 +122,7 @@ def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
         "ready": f"waits for its turn at {story.host}",
         "delayed": f"is tried again in {story.due:.0f} s" if is_running else "is to be tried again",
         "leased": "is being fetched" if is_running else "was being fetched when the hub ended",
+        "aside": f"set aside {when(story.changed_at)}, because the rules of the crawl were changed: {against(story.report)}",
         "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",
         "done": f"done {when(story.changed_at)}" + (f": {first}" if first else ""),
     }

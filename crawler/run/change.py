@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from crawler.broker.place import store_path
 from crawler.config import Config
-from crawler.counting import agree, counted
+from crawler.counting import counted
 from crawler.pipeline import FRONTIER, Pipeline
 from crawler.run import begun_with, differences, rules
 from crawler.run import definition as definitions
@@ -23,8 +23,6 @@ from crawler.web import urls
 
 if TYPE_CHECKING:
     from crawler.run.resume import Found
-
-RULES: Final = "frontier."         # settings that decide which of the URLs found are crawled
 
 
 def refusal(
@@ -63,6 +61,14 @@ def file_gone(was: Definition, config: Config, command: Command) -> list[str]:
     return [f"warning: {was.config}, with which the crawl was begun, is gone; to keep its settings: {again}"] if sets else []
 
 
+def of_rules(changed: Sequence[Difference]) -> dict[str, tuple[Any, Any]]:
+    """Return the values then and now of changed settings that decide which of the queued URLs are fetched."""
+    from crawler.run.review import is_rule
+
+    values = ((each.name, each.then, each.now) for each in changed if is_rule(each.name))
+    return {name: (then.value if then else None, now.value if now else None) for name, then, now in values}
+
+
 def _is_of_files(difference: Difference, was: Definition, config: Config) -> bool:
     """Tell whether naming the file that the crawl was begun with, in place of the one in use, removes this difference."""
     origins = {each.origin for each in (difference.then, difference.now) if each is not None} - {definitions.DEFAULT}
@@ -75,10 +81,6 @@ def consequences(
 ) -> list[str]:
     """List what a change means for the tasks and rows that the crawl already has."""
     lines = []
-    if any(difference.name.startswith(RULES) for difference in changed):
-        n = found.unfinished([FRONTIER])
-        stay = agree(n, "stays", "stay")
-        lines.append(f"the changed rules hold for URLs found from now on; {counted(n, 'URL')} queued under the old rules {stay}")
     before = described(found.rows)
     if any(difference.name.endswith(f".{differences.OUTPUT}") for difference in changed):
         output = differences.typed(here.output, here.directory, os.getcwd())

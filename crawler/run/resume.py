@@ -78,6 +78,7 @@ class Plan(Struct, frozen=True):
     said: list[str]                # messages on what a change means for existing tasks and rows
     pages: int                     # fetched by earlier runs of this crawl
     gone: frozenset[str] = frozenset()    # outputs whose file is missing though rows were written to it
+    rules: dict[str, tuple[Any, Any]] = {}    # changed settings, then and now, by which queued URLs are to be judged again
     last_pages: int = 0            # fetched by the crawl that was in the data directory, whether it goes on or not
 
     @property
@@ -296,7 +297,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
         *change.consequences(found, was, changed, here, asked.pipeline),
     ]  # fmt: skip
     plan = _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
-    return structs.replace(plan, gone=frozenset(lost))
+    return structs.replace(plan, gone=frozenset(lost), rules=change.of_rules(changed))
 
 
 def _typed_now(was: Definition, asked: _Asked) -> Definition:

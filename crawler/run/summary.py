@@ -33,6 +33,9 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     lines += skipped_lines(report["skipped"])
     lines += no_numbers.told(report["no_numbers"])
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
+    if aside := report["set_aside"]:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in aside.items())
+        lines.append(f"set aside, because the rules were changed: {counted(sum(aside.values()), 'URL')} ({reasons})")
     if small := why_small(report):
         lines.append(small)
     if report["dead"]:

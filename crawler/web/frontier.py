@@ -11,7 +11,7 @@ every link of every page, so what it worked out for a URL is remembered, within 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -78,6 +78,20 @@ class Frontier:
             visit = msgspec.structs.replace(visit, url=target.url)
         priority = visit.depth if self._is_deep_first else 0
         return New(self._queue, self._encode(visit), target.key, target.host, priority, 0.0, visit.depth, self._key_of(origin))
+
+    def judge(self, visit: Visit) -> New | str:
+        """Judge a visit that was queued under other rules: as `admit`, but what a person named stays."""
+        if visit.is_seed and not visit.history:
+            target = self._targets.seed(visit.url)
+            return New(self._queue, b"", target.key, target.host)
+        return self.admit(visit)
+
+    def replay(self, firsts: Iterable[Visit]) -> None:
+        """Determine anew what is in scope. firsts: all seeds that there were, and where they were redirected, in their order."""
+        self._scope.forget()
+        for visit in firsts:
+            if visit.is_seed:
+                self.admit(visit) if visit.history else self._scope.add_seed(visit.url, urls.split(visit.url)[1])
 
     def admit_all(self, visits: Visits, unknown: Unknown) -> Admitted:
         """Decide about each visit as `admit` does, but make no task for a URL whose name is known.

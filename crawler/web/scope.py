@@ -28,6 +28,7 @@ ROOT: Final = "root/"              # prefix of shared notes, one per host in sco
 BELOW: Final = "below/"            # prefix of shared notes, one per directory in scope: "below/example.org/docs/"; for "path" alone
 SEED: Final = b"seed"              # a person named it: it may be at a private address
 REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
+GONE: Final = b""                  # it was in scope under other rules
 
 OUT_OF_SCOPE: Final = "out of scope"
 ANOTHER_SITE: Final = "seed redirects to another site"
@@ -43,14 +44,22 @@ class Scope:
         self._shared = shared
         self.goes_by_path = settings.scope == "path"
         self._hosts: set[str] = set()          # in scope; roots are never taken away, so what was in scope stays in it
-        self._sites: tuple[int, frozenset[str]] = (0, frozenset())
-        self._directories: tuple[int, frozenset[str]] = (0, frozenset())
+        self._sites: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())      # the notes, and what they mean
+        self._directories: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())
 
     def add_seed(self, url: str, host: str) -> None:
         """Bring a seed's host and directory into scope. url: canonical."""
         if self._root(host) != SEED:
             self._shared.set(ROOT + host, SEED)
         self._add_directory(url, host)
+
+    def forget(self) -> None:
+        """Take everything out of scope but the hosts of seeds, because the rules have changed; the seeds are to be added again."""
+        hosts = [name for name, how in self._shared.find(ROOT).items() if how != SEED]
+        for name in [*hosts, *self._shared.find(BELOW)]:
+            self._shared.set(name, GONE)
+        self._hosts.clear()
+        self._sites = self._directories = ({}, frozenset())
 
     def has(self, url: str, host: str) -> bool:
         """Tell whether a URL is in scope. url: canonical; host: its host, with port."""
@@ -95,22 +104,22 @@ class Scope:
 
     def _add_directory(self, url: str, host: str) -> None:
         name = f"{BELOW}{host}{directory(path_of(url))}"
-        if self.goes_by_path and name not in self._shared.find(BELOW):
-            self._shared.set(name, b"")
+        if self.goes_by_path and not self._shared.find(BELOW).get(name):
+            self._shared.set(name, SEED)
 
     def _root(self, host: str) -> bytes | None:
-        return self._shared.find(ROOT).get(ROOT + host)
+        return self._shared.find(ROOT).get(ROOT + host) or None
 
     def _site_has_root(self, host: str) -> bool:
         noted = self._shared.find(ROOT)
-        if len(noted) != self._sites[0]:
-            self._sites = (len(noted), frozenset(map(site, _names(noted, ROOT))))
+        if noted is not self._sites[0]:        # the same mapping as long as nothing changes
+            self._sites = (noted, frozenset(map(site, _names(noted, ROOT))))
         return site(host) in self._sites[1]
 
     def _all_directories(self) -> frozenset[str]:
         noted = self._shared.find(BELOW)
-        if len(noted) != self._directories[0]:
-            self._directories = (len(noted), frozenset(_names(noted, BELOW)))
+        if noted is not self._directories[0]:
+            self._directories = (noted, frozenset(_names(noted, BELOW)))
         return self._directories[1]
 
 
@@ -140,4 +149,4 @@ def _is_above(url: str, start: str) -> bool:
 
 
 def _names(noted: Mapping[str, bytes], prefix: str) -> list[str]:
-    return [name.removeprefix(prefix) for name in noted]
+    return [name.removeprefix(prefix) for name, how in noted.items() if how != GONE]

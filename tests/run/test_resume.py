@@ -209,9 +209,9 @@ def test_a_change_that_is_asked_for_is_made_and_what_it_means_is_said():
     assert plan.texts == [A, B]
     assert plan.added == [B]
     assert plan.said == [
-        "the changed rules hold for URLs found from now on; 1 URL queued under the old rules stays",
         "so far: 34 rows in a.jsonl; further rows go to b.jsonl",
     ]
+    assert plan.rules == {"frontier.max_depth": (0, 3)}
     assert plan.definition is not None
     assert [seed.url for seed in plan.definition.seeds] == [A, B]
     assert plan.definition.outputs == ("a.jsonl", "b.jsonl")
