@@ -14,11 +14,13 @@ class Tally:
         self.done = 0
         self.failed = 0            # attempts, not tasks
         self.is_idle = True        # the hub had no task at the last request, and the worker holds none
+        self.trouble = ""          # what keeps it from working: a full disk
 
-    def see(self, answer: Stepped, held: int) -> None:
-        """Add the hub's answer. held: tasks that the worker holds after it."""
+    def see(self, answer: Stepped, held: int, trouble: str = "") -> None:
+        """Add the hub's answer. held: tasks that the worker holds after it. trouble: see `Tally.trouble`."""
         if answer.verdicts:
             verdicts = list(answer.verdicts)
             self.done += verdicts.count(Verdict.DONE)
             self.failed += sum(map(verdicts.count, FAILED))
         self.is_idle = not held
+        self.trouble = trouble

@@ -28,6 +28,7 @@ from crawler.items import Failed, Lease, Pace, Step, Stepped, Verdict
 from crawler.opening import closing, opening
 from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
+from crawler.room import LOG_HUB, Room, in_short
 from crawler.routing import Routes, pace
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
@@ -46,7 +47,6 @@ GRACE = 17.0          # s from the wish to stop until what is unfinished is give
 #                       A stage may have less for what only waits: see `Stage.grace`
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
-REMIND = 60.0         # s after which it is said again
 BEHIND = 0.08         # s of work that may lie here, where waiting and work overlap, while more is asked for
 HEARTBEATS = 3        # per lease time: two may get lost
 
@@ -58,11 +58,6 @@ class StageHung(CrawlerError):
 def worker_name(stage: str) -> str:
     """A name no other worker has, and that a person can find: stage, host, process."""
     return f"{stage}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-
-
-def _in_short(full: StorageFull) -> str:
-    """Name the file without room and the reason, without advice: `p.jsonl: No space left on device`."""
-    return words(str(full).partition(";")[0].removeprefix("cannot write to "))
 
 
 class Worker:
@@ -99,7 +94,7 @@ class Worker:
         self._store = 0
         self._epoch = 0
         self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we are to stop
-        self._remind_at = 0.0             # monotonic time to say again that it is full
+        self._hub_room, self._output_room = Room(self._name, LOG_HUB), Room(self._name)
         self._is_careful = False          # among what we were lent last is a task that is done alone
         self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
         self._chosen = concurrency
@@ -153,8 +148,9 @@ class Worker:
                 if self._stop.is_set():
                     return False
                 self._tell(full)
-                self._wait_for_room(full)
+                self._wait_for_room(self._output_room, full)
             else:
+                self._output_room.is_there()
                 return True
 
     def _make_pool(self) -> Pool:
@@ -227,13 +223,15 @@ class Worker:
         if self._stage.overlap:
             self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
-        self._tally.see(answer, len(self._held))
+        self._tally.see(answer, len(self._held), self._output_room.trouble)
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, StorageFull):
-            self._wait_for_room(trouble)
+            self._wait_for_room(self._output_room, trouble)
         elif trouble is not None:
             self._release_all()
             raise trouble
+        elif any(outcome.done is not None for outcome in outcomes):
+            self._output_room.is_there()
         return answer
 
     def _ask(self, step: Step) -> tuple[Stepped, float]:
@@ -241,25 +239,26 @@ class Worker:
         while True:
             asked_at = time.monotonic()
             try:
-                return self._broker.step(step), asked_at
+                answer = self._broker.step(step)
             except StorageFull as full:
                 if asked_at > self._give_up_at:
                     raise
-                self._wait_for_room(full)
+                self._wait_for_room(self._hub_room, full)
+            else:
+                self._hub_room.is_there()
+                return answer, asked_at
 
-    def _wait_for_room(self, full: StorageFull) -> None:
-        """A disk is full, the hub's or a sink's; somebody will see to that."""
-        now = time.monotonic()
-        if now >= self._remind_at:
-            log.warning("this worker waits for room: %s", full)
-            self._remind_at = now + REMIND
+    def _wait_for_room(self, room: Room, full: StorageFull) -> None:
+        """Wait a little, because a disk is full, the hub's or a sink's; somebody will see to that."""
+        room.is_full(full)
+        self._tally.trouble = room.trouble
         self._ended.wait(ROOM)                      # not for `stop`: what is in our hands is still to be handed in
 
     def _tell(self, full: StorageFull) -> None:
         """Tell the hub that the stage cannot be opened for lack of room."""
         self._call += 1
         with suppress(StorageError):               # its own disk is full too, and it says so itself
-            self._broker.step(Step(self._worker, self._call, trouble=_in_short(full)))
+            self._broker.step(Step(self._worker, self._call, trouble=in_short(full)))
 
     def _build(self, outcomes: list[Outcome], want: int, wait: float) -> Step:
         counts = Counter(self._stage.counters(self._name))
@@ -274,7 +273,7 @@ class Worker:
             arrived=self._held.arrivals(),
             paces=[*self._told(), *(pace for outcome in outcomes for pace in outcome.paces)],
             counters={words(name): n for name, n in counts.items()},
-            trouble=next((_in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)), ""),
+            trouble=next((in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)), ""),
         )  # fmt: skip
 
     def _told(self) -> list[Pace]:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import time
 
-from crawler.broker.ballast import SIZE, Ballast
+from crawler.broker.ballast import MARGIN, SIZE, Ballast
 from crawler.errors import StorageFull
 
-log = logging.getLogger("crawler.broker")
+log = logging.getLogger("crawler.broker.disk")      # of its own: the hub of `crawler run` reports when there is room again
 
 LOOK = 1.0                # s between looks whether there is room again
+NEEDED = (SIZE + MARGIN) >> 20      # MiB that are free before a disk counts as having room again
 LOG_LIMIT = 64 << 20      # bytes of a log that is cut: it is moved into the database at 16 MiB, unless that has failed
 
 
@@ -37,6 +39,7 @@ class Disk:
         self._synced = 0                  # how many of them were to be put on disk
         self._look_at = 0.0               # monotonic time
         self._has_run_out = False         # and it has been said
+        self._full_at = 0.0               # monotonic time of the first of both
         self.is_short = False             # the ballast was given up, for there was no room
 
     def begin(self) -> None:
@@ -68,7 +71,8 @@ class Disk:
     def committed(self) -> None:
         """The log has grown, and what was to be stored is."""
         self.commits += 1
-        self._has_run_out = False
+        if self._ballast is None or self._ballast.is_there:        # else `look` says when there is room
+            self._has_run_out = False
 
     def tidy(self) -> None:
         """SQLite moves the log into the database by itself, and says nothing when that fails. A log that grows and grows tells;
@@ -90,14 +94,15 @@ class Disk:
     # ---- room
 
     def make_room(self) -> bool:
-        """There is none. False: there is nothing that could be given up."""
+        """Free disk space by giving up the ballast and cutting the log. Returns False if neither was possible."""
         has_given = self._ballast is not None and self._ballast.release()
         if has_given:
+            self._begins()
             self.is_short = True
-            self._look_at = time.monotonic() + LOOK
             log.warning(
-                "no room on the disk of %s: tasks from outside are refused and nothing new is begun until there is; what is in "
-                "process is kept in the %d MiB that were put by for it", self._path, SIZE >> 20,
+                "the disk of %s is full. Nothing is lost: results of tasks in process are stored in a reserve of %d MiB. No other "
+                "task is started and new ones are refused until %d MiB are free; then all goes on by itself",
+                os.path.abspath(self._path), SIZE >> 20, NEEDED,
             )  # fmt: skip
         try:
             self._cut_log()
@@ -107,11 +112,27 @@ class Disk:
         return True
 
     def ran_out(self, error: sqlite3.Error) -> StorageFull:
-        """Not even that helped: what the callers are told."""
+        """Return the error for callers whose call cannot be stored even so."""
         if not self._has_run_out:
+            self._begins()
             self._has_run_out = True
-            log.error("no room for %s: %s; nothing can be stored until there is", self._path, error)
+            log.warning("%s, nothing more can be stored (%s). Nothing is lost: workers keep their results until there is room",
+                        self._full(), error)  # fmt: skip
         return self.refusal()
+
+    def _begins(self) -> None:
+        self._look_at = time.monotonic() + LOOK
+        if not (self.is_short or self._has_run_out):
+            self._full_at = time.monotonic()
+
+    def _full(self) -> str:
+        """Say which disk is full, and how full."""
+        path = os.path.abspath(self._path)
+        try:
+            free = f" ({shutil.disk_usage(os.path.dirname(path)).free >> 20} MiB free, {NEEDED} needed)"
+        except OSError:
+            free = ""
+        return f"the disk of {path} is full{free}"
 
     def look(self) -> None:
         """From time to time: is there room again?"""
@@ -123,9 +144,10 @@ class Disk:
         except OSError as error:
             log.debug("still no room on the disk of %s: %s", self._path, error)
             return
-        if self.is_short:
-            self.is_short = False
-            log.warning("there is room again on the disk of %s: everything goes on", self._path)
+        if self.is_short or self._has_run_out:
+            self.is_short = self._has_run_out = False
+            log.info("there is room again on the disk of %s after %.0f s: everything goes on", os.path.abspath(self._path),
+                     time.monotonic() - self._full_at)  # fmt: skip
 
     def patience(self, pause: float | None) -> float | None:
         """s until somebody has to `look`, if that is sooner than `pause`."""
@@ -134,7 +156,7 @@ class Disk:
         return LOOK if pause is None else min(pause, LOOK)
 
     def refusal(self) -> StorageFull:
-        return StorageFull(f"no room on the disk of {self._path}: nothing of this call was kept; make room and repeat it")
+        return StorageFull(f"{self._full()}; this call stored nothing, what is stored is safe: make room there and repeat it")
 
     def _cut_log(self) -> None:
         """Move the log into the database and cut it: it may hold much that is twice there."""

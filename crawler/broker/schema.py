@@ -207,7 +207,7 @@ def refusal(path: str, error: sqlite3.Error | OSError) -> UsageError | StorageEr
     if "locked" in str(error):
         return UsageError(f"another hub is using {path}; stop it, or give this one another --data directory")
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-        return StorageFull(f"no room on the disk of {path}; make room and start again")
+        return StorageFull(f"the disk of {os.path.abspath(path)} is full; free some space and start again")
     return StorageError(f"cannot open the store {path}: {error}; look at the disk, or move the file away to begin anew")
 
 

@@ -113,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     common.name_process(args, "hub")
+    if args.while_stdin and not args.quiet:       # our parent shows warnings only, and is to hear when there is room again
+        logging.getLogger("crawler.broker.disk").setLevel(logging.INFO)
     from crawler.broker.base import Politeness
     from crawler.broker.place import store_path
     from crawler.broker.sqlite import SqliteBroker

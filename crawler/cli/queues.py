@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.cli import common
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
-from crawler.errors import CallRefused, ConfigError, UsageError
+from crawler.errors import CallRefused, ConfigError, StorageFull, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -54,6 +54,7 @@ def run_put(args: argparse.Namespace) -> int:
     from crawler.cli import seeds
     from crawler.items import Verdict
     from crawler.pipeline import FRONTIER
+    from crawler.room import in_short
 
     config = common.load(args)
     is_frontier = args.queue == FRONTIER
@@ -68,7 +69,11 @@ def run_put(args: argparse.Namespace) -> int:
         taken = known = 0
         values = values if is_frontier else checked(values, args.queue, config)
         for batch in batched((make(text) for text in values), BATCH):
-            verdicts = hub.put(batch)
+            try:
+                verdicts = hub.put(batch)
+            except StorageFull as full:
+                done = f"the first {taken + known} are on {args.queue}" if taken + known else "nothing was put"
+                raise StorageFull(f"{in_short(full)}; {done}: make room there and repeat the command") from full
             taken += verdicts.count(Verdict.ACCEPTED)
             known += verdicts.count(Verdict.DUPLICATE)
             if Verdict.TOO_BIG in verdicts:

@@ -178,7 +178,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
-    counts = talk.Sum()
+    counts = talk.Sum(spec.name)
     supervisor = Supervisor(lambda child, pid: was_at_work(config, pid), partial(hear, counts), forks)
     common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
@@ -356,6 +356,8 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     from crawler.tally import Tally
     from crawler.worker import StageHung, worker_name
 
+    if args.while_stdin:                          # the parent process reports on these disks
+        logging.getLogger("crawler.room" if args.counts else "crawler.room.hub").setLevel(logging.ERROR)
     name = worker_name(spec.name)
     contact = None if args.while_stdin else Contact(common.hub_address(config))    # otherwise the parent process reports on the hub
     side = reach(config, spec.input, common.hints(args, config), name, contact, is_child=args.while_stdin)

@@ -22,6 +22,7 @@ from crawler.handler import Handler, Outcome
 from crawler.items import Lease, Stats, Step
 from crawler.opening import closing, opening
 from crawler.process import Bell, wait_for_any
+from crawler.room import Room
 from crawler.routing import Routes
 from crawler.run.prints import to_stderr
 from crawler.shared import SharedNotes
@@ -63,6 +64,7 @@ class Bench:
         self.writes_rows = writes_rows
         self.worker = worker_name(self.name)
         self.calls = 0
+        self.room = Room(self.name)
         self._handler = DebugHandler(stage, schema, router)
         self._is_async = is_async
 
@@ -86,6 +88,7 @@ class DebugCrawl:
         self.hub = broker
         self.restarts: dict[str, int] = {}
         self._benches = tuple(benches)
+        self._room = Room("the crawl")
         self._has_rows = any(bench.writes_rows for bench in benches)
         self._shared = shared
         self._open = ExitStack()
@@ -168,10 +171,12 @@ class DebugCrawl:
         if isinstance(trouble, DebuggerLeft):
             bell.ring()
         elif isinstance(trouble, StorageFull):
-            log.warning("waiting for room: %s", trouble)
+            bench.room.is_full(trouble)
             wait_for_any([], ROOM, bell)
         elif trouble is not None:
             raise trouble
+        else:
+            bench.room.is_there()
         return True
 
     def _hand_in(self, bench: Bench, outcomes: Sequence[Outcome]) -> None:
@@ -188,9 +193,10 @@ class DebugCrawl:
             try:
                 self._shared.advance(self.hub.step(step).notes)
             except StorageFull as full:            # the call changed nothing: it succeeds once there is room
-                log.warning("waiting for room: %s", full)
+                self._room.is_full(full)
                 time.sleep(ROOM)
             else:
+                self._room.is_there()
                 return
 
     def _loop(self) -> Runner:

@@ -73,7 +73,8 @@ def why_frontier_waits(stats: Stats, hint: Hint = PLAIN, *, is_by_hand: bool = F
 
 
 def _disk(stats: Stats) -> str:
-    return "no room on the hub's disk: no task is started until there is" if stats.is_short else ""
+    full = "no room on the hub's disk: no task is started until there is; nothing is lost, free some space and it goes on by itself"
+    return full if stats.is_short else ""
 
 
 def _no_room(stats: Stats) -> str:

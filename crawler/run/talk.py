@@ -24,6 +24,7 @@ from msgspec import structs
 from crawler.counting import agree, counted
 from crawler.errors import HubError, StorageError
 from crawler.items import QueueStats, Stats
+from crawler.room import SAFE
 from crawler.run.lines import COUNTS
 
 log = logging.getLogger("crawler.stage")
@@ -42,37 +43,53 @@ class Counts(Protocol):
     def failed(self) -> int: ...
     @property
     def is_idle(self) -> bool: ...
+    @property
+    def trouble(self) -> str: ...
 
 
 class Sum:
     """The sum of the counts that several workers last reported."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, tuple[int, int, bool]] = {}
+    def __init__(self, name: str) -> None:
+        """name: of the stage."""
+        self._name = name
+        self._counts: dict[str, tuple[int, int, bool, str]] = {}
 
     def report(self, worker: str, text: str) -> None:
-        """Store a worker's counts. text: the result of `in_words` in its process; anything else is ignored."""
-        parts = text.split()
-        if len(parts) == 3 and all(part.isdecimal() for part in parts):
-            done, failed, is_idle = map(int, parts)
-            self._counts[worker] = done, failed, bool(is_idle)
+        """Store a worker's counts. text: the result of `in_words` in its process; anything else is ignored.
+
+        That workers wait for room is logged when the first does, and when none does any more.
+        """
+        before = self.trouble
+        *numbers, trouble = f"{text} ".split(" ", 3)
+        if len(numbers) == 3 and all(part.isdecimal() for part in numbers):
+            done, failed, is_idle = map(int, numbers)
+            self._counts[worker] = done, failed, bool(is_idle), trouble.strip()
+        if self.trouble and not before:
+            log.warning("%s %s; %s", self._name, self.trouble, SAFE)
+        elif before and not self.trouble:
+            log.info("%s goes on: there is room again", self._name)
 
     @property
     def done(self) -> int:
-        return sum(done for done, _, _ in self._counts.values())
+        return sum(done for done, *_ in self._counts.values())
 
     @property
     def failed(self) -> int:
-        return sum(failed for _, failed, _ in self._counts.values())
+        return sum(failed for _, failed, *_ in self._counts.values())
 
     @property
     def is_idle(self) -> bool:
-        return all(is_idle for _, _, is_idle in self._counts.values())
+        return all(is_idle for _, _, is_idle, _ in self._counts.values())
+
+    @property
+    def trouble(self) -> str:
+        return next((trouble for *_, trouble in self._counts.values() if trouble), "")
 
 
 def in_words(counts: Counts) -> str:
     """Return the counts as text for `Sum.report` in another process."""
-    return f"{counts.done} {counts.failed} {int(counts.is_idle)}"
+    return f"{counts.done} {counts.failed} {int(counts.is_idle)} {counts.trouble}".strip()
 
 
 def connected(name: str, workers: int, address: str, queue: str) -> None:
@@ -116,7 +133,7 @@ class Talk:
 
     def _why(self) -> str:
         """Return the end of the line: what keeps the workers from working, or why they have nothing to do."""
-        if trouble := self._trouble():
+        if trouble := self._trouble() or self._counts.trouble:
             return f"; {trouble}"
         try:
             reason = self._why_idle() if self._counts.is_idle else ""

@@ -138,7 +138,7 @@ def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
     except BrokenPipeError as error:
         raise OutputClosed(f"{output}: its reader has ended; rows that it did not read stay on their queue") from error
     except (OSError, *of_sqlite()) as error:
-        safe = f"{output}: {reason(error)}; what was acknowledged is safe, the rest waits on its queue"
+        safe = f"{output}: {reason(error)}; the rows in it are safe, the others wait on their queue"
         if is_full(error) and can_go_on:
             raise StorageFull(f"{safe}: free some space") from error
         raise StorageError(f"{safe}: see to the disk, then start again") from error

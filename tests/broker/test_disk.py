@@ -79,7 +79,8 @@ def test_on_a_full_disk_work_from_outside_is_refused_and_what_is_in_process_is_k
     fetched, task = hand.lease_one("urls"), hand.lease_one("task")
     kept = run_short(broker, small)
 
-    with pytest.raises(StorageFull, match=r"no room on the disk of .*hub\.sqlite3: nothing of this call was kept; make room"):
+    says = r"the disk of /.*hub\.sqlite3 is full \(\d+ MiB free, 20 needed\); this call stored nothing"
+    with pytest.raises(StorageFull, match=says):
         put(broker, "task", b"from outside")
     assert hand.complete(fetched, New("pages", BIG), New("urls", b"u3")) == Verdict.DONE
     assert hand.fail(task) == Verdict.RETRY

@@ -49,11 +49,11 @@ def test_a_crawl_on_a_disk_that_fills_up_goes_on_by_itself_once_there_is_room(sh
 
         disk.fill()
         site.release("/p/25.html")
-        read_until(crawl, "no room on the disk of")          # the hub lives on its ballast …
+        read_until(crawl, "hub.sqlite3 is full")             # the hub lives on its ballast …
         refused = shell.run("put", "urls", site.link("/p/26.html"), "--data", "disk/data")
         disk.fill()                                          # … of which somebody else takes what is left
         site.release("/large")
-        read_until(crawl, "this worker waits for room")
+        read_until(crawl, "nothing more can be stored")
         counted = shell.run("status", "--data", "disk/data")
         assert crawl.poll() is None
         disk.empty()
@@ -61,7 +61,9 @@ def test_a_crawl_on_a_disk_that_fills_up_goes_on_by_itself_once_there_is_room(sh
 
         assert crawl.returncode == 0, said
         assert refused.returncode == 75, refused.stderr
-        assert "make room" in refused.stderr
+        assert "MiB free, 20 needed); nothing was put: make room there and repeat the command" in refused.stderr
+        assert "there is room again on the disk of" in said
+        assert "waits for room" not in said              # the hub has said it
         assert counted.returncode == 0, counted.stderr
         assert "no room on the hub's disk" in counted.stdout
         rows = shell.rows("disk/pages.jsonl")
@@ -91,14 +93,14 @@ def test_a_crawl_whose_output_is_on_a_full_disk_waits_for_room(shell: Shell, sit
 
         disk.fill()
         site.release("/p/25.html")
-        said = read_until(crawl, "this worker waits for room")
+        said = read_until(crawl, "store waits for room")
         read_until(crawl, "store waits for room: ")      # the progress line
         status = shell.run("status")
         disk.empty()
         crawl.communicate(timeout=60)
 
         assert crawl.returncode == 0
-        assert "pages.jsonl: No space left on device; what was acknowledged is safe" in said
+        assert "pages.jsonl: No space left on device; nothing is lost, and it goes on by itself once there is" in said
         assert "store waits for room: " in status.stdout
         rows = shell.rows("disk/pages.jsonl")
         assert statuses(rows) == expected(site)
@@ -114,7 +116,7 @@ def test_a_crawl_is_stopped_in_order_while_its_disk_is_full(shell: Shell, site: 
         site.wait_for_request("/p/25.html")
         disk.fill()
         site.release("/p/25.html")
-        read_until(crawl, "no room on the disk of")
+        read_until(crawl, "hub.sqlite3 is full")
 
         crawl.send_signal(signal.SIGTERM)
         _, said = crawl.communicate(timeout=60)

@@ -39,7 +39,7 @@ def test_a_line_has_what_was_done_how_fast_what_failed_and_why_nothing_is_done_n
 
 
 def test_workers_in_other_processes_are_summed_up_and_what_is_no_count_is_nobody_s():
-    tally, total = Tally(), Sum()
+    tally, total = Tally(), Sum("parse")
     tally.see(answered(Verdict.DONE, Verdict.RETRY), held=1)
 
     total.report("parse 1", in_words(tally))

@@ -128,7 +128,7 @@ def test_after_a_full_disk_the_next_write_goes_on_behind_the_last_acknowledged_r
     sink.write([page("http://a/")])
 
     file_size_limit(text.path.stat().st_size + 100)
-    with pytest.raises(StorageError, match=r"what was acknowledged is safe.*see to the disk"):
+    with pytest.raises(StorageError, match=r"the rows in it are safe.*see to the disk"):
         sink.write([page("http://b/", text="x" * 500)])
     file_size_limit(-1)
 

@@ -220,7 +220,7 @@ def test_a_database_that_is_full_keeps_what_was_acknowledged(
     sink.write([page("http://a/")])
 
     file_size_limit(output.path.stat().st_size)
-    with pytest.raises(StorageError, match="what was acknowledged is safe"):
+    with pytest.raises(StorageError, match="the rows in it are safe"):
         sink.write([page("http://b/", text="x" * 100_000)])
     file_size_limit(-1)
 

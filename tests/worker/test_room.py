@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from crawler import Stage, worker
@@ -32,11 +33,15 @@ def test_a_stage_that_has_no_room_to_open_is_opened_once_there_is(broker, work, 
     broker.fill("in", 7)
     stage = Cramped()
 
+    caplog.set_level(logging.INFO)
+
     work(stage)
 
     assert broker.results(1) == [7]
     assert stage.tries == stage.needed
-    assert "this worker waits for room: no room" in caplog.text
+    told = [record.getMessage() for record in caplog.records if record.name == "crawler.room"]
+    assert told == ["it waits for room: no room; nothing is lost, and it goes on by itself once there is",
+                    "it goes on: there is room again after 0 s"]  # fmt: skip
 
 
 def test_one_that_waits_for_room_to_open_can_be_stopped(broker, work, monkeypatch):
@@ -68,13 +73,15 @@ def test_a_full_disk_of_the_hub_is_waited_for_with_the_same_call(work, monkeypat
     monkeypatch.setattr(worker, "ROOM", 0.01)
     broker = Full(times=3)
     broker.fill("in", 1, 2)
+    caplog.set_level(logging.INFO)
 
     running = work(Double(), broker=broker, side=broker, shared=SharedNotes(broker))
 
     assert sorted(broker.results(2)) == [2, 4]
-    assert {step.call for step in broker.refused} == {broker.refused[0].call}
-    assert caplog.messages.count("this worker waits for room: no room") == 1
     running.stop()
+    assert {step.call for step in broker.refused} == {broker.refused[0].call}
+    told = [record.getMessage() for record in caplog.records if record.name == "crawler.room.hub"]
+    assert [words.partition(":")[0] for words in told] == ["it waits for room", "it goes on"]
     broker.close()
 
 

@@ -1,0 +1,44 @@
+"""A worker's waits for room on a full disk, the hub's or an output's: logged once when it begins, and once when it is over."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from crawler.errors import StorageFull
+from crawler.texts import words
+
+# Loggers of their own, which a process silences where its parent reports instead.
+log = logging.getLogger("crawler.room")
+LOG_HUB = logging.getLogger("crawler.room.hub")
+SAFE: Final = "nothing is lost, and it goes on by itself once there is"
+
+
+class Room:
+    """One disk, as a stage meets it."""
+
+    def __init__(self, name: str, log: logging.Logger = log) -> None:
+        """name: of the stage. log: `LOG_HUB` for the disk of the hub."""
+        self._name = name
+        self._log = log
+        self._since: float | None = None      # monotonic time
+        self.trouble = ""                     # the disk that is full, while the stage waits for it
+
+    def is_full(self, error: StorageFull) -> None:
+        """There is no room: say so, unless it is known."""
+        self.trouble = f"waits for room: {in_short(error)}"
+        if self._since is None:
+            self._since = time.monotonic()
+            self._log.warning("%s %s; %s", self._name, self.trouble, SAFE)
+
+    def is_there(self) -> None:
+        """There is room: say so, if there was none."""
+        if self._since is not None:
+            self._log.info("%s goes on: there is room again after %.0f s", self._name, time.monotonic() - self._since)
+            self._since, self.trouble = None, ""
+
+
+def in_short(full: StorageFull) -> str:
+    """Name the file without room and the reason, without advice: `p.jsonl: No space left on device`."""
+    return words(str(full).partition(";")[0].removeprefix("cannot write to "))
