@@ -42,9 +42,9 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_path_depth: Parts = 20  # segments of a path
     max_repeats: Parts = 3      # how often one segment may occur in a path
     max_query_keys: Parts = 20  # parameters of a query
-    sort_query: bool = False       # treat ?b=1&a=2 as ?a=2&b=1
-    drop_params: list[str] = field(default_factory=list)   # query parameters to leave out, e.g. ["utm_source"]; `utm_*` works
-    strip_www: bool = False        # treat www.example.org as example.org
+    sort_query: bool = False       # ?b=1&a=2 and ?a=2&b=1 are the same page
+    drop_params: list[str] = field(default_factory=list)   # query parameters that make no other page; ["utm_*"] works
+    strip_www: bool = False        # www.example.org and example.org are the same host
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -370,7 +370,7 @@ class Fetch(Stage):
 
     def _check(self, rules: Rules, url: Url) -> None:
         """Raises Drop: they do not allow it."""
-        ruling = rules.robots.why(self._identity.agent, url.path + url.search)
+        ruling = rules.robots.why(self._identity.agent, url.target)
         if not ruling.allowed:
             self.count("skipped/robots")
             raise Drop(f"robots.txt: {ruling}")

@@ -16,7 +16,7 @@ from crawler.errors import StorageError, StorageFull, UsageError
 
 log = logging.getLogger("crawler.broker")
 
-VERSION = 5
+VERSION = 6
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 ASIDE = 5                 # taken off its queue because the rules have changed, and not counted: see `review`

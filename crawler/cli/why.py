@@ -49,7 +49,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.hub.client import HubClient
-    from crawler.pipeline import FRONTIER
     from crawler.run import behind, definition
     from crawler.run.idle import at_rest
     from crawler.web import urls
@@ -60,15 +59,13 @@ def run(args: argparse.Namespace) -> int:
     with reach(args, config) as hub:
         crawl = definition.read(hub, Path(config.settings.data))
         frontier = crawl.frontier if crawl is not None else config.settings.frontier
-        url = urls.without_userinfo(urls.canonical(
-            typed, sort_query=frontier.sort_query, drop_params=tuple(frontier.drop_params), strip_www=frontier.strip_www
-        ))  # fmt: skip
-        story = hub.why(FRONTIER, urls.key(url))
+        form, url, story = find(hub, frontier, typed)
         if story is None and urls.lacks_scheme(args.url):      # as a seed it may have been taken for http
-            plain = urls.canonical(url.replace("https:", "http:", 1))
-            story = hub.why(FRONTIER, urls.key(plain))
-            url = plain if story is not None else url
-        print(url if url == args.url else f"{urls.masked(args.url)}: its canonical form is {url}")
+            plain, taken, known = find(hub, frontier, typed.replace("https:", "http:", 1))
+            form, url, story = (plain, taken, known) if known is not None else (form, url, story)
+        print(form if form == args.url else f"{urls.masked(args.url)}: its canonical form is {form}")
+        if url != form:
+            print(f"  it is asked for as {url}")
         ends: list[str] = []
         if story is None:
             lines = stranger(frontier, hub, url)
@@ -86,6 +83,24 @@ def run(args: argparse.Namespace) -> int:
     for line in lines:
         print(f"  {line}")
     return common.OK
+
+
+def find(hub: Broker, settings: FrontierSettings, typed: str) -> tuple[str, str, Story | None]:
+    """Return the canonical form of a URL, the URL that is sent for it, and its story. settings: those of the crawl.
+
+    If a redirect led to just this spelling of a page that was known already, it is the story of that visit.
+    """
+    import msgspec
+
+    from crawler.pipeline import FRONTIER
+    from crawler.web import urls
+    from crawler.web.page import Visit
+    from crawler.web.targets import Targets
+
+    written = urls.without_userinfo(urls.as_written(typed))
+    form = Targets(settings).form(written)
+    story = hub.why(FRONTIER, urls.key(urls.again(form, written))) or hub.why(FRONTIER, urls.key(form))
+    return form, msgspec.msgpack.decode(story.item, type=Visit).url if story else written, story
 
 
 def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:

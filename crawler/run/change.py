@@ -20,6 +20,7 @@ from crawler.run.definition import Definition, Seed, Value, forms, seed_of
 from crawler.run.differences import Difference
 from crawler.run.outputs import STDOUT, described
 from crawler.web import urls
+from crawler.web.targets import Targets
 
 if TYPE_CHECKING:
     from crawler.run.resume import Found
@@ -102,7 +103,8 @@ def strangers(data: Path, was: Definition, texts: Sequence[str]) -> list[str]:
         return differences.strangers(was, texts)
     from crawler.broker.peek import seeds_among
 
-    keys = {url: urls.key(url) for text in texts for url in forms(seed_of(text))}
+    form = Targets(was.frontier).form
+    keys = {url: urls.key(form(url)) for text in texts for url in forms(seed_of(text))}
     known = seeds_among(store_path(data), FRONTIER, keys.values())
     return differences.strangers(was, texts, lambda url: keys[url] in known)
 

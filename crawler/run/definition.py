@@ -182,7 +182,7 @@ def forms(seed: Seed) -> frozenset[str]:
     found = {seed.url}
     for scheme in ("http", "https"):
         try:
-            found.add(urls.canonical(f"{scheme}://{rest}"))
+            found.add(urls.as_written(f"{scheme}://{rest}"))
         except BadUrl:
             continue
     return frozenset(found)

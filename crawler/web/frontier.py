@@ -16,10 +16,12 @@ from typing import Final
 
 import msgspec
 
+from crawler.errors import BadUrl
 from crawler.items import Admitted, New, Unknown
 from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
+from crawler.web.names import SiteNames
 from crawler.web.page import Visit, Visits
 from crawler.web.scope import ANOTHER_SITE, OUT_OF_SCOPE, Scope, was_seeded
 from crawler.web.targets import Target, Targets
@@ -43,6 +45,7 @@ class Frontier:
         self._queue = queue
         self._is_deep_first = settings.order == "depth"
         self._targets = Targets(settings)
+        self._names = SiteNames(shared) if settings.strip_www else None
         self._encode: Callable[[Visit], bytes] = msgspec.msgpack.Encoder().encode
         self._parent: tuple[str, bytes | None] = ("", None)
         self._scope = Scope(settings, shared)
@@ -70,14 +73,17 @@ class Frontier:
         target = self._targets.of(visit.url)
         if isinstance(target, str):
             return target
+        if self._names:
+            target = self._named(target, visit.history)
         if self._is_too_deep(visit.depth):
             return TOO_DEEP
         if not self._scope.has(target.url, target.host) and (refusal := self._redirected(visit, target)):
             return refusal
         if target.url != visit.url:
             visit = msgspec.structs.replace(visit, url=target.url)
+        key = self._key_after_redirects(visit, target) if visit.history else target.key
         priority = visit.depth if self._is_deep_first else 0
-        return New(self._queue, self._encode(visit), target.key, target.host, priority, 0.0, visit.depth, self._key_of(origin))
+        return New(self._queue, self._encode(visit), key, target.host, priority, 0.0, visit.depth, self._key_of(origin))
 
     def judge(self, visit: Visit) -> New | str:
         """Judge a visit that was queued under other rules: as `admit`, but what a person named stays."""
@@ -96,7 +102,8 @@ class Frontier:
     def admit_all(self, visits: Visits, unknown: Unknown) -> Admitted:
         """Decide about each visit as `admit` does, but make no task for a URL whose name is known.
 
-        A name is the canonical URL. Most links on a page are written in that form, so nothing else need be computed for them.
+        A name is the canonical form of a URL. Most links on a page are written in that form, so nothing else need be computed for
+        them.
         """
         admitted = Admitted(self._queue, [], [], {})
         if self._is_too_deep(visits.depth):
@@ -114,15 +121,17 @@ class Frontier:
             if isinstance(target, str):
                 _count(admitted.skipped, target)
                 continue
+            if self._names:
+                target = self._named(target)
             is_in = has_scope.get(target.host)
             if is_in is None:
                 is_in = has_scope[target.host] = scope.has_host(target.host)
             if not is_in or (goes_by_path and not scope.has_path(target.url, target.host)):
                 _count(admitted.skipped, OUT_OF_SCOPE)
                 continue
-            is_as_given = url == target.url
+            is_as_given = url == target.form
             # Of two equal strings the page's, which other pages have as well: the very same object is found soonest.
-            name = url if is_as_given else target.url
+            name = url if is_as_given else target.form
             if is_as_given or unknown((name,)):
                 item = self._encode(Visit(target.url, visits.depth, visits.referrer))
                 admitted.tasks.append(New(self._queue, item, target.key, target.host, priority, 0.0, visits.depth, parent))
@@ -158,11 +167,42 @@ class Frontier:
             )  # fmt: skip
         return refusal
 
+    def _named(self, target: Target, history: tuple[str, ...] = ()) -> Target:
+        """Return the target under the name that its site wants. Where a redirect leads is sent as it is, and may tell that name."""
+        if self._names is None:
+            return target
+        if history:
+            if urls.is_crawlable(history[-1]):
+                self._names.learn(urls.as_written(history[-1]), target.url)
+            return target
+        host = self._names.host(target.host)
+        if host == target.host:
+            return target
+        scheme, _, rest = target.url.partition("//")
+        return msgspec.structs.replace(target, url=f"{scheme}//{host}{rest.removeprefix(target.host)}", host=host)
+
+    def _key_after_redirects(self, visit: Visit, target: Target) -> bytes:
+        """Return the key of where a redirect leads, which may be a page that is known already.
+
+        It is visited again if its URL is spelled differently than before in this chain of redirects, as a site that insists on one
+        spelling asks for, or if other cookies would be sent with it. Each spelling with each set of cookies is visited once.
+        """
+        again = visit.trail.again if visit.trail else ""
+        is_other_spelling = target.url not in visit.history and any(self._form(url) == target.form for url in visit.history)
+        return urls.key(urls.again(target.form, target.url, again)) if again or is_other_spelling else target.key
+
+    def _form(self, url: str) -> str:
+        """Return the canonical form of a URL that a stage gave; of a text that is no URL, the text."""
+        try:
+            return self._targets.form(urls.as_written(url))
+        except BadUrl:
+            return url
+
     def _key_of(self, url: str) -> bytes | None:
-        """The key of the page that leads here, which is the same for all its links. It came from a queue: it is canonical."""
+        """Return the key of the page that leads here, which is the same for all its links."""
         known, key = self._parent
         if known != url:
-            key = urls.key(url) if url else None
+            key = urls.key(self._form(url)) if url else None
             self._parent = (url, key)
         return key
 

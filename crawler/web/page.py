@@ -40,14 +40,24 @@ _HTML: Final = re.compile(rb"\s*+<!doctype html\s*+>\s*+<html[\s>]", re.IGNORECA
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})   # RFC 9110 §15.4; 300 and 304 have no target of their own
 
 
+class Trail(Struct, frozen=True, omit_defaults=True):
+    """Cookies on the way of redirects to a URL. They decide whether a redirect back to a known URL is a loop."""
+
+    sent: tuple[str, ...] = ()            # by URL of the history, the digest of the cookies sent with it; "" for none
+    again: str = ""                       # not "": visit a known URL again, because other cookies are sent; names these cookies
+    learned: tuple[tuple[str, str], ...] = ()   # URL and Set-Cookie value of the replies, oldest first
+    jar: str = ""                         # name of the cookie jar that knows them
+
+
 class Visit(Struct, frozen=True, omit_defaults=True):
     """One URL to be fetched."""
 
-    url: str                              # canonical: see `crawler.web.urls`
+    url: str                              # as it is sent: see `crawler.web.urls.as_written`
     depth: int = 0                        # links followed from a seed
     referrer: str = ""                    # the page that linked here; "" for a seed
     history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
     is_seed: bool = False                 # named by a person, or where such a URL redirects to
+    trail: Trail | None = None            # with stages.fetch.cookies: of the redirects that led here
 
 
 class Visits(Struct, frozen=True, omit_defaults=True):

@@ -295,7 +295,7 @@ def _path(url: str) -> str:
             parts = urls.parse(url)
         except BadUrl:
             return "/"
-        url = parts.path + parts.search
+        url = parts.target
     return _normal(url.partition("#")[0]) or "/"
 
 

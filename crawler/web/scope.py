@@ -49,8 +49,9 @@ class Scope:
 
     def add_seed(self, url: str, host: str) -> None:
         """Bring a seed's host and directory into scope. url: canonical."""
-        if self._root(host) != SEED:
-            self._shared.set(ROOT + host, SEED)
+        for name in self._names_of(host):
+            if self._root(name) != SEED:
+                self._shared.set(ROOT + name, SEED)
         self._add_directory(url, host)
 
     def forget(self) -> None:
@@ -69,7 +70,7 @@ class Scope:
         """Tell whether URLs of this host may be in scope: all of them, unless scope goes by path."""
         if self._settings.scope == "any" or host in self._hosts:
             return True
-        is_in = self._site_has_root(host) if self._settings.scope == "domain" else self._root(host) is not None
+        is_in = self._site_has_root(host) if self._settings.scope == "domain" else self._has_root(host)
         if is_in:
             if len(self._hosts) >= _REMEMBERED:
                 self._hosts.clear()
@@ -78,7 +79,10 @@ class Scope:
 
     def has_path(self, url: str, host: str) -> bool:
         """Tell whether a URL is in a directory that is in scope, or is that directory without its last slash."""
-        place = f"{host}{path_of(url)}"
+        path = path_of(url)
+        return any(self._is_below_root(f"{name}{path}") for name in self._names_of(host))
+
+    def _is_below_root(self, place: str) -> bool:
         directories = self._all_directories()
         slash = place.find("/")
         while slash >= 0:
@@ -109,6 +113,13 @@ class Scope:
 
     def _root(self, host: str) -> bytes | None:
         return self._shared.find(ROOT).get(ROOT + host) or None
+
+    def _has_root(self, host: str) -> bool:
+        return any(self._root(name) is not None for name in self._names_of(host))
+
+    def _names_of(self, host: str) -> tuple[str, ...]:
+        """Return the names that the settings take for one host: with `strip_www`, with and without www."""
+        return urls.with_and_without_www(host) if self._settings.strip_www else (host,)
 
     def _site_has_root(self, host: str) -> bool:
         noted = self._shared.find(ROOT)

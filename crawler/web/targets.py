@@ -1,8 +1,10 @@
-"""What a URL is whoever links to it: its canonical form, key and host, or why it is never crawled.
+"""The target of a URL, whoever links to it: how it is sent, the form and key under which it is known, or why it is never crawled.
 
-    URL ──canonical──▶ form ──traps, patterns──▶ Target, or a reason in stable words
+    URL ──as_written──▶ what is sent ──traps, patterns──▶ Target, or a reason in stable words
+                             └─canonical, with the settings──▶ form and key
 
-A frontier is asked of every link of every page: what was worked out for a URL is remembered, within bounds.
+Traps and patterns look at the URL that is sent. A frontier asks about every link of every page, so what was worked out for a URL is
+remembered, within bounds.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ _REMEMBERED: Final = 20_000        # URLs whose target is kept: some 10 MB, a fe
 class Target(Struct, frozen=True):
     """Where a URL leads."""
 
-    url: str                       # canonical
-    key: bytes
-    host: str
+    url: str                       # as it is sent
+    form: str                      # canonical, as the settings have it: URLs of one form are one page
+    key: bytes                     # of the form
+    host: str                      # of the URL
     userinfo: str = ""             # of a seed: the user info in its URL, which is not part of `url`
 
 
@@ -46,11 +49,12 @@ class Targets:
         return len(self._known)
 
     def seed(self, text: str) -> Target:
-        """Of what a person typed, whom no limit stops. BadUrl: it is no URL."""
-        typed = self._canonical(urls.seed(text))
+        """Return the target of what a person typed; no limit applies to it. BadUrl: it is no URL."""
+        typed = urls.seed(text)
         userinfo, host, _ = urls.split(typed)
         plain = urls.without_userinfo(typed)
-        return Target(plain, urls.key(plain), host, userinfo)
+        form = self.form(plain)
+        return Target(plain, form, urls.key(form), host, userinfo)
 
     def of(self, url: str) -> Target | str:
         """Return the target of a URL that a page or a stage gave, or why it is not taken; user name and password are removed."""
@@ -64,10 +68,10 @@ class Targets:
         return known
 
     def _judge(self, url: str) -> Target | str:
-        if len(url) > 4 * self._settings.max_url_length:       # so long that no canonical form can be short enough
+        if len(url) > 4 * self._settings.max_url_length:       # so long that none of its forms can be short enough
             return "url too long"
         try:
-            plain = self._canonical(url)
+            plain = urls.as_written(url)
         except BadUrl:
             return "not a url"
         if not plain.startswith(("http://", "https://")):
@@ -75,12 +79,16 @@ class Targets:
         plain = urls.without_userinfo(plain)                   # a page must not set credentials
         _, host, rest = urls.split(plain)
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
-        return against or Target(plain, urls.key(plain), host)
+        if against:
+            return against
+        form = self.form(plain)
+        return Target(plain, form, urls.key(form), host)
 
-    def _canonical(self, url: str) -> str:
+    def form(self, written: str) -> str:
+        """Return the form under which a URL as written is known."""
         settings = self._settings
-        return urls.canonical(
-            url, sort_query=settings.sort_query, drop_params=settings.drop_params, strip_www=settings.strip_www
+        return urls.folded(
+            written, sort_query=settings.sort_query, drop_params=settings.drop_params, strip_www=settings.strip_www
         )  # fmt: skip
 
     def _trap(self, url: str, rest: str) -> str | None:

@@ -1,11 +1,12 @@
-"""URLs as browsers read them (WHATWG URL standard), and the one form under which the crawler knows each.
+"""URLs as browsers read them (WHATWG URL standard), the form that is sent, and the form under which the crawler knows each.
 
     what a person types ──seed──▶ ┐
-    href on a page ──────join───▶ ├─▶ absolute URL ──canonical──▶ canonical URL ──key──▶ 16 bytes
-    anything ────────────parse──▶ Url, in its parts
+    href on a page ──────join───▶ ├─▶ absolute URL ──as_written──▶ the URL that is sent
+    anything ────────────parse──▶ Url, in its parts     └─canonical──▶ canonical URL ──key──▶ 16 bytes
 
-Canonical means: no fragment, no default port, dot segments resolved, host in lower case ASCII. The case of path and query and
-the order of a query's parameters are kept, because servers tell them apart.
+As written means: as the standard serialises it, so without default port and dot segments and with the host in lower case ASCII, and
+without fragment. Servers tell everything else apart, so it is sent as it stands. The canonical form only decides what is the same
+page: percent-encoding is normalised in it (RFC 3986 §6.2.2) and options leave out parts of it. It is never sent.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ _PLAIN: Final = re.compile(
     r"(https?://[a-z0-9.:-]{1,270}+)(?=/)((?:/[\w!$&'()*+,:;=@~-][\w!$&'()*+,:;=@~.-]*+)*+/?)(\?[\w!$&()*+,./:;=?@~%-]+)?", re.ASCII
 )
 
+_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")     # RFC 3986 §2.3
+# An octet that may be decoded. What follows a stray "%" may not: "%2%45" would become "%2E", which means something else.
+_ESCAPE: Final = re.compile(r"(?<!%)(?<!%[0-9A-Fa-f])%([0-9A-Fa-f]{2})")
+
 
 class Url(Struct, frozen=True):
     """A URL in its parts, each as the WHATWG standard serialises it; `str(url)` is the whole."""
@@ -55,7 +60,7 @@ class Url(Struct, frozen=True):
     hostname: str                  # without; an IPv6 address stands in brackets
     port: int | None               # None: the scheme's own
     path: str
-    search: str                    # with its "?"; "" where there is none, or nothing after it
+    search: str                    # with its "?"; "" where there is none, or nothing after it (see `target`)
     fragment: str                  # with its "#", likewise
     origin: str                    # scheme, host and port: what robots.txt, cookies and passwords belong to
 
@@ -86,6 +91,11 @@ class Url(Struct, frozen=True):
 
     def join(self, href: str) -> str | None:
         return join(self.href, href)
+
+    @property
+    def target(self) -> str:
+        """Path and query as they are sent. An empty query keeps its "?", because `/a?` is not `/a`."""
+        return self.path + (self.search or ("?" if self.href.partition("#")[0].endswith("?") else ""))
 
     def __str__(self) -> str:
         return self.href
@@ -144,35 +154,63 @@ def is_crawlable(url: str) -> bool:
         return False
 
 
+def as_written(url: str | Url) -> str:
+    """Return a URL as it is sent: as the standard serialises it, without fragment. BadUrl: not a URL."""
+    text = str(url)
+    if is_plain(text):
+        return text
+    try:
+        return ada_url.normalize_url(text).partition("#")[0]
+    except ValueError:
+        return parse(text).href.partition("#")[0]
+
+
 def canonical(
     url: str | Url, *, sort_query: bool = False, drop_params: Sequence[str] = (), strip_www: bool = False
 ) -> str:
-    """The form under which a URL is known; of this form it is a fixed point. BadUrl: not a URL.
+    """Return the form under which a URL is known; of this form it is a fixed point. BadUrl: not a URL.
 
-    sort_query: order parameters by name, those of one name stay in their order. drop_params: names to leave out, `*` stands
-    for anything. strip_www: `www.example.org` is `example.org`.
+    Percent-encoding is normalised: hexadecimal digits in upper case, unreserved characters decoded. sort_query: order parameters by
+    name, those of one name stay in their order. drop_params: names to leave out, `*` stands for anything. strip_www:
+    `www.example.org` is `example.org`.
     """
-    plain = str(url)
-    if not is_plain(plain):
-        try:
-            plain = ada_url.normalize_url(plain).partition("#")[0]
-        except ValueError:
-            plain = parse(plain).href.partition("#")[0]
-    if strip_www and plain.startswith(_CRAWLABLE):
-        plain = _without_www(plain)
-    if (sort_query or drop_params) and "?" in plain:
-        plain = _with_query(plain, sort_query, tuple(drop_params))
-    return plain
+    return folded(as_written(url), sort_query=sort_query, drop_params=drop_params, strip_www=strip_www)
+
+
+def folded(written: str, *, sort_query: bool = False, drop_params: Sequence[str] = (), strip_www: bool = False) -> str:
+    """Return the canonical form of a URL that `as_written` gave: the same as `canonical`, without parsing it again."""
+    form = written
+    if "%" in form and form.startswith(_CRAWLABLE):
+        form = _ESCAPE.sub(_normalised, form)
+    if strip_www and form.startswith(_CRAWLABLE):
+        form = _without_www(form)
+    if (sort_query or drop_params) and "?" in form:
+        form = _with_query(form, sort_query, tuple(drop_params))
+    return form
+
+
+def _normalised(escape: re.Match[str]) -> str:
+    """Return an escaped octet as RFC 3986 §6.2.2 has it."""
+    octet = chr(int(escape[1], 16))
+    return octet if octet in _UNRESERVED else escape[0].upper()
 
 
 def key(canonical: str) -> bytes:
-    """What a canonical URL is deduplicated by. A cryptographic hash, so that nobody can cheaply hide one page behind another.
+    """Return what a canonical URL is deduplicated by: a cryptographic hash, so that no page can cheaply hide behind another.
 
     It begins with a hash of scheme and host: most links of a page lead to its own host, and lie beside each other wherever keys
     are kept in order. In an index of ten million, a page of it read and written for each link would be most of the hub's work.
     """
     place = _place(canonical[: canonical.find("/", len("https://"))])
     return place + blake2b(canonical.encode(), digest_size=KEY_BYTES - _PLACE_BYTES).digest()
+
+
+def again(form: str, url: str, cookies: str = "") -> str:
+    """Return what a further visit of a page is known by: the form with the spelling and the cookies that are sent this time.
+
+    No canonical URL has a "#", so this is none.
+    """
+    return f"{form}#{cookies} {url}"
 
 
 @lru_cache(maxsize=10_000)
@@ -216,7 +254,7 @@ def seed(text: str) -> str:
         why = fault(typed)
         said = f"{shown(text)} cannot be crawled{f': {why}' if why else ''}"
         raise BadUrl(f"{said}; give an http:// or https:// URL, such as https://example.org/")
-    return canonical(typed)
+    return as_written(typed)
 
 
 def fault(typed: str) -> str:
@@ -239,17 +277,34 @@ def fault(typed: str) -> str:
     return "its host is not a host's name or address"
 
 
+def with_and_without_www(host: str) -> tuple[str, ...]:
+    """Return the names that `strip_www` takes for this host, itself first."""
+    name = bare(host)
+    if name != host:
+        return host, name
+    other = f"www.{host}"
+    return (host, other) if bare(other) == host else (host,)
+
+
+def bare(host: str) -> str:
+    """Return a host without a leading "www.", if what remains has a dot."""
+    rest = host.removeprefix("www.")
+    return rest if "." in rest else host
+
+
 def _without_www(url: str) -> str:
     userinfo, host, rest = split(url)
-    bare = host.removeprefix("www.")
-    if bare == host or "." not in bare:
+    name = bare(host)
+    if name == host:
         return url
     scheme = url[: url.index("//") + 2]
-    return f"{scheme}{userinfo}{'@' if userinfo else ''}{bare}{rest}"
+    return f"{scheme}{userinfo}{'@' if userinfo else ''}{name}{rest}"
 
 
 def _with_query(url: str, is_sorted: bool, dropped: tuple[str, ...]) -> str:
     path, _, query = url.partition("?")
+    if not query:
+        return url                 # an empty query is none of its parameters
     # Split as it stands, not decoded and encoded again: what we do not mean to change must not change.
     pairs = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")]
     if dropped:

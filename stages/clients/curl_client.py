@@ -77,6 +77,7 @@ class CurlClient:
         self._names = Names()
         self._idle: deque[pycurl.Curl] = deque()
         self._setups: dict[pycurl.Curl, Setup] = {}
+        self._targeted: set[pycurl.Curl] = set()       # handles with a request target of their own
         # Of the last request that needed nothing of its own: headers, scheme, and what came of them.
         self._usual: tuple[Mapping[str, str] | None, str, Setup] = None, "", Setup(("", 0), (), "", (), False, "", 0, 0)
         self._lock = threading.Lock()
@@ -178,7 +179,11 @@ class CurlClient:
         if setup is not last and setup != last:
             setup.apply(curl)
         self._setups[curl] = setup
-        curl.setopt(pycurl.URL, f"{parts.origin}{parts.path}{parts.search}")    # without a password: that is a header's business
+        curl.setopt(pycurl.URL, f"{parts.origin}{parts.target}")    # without a password: that is a header's business
+        # libcurl leaves out an empty query if it speaks to a proxy. A handle that was told a target must be told each further one.
+        if parts.target.endswith("?") or curl in self._targeted:
+            curl.setopt(pycurl.REQUEST_TARGET, transfer.attempt.target)
+            self._targeted.add(curl)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
         curl.setopt(pycurl.HEADERFUNCTION, transfer.on_line)
         curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)

@@ -63,7 +63,7 @@ class RequestsClient:
             self._guard.check(parts.hostname, parts.host)
         request = requests.PreparedRequest()
         request.method = "GET"
-        request.url = f"{parts.origin}{parts.path}{parts.search}"     # without a password: that is a header's business
+        request.url = f"{parts.origin}{parts.target}"     # without a password: that is a header's business
         request.headers = CaseInsensitiveDict({"Accept-Encoding": ACCEPTED, **headers})
         attempt = running.attempt = Attempt(parts, self._limits, self._guard, proxy)
         self._attempts.add(attempt)

@@ -35,7 +35,7 @@ class Attempt:
         self.host = url.host
         self.proxy = proxy
         is_forwarded = proxy and url.scheme == "http"      # RFC 9112 §3.2.2; https goes through a tunnel
-        self.target = (url.origin if is_forwarded else "") + url.path + url.search    # as it stands in a canonical URL
+        self.target = (url.origin if is_forwarded else "") + url.target    # as it stands in the URL
         self.limits = limits
         self.guard = guard
         self.start = time.monotonic()

@@ -56,6 +56,17 @@ def test_the_url_is_sent_as_it_stands_and_headers_as_given(serve: Callable[..., 
     assert not any(line.lower().startswith(("cookie", "authorization", "referer")) for line in lines)
 
 
+@pytest.mark.parametrize("target", ["/a?", "/?", "/a??", "/a?b=%7e", "/%7e?", "/a"])
+def test_an_empty_query_is_sent_and_not_with_the_next_request(serve: Callable[..., Peer], client: Client, target: str) -> None:
+    peer = serve()
+    peer.talks += [answering(body(b""))(peer)] * 2
+
+    client.get(f"http://{peer.host}{target}", {})
+    client.get(f"http://{peer.host}/next", {})
+
+    assert [heard.split(b" ")[1].decode() for heard in peer.heard] == [target, "/next"]
+
+
 def test_redirects_are_not_followed_and_cookies_not_kept(serve: Callable[..., Peer], client: Client) -> None:
     peer = serve()
     reply = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"

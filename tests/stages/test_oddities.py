@@ -38,7 +38,7 @@ DEVIATIONS = {
     "redirect_300": "a choice is left to people: recorded with its status, followed nowhere (the set: may be followed)",
     "refresh_header": "read by no crawler of note, and sent by no site of note (the set: optional)",
     "soft_404": "each is a record; equal sha256 tells them, nothing is left out (the set: marks duplicates)",
-    "session_ids": "a session in the query is dropped by frontier.drop_params; one in the path is bounded by max_pages",
+    "session_ids": "a session in the query is no other page with frontier.drop_params; one in the path is bounded by max_pages",
     "status_206_unasked": "a record whose status says what it is, and its links lead on (the set: not as a complete page)",
     "dns_fail": "what is no name is given up at once; a name without address is tried again: resolvers err (the set: at once)",
 }

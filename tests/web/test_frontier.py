@@ -184,10 +184,55 @@ def test_a_page_or_a_redirect_gives_nobody_a_password(shared: LocalShared) -> No
     assert shared.find(AUTH) == {}
 
 
-def test_the_canonical_form_follows_the_settings(shared: LocalShared) -> None:
+def test_the_settings_make_keys_and_the_url_is_sent_as_it_was_written(shared: LocalShared) -> None:
     gate = frontier(shared, sort_query=True, drop_params=["utm_*"], strip_www=True)
 
-    assert visit_of(gate.admit(link("https://www.example.org/?b&a&utm_id=1"))).url == "https://example.org/?a&b"
+    odd, plain = gate.admit(link("https://www.example.org/?b&a&utm_id=1")), gate.admit(link("https://example.org/?a&b"))
+
+    assert isinstance(odd, New)
+    assert isinstance(plain, New)
+    assert visit_of(odd).url == "https://www.example.org/?b&a&utm_id=1"
+    assert visit_of(plain).url == "https://example.org/?a&b"
+    assert odd.key == plain.key
+    assert (odd.host, plain.host) == ("www.example.org", "example.org")
+
+
+@pytest.mark.parametrize(
+    ("history", "url", "is_new"),
+    [
+        (["/%7Ea"], "/~a", True),               # the site insists on another spelling
+        (["/%7Ea", "/b"], "/~a", True),
+        (["/~a"], "/~a", False),
+        (["/%7Ea", "/~a"], "/%7Ea", False),     # and back: both are known
+        (["/b"], "/~a", False),                 # another page leads to one that is known
+    ],
+)
+def test_a_redirect_to_another_spelling_of_a_known_page_is_a_task_of_its_own(
+    shared: LocalShared, history: list[str], url: str, is_new: bool
+) -> None:
+    gate = frontier(shared)
+    host = SEED.rstrip("/")
+    known = gate.admit(link(f"{host}/~a"))
+
+    led = gate.admit(Visit(host + url, history=tuple(host + each for each in history)))
+
+    assert isinstance(known, New)
+    assert isinstance(led, New)
+    assert visit_of(led).url == host + url
+    assert (led.key != known.key) is is_new
+    assert gate.admit(Visit(host + url, history=tuple(host + each for each in history))) == led
+
+
+def test_a_site_without_www_is_known_by_the_name_it_redirects_to(shared: LocalShared) -> None:
+    gate = frontier(shared, strip_www=True, scope="any")
+    assert visit_of(gate.admit(link("https://www.example.org/a"))).url == "https://www.example.org/a"
+
+    gate.admit(Visit("https://example.org/b", history=("https://www.example.org/b",)))
+    gate.admit(Visit("https://www.example.org/c", history=("https://example.org/c",)))       # the first counts
+
+    admitted = gate.admit(link("https://www.example.org/d?www.example.org"))
+    assert visit_of(admitted).url == "https://example.org/d?www.example.org"
+    assert visit_of(gate.admit(link("https://www.other.example.org/"))).url == "https://www.other.example.org/"
 
 
 def test_what_is_remembered_is_bounded(shared: LocalShared, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_every_reference_of_rfc_3986_is_joined_as_it_says() -> None:
         ("http://0x7f.1/", "http://127.0.0.1/"),
         ("http://a.com\\@127.0.0.1/", "http://a.com/@127.0.0.1/"),
         ("http://example.org/\ud800", "http://example.org/%EF%BF%BD"),
-        ("http://example.org/%E4%f6", "http://example.org/%E4%f6"),
+        ("http://example.org/%E4%f6", "http://example.org/%E4%F6"),
     ],
 )
 def test_the_canonical_form(url: str, canonical: str) -> None:
@@ -70,10 +70,82 @@ def test_the_canonical_form(url: str, canonical: str) -> None:
     assert urls.canonical(canonical) == canonical
 
 
+# URL and canonical form: RFC 3986 §6.2.2 for percent-encoding, WHATWG for the rest. What is sent is the URL.
+FOLDED = [
+    ("/a%7Eb", "/a~b"),
+    ("/a%7eb", "/a~b"),
+    ("/%66oo", "/foo"),
+    ("/%46OO", "/FOO"),
+    ("/%c3%a9", "/%C3%A9"),
+    ("/%C3%a9", "/%C3%A9"),
+    ("/a%2fb", "/a%2Fb"),              # a reserved character means something else when it is not encoded
+    ("/a%3Fb", "/a%3Fb"),
+    ("/a%20b", "/a%20b"),
+    ("/a%2520b", "/a%2520b"),          # encoded twice: only the outer encoding is looked at
+    ("/%2541", "/%2541"),
+    ("/a%2D%2e%5F", "/a-._"),
+    ("/%2E%2e%2E/x", "/.../x"),
+    ("/?q=%41%2b%7e", "/?q=A%2B~"),
+    ("/?q=a+b", "/?q=a+b"),
+    ("/?%6e=1", "/?n=1"),
+    ("/100%", "/100%"),
+    ("/100%zz", "/100%zz"),
+    ("/%2%45", "/%2%45"),              # decoding would make "%2E" of it, which means "."
+    ("/%%41", "/%%41"),
+    ("/%4%31", "/%4%31"),
+    ("/%25%34%31", "/%2541"),
+    ("/a?", "/a?"),                    # an empty query is one
+    ("/?", "/?"),
+    ("/a?#", "/a?"),
+    ("/a#", "/a"),
+    ("/a??", "/a??"),
+    ("/a?&", "/a?&"),
+    ("/a;b=%3b", "/a;b=%3B"),
+]
+
+
+@pytest.mark.parametrize(("url", "form"), FOLDED)
+def test_percent_encoding_is_normalised_in_the_key_and_not_in_what_is_sent(url: str, form: str) -> None:
+    written = f"http://example.org{url}"
+
+    assert urls.canonical(written) == f"http://example.org{form}"
+    assert urls.canonical(urls.canonical(written)) == urls.canonical(written)
+    assert urls.as_written(written) == written.partition("#")[0]
+    assert urls.seed(written) == written.partition("#")[0]
+    assert urls.Url.parse(written).target == url.partition("#")[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("/a?", "/a"), ("/?", "/"), ("/a%2Fb", "/a/b"), ("/a%3F", "/a?"), ("/A", "/a"), ("/a+b", "/a%20b"), ("/a/", "/a")],
+)
+def test_what_servers_tell_apart_has_another_key(one: str, other: str) -> None:
+    assert urls.key(urls.canonical(f"http://h{one}")) != urls.key(urls.canonical(f"http://h{other}"))
+
+
+@pytest.mark.parametrize(("url", "form"), [("/a?", "/a?"), ("/a?utm_id=1", "/a"), ("/a?utm_id=1&b", "/a?b"), ("/a?&", "/a?&")])
+def test_only_a_query_of_dropped_parameters_is_left_out(url: str, form: str) -> None:
+    assert urls.canonical(f"http://h{url}", drop_params=["utm_*"], sort_query=True) == f"http://h{form}"
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("example.org", ("example.org", "www.example.org")),
+        ("www.example.org:81", ("www.example.org:81", "example.org:81")),
+        ("www.com", ("www.com", "www.www.com")),
+        ("localhost", ("localhost",)),
+    ],
+)
+def test_the_names_that_are_one_host_without_www(host: str, names: tuple[str, ...]) -> None:
+    assert urls.with_and_without_www(host) == names
+    assert len({urls.canonical(f"http://{name}/", strip_www=True) for name in names}) == 1
+
+
 def test_the_canonical_form_sorts_and_drops_parameters_and_www_only_when_asked() -> None:
     url = "http://www.example.org/?b=2&utm_source=x&a=1&b=1&%75tm_id=3"
 
-    assert urls.canonical(url, sort_query=True) == "http://www.example.org/?a=1&b=2&b=1&%75tm_id=3&utm_source=x"
+    assert urls.canonical(url, sort_query=True) == "http://www.example.org/?a=1&b=2&b=1&utm_id=3&utm_source=x"
     assert urls.canonical(url, drop_params=["utm_*"]) == "http://www.example.org/?b=2&a=1&b=1"
     assert urls.canonical("http://u:p@www.example.org:81/", strip_www=True) == "http://u:p@example.org:81/"
     assert urls.canonical("http://www.com/?utm_id=1", strip_www=True, drop_params=["utm_*"]) == "http://www.com/"
