@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from crawler.web.html import LINK_TAGS as LINK_TAGS
     from crawler.web.html import Html as Html
     from crawler.web.html import LinkTag as LinkTag
+    from crawler.web.mime import combined as combined
+    from crawler.web.mime import media_type as media_type
     from crawler.web.page import Page as Page
     from crawler.web.page import Record as Record
     from crawler.web.page import Visit as Visit
@@ -94,6 +96,7 @@ _HOMES = {
     "crawler.web.frontier": ("AUTH",),
     "crawler.web.scope": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
+    "crawler.web.mime": ("combined", "media_type"),
     "crawler.web.page": ("Page", "Record", "Visit", "Visits"),
     "crawler.web.robots": ("Robots", "product_token"),
     "crawler.web.sitemap": ("Sitemap",),

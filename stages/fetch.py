@@ -47,6 +47,8 @@ from crawler import (
     Url,
     Visit,
     __version__,
+    combined,
+    media_type,
     product_token,
     was_seeded,
 )
@@ -299,11 +301,11 @@ class Fetch(Stage):
         """Whether a body is to be read: not a redirect's, which is for browsers of 1995, a link to the target."""
         if 300 <= status < 400 and Page(url=url.href, status_code=status, header_pairs=headers).location:
             return False
-        kind = next((value for name, value in reversed(headers) if name.lower() == "content-type"), "")
+        kind = combined([value for name, value in headers if name.lower() == "content-type"])
         return self._is_readable(kind[:_TYPE]) or url.path.endswith(_SITEMAPS)
 
     def _judge_type(self, content_type: str) -> bool:
-        kind = content_type.partition(";")[0].strip().lower()
+        kind = media_type(content_type)
         types = self.options.content_types
         return not (kind and types) or any(fnmatchcase(kind, wanted) for wanted in types)
 

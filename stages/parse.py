@@ -42,6 +42,7 @@ from crawler import (
     Visits,
     directives,
     is_html,
+    media_type,
     misgiven,
 )
 
@@ -211,5 +212,5 @@ def _to_frontier(urls: list[str], page: Page) -> Iterator[To]:
 
 
 def _is_text(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     return kind.startswith("text/") or kind.endswith(("json", "xml")) or "charset=" in content_type.lower()

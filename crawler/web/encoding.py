@@ -14,24 +14,22 @@ from typing import Final
 
 import turbohtml
 
+from crawler.web.mime import media_type, mime_type
+
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
-_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 # Two patterns for bytes that few pages are looked at with: compiled when they are first used.
 _XML_ENCODING: Final = rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']"""
 _LABEL: Final = 100                # characters of an encoding's name; the longest that the standard knows has 19
 _XML_HEAD: Final = 1_024           # bytes within which an XML declaration must end
-_HTML_START: Final = rb"(?i)\s*<(?:!doctype\s+html|!--|html|head|title|meta|script|body|h1|div|table|p|a)\b"
-
-
-def media_type(content_type: str) -> str:
-    """`text/html` of `Text/HTML; charset=utf-8`."""
-    return content_type.partition(";")[0].strip().lower()
+# The HTML patterns of WHATWG MIME Sniffing §7.1, and <meta>. The standard takes XHTML for XML; here it is read as HTML.
+_HTML_START: Final = rb"""(?ix)\s*+(?:<\?xml\s[^>]{0,200}+>\s*+(?=<!doctype\s+html|<html))?
+    <(?:!--|(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta)(?=[\s/>]))"""
 
 
 def is_html(content_type: str, body: bytes) -> bool:
-    """By the Content-Type; where there is none, by how the body begins (WHATWG mimesniff, its HTML signatures)."""
+    """By the Content-Type; where it does not say, by how the body begins."""
     kind = media_type(content_type)
     if kind:
         return kind in HTML_TYPES
@@ -40,8 +38,8 @@ def is_html(content_type: str, body: bytes) -> bool:
 
 def charset(content_type: str) -> str | None:
     """The standard's name of the charset a Content-Type gives, in lower case; None: it gives none that is known."""
-    found = _CHARSET.search(content_type)
-    return canonical(found.group(1)) if found else None
+    label = mime_type(content_type).charset.strip(" '\"")
+    return canonical(label) if label else None
 
 
 @lru_cache(maxsize=256)

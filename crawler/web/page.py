@@ -25,6 +25,7 @@ from crawler.counting import counted
 from crawler.errors import WireError
 from crawler.web.headers import Headers
 from crawler.web.lazy import lazy
+from crawler.web.mime import combined, media_type
 
 if TYPE_CHECKING:                         # at work they are imported by who asks for them: most stages do not read HTML
     from bs4 import BeautifulSoup
@@ -103,7 +104,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     def __repr__(self) -> str:
         """Return the page in one line, without its body: `<Page 200 https://example.org/ text/html, 13,009 bytes>`."""
-        kind = self.content_type.partition(";")[0].strip() or "of no type"
+        kind = media_type(self.content_type) or "of no type"
         packed = ", compressed" if self.is_packed else ""
         return f"<Page {self.status_code} {self.url} {kind}, {counted(len(self.body), 'byte')}{packed}>"
 
@@ -123,9 +124,8 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     @lazy
     def content_type(self) -> str:
-        """Of several the last, as the Fetch standard reads them; "" if there is none."""
-        sent = self.headers.get_all("content-type")
-        return sent[-1] if sent else ""
+        """As sent; of several the one that counts by the Fetch standard; "" if there is none."""
+        return combined(self.headers.get_all("content-type"))
 
     @property
     def location(self) -> str | None:

@@ -19,6 +19,7 @@ from msgspec import Struct
 from crawler.web import feed
 from crawler.web.encoding import decode
 from crawler.web.joins import MAX_URL
+from crawler.web.mime import media_type
 from crawler.web.urls import join
 from crawler.web.xml import Element, Elements, root, unpack
 
@@ -94,7 +95,7 @@ def is_sitemap(body: bytes, content_type: str = "") -> bool:
     name = root(body)
     if name:
         return name in _ROOTS or name in feed.FEED_ROOTS
-    return content_type.partition(";")[0].strip().lower() == "text/plain" and _TEXT_START.match(body, 0, MAX_URL) is not None
+    return media_type(content_type) == "text/plain" and _TEXT_START.match(body, 0, MAX_URL) is not None
 
 
 class _Reading:
