@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from crawler.web.directives import Directives as Directives
     from crawler.web.directives import directives as directives
     from crawler.web.encoding import is_html as is_html
-    from crawler.web.fields import NO_NUMBER as NO_NUMBER
+    from crawler.web.fields import FIELD_NOTE as FIELD_NOTE
     from crawler.web.fields import Fields as Fields
     from crawler.web.fields import FieldSpec as FieldSpec
     from crawler.web.frontier import AUTH as AUTH
@@ -92,7 +92,7 @@ _HOMES = {
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.encoding": ("is_html",),
-    "crawler.web.fields": ("NO_NUMBER", "FieldSpec", "Fields"),
+    "crawler.web.fields": ("FIELD_NOTE", "FieldSpec", "Fields"),
     "crawler.web.frontier": ("AUTH",),
     "crawler.web.scope": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),

@@ -15,7 +15,7 @@ from crawler.errors import StorageError
 from crawler.given import NOTHING, nothing
 from crawler.items import Stats
 from crawler.pipeline import FRONTIER
-from crawler.run import no_numbers
+from crawler.run import unread
 from crawler.run.stranded import stranded
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def build(
 
     reason: finished, interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl, earlier runs included.
     output: where rows go now; rows: those in each output that the crawl has had. not_taken: messages about seeds beyond a limit.
-    given_up: dead tasks by reason. examples: by field, a text that was no number.
+    given_up: dead tasks by reason. examples: see `unread.tally`.
     pages_before: pages fetched by earlier runs of a resumed crawl; the pages per second are of this run.
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
@@ -65,7 +65,7 @@ def build(
         "dropped": dropped(stats.counters),
         "gave_nothing": nothing(stats.counters),
         "left": {queue.name: queue.ready + queue.delayed + queue.leased for queue in stats.queues if queue.is_read},
-        "no_numbers": no_numbers.tally(stats.counters, examples),
+        "fields": unread.tally(stats.counters, examples),
         "queues": {queue.name: msgspec.to_builtins(queue) for queue in stats.queues},
         "counters": dict(stats.counters),
         "restarts": dict(restarts),

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 from msgspec import field
 
 from crawler import (
+    FIELD_NOTE,
     LINK_TAGS,
-    NO_NUMBER,
     Directives,
     Fields,
     FieldSpec,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 # Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
-_EXAMPLE: Final = 60               # characters kept of an example of a text that is no number
+_EXAMPLE: Final = 60               # characters kept of an example of a text that could not be read
 _NO_RECORDS: Final = (Mapping, str, bytes)      # they can be iterated over, and what that gives is no record
 _VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
 
@@ -78,7 +78,7 @@ class Parse(Stage):
 
     def open(self) -> None:
         self._fields = _fields(self.options, "stages.parse")
-        self._examples: set[str] = set()   # fields for which an example has been stored
+        self._examples: set[str] = set()   # fields, and failed selectors, for which an example has been stored
 
     def process(self, page: Page) -> Iterator[Any]:
         sitemap = page.sitemap
@@ -148,20 +148,21 @@ class Parse(Stage):
     def _declared(self, html: Html | None) -> dict[str, Any]:
         if html is None:
             return {}
-        values = self._fields.read(html, self._no_number)
+        values = self._fields.read(html, self._field_told)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)
         for name in self.options.metadata:
             values[name] = html.jsonld if name == "jsonld" else html.opengraph
         return values
 
-    def _no_number(self, name: str, text: str) -> None:
-        """Count the text, and store one example per field for the summary."""
-        self.count(f"fields/{name}")
-        if name not in self._examples:
-            self._examples.add(name)
+    def _field_told(self, name: str, trouble: str, text: str) -> None:
+        """Count what made a field null or was cut, and store one example per field for the summary."""
+        key = f"{name}/{trouble}" if trouble in ("failed", "cut") else name
+        self.count(f"fields/{key}")
+        if key not in self._examples and trouble != "cut":
+            self._examples.add(key)
             with suppress(HubError):       # an example is not worth a failure
-                self.shared.set(f"{NO_NUMBER}{name}", text[:_EXAMPLE].encode("utf-8", "replace"))
+                self.shared.set(f"{FIELD_NOTE}{key}", f"{trouble} {text[:_EXAMPLE]}".encode("utf-8", "replace"))
 
     def _wish(self, page: Page, html: Html | None) -> Directives:
         if not self.options.robots:

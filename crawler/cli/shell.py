@@ -94,7 +94,8 @@ class Names(dict[str, Any]):
     def _find(self, **selector: str) -> list[Any]:
         from crawler.web.fields import Fields, FieldSpec
 
-        found: list[Any] = Fields({"found": FieldSpec(many=True, **selector)}).read(self["page"].html)["found"]   # type: ignore[arg-type]
+        fields = Fields({"found": FieldSpec(many=True, **selector)})          # type: ignore[arg-type]
+        found: list[Any] = fields.read(self["page"].html, _raise_failure)["found"]
         return found
 
     def _css(self, selector: str) -> list[Any]:
@@ -187,3 +188,9 @@ def with_completion(names: Names) -> None:
         return
     readline.set_completer(rlcompleter.Completer(names).complete)
     readline.parse_and_bind("tab: complete")
+
+
+def _raise_failure(name: str, trouble: str, text: str) -> None:
+    """Raise the error of a selector that fails on the page, for the person who typed it."""
+    if trouble == "failed":
+        raise ValueError(text)

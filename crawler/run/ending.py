@@ -14,7 +14,7 @@ from crawler.run.definition import Definition
 from crawler.run.givenup import Group, given_up
 from crawler.run.outputs import ROWS, Rows, rows_by_output
 from crawler.shared import CRAWL_NOTE
-from crawler.web.fields import NO_NUMBER
+from crawler.web.fields import FIELD_NOTE
 
 if TYPE_CHECKING:
     from crawler.crawl import Crawl
@@ -29,19 +29,19 @@ class Ending(Struct, frozen=True):
     crawl: str                     # id
     rows: dict[str, Rows]          # by output
     given_up: list[Group]          # dead tasks by reason
-    examples: dict[str, str]       # by field, an example of a text that was no number
+    examples: dict[str, str]       # by field, a text that could not be read; see `unread`
 
 
 def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition | None) -> Ending:
     """Collect the results after the stages have ended. Raises what `Crawl.insist` raises."""
     stats = here.insist(here.hub.stats)
     is_done = here.insist(lambda: here.hub.drained(read))
-    prefixes = (CRAWL_NOTE, ROWS, NO_NUMBER)
+    prefixes = (CRAWL_NOTE, ROWS, FIELD_NOTE)
     notes = {note.name: note.value for prefix in prefixes for note in here.insist(partial(here.hub.notes, prefix))}
     outputs = definition.outputs if definition is not None else ()
     directory = definition.directory if definition is not None else os.getcwd()
     rows = rows_by_output(outputs, notes, stats.counters, directory)
     groups = here.insist(lambda: given_up(here.hub, sum(queue.dead for queue in stats.queues)))
-    texts = {name: value for name, value in notes.items() if name.startswith(NO_NUMBER)}
-    examples = {name.removeprefix(NO_NUMBER): value.decode("utf-8", "replace") for name, value in texts.items()}
+    texts = {name: value for name, value in notes.items() if name.startswith(FIELD_NOTE)}
+    examples = {name.removeprefix(FIELD_NOTE): value.decode("utf-8", "replace") for name, value in texts.items()}
     return Ending(stats, is_done, notes.get(CRAWL_NOTE, b"").decode(), rows, groups, examples)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from crawler.counting import agree, counted
 from crawler.pipeline import FRONTIER
 from crawler.report import is_empty
-from crawler.run import no_numbers
+from crawler.run import unread
 from crawler.run.hints import PLAIN, Hint
 from crawler.run.outputs import Rows, described
 from crawler.run.small import why_small
@@ -31,7 +31,7 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     elif report["pages"] and rows:
         lines.append("; ".join([described(rows), *(_gave_nothing(stage, n) for stage, n in report["gave_nothing"].items())]))
     lines += skipped_lines(report["skipped"])
-    lines += no_numbers.told(report["no_numbers"])
+    lines += unread.told(report["fields"])
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
     if aside := report["set_aside"]:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in aside.items())

@@ -1,23 +1,23 @@
 """Declared fields: what `[stages.parse.fields]` wants read from a page.
 
-    title = "h1"                                                text of the first match, white space collapsed
+    title = "h1"                                                words of the first match, as a reader sees them
     price = { css = ".price::text", type = "float" }            12.5 from "now only € 12,50"
+    day   = { css = "time", type = "date" }                     2024-05-12 from "Published: 12 May 2024"
     image = { css = "img.main::attr(src)", type = "url" }       absolute
     tags  = { css = "a[rel=tag]", many = true }                 all matches, a list
     sku   = "//td[@class='sku']/text()"                         XPath: begins with "/", "(" or "xpath:"
 
-A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`. The first match is the
-value. If it lacks the attribute or is not of the field's type, the value is null; a later match is never used. With `many` a null
-stays in the list, so that the lists of two fields stay in step. For what counts as a number see `numbers`. Selectors are checked
-when a Fields is made, never on a page.
+A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`; for XPath see
+`xpaths`. The first match is the value. If it lacks the attribute or is not of the field's type, the value is null; a later match is
+never used. With `many` a null stays in the list, so that the lists of two fields stay in step. For what counts as a number or a
+date see `numbers` and `dates`. A selector is checked when a Fields is made; where it still fails on a page, the field is null.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -25,18 +25,32 @@ from crawler.errors import Collected, ConfigError
 from crawler.web.html import Html
 from crawler.web.joins import joiner
 
-NO_NUMBER: Final = "no number/"    # prefix of the shared notes with an example of a text that was no number, one per field
+FIELD_NOTE: Final = "field/"       # prefix of the shared notes with an example of a text that could not be read, one per field
+MAX_VALUE: Final = 1 << 20         # characters of one value
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
-MAX_CHARS: Final = 4 << 20         # of all values of such a field: elements may hold each other, and so the same text again
+MAX_CHARS: Final = 4 << 20         # of all values of a page: elements may hold each other, and so the same text again
 
 if TYPE_CHECKING:
+    from turbohtml import Node
+
     from crawler.web.numbers import number as number
 
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 
+Type = Literal["str", "int", "float", "url", "date"]
 Decimal = Literal["", ".", ","]     # the decimal sign of a number; "": see `numbers`
-NoNumber = Callable[[str, str], None]
-"""A function that receives the name of a field and a text that is no number."""
+Trouble = Type | Literal["failed", "cut"]
+Told = Callable[[str, Trouble, str], None]
+"""A function that receives the name of a field and what happened on a page: the type that a text is not of, with the text;
+"failed", with the reason why the selector failed; or "cut" for a value, or a list of values, beyond a limit."""
+Convert = Callable[[str, Html], str | int | float | None]
+
+
+class Find(Protocol):
+    """A selector, compiled."""
+
+    def __call__(self, node: Node, most: int, *, only_first: bool) -> Iterator[str | None]:
+        """Return what it finds in a document, in order, with words cut at `most` characters; None for a missing attribute."""
 
 
 def __getattr__(name: str) -> Any:
@@ -54,8 +68,14 @@ class FieldSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     css: str = ""
     xpath: str = ""
     many: bool = False             # all matches as a list, not only the first
-    type: Literal["str", "int", "float", "url"] = "str"
+    type: Type = "str"
     decimal: Decimal = ""          # the decimal sign of a number, for ambiguous cases like "1.299"; "": see `numbers`
+    day_first: bool | None = None  # of a date such as 03/04/2024; without it that is null
+    format: str = ""               # the only form of a date that is read, as of `datetime.strptime`: %d.%m.%Y
+
+
+class _SelectorFailed(Exception):
+    """A selector failed on one page; the message says why."""
 
 
 class Fields:
@@ -67,63 +87,135 @@ class Fields:
     def __init__(self, specs: Mapping[str, str | FieldSpec], reserved: frozenset[str] = frozenset(), table: str = "fields") -> None:
         """table: the name of the fields' table in messages."""
         found = Collected()
-        self._fields: dict[str, _Field] = {}
+        self._fields: list[_Field] = []
         for name, spec in specs.items():
             with found.mistakes():
                 if not _NAME.fullmatch(name):
                     raise ConfigError(f"{table}: {name!r} is not a name; use letters, digits and _ (no digit first)")
                 if name in reserved:
                     raise ConfigError(f"{table}.{name}: every record has a {name!r} already; choose another name")
-                self._fields[name] = _Field(name, _spec(spec), f"{table}.{name}")
+                self._fields.append(_Field(name, _spec(spec), f"{table}.{name}"))
         found.refuse()
 
-    def read(self, html: Html, no_number: NoNumber = lambda name, text: None) -> dict[str, Any]:
-        """Return every field's value on this page. no_number: called for each text that should have been a number."""
-        return {name: field.read(html, no_number) for name, field in self._fields.items()}
+    def read(self, html: Html, told: Told = lambda name, trouble, text: None) -> dict[str, Any]:
+        """Return every field's value on this page. told: called for each text or selector that made a value null or was cut."""
+        page = _Reading(html, told)
+        return {field.name: field.read(page) for field in self._fields}
+
+
+class _Reading:
+    """One page while its fields are read."""
+
+    def __init__(self, html: Html, told: Told) -> None:
+        self.html = html
+        self.told = told
+        self.room = MAX_CHARS
+
+    def cut(self, name: str, text: str) -> str:
+        """Return the text within the limits of a value and of a page."""
+        most = min(MAX_VALUE, self.room)
+        if len(text) > most:
+            self.told(name, "cut", "")
+            text = text[:most]
+        self.room -= len(text)
+        return text
 
 
 class _Field:
     def __init__(self, name: str, spec: FieldSpec, key: str) -> None:
-        if bool(spec.css) == bool(spec.xpath):
-            wrong = "give css or xpath, not both" if spec.css else "the selector is empty; give css or xpath"
-            raise ConfigError(f"{key}: {wrong}")
-        if spec.decimal and spec.type not in ("int", "float"):
-            raise ConfigError(f'{key}: decimal is for numbers; set type = "float" or "int", or leave it out')
-        self._name = name
+        self.name = name
         self._spec = spec
-        # Here, because most crawls declare no fields, and compiling these modules' patterns takes 2 % of the start.
-        from crawler.web.numbers import number
-        from crawler.web.selectors import css, xpath
-
-        self._number = number
+        _check(spec, key)
+        selector = spec.css or spec.xpath
         try:
-            self._find = css(spec.css) if spec.css else xpath(spec.xpath)
+            self._find = _compiled(spec)
         except ValueError as error:
-            raise ConfigError(f"{key}: cannot use the selector {spec.css or spec.xpath!r}: {error}") from error
+            raise ConfigError(f"{key}: cannot use the selector {selector!r}: {error}") from error
+        try:
+            self._convert = _converter(spec)
+        except ValueError as error:
+            raise ConfigError(f"{key}.format: {error}") from error
 
-    def read(self, html: Html, no_number: NoNumber) -> Any:
-        texts = self._find(html.document)
-        if not self._spec.many:
-            return self._typed(next(texts, None), html, no_number)
+    def read(self, page: _Reading) -> Any:
+        try:
+            return self._list(page) if self._spec.many else self._typed(next(self._texts(page), None), page)
+        except _SelectorFailed as error:
+            page.told(self.name, "failed", str(error))
+            return None
+
+    def _list(self, page: _Reading) -> list[Any]:
         found: list[Any] = []
-        room = MAX_CHARS
-        for text in islice(texts, MAX_VALUES):
-            room -= len(text or "")
-            if room < 0:
+        for text in self._texts(page):
+            if len(found) == MAX_VALUES or page.room <= 0:
+                page.told(self.name, "cut", "")
                 break
-            found.append(self._typed(text, html, no_number))
+            found.append(self._typed(text, page))
         return found
 
-    def _typed(self, text: str | None, html: Html, no_number: NoNumber) -> str | int | float | None:
-        kind = self._spec.type
-        if text is None or kind == "str":
-            return text
-        if kind == "url":
-            return joiner(html.base)(text)
-        value = self._number(text, kind, self._spec.decimal)
-        if value is None and text:
-            no_number(self._name, text)
+    def _texts(self, page: _Reading) -> Iterator[str | None]:
+        """Yield what the selector finds. Raises _SelectorFailed."""
+        try:
+            yield from self._find(page.html.document, MAX_VALUE + 1, only_first=not self._spec.many)
+        except Exception as error:       # whatever it meets on this page costs the field, not the page
+            raise _SelectorFailed(str(error).removeprefix("xpath: ") or type(error).__name__) from error
+
+    def _typed(self, text: str | None, page: _Reading) -> str | int | float | None:
+        """Return a text as a value of the field's type; None, with a word to `told`, if it is none."""
+        if text is None:
+            return None
+        if self._convert is None:
+            return page.cut(self.name, text)
+        value = self._convert(text, page.html)
+        if value is None and text.strip():
+            page.told(self.name, self._spec.type, text)
+        elif isinstance(value, str):
+            page.room -= len(value)
         return value
+
+
+def _check(spec: FieldSpec, key: str) -> None:
+    """Raise ConfigError for options that do not go together."""
+    if bool(spec.css) == bool(spec.xpath):
+        wrong = "give css or xpath, not both" if spec.css else "the selector is empty; give css or xpath"
+        raise ConfigError(f"{key}: {wrong}")
+    if spec.decimal and spec.type not in ("int", "float"):
+        raise ConfigError(f'{key}: decimal is for numbers; set type = "float" or "int", or leave it out')
+    for option, is_given in (("format", bool(spec.format)), ("day_first", spec.day_first is not None)):
+        if is_given and spec.type != "date":
+            raise ConfigError(f'{key}: {option} is for dates; set type = "date", or leave it out')
+    if spec.format and spec.day_first is not None:
+        raise ConfigError(f"{key}: give format or day_first, not both; a format has its own order")
+
+
+# The modules are imported here, because most crawls declare no fields, and compiling their patterns takes 2 % of the start.
+def _compiled(spec: FieldSpec) -> Find:
+    """Return a field's selector. Raises ValueError."""
+    if spec.css:
+        from crawler.web.selectors import Css
+
+        return Css(spec.css)
+    from crawler.web.xpaths import XPath
+
+    return XPath(spec.xpath)
+
+
+def _converter(spec: FieldSpec) -> Convert | None:
+    """Return what makes a value of a text, None for a text. Raises ValueError for a form of dates that tells no date."""
+    if spec.type == "url":
+        return lambda text, html: joiner(html.base)(text) if len(text) <= MAX_VALUE else None
+    if spec.type in ("int", "float"):
+        from crawler.web.numbers import number
+
+        kind: Literal["int", "float"] = "int" if spec.type == "int" else "float"
+        return lambda text, html: number(text, kind, spec.decimal)
+    if spec.type == "date":
+        from crawler.web.dates import check_form, read_date, read_formatted
+
+        if spec.format:
+            check_form(spec.format)
+            return lambda text, html: read_formatted(text, spec.format)
+        return lambda text, html: read_date(text, html.language or "", spec.day_first)
+    return None
 
 
 def _spec(spec: str | FieldSpec) -> FieldSpec:

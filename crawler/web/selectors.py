@@ -1,40 +1,44 @@
-"""Compile and check the selectors of fields before the first page: CSS with our own endings, and XPath 1.0.
+"""Compile and check CSS selectors before the first page, with endings of our own.
 
     h1   h1::text   h1::html   img::attr(src)       text, markup, or an attribute of each element
-    nav ::attr(href)                                a space before ::attr: of the element and of all elements inside it
-    h1::text, h2::text                              one ending for all parts
+    nav ::attr(href)                                a space before ::attr: of all elements below it that have the attribute
+    h1::text, h2::text                              one ending for all parts; the order is the document's
 
-An error says what to write instead. An XPath that would fail only on some pages (an unknown function, variable or prefix, a wrong
-number of arguments) is found by evaluating its parts on a small document.
+An error says what to write instead, also for what jQuery, parsel and others have beside CSS. XPath: see `xpaths`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
-import turbohtml
-from turbohtml import Node
+from turbohtml import Element, Node
 
 from crawler.tables import nearest
 from crawler.web.html import Html
+from crawler.web.words import words
 
-Find = Callable[[Node], Iterator[str | None]]
-"""A function that returns what a selector finds in a document, in order: texts; None for an element without the attribute."""
-
-_ENDING: Final = re.compile(r"""(\s*)::\s*(?:(text|html)|attr\(\s*(?:"([^"]+)"|'([^']+)'|([^\s()"']+))\s*\))\s*$""")
+_ATTRIBUTE: Final = r"""(?:"([^"]+)"|'([^']+)'|((?:\\[0-9A-Fa-f]{1,6}\s|[^\s()"'])+))"""
+_ENDING: Final = re.compile(rf"(\s*)::\s*(?:(text|html)|attr\(\s*{_ATTRIBUTE}\s*\))\s*$")
+_PLAIN_NAME: Final = re.compile(r"[a-z][a-z-]*")     # of an attribute that a selector finds as it is written
+_ESCAPE: Final = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))")
 _QUOTED: Final = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[[^\]"']*\]""")
 _ENDINGS: Final = "::text, ::html and ::attr(NAME)"
-_PSEUDO: Final = re.compile(r"(?<!:):([a-z-]+)", re.IGNORECASE)
+_PSEUDO: Final = re.compile(r"(?<!:):([a-z-]+)(\(?)", re.IGNORECASE)
 
 _BY_TEXT: Final = "CSS cannot look at text; use XPath, as in //h1[contains(., 'word')]"
+_BY_PATTERN: Final = "CSS cannot look at text; use XPath, as in //h1[re:test(., 'word')]"
 _NO_LAYOUT: Final = "a page is not laid out here; leave it out, or select by class or attribute"
 _INSTEAD: Final = {                # what jQuery, parsel and others have, and what to write here
-    **dict.fromkeys(("contains", "icontains", "-soup-contains", "-soup-contains-own", "has-text", "containsown"), _BY_TEXT),
-    **dict.fromkeys(("matches", "matchesown"), "use :is(a, b) for one of several selectors; text is matched by XPath"),
-    **dict.fromkeys(("visible", "hidden", "animated"), _NO_LAYOUT),
+    **dict.fromkeys(("contains", "icontains", "-soup-contains", "-soup-contains-own", "has-text", "contains-text", "text-is",
+                     "containsown", "containswholetext", "containswholeowntext", "min-text-length"), _BY_TEXT),
+    **dict.fromkeys(("text-matches", "matchesown", "matcheswholetext", "matches-text"), _BY_PATTERN),
+    **dict.fromkeys(("matches", "any", "-webkit-any", "-moz-any"), "use :is(a, b) for one of several selectors; text is for XPath"),
+    **dict.fromkeys(("visible", "hidden", "animated", "is-visible", "matches-css"), _NO_LAYOUT),
+    **dict.fromkeys(("upward", "closest"), "use XPath, as in //h1/ancestor::div[1]"),
+    "xpath": "make it an XPath: it begins with a slash or with xpath:", "nth-match": "use XPath, as in (//h1)[2]",
     **dict.fromkeys(("text", "html", "attr"), ""),                     # one colon is missing: see `_unknown`
     "eq": "write :nth-of-type(N), which counts from 1", "nth": "write :nth-of-type(N), which counts from 1",
     "gt": "write :nth-of-type(n+N), which counts from 1", "lt": "write :nth-of-type(-n+N), which counts from 1",
@@ -50,77 +54,63 @@ _CLASSES: Final = [
     "only-of-type", "optional", "read-only", "required", "root", "scope", "where",
 ]  # fmt: skip
 
-_NODE_TESTS: Final = frozenset({"text", "node", "comment", "processing-instruction"})
-_OPERATORS: Final = frozenset({"and", "or", "div", "mod"})
-_CALL: Final = re.compile(r"(?<![\w.$@:-])([A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?)\s*\(")
-_VARIABLE: Final = re.compile(r"\$\s*[\w:.-]+")
-_PREFIX: Final = re.compile(r"(?<![\w.:-])([A-Za-z_][\w.-]*):(?!:)([A-Za-z_*][\w.-]*)(?![\w.-]*\s*\()")
-_STRING: Final = re.compile(r'"[^"]*"|' + r"'[^']*'")
-# Various kinds of nodes, so that all parts of an expression are evaluated.
-_SAMPLE: Final = '<html lang=en><body id=a class="b c">1<!-- c --><p title=t>2<a href="/x">3</a></p><ul><li>4<li>5</ul></body>'
+
+class Css:
+    """A compiled CSS selector. Raises ValueError with a message for the person who wrote it."""
+
+    def __init__(self, selector: str) -> None:
+        self._plain, self._form, self._attribute, self._is_below = _split(selector)
+        try:
+            _sample().select_one(self._plain)
+        except ValueError as error:
+            raise ValueError(_taught(selector, self._plain, str(error))) from error
+
+    def __call__(self, node: Node, most: int, *, only_first: bool = False) -> Iterator[str | None]:
+        """Return the values in document order, each element's words cut at `most` characters."""
+        if only_first and not self._is_below:
+            element = node.select_one(self._plain)
+            return self._values([element] if element is not None else [], most)
+        return self._values(node.select(self._plain), most)
+
+    def _values(self, elements: Sequence[Element], most: int) -> Iterator[str | None]:
+        for element in elements:
+            if not self._attribute:
+                yield element.html if self._form == "html" else words(element, most)
+            elif (value := element.attr(self._attribute)) is not None or not self._is_below:
+                yield value
 
 
-def css(selector: str) -> Find:
-    """Compile a CSS selector. Raises ValueError with a message for the person who wrote it."""
-    plain, form, attribute = _split(selector)
-    try:
-        list(_sample().select(plain))
-    except ValueError as error:
-        raise ValueError(_taught(selector, plain, str(error))) from error
+def _split(selector: str) -> tuple[str, str, str, bool]:
+    """Return the selector without its ending, its form (text or html), its attribute, and whether it looks below the element.
 
-    def texts(node: Node) -> Iterator[str]:
-        for element in node.select(plain):
-            yield element.html if form == "html" else told(element)
-
-    def attributes(node: Node) -> Iterator[str | None]:
-        for element in node.select(plain):
-            yield element.attr(attribute)
-
-    return attributes if attribute else texts
-
-
-def xpath(expression: str) -> Find:
-    """Compile an XPath. Raises ValueError with a message for the person who wrote it."""
-    try:
-        compiled = turbohtml.XPath(expression)
-        compiled(_sample())
-        _refuse_parts(expression)
-    except (ValueError, TypeError) as error:       # TypeError: a number where elements are needed
-        raise ValueError(_taught_xpath(expression, str(error))) from error
-
-    def find(node: Node) -> Iterator[str]:
-        result = compiled(node)
-        for value in result if isinstance(result, list) else [result]:
-            yield told(value) if isinstance(value, Node) else _scalar(value)
-
-    return find
-
-
-def told(node: Node) -> str:
-    """Return the text of an element, with white space collapsed."""
-    return " ".join(node.text.split())
-
-
-def _split(selector: str) -> tuple[str, str, str]:
-    """Return the selector without its ending, its form (text or html) and its attribute. Raises ValueError."""
+    Raises ValueError.
+    """
     parts = _alternatives(selector)
     endings = [_ENDING.search(part) for part in parts]
     last = endings[-1]
     if last is None:
         if any(endings):
             raise ValueError(f"an ending is for the whole selector; put it at the end, once: {_ENDINGS}")
-        return selector, "text", ""
-    form, attribute = last[2] or "text", last[3] or last[4] or last[5] or ""
-    if any(found and (found[2] or "text", found[3] or found[4] or found[5] or "") != (form, attribute) for found in endings):
+        return selector, "text", "", False
+    form, attribute = _ending(last)
+    if any(found and _ending(found) != (form, attribute) for found in endings):
         raise ValueError("give all parts the same ending, or make each a field of its own")
-    plain = []
+    plain, is_below = [], False
     for part, found in zip(parts, endings, strict=True):
         bare = part[: found.start()] if found else part
         if not bare.strip():
             raise ValueError(f"no element before {(found or last)[0].strip()}; write *{(found or last)[0].strip()} for any")
-        has_space = bool(found and found[1] and attribute)
-        plain.append(f":is({bare})[{attribute}], :is({bare}) [{attribute}]" if has_space else bare)
-    return ",".join(plain), form, attribute
+        if found and found[1] and attribute:
+            is_below = True
+            bare += f" [{attribute}]" if _PLAIN_NAME.fullmatch(attribute) else " *"
+        plain.append(bare)
+    return ",".join(plain), form, attribute, is_below
+
+
+def _ending(found: re.Match[str]) -> tuple[str, str]:
+    """Return the form and the attribute that an ending asks for, without the escapes of CSS."""
+    name = found[3] or found[4] or found[5] or ""
+    return found[2] or "text", _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)) if escape[1] else escape[2], name)
 
 
 def _alternatives(selector: str) -> list[str]:
@@ -153,6 +143,10 @@ def _taught(selector: str, plain: str, error: str) -> str:
             return f"::{name} ends a selector; nothing may follow it"
         near = "" if name in ("after", "before") else nearest(name, ["text", "html", "attr"])
         return f"::{name} is not known; a selector may end with {_ENDINGS}" + (f"; did you mean ::{near}?" if near else "")
+    if different := re.search(r"\[\s*([\w|-]+)\s*!=\s*([^\]]*)\]", selector):
+        return f"[{different[1]}!=…] is not CSS; write :not([{different[1]}={different[2].strip()}])"
+    if combinator := re.search(r">>>?|/deep/", masked):
+        return f"{combinator[0]} is not CSS; write a space for any depth, > for a child"
     if "unknown pseudo-class" in error and (unknown := _unknown(masked)):
         return unknown
     if function := re.match(r"\s*([a-z-]+)\(", plain):
@@ -162,8 +156,10 @@ def _taught(selector: str, plain: str, error: str) -> str:
 
 def _unknown(masked: str) -> str:
     """Describe the first unknown pseudo-class and what to write instead; "" if all are known."""
-    for name in _PSEUDO.findall(masked):
+    for name, bracket in _PSEUDO.findall(masked):
         low = name.lower()
+        if low == "text" and bracket:
+            return f":{name}() is not CSS; {_BY_TEXT}"
         if low in ("text", "html", "attr"):
             return f":{name} is not known; did you mean ::{low}{'(NAME)' if low == 'attr' else ''}?"
         if low in _INSTEAD:
@@ -184,48 +180,6 @@ def _is_known(name: str) -> bool:
     return False
 
 
-def _refuse_parts(expression: str) -> None:
-    """Raise ValueError for parts that fail on any document, also inside predicates that no node of the sample has reached."""
-    masked = _STRING.sub(lambda found: found[0][0] + "_" * (len(found[0]) - 2) + found[0][0], expression)
-    if found := _VARIABLE.search(masked):
-        raise ValueError(f"{found[0]} has no value; write the value itself, in quotes")
-    for found in _PREFIX.finditer(masked):
-        turbohtml.XPath(f"//{found[0]}")(_sample())
-    for found in _CALL.finditer(masked):
-        if found[1] not in _NODE_TESTS | _OPERATORS:
-            end = _closing(masked, found.end())
-            turbohtml.XPath(expression[found.start() : end])(_sample())
-
-
-def _closing(masked: str, place: int) -> int:
-    """Return the position after the bracket that closes the one before `place`; brackets in strings do not count."""
-    text, depth = _STRING.sub(lambda found: "_" * len(found[0]), masked), 1
-    while depth and place < len(text):
-        depth += {"(": 1, ")": -1}.get(text[place], 0)
-        place += 1
-    return place
-
-
-def _taught_xpath(expression: str, error: str) -> str:
-    """Return what is wrong with an XPath, and what to write instead."""
-    message = error.removeprefix("xpath: ")
-    step = re.search(r"/\s*([A-Za-z_][\w.-]*)\s*\(", _STRING.sub("", expression))
-    if "trailing" in message and step and step[1] not in _NODE_TESTS:
-        return f"{step[1]}() is no step of a path; a function stands around a path, as in string(//h1); an element's text is text()"
-    if "unknown function" in message:
-        return f"{message}; XPath 1.0 has contains(), starts-with(), normalize-space(), string(), count() and others"
-    if "prefix" in message:
-        return f"{message}; HTML has none: write the name alone, or *[name()='x:y']"
-    return message
-
-
-def _scalar(value: str | float) -> str:
-    """Convert a value as string() of XPath 1.0 §4.2 does: whole numbers without a point, truth values in lower case."""
-    if isinstance(value, str):
-        return value.strip()
-    return str(value).lower() if isinstance(value, bool) else f"{value:.15g}"
-
-
 @lru_cache(maxsize=1)
 def _sample() -> Node:
-    return Html(_SAMPLE).document
+    return Html("<body><p>").document

@@ -27,6 +27,7 @@ def test_texts_that_were_no_number_are_counted_with_an_example(shell: Shell) -> 
     assert sorted(row["parts"] for row in shell.rows("p.jsonl")) == [[], [1, None, 3]]
     assert "price: 1 text was no number, for example 'call \\x1b[mus'" in done.stdout + done.stderr
     report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
-    assert report["no_numbers"] == {
-        "parts": {"texts": 1, "example": "?"}, "price": {"texts": 1, "example": "call \x1b[mus"},
-    }  # fmt: skip
+    assert report["fields"] == {
+        "parts": {"unread": 1, "type": "int", "example": "?", "failed": 0, "reason": "", "cut": 0},
+        "price": {"unread": 1, "type": "float", "example": "call \x1b[mus", "failed": 0, "reason": "", "cut": 0},
+    }

@@ -111,7 +111,7 @@ def test_options_that_cannot_work_are_refused_before_the_first_page(options: dic
     "options",
     [
         {"fields": {"a": {"csss": "h1"}}},
-        {"fields": {"a": {"css": "h1", "type": "date"}}},
+        {"fields": {"a": {"css": "h1", "type": "time"}}},
         {"link_tags": ["blink"]},
         {"text": "pdf"},
         {"metadata": ["rdfa"]},
@@ -338,6 +338,21 @@ def test_a_subclass_says_what_is_kept_and_links_are_followed_all_the_same() -> N
     assert urls == [f"{URL}x"]
 
 
+def test_fields_that_could_not_be_read_are_counted_with_an_example_and_the_page_is_kept() -> None:
+    fields = {"price": {"css": ".price", "type": "float"}, "odd": "//p[re:test(., @data-re)]", "day": {"css": "h1", "type": "date"}}
+    parse = stage(fields=fields)
+
+    rows = [outputs(parse, page(f"<h1>soon</h1><p class=price data-re='{pattern}'>ask {pattern}"))[0][0] for pattern in "[(x"]
+
+    assert [added(row) for row in rows] == [{"price": None, "odd": odd, "day": None} for odd in (None, None, "ask x")]
+    assert parse.take_counts() == {"fields/price": 3, "fields/odd/failed": 2, "fields/day": 3}
+    notes = {name: parse.shared.get(name) for name in ("field/price", "field/odd/failed", "field/day")}
+    assert notes == {
+        "field/price": b"float ask [", "field/day": b"date soon",
+        "field/odd/failed": b"failed unterminated character set at position 0",
+    }  # fmt: skip
+
+
 @pytest.mark.slow
 def test_the_record_of_a_hostile_page_stays_small_enough_to_travel() -> None:
     html = f"<base href='/{'d' * 8_000}/'>" + "".join(f"<a href={n}>x</a>" for n in range(300_000))
@@ -347,7 +362,7 @@ def test_the_record_of_a_hostile_page_stays_small_enough_to_travel() -> None:
 
     assert len(urls) == len(record["links"]) > 500
     assert len(msgspec.msgpack.encode(record)) < 16 << 20
-    assert parse.take_counts() == {"links/cut": 1}
+    assert parse.take_counts() == {"links/cut": 1, "fields/all/cut": 1}
 
 
 class OneDict(Parse):

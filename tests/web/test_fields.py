@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crawler.errors import ConfigError
-from crawler.web.fields import Fields, FieldSpec
+from crawler.web.fields import MAX_CHARS, MAX_VALUE, Fields, FieldSpec
 from crawler.web.html import Html
 
 PAGE = Html(
@@ -29,7 +29,7 @@ PAGE = Html(
         ("h1::text", "A blue hat"),
         ("h1 b::html", "<b>blue</b>"),
         ("a::attr(href)", "hats#top"),
-        (" a :: attr( href ) ", "hats#top"),
+        (" a::attr( href ) ", "hats#top"),
         ("h2", None),
         ("h1::attr(id)", None),
         ("//td[@class='sku']", "0042"),
@@ -91,7 +91,7 @@ def test_a_selector_reads(spec: str | FieldSpec, value: Any) -> None:
         ("//nosuch[a[substring(., 1, 2, 3)]]", "substring() takes 2 to 3 arguments, got 4"),
         ("//nosuch[@id=$x]", "$x has no value; write the value itself, in quotes"),
         ("//nosuch[@x:y='1']", "undefined namespace prefix; HTML has none: write the name alone, or *[name()='x:y']"),
-        ("xpath:count('x')", "count() of a non-node-set"),
+        ("xpath:count('x')", "count() of a non-node-set; it takes elements, as //li, not a text or a number"),
     ],
 )  # fmt: skip
 def test_a_selector_that_cannot_work_is_refused_with_what_to_write(selector: str, words: str) -> None:
@@ -125,12 +125,88 @@ def test_all_mistakes_are_told() -> None:
     ]  # fmt: skip
 
 
-def test_texts_that_are_no_number_are_told_with_their_field() -> None:
-    told: list[tuple[str, str]] = []
-    fields = Fields({"price": FieldSpec(css=".price", type="float", many=True), "id": FieldSpec(css="td", type="int"), "h": "h1"})
+def test_texts_that_are_not_of_their_type_are_told_with_their_field() -> None:
+    told: list[tuple[str, str, str]] = []
+    fields = Fields({
+        "price": FieldSpec(css=".price", type="float", many=True), "id": FieldSpec(css="td", type="int"), "h": "h1",
+        "day": FieldSpec(css="h1", type="date"), "link": FieldSpec(css="a[href^=mailto]::attr(href)", type="url"),
+    })  # fmt: skip
 
-    assert fields.read(PAGE, lambda name, text: told.append((name, text)))["price"] == [1299.5, 2.0, None]
-    assert told == [("price", "ask us"), ("id", "SKU")]
+    assert fields.read(PAGE, lambda *what: told.append(what))["price"] == [1299.5, 2.0, None]
+    assert told == [
+        ("price", "float", "ask us"), ("id", "int", "SKU"), ("day", "date", "A blue hat"), ("link", "url", "mailto:x@example.org"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", [
+    FieldSpec(css=".p", type="float"), FieldSpec(css=".p", type="int"), FieldSpec(css=".p", type="date"),
+    FieldSpec(css=".p::attr(href)", type="url"), FieldSpec(xpath="//*[@class='p']", type="float"),
+    FieldSpec(xpath="//*[@class='p']/@href", type="url"), FieldSpec(css=".p::attr(id)"),
+])  # fmt: skip
+def test_the_next_match_never_stands_in_for_the_first(spec: FieldSpec) -> None:
+    page = Html('<a class=p href="tel:1">sold out</a> related: <a class=p id=x href="/x">99,00 €</a> <a class=p>2024-05-12</a>')
+
+    assert Fields({"it": spec}).read(page) == {"it": None}
+
+
+def test_a_selector_that_fails_on_one_page_costs_the_field_there() -> None:
+    told: list[tuple[str, str, str]] = []
+    page, other = Html("<h1>A</h1><p data-re='['>x</p>"), Html("<h1>A</h1><p data-re='x'>x</p>")
+    fields = Fields({"it": "//p[re:test(., @data-re)]", "all": FieldSpec(xpath="//p[re:test(., @data-re)]", many=True), "h": "h1"})
+
+    assert fields.read(page, lambda *what: told.append(what)) == {"it": None, "all": None, "h": "A"}
+    assert told == [(name, "failed", "unterminated character set at position 0") for name in ("it", "all")]
+    assert fields.read(other) == {"it": "x", "all": ["x"], "h": "A"}
+
+
+def test_a_value_has_a_limit_and_so_have_all_values_of_a_page() -> None:
+    told: list[tuple[str, str]] = []
+    page = Html(f"<p>{'x' * (MAX_VALUE + 5)}</p>" * 6)
+    each = {f"n{n}": "p" for n in range(3)}
+
+    values = Fields(each | {"all": FieldSpec(css="p", many=True), "h": "p::html"}).read(page, lambda *what: told.append(what[:2]))
+
+    assert [len(values[name]) for name in each] == [MAX_VALUE] * 3
+    assert sum(len(value) for value in values["all"]) == MAX_CHARS - 3 * MAX_VALUE
+    assert values["h"] == ""
+    assert {name for name, what in told if what == "cut"} == {*each, "all", "h"}
+
+
+@pytest.mark.parametrize(
+    ("html", "selector", "value"),
+    [
+        ("<p>12 Main St<br>12345 Town</p>", "p", "12 Main St 12345 Town"),
+        ("<h1>Big<br>Title</h1>", "//h1", "Big Title"),
+        ("<ul><li>One<li>Two</ul>", "ul::text", "One Two"),
+        ("<a><h3>Card</h3><p>desc", "a", "Card desc"),
+        ("<table><tr><td>a<td>b<tr><td>c</table>", "table", "a b c"),
+        ("<p>a<b>b</b>c</p>", "p", "abc"),
+    ],
+)
+def test_lines_and_blocks_separate_words(html: str, selector: str, value: str) -> None:
+    assert Fields({"it": selector}).read(Html(html)) == {"it": value}
+
+
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        (FieldSpec(css="p", type="date"), None), (FieldSpec(css="p", type="date", day_first=True), "2024-04-03"),
+        (FieldSpec(css="p", type="date", day_first=False), "2024-03-04"),
+        (FieldSpec(css="p", type="date", format="%d/%m/%Y"), "2024-04-03"), (FieldSpec(css="p", type="date", format="%Y"), ...),
+        (FieldSpec(css="p", type="date", format="%d/%m/%y"), None), (FieldSpec(css="p", type="date", format="day"), ...),
+        (FieldSpec(css="p", day_first=True), ...), (FieldSpec(css="p", type="float", format="%d.%m.%Y"), ...),
+        (FieldSpec(css="p", type="date", format="%d.%m.%Y", day_first=True), ...),
+        (FieldSpec(css="b", type="date"), None), (FieldSpec(css="i", type="date"), "2024-11-05"),
+    ],
+)  # fmt: skip
+def test_a_date_is_read_as_its_options_say(spec: FieldSpec, value: Any) -> None:
+    page = Html("<html lang=cs-CZ><p>03/04/2024</p><b>tomorrow</b><i>5. listopad 2024</i>")
+
+    if value is ...:
+        with pytest.raises(ConfigError, match=r"fields\.it"):
+            Fields({"it": spec})
+    else:
+        assert Fields({"it": spec}).read(page) == {"it": value}
 
 
 def test_the_decimal_sign_can_be_given() -> None:

@@ -1,0 +1,49 @@
+"""Fields that could not be read or were cut: counted by the parse stage, reported in the summary of a crawl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crawler.counting import agree, counted
+from crawler.texts import words
+
+COUNTER: Final = "/fields/"        # in the name of a counter, between the stage and the field
+MOST: Final = 10                   # fields that are reported
+_NOT: Final = {"int": "no number", "float": "no number", "date": "no unambiguous date", "url": "no http(s) URL"}
+
+
+def tally(counters: Mapping[str, int], examples: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return by field how many of its texts were not of its type, how often its selector failed, and how much was cut.
+
+    examples: by field the type and such a text, separated by a space; by "FIELD/failed" the word failed and the reason.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, n in sorted(counters.items()):
+        _, mark, key = name.partition(COUNTER)
+        field, _, trouble = key.partition("/")
+        if not mark or trouble not in ("", "failed", "cut"):       # a counter of somebody else's
+            continue
+        kind, _, example = examples.get(field, "").partition(" ")
+        reason = examples.get(f"{field}/failed", "").partition(" ")[2]
+        one = found.setdefault(field, {"unread": 0, "type": kind, "example": example, "failed": 0, "reason": reason, "cut": 0})
+        one[trouble or "unread"] += n
+    return found
+
+
+def told(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Describe these counts for a person: `price: 14 texts were no number, for example 'call us'`."""
+    return [f"{field}: {'; '.join(_told(one))}" for field, one in list(found.items())[:MOST]]
+
+
+def _told(one: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if n := one["unread"]:
+        example = f", for example '{words(one['example'])}'" if one["example"] else ""
+        lines.append(f"{counted(n, 'text')} {agree(n, 'was', 'were')} {_NOT.get(one['type'], 'not readable')}{example}")
+    if n := one["failed"]:
+        reason = f": {words(one['reason'])}" if one["reason"] else ""
+        lines.append(f"the selector failed on {counted(n, 'page')}{reason}")
+    if n := one["cut"]:
+        lines.append(f"{counted(n, 'value')} {agree(n, 'was', 'were')} cut")
+    return lines

@@ -1,0 +1,102 @@
+"""Selectors: what is refused before the first page, and what is read as users of parsel and jQuery know it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crawler.errors import ConfigError
+from crawler.web.fields import Fields, FieldSpec
+from crawler.web.html import Html
+
+PAGE = Html(
+    """<html lang=en><body class=top><h2>Two</h2><h1>One</h1>
+    <ul><li class="first big">a<li class="\ffirst\t">b<li class=firstly>c<li>d</ul>
+    <nav class=menu><a href=1>x</a><p><a href=2 DATA-ID=7>y</a></p><a>z</a></nav>
+    <svg viewBox="0 0 1 1"><a xlink:href="/s">s</a></svg><p @click=go x:y=z>p</p></body></html>""",
+    "http://example.org/",
+)
+
+# Each passes as XPath and fails only where the part in question is evaluated.
+ODD_XPATHS = [
+    "//li[foo()]", "//li[$v]", "//li[contains(.)]", "//li[substring(.)]", "//li[last(1)]", '//li[count("x")]',
+    '//li[re:test(.,"[")]',
+    "//li[@x:y]", "//li[re:match(.)]", "//li[str:tokenize(.)]", '//li[matches(.,"[")]', '//a[@href | "x"]', '//li["x"/a]',
+    "//li[has-class()]", "//li[has-class(@class)]", "//li[has-class(1)]", "//li[has-class('a' 'b')]", "//li[has-class('a',)]",
+    "//nope[sum('a')]", "//nope[position(1)]", "//nope[string-length(1, 2)]", "//nope[a:b(.)]", "//nope[concat('a')]",
+    "//nope[translate(., 'a')]", "//nope[not()]", "//nope[true(1)]", "//nope[lang()]", "//nope[@a][foo(bar(.))]",
+    "//nope[count(1+1)]",
+    "//nope[sum(string(.))]", "//nope/foo:bar", "//nope/foo:*", "//nope[(1|2)]", "//nope[count(//a | 3)]", "//nope[. = $x]",
+    "//nope[self::x:y]", "//nope/@*[local-name(3, 4)]", '//nope[replace(.,"(","x")]', '//nope[@zz and count("b")]',
+    "//nope[@zz or foo()]", "//nope[a or 'x'/b]", "//nope[a = ('x'|b)]", "//nope[contains(@zz, sum(.,1))]", "//nope[string(.)/a]",
+    "//nope[count(a)[1]]", '//nope[re:test(., concat("[", "a"))]', "//nope[(1)/a]", '//nope[count(concat("a", "b"))]',
+    "//nope[boolean(a or 'x'/b)]", "(//nope)[foo()]", "//nope[set:difference('a', b)]", "//nope[a[b[c[foo()]]]]",
+    "//nope[key('a', 'b')]",
+    "//nope[ends-with(.)]", "//nope[tokenize(., ',')]", "//nope[current()]", "//nope[contains(foo(), ')')]", "//nope['a]' = foo()]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", ODD_XPATHS)
+def test_an_xpath_that_can_only_fail_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigError, match=r"fields\.it: cannot use the selector"):
+        Fields({"it": expression})
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        # has-class as in parsel
+        ("//li[has-class('first')]", ["a", "b"]), ("//li[has-class('first', \"big\")]", ["a"]),
+        ("//li[not(has-class('first'))]", ["c", "d"]),
+        ("//li[@class and has-class( 'firstly' )]/text()", ["c"]), ("//li[contains(., 'has-class(')]", []),
+        ("count(//li[has-class('first')])", ["2"]),
+        # parts that look odd alone and are right
+        ("//li[. = 'a' or . = 'b'][last()]", ["b"]), ("//or | //and | //h1", ["One"]), ("//h1[not(or)][not(and/or)]", ["One"]),
+        ("//li[position() < 3 and position() >= 2]", ["b"]), ("//a[contains(@href, '1') or @href = '2']", ["x", "y"]),
+        ("//li[1]/following-sibling::li[1]", ["b"]), ("//*[name() = 'a'][@*[name() = 'xlink:href']]", ["s"]),
+        ("//p[. != ']']", ["y", "p"]),
+        ("//li[re:test(., '^[ab]$')]", ["a", "b"]), ("//li[starts-with(@class, 'first') = true()]", ["a", "c"]),
+        # ::attr: quoted, escaped, of all elements below
+        ('nav a::attr("href")', ["1", "2", None]), ("nav ::attr(href)", ["1", "2"]), (".menu > ::attr(href)", ["1"]),
+        ("body ::attr(class)", ["first big", "\ffirst\t", "firstly", "menu"]), ("svg a::attr(xlink\\:href)", ["/s"]),
+        ("svg a::attr(xlink:href)", ["/s"]), ("svg a::attr('xlink:href')", ["/s"]), ("svg a::attr(xlink\\3a href)", ["/s"]),
+        ("svg ::attr(xlink:href)", ["/s"]), ("svg::attr(viewBox)", ["0 0 1 1"]), ("svg::attr(viewbox)", ["0 0 1 1"]),
+        ("body ::attr(viewBox)", ["0 0 1 1"]), ("nav ::attr(data-id)", ["7"]), ("nav ::attr(DATA-ID)", ["7"]),
+        ("p::attr(@click)", [None, "go"]),
+        ("body ::attr(@click)", ["go"]),
+        # groups: in the order of the document
+        ("h1::text, h2::text", ["Two", "One"]), ("h1, h2", ["Two", "One"]), ("h2::attr(href), nav a::attr(href)", [None, "1",
+        "2", None]),
+        ("h1::html, h2::html", ["<h2>Two</h2>", "<h1>One</h1>"]), ("svg::attr(href), nav ::attr(href)", ["1", "2"]),
+    ],
+)  # fmt: skip
+def test_a_selector_finds_what_users_of_parsel_expect(spec: str, values: list[Any]) -> None:
+    selector = {"xpath": spec} if spec.startswith(("/", "count(")) else {"css": spec}
+    many, one = FieldSpec(**selector, many=True), FieldSpec(**selector)                            # type: ignore[arg-type]
+
+    assert Fields({"many": many, "one": one}).read(PAGE) == {"many": values, "one": values[0] if values else None}
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ("p:contains(x)", "use XPath, as in //h1[contains(., 'word')]"), ("p:CONTAINS('x')", "use XPath"),
+        ("p:has-text('x')", "use XPath"), ("p:-soup-contains('x')", "use XPath"), ("p:-soup-contains-own('x')", "use XPath"),
+        ("p:text('x')", "use XPath"), ("p:text-is('x')", "use XPath"), ("p:containsOwn(x)", "use XPath"), ("p:icontains(x)",
+        "use XPath"),
+        ("p:text-matches('x')", "re:test"), ("p:matchesOwn(x)", "re:test"), ("p:upward(2)", "ancestor"), ("p:xpath(//a)", "xpath:"),
+        ("a[href!=b]", "write :not([href=b])"), ("a[ href != 'b' ]", "write :not([href='b'])"), ("div a[data-x!=\"b\"] > b",
+        "write :not([data-x="),
+        ("a >> b", ">> is not CSS; write a space for any depth, > for a child"), ("a /deep/ b", "/deep/ is not CSS"),
+        ("a >>> b", ">>> is not"),
+        ("li:eq(0)", ":nth-of-type(N)"), ("li:first", ":first-of-type"), ("a:visible", "not laid out"), ("p:nth-match(1)",
+        "(//h1)[2]"),
+        ("p:-webkit-any(a)", ":is(a, b)"), ("h1::attr()", "::attr"), ("h1::text::attr(x)", "::text ends a selector"),
+    ],
+)  # fmt: skip
+def test_what_is_no_css_is_refused_with_what_to_write_instead(selector: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Fields({"it": selector})
+
+    assert words in str(caught.value)
