@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from crawler.items import Pace as Pace
     from crawler.routing import Unsendable as Unsendable
     from crawler.routing import misgiven as misgiven
+    from crawler.rows import as_row as as_row
     from crawler.stage import Drop as Drop
     from crawler.stage import GiveUp as GiveUp
     from crawler.stage import Interrupted as Interrupted
@@ -88,6 +89,7 @@ _HOMES = {
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),
     "crawler.routing": ("Unsendable", "misgiven"),
+    "crawler.rows": ("as_row",),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),

@@ -1,47 +1,61 @@
 """Encode items for a queue; decode and check them as the next stage annotates them.
 
-One place for both, so that a stage gets the same item from the hub as from the previous stage in its process (`chain`).
+One place for both, so that a stage gets the same item from the hub as from the previous stage in its process (`chain`). Which value
+becomes what is the table of `values`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any, Final, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
 
+from crawler import values
 from crawler.errors import ConfigError, CrawlerError
+from crawler.values import Count, ignored
 from crawler.web.page import Page, Record, Visit
 
 NOT_AN_ITEM: Final = "not an item of stage"
 _IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}     # msgspec uses JSON's names for types
 
 
-def _plain(value: Any) -> Any:
-    """Return a value of a kind that msgspec does not know as the plain kind it stands for. Raises TypeError if there is none."""
-    for kind, convert in _PLAIN:
-        if isinstance(value, kind):
-            return convert(value)
-    raise TypeError(f"Encoding objects of type {type(value).__qualname__} is unsupported")
+encoder = msgspec.msgpack.Encoder(enc_hook=values.as_plain)
 
 
-# Subclasses of plain types, such as the text that BeautifulSoup gives, and mappings, such as the headers of a page.
-_PLAIN: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-    (bytes, bytes.__bytes__),
-    (datetime, lambda value: datetime.fromisoformat(value.isoformat())),
-    (Mapping, dict),
-)
-encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+def encode(item: Any, count: Count = ignored) -> bytes:
+    """Return an item as bytes for a queue.
+
+    count: called for each value that was replaced because no queue carries it: see `values`. Raises TypeError, ValueError or
+    RecursionError if the item is not plain data.
+    """
+    if isinstance(item, Page):
+        item = item.packed()
+    try:
+        return encoder.encode(item)
+    except (TypeError, ValueError, OverflowError):
+        return encoder.encode(values.sendable(item, count))
 
 
-def encode(item: Any) -> bytes:
-    """Return an item as bytes for a queue. Raises TypeError, ValueError or OverflowError if it is not plain data."""
-    return encoder.encode(item.packed() if isinstance(item, Page) else item)
+def encode_row(item: Any, count: Count = ignored) -> bytes:
+    """Return an item for a queue that the store reads, with all its values as they are in a record. As `encode` otherwise."""
+    if isinstance(item, Page):
+        return encode(item, count)
+    if type(item) is Record or values.is_ordinary(item):       # a Record is ours; what was added to it the store looks at
+        try:
+            return encoder.encode(item)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    return encoder.encode(values.stored(item, count))
+
+
+def readable(body: bytes) -> Any:
+    """Return an encoded item as it is in a record, for people; for one that cannot be read, a text that says so."""
+    try:
+        return values.stored(msgspec.msgpack.decode(body))
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+        return f"{len(body)} bytes that are not msgpack"
 
 
 def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:

@@ -17,6 +17,7 @@ from crawler.items import Stats
 from crawler.pipeline import FRONTIER
 from crawler.run import unread
 from crawler.run.stranded import stranded
+from crawler.values import REPLACED
 
 if TYPE_CHECKING:
     from crawler.run.givenup import Group
@@ -27,7 +28,9 @@ FETCH = "fetch"
 ASIDE = "/aside/"                     # in the name of a counter, between queue and reason: see `broker.review`
 STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP status
 
-COMMON = ("failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "")   # counters of ours
+COMMON = (                            # counters of ours
+    "failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "replaced", "",
+)  # fmt: skip
 
 
 def build(
@@ -58,6 +61,7 @@ def build(
         "statuses": statuses,
         "skipped": skipped(stats.counters),
         "set_aside": set_aside(stats.counters),
+        "replaced": replaced(stats.counters),
         "not_taken": list(not_taken),
         "stranded": stranded(stats.queues),
         "dead": {queue.name: queue.dead for queue in stats.queues if queue.dead},
@@ -74,11 +78,21 @@ def build(
 
 def skipped(counters: Mapping[str, int]) -> dict[str, int]:
     """Return the number of URLs not fetched and links not followed, by reason, the most frequent first."""
+    return by_name(counters, "/skipped/")
+
+
+def replaced(counters: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of values that were replaced because no record can have them, by kind: see `values`."""
+    return by_name(counters, f"/{REPLACED}")
+
+
+def by_name(counters: Mapping[str, int], mark: str) -> dict[str, int]:
+    """Return the sums of the counters with this mark after the name of a stage, the largest first, by what follows the mark."""
     found: dict[str, int] = {}
-    for name, n in counters.items():
-        _, mark, reason = name.partition("/skipped/")
-        if mark:
-            found[reason] = found.get(reason, 0) + n
+    for counter, n in counters.items():
+        _, has_mark, name = counter.partition(mark)
+        if has_mark:
+            found[name] = found.get(name, 0) + n
     return dict(sorted(found.items(), key=lambda each: -each[1]))
 
 

@@ -24,13 +24,14 @@ import msgspec
 from crawler import places
 from crawler.broker.base import MAX_BODY
 from crawler.broker.checks import LARGEST, LONGEST
-from crawler.codec import encode
+from crawler.codec import encode, encode_row
 from crawler.errors import CrawlerError
 from crawler.items import Admitted, New, Pace, Unknown
 from crawler.known import Known
 from crawler.stage import Report, To
 from crawler.tables import nearest
 from crawler.texts import about, words
+from crawler.values import REPLACED, Count, ignored
 from crawler.web.page import Visits
 
 log = logging.getLogger("crawler.worker")
@@ -62,12 +63,17 @@ class TooMuch(CrawlerError):
     """What a stage made of a task cannot be stored; no other attempt would end better."""
 
 
+class TooBig(TooMuch):
+    """One item is over the limit of a queue."""
+
+
 class Misgiven(CrawlerError):
     """A stage gave something that is not allowed or cannot be sent. The message names the line that gave it."""
 
     def __init__(self, error: Exception, where: str) -> None:
         super().__init__(error, where)
         self.is_final = isinstance(error, _OURS)        # the same code would give the same
+        self.is_of_item = isinstance(error, Unsendable | TooBig)    # other items of the same task are not concerned
         self._error = error
         self._where = where
 
@@ -97,12 +103,14 @@ class Router:
 
     def __init__(
         self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper], known: Known | None = None, *,
-        input: str = "", stored: Collection[str] = (),
+        input: str = "", stored: Collection[str] = (), count: Count = ignored,
     ) -> None:  # fmt: skip
         """outputs: the queues this stage may put to, its own output first. known: shared with the other routers of this process.
 
-        input: the queue that the stage reads. stored: the queues whose items the store makes rows of.
+        input: the queue that the stage reads. stored: the queues whose items the store makes rows of. count: adds to a counter
+        of the stage.
         """
+        self._count = count
         self.name = stage
         self._input = input
         self._stored = frozenset(stored)
@@ -128,9 +136,10 @@ class Router:
     def _one(self, to: To, queue: str, item: Any) -> New | str | None:
         admit = self._admit.get(queue)
         if admit is None:
-            if queue in self._stored and not isinstance(item, Mapping | msgspec.Struct):
+            is_row = queue in self._stored
+            if is_row and not isinstance(item, Mapping | msgspec.Struct):
                 self._look_at_row(item)
-            return _sized(_delivered(to, New(queue, self._encoded(item))))
+            return _sized(_delivered(to, New(queue, self._encoded(item, is_row=is_row))))
         new = admit(item)
         if isinstance(new, str):
             return new
@@ -160,13 +169,16 @@ class Router:
             new = msgspec.structs.replace(new, queue=queue)
         return _sized(_delivered(to, new))
 
-    def _encoded(self, item: Any) -> bytes:
+    def _encoded(self, item: Any, *, is_row: bool) -> bytes:
         try:
-            return encode(item)
+            return encode_row(item, self._replaced) if is_row else encode(item, self._replaced)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             from crawler.unsendable import why  # here, because only mistakes need it
 
             raise Unsendable(f"stage {self.name!r} gave an item that cannot be sent: {why(item, error)}") from error
+
+    def _replaced(self, what: str) -> None:
+        self._count(f"{REPLACED}{what}")
 
     def _look_at_row(self, item: Any) -> None:
         """Warn once per type of an item that will be a row with the one column "value". Raises Refused for a list of records."""
@@ -212,6 +224,15 @@ _OURS = (Refused, Unsendable, TooMuch)      # their messages are clear without t
 def misgiven(error: Exception, given: Any, process: Callable[..., Any]) -> Misgiven:
     """Return the error with the place that gave the item. given: what `process` returned; a generator is still at that line."""
     return Misgiven(error, places.giving(given, process))
+
+
+class Incomplete(Exception):
+    """Some items could not be put. Raised by a chain, with what the others became and the first error."""
+
+    def __init__(self, taken: Sequence[Taken], error: Misgiven) -> None:
+        super().__init__(taken, error)
+        self.taken = taken
+        self.error = error
 
 
 def many(result: Any, process: Callable[..., Any]) -> Iterable[Any]:
@@ -260,7 +281,7 @@ def seconds(what: str, value: Any) -> float | None:
 
 def pace(given: Pace) -> Pace:
     """What a stage says of a host, as the hub takes it. Raises ValueError."""
-    if not isinstance(given.host, str):
+    if not isinstance(given.host, str) or not given.host.isprintable():       # a lone surrogate is not printable either
         raise Refused(f"a Pace for {given.host!r}; its host is text, as in Lease.host")
     times = {name: seconds(f"a Pace with {name}", getattr(given, name)) for name in ("rest", "delay", "fixed", "held")}
     return msgspec.structs.replace(given, paused=None if given.paused is None else bool(given.paused), **times)
@@ -285,5 +306,5 @@ def _delivered(to: To, new: New) -> New:
 
 def _sized(new: New) -> New:
     if len(new.item) > MAX_BODY:
-        raise TooMuch(f"an item of {len(new.item)} bytes for queue {new.queue!r}; at most {MAX_BODY} bytes fit on a queue")
+        raise TooBig(f"an item of {len(new.item)} bytes for queue {new.queue!r}; at most {MAX_BODY} bytes fit on a queue")
     return new

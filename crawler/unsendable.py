@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from crawler.codec import encode
 from crawler.stage import Drop, GiveUp, Retry
-from crawler.texts import words
+from crawler.texts import about, words
+from crawler.values import DEEP, stored
 
 _DEEPEST: Final = 20       # levels that are searched for the value
+_SHOWN: Final = 60         # characters of the value that are shown
 _PLAIN: Final = "give plain data, a msgspec.Struct or a dataclass"
 
 
@@ -24,17 +25,17 @@ def why(item: Any, error: Exception) -> str:
     while len(path) < _DEEPEST and (found := _culprit(value)) is not None:
         step, value, error = found
         path.append(step)
-    if isinstance(error, RecursionError):
-        return "it contains itself, or is nested too deeply"
+    if isinstance(error, RecursionError) or DEEP in str(error):
+        return f"it contains itself, or is {DEEP}"
     where = f"at {' → '.join(path)}: " if path else ""
-    return f"{where}{_advice(value, error)}"
+    return f"{where}{_advice(value)}"
 
 
 def _culprit(value: Any) -> tuple[str, Any, Exception] | None:
     """Return the first part of a value that cannot be encoded, with its name; None: it is the value itself."""
     for name, part in _parts(value):
         try:
-            encode(part)
+            stored(part)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             return name, part, error
     return None
@@ -57,7 +58,13 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
             yield f"field {field.name}", getattr(value, field.name)
 
 
-def _advice(value: Any, error: Exception) -> str:
+def _shown(value: Any) -> str:
+    """Return the value in brackets, cut, if its text says more than its type."""
+    shown = words(about(value), _SHOWN)
+    return "" if " at 0x" in shown or shown == type(value).__qualname__ else f" ({shown})"
+
+
+def _advice(value: Any) -> str:
     kind = value if isinstance(value, type) else type(value)
     if issubclass(kind, Drop | GiveUp | Retry):
         return f"{kind.__name__} is given; raise it"
@@ -71,12 +78,8 @@ def _advice(value: Any, error: Exception) -> str:
     if isinstance(value, Iterator):
         return f"a {kind.__name__}; give list(…) of it"
     if inspect.isroutine(value) or isinstance(value, type):
-        return f"{words(getattr(value, '__name__', kind.__name__), 60)} is a {kind.__name__}; call it, with ()"
-    if isinstance(value, int):
-        return f"{words(str(value)[:60])} has more than 64 bits; give it as text, with str()"
-    if isinstance(error, UnicodeEncodeError):
-        return "text with half a character (a lone surrogate); give value.encode('utf-8', 'replace').decode()"
-    name = f"an object of type {'' if kind.__module__ == 'builtins' else f'{kind.__module__}.'}{kind.__qualname__}"
+        return f"{words(getattr(value, '__name__', kind.__name__), 60)} is a {type(value).__name__}; call it, with ()"
+    name = f"an object of type {'' if kind.__module__ == 'builtins' else f'{kind.__module__}.'}{kind.__qualname__}{_shown(value)}"
     if hasattr(value, "get_text"):
         return f"{name}; give its text: get_text()"
     if hasattr(value, "isoformat"):

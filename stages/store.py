@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from crawler import CrawlerError, Stage
+from crawler import CrawlerError, GiveUp, Stage, Unsendable, as_row
 from stages.sinks import Ever, Row, Sink, SinkOptions, Written, open_sink
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,21 @@ class Store(Stage):
     def process(self, items: list[Any]) -> None:
         if self._sink is None:
             raise RuntimeError("the store is closed")
-        written = self._counted(self._sink.write([_row(item) for item in items]))
+        written = self._counted(self._sink.write([self._row(item) for item in items]))
         rows = written.new + written.replaced
         for name, n in (("rows", rows), (f"rows in {self.options.output}", rows), *written._asdict().items()):
             if n:
                 self.count(name, n)
+
+    def _row(self, item: Any) -> Row:
+        """Return the row of an item. Raises GiveUp for an item with a value that no row can have.
+
+        An item that a stage gave has only values of rows; one that was put by hand or by a foreign client may have others.
+        """
+        try:
+            return as_row(item, self.count)
+        except Unsendable as error:
+            raise GiveUp(str(error)) from error
 
     def _counted(self, written: Written) -> Written:
         """Count rows as new that are there only because a store wrote them and died before the hub knew."""
@@ -109,5 +119,3 @@ class _Rows(msgspec.Struct, frozen=True):
     base: Ever | None = None       # the count of the sink at which the rows of this crawl begin
 
 
-def _row(item: Any) -> Row:
-    return item if isinstance(item, dict) else {"value": item}

@@ -112,15 +112,13 @@ def test_subclasses_of_plain_types_and_mappings_are_sent_as_what_they_stand_for(
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ({"a": 1, "price": 1j}, "at key 'price': an object of type complex; give plain data"),
+        ({"a": 1, "price": 1j}, "at key 'price': an object of type complex (1j); give plain data"),
         (Product("u", object()), "at field price: an object of type object"),  # type: ignore[arg-type]
-        ({1j: 1}, "at a key: an object of type complex"),
+        ({1j: 1}, "at a key: an object of type complex (1j)"),
         (ValueError, "the exception ValueError is given; raise it"),
         ((one for one in ()), "a generator; give list(…) of it"),
         ([1, print], "at index 1: print is a builtin_function_or_method; call it, with ()"),
-        ({"x": {"y": "\ud800"}}, "at key 'x' → key 'y': text with half a character (a lone surrogate)"),
-        ([2**70], "at index 0: 1180591620717411303424 has more than 64 bits; give it as text"),
-        (BeautifulSoup("<b>x</b>", "html.parser").b, "an object of type bs4.element.Tag; give its text: get_text()"),
+        (BeautifulSoup("<b>x</b>", "html.parser").b, "an object of type bs4.element.Tag (<b>x</b>); give its text: get_text()"),
     ],
 )
 def test_what_cannot_be_sent_is_named_with_what_to_do(value: Any, told: str) -> None:

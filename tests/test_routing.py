@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
-from crawler import LocalShared, Page, To, Visit, Visits
+from crawler import LocalShared, Page, To, Visit, Visits, values
 from crawler.broker.base import MAX_BODY
 from crawler.items import Admitted, New
 from crawler.known import Known
-from crawler.routing import Router, TooMuch
+from crawler.routing import Router, TooMuch, Unsendable
 from crawler.settings import FrontierSettings
 from crawler.web.frontier import Frontier
 
@@ -158,10 +160,23 @@ def test_what_the_hub_would_refuse_is_refused_here(to):
         router("records").route(to)
 
 
-@pytest.mark.parametrize("item", [object(), 1 << 70, "\ud800"])
+@pytest.mark.parametrize("item", [object(), 1j, {"a": [print]}, Exception("x"), iter([1])])
 def test_what_cannot_be_encoded_is_refused(item):
-    with pytest.raises((TypeError, OverflowError, UnicodeEncodeError)):
+    with pytest.raises(Unsendable, match="that cannot be sent"):
         router("records").route(item)
+
+
+def test_what_a_queue_cannot_carry_is_replaced_and_counted_under_the_stages_name():
+    counted: list[str] = []
+    between = Router("it", ("parsed",), {}, stored=("records",), count=counted.append)
+    last = Router("it", ("records",), {}, stored=("records",), count=counted.append)
+    item = {"half": "a\ud83d", "big": 1 << 70, "none": math.nan, "at": {3: 1}}
+
+    sent, kept = (msgspec.msgpack.decode(one.route(item).item) for one in (between, last))
+
+    assert repr(sent) == repr({"half": "a\ufffd", "big": str(1 << 70), "none": math.nan, "at": {3: 1}})
+    assert kept == {"half": "a\ufffd", "big": str(1 << 70), "none": None, "at": {"3": 1}}
+    assert counted == [f"replaced/{what}" for what in (values.TEXT, values.INTEGER, values.TEXT, values.INTEGER, values.NUMBER)]
 
 
 def test_a_body_over_the_limit_is_too_much():

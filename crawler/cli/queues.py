@@ -84,7 +84,6 @@ def run_put(args: argparse.Namespace) -> int:
 
 def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
     """How a line of text becomes a task of this queue."""
-    import msgspec
 
     from crawler.items import New
     from crawler.pipeline import FRONTIER
@@ -94,13 +93,27 @@ def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
     hub.drained([queue])                     # says at once if there is no such queue, and which there are
     if queue == FRONTIER:
         return Frontier(config.settings.frontier, SharedNotes(hub)).seed
-    return lambda text: New(queue, msgspec.msgpack.encode(value(text)))
+    return lambda text: New(queue, encoded(value(text)))
+
+
+def encoded(item: Any) -> bytes:
+    """Return a value as bytes for a queue, and warn about each kind of what had to be replaced in it."""
+    from collections import Counter
+
+    from crawler.codec import encode
+
+    counts = Counter[str]()
+    body = encode(item, lambda what: counts.update([what]))
+    for what, n in counts.items():
+        log.warning("a value is put with a replacement: %s (%d)", what, n)
+    return body
 
 
 def checked(values: Iterable[str], queue: str, config: Config) -> Iterator[str]:
     """Yield the values. Warn about the first that does not fit the built-in stage that reads the queue: it will be given up."""
     import msgspec
 
+    from crawler.codec import encode
     from crawler.pipeline import build
     from crawler.plugins import find, item_schema
     from crawler.web.urls import shown
@@ -113,7 +126,7 @@ def checked(values: Iterable[str], queue: str, config: Config) -> Iterator[str]:
     for text in values:
         for name, schema in list(schemas.items()):
             try:
-                msgspec.msgpack.decode(msgspec.msgpack.encode(value(text)), type=schema)
+                msgspec.msgpack.decode(encode(value(text)), type=schema)
             except msgspec.ValidationError as error:
                 log.warning("%s does not fit stage %s, which reads %s (%s): it will be given up", shown(text), name, queue, error)
                 del schemas[name]
@@ -122,12 +135,20 @@ def checked(values: Iterable[str], queue: str, config: Config) -> Iterator[str]:
 
 def value(text: str) -> Any:
     """JSON, or else the text itself."""
+    import json
+
     import msgspec
 
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        pass
+    if text[:1] in ("{", "[", '"'):           # half of a character in \u, NaN: JSON to most tools
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text
 
 
 def texts(values: Iterable[str]) -> Iterator[str]:
@@ -147,6 +168,7 @@ def batched(items: Iterable[New], size: int) -> Iterator[list[New]]:
 def run_take(args: argparse.Namespace) -> int:
     import msgspec
 
+    from crawler.codec import readable
     from crawler.run import obeyed
 
     config = common.load(args)
@@ -163,7 +185,7 @@ def run_take(args: argparse.Namespace) -> int:
                     print(f"crawler: waiting up to {args.timeout:g} s for {args.queue}", file=sys.stderr)
                     continue
             for body in bodies:
-                print(msgspec.json.encode(msgspec.msgpack.decode(body)).decode())
+                print(msgspec.json.encode(readable(body)).decode())
             sys.stdout.flush()
             left -= len(bodies)
             if not bodies and time.monotonic() >= give_up:

@@ -35,6 +35,7 @@ def emit(item: Any) -> None:
     """Print one JSON line, for visits one each; a control item is printed with its kind."""
     import msgspec
 
+    from crawler import values
     from crawler.stage import To
     from crawler.web.page import Page, Visits
 
@@ -45,12 +46,12 @@ def emit(item: Any) -> None:
     if isinstance(item, Page):
         value: Any = facts(item)
     elif isinstance(item, To):
-        value = {"to": item.queue, "item": facts(item.item) if isinstance(item.item, Page) else msgspec.to_builtins(item.item)}
+        value = {"to": item.queue, "item": facts(item.item) if isinstance(item.item, Page) else item.item}
     elif isinstance(item, msgspec.Struct):
-        value = {type(item).__name__.lower(): msgspec.to_builtins(item)}
+        value = {type(item).__name__.lower(): item}
     else:
         value = item
-    print(msgspec.json.encode(value).decode())
+    print(msgspec.json.encode(values.stored(value)).decode())
 
 
 def facts(page: Page) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def show_readable(items: Iterable[Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from crawler import values
     from crawler.stage import Report, To
     from crawler.web.page import Page, Visit, Visits
 
@@ -80,7 +82,7 @@ def show_readable(items: Iterable[Any]) -> None:
         elif isinstance(inner, Page):
             console.print(table(facts(inner), queue))
         elif isinstance(inner, Mapping):
-            console.print(table(inner, queue))
+            console.print(table(values.stored(inner), queue))
             links = inner.get("links") or links
         else:
             console.print(Text(f"{queue + ': ' if queue else ''}{_value(inner)}"))

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import Struct
 
+from crawler import values
 from crawler.broker.base import MAX_BODY, MAX_WAIT, Broker, QueueSpec
 from crawler.errors import CallRefused, StorageError, StorageFull, WireError
 from crawler.hub import plain, verbs
@@ -148,9 +149,16 @@ class ClassicQueue:
             raise CallRefused(f"queue {name!r} is deduplicated by key, which a bare value does not have; "
                               f"use 'crawler put {name} VALUE'")
         try:
-            return New(name, msgspec.msgpack.encode(item))
+            return New(name, _encoded(item))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise CallRefused(f"this value cannot be put on {name!r}: {error}; put plain data") from error
+
+
+def _encoded(item: Any) -> bytes:
+    try:
+        return msgspec.msgpack.encode(item)
+    except (TypeError, ValueError, OverflowError):
+        return msgspec.msgpack.encode(values.sendable(item))
 
 
 def _value(body: bytes) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from crawler import values
 from crawler.errors import CallRefused, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address, listen
@@ -46,7 +47,14 @@ class ManagerConnection(Connection):
 
     def send(self, request: tuple[str | None, str, tuple[Any, ...], dict[str, Any]]) -> None:
         ident, method, args, kwds = request
-        self.send_frame(verbs.frame(Request(ident, method, list(args), kwds)))
+        try:
+            frame = verbs.frame(Request(ident, method, list(args), kwds))
+        except CallRefused as refused:
+            try:
+                frame = verbs.frame(Request(ident, method, values.sendable(list(args)), kwds))
+            except TypeError:
+                raise refused from None
+        self.send_frame(frame)
 
     def recv(self) -> tuple[str, Any]:
         """The answer. On any exception, an interrupt included, the connection is closed: the next answer would be this one."""

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from crawler.broker.base import Broker
@@ -130,10 +129,9 @@ def every(broker: Broker, queue: str | None = None) -> Iterator[Dead]:
 
 def plain(item: bytes) -> Any:
     """Return an item as far as it can be read without its stage; bytes inside it are replaced by their length."""
-    try:
-        return _short(msgspec.msgpack.decode(item))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return f"{len(item)} bytes that are not msgpack"
+    from crawler.codec import readable  # here, because a crawl without dead tasks does not need it
+
+    return _short(readable(item))
 
 
 def brief(task: Dead) -> str:

@@ -88,7 +88,7 @@ def wire(
 
     schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
     router: Routes = stage.router if isinstance(stage, Chain) else Router(
-        spec.name, spec.outputs, gatekeepers, input=spec.input, stored=pipeline.stored()
+        spec.name, spec.outputs, gatekeepers, input=spec.input, stored=pipeline.stored(), count=stage.count
     )  # fmt: skip
     return Worker(
         stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,

@@ -32,6 +32,8 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
         lines.append("; ".join([described(rows), *(_gave_nothing(stage, n) for stage, n in report["gave_nothing"].items())]))
     lines += skipped_lines(report["skipped"])
     lines += unread.told(report["fields"])
+    if report["replaced"]:
+        lines.append("replaced in records: " + ", ".join(f"{what} ({n:,})" for what, n in report["replaced"].items()))
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]
     if aside := report["set_aside"]:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in aside.items())

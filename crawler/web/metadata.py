@@ -9,18 +9,18 @@ Nothing is interpreted: no @context is fetched and no value is resolved. What a 
 from __future__ import annotations
 
 import json
-import math
 import re
 from itertools import islice
 from typing import Any, Final
 
 from turbohtml import Document
 
+from crawler import values
+
 MAX_CHARS: Final = 1 << 20         # of all that is told by one page, in either way; product pages have some 20,000
 MAX_DEPTH: Final = 32              # lists and objects in each other; schema.org needs 6
 MAX_ELEMENTS: Final = 1_000        # <script> and <meta> elements looked at
 
-_INT: Final = range(-(1 << 63), 1 << 63)      # what travels and what databases hold
 # Open Graph's own properties, those of its object types (ogp.me), and the shops' product.
 _PROPERTY: Final = r"(?a)(?:og|article|book|music|product|profile|video):\S{1,100}"     # compiled when a crawl wants it
 # What JSON-LD is wrapped in by templates that fear old browsers.
@@ -73,22 +73,17 @@ def _unwrapped(text: str) -> str:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The value as every format can hold it: numbers that are numbers, text that is text, and an end to nesting."""
+    """Return the value as a record can have it (see `values`), with an end to nesting."""
     if isinstance(value, str):
-        return _text(value)
+        return values.text(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value if value in _INT else float(value) if abs(value) < 1 << 1023 else None
+        return values.integer(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return values.number(value)
     if isinstance(value, (dict, list)) and not depth:
         return None
     if isinstance(value, dict):
-        return {_text(key): _plain(each, depth - 1) for key, each in value.items()}
+        return {values.text(key): _plain(each, depth - 1) for key, each in value.items()}
     return [_plain(each, depth - 1) for each in value] if isinstance(value, list) else value
-
-
-def _text(text: str) -> str:
-    r"""Without lone surrogates, which "\ud800" makes and no encoding takes."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -63,7 +63,7 @@ class Ever(NamedTuple):
 
 
 class Sink(Protocol):
-    """Keeps one row a key. One thread at a time.
+    """Keeps one row a key. One thread at a time. The rows are as `as_row` makes them: a sink need know no other kinds of values.
 
     `write` returns when the rows will survive the death of this process (with sync = "batch": of the machine). Rows that were
     written but not acknowledged, because the process died or `write` raised, may be handed in again and are there once.
@@ -100,10 +100,7 @@ def natural_key(row: Mapping[str, Any], fields: KeySpec) -> bytes | None:
 
 def json_line(row: Any) -> bytes:
     """JSON in UTF-8 that every tool takes for one line: U+0085, U+2028 and U+2029, at which some split, are escaped."""
-    try:
-        text = msgspec.json.encode(row)
-    except TypeError:              # a mapping with a key that JSON has no word for
-        text = msgspec.json.encode(_plain(row))
+    text = msgspec.json.encode(row)
     if text.isascii():             # most are, and this is a twentieth of looking for each of them
         return text
     for character, escape in _SPLITTERS:
@@ -117,14 +114,6 @@ _SPLITTERS = (
     ("\u2028".encode(), b"\\u2028"),
     ("\u2029".encode(), b"\\u2029"),
 )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else repr(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return value
 
 
 @contextmanager

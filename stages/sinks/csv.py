@@ -2,8 +2,7 @@
 
 The columns are those of the existing file; else those of `columns`; else the fields of the first batch in their order, and
 `_extra`: a field that turns up later goes there, as JSON, so that a row never loses anything and a file never changes shape.
-Lists and objects are JSON text, true and false are words, nothing is an empty cell,
-and so is a number that is not finite (nan, inf), for which JSON has null.
+Lists and objects are JSON text, true and false are words, bytes are base64, nothing is an empty cell.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -117,11 +115,11 @@ class CsvRows:
         return {name: cell for name, cell in zip(self.columns, cells, strict=False) if cell}, self._line(cells)
 
     def _cell(self, value: Any) -> str:
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):      # as JSON has null for it
+        if value is None:
             return ""
         if not isinstance(value, str):
             text = json_line(value).decode()
-            return text[1:-1] if text.startswith('"') else text    # a time, bytes: JSON's word for it without the quotes
+            return text[1:-1] if text.startswith('"') else text    # bytes: base64 without the quotes
         return "'" + value if self._is_safe and value.startswith(FORMULA) else value
 
     def _line(self, cells: Sequence[str]) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import msgspec
 
+from crawler import as_row
 from stages.sinks.base import Row, json_line
 from stages.sinks.layout import BadRow, Found
 
@@ -46,5 +48,11 @@ class JsonLines:
     def _found(self, raw: bytes) -> Found:
         if not raw.strip():
             return Found(raw)
-        row = msgspec.json.decode(raw)
+        try:
+            row = msgspec.json.decode(raw)
+        except msgspec.DecodeError as error:
+            try:
+                row = as_row(json.loads(raw.decode()))      # half a character or NaN: legal for the tool that wrote it
+            except ValueError:
+                raise error from None
         return Found(raw, *self.render(row if isinstance(row, dict) else {"value": row}))

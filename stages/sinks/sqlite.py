@@ -189,5 +189,4 @@ def quoted(name: str) -> str:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, (str, float, bytes)) or (isinstance(value, int) and value in INT64):
         return value
-    text = json_line(value).decode()
-    return text[1:-1] if text.startswith('"') else text    # a time: JSON's word for it without the quotes
+    return json_line(value).decode()       # a list, an object, or an integer above 2**63 - 1

@@ -226,7 +226,7 @@ def test_what_a_manager_could_do_to_its_server_is_refused(dial, method):
 @pytest.mark.parametrize("request_", [
     ("task", "_spec", (), {}), ("task", "_plain", (1,), {}), ("task", "get", (1, 2, 3, 4), {}), ("task", "get", (True, -1), {}),
     ("task", "get", (True, "soon"), {}), ("nothing", "get", (), {}), (None, "create", ("get_nothing_queue",), {}),
-    (None, "create", (), {}), ("urls", "put", ("http://a/",), {}), ("task", "put", (2**70,), {}), (1, 2, 3, 4), ("task",), (),
+    (None, "create", (), {}), ("urls", "put", ("http://a/",), {}), (1, 2, 3, 4), ("task",), (),
 ])
 def test_a_managers_bad_request_is_refused_with_a_reason(dial, request_):
     connection = dial()

@@ -99,11 +99,6 @@ def test_values_of_every_kind_can_be_kept(output: Output):
     assert json.loads(kept["list"].replace("'", '"')) == [1, {"a": "ü"}]
 
 
-def test_a_mapping_with_keys_of_other_kinds_is_kept(output: Output):
-    output.put([{"a": {1.5: "x", b"k": {None: 1}}}], [{"a": {1.5: "x", b"k": {None: 1}}}])
-    assert len(output.rows()) == 1
-
-
 @pytest.mark.parametrize("sync", ["batch", "close"])
 def test_rows_can_be_seen_as_soon_as_they_are_acknowledged(output: Output, sync: str):
     sink = open_sink(SinkOptions(output=str(output.path), **(output.options | {"sync": sync})))
