@@ -31,7 +31,20 @@ from crawler.known import Known
 from crawler.opening import closing, opening
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
-from crawler.routing import MAX_GIVEN, Gatekeeper, Router, Routes, Taken, TooMuch, many, misgiven, refuse_too_much, size
+from crawler.routing import (
+    MAX_GIVEN,
+    Gatekeeper,
+    Incomplete,
+    Misgiven,
+    Router,
+    Routes,
+    Taken,
+    TooMuch,
+    many,
+    misgiven,
+    refuse_too_much,
+    size,
+)
 from crawler.speaker import speaker
 from crawler.stage import At, Drop, Report, Stage, Then
 from crawler.texts import words
@@ -48,7 +61,8 @@ class Chain(Stage):
         known = Known()
         self.router: Routes = _Routed(links[0].name, known)
         routers = [
-            Router(link.name, link.outputs, gatekeepers, known, input=link.input, stored=link.stored) for link in links
+            Router(link.name, link.outputs, gatekeepers, known, input=link.input, stored=link.stored, count=link.stage.count)
+            for link in links
         ]  # fmt: skip
         self._joints = [Joint(link, router) for link, router in zip(links, routers, strict=True)]
         self._joints[0].is_first = True
@@ -118,14 +132,21 @@ class Chain(Stage):
     def _through(self, place: int, result: Any, room: Room) -> list[Taken]:
         """Return what the links from this place on give for one item. result: what `process` of this link returned.
 
+        Raises Incomplete if this link gave items that cannot be put: the others are not lost with them.
         The next link starts only after this one has finished: it must not see an item of an attempt that fails.
         """
         joint = self._joints[place]
         given: list[Taken | Handed] = []
+        refused: Misgiven | None = None
         has_given = not joint.has_outputs
         for item in many(result, joint.stage.process):
-            given += joint.take(item, result)
             has_given = has_given or is_item(item)
+            try:
+                given += joint.take(item, result)
+            except Misgiven as error:
+                if not error.is_of_item:
+                    raise
+                refused = refused or error
         if not has_given:
             joint.stage.count(NOTHING)
         handed = [one for one in given if isinstance(one, Handed)]
@@ -133,13 +154,13 @@ class Chain(Stage):
         try:
             refuse_too_much(kept + sum([one.size for one in handed]), len(given))
             room.keep(kept, ROOM if place else MAX_GIVEN)
-            if not handed:
-                return cast("list[Taken]", given)
-            taken: list[Taken] = []
-            for one in given:
+            taken: list[Taken] = [] if handed else cast("list[Taken]", given)
+            for one in given if handed else ():
                 taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)
         except TooMuch as error:
             raise misgiven(error, result, joint.stage.process) from error
+        if refused is not None:
+            raise Incomplete(taken, refused) if taken else refused
         return taken
 
     def _by_next(self, place: int, handed: Handed, room: Room) -> list[Taken]:
@@ -161,19 +182,25 @@ class Chain(Stage):
             return [Report(words(f"{joint.name}: dropped: {drop.reason}"))]
         except StorageError:
             raise
+        except Incomplete as rest:
+            return [*rest.taken, *self._put_back(place, handed, rest.error, room)]
         except BaseException as error:  # noqa: BLE001  as in `Handler`: a verdict on the item, whatever it is
             room.used = used
-            task = handed.task or self._joints[place - 1].task(handed.page)
-            if not isinstance(task, New):
-                return [task]
-            room.keep(size([task]), MAX_GIVEN)
-            back = joint.put_back(task, handed, error)
-            return [back, joint.story(back)]
+            return self._put_back(place, handed, error, room)
         finally:
             speaker.stage = before
             self.at.pop(thread, None)
             if is_first:
                 self.at_work.pop(thread, None)
+
+    def _put_back(self, place: int, handed: Handed, error: BaseException, room: Room) -> list[Taken]:
+        """Return an item that this link failed at as a task for the link's queue, with a line for its life story."""
+        task = handed.task or self._joints[place - 1].task(handed.page)
+        if not isinstance(task, New):
+            return [task]
+        room.keep(size([task]), MAX_GIVEN)
+        back = self._joints[place].put_back(task, handed, error)
+        return [back, self._joints[place].story(back)]
 
 
 class _Routed:

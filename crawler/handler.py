@@ -24,9 +24,9 @@ from crawler.drops import Drops
 from crawler.errors import StorageError
 from crawler.failurelog import FailureLog
 from crawler.given import NOTHING, is_item
-from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace
+from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace, Tried
 from crawler.places import trace
-from crawler.routing import Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
+from crawler.routing import MAX_GIVEN, Incomplete, Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
 from crawler.seedlog import SeedLog
 from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then
 from crawler.texts import MOST, about, about_body, words
@@ -61,6 +61,7 @@ class _Gathered(msgspec.Struct):
     reports: Counter[str] = msgspec.field(default_factory=Counter)      # by text; a dict keeps their order
     refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
     size: int = 0
+    refused_item: Misgiven | None = None       # the first error of an item that cannot be put, if there is one
 
     @property
     def report(self) -> str:
@@ -131,12 +132,20 @@ class Handler:
 
     def _finish(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         try:
-            gathered = self._gather(process(), len(ready))
+            try:
+                gathered = self._gather(process(), len(ready))
+            except Incomplete as rest:
+                gathered = self._gather(iter(rest.taken), len(ready))
+                gathered.refused_item = rest.error
         except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
             if _is_final(ready, error):
                 return self._failed(ready, error)
             return [outcome for lease, _ in ready for outcome in self.handle([lease])]
-        return _done(ready, gathered)
+        if gathered.refused_item is None:
+            return _done(ready, gathered)
+        if len(ready) > 1:
+            return [outcome for lease, _ in ready for outcome in self.handle([lease])]
+        return self._done_in_part(ready, gathered, gathered.refused_item)
 
     async def handle_async(self, leases: Sequence[Lease]) -> list[Outcome]:
         """The same for a stage whose `process` is async."""
@@ -155,7 +164,29 @@ class Handler:
             if _is_final(ready, error):
                 return outcomes + self._failed(ready, error)
             return outcomes + [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
-        return outcomes + _done(ready, gathered)
+        if gathered.refused_item is None:
+            return outcomes + _done(ready, gathered)
+        if len(ready) > 1:
+            return outcomes + [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
+        return outcomes + self._done_in_part(ready, gathered, gathered.refused_item)
+
+    def _done_in_part(self, ready: Sequence[tuple[Lease, Any]], gathered: _Gathered, error: Misgiven) -> list[Outcome]:
+        """Return the outcome of a task of which some items cannot be put: the others are put, and the task is given up.
+
+        It is done, and put on its queue once more as a dead task: a failed task has no children. Where the queue takes a key once
+        or is paced by host, that cannot be; there the task fails.
+        """
+        lease, _ = ready[0]
+        failures = self._failed(ready, error)
+        failed = failures[0].failed
+        back = New(lease.queue, lease.item, depth=lease.depth, tried=Tried(failed.reason, final=True)) if failed else None
+        if back is None or not gathered.children or lease.key is not None or lease.host:
+            return failures
+        if gathered.size + size([back]) > MAX_GIVEN:
+            return failures
+        gathered.add(back)
+        gathered.counts["failed"] += 1
+        return _done(ready, gathered)
 
     def _decode(self, leases: Sequence[Lease]) -> tuple[list[tuple[Lease, Any]], list[Outcome]]:
         ready: list[tuple[Lease, Any]] = []
@@ -214,13 +245,16 @@ class Handler:
         gathered = _Gathered()
         has_given = not self._router.outputs
         for item in many(result, self._stage.process):
+            has_given = has_given or is_item(item)
             try:
                 gathered.add(self._router.take(item))
-                has_given = has_given or is_item(item)
             except StorageError:
                 raise
             except Exception as error:
-                raise misgiven(error, result, self._stage.process) from error
+                wrong = misgiven(error, result, self._stage.process)
+                if not wrong.is_of_item:
+                    raise wrong from error
+                gathered.refused_item = gathered.refused_item or wrong
         if not has_given:
             gathered.counts[NOTHING] += items
         return gathered

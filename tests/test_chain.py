@@ -16,7 +16,7 @@ from crawler.errors import ConfigError, StorageError
 from crawler.items import New, Tried
 from crawler.joint import Link
 from crawler.pipeline import build
-from crawler.routing import MAX_GIVEN, Misgiven
+from crawler.routing import MAX_GIVEN, Incomplete, Misgiven
 from crawler.stage import Drop, GiveUp, Pace, Report, Retry, Stage, Then, To
 
 
@@ -156,11 +156,9 @@ def after(first: Stage, second: Stage, outputs: tuple[str, ...] = ("result",)) -
 @pytest.mark.parametrize(
     ("gives", "words"),
     [
-        (object(), "stage 'second' gave an item that cannot be sent: an object of type object; give plain data"),
         (To("reslt", 1), "stage 'second' sent an item to 'reslt'; its outputs are result: did you mean 'result'"),
         (To("nowhere", 1), "its outputs are result: add it to stages.second.outputs"),
         (To("", 1, key="text"), "a key is bytes"),  # type: ignore[arg-type]
-        (b"x" * (25 << 20), "an item of .* bytes for queue 'result'"),
         (Pace(3), "a Pace for 3; its host is text"),  # type: ignore[arg-type]
     ],
 )
@@ -175,6 +173,44 @@ def test_what_the_second_may_not_give_is_its_own_failure(gives: Any, words: str,
     assert line.startswith("second failed at http://a/ (attempt 1, given up)")
     assert re.search(words, line)
     assert re.search(r"\(at tests/test_chain.py:\d+ in process\)$", line)
+
+
+@pytest.mark.parametrize(
+    ("gives", "words"),
+    [
+        (object(), "stage 'second' gave an item that cannot be sent: an object of type object; give plain data"),
+        ({"p": 1j}, "stage 'second' gave an item that cannot be sent: at key 'p': an object of type complex (1j); give plain data"),
+        (b"x" * (17 << 20), "an item of 17825797 bytes for queue 'result'"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_item_that_cannot_be_packed_costs_the_link_its_item_and_none_of_the_others(
+    gives: Any, words: str, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    things: list[Any] = [{"n": 1}, {"n": 2}]
+    things.insert(place, gives)
+    first = Gives({"url": "http://a/"})
+    chain = after(first, Gives(*things))
+
+    taken = list(chain.process(1))
+
+    assert given(taken) == [("result", {"n": 1}, 0.0), ("result", {"n": 2}, 0.0), ("middle", {"url": "http://a/"}, 0.0)]
+    assert first.calls == 1
+    (dead,) = [one for one in tried(taken) if one]
+    assert dead.final
+    assert dead.reason.startswith(words)
+    assert re.search(r"\(at tests/test_chain.py:\d+ in process\)$", dead.reason)
+    assert len(caplog.messages) == 1
+
+
+def test_what_the_first_cannot_pack_is_its_failure_and_the_others_are_kept_with_it() -> None:
+    chain = after(Gives({"n": 1}, object(), {"n": 2}), Gives("kept"))
+
+    with pytest.raises(Incomplete) as caught:
+        list(chain.process(1))
+
+    assert given(caught.value.taken) == [("result", "kept", 0.0), ("result", "kept", 0.0)]
+    assert caught.value.error.is_final
 
 
 class YieldsAndReturns(Stage):

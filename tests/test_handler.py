@@ -243,6 +243,57 @@ def test_of_a_batch_only_the_one_whose_item_is_too_big_is_dead():
     assert outcomes[1].failed.final
 
 
+class Partly(Stage):
+    """Gives for each number one that can be sent, something that cannot, and another one."""
+
+    def process(self, n: int) -> Iterator[Any]:
+        yield n
+        yield object()
+        yield n + 1
+
+
+class PartlyAsync(Stage):
+    async def process(self, n: int) -> AsyncIterator[Any]:
+        yield n
+        yield object()
+        yield n + 1
+
+
+class PartlyBatch(Stage):
+    batch = 2
+
+    def process(self, numbers: list[int]) -> Iterator[Any]:
+        yield from numbers
+        if 1 in numbers:
+            yield object()
+
+
+@pytest.mark.parametrize("stage", [Partly(), PartlyAsync()])
+def test_an_item_that_cannot_be_sent_makes_its_task_dead_and_the_others_are_put(stage: Stage) -> None:
+    (outcome,) = handle(stage, lease(1))
+
+    assert given([outcome]) == [("out", 1), ("out", 2), ("in", 1)]
+    assert outcome.done is not None
+    tried = outcome.done.children[-1].tried
+    assert tried is not None
+    assert tried.final
+    assert tried.reason.startswith("stage 'it' gave an item that cannot be sent: an object of type object; give plain data")
+    assert outcome.counts["failed"] == 1
+
+
+def test_of_a_batch_the_task_is_dead_that_gave_an_item_that_cannot_be_sent() -> None:
+    outcomes = handle(PartlyBatch(), lease(1, 1), lease(2, 2))
+
+    assert given(outcomes) == [("out", 1), ("in", 1), ("out", 2)]
+
+
+def test_a_task_of_a_paced_queue_fails_as_a_whole_for_it_could_not_be_put_there_again() -> None:
+    (outcome,) = handle(Partly(), lease(1, host="a"))
+
+    assert outcome.failed is not None
+    assert outcome.failed.final
+
+
 class Total(Stage):
     batch = 5
 

@@ -39,7 +39,11 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
                 try:
                     router.take(each)          # raises for an item that its queue cannot take
                 except Exception as error:
-                    raise misgiven(error, result, stage.process) from error
+                    wrong = misgiven(error, result, stage.process)
+                    if not wrong.is_of_item:
+                        raise wrong from error
+                    trial.failure = trial.failure or wrong
+                    continue
                 trial.given.append(each)
     except KeyboardInterrupt:
         raise
