@@ -16,6 +16,7 @@
     ├── StageUnusable         a stage's code fails before its first task                         exit 1
     ├── WireError             a frame that is not ours: too big, cut, not plain data
     ├── AddressRefused        a host is at an address that the web has no business with
+    ├── PageTooCostly         a page would take far more memory than others of its size
     └── StorageError          the disk under the hub or a sink failed                            exit 75
         │   ├── StorageFull         the disk is full: the same call succeeds once there is room
         │   └── OutputClosed        the program that read the rows from a pipe has ended                 exit 141
@@ -186,6 +187,19 @@ class CallRefused(HubError):
 
 class WireError(CrawlerError):
     """A frame that cannot be accepted: too big, cut short, or not plain data."""
+
+
+class PageTooCostly(CrawlerError):
+    """Reading a page takes far more memory than other pages of its size."""
+
+    def __init__(self, size: int, room: int) -> None:
+        """size: of the page, room: that it was given; bytes."""
+        super().__init__(size, room)
+        self.size = size
+        self.room = room
+
+    def __str__(self) -> str:
+        return f"the tree of {self.size} bytes of HTML needs more than {self.room >> 20} MiB of memory, far more than others do"
 
 
 class AddressRefused(CrawlerError):

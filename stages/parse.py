@@ -83,6 +83,9 @@ class Parse(Stage):
     def process(self, page: Page) -> Iterator[Any]:
         sitemap = page.sitemap
         html = None if sitemap else self._html(page)
+        if html and html.problem:
+            self.count("pages/unreadable")
+            yield Report(f"not read: {html.problem}")
         wish = self._wish(page, html)
         if wish.noindex:
             self.count("skipped/noindex")
@@ -136,6 +139,7 @@ class Parse(Stage):
             sha256=hashlib.sha256(content).hexdigest(),
             location=page.location,
             **self._declared(html),
+            **({"problem": html.problem} if html and html.problem else {}),
         )
 
     def _html(self, page: Page) -> Html | None:

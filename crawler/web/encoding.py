@@ -99,8 +99,9 @@ def settle(encoding: str | None, confidence: str | None, body: bytes) -> str:
 def _sniff(body: bytes, kind: str) -> str:
     if kind in HTML_TYPES or not kind:
         # By a whole parse: a <meta> beyond the first 1,024 bytes counts too, so text and tree never disagree.
-        tree = turbohtml.parse(body, detect_encoding=True, positions=False)
-        return settle(tree.encoding, tree.encoding_confidence, body)
+        from crawler.web.html import Html  # here, because it imports this module
+
+        return Html(body).encoding
     declared = xml_encoding(body) if "xml" in kind else None
     if declared:
         return declared

@@ -2,8 +2,9 @@
 
     body ──decode──▶ text          body ──Html──▶ title, description, canonical, language, robots, links, text, select
 
-The tree is the one a browser builds (WHATWG, in C: `turbohtml`), without running scripts. Whatever a page contains, reading it
-ends: links are counted, their URLs and texts are cut to measure, nesting costs nothing.
+The tree is the one a browser builds (WHATWG, in C: `turbohtml`), without running scripts. Time, memory and answers are bounded by
+a small multiple of the page: links are counted, URLs and texts are cut, and a page that needs far more memory than others of its
+size is given up (see `memory`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Any, Final, Literal
 import turbohtml
 from turbohtml import Document
 
+from crawler.errors import PageTooCostly
 from crawler.web.directives import Directives, directives
 from crawler.web.encoding import charset, decode, is_html, settle
 from crawler.web.joins import joiner
 from crawler.web.lazy import lazy
 from crawler.web.links import LINK_TAGS, MAX_LINKS, Link, LinkTag, Reading
+from crawler.web.memory import limited
 from crawler.web.metadata import read_jsonld, read_opengraph
 
 __all__ = ["LINK_TAGS", "MAX_LINKS", "Html", "Link", "LinkTag", "base_url", "decode", "is_html", "links", "meta_refresh"]
@@ -51,13 +54,27 @@ class Html:
         self.content_type = content_type
         self.link_tags = tuple(link_tags)
         self.max_links = max_links
+        self._problem = ""
 
     @lazy
     def document(self) -> Document:
         """The tree: `turbohtml`'s, with its select, xpath, find and the rest. Not for editing, others read it too."""
         return self._parse()
 
+    @property
+    def problem(self) -> str:
+        """Why the page was given up, "" if it was not. The tree of a page that was given up is empty: see `memory`."""
+        _ = self.document
+        return self._problem
+
     def _parse(self) -> Document:
+        try:
+            return limited(len(self.source), self._tree)
+        except PageTooCostly as error:
+            self._problem = str(error)
+            return turbohtml.parse(b"", encoding=charset(self.content_type), positions=False)
+
+    def _tree(self) -> Document:
         if isinstance(self.source, str):
             return turbohtml.parse(self.source, positions=False)
         return turbohtml.parse(self.source, encoding=charset(self.content_type), detect_encoding=True, positions=False)

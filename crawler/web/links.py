@@ -76,6 +76,7 @@ class Reading:
         self.urls: dict[str, None] = {}          # in the page's order, each once
         self.nofollow: set[str] = set()          # of these, those that stand with rel=nofollow only
         self.is_cut = False                      # the page has more links, or more than MAX_LINK_CHARS of them
+        self._has_nofollow = False               # some element may stand with rel=nofollow
         self._base: str | None = None            # href of the first <base> that has one
         self._joined: list[str] = []             # parallel to:
         self._holders: list[Element] = []
@@ -91,6 +92,7 @@ class Reading:
 
     def _walk(self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh) -> None:
         elements = document.iter_elements((*_HEAD, *tags))
+        self._has_nofollow = document.select_one("[rel*=nofollow i]") is not None     # one search instead of a look at every link
         is_first = True
         while some := list(islice(elements, _AT_ONCE)):
             others = [(place, element.tag, element) for place, element in enumerate(some) if element.tag != "a"]
@@ -135,7 +137,7 @@ class Reading:
         first: dict[str, Element] = {}
         deque(map(first.setdefault, hrefs, some), maxlen=0)
         urls = join_all(self.base, list(first))
-        if self.nofollow or any(map(_is_nofollow, [each for each in first.values() if "rel" in each.attrs])):
+        if self._has_nofollow:
             self._sort_out(dict(zip(first, urls, strict=True)), first, zip(hrefs, some, strict=True))
         self.urls.update(dict.fromkeys(urls))
         self.urls.pop("", None)

@@ -398,3 +398,15 @@ class Both(Parse):
 def test_records_that_are_no_list_of_records_are_refused_with_the_place_of_the_method(kind: type[Parse], told: str) -> None:
     with pytest.raises(CrawlerError, match=rf"^{told} \(at tests/stages/test_parse.py:\d+ in records\)$"):
         outputs(stage(kind), page())
+
+
+def test_a_page_that_needs_too_much_memory_is_stored_with_the_reason() -> None:
+    parse = stage(text="text")
+
+    report, record = parse.process(page("<title>x</title>" + "".join(f"<b id={i}><p><a href={i}>" for i in range(8_000))))
+
+    assert isinstance(report, Report)
+    assert report.text == f"not read: {record['problem']}"
+    assert "bytes of HTML needs more than" in record["problem"]
+    assert (record["url"], record["status"], record["title"], record["links"], record["text"]) == (URL, 200, None, [], "")
+    assert parse.take_counts() == {"pages/unreadable": 1}

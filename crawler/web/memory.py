@@ -1,0 +1,89 @@
+"""A limit on the memory that reading one page may take.
+
+HTML lets a page of a megabyte ask for a tree of gigabytes: each <p> copies all formatting elements that are still open (standard
+§13.2.4.3). How many is known only once they are made, so the tree is made with a limit on the process's memory, in proportion to
+the page: the parser then fails with a MemoryError, and the process goes on with the memory it had.
+
+    limited(len(html), parse)      the tree, or PageTooCostly
+
+The limit is RLIMIT_DATA, which Linux alone applies to all private memory. Elsewhere there is no limit.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from crawler.errors import PageTooCostly
+
+try:
+    import resource
+except ImportError:                # Windows
+    IS_LIMITED = False
+else:
+    IS_LIMITED = sys.platform == "linux"
+
+T = TypeVar("T")
+
+ROOM: Final = 32 << 20             # bytes that any page may take
+RATIO: Final = 56                  # and these for each of its own; the densest page without copies, of "<p>x", takes 45
+FREE: Final = 4 << 10              # bytes of a page too small to take more than some 20 MB
+_EVERY: Final = 64                 # pages between two looks at the memory that is in use, as a look costs some 10 us
+_PAGE: Final = 4_096 if not IS_LIMITED else resource.getpagesize()
+
+_lock = threading.RLock()          # one limit at a time: it is the whole process's
+
+
+class _Used:
+    """The bytes of private memory in use, as of the last look."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.pages = 0             # until the next look
+
+    def look(self) -> None:
+        with open("/proc/self/statm", "rb") as file:
+            self.bytes = int(file.read().split()[5]) * _PAGE
+        self.pages = _EVERY
+
+
+_used = _Used()
+
+
+def limited(size: int, work: Callable[[], T]) -> T:
+    """Return work(), which reads a page of `size` bytes. Raises PageTooCostly if it needs more memory than such a page may take.
+
+    Only one thread at a time is in here. The others share the limit, so their own needs meanwhile count as the page's.
+    """
+    if size <= FREE or not IS_LIMITED:
+        return work()
+    room = ROOM + RATIO * size
+    with _lock:
+        if not _used.pages:
+            _used.look()
+        _used.pages -= 1
+        try:
+            return _with_limit(_used.bytes + room, work)
+        except MemoryError:
+            pass
+        before = _used.bytes
+        _used.look()               # it may have been other work that took the memory since the last look
+        if _used.bytes > before:
+            try:
+                return _with_limit(_used.bytes + room, work)
+            except MemoryError:
+                pass
+    raise PageTooCostly(size, room)
+
+
+def _with_limit(limit: int, work: Callable[[], T]) -> T:
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        return work()
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

@@ -1,0 +1,67 @@
+"""No page takes far more memory than others of its size."""
+
+from __future__ import annotations
+
+import resource
+import threading
+
+import pytest
+
+from crawler.errors import PageTooCostly
+from crawler.web.html import Html
+from crawler.web.memory import IS_LIMITED, limited
+
+pytestmark = pytest.mark.skipif(not IS_LIMITED, reason="only Linux limits the memory of a process")
+
+BOMB = "".join(f"<b id={i}><p>" for i in range(8_000))
+
+
+def test_a_page_that_needs_too_much_memory_is_given_up_with_the_reason() -> None:
+    html = Html(f"<title>x</title><a href=/a>a</a>{BOMB}", "http://e.org/")
+
+    assert "bytes of HTML needs more than" in html.problem
+    assert (html.title, html.links, html.text(), html.metas, html.jsonld, html.encoding) == (None, [], "", {}, [], "utf-8")
+
+
+def test_the_page_after_one_that_was_given_up_is_read() -> None:
+    for _ in range(3):
+        assert Html(BOMB).problem
+        page = Html("<title>x</title>" + "<p>y</p>" * 100_000)
+        assert (page.title, page.problem) == ("x", "")
+
+
+def test_the_limit_holds_during_the_work_only() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+
+    during = limited(1 << 20, lambda: resource.getrlimit(resource.RLIMIT_DATA))
+    with pytest.raises(ZeroDivisionError):
+        limited(1 << 20, lambda: 1 // 0)
+
+    assert during[0] != before[0]
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_memory_that_other_work_has_taken_is_not_the_pages() -> None:
+    limited(1 << 20, lambda: None)
+    others = bytearray(200 << 20)
+
+    assert len(limited(1 << 20, lambda: bytearray(50 << 20))) == 50 << 20
+    assert others
+    with pytest.raises(PageTooCostly, match="1048576 bytes of HTML needs more than 88 MiB"):
+        limited(1 << 20, lambda: bytearray(100 << 20))
+
+
+def test_threads_that_read_at_once_are_each_limited() -> None:
+    found: list[tuple[str, str | None]] = []
+
+    def read() -> None:
+        for _ in range(5):
+            found.append((Html(BOMB).problem[:8], Html("<title>x</title>" + "<p>y</p>" * 10_000).title))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == [("the tree", "x")] * 20
