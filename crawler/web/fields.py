@@ -74,10 +74,6 @@ class FieldSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: str = ""               # the only form of a date that is read, as of `datetime.strptime`: %d.%m.%Y
 
 
-class _SelectorFailed(Exception):
-    """A selector failed on one page; the message says why."""
-
-
 class Fields:
     """All declared fields, ready to be read from pages. Thread-safe.
 
@@ -113,12 +109,8 @@ class _Reading:
 
     def cut(self, name: str, text: str) -> str:
         """Return the text within the limits of a value and of a page."""
-        most = min(MAX_VALUE, self.room)
-        if len(text) > most:
-            self.told(name, "cut", "")
-            text = text[:most]
-        self.room -= len(text)
-        return text
+        self.told(name, "cut", "")
+        return text[: min(MAX_VALUE, self.room)]
 
 
 class _Field:
@@ -138,37 +130,36 @@ class _Field:
 
     def read(self, page: _Reading) -> Any:
         try:
-            return self._list(page) if self._spec.many else self._typed(next(self._texts(page), None), page)
-        except _SelectorFailed as error:
-            page.told(self.name, "failed", str(error))
+            texts = self._find(page.html.document, MAX_VALUE + 1, only_first=not self._spec.many)
+            return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a selector meets on this page costs the field, not the page
+            page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
             return None
 
-    def _list(self, page: _Reading) -> list[Any]:
+    def _list(self, texts: Iterator[str | None], page: _Reading) -> list[Any]:
         found: list[Any] = []
-        for text in self._texts(page):
+        for text in texts:
             if len(found) == MAX_VALUES or page.room <= 0:
                 page.told(self.name, "cut", "")
                 break
             found.append(self._typed(text, page))
         return found
 
-    def _texts(self, page: _Reading) -> Iterator[str | None]:
-        """Yield what the selector finds. Raises _SelectorFailed."""
-        try:
-            yield from self._find(page.html.document, MAX_VALUE + 1, only_first=not self._spec.many)
-        except Exception as error:       # whatever it meets on this page costs the field, not the page
-            raise _SelectorFailed(str(error).removeprefix("xpath: ") or type(error).__name__) from error
-
     def _typed(self, text: str | None, page: _Reading) -> str | int | float | None:
         """Return a text as a value of the field's type; None, with a word to `told`, if it is none."""
         if text is None:
             return None
+        value: str | int | float | None = text
         if self._convert is None:
-            return page.cut(self.name, text)
-        value = self._convert(text, page.html)
-        if value is None and text.strip():
-            page.told(self.name, self._spec.type, text)
-        elif isinstance(value, str):
+            if len(text) > MAX_VALUE or len(text) > page.room:
+                value = page.cut(self.name, text)
+        else:
+            value = self._convert(text, page.html)
+            if value is None and text.strip():
+                page.told(self.name, self._spec.type, text)
+        if isinstance(value, str):
             page.room -= len(value)
         return value
 

@@ -73,11 +73,11 @@ class Css:
         return self._values(node.select(self._plain), most)
 
     def _values(self, elements: Sequence[Element], most: int) -> Iterator[str | None]:
-        for element in elements:
-            if not self._attribute:
-                yield element.html if self._form == "html" else words(element, most)
-            elif (value := element.attr(self._attribute)) is not None or not self._is_below:
-                yield value
+        if name := self._attribute:
+            values = [element.attr(name) for element in elements]
+            return iter([value for value in values if value is not None] if self._is_below else values)
+        # One by one, because elements may hold each other: all their texts together may be long.
+        return (element.html for element in elements) if self._form == "html" else (words(element, most) for element in elements)
 
 
 def _split(selector: str) -> tuple[str, str, str, bool]:

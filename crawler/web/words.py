@@ -29,6 +29,11 @@ UNSEEN: Final = frozenset({
     "audio", "canvas", "datalist", "desc", "embed", "head", "iframe", "noembed", "noframes", "noscript", "object", "script",
     "style", "template", "title", "video",
 })  # fmt: skip
+# What stands within a line and has no part in what is shown, apart from its text.
+INLINE: Final = frozenset({
+    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd", "label", "mark",
+    "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u", "var", "wbr",
+})  # fmt: skip
 QUOTE: Final = '"'                 # what <q> stands for
 
 _HIDING: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))(?![\w-])", re.IGNORECASE)
@@ -36,9 +41,14 @@ _HIDING: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(
 
 def words(node: Node, most: int = MAX_WORDS) -> str:
     """Return the words of a node, white space collapsed, cut at `most` characters. The node itself counts as shown."""
-    if next(node.iter_elements(), None) is None:
-        return _collapsed(node.text, most)
-    return _collapsed("".join(_pieces(node, most)), most)
+    for element in node.iter_elements():
+        if element.tag not in INLINE or element.attr("hidden") is not None or element.attr("style") is not None:
+            break
+    else:                          # nothing separates or hides words: most texts, and then the parser's own is the same
+        text = " ".join(node.text.split())
+        return text if len(text) <= most else text[:most].rstrip()
+    text = " ".join("".join(_pieces(node, most)).split())
+    return text if len(text) <= most else text[:most].rstrip()
 
 
 def is_hidden(element: Element) -> bool:
@@ -47,11 +57,6 @@ def is_hidden(element: Element) -> bool:
     if hidden is not None and hidden.strip().lower() != "until-found":
         return True
     return style is not None and _HIDING.search(style) is not None
-
-
-def _collapsed(text: str, most: int) -> str:
-    collapsed = " ".join(text.split())
-    return collapsed if len(collapsed) <= most else collapsed[:most].rstrip()
 
 
 def _pieces(node: Node, most: int) -> list[str]:
