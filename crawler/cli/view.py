@@ -11,16 +11,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from crawler.counting import counted
-from crawler.run.estimate import estimate, lasting
 from crawler.run.hints import Hint
-from crawler.run.idle import Explain, explainer
-from crawler.run.outputs import COUNTERS
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from crawler.config import Config
     from crawler.items import HostStats, Stats
+    from crawler.run.idle import Explain
+
+# What shows counts is imported when there are some: the stages of a crawl are to start before that.
 
 log = logging.getLogger("crawler.run")
 
@@ -64,7 +64,12 @@ class Rates:
 
 def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) -> View:
     """The view for where stderr goes."""
-    explain = explainer(config, hint, starts_stages=True)
+
+    def explain(stats: Stats) -> str:
+        from crawler.run.idle import explainer
+
+        return explainer(config, hint, starts_stages=True)(stats)
+
     has_rows = config.settings.stages.get("store", {}).get("output") == "-" and is_drawable(sys.__stdout__)   # rows would break it
     return Live(explain) if is_live and is_drawable(sys.stderr) and not has_rows and not quiet else Lines(explain, quiet=quiet)
 
@@ -164,6 +169,8 @@ def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
             waiting = queue.ready + queue.delayed
             rest = f", {waiting} waiting" if waiting or queue.polite else ""
             queues.append(f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s){rest}")
+    from crawler.run.estimate import estimate
+
     left = estimate(stats, is_brief=True) if stats.uptime > SHORT else ""
     return "; ".join(part for part in (*queues, reason, left) if part)
 
@@ -201,6 +208,8 @@ class Screen:
     def _facts(self) -> RenderableType:
         from rich.text import Text
 
+        from crawler.run.estimate import lasting
+
         return Text("  ".join(("running for " + lasting(self._stats.uptime), *_rows(self._stats))))
 
     def _notes(self, *, is_brief: bool) -> RenderableType:
@@ -208,7 +217,8 @@ class Screen:
         from rich.console import Group
         from rich.text import Text
 
-        from crawler.report import STATUS, skipped  # here, because a crawl has begun by then
+        from crawler.report import STATUS, skipped
+        from crawler.run.estimate import estimate
         from crawler.run.summary import skipped_lines
 
         counters = self._stats.counters
@@ -248,6 +258,8 @@ def _measure(width: int) -> int:
 
 def _rows(stats: Stats) -> Iterator[str]:
     """List the number of stored rows in each output."""
+    from crawler.run.outputs import COUNTERS
+
     for name, n in stats.counters.items():
         _, mark, output = name.partition(COUNTERS)
         if mark:

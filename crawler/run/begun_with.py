@@ -49,11 +49,3 @@ def lost(was: Definition, config: Config) -> list[str]:
         f"{name}={toml(value.value)}" for name, value in was.how.items()
         if value.origin != DEFAULT and not is_typed(value.origin) and config.origin(name) == DEFAULT
     ]  # fmt: skip
-
-
-def stored(config: Config, directory: str) -> str:
-    """Return the path of the configuration file as a definition stores it: relative to `directory` if the file is below it."""
-    if not config.file:
-        return ""
-    path = Path(os.path.abspath(config.file))
-    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)

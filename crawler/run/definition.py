@@ -238,3 +238,11 @@ def outputs_in(settings: Mapping[str, Value]) -> Iterator[str]:
     for name, found in settings.items():
         if name.startswith("stages.") and name.count(".") == 2 and name.endswith(".output") and isinstance(found.value, str):
             yield found.value
+
+
+def stored_file(config: Config, directory: str) -> str:
+    """Return the path of the configuration file as a definition stores it: relative to `directory` if the file is below it."""
+    if not config.file:
+        return ""
+    path = Path(os.path.abspath(config.file))
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)

@@ -23,24 +23,23 @@ from msgspec import Struct, structs
 
 from crawler.broker.place import store_path
 from crawler.config import HIDDEN, Config
-from crawler.counting import agree
 from crawler.errors import StorageError, UsageError
 from crawler.pipeline import FRONTIER, Pipeline
-from crawler.run import begun_with, rules
 from crawler.run import definition as definitions
-from crawler.run.begun_with import Load
 from crawler.run.command import Command
 from crawler.run.definition import Definition, Value
-from crawler.run.gone import gone, warning
 from crawler.run.local import has_store
-from crawler.run.outputs import ROWS, Rows, described, rows_by_output
-from crawler.run.owner import wait_or_refuse
 from crawler.run.verify import verify
 from crawler.web import urls
 from crawler.web.frontier import AUTH
 
 if TYPE_CHECKING:
     from crawler.broker.peek import Peek
+    from crawler.run.begun_with import Load
+    from crawler.run.outputs import Rows
+
+# What only a directory with a crawl in it needs is imported in the functions that need it: a first crawl is to start at once.
+
 
 class Found(Struct, frozen=True):
     """The contents of a data directory."""
@@ -61,6 +60,8 @@ class Found(Struct, frozen=True):
         """The rows by output."""
         if self.store is None or self.definition is None:
             return {}
+        from crawler.run.outputs import rows_by_output
+
         return rows_by_output(self.definition.outputs, self.store.notes, self.store.counters, self.definition.directory)
 
 
@@ -100,7 +101,9 @@ def look(data: Path, *, is_fresh: bool = False, status: str = "crawler status") 
     """
     if not has_store(data):
         return Found()
-    from crawler.broker.peek import peek  # here, because a first crawl does not need SQLite in this process
+    from crawler.broker.peek import peek
+    from crawler.run.outputs import ROWS
+    from crawler.run.owner import wait_or_refuse
 
     path = store_path(data)
     wait_or_refuse(path, status)
@@ -132,6 +135,8 @@ def plan(
     goes_on = not is_fresh and was is not None and (found.is_empty or found.unfinished(was.queues_read) > 0)
     file: Path | None = None
     if was is not None and (goes_on or not texts):
+        from crawler.run import begun_with
+
         config, file = begun_with.loaded(load, config, was)
     asked = _asked(load, config, was if goes_on or not texts else None, file)
     if was is not None and not goes_on and not is_fresh and found.unfinished(asked.queues_read):
@@ -149,15 +154,22 @@ def plan(
         )
     seeds = list(texts) or _seeds_again(found, was, command, data, asked, is_fresh=is_fresh)
     definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
-    definition = structs.replace(definition, config=begun_with.stored(config, definition.directory))
-    kept = rules.described(definition.values) if is_fresh and not texts else ""
-    said = [f"with its rules: {kept}"] if kept else []
+    definition = structs.replace(definition, config=definitions.stored_file(config, definition.directory))
+    said = _same_rules(definition) if is_fresh and not texts else []
     return structs.replace(_plan(asked, definition, seeds, said=said), last_pages=_pages(found))
+
+
+def _same_rules(definition: Definition) -> list[str]:
+    """Name the rules of a crawl that begins anew without being told its URLs; nothing if all of them are defaults."""
+    from crawler.run import rules
+
+    described = rules.described(definition.values)
+    return [f"with its rules: {described}"] if described else []
 
 
 def _by_hand(load: Load, store: Peek, asked: _Asked, texts: Sequence[str], data: Path) -> Plan:
     """Plan the continuation of a crawl that has no definition: `crawler run` did not begin it, or an older version did."""
-    from crawler.run import by_hand  # here, because few crawls begin so
+    from crawler.run import by_hand
 
     stage = next((name for name in asked.pipeline.reachable(FRONTIER) if hasattr(asked.options[name], "output")), "")
     output = by_hand.output(store.notes, store.counters)
@@ -166,7 +178,7 @@ def _by_hand(load: Load, store: Peek, asked: _Asked, texts: Sequence[str], data:
         config = load(remembered)
         pipeline, options = verify(config)
         asked = _Asked(config, pipeline, dict(options), remembered)
-    definition = by_hand.define(data, asked.settings, asked.how, texts, begun_with.stored(asked.config, os.getcwd()))
+    definition = by_hand.define(data, asked.settings, asked.how, texts, definitions.stored_file(asked.config, os.getcwd()))
     return _plan(asked, definition, texts, said=by_hand.said(definition, store, data), pages=_pages(Found(None, store)))
 
 
@@ -196,7 +208,7 @@ def _asked(load: Load, config: Config, was: Definition | None, file: Path | None
     """Load and check the configuration. was: the crawl whose settings apply where nothing sets them now. file: see `_Asked`."""
     remembered: dict[str, Any] = {}
     if was is not None:
-        from crawler.run import differences  # here, because a first crawl has nothing to remember
+        from crawler.run import differences
 
         remembered = differences.remembered(was, config.origin, os.getcwd())
     full = load(remembered, file) if remembered else config
@@ -266,6 +278,10 @@ def _with_password(seed: str, found: Found) -> str:
 
 def _finished(found: Found, was: Definition | None, command: Command, data: Path) -> str:
     """Say that the crawl is finished, with its rows, and what may be left to do all the same."""
+    from crawler.counting import agree
+    from crawler.run.gone import gone, warning
+    from crawler.run.outputs import described
+
     rows = described(found.rows)
     lost = gone(found.rows)
     dead = sum(queue.dead for queue in found.store.queues.values()) if found.store is not None else 0
@@ -278,6 +294,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     """Plan the continuation of the unfinished crawl. Raises UsageError if it differs from what is asked for, without --change."""
     from crawler.run import change
     from crawler.run.differences import compare
+    from crawler.run.gone import gone, warning
 
     directory = os.getcwd()
     data = Path(asked.config.settings.data)
@@ -289,7 +306,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
         here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory)
     else:
         here = _typed_now(was, asked)
-    here = structs.replace(here, how=_how(was, asked), config=begun_with.stored(asked.config, was.directory) or was.config)
+    here = structs.replace(here, how=_how(was, asked), config=definitions.stored_file(asked.config, was.directory) or was.config)
     seeds = [*(seed.url for seed in was.seeds), *strange] if was.has_all_seeds else texts
     lost = gone(found.rows)
     said = [
