@@ -7,6 +7,7 @@ becomes what is the table of `values`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, get_args, get_origin
 
 import msgspec
@@ -59,7 +60,17 @@ def readable(body: bytes) -> Any:
 
 
 def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
-    """Return the decoder for a type: the annotation of a stage's argument. Raises ConfigError if the type is not plain data."""
+    """Return the decoder for a type: the annotation of a stage's argument. Raises ConfigError if the type is not plain data.
+
+    A decoder is made once: those that the check of a crawl has made are there in the processes that are then forked.
+    """
+    try:
+        return _known(schema)
+    except TypeError:                    # an annotation that has no hash
+        return _new(schema)
+
+
+def _new(schema: Any) -> msgspec.msgpack.Decoder[Any]:
     try:
         found = msgspec.msgpack.Decoder(schema, dec_hook=_made)
         strange = next(_strange(inspect.type_info(schema), set()), None)
@@ -69,6 +80,9 @@ def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
     if strange is not None:
         raise ConfigError(f"no item can be read as a {strange.__name__}; {_ADVICE}")
     return found
+
+
+_known = lru_cache(maxsize=100)(_new)
 
 
 class Unfit(CrawlerError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -134,3 +134,13 @@ def test_a_union_that_cannot_be_told_apart_is_refused_in_one_sentence(schema: An
         decoder(schema)
 
     assert str(caught.value).startswith("an item cannot be told to be one or the other of these; use Record, ")
+
+
+def test_a_decoder_is_made_once_for_a_type_and_anew_for_an_annotation_without_a_hash() -> None:
+    unhashed = Annotated[int, ["EUR"]]
+    with pytest.raises(TypeError):
+        hash(unhashed)
+
+    assert decoder(Product) is decoder(Product)
+    assert decoder(dict[str, Any]) is not decoder(dict[str, int])
+    assert decoder(unhashed).decode(encode(3)) == 3
