@@ -20,6 +20,7 @@ from crawler.errors import AddressRefused, BadUrl
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 SocketAddress = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
+_LABEL: Final = 64                 # characters that a part of a name between dots must be shorter than (RFC 1035 §2.3.4)
 METADATA: Final = "a cloud's metadata service"
 
 _METADATA: Final = frozenset(
@@ -157,8 +158,10 @@ class Guard:
 
 def lookup(name: str, port: int) -> list[SocketAddress]:
     """All addresses of a name, by one question to the resolver. OSError: there are none. BadUrl: it is no name."""
+    is_plain = name.isascii() and all(0 < len(label) < _LABEL for label in name.removesuffix(".").split("."))
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        # As bytes: for text, Python imports its IDNA codec with the tables of Unicode, 3 ms before the first page.
+        found = socket.getaddrinfo(name.encode("ascii" if is_plain else "idna"), port, type=socket.SOCK_STREAM)
     except UnicodeError as error:      # from Python's IDNA codec; its message differs between versions
         raise BadUrl(f"{name[:200]!r} is not a host name: each part between dots must have 1 to 63 characters") from error
     return [(family, address[:2] if family == socket.AF_INET else address) for family, _, _, _, address in found]  # type: ignore[misc]

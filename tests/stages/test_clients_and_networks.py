@@ -138,7 +138,7 @@ def test_a_name_that_changes_its_address_is_connected_to_where_it_was_checked(ma
     answers = ["8.8.8.8", "127.0.0.1"] * 5
     reached: list[str] = []
 
-    def answer(name: str, port: int, type: int) -> list[object]:
+    def answer(name: bytes, port: int, type: int) -> list[object]:
         return [(socket.AF_INET, type, 6, "", (answers.pop(0), port))]
 
     def connect(self: socket.socket, address: tuple[str, int]) -> None:

@@ -111,10 +111,10 @@ def test_a_name_is_resolved_once_a_minute_and_anew_after_a_failure(
 ) -> None:
     peer = serve()
     peer.talks += [answering(body(b"fine"), keep=True)(peer)]
-    asked: list[str] = []
+    asked: list[bytes] = []
     resolve = socket.getaddrinfo
 
-    def count(name: str, *args: int, **kwargs: int) -> object:
+    def count(name: bytes, *args: int, **kwargs: int) -> object:
         asked.append(name)
         return resolve(name, *args, **kwargs)
 
@@ -123,14 +123,14 @@ def test_a_name_is_resolved_once_a_minute_and_anew_after_a_failure(
 
     for _ in range(3):
         client.get(url, {})
-    assert asked == ["localhost"]
+    assert asked == [b"localhost"]
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         gone = f"http://localhost:{free.getsockname()[1]}/"
     for _ in range(2):
         with pytest.raises(ConnectFailed):
             client.get(gone, {})
-    assert asked == ["localhost"] * 3
+    assert asked == [b"localhost"] * 3
 
 
 ODD = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nno colon\r\n\r\nodd"

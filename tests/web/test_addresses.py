@@ -8,7 +8,7 @@ import pytest
 
 from crawler.errors import AddressRefused, BadUrl
 from crawler.web import urls
-from crawler.web.addresses import METADATA, Guard, refusal
+from crawler.web.addresses import METADATA, Guard, lookup, refusal
 from tests.spellings import LOOPBACK, OTHERS
 
 PRIVATE = [
@@ -69,10 +69,12 @@ class Names:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: list[str] = []
         self.questions = 0
+        self.asked = b""
         monkeypatch.setattr(socket, "getaddrinfo", self.answer)
 
-    def answer(self, name: str, port: int, type: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    def answer(self, name: bytes, port: int, type: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         self.questions += 1
+        self.asked = name
         return [(socket.AF_INET, type, 6, "", (address, port)) for address in self.answers]
 
 
@@ -130,3 +132,25 @@ def test_a_metadata_service_must_be_named_by_its_address(names: Names) -> None:
 def test_a_name_that_is_none_has_no_address() -> None:
     with pytest.raises(BadUrl, match=r"'a\.\.b' is not a host name"):
         Guard(lambda host: True).resolve("a..b", 80, "a..b")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("example.org", b"example.org"), ("example.org.", b"example.org."), ("::1", b"::1"),
+     ("xn--bcher-kva.example", b"xn--bcher-kva.example"), ("bücher.example", b"xn--bcher-kva.example"),
+     (f"{'a' * 63}.example", b"a" * 63 + b".example"), ("a_b-c", b"a_b-c")],
+)  # fmt: skip
+def test_the_resolver_is_asked_for_the_ascii_form_of_a_name(names: Names, name: str, asked: bytes) -> None:
+    names.answers = ["8.8.8.8"]
+
+    lookup(name, 80)
+
+    assert names.asked == asked
+
+
+@pytest.mark.parametrize("name", ["a..b", ".a", "a..", f"{'a' * 64}.example", f"a.{'b' * 64}", f"a.{'b' * 64}.", "ü" * 64])
+def test_a_name_with_a_part_that_is_empty_or_too_long_is_no_name(names: Names, name: str) -> None:
+    with pytest.raises(BadUrl, match="each part between dots must have 1 to 63 characters"):
+        lookup(name, 80)
+
+    assert names.questions == 0
