@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.hub.address import Address
     from crawler.hub.server import HubServer
+    from crawler.hub.tls import Tls
     from crawler.items import New
     from crawler.pipeline import Pipeline
     from crawler.web.frontier import Frontier
@@ -121,7 +122,6 @@ def serve(args: argparse.Namespace) -> int:
     from crawler.hub.address import Address
     from crawler.hub.key import authkey, role_keys
     from crawler.hub.server import HubServer
-    from crawler.hub.tls import for_hub
     from crawler.pipeline import build
 
     config = common.load(args)
@@ -133,7 +133,7 @@ def serve(args: argparse.Namespace) -> int:
     os.umask(0o077)                    # an existing directory may be open to all; what is made in it must not be
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
-    tls = for_hub(common.certs_directory(config)) if settings.hub.tls and not address.path else None
+    tls = hub_tls(config) if settings.hub.tls and not address.path else None
     frontier = settings.frontier
     stopping: list[HubServer] = []
 
@@ -170,6 +170,12 @@ def serve(args: argparse.Namespace) -> int:
     finally:
         broker.close()
     return common.OK
+
+
+def hub_tls(config: Config) -> Tls:
+    from crawler.hub.tls import for_hub  # here, because it imports `ssl`, which the hub of `crawler run` does not need
+
+    return for_hub(common.certs_directory(config))
 
 
 def left_over(broker: SqliteBroker, hint: common.Hint) -> list[str]:
