@@ -39,20 +39,21 @@ _SAME: Final = {
 _FRACTION: Final = "\x02"          # ½, ²: part of the number beside it, but ambiguous
 _NO_SPACES: Final = "\u0600-\u06ff\u0900-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"   # letters that touch a number: 税込1,299円
 
+# The long patterns are compiled by `re` when a text first needs them, which for most crawls is late or never.
 # What may directly precede a number: a sign, a currency and, before these, a bracket or the like.
-_LEFT: Final = re.compile(
+_LEFT: Final = (
     rf"^- $|^–()$|(?:^|[{_NO_SPACES}]|[^\w.,/@&\\+±~≈{SIGN}{_FRACTION}{POINT_SIGN}-])([-+])?{CURRENCY}?([-+])?$"
     rf"|(?:^|[\s(])([-+])?{CURRENCY}[ :]{{0,2}}([-+])?$"
 )
 _LABEL: Final = re.compile(r"(?i)(?:☎|\b(?:v|ver|versi[oó]n\w*|release|tel|t[eé]l[eé]f?\w*|phone|fax|mobile?|isbn))\W{0,3}$")
 _NO_CENTS: Final = re.compile(r"[.,:] ?[-–—]+(?![0-9])")                 # 12,-  129:-  12.–
 _CENTS: Final = re.compile(rf"[{SIGN}{POINT_SIGN}]([0-9]{{2}})(?![0-9])")       # 149€99
-_APART: Final = re.compile(rf"([.,]) ([0-9]{{2}})(?= ?(?:{CURRENCY})?\W*$)")    # $119. 95
-_GLUED: Final = re.compile(rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*")
+_APART: Final = rf"([.,]) ([0-9]{{2}})(?= ?(?:{CURRENCY})?\W*$)"    # $119. 95
+_GLUED: Final = rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*"
 # Further digits after no more than a currency and a dash, a mark, a bracket or a word like "to": a range, a telephone number, two
 # prices, an hour.
 _WORD: Final = r"(?:to|bis|à|a|al|au|do|до|til|till|tot|ate|até|par|or|ou|oder|and|und|et|y|e|h|×|x)\s"
-_NEXT: Final = re.compile(rf"[%°]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]")
+_NEXT: Final = rf"[%°]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]"
 # 1.5k may or may not mean 1500; the words for thousands and millions.
 _TIMES: Final = re.compile(
     r"[kKMBT](?![^\W\d_])| ?[kKmM](?:[€£\x01\x03]|EUR\b)| ?(?:万|萬|億|亿|千|만|억|천)"
@@ -91,7 +92,7 @@ def number(text: str, kind: Literal["int", "float"] = "float", decimal: Decimal 
         return None
     if digits.isdigit() and (cents := _CENTS.match(window, end)):
         return _value(sign, digits, cents[1], kind)
-    if apart := _APART.match(window, end):
+    if window[end : end + 2] in (". ", ", ") and (apart := re.compile(_APART).match(window, end)):
         if is_beside(before, window[apart.end() :]):
             digits, end = digits + apart[1] + apart[2], apart.end()
     elif whole := _NO_CENTS.match(window, end):
@@ -131,7 +132,7 @@ def _sign(before: str, *, is_cut: bool) -> str | None:
         before = " " + before[before.find(" ") + 1 :] if " " in before else before
     if before[-1] in " (:" and "-" not in before and "+" not in before:      # all that _LEFT looks for is a sign
         return ""
-    found = _LEFT.search(before)
+    found = re.search(_LEFT, before)
     if found is None:
         return None
     return "-" if found.group() in ("- ", "–") else "".join(group for group in found.groups() if group)
@@ -153,8 +154,8 @@ def _may_end(before: str, digits: str, text: str, end: int) -> bool:
     if text[end:].strip() == "-":                    # 12.50-: minus, as accountants write it, or the first half of a range
         return digits.isdigit() and text[end:] != "-"
     if _DIGIT.search(text, end):
-        glued = _GLUED.match(text, end)
-        if _NEXT.match(text, end) or (glued and _DIGIT.search(glued.group())):
+        glued = re.compile(_GLUED).match(text, end)
+        if re.compile(_NEXT).match(text, end) or (glued and _DIGIT.search(glued.group())):
             return False
     return not _is_day(before, digits, text, end)
 
