@@ -18,6 +18,7 @@ Delay = Annotated[float, Meta(ge=0, le=7 * DAY)]          # between requests to 
 Lease = Annotated[float, Meta(ge=1, le=DAY)]              # below 1 s heart-beats (a third of it) come too late; above a day a
                                                           # dead worker's task waits too long
 Timeout = Annotated[float, Meta(ge=0.001, le=3_600)]      # of a request; libcurl counts milliseconds and takes 0 for "no limit"
+CrawlTime = Annotated[float, Meta(ge=0, le=366 * DAY)]    # of a whole crawl, 0 for no limit
 Wait = Annotated[float, Meta(ge=0, le=7 * DAY)]           # a command's wait for something
 
 # How many at once.
@@ -27,6 +28,7 @@ Concurrency = Annotated[int, Meta(ge=1, le=1_000)]        # items in one worker,
 
 # Totals. Except for the id, the largest is below 2**53, which every language and database represents exactly.
 Limit = Annotated[int, Meta(ge=0, le=10**12)]             # URLs, 0 for no limit; more than any crawl has seen
+TotalBytes = Annotated[int, Meta(ge=0, le=1 << 50)]       # received by a crawl, 0 for no limit; a petabyte
 Attempts = Annotated[int, Meta(ge=1, le=1_000)]           # deliveries of a task; each failure is stored with it
 Tasks = Annotated[int, Meta(ge=1, le=10**9)]              # waiting on a queue
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]             # of a task, as the store counts them

@@ -25,6 +25,8 @@ FOREIGN: Final = {
     "stages.fetch.processes": "workers processes numworkers",
     "frontier.max_depth": "depth depthlimit maxcrawldepth level recursion",
     "frontier.max_pages": "limit pagelimit maxurls maxrequests maxrequestspercrawl closespiderpagecount closespideritemcount",
+    "frontier.max_time": "maxruntime timelimit closespidertimeout maxcrawltime maxduration duration",
+    "frontier.max_total_bytes": "quota maxdownload totalbytes downloadlimit",
     "frontier.scope": "alloweddomains domains allowedhosts samedomain samehost enqueuestrategy spanhosts",
     "frontier.allow": "include includes includeurls accept globs urlpattern",
     "frontier.deny": "exclude excludes excludeurls disallow reject blacklist disallowedurlfilters",

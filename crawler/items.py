@@ -200,6 +200,7 @@ class QueueStats(Struct, frozen=True):
     longest: float = 0.0           # s; age of the oldest lease since the hub was started; 0: there is none
     holder: str = ""               # the worker that has this lease
     rate: float = 0.0              # tasks done per second, over the last few seconds
+    spent: str = ""                # the budget that is used up, so that nothing more is leased: see `broker.base.Budget`
     is_outside: bool = False       # the store has tasks of it, but the pipeline does not name it: no stage reads or fills it
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, to_builtins
 
 from crawler import graph
-from crawler.broker.base import QueueSpec
+from crawler.broker.base import Budget, QueueSpec
 from crawler.config import Config
 from crawler.errors import Collected, ConfigError
-from crawler.settings import QueueSettings, Settings, StageSettings
+from crawler.settings import FrontierSettings, QueueSettings, Settings, StageSettings
 from crawler.tables import fill, leaves, suggestion
 
 if TYPE_CHECKING:
@@ -237,15 +237,18 @@ def _queues(stages: Mapping[str, StageSpec], named: list[str], settings: Setting
     edges = _edges(stages)
     fed = {output for outputs in edges.values() for output in outputs}
     sources = [queue for queue in named if queue == FRONTIER or queue not in fed]
-    plain = {name: _queue(name, name in edges, settings) for name in graph.flow(edges, [*sources, *named])}
+    budgets = _budgets(stages, settings.frontier)
+    plain = {name: _queue(name, name in edges, settings, budgets) for name in graph.flow(edges, [*sources, *named])}
     # What nobody reads would never be emptied, and the frontier lives on disk and has no bound: neither is a gate.
     bounded = {name for name, queue in plain.items() if queue.is_read and not (queue.keyed or queue.polite)}
     gates = graph.gates({name: edges.get(name, []) for name in plain}, bounded)
     # All of them, not the next ones alone: a chain of stages puts straight to the queue behind its last one.
-    return {name: _queue(name, name in edges, settings, tuple(graph.flow(gates, gates[name]))) for name in plain}
+    return {name: _queue(name, name in edges, settings, budgets, tuple(graph.flow(gates, gates[name]))) for name in plain}
 
 
-def _queue(name: str, is_read: bool, settings: Settings, feeds: tuple[str, ...] = ()) -> QueueSpec:
+def _queue(
+    name: str, is_read: bool, settings: Settings, budgets: tuple[Budget, ...], feeds: tuple[str, ...] = ()
+) -> QueueSpec:  # fmt: skip
     own = settings.queues.get(name, QueueSettings())
     is_frontier = name == FRONTIER
     return QueueSpec(
@@ -259,7 +262,22 @@ def _queue(name: str, is_read: bool, settings: Settings, feeds: tuple[str, ...] 
         max_attempts=settings.hub.max_attempts,
         limit=settings.frontier.max_pages if is_frontier else 0,
         host_limit=settings.frontier.max_pages_per_host if is_frontier else 0,
+        budgets=budgets if is_frontier else (),
     )
+
+
+def _budgets(stages: Mapping[str, StageSpec], frontier: FrontierSettings) -> tuple[Budget, ...]:
+    """Return the limits of a whole crawl. What was received is counted by the stages that read the frontier."""
+    budgets = []
+    if frontier.max_time:
+        from crawler.broker.budget import time_counter  # here, because few crawls have such a limit
+
+        name = f"frontier.max_time = {frontier.max_time:g}"
+        budgets.append(Budget(name, (time_counter(FRONTIER),), int(frontier.max_time * 1_000)))
+    if frontier.max_total_bytes:
+        counters = tuple(f"{stage.name}/bytes" for stage in stages.values() if stage.input == FRONTIER)
+        budgets.append(Budget(f"frontier.max_total_bytes = {frontier.max_total_bytes}", counters, frontier.max_total_bytes))
+    return tuple(budgets)
 
 
 def _where(config: Config, name: str) -> str:

@@ -40,7 +40,8 @@ def build(
 ) -> dict[str, Any]:  # fmt: skip
     """All numbers of a crawl, by name.
 
-    reason: finished, interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl, earlier runs included.
+    reason: finished, stopped (by a limit), interrupted, or failed. elapsed: s of this run; the counts are of the whole crawl,
+    earlier runs included.
     output: where rows go now; rows: those in each output that the crawl has had. not_taken: messages about seeds beyond a limit.
     given_up: dead tasks by reason. examples: see `unread.tally`.
     pages_before: pages fetched by earlier runs of a resumed crawl; the pages per second are of this run.
@@ -51,6 +52,7 @@ def build(
         "crawl": crawl,
         "beginning": beginning,
         "reason": reason,
+        "limit": next((queue.spent for queue in stats.queues if queue.spent), "") if reason == "stopped" else "",
         "elapsed": round(elapsed, 3),
         "output": output,
         "outputs": {name: each.rows for name, each in rows.items()},
@@ -127,7 +129,7 @@ def own_counters(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for name, n in counters.items():
         stage, _, counter = name.partition("/")
-        if stage.partition("+")[0] not in (FETCH, "store") and counter.partition("/")[0] not in COMMON:
+        if stage.partition("+")[0] not in (FETCH, "store", FRONTIER) and counter.partition("/")[0] not in COMMON:
             found.setdefault(stage, {})[counter] = n
     return found
 

@@ -9,7 +9,21 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from crawler.bounds import Attempts, Characters, Concurrency, Delay, Lease, Limit, Parts, PerHost, Processes, StoredBytes, Tasks
+from crawler.bounds import (
+    Attempts,
+    Characters,
+    Concurrency,
+    CrawlTime,
+    Delay,
+    Lease,
+    Limit,
+    Parts,
+    PerHost,
+    Processes,
+    StoredBytes,
+    Tasks,
+    TotalBytes,
+)
 
 
 class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +51,8 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_depth: Limit = 0           # links followed from a seed; 0: no limit
     max_pages: Limit = 0           # URLs taken into the frontier, in all; 0: no limit
     max_pages_per_host: Limit = 0  # URLs of one host; 0: no limit
+    max_time: CrawlTime = 0.0      # s of crawling, in all runs together; 0: no limit
+    max_total_bytes: TotalBytes = 0   # bytes of bodies received, as sent, in all runs together; 0: no limit
     order: Literal["breadth", "depth"] = "breadth"   # which of the waiting URLs come first: those found first, or the deepest
     max_url_length: Characters = 2083   # characters; longer URLs are treated as a trap
     max_path_depth: Parts = 20  # segments of a path

@@ -214,6 +214,8 @@ def test_the_command_shows_each_value_and_its_origin(here: Path, capsys: pytest.
     ("typed", "setting", "value"),
     [
         (["--max-pages", "3"], "frontier.max_pages", 3),
+        (["--max-time", "90"], "frontier.max_time", 90.0),
+        (["--max-total-bytes", "1_000_000"], "frontier.max_total_bytes", 1_000_000),
         (["--depth", "2"], "frontier.max_depth", 2),
         (["--delay", "0.5"], "frontier.delay", 0.5),
         (["--scope", "domain"], "frontier.scope", "domain"),
@@ -251,11 +253,11 @@ def test_a_short_form_is_checked_as_its_setting_is(
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", "--max-pages --depth --delay --scope --allow --deny"),
-        ("check", "--max-pages --depth --delay --scope --allow --deny"),
-        ("settings", "--max-pages --depth --delay --scope --allow --deny"),
+        ("run", "--max-pages --max-time --max-total-bytes --depth --delay --scope --allow --deny"),
+        ("check", "--max-pages --max-time --max-total-bytes --depth --delay --scope --allow --deny"),
+        ("settings", "--max-pages --max-time --max-total-bytes --depth --delay --scope --allow --deny"),
         ("stage", "--depth --scope --allow --deny"),
-        ("hub", "--max-pages --delay"),
+        ("hub", "--max-pages --max-time --max-total-bytes --delay"),
     ],
 )
 def test_the_help_of_a_short_form_names_its_setting(capsys: pytest.CaptureFixture[str], command: str, options: str) -> None:

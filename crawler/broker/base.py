@@ -25,6 +25,14 @@ MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub wai
 MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
 
 
+class Budget(Struct, frozen=True):
+    """What some counters may come to together before nothing more is leased from a queue."""
+
+    name: str                      # for people: "frontier.max_time = 60"
+    counters: tuple[str, ...]
+    most: int
+
+
 class QueueSpec(Struct, frozen=True):
     """How one queue behaves."""
 
@@ -38,6 +46,7 @@ class QueueSpec(Struct, frozen=True):
     max_attempts: int = 5          # deliveries before a task is dead
     limit: int = 0                 # tasks accepted at most, ever; 0: no limit
     host_limit: int = 0            # of one host, on a polite queue; 0: no limit
+    budgets: tuple[Budget, ...] = ()    # nothing is leased once one of them is used up
     is_outside: bool = False       # in the store, but not in the pipeline: nothing may be put on it, and `take` empties it
 
 
@@ -128,7 +137,9 @@ class Broker(Protocol):
         ...
 
     def drained(self, queues: Sequence[str] | None = None) -> bool:
-        """Nothing ready, delayed or leased on these queues (None: all that a stage reads), counted in one transaction."""
+        """Nothing ready, delayed or leased on these queues (None: all that a stage reads), counted in one transaction.
+
+        What waits on a queue with a budget that is used up does not count: it will not be leased."""
         ...
 
     def close(self) -> None:

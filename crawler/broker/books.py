@@ -12,6 +12,7 @@ from random import Random
 from msgspec import json
 
 from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.budget import spent, time_counter
 from crawler.broker.callers import Callers
 from crawler.broker.clock import Clock, HubTime
 from crawler.broker.loans import Loan, Loans
@@ -45,6 +46,8 @@ class Books:
         self._has_counted = False
         self._head: tuple[object, ...] = ()         # what of it was written last
         self._changes = 0                    # rows that had been written then
+        self.timed: list[Queue] = []         # queues whose time is counted
+        self.unpaid: dict[int, float] = {}   # ms, by queue: parts of a millisecond that are not counted yet
         self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts found by `desk`, and the end of their validity
         self.troubles = Troubles()
         self._silent: set[str] = set()       # workers with loans that are to be heard of again
@@ -69,6 +72,8 @@ class Books:
         self._counters = json.decode(counters, type=dict[str, int])
         self.queues = load_queues(self.db, self._specs, self._counts)
         self._by_id = {queue.id: queue for queue in self.queues.values()}
+        self.timed = [queue for queue in self.queues.values() if any(
+            time_counter(queue.spec.name) in budget.counters for budget in queue.spec.budgets)]  # fmt: skip
         self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # all other queues in the file are empty or done
         self.lanes = Lanes(self.db, self._politeness)
         for queue in self.queues.values():
@@ -166,6 +171,10 @@ class Books:
         for name, n in counters.items():
             self._counters[name] = self._counters.get(name, 0) + n
             self._has_counted = True
+
+    def spent(self, queue: Queue) -> str:
+        """Return the name of a budget of this queue that is used up; "" if none is."""
+        return spent(queue.spec.budgets, self._counters) if queue.spec.budgets else ""
 
     def counters(self) -> dict[str, int]:
         """All of them, by name."""

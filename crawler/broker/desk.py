@@ -126,6 +126,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
                 longest=ledger.now - oldest[queue.id].since if queue.id in oldest else 0.0,
                 holder=oldest[queue.id].worker if queue.id in oldest else "",
                 rate=queue.recent.rate(ledger.now, uptime),
+                spent=ledger.spent(queue),
             )
             for queue in ledger.queues.values()
         ],
@@ -282,12 +283,17 @@ def _unfinished(ledger: Ledger, queue: Queue, mark: bytes) -> Iterator[tuple[int
 
 
 def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:
-    """Nothing ready, delayed or leased on these queues, or on any that a stage reads."""
+    """Nothing that will be leased, and nothing that is, on these queues, or on any that a stage reads.
+
+    What waits on a queue with a budget that is used up will not be leased.
+    """
     if names is None:
         chosen = [queue for queue in ledger.queues.values() if queue.spec.is_read]
     else:
         chosen = [ledger.queue(name) for name in names]
-    return not any(queue.counts[READY] or queue.counts[DELAYED] or queue.counts[LEASED] for queue in chosen)
+    return not any(
+        queue.counts[LEASED] or ((queue.counts[READY] or queue.counts[DELAYED]) and not ledger.spent(queue)) for queue in chosen
+    )
 
 
 def note(ledger: Ledger, notes: Sequence[Note]) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from crawler.broker.base import MAX_BODY
 from crawler.broker.books import BEATS, SILENCE
+from crawler.broker.budget import time_counter
 from crawler.broker.lending import GONE, Lending
 from crawler.broker.loans import Loan
 from crawler.broker.schema import DELAYED, DONE, LEASED, READY
@@ -143,10 +144,20 @@ class Ledger(Lending):
 
     def tick(self) -> None:
         """Look at the clock: loans that ran out, delays that are over."""
-        self.now = self.time.now()
+        before, self.now = self.now, self.time.now()
+        if self.timed:
+            self._pass_time(self.now - before)
         self.expire(self.loans.ended(self.now))
         if self._next_due is not None and self._next_due <= self.now:
             self._promote()
+
+    def _pass_time(self, seconds: float) -> None:
+        """Count the time of queues that had work meanwhile."""
+        for queue in self.timed:
+            if queue.counts[READY] or queue.counts[DELAYED] or queue.counts[LEASED]:
+                self.unpaid[queue.id] = self.unpaid.get(queue.id, 0.0) + seconds * 1_000
+                whole, self.unpaid[queue.id] = divmod(self.unpaid[queue.id], 1)
+                self.count({time_counter(queue.spec.name): int(whole)})
 
     def _promote(self) -> None:
         rows = self.db.execute(
@@ -163,7 +174,8 @@ class Ledger(Lending):
     def next_event(self, waited_for: Iterable[Queue]) -> float | None:
         """Hub time at which something may change by itself, for who waits on these queues."""
         times = [self._next_due, self.loans.next_end()]
-        times += [self.lanes.next_open(queue) for queue in waited_for if queue.spec.polite and not queue.full_gate()]
+        times += [self.lanes.next_open(queue) for queue in waited_for
+                  if queue.spec.polite and not queue.full_gate() and not self.spent(queue)]
         return min((time for time in times if time is not None), default=None)
 
     # ---- hosts, counters

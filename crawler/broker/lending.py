@@ -73,7 +73,7 @@ class Lending(Intake):
 
     def _offers(self, queue: Queue, n: int) -> Iterator[tuple[Lane | None, Task]]:
         """Tasks that may be lent, with the lanes of a polite queue, in the order in which they are to be."""
-        if n <= 0 or not queue.counts[READY] or queue.full_gate():
+        if n <= 0 or not queue.counts[READY] or queue.full_gate() or (queue.spec.budgets and self.spent(queue)):
             return
         if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
             return

@@ -48,6 +48,8 @@ ADDRESS_FILE = "hub.address"           # in the data directory: where the hub th
 # Short forms of settings: the option, its setting, the name of its value, its effect.
 SHORT_FORMS = (
     ("--max-pages", "frontier.max_pages", "N", "take at most N URLs into the crawl; 0: no limit"),
+    ("--max-time", "frontier.max_time", "S", "stop after S seconds of crawling, in all runs of the crawl; 0: no limit"),
+    ("--max-total-bytes", "frontier.max_total_bytes", "N", "stop when N bytes of bodies have been received; 0: no limit"),
     ("--depth", "frontier.max_depth", "N", "follow links N steps from a seed; 0: no limit"),
     ("--delay", "frontier.delay", "S", "seconds between two requests to a host"),
     ("--scope", "frontier.scope", "host|domain|path|any",

@@ -55,7 +55,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--make-keys", action="store_true",
         help="do not serve: make a key for each role in the data directory; a hub takes all of them",
     )  # fmt: skip
-    common.short_forms(parser, "--max-pages", "--delay")
+    common.short_forms(parser, "--max-pages", "--max-time", "--max-total-bytes", "--delay")
     parser.set_defaults(run=dispatch)
 
 

@@ -25,6 +25,7 @@ OPTIONS = {
     "limit": "--max-pages N", "max": "--max-pages N", "l": "--depth N", "level": "--depth N", "d": "--depth N", "w": "--delay S",
     "resume": "crawler run, which goes on by itself", "continue": "crawler run, which goes on by itself",
     "restart": "--fresh", "jobs": "-s frontier.per_host=N", "j": "-s frontier.per_host=N", "p": "--processes N",
+    "quota": "--max-total-bytes N", "max-bytes": "--max-total-bytes N", "timeout": "--max-time S, or -s stages.fetch.timeout=S",
     "t": "-s stages.fetch.timeout=SECONDS", "output-file": "-o FILE", "out": "-o FILE", "f": "-o FILE", "i": "--seeds FILE",
     "input-file": "--seeds FILE", "n": "--max-pages N", "follow": "--watch",
     "H": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'", "header": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.crawl import Beginning, Crawl
     from crawler.hub.client import HubClient
-    from crawler.items import Stats
+    from crawler.items import QueueStats, Stats
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
     from crawler.run.ending import Ending
@@ -193,7 +193,7 @@ def conclude(
 
     frontier = plan.config.settings.frontier
     report = reporting.build(
-        end.stats, crawl=end.crawl, beginning=beginning, reason="finished" if end.is_done else "interrupted",
+        end.stats, crawl=end.crawl, beginning=beginning, reason=end.reason,
         elapsed=elapsed, restarts=restarts, output=plan.output, rows=end.rows,
         not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], pages_before=plan.pages, given_up=end.given_up,
         examples=end.examples,
@@ -330,11 +330,16 @@ class Outlook:
 
     def see(self, stats: Stats) -> None:
         queues = [queue for queue in stats.queues if queue.name in self._read]
-        done, left = sum(queue.done for queue in queues), sum(queue.ready + queue.delayed + queue.leased for queue in queues)
+        done, left = sum(queue.done for queue in queues), sum(map(_left, queues))
         self.ready = [queue.name for queue in queues if queue.ready]
         self.is_over = not left
         self.is_near = self._done is None or left <= 2 * (done - self._done)     # as fast again as since the last counts
         self._done = done
+
+
+def _left(queue: QueueStats) -> int:
+    """Return the number of tasks that are or will be leased."""
+    return queue.leased + (0 if queue.spent else queue.ready + queue.delayed)
 
 
 def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:

@@ -143,7 +143,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     for stage, counters in own_counters(stats.counters).items():
         shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])
         console.print(f"{stage} counted {shown}", markup=False, soft_wrap=True)
-    if stats.is_drained and any(queue.accepted for queue in stats.queues):
+    if stats.is_drained and any(queue.accepted for queue in stats.queues) and not any(queue.spent for queue in stats.queues):
         dead = sum(queue.dead for queue in stats.queues)
         retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"
         console.print(f"drained: {retry if dead else 'nothing is left to do'}", markup=False, highlight=False, soft_wrap=True)

@@ -25,11 +25,17 @@ class Ending(Struct, frozen=True):
     """The hub's last counts, and what follows from them."""
 
     stats: Stats
-    is_done: bool                  # nothing is left on the queues that the crawl's stages read
+    is_done: bool                  # nothing that will be done is left on the queues that the crawl's stages read
     crawl: str                     # id
     rows: dict[str, Rows]          # by output
     given_up: list[Group]          # dead tasks by reason
     examples: dict[str, str]       # by field, a text that could not be read; see `unread`
+
+    @property
+    def reason(self) -> str:
+        """Why it ended: see `report.build`."""
+        is_at_limit = any(queue.spent and (queue.ready or queue.delayed) for queue in self.stats.queues)
+        return "interrupted" if not self.is_done else "stopped" if is_at_limit else "finished"
 
 
 def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition | None) -> Ending:

@@ -52,6 +52,7 @@ def idle_reason(
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
         lambda: _no_room(stats),
+        lambda: _spent(stats),
         lambda: _full(stats, hint, READERS if readers is None else readers),
         lambda: _unread(stats, hint, READERS if readers is None else readers),
         lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
@@ -84,6 +85,12 @@ def _no_room(stats: Stats) -> str:
         return ""
     stage = waiting.name.partition("@")[0].replace(_SIGN, " + ")
     return f"{stage} waits for room: {waiting.trouble}"
+
+
+def _spent(stats: Stats) -> str:
+    """Report a limit of the whole crawl that is reached."""
+    queue = next((queue for queue in stats.queues if queue.spent and queue.ready), None)
+    return "" if queue is None else f"{queue.name} waits: the limit {queue.spent} is reached"
 
 
 def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:

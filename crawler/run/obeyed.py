@@ -24,14 +24,17 @@ from crawler.run.hints import PLAIN, Hint
 NOTE: Final = "hub/settings"           # name of the note
 HUB: Final = (
     "frontier.delay", "frontier.per_host", "frontier.max_pages", "frontier.max_pages_per_host",
-    "hub.max_attempts", "hub.durability", "hub.insecure",
+    "frontier.max_time", "frontier.max_total_bytes", "hub.max_attempts", "hub.durability", "hub.insecure",
 )  # fmt: skip
 QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")       # of queues.NAME
 ALL: Final = ("frontier.sort_query", "frontier.drop_params", "frontier.strip_www")   # whoever puts a URL normalises it
 WIRING: Final = ("use", "input", "outputs", "enabled", "chain")            # of stages.NAME
-OPTIONS: Final = {"frontier.delay": "--delay", "frontier.max_pages": "--max-pages"}  # that `crawler hub` has for them
+OPTIONS: Final = {                 # that `crawler hub` has for them
+    "frontier.delay": "--delay", "frontier.max_pages": "--max-pages", "frontier.max_time": "--max-time",
+    "frontier.max_total_bytes": "--max-total-bytes",
+}  # fmt: skip
 # Rules that belong to what a crawl is: `crawler run` resumes with another value only if it is told to.
-DEFINING: Final = ("frontier.max_pages", "frontier.max_pages_per_host")
+DEFINING: Final = ("frontier.max_pages", "frontier.max_pages_per_host", "frontier.max_time", "frontier.max_total_bytes")
 
 
 class HubSettings(Struct, frozen=True):

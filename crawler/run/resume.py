@@ -302,6 +302,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     strange = change.strangers(data, was, texts)
     if (changed or strange) and not is_change:
         raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
+    _refuse_at_limit(found, was, asked, command)
     if changed or strange:
         here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory)
     else:
@@ -315,6 +316,22 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     ]  # fmt: skip
     plan = _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
     return structs.replace(plan, gone=frozenset(lost), rules=change.of_rules(changed))
+
+
+def _refuse_at_limit(found: Found, was: Definition, asked: _Asked, command: Command) -> None:
+    """Raise UsageError if a limit of the whole crawl is reached, so that nothing would be done."""
+    from crawler.broker.budget import spent
+    from crawler.counting import counted
+
+    limit = spent(asked.pipeline.queues[FRONTIER].budgets, found.store.counters if found.store is not None else {})
+    if not limit or found.unfinished([name for name in was.queues_read if name != FRONTIER]):
+        return
+    left, setting = counted(found.unfinished([FRONTIER]), "URL"), limit.partition(" ")[0]
+    raise UsageError("\n".join([
+        f"the crawl in {asked.config.settings.data} has reached its limit {limit}; {left} left to do",
+        f"raise the limit:   {command.bare('-s', f'{setting}=N', '--change')}",
+        f"start over:        {command.bare('--fresh')}",
+    ]))  # fmt: skip
 
 
 def _typed_now(was: Definition, asked: _Asked) -> Definition:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROBOTS: Final = "stages.fetch.robots"
 SCOPE: Final = frozenset({"frontier.scope", "frontier.seed_redirects"})      # settings that decide which hosts are in scope
 NAMES: Final = frozenset({"frontier.sort_query", "frontier.drop_params", "frontier.strip_www"})     # what a URL is known by
+LIMITS: Final = frozenset({"frontier.max_time", "frontier.max_total_bytes"})     # of the crawl, and of no single URL
 FORBIDDEN: Final = "dropped: robots.txt"     # how the report of a URL begins that robots.txt forbids
 SHOWN: Final = 6                  # reasons shown in one line
 
@@ -51,7 +52,9 @@ Change = tuple[Any, Any]          # the value of a setting then and now; None: n
 
 def is_rule(name: str) -> bool:
     """Tell whether a setting decides which of the queued URLs are fetched."""
-    return name.startswith("frontier.") or name == ROBOTS or (name.startswith("hosts.") and name.endswith(".max_pages"))
+    if name.startswith("frontier."):
+        return name not in LIMITS
+    return name == ROBOTS or (name.startswith("hosts.") and name.endswith(".max_pages"))
 
 
 def apply(

@@ -48,8 +48,16 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
         lines.append("started again: " + ", ".join(f"{name} {n}×" for name, n in report["restarts"].items()))
     left = {queue: n for queue, n in report["left"].items() if n}
     if left:
-        lines.append("left to do: " + ", ".join(f"{n:,} on {queue}" for queue, n in left.items()) + f"; '{hint('run')}' goes on")
+        lines.append("left to do: " + ", ".join(f"{n:,} on {queue}" for queue, n in left.items()) + f"; {_goes_on(report, hint)}")
     return lines
+
+
+def _goes_on(report: Mapping[str, Any], hint: Hint) -> str:
+    """Say how a crawl goes on that has something left to do."""
+    if not report["limit"]:
+        return f"'{hint('run')}' goes on"
+    setting = report["limit"].partition(" ")[0]
+    return f"'{hint(f'run -s {setting}=N --change')}' goes on with a higher limit"
 
 
 def _first(report: Mapping[str, Any]) -> str:
@@ -58,7 +66,8 @@ def _first(report: Mapping[str, Any]) -> str:
     now = f"{counted(report['pages_now'], 'page')} now{rate}, {report['pages']:,} in all"
     pages = f"{now if report['pages_before'] else counted(report['pages'], 'page') + rate} ({statuses})"
     what = pages if report["pages"] else f"no page was fetched{_why_empty(report)}"
-    return f"{report['reason']} after {report['elapsed']:.1f} s: {what}"
+    reason = f"stopped by {report['limit']}" if report["limit"] else report["reason"]
+    return f"{reason} after {report['elapsed']:.1f} s: {what}"
 
 
 def _why_empty(report: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ EMPTY = QueueStats("urls", **dict.fromkeys(("accepted", "ready", "delayed", "lea
                    keyed=True, polite=True, is_read=True)  # fmt: skip
 
 
-def stats(**urls: int) -> Stats:
+def stats(**urls: int | str) -> Stats:
     unread = structs.replace(EMPTY, name="result", ready=7)
     return Stats(1.0, 2.0, [structs.replace(EMPTY, **urls), unread], [], [], 0, {}, is_drained=False)
 
@@ -42,6 +42,15 @@ def test_it_is_over_when_nothing_is_left_that_a_stage_reads():
     outlook.see(stats(done=3, dead=1))
 
     assert (outlook.is_over, outlook.ready) == (True, [])
+
+
+@pytest.mark.parametrize(("leased", "is_over"), [(1, False), (0, True)])
+def test_it_is_over_when_a_limit_is_reached_and_nothing_is_in_process(leased, is_over):
+    outlook = Outlook(["urls"])
+
+    outlook.see(stats(done=3, ready=7, delayed=1, leased=leased, spent="frontier.max_time = 5"))
+
+    assert outlook.is_over is is_over
 
 
 def test_queues_with_something_to_do_are_named():
