@@ -129,11 +129,10 @@ class _Field:
             raise ConfigError(f"{key}.format: {error}") from error
 
     def read(self, page: _Reading) -> Any:
+        document = page.html.document
         try:
-            texts = self._find(page.html.document, MAX_VALUE + 1, only_first=not self._spec.many)
+            texts = self._find(document, MAX_VALUE + 1, only_first=not self._spec.many)
             return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
-        except MemoryError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever a selector meets on this page costs the field, not the page
             page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
@@ -19,13 +20,14 @@ from crawler.web.html import Html
 from crawler.web.words import words
 
 _NODE_TESTS: Final = frozenset({"text", "node", "comment", "processing-instruction"})
+_WITH_PATTERN: Final = frozenset({"matches", "replace", "re:test", "re:replace"})
 _OPERATORS: Final = frozenset({"and", "or", "div", "mod"})
-_CALL: Final = re.compile(r"(?<![\w.$@:-])([A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?)\s*\(")
+_CALL: Final = re.compile(r"(?<![\w.$@:])(?<![\w.]-)([A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?)\s*\(")
 _VARIABLE: Final = re.compile(r"\$\s*[\w:.-]+")
 _PREFIX: Final = re.compile(r"(?<![\w.:-])([A-Za-z_][\w.-]*):(?!:)(?:[A-Za-z_][\w.-]*|\*)(?![\w.-]*\s*\()")
 _STRING: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BETWEEN: Final = re.compile(r",|[!<>]?=|[<>]|(?<![\w.:@/$-])(?:and|or)(?![\w.:/(-])")       # what separates parts
-_HAS_CLASS: Final = re.compile(r"(?<![\w.$@:-])has-class\s*\(")
+_HAS_CLASS: Final = re.compile(r"(?<![\w.$@:])(?<![\w.]-)has-class\s*\(")
 _CLASSES: Final = "concat(' ', normalize-space(translate(@class, '\f', ' ')), ' ')"
 # Various kinds of nodes, so that all parts of an expression are evaluated.
 _SAMPLE: Final = '<html lang=en><body id=a class="b c">1<!-- c --><p title=t>2<a href="/x">3</a></p><ul><li>4<li>5</ul></body>'
@@ -43,9 +45,8 @@ class XPath:
             _refuse_variables(expression)
             full = _with_classes(expression)
             self._compiled = turbohtml.XPath(full)
-            self._compiled(_sample())
-            for part in _parts(full):
-                _evaluate(part)
+            for part in (full, *_parts(full)):
+                _evaluate(part, full)
         except XPathError:
             raise
         except (ValueError, TypeError, re.error) as error:     # TypeError: a number where elements are needed
@@ -131,21 +132,50 @@ def _closing(masked: str, place: int) -> int:
     return place
 
 
-def _evaluate(part: str) -> None:
+def _evaluate(part: str, whole: str) -> None:
     """Evaluate a part on the sample. A part that is no expression is passed over: the whole is one."""
     try:
         compiled = turbohtml.XPath(part)
     except ValueError:
         return
-    compiled(_sample())
-    for element in _sample().select("p"):
-        compiled(element)
+    for node in (_sample(), *_sample().select("p")):
+        try:
+            compiled(node)
+        except MemoryError:        # substring() with a length that is no number, which on another page it may be
+            pass
+        except re.error as error:
+            if any(str(error) in _regex_errors(value) for value in _constants(whole)):
+                raise
+
+
+def _regex_errors(value: str) -> Iterator[str]:
+    """Yield the messages of a value that is no regular expression, or no replacement."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        yield str(error)
+    try:
+        re.sub("x", value, "x")
+    except re.error as error:
+        yield str(error)
+
+
+def _constants(expression: str) -> Iterator[str]:
+    """Yield the arguments of regular expressions that are the same on every page."""
+    masked = _masked(expression)
+    for call in _CALL.finditer(masked):
+        if call[1] not in _WITH_PATTERN:
+            continue
+        for argument in _split(expression[call.end() : _closing(masked, call.end()) - 1]):
+            if not re.search(r"[\w@./*$]", _CALL.sub("", _STRING.sub("", argument))):
+                with suppress(ValueError):
+                    yield str(turbohtml.XPath(argument)(_sample()))
 
 
 def _taught(expression: str, error: Exception) -> str:
     """Return what is wrong with an XPath, and what to write instead."""
     if isinstance(error, re.error):
-        return f"{error.pattern!r} is no regular expression: {error.msg}"
+        return f"it has no regular expression in place of one: {error}"
     message = str(error).removeprefix("xpath: ")
     step = re.search(r"/\s*([A-Za-z_][\w.-]*)\s*\(", _STRING.sub("", expression))
     if "trailing" in message and step and step[1] not in _NODE_TESTS:

@@ -13,7 +13,7 @@ from crawler import BadUrl, ConfigError, Html, Page
 from crawler.web import urls
 from crawler.web.addresses import refusal
 from crawler.web.directives import directives
-from crawler.web.fields import Fields
+from crawler.web.fields import Fields, FieldSpec
 from crawler.web.numbers import number
 from crawler.web.robots import Robots
 from stages.failures import retry_after
@@ -109,3 +109,28 @@ def test_any_selector_is_read_or_refused(selector: str) -> None:
     with contextlib.suppress(ConfigError):
         fields = Fields({"x": selector})
         assert set(fields.read(Html(b"<a href=x>1</a><p>2", "http://example.org/"))) <= {"x"}
+
+
+FUNCTIONS = ["contains", "count", "sum", "string", "not", "position", "concat", "substring-after", "has-class", "re:test", "matches", "foo",
+             "string-length", "translate", "id", "name", "set:difference", "re:replace", "math:max", "starts-with", "normalize-space"]
+EXPRESSIONS = st.recursive(
+    st.sampled_from(["//li", ".", "@class", "//nope", "x:y", "$v", "1", "'a'", "'['", "text()", "ancestor::div", "*", "li[1]"]),
+    lambda inner: st.one_of(
+        st.builds("{}({})".format, st.sampled_from(FUNCTIONS), st.lists(inner, max_size=3).map(", ".join)),
+        st.builds("{}[{}]".format, inner, inner), st.builds("{}/{}".format, inner, st.sampled_from(["a", "*", "@href", "..", "f:z"])),
+        st.builds("{} {} {}".format, inner, st.sampled_from(["and", "or", "=", "<", "+", "|", "mod"]), inner), st.builds("-({})".format, inner),
+    ),
+    max_leaves=6,
+)  # fmt: skip
+NODES = Html("<div class='a b' id=q><ul><li class=a>1<li>2 <a href=/x>l</a></ul><p>t<br>u<!--c--><b>v</b></p></div>" * 2)
+
+
+@examples(300)
+@given(EXPRESSIONS)
+def test_an_xpath_that_is_taken_fails_on_no_page(expression: str) -> None:
+    told: list[str] = []
+
+    with contextlib.suppress(ConfigError):
+        Fields({"x": FieldSpec(xpath=expression, many=True)}).read(NODES, lambda name, what, text: told.append(f"{what}: {text}"))
+
+    assert [what for what in told if what.startswith("failed")] == []

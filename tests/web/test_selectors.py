@@ -43,6 +43,15 @@ def test_an_xpath_that_can_only_fail_is_refused(expression: str) -> None:
         Fields({"it": expression})
 
 
+@pytest.mark.parametrize("expression", ["//li[re:test(., concat('(', @data-re))]", "substring(//h1, 1, //span[@class='length'])"])
+def test_an_xpath_that_fails_only_on_some_pages_costs_the_field_there(expression: str) -> None:
+    told: list[str] = []
+    fields = Fields({"it": FieldSpec(xpath=expression), "h": "h1"})
+
+    assert fields.read(PAGE, lambda name, what, text: told.append(what)) == {"it": None, "h": "One"}
+    assert told == ["failed"]
+
+
 @pytest.mark.parametrize(
     ("spec", "values"),
     [
@@ -57,6 +66,8 @@ def test_an_xpath_that_can_only_fail_is_refused(expression: str) -> None:
         ("//li[1]/following-sibling::li[1]", ["b"]), ("//*[name() = 'a'][@*[name() = 'xlink:href']]", ["s"]),
         ("//p[. != ']']", ["y", "p"]),
         ("//li[re:test(., '^[ab]$')]", ["a", "b"]), ("//li[starts-with(@class, 'first') = true()]", ["a", "c"]),
+        # what only a page can tell
+        ("//li[re:test(., concat('(', @nope, ')'))]", ["a", "b", "c", "d"]), ("substring(//h1, 2, string-length(//h1))", ["ne"]),
         # ::attr: quoted, escaped, of all elements below
         ('nav a::attr("href")', ["1", "2", None]), ("nav ::attr(href)", ["1", "2"]), (".menu > ::attr(href)", ["1"]),
         ("body ::attr(class)", ["first big", "\ffirst\t", "firstly", "menu"]), ("svg a::attr(xlink\\:href)", ["/s"]),
@@ -72,7 +83,7 @@ def test_an_xpath_that_can_only_fail_is_refused(expression: str) -> None:
     ],
 )  # fmt: skip
 def test_a_selector_finds_what_users_of_parsel_expect(spec: str, values: list[Any]) -> None:
-    selector = {"xpath": spec} if spec.startswith(("/", "count(")) else {"css": spec}
+    selector = {"xpath": spec} if spec.startswith(("/", "count(", "substring(")) else {"css": spec}
     many, one = FieldSpec(**selector, many=True), FieldSpec(**selector)                            # type: ignore[arg-type]
 
     assert Fields({"many": many, "one": one}).read(PAGE) == {"many": values, "one": values[0] if values else None}
