@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from crawler.web.addresses import Guard as Guard
     from crawler.web.directives import Directives as Directives
     from crawler.web.directives import directives as directives
+    from crawler.web.domains import is_public_suffix as is_public_suffix
+    from crawler.web.domains import registered_domain as registered_domain
     from crawler.web.encoding import is_html as is_html
     from crawler.web.fields import FIELD_NOTE as FIELD_NOTE
     from crawler.web.fields import Fields as Fields
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from crawler.web.mime import media_type as media_type
     from crawler.web.page import Page as Page
     from crawler.web.page import Record as Record
+    from crawler.web.page import Trail as Trail
     from crawler.web.page import Visit as Visit
     from crawler.web.page import Visits as Visits
     from crawler.web.robots import Robots as Robots
@@ -93,13 +96,14 @@ _HOMES = {
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.directives": ("Directives", "directives"),
+    "crawler.web.domains": ("is_public_suffix", "registered_domain"),
     "crawler.web.encoding": ("is_html",),
     "crawler.web.fields": ("FIELD_NOTE", "FieldSpec", "Fields"),
     "crawler.web.frontier": ("AUTH",),
     "crawler.web.scope": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.mime": ("combined", "media_type"),
-    "crawler.web.page": ("Page", "Record", "Visit", "Visits"),
+    "crawler.web.page": ("Page", "Record", "Trail", "Visit", "Visits"),
     "crawler.web.robots": ("Robots", "product_token"),
     "crawler.web.sitemap": ("Sitemap",),
     "crawler.web.urls": ("Url",),

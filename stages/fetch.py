@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +38,6 @@ from crawler import (
     Rate,
     Redirects,
     Report,
-    Retry,
     Shared,
     Stage,
     Then,
@@ -56,6 +55,7 @@ from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, 
 from stages.clients.choice import choose, preload, refuse
 from stages.failures import ON_STATUS, Failures
 from stages.identity import Identity
+from stages.redirects import LOOP
 from stages.robots import RobotsFiles, Rules
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Fetch(Stage):
         contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
         headers: dict[str, str] = field(default_factory=dict)   # sent with every request
         auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
-        cookies: bool = False              # those a host sets are sent back to it; each worker process has its own
+        cookies: bool = False              # sent back as browsers do; each worker process has its own
         proxy: str | dict[str, str] = ""   # http:// URL, of one for each scheme; the environment's are not used
         revalidate: bool = False           # keep pages, and ask in later crawls for what has changed since
         state: str = ""                    # directory of the kept pages; "": none are kept. `crawler` sets it
@@ -197,7 +197,8 @@ class Fetch(Stage):
         url = Url.parse(visit.url)
         rules = self._obey(visit, url) if self.options.robots else None
         at = time.time()
-        yield from self._pages(visit, url, rules, at, self._get(visit, url))
+        headers = self._headers(visit, url)
+        yield from self._pages(visit, url, rules, at, headers, self._get(visit, url, headers))
 
     def begin(self, visit: Visit, then: Then) -> bool:
         """Where robots.txt and addresses are known there is nothing to wait for but the page."""
@@ -212,19 +213,23 @@ class Fetch(Stage):
             self._check(rules, url)
             self._refuse_early(rules, self._came(visit))
         at = time.time()
+        headers = self._headers(visit, url)
 
         def answered(take: Take | None, status: int) -> Work:
             # A server that is to be left alone for a while is not asked again before the hub has heard of that.
             is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
-            return then(take and (lambda: self._pages(visit, url, rules, at, self._taken(take, visit, url))), is_free)
+            return then(take and (lambda: self._pages(visit, url, rules, at, headers, self._taken(take, visit, url))), is_free)
 
         try:
-            return self._start(url, self._identity.headers(url, is_seed=visit.is_seed), self._wanted(url), answered)
+            return self._start(url, headers, self._wanted(url), answered)
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, visit, url) from error
 
-    def _pages(self, visit: Visit, url: Url, rules: Rules | None, at: float, reply: Reply) -> Iterator[Any]:
-        """The page, and what else a reply gives. at: when it was asked for, s since the epoch."""
+    def _pages(
+        self, visit: Visit, url: Url, rules: Rules | None, at: float, headers: Mapping[str, str], reply: Reply
+    ) -> Iterator[Any]:  # fmt: skip
+        """Yield the page and what else a reply gives. at: when it was asked for, s since the epoch; headers: with which."""
+        news = self._identity.learn(url, reply)
         retry = self._failures.of_status(reply, url.host)
         if retry is not None:
             self.count(f"retried/{reply.status}")
@@ -233,20 +238,20 @@ class Fetch(Stage):
         if visit.is_seed and reply.status >= 400:
             self._warn(visit, url, reply.status)
         page = _page(visit, reply, at)
-        has_first_cookie = self._identity.learn(url, reply)
-        if has_first_cookie and page.location == visit.url:      # a server that sees whether cookies come back
-            raise Retry("a redirect to itself that sets a cookie", after=0)
         line = f"{reply.status}, {len(reply.content)} bytes in {reply.seconds:.2f} s"
-        end = self._end(visit, page.location) if page.location else ""
-        if page.location:
-            line += f", to {page.location}{end}"
+        target = page.location
+        most = self.options.max_redirects
+        led = self._identity.follow(visit, target, most, headers.get("Cookie", ""), news) if target else None
+        if target:
+            line += f", to {target}{self._what_of(led)}"
         elif reply.is_skipped:
             self.count("body/skipped")
             line += f", body of type {page.content_type} not read; see stages.fetch.content_types"
         yield Report(line)
-        yield page
-        if page.location and not end:
-            yield To("urls", Visit(page.location, visit.depth, visit.referrer, (*visit.history, visit.url), visit.is_seed))
+        if target != visit.url or isinstance(led, str):    # else the page is still to come, under the same URL
+            yield page
+        if isinstance(led, Visit):
+            yield To("urls", led)
         if self.options.adaptive:
             yield Pace(url.host, rest=min(self.options.adaptive * reply.seconds, _LONGEST_REST))
         if rules is not None:
@@ -264,20 +269,22 @@ class Fetch(Stage):
             self._told.add(url.host)
             log.warning("%s: the server answers with status %d", visit.url, status)
 
-    def _end(self, visit: Visit, target: str) -> str:
-        """Why a redirect is not followed; "" if it is."""
-        if target == visit.url or target in visit.history:
-            self.count("skipped/redirect loop")
-            return ": a loop"
-        if len(visit.history) >= self.options.max_redirects:
-            self.count("skipped/too many redirects")
-            return f": more than {self.options.max_redirects} redirects"
-        return ""
+    def _what_of(self, led: Visit | str | None) -> str:
+        """Count a redirect that is not followed, and return what there is to say of one."""
+        if isinstance(led, str):
+            self.count(f"skipped/{led}")
+            return ": a loop" if led == LOOP else f": more than {self.options.max_redirects} redirects"
+        return ", again with other cookies" if led and led.trail and led.url in led.history else ""
 
-    def _get(self, visit: Visit, url: Url) -> Reply:
+    def _headers(self, visit: Visit, url: Url) -> Mapping[str, str]:
+        self._identity.arrive(visit)
+        return self._identity.headers(url, is_seed=visit.is_seed)
+
+    def _get(self, visit: Visit, url: Url, headers: Mapping[str, str]) -> Reply:
         """The reply; of a page that has not changed since it was kept, with the content it had."""
         copy = self._copies.find(url.href) if self._copies else None
-        headers = {**self._identity.headers(url, is_seed=visit.is_seed), **(copy.conditions() if copy else {})}
+        if copy:
+            headers = {**headers, **copy.conditions()}
         reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), visit, url)
         if copy and reply.status == 304:
             return copy.confirmed(reply)

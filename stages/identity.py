@@ -2,7 +2,7 @@
 
     every site ─────▶ User-Agent, Accept, the headers that a person set
     this host only ─▶ Authorization: from a seed's URL of this origin, or configured for it
-                  └─▶ Cookie: what it set itself, if cookies are on
+                  └─▶ Cookie: what it or a host of its domain set, if cookies are on
 
 Nothing of the second kind goes to a host it is not for: each redirect is a request of its own, and gets a header of its own.
 """
@@ -12,12 +12,13 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from crawler import AUTH, ConfigError, Shared, Url
+from crawler import AUTH, ConfigError, Shared, Url, Visit
 from stages.clients.base import Reply
+from stages.redirects import follow, learned
 
 if TYPE_CHECKING:
     from stages.cookies import Cookies
@@ -72,9 +73,23 @@ class Identity:
         own = {"Authorization": authorization, "Cookie": cookie}
         return self._headers | {name: value for name, value in own.items() if value}
 
-    def learn(self, url: Url, reply: Reply) -> bool:
-        """Keep the cookies of a reply. True: this host had none of ours before, so it may say something else now."""
-        return self._cookies is not None and self._cookies.learn(url, reply)
+    def arrive(self, visit: Visit) -> None:
+        """Take the cookies that the redirects on the way to a visit have set, if that was in another process."""
+        trail = visit.trail
+        if self._cookies is not None and trail and trail.jar != self._cookies.name:
+            for url, header in learned(trail):
+                self._cookies.learn(Url.parse(url), [header])
+
+    def learn(self, url: Url, reply: Reply) -> Sequence[str]:
+        """Keep the cookies of a reply. Returns its Set-Cookie headers if they changed anything."""
+        if self._cookies is None:
+            return ()
+        headers = [value for name, value in reply.headers if name.lower() == "set-cookie"]
+        return headers if headers and self._cookies.learn(url, headers) else ()
+
+    def follow(self, visit: Visit, target: str, most: int, sent: str, news: Sequence[str]) -> Visit | str:
+        """Return the visit that a redirect leads to, or why there is none: see `redirects.follow`."""
+        return follow(visit, target, most, self._cookies, sent, news)
 
 
 class _Typed:
@@ -117,7 +132,7 @@ def _refuse_header(option: str, name: str, value: str) -> None:
 
 
 def _cookies() -> Cookies:
-    from stages.cookies import Cookies  # here, because http.cookiejar is large, and few crawls keep cookies
+    from stages.cookies import Cookies  # here, because few crawls keep cookies
 
     return Cookies()
 

@@ -46,8 +46,8 @@ class Trail(Struct, frozen=True, omit_defaults=True):
 
     sent: tuple[str, ...] = ()            # by URL of the history, the digest of the cookies sent with it; "" for none
     again: str = ""                       # not "": visit a known URL again, because other cookies are sent; names these cookies
-    learned: tuple[tuple[str, str], ...] = ()   # URL and Set-Cookie value of the replies, oldest first
-    jar: str = ""                         # name of the cookie jar that knows them
+    learned: bytes = b""                  # Set-Cookie headers of the replies; packed, so that no command shows them
+    jar: str = ""                         # name of the cookie jar that has them already
 
 
 class Visit(Struct, frozen=True, omit_defaults=True):

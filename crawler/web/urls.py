@@ -62,7 +62,7 @@ class Url(Struct, frozen=True):
     path: str
     search: str                    # with its "?"; "" where there is none, or nothing after it (see `target`)
     fragment: str                  # with its "#", likewise
-    origin: str                    # scheme, host and port: what robots.txt, cookies and passwords belong to
+    origin: str                    # scheme, host and port: what robots.txt and passwords belong to
 
     @classmethod
     def parse(cls, url: str, base: str | Url | None = None) -> Url:

@@ -101,13 +101,19 @@ class Crawl:
                 return
 
     def _hand_on(self, visit: Visit, path: str, attempt: int, items: list[Any]) -> None:
+        if not any(isinstance(item, Page) for item in items):      # a redirect to itself: its page is still to come
+            self._put_all(visit, items)
+            return
         (page,) = [item for item in items if isinstance(item, Page)]
         travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(page.packed()), type=Page)
         read = list(self._parse.process(travelled))
         (record,) = [item for item in read if isinstance(item, Record)]
         self.outcomes[path] = record["status"] if attempt == 1 else f"{record['status']} after {attempt}"
         self.contents[path] = page.content
-        for item in [*items, *read]:
+        self._put_all(visit, [*items, *read])
+
+    def _put_all(self, visit: Visit, items: list[Any]) -> None:
+        for item in items:
             if isinstance(item, To):
                 for found in item.item if isinstance(item.item, Visits) else [item.item]:
                     self._put(self._frontier.admit(found, visit))
