@@ -20,7 +20,8 @@ _POINT_SIGNS: Final = frozenset("€₫₺₽₴₲₡₸₾₼₩¥￥")
 # ISO 4217 codes, and what shops write instead. In these countries a point groups digits, or nobody writes fractions.
 _POINT: Final = (
     r"(?:ARS|CLP|COP|COL|UYU)\x01?|BAM|BGN|BRL|BYN|CRC|CZK|DKK|EUR|HRK|HUF|IDR|ISK|JPY|KRW|KZT|MKD|NOK|PLN|PYG|RON|RSD|RUB|SEK|TRY|UAH|VND|"
-    r"[Kk]r\.?|Kč|zł|Ft|lei|Lei|din\.?|дин\.?|ден\.?|лв\.?|руб\.?|р\.|грн\.?|TL|Rp\.?|R\x01|KM|VNĐ|[đĐ]|Gs\.?|円|元|원"
+    r"[Kk]r\.?|Kč|zł|Ft|lei|Lei|din\.?|дин\.?|ден\.?|лв\.?|руб\.?|р\.|грн\.?|TL|Rp\.?|R\x01|KM|VNĐ|[đĐ]|Gs\.?|円|元|원|"
+    "(?i:euros?|kron[aeo]r?|złotych|forint|рубл[а-я]{1,2}|lirası|reais|đồng|rupiah|yen|won)"
 )
 _COMMA_THREE: Final = r"TND|DT|د\.ت"                       # currencies with three decimals, after a comma as a rule
 _THREE: Final = r"KWD|BHD|OMR|JOD|IQD|LYD|KD|BD|JD|د\.ك"   # after a point

@@ -53,7 +53,7 @@ _GLUED: Final = rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*"
 # Further digits after no more than a currency and a dash, a mark, a bracket or a word like "to": a range, a telephone number, two
 # prices, an hour.
 _WORD: Final = r"(?:to|bis|à|a|al|au|do|до|til|till|tot|ate|até|par|or|ou|oder|and|und|et|y|e|h|×|x)\s"
-_NEXT: Final = rf"[%°]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]"
+_NEXT: Final = rf" ?[&/] ?[0-9]| ?[%°‰]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]"
 # 1.5k may or may not mean 1500; the words for thousands and millions.
 _TIMES: Final = re.compile(
     r"[kKMBT](?![^\W\d_])| ?[kKmM](?:[€£\x01\x03]|EUR\b)| ?(?:万|萬|億|亿|千|만|억|천)"
@@ -88,7 +88,7 @@ def number(text: str, kind: Literal["int", "float"] = "float", decimal: Decimal 
     if digits[0] in ".," and before[-1:].isalpha() | before.endswith("/"):       # "Rs.500": the dot ends an abbreviation
         before, digits = before + digits[0], digits[1:]
     sign = _sign(before, is_cut=start > 0)
-    if sign is None or _is_phone(before, sign, digits):
+    if sign is None or _is_phone(before, sign, digits, window[end:]):
         return None
     if digits.isdigit() and (cents := _CENTS.match(window, end)):
         return _value(sign, digits, cents[1], kind)
@@ -138,10 +138,12 @@ def _sign(before: str, *, is_cut: bool) -> str | None:
     return "-" if found.group() in ("- ", "–") else "".join(group for group in found.groups() if group)
 
 
-def _is_phone(before: str, sign: str, digits: str) -> bool:
+def _is_phone(before: str, sign: str, digits: str, after: str) -> bool:
     """Tell whether this is a telephone number, a version or the number of a book, by its label or its plus."""
-    if sign == "+" and len(digits) >= _PHONE and not re.search(r"[.,']", digits):
-        return True
+    if sign == "+" and not re.search(r"[.,']", digits):
+        more = re.match(r"[\s()0-9.-]*", after)
+        if len(re.findall("[0-9]", digits + (more.group() if more else ""))) >= _PHONE:
+            return True
     return len(before) > 1 and not before.isspace() and _LABEL.search(before) is not None
 
 
