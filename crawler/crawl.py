@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.place import store_path
 from crawler.counting import counted
-from crawler.errors import HubError, KeyRefused, StorageError, StorageFull, UsageError
+from crawler.errors import HubError, HubUnreachable, KeyRefused, StorageError, StorageFull, UsageError
 from crawler.hub.client import HubClient
 from crawler.hub.ready import wait_for
 from crawler.items import Stats
@@ -117,6 +117,7 @@ class Crawl:
         self._hub: Child | None = None
         self._stages: dict[str, list[Child]] = {}
         self.restarts: dict[str, int] = {}
+        self.pages = 0                     # answers that the hub had counted when it was last asked
 
     def __enter__(self) -> Crawl:
         return self
@@ -155,16 +156,20 @@ class Crawl:
         """Look after the processes; the hub's counts, or None while it is being started again. Raises ChildFailed."""
         self._supervisor.watch()
         try:
-            return self.hub.stats()
+            stats = self.hub.stats()
         except HubError as error:
             log.debug("no counts this time: %s", error)
             return None
+        self.pages = sum(n for name, n in stats.counters.items() if STATUS in name)
+        return stats
 
     def insist(self, question: Callable[[], T]) -> T:
         """The hub's answer, also where it has to be started again for it. Raises ChildFailed, and HubError after READY s."""
         give_up = time.monotonic() + READY
         while True:
             self._supervisor.watch()
+            if self._hub is not None and self._hub.has_ended:     # for good, which was raised before
+                raise HubUnreachable(self._address)
             try:
                 return question()
             except HubError as error:

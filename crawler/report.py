@@ -36,7 +36,7 @@ COMMON = (                            # counters of ours
 def build(
     stats: Stats, *, crawl: str, beginning: str, reason: str, elapsed: float, restarts: Mapping[str, int], output: str,
     rows: Mapping[str, Rows] = MappingProxyType({}), not_taken: Sequence[str] = (), pages_before: int = 0,
-    given_up: Sequence[Group] = (), examples: Mapping[str, str] = MappingProxyType({}),
+    given_up: Sequence[Group] = (), examples: Mapping[str, str] = MappingProxyType({}), failure: str = "", trouble: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """All numbers of a crawl, by name.
 
@@ -44,6 +44,7 @@ def build(
     earlier runs included.
     output: where rows go now; rows: those in each output that the crawl has had. not_taken: messages about seeds beyond a limit.
     given_up: dead tasks by reason. examples: see `unread.tally`.
+    failure: what ended a crawl that failed. trouble: what kept it from working when it was stopped.
     pages_before: pages fetched by earlier runs of a resumed crawl; the pages per second are of this run.
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
@@ -53,6 +54,8 @@ def build(
         "beginning": beginning,
         "reason": reason,
         "limit": next((queue.spent for queue in stats.queues if queue.spent), "") if reason == "stopped" else "",
+        "failure": failure,
+        "trouble": trouble,
         "elapsed": round(elapsed, 3),
         "output": output,
         "outputs": {name: each.rows for name, each in rows.items()},

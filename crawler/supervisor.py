@@ -46,6 +46,7 @@ class ChildFailed(CrawlerError):
 
     def __init__(self, name: str, code: int) -> None:
         """code: the child's exit code."""
+        self.name = name
         self.is_hopeless = code in HOPELESS or code == UNUSABLE
         self.code = HOPELESS.get(code, FAILED)
         super().__init__(
@@ -136,12 +137,12 @@ class Child:
         """s of CPU that its process has used; None: there is none now, or the system does not tell."""
         return None if self.process is None else self.process.cpu()
 
-    def wait(self, seconds: float) -> None:
-        """Until it has ended; after that long it is killed."""
+    def wait(self, seconds: float, level: int = logging.WARNING) -> None:
+        """Until it has ended; after that long it is killed, which is logged at this level."""
         if self.process is None:
             return
         if self.process.wait(seconds) is None:
-            log.warning("%s did not end in time and was killed", self.name)
+            log.log(level, "%s did not end in time and was killed", self.name)
             self.process.signal(signal.SIGKILL)
             self.process.wait(math.inf)
         self._reap(self.process)
@@ -259,6 +260,7 @@ class Supervisor:
         for child in chosen:
             child.terminate()
         give_up = time.monotonic() + within
+        level = logging.WARNING if within > ORPHANED else logging.DEBUG      # what it holds can be handed in to nobody
         try:
             while _running(chosen) and (left := give_up - time.monotonic()) > 0:
                 meanwhile()
@@ -266,10 +268,11 @@ class Supervisor:
                 self.watch()
         except ChildFailed:
             give_up = min(give_up, time.monotonic() + ORPHANED)
+            level = logging.DEBUG
             raise
         finally:
             for child in chosen:
-                child.wait(max(give_up - time.monotonic(), 0.0))
+                child.wait(max(give_up - time.monotonic(), 0.0), level)
                 self._children.remove(child)
 
     def kill(self) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common, seeds
 from crawler.cli.stage import output_options, preload, store_settings
-from crawler.errors import StorageError
+from crawler.counting import counted
+from crawler.errors import HubError, StorageError
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from crawler.items import QueueStats, Stats
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
-    from crawler.run.ending import Ending
     from crawler.run.resume import Plan
     from crawler.run.seeds import Taken
 
@@ -94,6 +94,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     from crawler import crawl as crawling
     from crawler.broker.base import Politeness
     from crawler.cli import debug
+    from crawler.cli.ends import End, conclude
     from crawler.cli.hub import make_directory
     from crawler.cli.view import make_view
     from crawler.hub.client import HubClient
@@ -129,7 +130,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
     running: list[Crawl | DebugCrawl] = []
     interrupted = common.stop_on_signals(stop.ring, lambda: end_at_once(running, hint))
-    began = time.monotonic()
+    end = End()
     view = make_view(config, hint, quiet=args.quiet, is_live=not is_debug(args))
     args.heard = view.on_line is not None     # for the options passed on to child processes
     settled = seeds.settle(plan.texts, config, view.say)
@@ -144,7 +145,6 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     if own is not None:
         hub = own.hub
         view.say(debug.SAID)
-    closed = False
     try:
         with own or crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
             running.append(here)
@@ -158,61 +158,33 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
             with view:
                 if note is not None:
                     here.insist(lambda: hub.note([note]))
-                taken = here.insist(lambda: put_seeds(config, hub, settled))
-                for line in warnings(plan, taken, [by_text[text] for text in plan.added], here.insist(hub.stats), hint):
+                end.taken = here.insist(lambda: put_seeds(config, hub, settled))
+                for line in warnings(plan, end.taken, [by_text[text] for text in plan.added], here.insist(hub.stats), hint):
                     view.say(f"warning: {line}")
                 # Imported here: not needed earlier, and this process is idle while the stages start.
                 from crawler.run.ending import ending
+                from crawler.run.idle import disk_trouble
 
                 try:
                     is_over = follow(here, read, view, stop, lambda ready: workers.adapt(here, one_each, ready))
                 except ChildFailed as failure:
-                    if failure.code != common.CLOSED:
-                        raise
-                    closed, is_over = True, False
+                    is_over = False
+                    if failure.code == common.CLOSED:
+                        end.code = failure.code
+                    else:
+                        end.failure = failure
                 if stop.is_rung and not is_over:
-                    view.say(stopping(here.watch()))
+                    stats = here.watch()
+                    view.say(stopping(stats))
+                    end.trouble = disk_trouble(stats) if stats is not None else ""
                 here.stop_stages(are_idle=is_over, meanwhile=Showing(here, view))
-                end = ending(here, read, plan.definition)
-    except ChildFailed as failure:
-        if not failure.is_hopeless:
-            print(f"crawler: {failure}; what was done is kept, the same command goes on", file=sys.stderr)
-        return failure.code
-    return conclude(args, plan, end, taken, view, beginning, time.monotonic() - began, here.restarts,
-                    common.CLOSED if closed else interrupted())  # fmt: skip
-
-
-def conclude(
-    args: argparse.Namespace, plan: Plan, end: Ending, taken: Taken, view: View, beginning: Beginning, elapsed: float,
-    restarts: Mapping[str, int], interrupted: int,
-) -> int:  # fmt: skip
-    """Write and show the report. interrupted: the exit code for the signal or closed output that ended the crawl, or 0."""
-    from crawler import report as reporting
-    from crawler.run.seeds import not_taken
-    from crawler.run.summary import summary
-
-    frontier = plan.config.settings.frontier
-    report = reporting.build(
-        end.stats, crawl=end.crawl, beginning=beginning, reason=end.reason,
-        elapsed=elapsed, restarts=restarts, output=plan.output, rows=end.rows,
-        not_taken=[not_taken(taken.refused, frontier)] if taken.refused else [], pages_before=plan.pages, given_up=end.given_up,
-        examples=end.examples,
-    )  # fmt: skip
-    lost: StorageError | None = None
-    try:
-        reporting.write(report, Path(plan.config.settings.data))
-    except StorageError as error:              # the summary is printed all the same
-        lost = error
-    hint = common.hints(args, plan.config)
-    for line in summary(report, end.rows, hint):
-        view.say(line)
-    if interrupted == common.CLOSED and not end.is_done:
-        view.say(f"the program that read standard output has ended, so the crawl was stopped: '{hint('run')}' goes on and prints, "
-                 f"'{hint('run -o FILE --change')}' goes on and writes to FILE")
-    if lost is not None:
-        view.say(f"crawler: {lost}")
-    code = exit_code(report, end.is_done, interrupted)
-    return common.STORAGE if lost is not None and end.is_done else code
+                end.ending = ending(here, read, plan.definition)
+    except (ChildFailed, HubError, StorageError) as failure:      # of the hub: the store is read after its end
+        if end.failure is None or isinstance(failure, ChildFailed):
+            end.failure = failure                                 # the stages failed because of it
+    end.restarts = running[0].restarts if running else {}
+    end.code = end.code or interrupted()
+    return conclude(args, plan, end, read, view, beginning)
 
 
 def correct(plan: Plan, hint: common.Hint, told: list[str], broker: SqliteBroker) -> None:
@@ -233,8 +205,6 @@ def correct(plan: Plan, hint: common.Hint, told: list[str], broker: SqliteBroker
 
 def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
     """What is about to happen, in one line."""
-    from crawler.counting import counted
-
     n = counted(len(plan.texts), "URL")
     which = "the last one's" if plan.last_pages else "an earlier one's"     # one that fetched nothing does not displace another
     added = f", with {counted(len(plan.added), 'URL')} more to begin from" if plan.added else ""
@@ -248,7 +218,6 @@ def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
 
 def stopping(stats: Stats | None) -> str:
     """Say that the crawl stops, and what it waits for."""
-    from crawler.counting import counted
     from crawler.pipeline import FRONTIER
 
     leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
@@ -276,8 +245,10 @@ def end_at_once(running: Sequence[Crawl | DebugCrawl], hint: common.Hint) -> Non
     """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
     for here in running:
         here.kill()
+    n = sum(here.pages for here in running)
     # Not by the view: it may be in the middle of a line, and hold its lock.
-    os.write(sys.stderr.fileno(), f"\nstopped at once; what was done is kept, '{hint('run')}' goes on\n".encode())
+    after = f" after about {counted(n, 'page')}" if n else ""
+    os.write(sys.stderr.fileno(), f"\nstopped at once{after}; what was done is kept, '{hint('run')}' goes on\n".encode())
 
 
 def put_seeds(config: Config, hub: HubClient, texts: Sequence[str]) -> Taken:
@@ -340,15 +311,3 @@ class Outlook:
 def _left(queue: QueueStats) -> int:
     """Return the number of tasks that are or will be leased."""
     return queue.leased + (0 if queue.spent else queue.ready + queue.delayed)
-
-
-def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:
-    """See `common`."""
-    from crawler.report import is_empty
-
-    if not is_done:
-        return interrupted or common.INTERRUPTED
-    has_fetched = report["pages"] > report["pages_before"]
-    if is_empty(report) or (report["not_taken"] and not has_fetched):
-        return common.NOTHING_FETCHED
-    return common.DEAD_TASKS if report["dead"] or report["stranded"] else common.OK

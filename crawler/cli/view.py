@@ -82,7 +82,6 @@ def is_drawable(stream: TextIO | None) -> bool:
 class Lines:
     """Log lines."""
 
-    on_line: Callable[[str], None] | None = None
     every = 1.0       # for the rates, and for the outlook
 
     def __init__(self, explain: Explain, *, quiet: bool) -> None:
@@ -90,6 +89,11 @@ class Lines:
         self._quiet = quiet
         self._rates = Rates()
         self._next = time.monotonic() + FIRST
+        self.on_line: Callable[[str], None] | None = self._pass_on
+
+    def _pass_on(self, line: str) -> None:
+        """Show a line of a child process, which has decided whether it is worth showing."""
+        sys.stderr.write(f"{line}\n")        # in one piece, because several threads write here
 
     def __enter__(self) -> Self:
         return self

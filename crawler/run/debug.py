@@ -87,6 +87,7 @@ class DebugCrawl:
     def __init__(self, broker: Broker, benches: Sequence[Bench], shared: SharedNotes) -> None:
         self.hub = broker
         self.restarts: dict[str, int] = {}
+        self.pages = 0
         self._benches = tuple(benches)
         self._room = Room("the crawl")
         self._has_rows = any(bench.writes_rows for bench in benches)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
+from crawler.broker.place import store_path
+from crawler.errors import StorageError
 from crawler.items import Stats
 from crawler.run.definition import Definition
 from crawler.run.givenup import Group, given_up
@@ -17,8 +20,12 @@ from crawler.shared import CRAWL_NOTE
 from crawler.web.fields import FIELD_NOTE
 
 if TYPE_CHECKING:
+    from crawler.broker.base import Broker
     from crawler.crawl import Crawl
     from crawler.run.debug import DebugCrawl
+    from crawler.run.resume import Plan
+
+T = TypeVar("T")
 
 
 class Ending(Struct, frozen=True):
@@ -38,7 +45,34 @@ class Ending(Struct, frozen=True):
         return "interrupted" if not self.is_done else "stopped" if is_at_limit else "finished"
 
 
-def ending(here: Crawl | DebugCrawl, read: Sequence[str], definition: Definition | None) -> Ending:
+class AtRest:
+    """The store of a crawl whose processes have ended, in place of the crawl."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.hub = broker
+
+    def insist(self, question: Callable[[], T]) -> T:
+        return question()
+
+
+def at_rest(plan: Plan, read: Sequence[str]) -> Ending:
+    """Collect the results from the store after the hub has ended. Raises UsageError or StorageError if it cannot be read."""
+    from crawler.broker.base import Politeness
+    from crawler.run.local import open_store
+
+    settings = plan.config.settings
+    politeness = Politeness(settings.frontier.per_host, settings.frontier.delay)
+    data = Path(settings.data)
+    if not store_path(data).exists():
+        raise StorageError(f"there is no store {store_path(data)} any more")
+    broker = open_store(data, plan.pipeline.queues.values(), politeness, settings.hub.durability)
+    try:
+        return ending(AtRest(broker), read, plan.definition)
+    finally:
+        broker.close()
+
+
+def ending(here: Crawl | DebugCrawl | AtRest, read: Sequence[str], definition: Definition | None) -> Ending:
     """Collect the results after the stages have ended. Raises what `Crawl.insist` raises."""
     stats = here.insist(here.hub.stats)
     is_done = here.insist(lambda: here.hub.drained(read))

@@ -67,6 +67,7 @@ def why_frontier_waits(stats: Stats, hint: Hint = PLAIN, *, is_by_hand: bool = F
     frontier = [queue for queue in stats.queues if queue.polite]
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
+        lambda: _spent(stats),
         lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
         lambda: _back_off(frontier),
     )
@@ -91,6 +92,13 @@ def _spent(stats: Stats) -> str:
     """Report a limit of the whole crawl that is reached."""
     queue = next((queue for queue in stats.queues if queue.spent and queue.ready), None)
     return "" if queue is None else f"{queue.name} waits: the limit {queue.spent} is reached"
+
+
+def disk_trouble(stats: Stats) -> str:
+    """Return what a crawl that is stopped could not do for lack of room; "" if there was room."""
+    if stats.is_short:
+        return "there was no room on the hub's disk"
+    return _no_room(stats).replace(" waits for room", " waited for room")
 
 
 def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:

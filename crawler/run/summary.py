@@ -23,13 +23,20 @@ RECORDS: Final = {"noindex": "with noindex"}
 SEEDS: Final = {"seed redirects to another site": "another site, see frontier.seed_redirects"}
 
 
-def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyType({}), hint: Hint = PLAIN) -> list[str]:
-    """Return the lines, one sentence each. rows: by output. hint: completes the commands that are named."""
+def summary(
+    report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyType({}), hint: Hint = PLAIN, *,
+    can_go_on: bool = True, gone: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
+    """Return the lines, one sentence each. rows: by output. hint: completes the commands that are named.
+
+    can_go_on: the store of the crawl is there. gone: lines about outputs that are not.
+    """
     lines = [_first(report)]
     if any(each.rows for each in rows.values()):
         lines.append(described(rows))
     elif report["pages"] and rows:
         lines.append("; ".join([described(rows), *(_gave_nothing(stage, n) for stage, n in report["gave_nothing"].items())]))
+    lines += gone
     lines += skipped_lines(report["skipped"])
     lines += unread.told(report["fields"])
     if report["replaced"]:
@@ -45,10 +52,13 @@ def summary(report: Mapping[str, Any], rows: Mapping[str, Rows] = MappingProxyTy
     lines += report["not_taken"]
     lines += [f"left over: {stranded_line(name, n, hint)}" for name, n in report["stranded"].items()]
     if report["restarts"]:
-        lines.append("started again: " + ", ".join(f"{name} {n}×" for name, n in report["restarts"].items()))
+        lines.append("started again: " + ", ".join(f"{name} ({n}×)" for name, n in report["restarts"].items()))
     left = {queue: n for queue, n in report["left"].items() if n}
+    if report.get("trouble"):
+        lines.append(f"when it was stopped, {report['trouble']}")
     if left:
-        lines.append("left to do: " + ", ".join(f"{n:,} on {queue}" for queue, n in left.items()) + f"; {_goes_on(report, hint)}")
+        way = f"; {_goes_on(report, hint)}" if can_go_on else ""
+        lines.append("left to do: " + ", ".join(f"{n:,} on {queue}" for queue, n in left.items()) + way)
     return lines
 
 
@@ -67,7 +77,8 @@ def _first(report: Mapping[str, Any]) -> str:
     pages = f"{now if report['pages_before'] else counted(report['pages'], 'page') + rate} ({statuses})"
     what = pages if report["pages"] else f"no page was fetched{_why_empty(report)}"
     reason = f"stopped by {report['limit']}" if report["limit"] else report["reason"]
-    return f"{reason} after {report['elapsed']:.1f} s: {what}"
+    failure = f" ({report['failure']})" if report.get("failure") else ""
+    return f"{reason} after {report['elapsed']:.1f} s{failure}: {what}"
 
 
 def _why_empty(report: Mapping[str, Any]) -> str:

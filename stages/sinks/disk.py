@@ -16,24 +16,24 @@ CHUNK = 1 << 20     # bytes copied at a time
 TAIL = 4096         # bytes at the end of a file by which it is recognised
 
 
-def locked(path: Path) -> int:
+def locked(path: Path, named: str = "") -> int:
     """Open a file for reading and writing, made if need be, that no other store has open; a descriptor.
 
-    Raises UsageError, StorageFull.
+    named: the name to use in messages. Raises UsageError, StorageFull.
     """
     usable_directory(path)
     while True:
-        with opening(str(path)):
+        with opening(named or str(path)):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
         try:
             lock(fd)
         except OSError as error:
             os.close(fd)
             raise UsageError(
-                f"another store is writing to {path}; stop it, or give this one another output"
+                f"another store is writing to {named or path}; stop it, or give this one another output"
             ) from error
         if is_at(fd, path):
-            with ExitStack() as undo, opening(str(path)):
+            with ExitStack() as undo, opening(named or str(path)):
                 undo.callback(os.close, fd)
                 sync_directory(path.parent)    # a file just made is to be there after a power cut
                 undo.pop_all()

@@ -33,6 +33,7 @@ class KeyedFile:
 
     def __init__(self, output: str, options: SinkOptions, layout: Layout) -> None:
         self.path = Path(os.path.realpath(output))    # a rewrite must replace the file, not a link to it
+        self._named = output                          # as a person wrote it
         self._options = options
         self._layout = layout
         self._size = 0             # bytes that are acknowledged
@@ -41,7 +42,7 @@ class KeyedFile:
         self._written = 0          # rows ever written: see `Ever`
         self._id = ""
         self._is_torn = False      # there may be bytes behind `_size` that are not acknowledged
-        self._fd = locked(self.path)
+        self._fd = locked(self.path, output)
         with ExitStack() as undo:
             undo.callback(lambda: os.close(self._fd))
             index = index_path(options.state, self.path)
@@ -61,7 +62,7 @@ class KeyedFile:
             seen, line = self._layout.render(row)
             content = digest(line)
             entries.append((self._natural(seen) or content, content, line))
-        with storage_errors(str(self.path)):
+        with storage_errors(self._named):
             known = self._index.contents([key for key, _, _ in entries])
             fresh: dict[bytes, tuple[bytes, bytes]] = {}
             for key, content, line in entries:
@@ -75,7 +76,7 @@ class KeyedFile:
         return Written(len(fresh) - replaced, replaced, len(rows) - len(fresh))
 
     def count(self, most: int = -1) -> int:
-        with storage_errors(str(self.path)):
+        with storage_errors(self._named):
             return self._index.count(most)
 
     def ever(self) -> Ever:
@@ -83,7 +84,7 @@ class KeyedFile:
 
     def close(self) -> None:
         try:
-            with storage_errors(str(self.path)):
+            with storage_errors(self._named):
                 if self._is_torn:
                     os.ftruncate(self._fd, self._size)
                 os.fsync(self._fd)
@@ -100,7 +101,7 @@ class KeyedFile:
         if self._is_torn:
             os.ftruncate(self._fd, self._size)
         if not self._is_ours_alone():
-            raise StorageError(f"another program has changed {self.path} under the store; stop it, then start again")
+            raise StorageError(self._changed())
         entries, lines, end = [], [head], self._size + len(head)
         for key, (content, line) in fresh.items():
             entries.append(Entry(key, end, len(line), content))
@@ -119,6 +120,12 @@ class KeyedFile:
 
     def _is_ours_alone(self) -> bool:
         return is_at(self._fd, self.path) and os.fstat(self._fd).st_size == self._size
+
+    def _changed(self) -> str:
+        """Say what has happened to a file that is not as we left it."""
+        if not self.path.exists():
+            return f"{self._named} was removed, or moved away, while rows were written to it; start again to write a new one"
+        return f"another program has changed {self._named} while rows were written to it; stop that program, then start again"
 
     def _mark(
         self, size: int, stale: int, *, written: int | None = None, is_closed: bool = False, next_inode: int = 0
@@ -155,7 +162,7 @@ class KeyedFile:
             self._size, self._stale = mark.size, mark.stale
         else:
             if mark.inode:
-                log.info("%s is not as its index has it: it is read from the start", self.path)
+                log.info("%s is not as its index has it: it is read from the start", self._named)
             self._index.clear(self._mark(0, 0))
         if there.st_size:
             self._read(is_ours=fits, is_written=fits and not mark.is_closed)
@@ -216,7 +223,7 @@ class KeyedFile:
 
     def _cut(self, size: int) -> None:
         torn = os.fstat(self._fd).st_size - size
-        log.warning("%s: cut off a half-written row at its end, %d bytes", self.path, torn)
+        log.warning("%s: cut off a half-written row at its end, %d bytes", self._named, torn)
         os.ftruncate(self._fd, size)
         self._size = size
 
@@ -226,7 +233,7 @@ class KeyedFile:
             piece = os.pread(self._fd, min(1 << 20, offset - at), at)
             line, at = line + piece.count(b"\n"), at + len(piece)
         name = self._layout.name
-        return f"{self.path}, line {line}: not {name} ({why}); repair or remove that line, or give another output"
+        return f"{self._named}, line {line}: not {name} ({why}); repair or remove that line, or give another output"
 
     def _compact(self) -> None:
         """Leave out the rows that were replaced. A disk too full for a second copy is no reason to fail: they stay."""
@@ -236,11 +243,11 @@ class KeyedFile:
         try:
             self._rewrite(new)
         except OSError as error:
-            log.warning("%s keeps %d replaced rows: %s", self.path, self._stale, reason(error))
+            log.warning("%s keeps %d replaced rows: %s", self._named, self._stale, reason(error))
             new.unlink(missing_ok=True)
             return
         sync_directory(self.path.parent)
-        log.info("%s: left out %d replaced rows", self.path, self._stale)
+        log.info("%s: left out %d replaced rows", self._named, self._stale)
         self._stale = 0
         self._index.move(self._moves(), self._mark(self._size, 0))
 

@@ -43,7 +43,7 @@ def test_it_says_what_a_person_asks_next() -> None:
         "1 seed was not taken",
         "left over: 3 tasks on queue parsed, which no stage reads: add the stage again and go on with "
         "'crawler run --change --data d', or drop them with 'crawler take parsed -n 3 --data d'",
-        "started again: fetch 2×",
+        "started again: fetch (2×)",
         "left to do: 3 on urls; 'crawler run --data d' goes on",
     ]
 

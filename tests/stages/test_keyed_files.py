@@ -116,7 +116,7 @@ def test_a_file_removed_while_it_is_written_is_noticed(text: Output):
     sink.write([page("http://a/")])
     text.path.unlink()
 
-    with pytest.raises(StorageError, match="another program has changed"):
+    with pytest.raises(StorageError, match=r"was removed, or moved away, while rows were written to it"):
         sink.write([page("http://b/")])
     sink.close()
 
