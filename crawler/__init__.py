@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crawler.bounds import Rate as Rate
     from crawler.bounds import Redirects as Redirects
     from crawler.bounds import Timeout as Timeout
+    from crawler.counting import counted as counted
     from crawler.errors import AddressRefused as AddressRefused
     from crawler.errors import BadUrl as BadUrl
     from crawler.errors import CallRefused as CallRefused
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from crawler.web.html import LinkTag as LinkTag
     from crawler.web.mime import combined as combined
     from crawler.web.mime import media_type as media_type
+    from crawler.web.page import REDIRECTS as REDIRECTS
     from crawler.web.page import Page as Page
     from crawler.web.page import Record as Record
     from crawler.web.page import Trail as Trail
@@ -83,6 +85,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "crawler.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
+    "crawler.counting": ("counted",),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "Collected", "ConfigError", "CrawlerError", "HubError", "HubLost",
         "HubUnreachable", "KeyRefused", "Mistakes", "OutputClosed", "StorageError", "StorageFull", "UsageError", "WireError",
@@ -103,7 +106,7 @@ _HOMES = {
     "crawler.web.scope": ("was_seeded",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.mime": ("combined", "media_type"),
-    "crawler.web.page": ("Page", "Record", "Trail", "Visit", "Visits"),
+    "crawler.web.page": ("REDIRECTS", "Page", "Record", "Trail", "Visit", "Visits"),
     "crawler.web.robots": ("Robots", "product_token"),
     "crawler.web.sitemap": ("Sitemap",),
     "crawler.web.urls": ("Url",),

@@ -84,6 +84,8 @@ class _Gathered(msgspec.Struct):
         elif isinstance(taken, Admitted):
             for reason, n in taken.skipped.items():
                 self.counts[f"skipped/{reason}"] += n
+            if not taken.tasks:        # nothing new came of it, so it is told why
+                self.refused.update(dict.fromkeys(taken.skipped))
             self._put(taken.tasks)
             self.keys += [(taken.queue, name) for name in taken.names]
         elif taken is not None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from msgspec import field
 
 from crawler import (
+    REDIRECTS,
     AddressRefused,
     BadUrl,
     BodyBytes,
@@ -68,6 +69,11 @@ AGENT: Final = f"crawler/{__version__}"
 # have such a gate. A type that is not said is let in.
 READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "application/gzip", "application/x-gzip"]
 _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
+# Types that say nothing of the content: such a body is read if a person named it, because it may be a sitemap.
+_UNSPOKEN: Final = frozenset({
+    "application/octet-stream", "binary/octet-stream", "application/x-download", "application/force-download",
+})  # fmt: skip
+_TYPES_COUNTED: Final = 20         # types of bodies that are not read, counted apart
 _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
@@ -179,6 +185,7 @@ class Fetch(Stage):
         self._told: set[str] = set()       # hosts of seeds whose status has been warned of
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
         self._delays: dict[str, float] = {}    # Crawl-delays the hub has been told, by origin
+        self._unread: set[str] = set()     # types of bodies that were not read, counted apart
         self._met: dict[str, float] = {}   # visits that wait for a robots.txt: when they came, s since the epoch
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
         self._closing = threading.Event()
@@ -221,7 +228,7 @@ class Fetch(Stage):
             return then(take and (lambda: self._pages(visit, url, rules, at, headers, self._taken(take, visit, url))), is_free)
 
         try:
-            return self._start(url, headers, self._wanted(url), answered)
+            return self._start(url, headers, self._wanted(visit, url), answered)
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, visit, url) from error
 
@@ -244,9 +251,9 @@ class Fetch(Stage):
         led = self._identity.follow(visit, target, most, headers.get("Cookie", ""), news) if target else None
         if target:
             line += f", to {target}{self._what_of(led)}"
-        elif reply.is_skipped:
-            self.count("body/skipped")
-            line += f", body of type {page.content_type} not read; see stages.fetch.content_types"
+        elif page.unread:
+            line += f", {page.unread} not read; see stages.fetch.content_types"
+        self._count_body(page, reply)
         yield Report(line)
         if target != visit.url or isinstance(led, str):    # else the page is still to come, under the same URL
             yield page
@@ -261,7 +268,19 @@ class Fetch(Stage):
         """The sitemaps that robots.txt names. Not before the page: what a failed visit yields never reaches the hub."""
         if self.options.sitemaps and visit.is_seed:
             listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
-            yield from (To("urls", Visit(sitemap, visit.depth, f"{url.origin}/robots.txt")) for sitemap in listed if sitemap)
+            source = f"{url.origin}/robots.txt"
+            yield from (To("urls", Visit(sitemap, visit.depth, source, is_sitemap=True)) for sitemap in listed if sitemap)
+
+    def _count_body(self, page: Page, reply: Reply) -> None:
+        """Count a body that there is nothing in, or that was not read, by its type as long as there are few."""
+        if page.unread:
+            self.count("body/skipped")
+            is_counted = page.unread in self._unread or len(self._unread) < _TYPES_COUNTED
+            if is_counted:
+                self._unread.add(page.unread)
+            self.count(f"unread/{page.unread if is_counted else 'other types'}")
+        if not reply.content and (200 <= reply.status < 300 or reply.status == 304):
+            self.count("body/nothing")
 
     def _warn(self, visit: Visit, url: Url, status: int) -> None:
         """Warn at once that a seed is an error page, for the first few hosts."""
@@ -285,7 +304,7 @@ class Fetch(Stage):
         copy = self._copies.find(url.href) if self._copies else None
         if copy:
             headers = {**headers, **copy.conditions()}
-        reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(url)), visit, url)
+        reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(visit, url)), visit, url)
         if copy and reply.status == 304:
             return copy.confirmed(reply)
         if self._copies and reply.status < 500:
@@ -301,15 +320,17 @@ class Fetch(Stage):
         self.count("bytes", reply.received)
         return reply
 
-    def _wanted(self, url: Url) -> Wants:
-        return lambda *head: self._wants(url, *head)
+    def _wanted(self, visit: Visit, url: Url) -> Wants:
+        return lambda *head: self._wants(visit, url, *head)
 
-    def _wants(self, url: Url, status: int, headers: list[tuple[str, str]]) -> bool:
+    def _wants(self, visit: Visit, url: Url, status: int, headers: list[tuple[str, str]]) -> bool:
         """Whether a body is to be read: not a redirect's, which is for browsers of 1995, a link to the target."""
         if 300 <= status < 400 and Page(url=url.href, status_code=status, header_pairs=headers).location:
             return False
         kind = combined([value for name, value in headers if name.lower() == "content-type"])
-        return self._is_readable(kind[:_TYPE]) or url.path.endswith(_SITEMAPS)
+        if self._is_readable(kind[:_TYPE]) or visit.is_sitemap or url.path.endswith(_SITEMAPS):
+            return True
+        return visit.is_seed and media_type(kind) in _UNSPOKEN
 
     def _judge_type(self, content_type: str) -> bool:
         kind = media_type(content_type)
@@ -412,7 +433,17 @@ def _page(visit: Visit, reply: Reply, at: float) -> Page:
         is_seed=visit.is_seed,
         fetched_at=at,
         seconds=reply.seconds,
+        is_sitemap=visit.is_sitemap,
+        unread=_unread(reply),
     )
+
+
+def _unread(reply: Reply) -> str:
+    """Why the body of a reply was not read, in words that can be counted; "" if it was, or is a redirect's."""
+    if not reply.is_skipped or reply.status in REDIRECTS:
+        return ""
+    kind = media_type(combined([value for name, value in reply.headers if name.lower() == "content-type"]))
+    return f"type {kind[:_SHOWN]}"
 
 
 def _agent(options: Fetch.Options) -> str:

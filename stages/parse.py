@@ -40,6 +40,7 @@ from crawler import (
     To,
     Unsendable,
     Visits,
+    counted,
     directives,
     is_html,
     media_type,
@@ -86,6 +87,9 @@ class Parse(Stage):
         if html and html.problem:
             self.count("pages/unreadable")
             yield Report(f"not read: {html.problem}")
+        if lack := _lack(page, html):
+            self.count(f"sitemaps/nothing/{lack}")
+            yield Report(f"a sitemap that gives nothing: {lack}")
         wish = self._wish(page, html)
         if wish.noindex:
             self.count("skipped/noindex")
@@ -138,8 +142,8 @@ class Parse(Stage):
             bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             location=page.location,
+            problem=_problem(page, html),
             **self._declared(html),
-            **({"problem": html.problem} if html and html.problem else {}),
         )
 
     def _html(self, page: Page) -> Html | None:
@@ -200,7 +204,7 @@ class Parse(Stage):
                 self.count("links/cut")
                 urls = urls[:place]
                 break
-        yield from _to_frontier(urls, page)
+        yield from _to_frontier(urls, page, are_sitemaps=sitemap.kind == "index")
         problems = f"; problems: {len(sitemap.problems)}, the first: {sitemap.problems[0]}" if sitemap.problems else ""
         n = len(sitemap.urls)
         yield Report(f"{sitemap.kind} of {n} URL{'' if n == 1 else 's'}{problems}")
@@ -211,9 +215,35 @@ def _fields(options: Parse.Options, table: str) -> Fields:
     return Fields(options.fields, frozenset(reserved), f"{table}.fields")
 
 
-def _to_frontier(urls: list[str], page: Page) -> Iterator[To]:
+def _to_frontier(urls: list[str], page: Page, *, are_sitemaps: bool = False) -> Iterator[To]:
     if urls:
-        yield To("urls", Visits(urls, depth=page.depth + 1, referrer=page.url))
+        yield To("urls", Visits(urls, page.depth + 1, page.url, are_sitemaps))
+
+
+def _problem(page: Page, html: Html | None) -> str | None:
+    """Why there is nothing in a record, or less than there could be; None: there is no reason known."""
+    if page.unread:
+        return f"body not read: {page.unread}"
+    if html and html.problem:
+        return html.problem
+    if lack := _lack(page, html):
+        return f"not a sitemap that can be used: {lack}"
+    problems = page.sitemap.problems if page.sitemap and page.sitemap.urls else []
+    return f"{counted(len(problems), 'problem')}, the first: {problems[0]}" if problems else None
+
+
+def _lack(page: Page, html: Html | None) -> str:
+    """Why what was called a sitemap, or is one, gives nothing, in stable words; "" if it gives something or was never one."""
+    sitemap = page.sitemap
+    if not (page.is_sitemap or sitemap) or page.location:
+        return ""
+    if page.status_code >= 400:
+        return f"status {page.status_code}"
+    if not page.content:
+        return "empty" if page.status_code != 304 else ""
+    if sitemap is None:
+        return "an HTML page" if html else "no sitemap"
+    return sitemap.lack
 
 
 def _is_text(content_type: str) -> bool:

@@ -46,7 +46,7 @@ def follow(
         return TOO_MANY
     known = [*learned(visit.trail), *((visit.url, header) for header in news)]
     trail = _trail(history, states, target, now, known, cookies) if cookies else None
-    return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail)
+    return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail, visit.is_sitemap)
 
 
 def digest(cookie: str) -> str:

@@ -85,6 +85,10 @@ class Oddities:
         name = f"[{host}]" if ":" in host else host
         self.host = f"{name}:{self._socket.getsockname()[1]}"
 
+    def add(self, row: Row) -> None:
+        """Answer for a further row, which may have needed the host to be written."""
+        self._rows[row.id] = row
+
     def url(self, row: str, path: str = "") -> str:
         return f"http://{self.host}/{row}/{path}"
 

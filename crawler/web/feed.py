@@ -7,6 +7,8 @@ Pictures, sound and the feed's own address are not pages and are left out.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -24,6 +26,9 @@ MAX_LINKS: Final = 50_000          # of one feed, as of a sitemap; feeds in use 
 _HOLDERS: Final = frozenset({"channel", "item", "entry", "feed"})    # not image, source and the like
 # Where an Atom link leads to a page (RFC 4287 §4.2.7.2), or to the rest of the feed (RFC 5005 §3 and §4). None: alternate.
 _RELS: Final = frozenset({None, "", "alternate", "next", "previous", "prev", "last", "prev-archive", "next-archive", "current"})
+
+
+_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
 class Feed(Struct, frozen=True):
@@ -47,10 +52,7 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
     found: dict[str, None] = {}
     elements = Elements(document, content_type)
     bad = 0
-    for element in elements:
-        href = _href(element)
-        if not href:
-            continue
+    for element, href in _links(elements):
         if len(found) >= MAX_LINKS:
             problems.append(f"more than {MAX_LINKS} links: the rest is left out")
             break
@@ -65,10 +67,34 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
     return Feed(kind, list(found), [*problems, *([elements.problem] if elements.problem else [])])
 
 
+def _links(elements: Iterable[Element]) -> Iterator[tuple[Element, str]]:
+    """Elements that lead to a page, and where to. Of an item without link it is its guid, which is an address unless it says no."""
+    guid: Element | None = None        # of the item at hand, which had no link so far
+    linked: Element | None = None      # the last item that had one
+    for element in elements:
+        if element.name == "guid":
+            if guid is not None and guid.parent is not element.parent:
+                yield guid, guid.text
+                guid = None
+            if element.parent is not linked and _is_address(element):
+                guid = element
+        elif href := _href(element):
+            if guid is not None and guid.parent is not element.parent:
+                yield guid, guid.text
+            guid, linked = None, element.parent
+            yield element, href
+    if guid is not None:
+        yield guid, guid.text
+
+
+def _is_address(guid: Element) -> bool:
+    """RSS 2.0: a guid is the address of its item unless isPermaLink is false. Numbers and names are found there as well."""
+    is_said = (guid.attr("ispermalink") or "true").lower() == "true"
+    return is_said and guid.parent is not None and guid.parent.name == "item" and _ADDRESS.match(guid.text) is not None
+
+
 def _href(element: Element) -> str | None:
     holder = element.parent.name if element.parent else ""
-    if element.name == "guid":       # an item's address if it has no link of its own; in most feeds it is the same
-        return element.text if holder == "item" and element.attr("ispermalink") == "true" else None
     if element.name != "link" or holder not in _HOLDERS:
         return None
     return element.text or (element.attr("href") if element.attr("rel") in _RELS else None)

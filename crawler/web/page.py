@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cache
 from string import punctuation
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NotRequired, Self, TypedDict
 from urllib.parse import quote
 
 import zstandard
@@ -59,6 +59,7 @@ class Visit(Struct, frozen=True, omit_defaults=True):
     history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
     is_seed: bool = False                 # named by a person, or where such a URL redirects to
     trail: Trail | None = None            # with stages.fetch.cookies: of the redirects that led here
+    is_sitemap: bool = False              # a robots.txt or a sitemap index calls it one
 
 
 class Visits(Struct, frozen=True, omit_defaults=True):
@@ -70,9 +71,10 @@ class Visits(Struct, frozen=True, omit_defaults=True):
     urls: Sequence[str]                   # absolute, in the page's order
     depth: int = 0                        # of each of these
     referrer: str = ""                    # the page
+    are_sitemaps: bool = False            # the page is a sitemap index
 
     def __iter__(self) -> Iterator[Visit]:
-        return (Visit(url, self.depth, self.referrer) for url in self.urls)
+        return (Visit(url, self.depth, self.referrer, is_sitemap=self.are_sitemaps) for url in self.urls)
 
 
 class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -89,6 +91,8 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     is_seed: bool = False                 # named by a person, or where such a URL redirects to
     fetched_at: float = 0.0               # s since the epoch
     seconds: float = 0.0                  # from the request to the last byte
+    is_sitemap: bool = False              # a robots.txt or a sitemap index calls it one
+    unread: str = ""                      # why its body was not read: "type image/png"; "" if it was
 
     @classmethod
     def of(cls, content: bytes, **fields: Any) -> Self:
@@ -180,16 +184,27 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     @lazy
     def sitemap(self) -> Sitemap | None:
-        """The page as a sitemap or feed, gzipped or not; None: it is none. Its content says so, whatever type it is sent as."""
-        if _HTML.match(self.content):             # what nearly all begin with, and no sitemap does
-            return None
-        from crawler.web.sitemap import is_sitemap, read
+        """The page as a sitemap or feed, gzipped or not; None: it is none.
 
-        if not is_sitemap(self.content, self.content_type):
+        Its content says so, whatever type it is sent as. What a robots.txt, an index or a person calls a sitemap may be a list of
+        URLs of any type; what a robots.txt or an index calls one is one, if it is not HTML.
+        """
+        if not self.is_sitemap and _HTML.match(self.content):    # what nearly all begin with, and no sitemap does
+            return None
+        from crawler.web.sitemap import is_list, is_sitemap, read
+
+        if not self.is_sitemap and not is_sitemap(self.content, self.content_type, is_named=self.is_seed):
             return None
         found = read(self.content, self.url, self.content_type)
-        # A text that only begins with a URL is prose: in a list nearly all lines are URLs.
-        return None if found.kind in ("text", "") and 10 * len(found.problems) > len(found.urls) else found
+        if not self.is_sitemap:
+            return found if is_list(found) else None
+        return None if not found.urls and self._looks_like_html else found
+
+    @property
+    def _looks_like_html(self) -> bool:
+        from crawler.web.encoding import is_html
+
+        return is_html("", self.content)
 
     @lazy
     def soup(self) -> BeautifulSoup:
@@ -243,15 +258,16 @@ class _Shape(TypedDict):
     bytes: int                            # of the content, decoded
     sha256: str                           # of the content, decoded; hexadecimal
     location: str | None                  # of a redirect: where to, absolute
+    problem: NotRequired[str | None]      # why there is nothing in it: its body was not read, the sitemap has no URL
 
 
 class Record(dict[str, Any]):
     """A page's row: a dict with the keys of `Record.NAMES`, then those that `[stages.parse]` adds.
 
     `url`, `final_url`, `status`, `content_type`, `encoding`, `title`, `description`, `canonical`, `language`, `links`, `depth`,
-    `referrer`, `fetched_at`, `elapsed`, `bytes`, `sha256`, `location`; then the declared fields, `text` and metadata, each under
-    its own name. It is the same row in a stage, in `crawler parse` and in the output. `title`, `description`, `canonical`,
-    `language`, `encoding` and `location` are None where the page has none.
+    `referrer`, `fetched_at`, `elapsed`, `bytes`, `sha256`, `location`, `problem`; then the declared fields, `text` and metadata,
+    each under its own name. It is the same row in a stage, in `crawler parse` and in the output. `title`, `description`,
+    `canonical`, `language`, `encoding`, `location` and `problem` are None where the page has none.
     """
 
     NAMES: ClassVar[tuple[str, ...]] = tuple(_Shape.__annotations__)

@@ -21,7 +21,7 @@ from crawler.web.encoding import decode
 from crawler.web.joins import MAX_URL
 from crawler.web.mime import media_type
 from crawler.web.urls import join
-from crawler.web.xml import Element, Elements, root, unpack
+from crawler.web.xml import Element, Elements, root, start, unpack
 
 MAX_URLS: Final = 50_000           # of one sitemap (sitemaps.org)
 MAX_ALTERNATES: Final = 200_000    # of one sitemap, in all
@@ -34,6 +34,7 @@ _SHOWN: Final = 200                # characters of a bad location in a problem
 Kind = Literal["urlset", "index", "text", "feed", ""]
 
 _ROOTS: Final[dict[str, Kind]] = {"urlset": "urlset", "sitemapindex": "index"}
+_ROOT_OF: Final = {"urlset": "urlset", "index": "sitemapindex", "feed": "feed"}
 _ENTRIES: Final[dict[str, Kind]] = {"url": "urlset", "sitemap": "index", **_ROOTS}     # <loc> straight in the root is forgiven
 _PRIORITY: Final = re.compile(r"\d{0,9}(?:\.\d{1,9})?(?<=\d)", re.ASCII)
 _LINE: Final = re.compile(rb"[^\r\n]+")
@@ -65,6 +66,15 @@ class Sitemap(Struct, frozen=True):
     urls: list[SitemapUrl]         # each URL once, in the sitemap's order
     problems: list[str]            # what was left out, and why; at most MAX_PROBLEMS
 
+    @property
+    def lack(self) -> str:
+        """Why it has no URL, in a few stable words; "" if it has some."""
+        if self.urls:
+            return ""
+        if self.problems and any(word in self.problems[0] for word in ("cut short", "broken")):
+            return "cut short or broken"
+        return f"no URL in its <{_ROOT_OF[self.kind]}>" if self.kind in _ROOT_OF else "neither XML nor a list of URLs"
+
 
 def read(body: bytes, base: str = "", content_type: str = "") -> Sitemap:
     """Read a sitemap. Raises nothing: what can be read is told, the rest is a problem.
@@ -89,13 +99,23 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Sitemap:
     return Sitemap(kind, list(reading.found.values()), reading.problems)
 
 
-def is_sitemap(body: bytes, content_type: str = "") -> bool:
-    """Whether to read this as a sitemap or feed, by its first bytes: the root element, gzipped or not; or text that begins with a
-    URL. Cheap. Text may be something else all the same: see `Sitemap.problems`."""
+def is_sitemap(body: bytes, content_type: str = "", *, is_named: bool = False) -> bool:
+    """Whether to read this as a sitemap or feed, by its first bytes: the root element, or text that begins with a URL. Cheap.
+
+    Text may be something else all the same: see `Sitemap.problems`. is_named: somebody calls it a sitemap, so that text may be
+    sent as whatever type, and gzipped like XML.
+    """
     name = root(body)
     if name:
         return name in _ROOTS or name in feed.FEED_ROOTS
+    if is_named:
+        return _TEXT_START.match(start(body), 0, MAX_URL) is not None
     return media_type(content_type) == "text/plain" and _TEXT_START.match(body, 0, MAX_URL) is not None
+
+
+def is_list(found: Sitemap) -> bool:
+    """Whether a text is a list of URLs. One that only begins with a URL is prose: in a list nearly all lines are URLs."""
+    return found.kind not in ("text", "") or 10 * len(found.problems) <= len(found.urls)
 
 
 class _Reading:
@@ -122,6 +142,9 @@ class _Reading:
                 self._loc = element.text
             elif element.name in ("url", "sitemap") and self._loc:
                 self._finish()
+            elif element.name in ("url", "sitemap") and element.parent and element.parent.name in _ROOTS:
+                self._details, self._alternates = {}, []
+                self.note(f"a <{element.name}> without <loc>")
             elif entry:
                 self._detail(element)
             if self.is_full:

@@ -160,12 +160,17 @@ def unpack(body: bytes) -> tuple[bytes, str]:
 
 def root(body: bytes) -> str:
     """The name of the root element, in lower case without prefix, "" if none is to be seen; of a gzipped document too. Cheap."""
+    found = _ROOT.match(start(body))
+    return _local(found[1]) if found else ""
+
+
+def start(body: bytes) -> bytes:
+    """The first bytes of a document, inflated if it is gzipped, in an encoding that has ASCII as it is. Cheap."""
     head = body[:_HEAD]
     if head.startswith(_GZIP):
         first = next(_inflated(head), b"")
         head = first[:_HEAD] if isinstance(first, bytes) else b""
-    found = _ROOT.match(_readable(head)[0])
-    return _local(found[1]) if found else ""
+    return _readable(head)[0]
 
 
 def _inflated(body: bytes) -> Iterator[bytes | str]:

@@ -64,6 +64,7 @@ def test_a_page_becomes_a_record_and_a_visit_for_each_link() -> None:
         bytes=len(SHOP.encode()),
         sha256=hashlib.sha256(SHOP.encode()).hexdigest(),
         location=None,
+        problem=None,
     )
     assert to == To("urls", Visits(["http://example.org/hats", "http://example.org/a/b"], depth=3, referrer=URL))
     assert list(to.item) == [
@@ -250,7 +251,8 @@ def test_a_sitemap_or_feed_is_recorded_without_links_and_each_of_its_urls_is_a_v
     record, *rest = parse.process(page(body, content_type, depth=1))
 
     assert (record["title"], record["links"], added(record), record["bytes"]) == (None, [], {}, len(body.encode()))
-    assert rest == [To("urls", Visits(followed, depth=2, referrer=URL)), Report(report)]
+    visits = Visits(followed, depth=2, referrer=URL, are_sitemaps=body == INDEX)
+    assert rest == [To("urls", visits), Report(report)]
     assert parse.take_counts() == {"sitemaps": 1}
 
 

@@ -147,5 +147,5 @@ def test_the_sitemaps_of_a_seed_are_visited_if_asked_for(option: bool, is_seed: 
         items = list(fetch.process(Visit(shop.url, is_seed=is_seed)))
 
         fetch.close()
-    expected = [To("urls", Visit(f"{shop.url}{path}", 0, f"{shop.url}robots.txt")) for path in found]
+    expected = [To("urls", Visit(f"{shop.url}{path}", 0, f"{shop.url}robots.txt", is_sitemap=True)) for path in found]
     assert [item for item in items if isinstance(item, To)] == expected

@@ -91,3 +91,39 @@ def test_a_feed_without_end_is_cut_and_told() -> None:
 def test_whatever_is_read_nothing_is_raised(body: bytes, start: int, end: int, noise: bytes) -> None:
     for mangled in (body[:start] + noise + body[end:], body[start:end]):
         assert all(link.startswith(("http://", "https://")) for link in read(mangled, BASE).links)
+
+
+ITEMS = {
+    "a guid alone": ("<item><guid>http://e.org/a</guid></item>", ["http://e.org/a"]),
+    "said to be an address": ('<item><guid isPermaLink="true">http://e.org/a</guid></item>', ["http://e.org/a"]),
+    "said in capitals": ('<item><guid isPermaLink="TRUE">http://e.org/a</guid></item>', ["http://e.org/a"]),
+    "said to be none": ('<item><guid isPermaLink="false">http://e.org/a</guid></item>', []),
+    "a link after it": ("<item><guid>http://e.org/a</guid><link>http://e.org/b</link></item>", ["http://e.org/b"]),
+    "a link before it": ("<item><link>http://e.org/b</link><guid>http://e.org/a</guid></item>", ["http://e.org/b"]),
+    "both, and said": ('<item><guid isPermaLink="true">http://e.org/a</guid><link>http://e.org/b</link></item>', ["http://e.org/b"]),
+    "both the same": ("<item><guid>http://e.org/a</guid><link>http://e.org/a</link></item>", ["http://e.org/a"]),
+    "an empty link": ("<item><link></link><guid>http://e.org/a</guid></item>", ["http://e.org/a"]),
+    "an empty link after it": ("<item><guid>http://e.org/a</guid><link/></item>", ["http://e.org/a"]),
+    "a number": ("<item><guid>12345</guid></item>", []),
+    "a tag": ("<item><guid>tag:e.org,2026:1</guid></item>", []),
+    "a path": ("<item><guid>/a</guid></item>", []),
+    "in CDATA": ("<item><guid><![CDATA[http://e.org/a]]></guid></item>", ["http://e.org/a"]),
+    "two items, one of each": (
+        "<item><guid>http://e.org/a</guid></item><item><guid>x</guid><link>http://e.org/b</link></item>",
+        ["http://e.org/a", "http://e.org/b"],
+    ),
+    "two items of guids": ("<item><guid>http://e.org/a</guid></item><item><guid>http://e.org/b</guid></item>", ["http://e.org/a", "http://e.org/b"]),
+    "a link, then a guid in the next": (
+        "<item><link>http://e.org/a</link></item><item><guid>http://e.org/b</guid></item>", ["http://e.org/a", "http://e.org/b"],
+    ),
+    "two guids": ("<item><guid>http://e.org/a</guid><guid>http://e.org/b</guid></item>", ["http://e.org/b"]),
+    "not of an item": ("<guid>http://e.org/a</guid>", []),
+    "the item is not closed": ("<item><guid>http://e.org/a</guid>", ["http://e.org/a"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_a_guid_is_the_address_of_an_item_without_link_unless_it_says_no(name: str) -> None:
+    items, links = ITEMS[name]
+
+    assert read(f"<rss><channel>{items}</channel></rss>".encode()).links == links
