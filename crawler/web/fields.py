@@ -192,7 +192,7 @@ def _compiled(spec: FieldSpec) -> Find:
 def _converter(spec: FieldSpec) -> Convert | None:
     """Return what makes a value of a text, None for a text. Raises ValueError for a form of dates that tells no date."""
     if spec.type == "url":
-        return lambda text, html: joiner(html.base)(text) if len(text) <= MAX_VALUE else None
+        return lambda text, html: joiner(html.base, html.encoding)(text) if len(text) <= MAX_VALUE else None
     if spec.type in ("int", "float"):
         from crawler.web.numbers import number
 

@@ -9,7 +9,6 @@ size is given up (see `memory`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -88,7 +87,7 @@ class Html:
 
     @lazy
     def _reading(self) -> Reading:
-        return Reading(self.document, self.url, self.link_tags, self.max_links, self._refresh_url)
+        return Reading(self.document, self.url, self.link_tags, self.max_links, self._refresh_url, self.encoding)
 
     @property
     def base(self) -> str:
@@ -127,11 +126,12 @@ class Html:
 
     @lazy
     def canonical(self) -> str | None:
-        """Where the page says it really lives: the first <link rel=canonical> that is an http(s) URL."""
+        """Where the page says it really lives: the first <link rel=canonical> with an href that is an http(s) URL."""
         for element in self._reading.head_links:
             rel = element.attr("rel")
             if rel and "canonical" in rel.lower().split():
-                url = joiner(self.base)(element.attr("href") or "")
+                href = (element.attr("href") or "").strip()
+                url = joiner(self.base, self.encoding)(href) if href else None
                 if url:
                     return url
         return None
@@ -172,14 +172,19 @@ class Html:
         return self._refresh(self.base)
 
     def _refresh(self, base: str) -> tuple[float, str] | None:
-        try:
-            found = self.document.meta_refresh(base)
-        except ValueError:      # the parser's way to say that the seconds or the target are not readable
-            return None
-        if found is None or not math.isfinite(found[0]):
-            return None
-        url = joiner(base)(found[1])
-        return (found[0], url) if url and url != self.url else None
+        for seconds, target in self._refreshes:
+            if not target:             # it shows itself anew
+                return None
+            url = joiner(base, self.encoding)(target)
+            if url:
+                return (seconds, url) if url != self.url else None
+        return None
+
+    @lazy
+    def _refreshes(self) -> list[tuple[float, str]]:
+        from crawler.web.refresh import refreshes  # here, because few pages have one
+
+        return refreshes(self.document)
 
     def _refresh_url(self, base: str) -> str | None:
         refresh = self._refresh(base)

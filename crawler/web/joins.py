@@ -25,6 +25,9 @@ _KEPT: Final = 50_000              # joins remembered: some 15 MB at usual lengt
 _KEPT_NEAR: Final = 50_000         # hrefs remembered by place: some 8 MB, the URLs are those of the joins
 _KEPT_LENGTH: Final = 512          # characters of an href and its base that are worth remembering
 
+# Encodings of pages whose queries are sent as UTF-8 (WHATWG Encoding, "get an output encoding").
+_UTF: Final = frozenset({"utf-8", "utf-16le", "utf-16be", "replacement"})
+
 # With a scheme of its own ("http:x" has none, it is relative), or from the root: of the base only the origin matters.
 _ROOTED: Final = re.compile(r"https?://|/|(?!https?:)[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 # A path whose first segment can be no scheme: nothing after the last slash of the base matters.
@@ -70,8 +73,13 @@ _near = _Memory(_KEPT_NEAR)        # by place, and by href
 _Place = tuple[str, str, int]      # origin, directory, and how many levels below it a base is: as many "../" has an href there
 
 
-def join_all(base: str, hrefs: Sequence[str]) -> list[str]:
-    """The absolute URL of each without fragment; "": not http(s), not a URL, or longer than MAX_URL."""
+def join_all(base: str, hrefs: Sequence[str], encoding: str = "utf-8") -> list[str]:
+    """Return the absolute URL of each without fragment; "": not http(s), not a URL, or longer than MAX_URL.
+
+    encoding: the standard's name of the page's, in which the queries are sent.
+    """
+    if encoding not in _UTF and not all(map(str.isascii, hrefs)):
+        hrefs = [in_page_encoding(href, encoding) for href in hrefs]
     places = _places(base)
     if places is None:
         return [_join(base, href) for href in hrefs]
@@ -86,9 +94,18 @@ def join_all(base: str, hrefs: Sequence[str]) -> list[str]:
     ]
 
 
-def joiner(base: str) -> Callable[[str], str | None]:
-    """The same for one href at a time; None where `join_all` has ""."""
-    return lambda href: join_all(base, (href,))[0] or None
+def joiner(base: str, encoding: str = "utf-8") -> Callable[[str], str | None]:
+    """Return the same for one href at a time; None where `join_all` has ""."""
+    return lambda href: join_all(base, (href,), encoding)[0] or None
+
+
+def in_page_encoding(href: str, encoding: str) -> str:
+    """Return an href whose query is percent-encoded in the encoding of its page, if that makes a difference: see `queries`."""
+    if encoding in _UTF or href.isascii() or len(href) > MAX_URL:
+        return href
+    from crawler.web.queries import in_encoding  # here, because hardly any page needs it
+
+    return in_encoding(href, encoding)
 
 
 @lru_cache(maxsize=1_000)

@@ -66,9 +66,14 @@ _Refresh = Callable[[str], str | None]
 
 
 class Reading:
-    """What one walk tells. refresh: from the page's base to where its <meta http-equiv=refresh> leads, asked only if need be."""
+    """The results of one walk over a page's tree.
 
-    def __init__(self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh) -> None:
+    encoding: the page's. refresh: from its base to where its <meta http-equiv=refresh> leads, asked only if need be.
+    """
+
+    def __init__(
+        self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh, encoding: str = "utf-8"
+    ) -> None:
         self.base = url                          # what links are relative to
         self.title: Element | None = None        # the page's, not that of a picture in it (SVG has titles too)
         self.metas: list[Element] = []
@@ -77,6 +82,7 @@ class Reading:
         self.nofollow: set[str] = set()          # of these, those that stand with rel=nofollow only
         self.is_cut = False                      # the page has more links, or more than MAX_LINK_CHARS of them
         self._has_nofollow = False               # some element may stand with rel=nofollow
+        self._encoding = encoding
         self._base: str | None = None            # href of the first <base> that has one
         self._joined: list[str] = []             # parallel to:
         self._holders: list[Element] = []
@@ -102,7 +108,7 @@ class Reading:
                 if self._base is None and len(some) == _AT_ONCE and (late := document.select_one("base[href]")) is not None:
                     self._base = late.attr("href")
                 if self._base:
-                    self.base = joiner(url)(self._base) or url
+                    self.base = joiner(url, self._encoding)(self._base) or url
             if not self.is_cut:
                 self._read(some, [
                     (place, _hrefs(tag, element, self.base, refresh) if tag in tags else ()) for place, tag, element in others
@@ -136,7 +142,7 @@ class Reading:
         ]
         first: dict[str, Element] = {}
         deque(map(first.setdefault, hrefs, some), maxlen=0)
-        urls = join_all(self.base, list(first))
+        urls = join_all(self.base, list(first), self._encoding)
         if self._has_nofollow:
             self._sort_out(dict(zip(first, urls, strict=True)), first, zip(hrefs, some, strict=True))
         self.urls.update(dict.fromkeys(urls))
@@ -173,7 +179,10 @@ def _hrefs(tag: str, element: Element, base: str, refresh: _Refresh) -> Sequence
     if attribute is None:
         return [link.url for link in element.links()]
     href = element.attr(attribute)
-    return () if href is None or (tag == "link" and not _leads_to_a_page(element)) else (href,)
+    if href is None or (tag == "link" and not _leads_to_a_page(element)):
+        return ()
+    # HTML: a <link> or a frame with an empty URL leads nowhere; an <area>, like <a>, leads to the page itself.
+    return (href,) if href or tag == "area" else ()
 
 
 def _is_nofollow(element: Element) -> bool:

@@ -170,10 +170,11 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return json.loads(self.content)
 
     def urljoin(self, url: str) -> str | None:
-        """Absolute, from the page's base, without fragment. None: not a URL, or not http(s)."""
+        """Return an href absolute, from the page's base, without fragment. None: not a URL, or not http(s)."""
+        from crawler.web.joins import in_page_encoding
         from crawler.web.urls import join
 
-        return join(self.html.base, url)
+        return join(self.html.base, in_page_encoding(url, self.html.encoding))
 
     @lazy
     def html(self) -> Html:

@@ -41,6 +41,7 @@ class Targets:
         self._allow = _compiled("frontier.allow", settings.allow)
         self._deny = _compiled("frontier.deny", settings.deny)
         self._has_patterns = bool(self._allow or self._deny)
+        self._folds = bool(settings.sort_query or settings.drop_params or settings.strip_www)
         self._few_segments = min(settings.max_path_depth, settings.max_repeats)
         self._known: dict[str, Target | str] = {}
 
@@ -81,7 +82,7 @@ class Targets:
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
         if against:
             return against
-        form = self.form(plain)
+        form = self.form(plain) if self._folds or "%" in plain else plain      # most URLs are in canonical form
         return Target(plain, form, urls.key(form), host)
 
     def form(self, written: str) -> str:
