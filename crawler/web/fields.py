@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from msgspec import Struct
@@ -49,8 +50,11 @@ Convert = Callable[[str, Html], str | int | float | None]
 class Find(Protocol):
     """A selector, compiled."""
 
-    def __call__(self, node: Node, most: int, *, only_first: bool) -> Iterator[str | None]:
-        """Return what it finds in a document, in order, with words cut at `most` characters; None for a missing attribute."""
+    def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool) -> Iterator[str | None]:
+        """Return what it finds in a document, in order, with words cut at `most` characters; None for a missing attribute.
+
+        cut: called if not all could be read.
+        """
 
 
 def __getattr__(name: str) -> Any:
@@ -131,7 +135,7 @@ class _Field:
     def read(self, page: _Reading) -> Any:
         document = page.html.document
         try:
-            texts = self._find(document, MAX_VALUE + 1, only_first=not self._spec.many)
+            texts = self._find(document, MAX_VALUE + 1, partial(page.told, self.name, "cut", ""), only_first=not self._spec.many)
             return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
         except Exception as error:  # noqa: BLE001 - whatever a selector meets on this page costs the field, not the page
             page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)

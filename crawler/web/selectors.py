@@ -10,15 +10,15 @@ An error says what to write instead, also for what jQuery, parsel and others hav
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from turbohtml import Element, Node
+from turbohtml import Node
 
 from crawler.tables import nearest
 from crawler.web.html import Html
-from crawler.web.words import words
+from crawler.web.words import each_words
 
 _ATTRIBUTE: Final = r"""(?:"([^"]+)"|'([^']+)'|((?:\\[0-9A-Fa-f]{1,6}\s|[^\s()"'])+))"""
 _ENDING: Final = re.compile(rf"(\s*)::\s*(?:(text|html)|attr\(\s*{_ATTRIBUTE}\s*\))\s*$")
@@ -65,19 +65,18 @@ class Css:
         except ValueError as error:
             raise ValueError(_taught(selector, self._plain, str(error))) from error
 
-    def __call__(self, node: Node, most: int, *, only_first: bool = False) -> Iterator[str | None]:
-        """Return the values in document order, each element's words cut at `most` characters."""
+    def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool = False) -> Iterator[str | None]:
+        """Return the values in document order, each element's words cut at `most` characters. cut: as for `each_words`."""
         if only_first and not self._is_below:
             element = node.select_one(self._plain)
-            return self._values([element] if element is not None else [], most)
-        return self._values(node.select(self._plain), most)
-
-    def _values(self, elements: Sequence[Element], most: int) -> Iterator[str | None]:
+            elements = [element] if element is not None else []
+        else:
+            elements = node.select(self._plain)
         if name := self._attribute:
             values = [element.attr(name) for element in elements]
             return iter([value for value in values if value is not None] if self._is_below else values)
         # One by one, because elements may hold each other: all their texts together may be long.
-        return (element.html for element in elements) if self._form == "html" else (words(element, most) for element in elements)
+        return (element.html for element in elements) if self._form == "html" else each_words(elements, most, cut)
 
 
 def _split(selector: str) -> tuple[str, str, str, bool]:

@@ -8,16 +8,16 @@ brackets, each argument, each side of an operator) is evaluated alone, on a smal
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import turbohtml
 from turbohtml import Node
 
 from crawler.web.html import Html
-from crawler.web.words import words
+from crawler.web.words import each_words
 
 _NODE_TESTS: Final = frozenset({"text", "node", "comment", "processing-instruction"})
 _WITH_PATTERN: Final = frozenset({"matches", "replace", "re:test", "re:replace"})
@@ -52,15 +52,25 @@ class XPath:
         except (ValueError, TypeError, re.error) as error:     # TypeError: a number where elements are needed
             raise XPathError(_taught(expression, error)) from error
 
-    def __call__(self, node: Node, most: int, *, only_first: bool = False) -> Iterator[str]:
-        """Return the values in document order, each element's words cut at `most` characters.
+    def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool = False) -> Iterator[str]:
+        """Return the values in document order, each element's words cut at `most` characters. cut: as for `each_words`.
 
         Raises what turbohtml raises, which is for instance re.error for a pattern that the page itself supplies.
         """
         result = self._compiled(node)
         values = result if isinstance(result, list) else [result]
-        for value in values[:1] if only_first else values:
-            yield words(value, most) if isinstance(value, Node) else _scalar(value)
+        return _texts(values[:1] if only_first else values, most, cut)
+
+
+def _texts(values: Sequence[Any], most: int, cut: Callable[[], None]) -> Iterator[str]:
+    texts = each_words((value for value in values if isinstance(value, Node)), most, cut)
+    for value in values:
+        if not isinstance(value, Node):
+            yield _scalar(value)
+        elif (text := next(texts, None)) is not None:
+            yield text
+        else:
+            return
 
 
 def _scalar(value: str | float) -> str:

@@ -172,6 +172,17 @@ def test_a_value_has_a_limit_and_so_have_all_values_of_a_page() -> None:
     assert {name for name, what in told if what == "cut"} == {*each, "all", "h"}
 
 
+@pytest.mark.parametrize("spec", [FieldSpec(css="div", many=True), FieldSpec(xpath="//div", many=True)])
+def test_elements_that_hold_each_other_are_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch, spec: FieldSpec) -> None:
+    monkeypatch.setattr("crawler.web.words.MAX_STEPS", 5_000)
+    told: list[str] = []
+
+    values = Fields({"it": spec}).read(Html("<div>" * 400 + "<br>" * 400), lambda name, what, text: told.append(what))["it"]
+
+    assert 2 < len(values) < 10
+    assert told == ["cut"]
+
+
 @pytest.mark.parametrize(
     ("html", "selector", "value"),
     [
