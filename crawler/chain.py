@@ -171,6 +171,8 @@ class Chain(Stage):
         joint = self._joints[place]
         used, began, thread = room.used, time.monotonic(), threading.get_ident()
         is_first = self.at_work.setdefault(thread, began) == began
+        if is_first:
+            self.on_work(True)
         before, speaker.stage = speaker.stage, joint.name
         try:
             item = joint.item(handed)
@@ -192,6 +194,7 @@ class Chain(Stage):
             self.at.pop(thread, None)
             if is_first:
                 self.at_work.pop(thread, None)
+                self.on_work(False)
 
     def _put_back(self, place: int, handed: Handed, error: BaseException, room: Room) -> list[Taken]:
         """Return an item that this link failed at as a task for the link's queue, with a line for its life story."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -19,14 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.place import store_path
-from crawler.counting import counted
 from crawler.errors import HubError, HubUnreachable, KeyRefused, StorageError, StorageFull, UsageError
 from crawler.hub.client import HubClient
 from crawler.hub.ready import wait_for
 from crawler.items import Stats
 from crawler.process import Bell, Fork
+from crawler.run.probes import Probed, Probes
 from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
-from crawler.texts import BRIEF, words
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
@@ -114,6 +112,7 @@ class Crawl:
         self._address = address
         self._hub_arguments = list(hub_arguments)
         self._supervisor = Supervisor(self._died, on_line, fork)
+        self._probes = Probes(self._supervisor)
         self._hub: Child | None = None
         self._stages: dict[str, list[Child]] = {}
         self.restarts: dict[str, int] = {}
@@ -138,8 +137,10 @@ class Crawl:
         except HubError as error:
             raise UsageError(f"the hub at {self._address} did not answer within {READY:g} s: {error}") from error
 
-    def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
-        """Start a stage's workers, beside those it may have."""
+    def start_stage(self, name: str, processes: int, arguments: Sequence[str], probed: str = "") -> None:
+        """Start a stage's workers, beside those it may have. probed: the queue it reads, if it may have a probe."""
+        if probed:
+            self._probes.add(Probed(name, probed, arguments))
         workers = self._stages.setdefault(name, [])
         is_alone = processes == 1 and not workers
         for _ in range(processes):
@@ -161,6 +162,7 @@ class Crawl:
             log.debug("no counts this time: %s", error)
             return None
         self.pages = sum(n for name, n in stats.counters.items() if STATUS in name)
+        self._probes.look(stats)
         return stats
 
     def insist(self, question: Callable[[], T]) -> T:
@@ -196,6 +198,7 @@ class Crawl:
         are_idle: there was nothing left that they could hold. meanwhile: called again and again until they have ended.
         """
         stages, self._stages = [worker for workers in self._stages.values() for worker in workers], {}
+        stages += self._probes.forget()
         self.restarts.update(self._supervisor.restarts())
         has_hub = self._hub is not None and not self._hub.has_ended
         end_waits = partial(self._end_waits, stages) if are_idle and has_hub else meanwhile
@@ -231,35 +234,23 @@ class Crawl:
         """Take its tasks from a worker that is known to be dead. Returns the URLs of these tasks in words; None: it had none."""
         if child is self._hub:
             return None
+        from crawler.run.deaths import report_death  # here, because most crawls have no use for it
+
         try:
-            return self._expire([pid], child.ending)
+            return report_death(self.hub, child, pid)
         except (HubError, StorageFull) as error:
             log.debug("%s died and the hub could not be told (%s); its leases run out by themselves", child.name, error)
             return None
 
     def _end_waits(self, stages: Sequence[Child]) -> None:
         """Workers that have nothing to do wait at the hub, and look at whether they are to end when it answers: let it do so."""
+        from crawler.run.deaths import workers_in
+
         try:
-            self._expire([child.pid for child in stages if not child.has_ended])
+            for name in workers_in(self.hub, [child.pid for child in stages if not child.has_ended]):
+                self.hub.expire(name)
         except (HubError, StorageFull) as error:
             log.debug("the workers wait for their answers: %s", error)
-
-    def _expire(self, pids: Sequence[int], reason: str = "") -> str | None:
-        """End the leases of the workers in these processes. Returns what the last one held, if a reason is given."""
-        marks = [f"@{socket.gethostname()}:{pid}:" for pid in pids]
-        at: str | None = None
-        for worker in self.hub.stats().workers:
-            if any(mark in worker.name for mark in marks):
-                urls = self.hub.held(worker.name) if reason else []
-                if n := self.hub.expire(worker.name, reason):
-                    at = _named(urls, n)
-        return at
-
-
-def _named(urls: Sequence[str], n: int) -> str:
-    """Name n tasks by the URL of the first; "" if it has none."""
-    first = words(urls[0], BRIEF) if urls else ""
-    return first + (f" and {counted(n - 1, 'other task')}" if first and n > 1 else "")
 
 
 def socket_address(data: Path) -> str:

@@ -11,17 +11,19 @@ from collections.abc import Mapping, Sequence
 
 from crawler.handler import Outcome
 from crawler.items import Lease
+from crawler.marks import Marks
 
 
 class _Loan:
     """A lease in our hands."""
 
-    __slots__ = ("has_arrived", "is_told", "lease", "started", "thread", "until", "worked")
+    __slots__ = ("has_arrived", "is_told", "lease", "started", "thread", "until", "was_begun", "worked")
 
     def __init__(self, lease: Lease, until: float) -> None:
         self.lease = lease
         self.until = until                        # monotonic time
         self.started: float | None = None         # monotonic time
+        self.was_begun = False                    # work on it has begun at some time, or its host was asked
         self.has_arrived = False                  # it asks no more of its host
         self.thread = 0                           # that has started it
         self.worked: float | None = None          # monotonic time: work on what has arrived began
@@ -34,7 +36,11 @@ class Held:
     A lease is known by its object: after the store was replaced under the hub, a new one may come with a token of old.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks | None = None) -> None:
+        """marks: of what is begun, for who looks after this process; they are made under our lock."""
+        self.starts_work = True                   # what is started is at work at once, and does not wait for a host first
+        self._marks = marks or Marks()
+        self._by_thread: dict[int, _Loan] = {}    # the last one started in it
         self._loans: dict[int, _Loan] = {}        # by token
         self._arrivals: list[Lease] = []          # that the hub has not been told of
         self._lock = threading.Lock()
@@ -57,14 +63,25 @@ class Held:
             loan = self._loans.get(lease.token)
             if loan is None or loan.lease is not lease or loan.until < now:
                 return False
-            loan.started, loan.thread = now, threading.get_ident()
+            thread = threading.get_ident()
+            loan.started, loan.thread, loan.was_begun = now, thread, True
+            self._by_thread[thread] = loan
+            self._marks.begin(lease.token, is_work=self.starts_work)
             return True
 
-    def wait(self, lease: Lease) -> None:
-        """It was begun and is not in process after all: `start` is for a thread to call, once one is free."""
+    def wait(self, lease: Lease, *, was_begun: bool = True) -> None:
+        """Put back a lease that was started and is not in process after all, for a thread to `start` once one is free.
+
+        was_begun: its host may have been asked.
+        """
         with self._lock:
             if self._is_ours(lease):
-                self._loans[lease.token].started = None
+                loan = self._loans[lease.token]
+                loan.started, loan.was_begun = None, was_begun
+                if was_begun:
+                    self._marks.work(lease.token, is_work=False)
+                else:
+                    self._marks.over(lease.token)
 
     def arrive(self, lease: Lease, *, is_free: bool = True) -> None:
         """It asks no more of its host, which another may have, if it is_free: else it waits for what the work on this one says."""
@@ -91,19 +108,30 @@ class Held:
         with self._lock:
             return [outcome for outcome in outcomes if self._ends(outcome.lease)]
 
-    def clear(self) -> list[Lease]:
-        """Let go of all."""
+    def untouched(self, outcomes: Sequence[Outcome]) -> set[int]:
+        """Return the tokens of the leases that are given back and were never begun."""
+        given_back = [outcome.lease for outcome in outcomes if outcome.is_released]
+        if not given_back:
+            return set()
         with self._lock:
-            leases = [loan.lease for loan in self._loans.values()]
+            return {lease.token for lease in given_back if self._is_ours(lease) and not self._loans[lease.token].was_begun}
+
+    def clear(self) -> tuple[list[Lease], list[Lease]]:
+        """Let go of all. Returns those that were begun, and those that were not."""
+        with self._lock:
+            begun = [loan.lease for loan in self._loans.values() if loan.was_begun]
+            untouched = [loan.lease for loan in self._loans.values() if not loan.was_begun]
             self._loans.clear()
-        return leases
+            for lease in begun:
+                self._marks.over(lease.token)
+        return begun, untouched
 
     def give_up_waiting(self, threads: Mapping[int, float]) -> list[Lease]:
         """Let go of the leases that still wait for something else, such as a server's answer. threads: see `Stage.at_work`."""
         with self._lock:
             leases = [loan.lease for loan in self._loans.values() if not (loan.has_arrived or loan.thread in threads)]
             for lease in leases:
-                del self._loans[lease.token]
+                self._ends(lease)
         return leases
 
     def tokens(self) -> list[int]:
@@ -116,6 +144,14 @@ class Held:
             if self._is_ours(lease):
                 self._loans[lease.token].worked = time.monotonic()
                 self._loans[lease.token].thread = threading.get_ident()
+                self._marks.work(lease.token)
+
+    def thread_works(self, is_work: bool) -> None:
+        """Mark the task that this thread has started as at work, or as waiting again: see `Stage.on_work`."""
+        with self._lock:
+            loan = self._by_thread.get(threading.get_ident())
+            if loan is not None and loan.started is not None and loan.worked is None and self._is_ours(loan.lease):
+                self._marks.work(loan.lease.token, is_work=is_work)
 
     def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
         """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
@@ -151,11 +187,6 @@ class Held:
         with self._lock:
             return self._loans[lease.token].thread if self._is_ours(lease) else 0
 
-    def in_process(self) -> int:
-        """Those begun, and not yet on their way to the hub."""
-        with self._lock:
-            return sum(loan.started is not None for loan in self._loans.values())
-
     def __len__(self) -> int:
         return len(self._loans)
 
@@ -167,4 +198,5 @@ class Held:
         if not self._is_ours(lease):
             return False
         del self._loans[lease.token]
+        self._marks.over(lease.token)
         return True

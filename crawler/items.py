@@ -80,7 +80,6 @@ class Lease(Struct, frozen=True, array_like=True):
     key: bytes | None
     host: str
     depth: int
-    is_suspect: bool = False       # its last attempt ended with its worker: it may be what that died of
     is_last: bool = False          # there is no further attempt
     left: int = 0                  # attempts after this one
 
@@ -126,9 +125,11 @@ class Step(Struct, frozen=True):
     want: int = 0                  # tasks at most
     ttl: float = 30.0              # s a lease lasts unless extended
     wait: float = 0.0              # s to wait for a task when there is none; at most 20
+    is_probe: bool = False         # only quarantined tasks are wanted: those that a worker died of, one at a time
     done: Sequence[Done] = ()
     failed: Sequence[Failed] = ()
-    released: Sequence[int] = ()   # tokens
+    released: Sequence[int] = ()   # tokens of tasks that were begun and are given back: their hosts have their rest
+    returned: Sequence[int] = ()   # tokens of tasks that were never begun: as if they had not been leased
     arrived: Sequence[int] = ()    # tokens of tasks still in process that ask no more of their host: it is free again
     paces: Sequence[Pace] = ()
     counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
@@ -136,7 +137,7 @@ class Step(Struct, frozen=True):
 
 
 class Stepped(Struct, frozen=True):
-    """The answer to a Step; verdicts stand in the order done, failed, released."""
+    """The answer to a Step; verdicts stand in the order done, failed, released, returned."""
 
     verdicts: Sequence[Verdict] = ()
     leases: Sequence[Lease] = ()
@@ -201,6 +202,8 @@ class QueueStats(Struct, frozen=True):
     holder: str = ""               # the worker that has this lease
     rate: float = 0.0              # tasks done per second, over the last few seconds
     spent: str = ""                # the budget that is used up, so that nothing more is leased: see `broker.base.Budget`
+    suspects: int = 0              # unfinished tasks that were held when a worker died: they are lent apart; delayed or leased
+    quarantined: int = 0           # those of them that a worker is lent alone
     is_outside: bool = False       # the store has tasks of it, but the pipeline does not name it: no stage reads or fills it
 
 
@@ -272,3 +275,4 @@ class Story(Struct, frozen=True):
     report: str                    # of the step that finished it; one line for each of its reports
     failures: Sequence[Attempt]    # oldest first; the last `FAILURES_KEPT` of the engine
     due: float                     # s from now until it may be leased, for a delayed task
+    is_suspect: bool = False       # a worker died that held it: it is lent apart from the others, which counts as delayed

@@ -104,7 +104,7 @@ class OverlapPool:
             self._running += 1
         if self._handler.begin(lease, partial(self._then, lease)):
             return True
-        self._held.wait(lease)
+        self._held.wait(lease, was_begun=False)
         self._left()
         return False
 

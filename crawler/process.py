@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
+from crawler.marks import MarkMemory
 from crawler.secrets import is_secret
 
 PAUSE = 0.02            # s between looks where the system does not tell of an end
@@ -33,12 +34,15 @@ CPU_CLOCK = 2           # of all threads of a process; the rest of such a clock'
 class Process:
     """A child of this process, from its start until it has been reaped and closed."""
 
-    def __init__(self, pid: int, stdin: IO[bytes], stderr: IO[bytes] | None, popen: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(
+        self, pid: int, stdin: IO[bytes], stderr: IO[bytes] | None, marks: MarkMemory, popen: subprocess.Popen[bytes] | None = None
+    ) -> None:
         """stdin: our end of its standard input. stderr: where what it says can be read; None: it says it where we do.
 
-        popen: what has started it, and is to be told of its end.
+        marks: where it marks what it works on. popen: what has started it, and is to be told of its end.
         """
         self.pid = pid
+        self.marks = marks
         self.stdin = stdin
         self.stderr = stderr
         self._popen = popen
@@ -79,6 +83,7 @@ class Process:
     def close(self) -> None:
         """Let go of what we have of one that has been reaped; `stderr` is closed by who reads it."""
         self.stdin.close()
+        self.marks.close()
         if self.ended is not None:
             os.close(self.ended)
             self.ended = None
@@ -112,13 +117,18 @@ def cpu_clock(pid: int) -> float:
 
 def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process:
     """A new interpreter that runs the command. is_heard: we read its standard error."""
-    popen = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
-        [sys.executable, *_path_option(), "-m", "crawler", *arguments],
-        stdin=subprocess.PIPE, stderr=subprocess.PIPE if is_heard else None,
-        start_new_session=True, env={**os.environ, **environment},
-    )  # fmt: skip
+    marks = MarkMemory()
+    try:
+        popen = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
+            [sys.executable, *_path_option(), "-m", "crawler", *arguments],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE if is_heard else None,
+            start_new_session=True, env={**os.environ, **environment, **marks.environment},
+        )  # fmt: skip
+    except OSError:
+        marks.close()
+        raise
     assert popen.stdin is not None  # noqa: S101  (it was asked for)
-    return Process(popen.pid, popen.stdin, popen.stderr, popen)
+    return Process(popen.pid, popen.stdin, popen.stderr, marks, popen)
 
 
 def private(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -151,11 +151,14 @@ class Stage:
 
     concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async
     prefetch: ClassVar[int] = 0        # items leased beyond those in process, so that no thread waits for the hub
+    is_single: ClassVar[bool] = False  # one worker at a time may have it open, as where it writes allows no more
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
 
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
     at: Mapping[int, At] = MappingProxyType({})           # by thread, for threads in a chain's later stages
     at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)
+
+    on_work: Callable[[bool], None] = staticmethod(lambda is_work: None)      # called when `at_work` gets or loses this thread
 
     stuck: ClassVar[float] = 30.0      # s at one item until a warning says where it is; 0: never, because the stage mostly waits
     hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced

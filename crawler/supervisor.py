@@ -77,6 +77,8 @@ class Child:
         self.starts = 0
         self.process: Process | None = None
         self.ending = ""                   # how its last process ended, in words
+        self.begun: list[int] = []         # tokens of the tasks that it had begun then, as far as is known
+        self.at_work: list[int] = []       # of these, those that it was at work on
         self._arguments, private_settings = private(arguments)
         self._environment = {**environment, **private_settings}
         self._on_line = on_line
@@ -115,6 +117,7 @@ class Child:
         if (code := self.process.poll()) is None:
             return None
         pid = self.process.pid
+        self.begun, self.at_work = self.process.marks.read()
         self._reap(self.process)
         if self._is_stopping:
             return None

@@ -25,6 +25,7 @@ from crawler.errors import CrawlerError, HubError, HubLost, HubUnreachable, Stor
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Failed, Lease, Pace, Step, Stepped, Verdict
+from crawler.marks import Marks
 from crawler.opening import closing, opening
 from crawler.overlap import OverlapPool, Window
 from crawler.pool import Finished, Pool, Tempo, ThreadPool
@@ -66,14 +67,15 @@ class Worker:
     def __init__(
         self, stage: Stage, schema: Any, is_async: bool, router: Routes, *, name: str = "", broker: Broker, side: Broker,
         input: str, shared: SharedNotes, worker: str, concurrency: int = 0, lease: float = 30.0, tally: Tally | None = None,
-        on_lost: Callable[[], None] = lambda: None,
+        on_lost: Callable[[], None] = lambda: None, marks: Marks | None = None, is_probe: bool = False,
     ) -> None:  # fmt: skip
         """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
 
         name: of the stage, under which its tasks are counted; the default is the router's name.
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
         tally: counts what was done; other threads may read it. on_lost: called once the hub is given up, before the stage is
-        closed, so that nothing else waits for it.
+        closed, so that nothing else waits for it. marks: where what is begun is marked for who looks after this process.
+        is_probe: take only quarantined tasks, one at a time: those that a worker died of.
         """
         self._name = name or router.name
         self._stage = stage
@@ -86,7 +88,8 @@ class Worker:
         self._tally = tally or Tally()
         self._on_lost = on_lost
         self._router = router
-        self._held = Held()
+        self._held = Held(marks)
+        self._is_probe = is_probe
         self._finished = Finished()
         self._stop = threading.Event()
         self._ended = threading.Event()
@@ -95,7 +98,6 @@ class Worker:
         self._epoch = 0
         self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we are to stop
         self._hub_room, self._output_room = Room(self._name, LOG_HUB), Room(self._name)
-        self._is_careful = False          # among what we were lent last is a task that is done alone
         self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
         self._chosen = concurrency
         self._concurrency = concurrency or stage.concurrency
@@ -154,6 +156,8 @@ class Worker:
                 return True
 
     def _make_pool(self) -> Pool:
+        self._held.starts_work = not (self._stage.overlap or self._is_async)
+        self._stage.on_work = self._held.thread_works
         if self._stage.overlap:
             self._window = Window(self._chosen or self._stage.overlap, is_fixed=bool(self._chosen))
             self._tempo = Tempo(1)
@@ -183,7 +187,7 @@ class Worker:
 
     def _room(self) -> int:
         """Tasks to hold, in process or next."""
-        if self._is_careful:
+        if self._is_probe:
             return 1
         if self._stage.overlap:
             return self._window.size + self._held.beyond()     # those that have arrived wait for us, not we for them
@@ -208,9 +212,10 @@ class Worker:
 
     def _step(self, finished: Sequence[Outcome], wait: float | None = None) -> Stepped:
         """wait: s for a task, if there is none; None: no task is asked for."""
+        untouched = self._held.untouched(finished)
         outcomes = self._held.end(finished)
         self._call += 1
-        step = self._build(outcomes, 0 if wait is None else self._want(), wait or 0.0)
+        step = self._build(outcomes, untouched, 0 if wait is None else self._want(), wait or 0.0)
         answer, asked_at = self._ask(step)
         if answer.store != self._store:
             self._begin_anew(answer.store)
@@ -260,16 +265,18 @@ class Worker:
         with suppress(StorageError):               # its own disk is full too, and it says so itself
             self._broker.step(Step(self._worker, self._call, trouble=in_short(full)))
 
-    def _build(self, outcomes: list[Outcome], want: int, wait: float) -> Step:
+    def _build(self, outcomes: list[Outcome], untouched: set[int], want: int, wait: float) -> Step:
+        given_back = [outcome.lease.token for outcome in outcomes if outcome.is_released]
         counts = Counter(self._stage.counters(self._name))
         for outcome in outcomes:
             for name, n in outcome.counts.items():
                 counts[f"{self._name}/{name}"] += n
         return Step(
-            self._worker, self._call, self._input, want, self._lease, wait,
+            self._worker, self._call, self._input, want, self._lease, wait, is_probe=self._is_probe,
             done=[outcome.done for outcome in outcomes if outcome.done is not None],
             failed=[outcome.failed for outcome in outcomes if outcome.failed is not None],
-            released=[outcome.lease.token for outcome in outcomes if outcome.is_released],
+            released=[token for token in given_back if token not in untouched],
+            returned=[token for token in given_back if token in untouched],
             arrived=self._held.arrivals(),
             paces=[*self._told(), *(pace for outcome in outcomes for pace in outcome.paces)],
             counters={words(name): n for name, n in counts.items()},
@@ -289,8 +296,8 @@ class Worker:
     def _begin_anew(self, store: int) -> None:
         """Another store answers than before: what we hold and know is of one that is gone."""
         self._store = store
-        if lost := self._held.clear():
-            log.warning("the hub has another store now; %s of the old one forgotten", counted(len(lost), "task"))
+        if lost := sum(map(len, self._held.clear())):
+            log.warning("the hub has another store now; %s of the old one forgotten", counted(lost, "task"))
         self._router.known.clear()
         self._shared.clear()
 
@@ -306,16 +313,8 @@ class Worker:
                 log.error("task %d on %s is %s: the hub could not store what it gave", outcome.lease.id, self._input, verdict)
 
     def _begin(self, pool: Pool, leases: Sequence[Lease]) -> None:
-        """Have them processed. What may be what its worker died of is begun alone, with no other task in our hands, so that what
-        it does to us costs no other an attempt; where many are in process at once, as they wait for something, only on its last."""
-        if leases:
-            self._is_careful = any(lease.is_suspect and (lease.is_last or self._window.size == 1) for lease in leases)
-        size = 1 if self._is_careful else self._stage.batch or 1
-        if self._is_careful and leases:
-            free = 0 if self._held.in_process() else 1
-            if others := [*pool.withdraw(), *leases[free:]]:
-                self._step([Outcome(lease, is_released=True) for lease in others])    # first: it may be quick to kill
-            leases = leases[:free]
+        """Have them processed."""
+        size = self._stage.batch or 1
         pool.resume()
         for start in range(0, len(leases), size):
             pool.submit(list(leases[start : start + size]))
@@ -379,9 +378,11 @@ class Worker:
             self._release(leases)
 
     def _release_all(self) -> None:
-        if leases := self._held.clear():
-            self._release(leases)
+        begun, untouched = self._held.clear()
+        if begun or untouched:
+            self._release(begun, untouched)
 
-    def _release(self, leases: Sequence[Lease]) -> None:
+    def _release(self, begun: Sequence[Lease], untouched: Sequence[Lease] = ()) -> None:
         self._call += 1
-        self._ask(Step(self._worker, self._call, released=[lease.token for lease in leases]))
+        released, returned = ([lease.token for lease in leases] for leases in (begun, untouched))
+        self._ask(Step(self._worker, self._call, released=released, returned=returned))

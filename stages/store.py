@@ -30,6 +30,7 @@ class Store(Stage):
         """`[stages.store]`"""
 
     batch = 256
+    is_single = True               # a file has one writer
     _sink: Sink | None = None
     _again = 0                 # rows in the output that the hub has not counted: they are handed in again
 

@@ -14,7 +14,7 @@ REASON = "exmaple.invalid: Name or service not known"
 
 
 def lease(host: str = "exmaple.invalid", attempt: int = 1, most: int = 5) -> Lease:
-    return Lease(1, 1, attempt, "urls", b"", None, host, 0, False, attempt == most, most - attempt)
+    return Lease(1, 1, attempt, "urls", b"", None, host, 0, attempt == most, most - attempt)
 
 
 def seed(host: str = "exmaple.invalid") -> Visit:

@@ -81,15 +81,21 @@ class Broker(Protocol):
         """Heart-beat: these leases last `ttl` seconds from now. False: the lease is no longer yours."""
         ...
 
-    def expire(self, worker: str | None, reason: str = "") -> int:
+    def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
         """End the leases of a worker that is known to be dead (None: of all workers). Returns how many.
 
-        reason: how it ended, as in "was killed by SIGSEGV", for its tasks; "": not known.
+        reason: how it ended, as in "was killed by SIGSEGV", for its tasks; "": not known. begun, at_work: tokens of the tasks that
+        it had begun, and of those that it was at work on rather than waiting for a host. What it was at work on has lost an attempt
+        and is quarantined: lent alone, to a probe. If there is none, what was begun has lost an attempt; if that is not known
+        either, all have: these are lent in groups that get smaller with each death. All other leases are as if they had not been.
         """
         ...
 
-    def held(self, worker: str) -> list[str]:
-        """Return the URLs of the tasks that a worker holds, oldest first, some at most; "" for an item without a `url`."""
+    def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
+        """Return the URLs of the tasks that a worker holds, oldest first, some at most; "" for an item without a `url`.
+
+        tokens: of its leases, if only these are meant.
+        """
         ...
 
     def pace(self, paces: Sequence[Pace]) -> None:

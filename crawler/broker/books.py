@@ -16,7 +16,8 @@ from crawler.broker.budget import spent, time_counter
 from crawler.broker.callers import Callers
 from crawler.broker.clock import Clock, HubTime
 from crawler.broker.loans import Loan, Loans
-from crawler.broker.state import Lanes, Queue, load_queues
+from crawler.broker.schema import NEVER
+from crawler.broker.state import Lanes, Queue, load_queues, load_suspects
 from crawler.broker.troubles import Troubles
 from crawler.errors import CallRefused
 from crawler.items import HostStats, New
@@ -82,6 +83,7 @@ class Books:
             else:
                 queue.lane = self.lanes.named(queue, "").id
         self.loans = self._read_loans(self.loans)
+        load_suspects(self.db, self._by_id, self.loans.tasks, self.now)
         self._recount_lanes()
         if is_new_epoch:
             self._silent = set(self.loans.workers())
@@ -182,7 +184,7 @@ class Books:
 
     def _first_due(self) -> float | None:
         row = self.db.execute(f"SELECT due FROM task WHERE state = 1 AND {self._ours} ORDER BY due LIMIT 1").fetchone()  # noqa: S608  (as above)
-        return None if row is None else float(row[0])
+        return None if row is None or row[0] >= NEVER else float(row[0])
 
     def _wait_until(self, due: float) -> None:
         self._next_due = due if self._next_due is None else min(self._next_due, due)

@@ -65,11 +65,11 @@ class Call(Generic[T]):
 class Waiting(Call[T]):
     """A call that may wait: `run` answers None when there is nothing, and so does `again`, which is run while it waits."""
 
-    __slots__ = ("again", "deadline", "empty", "is_dismissed", "is_repeated", "queue", "wait", "worker")
+    __slots__ = ("again", "deadline", "empty", "is_dismissed", "is_probe", "is_repeated", "queue", "wait", "worker")
 
     def __init__(
         self, run: Callable[[Ledger], T | None], again: Callable[[Ledger], T | None], empty: Callable[[Ledger], T],
-        queue: str, worker: str, wait: float,
+        queue: str, worker: str, wait: float, *, is_probe: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(run, Kind.STEPS)   # type: ignore[arg-type]  # None never reaches the caller: it is parked instead
         self.again = again
@@ -78,6 +78,7 @@ class Waiting(Call[T]):
         self.worker = worker
         self.wait = min(wait, MAX_WAIT)     # s
         self.deadline = 0.0                 # hub time, once it is parked
+        self.is_probe = is_probe            # other tasks are for it than for others
         self.is_repeated = False            # there is another call like it: what that is answered is the answer to this one too
         self.is_dismissed = False           # nobody waits for the answer any more: it is not to lease anything
 

@@ -71,6 +71,7 @@ def step(step: Step) -> None:
         tasks(done.children)
     failures(step.failed)
     tokens(step.arrived)
+    tokens(step.returned)
     paces(step.paces)
     for name, n in step.counters.items():
         whole(f"a count for {name!r}", n)

@@ -5,7 +5,7 @@ Reads and small changes inside the transaction of `ledger.Ledger`, whose tables 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from time import monotonic, thread_time
 
 from msgspec import msgpack
@@ -14,7 +14,7 @@ from crawler.broker.checks import LARGEST
 from crawler.broker.ledger import Ledger
 from crawler.broker.lending import failures
 from crawler.broker.policy import Lane
-from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
+from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, NEVER, READY, STATES
 from crawler.broker.state import Queue
 from crawler.items import Dead, Found, HostStats, Note, QueueStats, Stats, Story, WorkerStats
 
@@ -127,6 +127,8 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
                 holder=oldest[queue.id].worker if queue.id in oldest else "",
                 rate=queue.recent.rate(ledger.now, uptime),
                 spent=ledger.spent(queue),
+                suspects=len(queue.suspects),
+                quarantined=sum(suspect.is_alone for suspect in queue.suspects.values()),
             )
             for queue in ledger.queues.values()
         ],
@@ -180,7 +182,8 @@ def _next_due(ledger: Ledger) -> dict[int, float]:
         return {}
     found: dict[int, float] = {}
     for queue, due in ledger.db.execute("SELECT queue, due FROM task WHERE state = 1 ORDER BY due LIMIT ?", (DELAYED_READ,)):
-        found.setdefault(queue, max(due - ledger.now, 0.0))
+        if due < NEVER:
+            found.setdefault(queue, max(due - ledger.now, 0.0))
     return found
 
 
@@ -226,11 +229,12 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
     id, state, item, host, depth, attempt, parent, put_at, changed_at, report, noted, due = row
     if id in ledger.loans.tasks:
         state, attempt = LEASED, attempt + 1
+    is_suspect = id in queue.suspects
     found = ledger.db.execute("SELECT item FROM whole WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
     return Story(
         id=id, queue=queue_name, key=key, state=TOLD[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,
         parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
-        due=max(due - ledger.now, 0.0) if state == DELAYED else 0.0,
+        due=max(due - ledger.now, 0.0) if state == DELAYED and not is_suspect else 0.0, is_suspect=is_suspect,
     )  # fmt: skip
 
 
@@ -247,16 +251,17 @@ def find(ledger: Ledger, url: str) -> list[Found]:
             if place:
                 reason = next((failure.reason for failure in reversed(failures(noted))), "")
                 is_leased = id in ledger.loans.tasks
-                left = max(due - ledger.now, 0.0) if state == DELAYED else 0.0
+                left = max(due - ledger.now, 0.0) if state == DELAYED and due < NEVER else 0.0
                 found.append(Found(id, queue.spec.name, STATES[LEASED if is_leased else state], attempt + is_leased, left, reason))
             if len(found) == FOUND or room <= 0:
                 return found
     return found
 
 
-def held(ledger: Ledger, worker: str) -> list[str]:
-    """Return the URLs in the items that a worker holds, oldest lease first; "" for an item without one."""
-    ids = [loan.task for loan in ledger.loans.of(worker)[:HELD]]
+def held(ledger: Ledger, worker: str, tokens: Set[int]) -> list[str]:
+    """Return the URLs in the items that a worker holds, oldest lease first; "" for an item without one. tokens: of these leases;
+    if there are none, of all."""
+    ids = [loan.task for loan in ledger.loans.of(worker) if not tokens or loan.token in tokens][:HELD]
     query = "SELECT substr(item, nullif(instr(item, ?), 0) + ?, ?) FROM whole WHERE id = ?"
     rows = [ledger.db.execute(query, (URL_KEY, len(URL_KEY), URL_BYTES, id)).fetchone() for id in ids]
     return [_text(row[0]) if row is not None and row[0] is not None else "" for row in rows]

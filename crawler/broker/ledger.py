@@ -11,19 +11,20 @@ everything again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from crawler.broker.base import MAX_BODY
 from crawler.broker.books import BEATS, SILENCE
 from crawler.broker.budget import time_counter
-from crawler.broker.lending import GONE, Lending
+from crawler.broker.lending import Lending
 from crawler.broker.loans import Loan
 from crawler.broker.schema import DELAYED, DONE, LEASED, READY
 from crawler.broker.state import Queue
 from crawler.items import Done, Failed, New, Pace, Step, Verdict
 
+NOTHING: Set[int] = frozenset()
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
-WORKER_GONE = GONE[0] + "{} died, hung or was cut off"
+WORKER_GONE = "the lease ran out: worker {} died, hung or was cut off"
 
 
 class Ledger(Lending):
@@ -55,6 +56,7 @@ class Ledger(Lending):
         self.count({f"{name}/skipped/over the limit": n for name, n in over.items()})
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
+        verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]
         self.count(step.counters)
         return verdicts
 
@@ -70,6 +72,8 @@ class Ledger(Lending):
             queue.move(LEASED, DONE)
             queue.recent.add(now)
             queue.bytes -= loan.size
+            if queue.suspects:
+                self.forget_suspect(queue, loan.task)
             if queue.spec.polite:
                 self._ended(loan)
                 if loan.lane in in_trouble:
@@ -88,28 +92,56 @@ class Ledger(Lending):
     def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool, trace: str = "") -> Verdict:
         self._ended(loan)
         self.loans.give_back(loan)
-        if loan.queue.spec.polite and not reason.startswith(GONE):        # the host is not to blame for a dead worker
+        self.forget_suspect(loan.queue, loan.task)
+        if loan.queue.spec.polite:
             self.troubles.host_failed(loan.lane, reason)
         return self.judge(loan.task, loan.queue, LEASED, loan.size, loan.attempt, reason, after, is_final, trace)
 
-    def _release(self, worker: str, token: int) -> Verdict:
+    def _release(self, worker: str, token: int, *, was_begun: bool = True) -> Verdict:
         loan = self.loans.end(token, worker)
         if loan is None:
             return Verdict.STALE
-        self._ended(loan)
+        self._take_back(loan, was_begun=was_begun)
+        return Verdict.RELEASED
+
+    def _take_back(self, loan: Loan, *, was_begun: bool) -> None:
+        """Make the task of a lease, already off the books, READY again without counting an attempt. One that was not begun leaves
+        no trace: neither its host's clock nor its order has moved."""
+        self._ended(loan, was_begun=was_begun)
         self.loans.give_back(loan)
+        if self.put_back(loan):
+            return
         self.db.execute("UPDATE task SET changed_at = ? WHERE id = ?", (self.now, loan.task))
         loan.queue.move(LEASED, READY)
         self.made_ready(loan.queue, loan.lane)
-        return Verdict.RELEASED
 
-    def expire(self, loans: Iterable[Loan], reason: str = "") -> int:
-        """Count a failed attempt of each of these leases, already off the books: their workers are gone. It is tried again at once.
+    def expire(self, loans: Iterable[Loan], reason: str = "", begun: Set[int] = NOTHING, at_work: Set[int] = NOTHING) -> int:
+        """End these leases, already off the books, because their workers are gone.
 
-        reason: how the worker ended, if that is known.
+        reason: how the worker ended, if that is known. begun, at_work: tokens of the tasks that it had begun and was at work on. If
+        any is known, an attempt is counted of these alone, and the others are as if they had not been leased.
         """
-        known = f"{GONE[1]}{reason}" if reason else ""
-        return len([self._fail(loan, known or WORKER_GONE.format(loan.worker), 0.0, False) for loan in loans])
+        by_worker: dict[str, list[Loan]] = {}
+        for loan in loans:
+            by_worker.setdefault(loan.worker, []).append(loan)
+        for of_worker in by_worker.values():
+            self._worker_died(of_worker, reason, begun, at_work)
+        return sum(map(len, by_worker.values()))
+
+    def _worker_died(self, loans: Sequence[Loan], reason: str, begun: Set[int], at_work: Set[int]) -> None:
+        """End these leases of one worker: see `expire`."""
+        worker = loans[0].worker
+        known = {loan.token for loan in loans}
+        charged = (at_work & known) or (begun & known) or known
+        is_only_one = len(charged) == 1 and not self.loans.of(worker)
+        for loan in loans:
+            if loan.token in charged:
+                self._ended(loan)
+                self.loans.give_back(loan)
+                why = f"its worker {reason}" if reason else WORKER_GONE.format(worker)
+                self.charge_death(loan, why, is_certain=is_only_one or loan.token in at_work)
+            else:
+                self._take_back(loan, was_begun=loan.token in begun)
 
     def _arrived(self, worker: str, tokens: Iterable[int]) -> None:
         """What these tasks asked of their hosts is over, however long they are still in process."""
@@ -119,11 +151,14 @@ class Ledger(Lending):
                 self._ended(loan)
                 loan.has_arrived = True
 
-    def _ended(self, loan: Loan) -> None:
-        """Its host is free of it, unless it has been before."""
+    def _ended(self, loan: Loan, *, was_begun: bool = True) -> None:
+        """Free the host of this lease, unless it has been freed before."""
         if loan.queue.spec.polite and not loan.has_arrived:
             lane = self.lanes.numbered(loan.queue, loan.lane)
-            lane.ended(self.now)
+            if was_begun:
+                lane.ended(self.now)
+            else:
+                lane.untouched(loan.since, loan.before)
             self.lanes.touch(lane)
 
     # ---- workers that fall silent
@@ -174,8 +209,10 @@ class Ledger(Lending):
     def next_event(self, waited_for: Iterable[Queue]) -> float | None:
         """Hub time at which something may change by itself, for who waits on these queues."""
         times = [self._next_due, self.loans.next_end()]
-        times += [self.lanes.next_open(queue) for queue in waited_for
-                  if queue.spec.polite and not queue.full_gate() and not self.spent(queue)]
+        for queue in waited_for:
+            if not queue.full_gate() and not self.spent(queue):
+                times += [self.lanes.next_open(queue)] if queue.spec.polite else []
+                times += [self.next_apart(queue)] if queue.suspects else []
         return min((time for time in times if time is not None), default=None)
 
     # ---- hosts, counters

@@ -15,36 +15,40 @@ from itertools import islice
 from typing import Any
 
 from crawler.broker.callers import Batch
-from crawler.broker.intake import Intake
 from crawler.broker.loans import Loan
 from crawler.broker.policy import AHEAD, Lane
-from crawler.broker.schema import LEASED, READY
-from crawler.broker.state import Floor, Queue
+from crawler.broker.quarantine import Quarantine
+from crawler.broker.schema import DELAYED, LEASED, READY
+from crawler.broker.state import Floor, Queue, Suspect
 from crawler.items import Attempt, Lease
 
 REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
 HIGHEST = 1 << 60         # above every priority
 ROWS_READ = 256           # tasks in one statement: 0.5 MB of them, as larger items stand elsewhere
-COLUMNS = "id, priority, attempt, item, key, depth, failures"
+COLUMNS = "id, priority, attempt, item, key, depth"
+TASK = f"SELECT {COLUMNS} FROM whole WHERE id = ?"      # noqa: S608  (columns of ours)
 READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"      # noqa: S608  (columns of ours)
 READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
 TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608
-GONE = ("the lease ran out: worker ", "its worker ")     # how the reason of an attempt begins that ended with its worker
 Task = tuple[Any, ...]    # a row of these statements
+Offer = tuple[Lane | None, Suspect | None, Task]     # with the lane of its host, on a polite queue, and the suspect if it is one
 
 
-class Lending(Intake):
+class Lending(Quarantine):
     """The books, and tasks lent from them."""
 
-    def lend(self, queue: Queue, worker: str, n: int, ttl: float) -> list[Lease]:
-        """Lease up to n tasks that may be had now. worker: "" for a take, which ends in this transaction."""
+    def lend(self, queue: Queue, worker: str, n: int, ttl: float, *, is_probe: bool = False) -> list[Lease]:
+        """Lease up to n tasks that may be had now. worker: "" for a take, which ends in this transaction.
+
+        is_probe: only quarantined ones, one at a time.
+        """
         lent: list[Lease] = []
         room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
         batch: Batch | None = None
         granted: Counter[Lane] = Counter()
         n = min(n, REPLY_BYTES // LEASE_BYTES)       # more than that many do not fit, however small
-        for lane, (id, priority, attempt, item, key, depth, noted) in self._offers(queue, n):
+        for lane, suspect, (id, priority, attempt, item, key, depth) in self._offers(queue, worker, n, is_probe=is_probe):
             size = len(item)
             if lent and size > room:
                 break
@@ -53,11 +57,14 @@ class Lending(Intake):
             if batch is None:
                 batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
             place = lane.id if lane else queue.lane
-            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now)
+            before = lane.next if lane else None
+            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now, before)
             add(loan)
             batch.tasks.append(id)
-            lent.append(_lease(loan, item, key, lane.name if lane else "", depth, noted))
-            if lane is None:
+            lent.append(_lease(loan, item, key, lane.name if lane else "", depth))
+            if suspect is not None:
+                self._lent_apart(queue, suspect, lane)
+            elif lane is None:
                 queue.floor = (priority, id)
             else:
                 lane.floor = (priority, id)
@@ -71,19 +78,46 @@ class Lending(Intake):
             queue.move(READY, LEASED, len(lent))
         return lent
 
-    def _offers(self, queue: Queue, n: int) -> Iterator[tuple[Lane | None, Task]]:
-        """Tasks that may be lent, with the lanes of a polite queue, in the order in which they are to be."""
-        if n <= 0 or not queue.counts[READY] or queue.full_gate() or (queue.spec.budgets and self.spent(queue)):
+    def _lent_apart(self, queue: Queue, suspect: Suspect, lane: Lane | None) -> None:
+        """What is on loan is READY in the tables."""
+        self.db.execute("UPDATE task SET state = ? WHERE id = ?", (READY, suspect.task))
+        queue.move(DELAYED, READY)
+        if lane is not None:
+            lane.granted_apart(self.now)
+            self.lanes.touch(lane)
+
+    def _offers(self, queue: Queue, worker: str, n: int, *, is_probe: bool) -> Iterator[Offer]:
+        """Find tasks that may be lent to this worker, in the order in which they are to be."""
+        if n <= 0 or not (queue.counts[READY] or queue.suspects or is_probe) or queue.full_gate():
+            return
+        if queue.spec.budgets and self.spent(queue):
             return
         if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
+            return
+        if queue.suspects or is_probe:
+            chosen, may_have_others = self.choose_apart(queue, worker, n, is_probe=is_probe)
+            for suspect in chosen:
+                lane = self.lanes.numbered(queue, suspect.lane) if queue.spec.polite else None
+                yield lane, suspect, self.db.execute(TASK, (suspect.task,)).fetchone()
+            n -= len(chosen)
+            if not may_have_others or not n:
+                return
+        yield from self._ordinary(queue, n)
+
+    def _ordinary(self, queue: Queue, n: int) -> Iterator[Offer]:
+        """Find tasks that are no suspects, with the lanes of a polite queue."""
+        if not queue.counts[READY]:
             return
         if not queue.spec.polite:
             # Of a host few are on loan, of a plain queue perhaps thousands: a floor is worth a search.
             floor = queue.floor or self._first_ready(queue.lane)
-            yield from ((None, task) for task in self._ready(READY_TASKS, queue.lane, floor))
+            yield from ((None, None, task) for task in self._ready(READY_TASKS, queue.lane, floor))
             return
         chosen: list[tuple[Lane, int]] = []
-        for lane in self.lanes.open(queue, self.now, n):
+        reserved = self.reserved(queue)
+        for lane in self.lanes.open(queue, self.now, n if reserved is None else n + 1):
+            if lane is reserved:
+                continue
             chosen += [(lane, id) for id in self._next(lane, min(lane.room(), lane.ready, n - len(chosen)))]
             if len(chosen) == n:
                 break
@@ -92,7 +126,7 @@ class Lending(Intake):
             tasks = {task[0]: task for task in self.db.execute(TASKS, (str([id for _, id in some]),))}
             for lane, id in some:
                 task = tasks[id]
-                yield lane, task if task[3] is not None else (*task[:3], self._body(id), *task[4:])
+                yield lane, None, task if task[3] is not None else (*task[:3], self._body(id), *task[4:])
 
     def _body(self, id: int) -> bytes:
         (item,) = self.db.execute("SELECT item FROM body WHERE id = ?", (id,)).fetchone()
@@ -131,7 +165,7 @@ class Lending(Intake):
         leases = []
         for loan in [loan for loan in self.loans.of(worker) if first <= loan.token <= last]:
             row = self.db.execute(
-                "SELECT item, key, name, depth, failures FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (loan.task,)
+                "SELECT item, key, name, depth FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (loan.task,)
             ).fetchone()
             leases.append(_lease(loan, *row))
         return leases
@@ -148,11 +182,9 @@ def failures(noted: str) -> list[Attempt]:
     return attempts
 
 
-def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int, noted: str) -> Lease:
-    """noted: its failed attempts."""
+def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int) -> Lease:
     spec = loan.queue.spec
-    is_suspect = bool(noted) and any(failure.reason.startswith(GONE) for failure in failures(noted)[-1:])
     return Lease(
-        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, is_suspect, loan.attempt >= spec.max_attempts,
+        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, loan.attempt >= spec.max_attempts,
         max(spec.max_attempts - loan.attempt, 0),
     )

@@ -86,14 +86,30 @@ class Lane:
         self.floor = self.ahead = None
 
     def granted(self, n: int, now: float) -> None:
-        """The first n of those ahead went out."""
+        """Lend the first n of those ahead."""
         assert self.ahead is not None      # noqa: S101  they were found there
         del self.ahead[:n]
         self.ready -= n
         self.leased += n
-        self.next = max(self.next, now + self.gap())
+        self.next = self._rested(self.next, now)
+
+    def granted_apart(self, now: float) -> None:
+        """Lend one that stands outside the lane."""
+        self.leased += 1
+        self.next = self._rested(self.next, now)
 
     def ended(self, now: float) -> None:
         """One of them came back, however it went, or needs its host no longer."""
         self.leased -= 1
-        self.next = max(self.next, now + self.gap())
+        self.next = self._rested(self.next, now)
+
+    def untouched(self, since: float, before: float | None) -> None:
+        """Take back one of which the host was never asked, leased at `since`: the host may be asked when it could be `before`,
+        unless something else has changed that meanwhile."""
+        self.leased -= 1
+        if before is not None and self.next == self._rested(before, since):
+            self.next = before
+
+    def _rested(self, next: float, now: float) -> float:
+        """Return the time of the next request after one at `now`."""
+        return max(next, now + self.gap())

@@ -21,6 +21,7 @@ READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
 ASIDE = 5                 # taken off its queue because the rules have changed, and not counted: see `review`
 MEMORY = ":memory:"
+NEVER = 1e12              # hub time, of a delayed task that no clock makes ready: see table `suspect`
 INLINE = 2_000            # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
 LOCK_WAIT = 1.0           # s to wait for a store that another command reads; a read takes a tenth of this
 CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
@@ -79,6 +80,11 @@ CREATE TABLE caller (               -- the last call of each worker and producer
   lent TEXT NOT NULL,               -- JSON: what it holds, by the first token of a call: ids of tasks, their tokens consecutive,
                                     -- 0 where a task was given back. One that is done is not READY any more
   UNIQUE (name, is_worker)
+);
+CREATE TABLE suspect (              -- tasks that were held when a worker died: they are lent apart from the others
+  id INTEGER PRIMARY KEY,           -- of the task
+  deaths INTEGER NOT NULL,          -- of workers that held it, in a row
+  alone INTEGER NOT NULL            -- whether a worker that has it is to have nothing else
 );
 CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL);
 CREATE VIEW loan AS                 -- from here on for people, who look into the file

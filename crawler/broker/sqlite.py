@@ -116,7 +116,9 @@ class SqliteBroker:
                     call.is_repeated = True
                     self._writer.repeated(step.worker)
                 verdicts, leases = list(last.verdicts), ledger.leased_between(step.worker, last.first, last.last)
-            lent = ledger.lend(queue, step.worker, step.want, step.ttl) if queue is not None and not leases else []
+            lent: list[Lease] = []
+            if queue is not None and not leases:
+                lent = ledger.lend(queue, step.worker, step.want, step.ttl, is_probe=step.is_probe)
             if is_new or lent:
                 ledger.callers.remember(
                     step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl, queue=step.queue
@@ -133,7 +135,7 @@ class SqliteBroker:
             commit, durable = self._writer.commits()
             return Stepped(verdicts, leases, ledger.store, ledger.epoch, ledger.notes_version, commit, durable)
 
-        call = Waiting(arrive, again, empty, step.queue, step.worker, step.wait)
+        call = Waiting(arrive, again, empty, step.queue, step.worker, step.wait, is_probe=step.is_probe)
         return self._writer.ask(call)
 
     def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
@@ -146,14 +148,17 @@ class SqliteBroker:
 
         return self._call(run)
 
-    def expire(self, worker: str | None, reason: str = "") -> int:
+    def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
+        checks.tokens(begun)
+        checks.tokens(at_work)
+
         def run(ledger: Ledger) -> int:
             self._writer.dismiss(worker)
             chosen = list(ledger.loans.workers()) if worker is None else [worker]
             loans = [loan for name in chosen for loan in ledger.loans.of(name)]
             for loan in loans:
                 ledger.loans.end(loan.token, loan.worker)
-            return ledger.expire(loans, reason)
+            return ledger.expire(loans, reason, set(begun), set(at_work))
 
         return self._call(run)
 
@@ -216,8 +221,9 @@ class SqliteBroker:
     def why(self, queue: str, key: bytes) -> Story | None:
         return self._call(lambda ledger: desk.why(ledger, queue, key), Kind.ASKS)
 
-    def held(self, worker: str) -> list[str]:
-        return self._call(lambda ledger: desk.held(ledger, worker), Kind.ASKS)
+    def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
+        checks.tokens(tokens)
+        return self._call(lambda ledger: desk.held(ledger, worker, set(tokens)), Kind.ASKS)
 
     def find(self, url: str) -> list[Found]:
         return self._call(lambda ledger: desk.find(ledger, url), Kind.ASKS)

@@ -5,22 +5,49 @@ frontier grows to; after a failed transaction all of it is read again from the t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.policy import Lane
 from crawler.broker.recent import Recent
-from crawler.broker.schema import STATES
+from crawler.broker.schema import NEVER, STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
 Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is on loan; None: not known
 LANES_KEPT = 200_000      # lanes in memory, some 120 MB; of more, those are read again that are needed
 
 
+class Suspect:
+    """A task that a worker held when it died: see `quarantine`."""
+
+    __slots__ = ("deaths", "is_alone", "lane", "since", "task")
+
+    def __init__(self, task: int, lane: int, deaths: int, is_alone: bool, since: float) -> None:
+        self.task = task
+        self.lane = lane
+        self.deaths = deaths               # of workers that held it, in a row
+        self.is_alone = is_alone           # quarantined: a worker that has it has nothing else
+        self.since = since                 # hub time
+
+
+class StandIn:
+    """A worker that takes a quarantined task because there is no probe."""
+
+    __slots__ = ("has_it", "heard_at", "since", "worker")
+
+    def __init__(self, worker: str, now: float) -> None:
+        self.worker = worker
+        self.since = self.heard_at = now   # hub time
+        self.has_it = False                # it has finished all else and been lent the task
+
+
 class Queue:
     """One queue's specification and its counts."""
 
-    __slots__ = ("accepted", "bytes", "counts", "floor", "gates", "id", "lane", "recent", "spec")
+    __slots__ = (
+        "accepted", "bytes", "counts", "floor", "gates", "id", "lane", "probed_at", "recent", "spec", "stand_in", "suspects",
+        "work_until",
+    )  # fmt: skip
 
     def __init__(self, id: int, spec: QueueSpec, accepted: int, counts: Iterable[int], bytes: int) -> None:
         self.id = id
@@ -32,6 +59,10 @@ class Queue:
         self.lane = 0                      # id of a plain queue's only lane
         self.floor: Floor | None = None    # of a plain queue's lane
         self.recent = Recent()             # done lately
+        self.suspects: dict[int, Suspect] = {}       # by task, in the order in which their workers died
+        self.probed_at: float | None = None          # hub time of a probe's last call
+        self.stand_in: StandIn | None = None         # while there is no probe
+        self.work_until = 0.0              # hub time before which nobody stands in
 
     @property
     def is_limited(self) -> bool:
@@ -91,6 +122,19 @@ def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapp
     for queue in queues.values():
         queue.gates = [queues[name] for name in queue.spec.feeds if name in queues]
     return queues
+
+
+def load_suspects(db: sqlite3.Connection, queues: Mapping[int, Queue], on_loan: Set[int], now: float) -> None:
+    """Read the suspects into the queues, given by id, and forget those that something else has happened to. on_loan: tasks."""
+    for id, queue, lane, state, due, deaths, is_alone in db.execute(
+        "SELECT suspect.id, queue, lane, state, due, deaths, alone FROM suspect LEFT JOIN task ON task.id = suspect.id "
+        "ORDER BY suspect.id"
+    ).fetchall():
+        is_apart = (state == STATES.index("delayed") and due >= NEVER) or (state == STATES.index("ready") and id in on_loan)
+        if not is_apart:
+            db.execute("DELETE FROM suspect WHERE id = ?", (id,))
+        elif queue in queues:
+            queues[queue].suspects[id] = Suspect(id, lane, deaths, bool(is_alone), now)
 
 
 def _outside(db: sqlite3.Connection, named: set[str], counts: Mapping[int, Sequence[int]]) -> list[QueueSpec]:

@@ -20,7 +20,7 @@ class Verdicts(Books):
         trace: str = "",
     ) -> Verdict:  # fmt: skip
         """Record the failure of an attempt of a task in this state, and move the task on."""
-        self._note_failure(task, attempt, reason)
+        self.note_failure(task, attempt, reason)
         self.troubles.failed(queue.id, reason)
         if is_final or attempt >= queue.spec.max_attempts:
             self.db.execute("UPDATE task SET state = ?, attempt = ?, changed_at = ? WHERE id = ?", (DEAD, attempt, self.now, task))
@@ -38,7 +38,7 @@ class Verdicts(Books):
         self._wait_until(due)
         return Verdict.RETRY
 
-    def _note_failure(self, task: int, attempt: int, reason: str) -> None:
+    def note_failure(self, task: int, attempt: int, reason: str) -> None:
         """Add a line for this attempt; the last `FAILURES_KEPT` characters are kept: see `failures`."""
         line = f"{self.now:.3f} {attempt} {' '.join(reason.split())}\n"
         self.db.execute("UPDATE task SET failures = substr(failures || ?, ?) WHERE id = ?", (line, -FAILURES_KEPT, task))

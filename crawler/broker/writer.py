@@ -192,13 +192,14 @@ class Writer:
                     self._parked.append(call)
             empty = set[str]()                    # queues that had nothing for one who waits: nor have they for the next
             for waiting in self._parked:          # those who came first, first
-                if waiting.queue in empty and waiting.waits_for_tasks_alone(ledger.now):
+                if waiting.queue in empty and not waiting.is_probe and waiting.waits_for_tasks_alone(ledger.now):
                     still.append(waiting)
                 elif self._has_answer(waiting, is_parked=True):
                     answered.append(waiting)
                 else:
                     still.append(waiting)
-                    empty.add(waiting.queue)
+                    if not (waiting.is_probe or ledger.queue(waiting.queue).suspects):      # else it depends on who asks
+                        empty.add(waiting.queue)
             event = ledger.next_event(ledger.queue(name) for name in {call.queue for call in still})
             ledger.flush()
             db.execute("COMMIT")

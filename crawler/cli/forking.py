@@ -26,6 +26,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from crawler.cli.common import INTERNAL, OK
+from crawler.marks import MarkMemory
 from crawler.process import Process
 
 FDS, THREADS = "/proc/self/fd", "/proc/self/task"
@@ -81,15 +82,19 @@ class Forks:
         gc.freeze()         # what is here stays: a collection in a copy would write to all of the memory that is shared, and
         _flush()            # close by their numbers descriptors that mean something else there
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())   # none is to meet our handlers in the copy
+        marks = MarkMemory()
+        environment = marks.environment
         pid = os.fork()
         if pid == 0:
+            os.environ.update(environment)
             _become(self._main, command, stdin, stderr, blocked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(stdin)
         if stderr is not None:
             os.close(stderr)
-        process = Process(pid, os.fdopen(our_stdin, "wb", 0), None if our_stderr is None else os.fdopen(our_stderr, "rb"))
-        self._ours |= {number for number in (our_stdin, our_stderr, process.ended) if number is not None}
+        heard = None if our_stderr is None else os.fdopen(our_stderr, "rb")
+        process = Process(pid, os.fdopen(our_stdin, "wb", 0), heard, marks)
+        self._ours |= marks.descriptors | {number for number in (our_stdin, our_stderr, process.ended) if number is not None}
         return process
 
     def _tell(self, ready: Process, command: Command) -> bool:

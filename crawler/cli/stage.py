@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.parser import Once
-from crawler.errors import ConfigError, CrawlerError, HubError, HubGone, HubLost, HubUnreachable, UsageError
+from crawler.errors import ConfigError, CrawlerError, HubError, HubGone, HubLost, HubUnreachable, StorageError, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from crawler.hub.contact import Contact
     from crawler.pipeline import Pipeline, StageSpec
     from crawler.run import talk
+    from crawler.run.probes import Probes
     from crawler.stage import Stage
+    from crawler.supervisor import Child
     from crawler.tally import Tally
     from crawler.worker import Worker
 
@@ -59,6 +61,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--until-drained", action="store_true", help="end when nothing can reach this stage any more")
     parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.talk`
+    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)       # see `crawler.run.probes`
     output_options(parser)
     common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
@@ -173,13 +176,16 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     from crawler.hub.contact import Contact
     from crawler.process import Bell
     from crawler.run import talk
+    from crawler.run.probes import Probed, Probes
+    from crawler.run.workers import probed_queue
     from crawler.supervisor import ChildFailed, Supervisor
 
     stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     counts = talk.Sum(spec.name)
-    supervisor = Supervisor(lambda child, pid: was_at_work(config, pid), partial(hear, counts), forks)
+    supervisor = Supervisor(partial(died, config), partial(hear, counts), forks)
+    probes = Probes(supervisor)
     common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
     hub = reach(config, spec.input, common.hints(args, config))
@@ -194,12 +200,15 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         arguments += ["--until-drained"]
     try:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
+        if probed := probed_queue(pipeline, spec.name.split(SIGN)):
+            probes.add(Probed(spec.name, probed, arguments))
         hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
         with speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(LOOK, stop)
                 supervisor.watch()
+                look_for_quarantined(config, probes)
             supervisor.stop()         # before the last line is logged: it counts what they finish now
         return of_dead_tasks(args, config, pipeline, spec, hub)
     except ChildFailed as failure:
@@ -296,14 +305,24 @@ def warn(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: Sta
         log.warning("%s", line)
 
 
-def was_at_work(config: Config, pid: int) -> str | None:
-    """Return "" if the worker in this process holds tasks, None if not or if the hub does not tell."""
-    import socket  # here, because it would slow down `crawler --help`
+def died(config: Config, child: Child, pid: int) -> str | None:
+    """Tell the hub of a worker process that has died. Returns what it was at: see `Supervisor`."""
+    from crawler.errors import CallRefused
+    from crawler.run.deaths import holds_tasks, report_death
 
-    mark = f"@{socket.gethostname()}:{pid}:"
-    with suppress(HubError), common.connect(config, patience=0.0, role="worker") as hub:      # it does not wait for a lost hub
-        return "" if any(mark in worker.name and worker.leased for worker in hub.stats().workers) else None
+    with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:
+        try:                              # without waiting for a lost hub
+            return report_death(hub, child, pid)
+        except CallRefused:               # with a worker's key: the hub notices by itself that the connection broke
+            return "" if holds_tasks(hub, pid) else None
     return None
+
+
+def look_for_quarantined(config: Config, probes: Probes) -> None:
+    """Start a probe if the hub has quarantined a task of this stage."""
+    if probes.is_due:
+        with suppress(HubError), common.connect(config, patience=0.0, role="worker") as hub:
+            probes.look(hub.stats())
 
 
 def hear(counts: talk.Sum, line: str) -> None:
@@ -380,7 +399,8 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     parting = Parting(broker, side)
     concurrency = args.concurrency or spec.concurrency or 0
     worker = wire(
-        config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency
+        config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency,
+        is_probe=args.probe,
     )  # fmt: skip
 
     def stop() -> None:
@@ -389,6 +409,8 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
 
     common.stop_on_signals(stop)
     common.stop_with_stdin(args, stop)
+    if args.probe:
+        threading.Thread(target=stop_when_cured, args=(side, worker, spec.input), daemon=True).start()
     if args.until_drained:
         third = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
@@ -451,6 +473,14 @@ def speaking_to_a_person(
 
     hub = common.connect(config, patience=0.0, role="worker")
     return talk.Talk(spec.name, counts, lambda: why_idle(args, config, pipeline, hub, spec.input), trouble=lambda: contact.trouble)
+
+
+def stop_when_cured(broker: Broker, worker: Worker, queue: str) -> None:
+    """Stop a probe when nothing is quarantined on its queue any more."""
+    with suppress(HubError):                      # the worker meets the same, and reports it
+        while any(each.quarantined for each in broker.stats().queues if each.name == queue):
+            threading.Event().wait(LOOK)
+    worker.stop()
 
 
 def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None:

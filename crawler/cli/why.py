@@ -135,7 +135,8 @@ def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
     first, others = reports(story)
     ending = {
         "ready": f"waits for its turn at {story.host}",
-        "delayed": f"is tried again in {story.due:.0f} s" if is_running else "is to be tried again",
+        "delayed": "waits to be tried again alone, because its worker died" if story.is_suspect else
+                   f"is tried again in {story.due:.0f} s" if is_running else "is to be tried again",
         "leased": "is being fetched" if is_running else "was being fetched when the hub ended",
         "aside": f"set aside {when(story.changed_at)}, because the rules of the crawl were changed: {against(story.report)}",
         "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",

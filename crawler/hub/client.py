@@ -85,11 +85,11 @@ class HubClient:
     def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
         return self._list("extend", worker, tokens, ttl)
 
-    def expire(self, worker: str | None, reason: str = "") -> int:
-        return self._int("expire", worker, reason)
+    def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
+        return self._int("expire", worker, reason, begun, at_work)
 
-    def held(self, worker: str) -> list[str]:
-        return self._list("held", worker)
+    def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
+        return self._list("held", worker, tokens)
 
     def pace(self, paces: Sequence[Pace]) -> None:
         self._ask("pace", paces)

@@ -122,7 +122,7 @@ class DebugCrawl:
         """Return the context in which a stage runs: if rows go to standard output, only the stage that writes them may."""
         return to_stderr() if self._has_rows and not bench.writes_rows else nullcontext()
 
-    def start_stage(self, name: str, processes: int, arguments: Sequence[str]) -> None:
+    def start_stage(self, name: str, processes: int, arguments: Sequence[str], probed: str = "") -> None:
         """Do nothing: all stages are already here, in one process."""
 
     def cpu(self, name: str) -> float | None:

@@ -166,6 +166,10 @@ def _held(queue: QueueStats, sign: str) -> str:
 def _back_off(queues: Sequence[QueueStats]) -> str:
     """Report that all remaining tasks of a queue wait for their next attempt."""
     for queue in queues:
+        if queue.delayed == queue.suspects and queue.delayed and not queue.ready and not queue.leased:
+            why = f": {short(queue.failure)}" if queue.failure else ""
+            noun = _noun(queue)
+            return f"{counted(queue.delayed, noun)} {agree(queue.delayed, 'waits', 'wait')} to be tried again by itself{why}"
         if queue.delayed and not queue.ready and not queue.leased:
             when = f"in {queue.due:.0f} s" if queue.due >= 1 else "within 1 s"
             why = f": {short(queue.failure)}" if queue.failure else ""

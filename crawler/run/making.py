@@ -79,9 +79,10 @@ def is_set(options: Any, name: str) -> bool:
 def wire(
     config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, gatekeepers: Mapping[str, Gatekeeper],
     shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally, on_lost: Callable[[], None], concurrency: int,
+    *, is_probe: bool = False,
 ) -> Worker:  # fmt: skip
-    """Return a worker of this stage. concurrency: see `Worker`."""
-    from crawler import plugins
+    """Return a worker of this stage. concurrency, is_probe: see `Worker`."""
+    from crawler import marks, plugins
     from crawler.chain import Chain
     from crawler.routing import Router
     from crawler.worker import Worker
@@ -93,4 +94,5 @@ def wire(
     return Worker(
         stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
         concurrency=concurrency, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
+        marks=marks.Marks(marks.given()), is_probe=is_probe,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from crawler.chain import Share, groups, share
 from crawler.growth import Growth
 from crawler.pipeline import Pipeline
+from crawler.plugins import find
 
 if TYPE_CHECKING:
     from crawler.crawl import Crawl
@@ -23,6 +24,7 @@ class Workers:
         together = groups(pipeline, stages)
         self._say = say
         self._shares: list[Share] = [share(pipeline, group, delay) for group in together]
+        self._pipeline = pipeline
         self._passed_by = {pipeline.stages[name].input: name for group in together for name in group[1:]}
         self._growths = [(each, Growth(each.processes, each.most)) for each in self._shares]
         for each in self._shares:
@@ -32,14 +34,20 @@ class Workers:
     def start(self, here: Crawl | DebugCrawl, arguments: Sequence[str]) -> None:
         """Start the initial processes. arguments: passed to each process, which is one worker."""
         for each in self._shares:
-            here.start_stage(each.name, each.processes, arguments)
+            here.start_stage(each.name, each.processes, arguments, probed_queue(self._pipeline, each.stages))
 
     def adapt(self, here: Crawl | DebugCrawl, arguments: Sequence[str], ready: Sequence[str]) -> None:
         """Start the workers that are missing. ready: queues with ready tasks."""
         for queue in ready:        # put there by an earlier run or another machine, where no chain looks
             if name := self._passed_by.pop(queue, None):
-                here.start_stage(name, 1, arguments)
+                here.start_stage(name, 1, arguments, probed_queue(self._pipeline, [name]))
         for each, growth in self._growths:
             if growth.needs_one(here.cpu(each.name), time.monotonic()):
                 here.start_stage(each.name, 1, arguments)
                 self._say(f"{each.said(growth.processes)} now: there was more to do than time")
+
+
+def probed_queue(pipeline: Pipeline, stages: Sequence[str]) -> str:
+    """Return the queue that stages in one process read, if they may have a probe; "" if one of them must be open only once."""
+    specs = [pipeline.stage(name) for name in stages]
+    return "" if any(find(spec.use).is_single for spec in specs) else specs[0].input

@@ -71,6 +71,10 @@ class Hand:
         (verdict,) = self.step(released=[lease.token]).verdicts
         return verdict
 
+    def give_back(self, *leases: Lease) -> list[Verdict]:
+        """None of them was begun."""
+        return list(self.step(returned=[lease.token for lease in leases]).verdicts)
+
     def extend(self, lease: Lease, ttl: float = TTL) -> bool:
         (is_ours,) = self.broker.extend(self.name, [lease.token], ttl)
         return is_ours

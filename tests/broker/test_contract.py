@@ -230,7 +230,7 @@ def test_a_task_given_back_has_used_none(broker: Broker, hand: Hand) -> None:
         assert hand.release(lease) == Verdict.RELEASED
 
 
-def test_what_its_worker_may_have_died_of_is_told_from_what_failed(broker: Broker, hand: Hand) -> None:
+def test_a_lease_says_whether_it_is_the_last_attempt(broker: Broker, hand: Hand) -> None:
     put(broker, "task", b"a")
 
     first = hand.lease_one("task")
@@ -239,8 +239,7 @@ def test_what_its_worker_may_have_died_of_is_told_from_what_failed(broker: Broke
     broker.expire(hand.name, "was killed by SIGSEGV")
     third = hand.lease_one("task")
 
-    assert [lease.is_suspect for lease in (first, second, third)] == [False, False, True]
-    assert [lease.is_last for lease in (first, second, third)] == [False, False, True]
+    assert [(lease.attempt, lease.is_last) for lease in (first, second, third)] == [(1, False), (2, False), (3, True)]
     assert list(hand.repeat().leases) == [third]
 
 

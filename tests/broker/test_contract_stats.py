@@ -63,7 +63,7 @@ def test_whose_wish_a_delay_is_is_known(polite: Broker) -> None:
 
 
 def test_a_host_is_known_whose_task_in_process_waits_before_it_asks(polite: Broker, any_house: House) -> None:
-    seed(polite, a=1, b=1)
+    seed(polite, a=2, b=2)
     polite.pace([Pace("a", held=30.0), Pace("b", held=30.0)])
     assert (host(polite, "a").held, host(polite, "a").rest <= 0) == (0.0, True), "nothing of it is in process"
     hand = Hand(polite)

@@ -132,9 +132,9 @@ def test_of_those_who_wait_for_one_queue_only_the_first_is_looked_after(monkeypa
     broker = SqliteBroker(":memory:", QUEUES)
     lend, looks = Ledger.lend, []
 
-    def noted(self: Ledger, queue: Queue, *args: Any) -> list[Lease]:
+    def noted(self: Ledger, queue: Queue, *args: Any, **more: Any) -> list[Lease]:
         looks.append(queue.spec.name)
-        return lend(self, queue, *args)
+        return lend(self, queue, *args, **more)
 
     with ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(Hand(broker, f"w{n}").lease, "task", 1, wait=20.0) for n in range(20)]

@@ -89,13 +89,14 @@ class BrokerAgainstModel(RuleBasedStateMachine):
 
     @rule(
         worker=WORKERS, queue=st.sampled_from(["", "urls", "work", "out"]), want=st.integers(0, 4), done=PICK, failed=PICK,
-        released=PICK, children=st.lists(NEW, max_size=2), after=st.sampled_from([None, 0.0, 5.0]), final=st.booleans(),
-        ttl=st.sampled_from([5.0, 30.0]), rest=st.sampled_from([None, None, 4.0]), arrived=PICK,
+        released=PICK, returned=PICK, children=st.lists(NEW, max_size=2), after=st.sampled_from([None, 0.0, 5.0]),
+        final=st.booleans(), ttl=st.sampled_from([5.0, 30.0]), rest=st.sampled_from([None, None, 4.0]), arrived=PICK,
+        is_probe=st.sampled_from([False, False, True]),
     )  # fmt: skip
     def step(
         self, worker: str, queue: str, want: int, done: list[int], failed: list[int], released: list[int],
-        children: list[tuple[str, int, str, int, float]], after: float | None, final: bool, ttl: float, rest: float | None,
-        arrived: list[int],
+        returned: list[int], children: list[tuple[str, int, str, int, float]], after: float | None, final: bool, ttl: float,
+        rest: float | None, arrived: list[int], is_probe: bool,
     ) -> None:  # fmt: skip
         self.calls[worker] += 1
         step = Step(
@@ -103,8 +104,10 @@ class BrokerAgainstModel(RuleBasedStateMachine):
             done=[Done(self._token(n), [self._new(child) for child in children]) for n in done],
             failed=[Failed(self._token(n), "failed", after, final) for n in failed],
             released=[self._token(n) for n in released],
+            returned=[self._token(n) for n in returned],
             arrived=[self._token(n) for n in arrived],
             paces=[] if rest is None else [Pace("a", rest=rest)],
+            is_probe=is_probe,
         )  # fmt: skip
         answer = self.broker.step(step)
 
@@ -115,10 +118,11 @@ class BrokerAgainstModel(RuleBasedStateMachine):
         for each in step.failed:
             verdicts.append(model.failed(worker, each, lambda attempt: backoff(attempt, Longest())))
         verdicts += [model.released(worker, token) for token in step.released]
+        verdicts += [model.returned(worker, token) for token in step.returned]
         if rest is not None:
             model.rest("a", rest)
         assert list(answer.verdicts) == verdicts
-        model.lent(worker, queue, want, ttl, answer.leases)
+        model.lent(worker, queue, want, ttl, answer.leases, is_probe=is_probe)
         model.heard(worker)
         self.steps[worker] = (step, verdicts)
 
@@ -129,7 +133,7 @@ class BrokerAgainstModel(RuleBasedStateMachine):
         step, verdicts = self.steps[worker]
         answer: Stepped = self.broker.step(step)
         assert list(answer.verdicts) == verdicts
-        self.model.lent_again(worker, step.queue, step.want, step.ttl, answer.leases)
+        self.model.lent_again(worker, step.queue, step.want, step.ttl, answer.leases, is_probe=step.is_probe)
         self.model.heard(worker)
 
     @rule(worker=WORKERS, ttl=st.sampled_from([3.0, 30.0]))

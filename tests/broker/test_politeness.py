@@ -51,6 +51,42 @@ def test_however_a_task_ends_its_host_has_its_rest(broker: Broker, hand: Hand, c
     assert len(granted(hand)) == 1
 
 
+def test_a_lease_that_is_given_back_unbegun_leaves_no_trace(broker: Broker, hand: Hand, clock: ManualClock) -> None:
+    seed(broker, a=2, b=2, c=2)
+    hand.complete(hand.lease_one("urls"))
+    clock.advance(0.3)
+    before = [host(broker, name).rest for name in "abc"]
+
+    leases = hand.lease("urls", 10)
+    assert [lease.item for lease in leases] == [b"b/0", b"c/0"]
+    hand.give_back(*leases)
+
+    assert [host(broker, name).rest for name in "abc"] == before
+    assert granted(hand) == [b"b/0", b"c/0"]
+
+
+def test_a_host_that_was_told_to_rest_meanwhile_keeps_its_rest(broker: Broker, hand: Hand, clock: ManualClock) -> None:
+    seed(broker, a=2)
+    lease = hand.lease_one("urls")
+    broker.pace([Pace("a", rest=60.0)])
+    hand.give_back(lease)
+    clock.advance(59.0)
+
+    assert granted(hand) == []
+
+
+def test_giving_back_what_was_not_begun_costs_no_host_its_turn(any_house: House) -> None:
+    """A hundred hosts a second apart; each time all are leased, one is done, and the others are given back."""
+    broker = any_house.open(FRONTIER, Politeness(per_host=1, delay=1.0))
+    hand = Hand(broker)
+    seed(broker, **{f"h{n}": 2 for n in range(100)})
+
+    for done in range(100):
+        leases = hand.lease("urls", 200)
+        assert len(leases) == 100 - done
+        hand.step(done=[Done(leases[0].token)], returned=[lease.token for lease in leases[1:]])
+
+
 def test_as_many_tasks_of_a_host_as_allowed_are_lent_at_once(any_house: House) -> None:
     broker = any_house.open(FRONTIER, Politeness(per_host=3, delay=0.0))
     hand = Hand(broker)
@@ -249,7 +285,7 @@ def test_what_a_host_is_owed_survives_a_restart(durable: House) -> None:
 def test_a_jump_of_the_wall_clock_neither_frees_nor_freezes_a_lease(
     broker: Broker, hand: Hand, other: Hand, clock: ManualClock, jump: float
 ) -> None:
-    seed(broker, a=1, b=2)
+    seed(broker, a=1, b=1)
     broker.pace([Pace("b", rest=10.0)])
     lease = hand.lease_one("urls")
 
@@ -263,7 +299,7 @@ def test_a_jump_of_the_wall_clock_neither_frees_nor_freezes_a_lease(
     clock.advance(TTL + 1)
     assert granted(other) == []            # both leases ran out now, and each host has its second
     clock.advance(1.1)
-    assert sorted(granted(other)) == [b"a/0", b"b/0"]
+    assert len(granted(other)) == 1        # one after the other, as their workers may have died of them
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, DECADE, -DECADE])
@@ -294,7 +330,7 @@ def test_a_queue_may_become_polite_or_stop_being_it(durable: House) -> None:
     hand = Hand(durable.open(plain), "second")
     assert len(granted(hand)) == 3
     hand.broker.expire(None)
-    assert queue(hand.broker, "urls").ready == 5
+    assert (queue(hand.broker, "urls").ready, queue(hand.broker, "urls").suspects) == (0, 5)
     durable.close()
 
     hand = Hand(durable.open(polite, Politeness(per_host=9, delay=0.0)), "third")

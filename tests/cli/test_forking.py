@@ -188,7 +188,7 @@ forks.close()
 print(ready.poll(), before - len(descriptors()), gc.isenabled())
 """.replace("forks = ", "import gc; forks = ", 1))
 
-    assert done.stdout == "0 3 True\n", done.stderr
+    assert done.stdout == "0 4 True\n", done.stderr
 
 
 @pytest.mark.parametrize("how", ["os._exit(3)", "1 / 0"])

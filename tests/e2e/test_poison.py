@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -78,6 +80,34 @@ def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
     if path != "/hang":
         assert re.search(rf" {reason.removeprefix('its worker ')} while at {site.link(path)}; starting it again", done.stderr)
         assert f"given up: 1 {'URL' if queue == 'urls' else 'task'}: {reason} (1): {site.link(path)}" in done.stderr
+
+
+def test_a_page_that_kills_its_worker_costs_the_other_hosts_of_a_wide_crawl_nothing(shell: Shell) -> None:
+    """Its worker dies of it once, a process of its own four times; no other task comes near its last attempt."""
+    (shell.directory / "poison.py").write_text(POISON)
+    names = [f"/{n}" for n in range(8)]
+    pages = {"/": "".join(f'<a href="{name}">x</a>' for name in names), **dict.fromkeys(names, "fine")}
+    poisoned = {**pages, "/": '<a href="/crash">x</a>' + pages["/"], "/crash": "poison"}
+    with ExitStack() as stack:
+        sites = [stack.enter_context(Site(poisoned if n == 9 else pages, host=f"127.0.0.{n}")) for n in range(2, 26)]
+        (shell.directory / "seeds").write_text("".join(f"{site.url}\n" for site in sites))
+        done = shell.run(
+            "run", "--seeds", "seeds", "-o", "pages.jsonl", "-s", "frontier.delay=0.1", "-s", "stages.parse.use=poison:Poisoned",
+            "-s", "stages.fetch.robots=false",
+        )  # fmt: skip
+
+    assert done.returncode == 3, done.stderr
+    assert len(shell.rows("pages.jsonl")) == 24 * 9
+    report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
+    assert report["dead"] == {"urls": 1}
+    assert sum(n for name, n in report["restarts"].items() if "probe" in name) in (3, 4)       # the last start finds nothing to do
+    assert report["restarts"]["fetch+parse"] == 1
+    with closing(sqlite3.connect(shell.directory / "crawler-data" / "hub.sqlite3")) as store:
+        attempts = [attempt for (attempt,) in store.execute("SELECT attempt FROM life WHERE attempt > 1 ORDER BY attempt")]
+        charged = store.execute("SELECT count(*) FROM life WHERE failures != ''").fetchone()
+    assert attempts[-1] == 5
+    assert all(attempt == 2 for attempt in attempts[:-1])
+    assert charged[0] <= 16, "more than were at work"
 
 
 FAILING = """

@@ -78,11 +78,11 @@ class MemoryBroker:
         with self.changed:
             return [self.leased.get(token, ("",))[0] == worker for token in tokens]
 
-    def held(self, worker: str) -> list[str]:
+    def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
         with self.changed:
             return ["" for holder, _ in self.leased.values() if holder == worker]
 
-    def expire(self, worker: str | None, reason: str = "") -> int:
+    def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
         with self.changed:
             expired = [token for token, (holder, _) in self.leased.items() if worker in (None, holder)]
             for token in expired:

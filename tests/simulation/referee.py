@@ -59,6 +59,7 @@ class Referee:
         self._asked: dict[tuple[str, int], frozenset[int]] = {}     # by call: what its worker held when it first came in
         self._accepted: dict[int, tuple[str, int]] = {}             # by token: the call that was heard on it
         self._arrived: set[int] = set()    # tokens of which their worker said so
+        self._untouched: set[int] = set()  # tokens that were given back without a request to their hosts
         self._freed: set[int] = set()      # tokens whose host was free of them at some commit
         self.lost_power()
 
@@ -133,7 +134,8 @@ class Referee:
             before = fresh
         for token, grant in before.items():
             if grant.queue == "urls" and (token not in leased or token in self._arrived) and token not in self._freed:
-                self._ends[grant.host] = now
+                if token in leased or token not in self._untouched:
+                    self._ends[grant.host] = now
                 self._freed.add(token)
         for token in sorted(leased.keys() - before.keys()):
             self._check_grant(token, leased[token], now)
@@ -184,6 +186,7 @@ class Referee:
             step: Step = arguments[0]
             self._asked.setdefault((step.worker, step.call), self._held_by(step.worker))
             self._arrived |= self._held_by(step.worker) & set(step.arrived)
+            self._untouched |= self._held_by(step.worker) & set(step.returned)
 
     def _held_by(self, worker: str) -> frozenset[int]:
         """Before its first commit after a power cut we know nothing: then whatever was given out may be held."""
@@ -198,7 +201,7 @@ class Referee:
             return
         step: Step = arguments[0]
         name = (step.worker, step.call)
-        tokens = [each.token for each in step.done] + [each.token for each in step.failed] + list(step.released)
+        tokens = [each.token for each in step.done] + [each.token for each in step.failed] + [*step.released, *step.returned]
         verdicts = list(result.verdicts)
         if tokens:
             words = ", ".join(f"{token:x} {verdict}" for token, verdict in zip(tokens, verdicts, strict=False))

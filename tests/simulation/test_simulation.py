@@ -75,9 +75,9 @@ def accept_late_answers(patch: pytest.MonkeyPatch) -> None:
 def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
     release = ledger.Ledger._release
 
-    def counted(self: ledger.Ledger, worker: str, token: int) -> Any:
+    def counted(self: ledger.Ledger, worker: str, token: int, **more: Any) -> Any:
         loan = next((loan for loan in self.loans.of(worker) if loan.token == token), None)
-        verdict = release(self, worker, token)
+        verdict = release(self, worker, token, **more)
         if loan is not None:
             self.db.execute("UPDATE task SET attempt = attempt + 1 WHERE id = ?", (loan.task,))
         return verdict
@@ -88,11 +88,11 @@ def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
 def forget_the_delay_of_what_ran_out(patch: pytest.MonkeyPatch) -> None:
     expire = ledger.Ledger.expire
 
-    def hasty(self: ledger.Ledger, over: Any, reason: str = "") -> int:
+    def hasty(self: ledger.Ledger, over: Any, *more: Any) -> int:
         over = list(over)
         lanes = [self.lanes.numbered(loan.queue, loan.lane) for loan in over]
         before = [lane.next for lane in lanes]
-        n = expire(self, over, reason)
+        n = expire(self, over, *more)
         for lane, next_ in zip(lanes, before, strict=True):
             lane.next = next_
         return n
@@ -105,7 +105,8 @@ def store_the_children_of_the_first_alone(patch: pytest.MonkeyPatch) -> None:
 
     def careless(self: ledger.Ledger, step: Step) -> Any:
         done = [each if not n else type(each)(each.token, (), each.report) for n, each in enumerate(step.done)]
-        return hand_in(self, Step(step.worker, step.call, done=done, failed=step.failed, released=step.released))
+        more = {"failed": step.failed, "released": step.released, "returned": step.returned}
+        return hand_in(self, Step(step.worker, step.call, done=done, **more))
 
     patch.setattr(ledger.Ledger, "hand_in", careless)
 

@@ -237,7 +237,7 @@ def test_what_waits_for_another_to_learn_of_its_host_is_given_back_at_a_stop(bro
 
     running.worker.stop()
 
-    broker.wait_until(lambda: sum(len(step.released) for step, _ in broker.steps) == 5)
+    broker.wait_until(lambda: sum(len(step.returned) for step, _ in broker.steps) == 5)
     introduced.go.release()
     assert broker.results(1) == ["0, in a thread"]
 

@@ -1,0 +1,45 @@
+"""Tell the hub that a worker process has died, and what it was doing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from crawler.broker.base import Broker
+from crawler.counting import counted
+from crawler.texts import BRIEF, words
+
+if TYPE_CHECKING:
+    from crawler.supervisor import Child
+
+
+def workers_in(hub: Broker, pids: Iterable[int]) -> list[str]:
+    """Return the names of the workers in these processes of this machine."""
+    marks = [f"@{socket.gethostname()}:{pid}:" for pid in pids]
+    return [worker.name for worker in hub.stats().workers if any(mark in worker.name for mark in marks)]
+
+
+def holds_tasks(hub: Broker, pid: int) -> bool:
+    """Tell whether the hub still counts tasks as leased by a worker in this process of this machine."""
+    names = workers_in(hub, [pid])
+    return any(worker.leased for worker in hub.stats().workers if worker.name in names)
+
+
+def report_death(hub: Broker, child: Child, pid: int) -> str | None:
+    """Take its tasks from a worker that has died. Returns the URLs of what it was at in words; None: it had nothing.
+
+    Raises HubError and StorageError.
+    """
+    at: str | None = None
+    for name in workers_in(hub, [pid]):
+        urls = hub.held(name, child.at_work or child.begun)
+        if n := hub.expire(name, child.ending, child.begun, child.at_work):
+            at = _named(urls, len(child.at_work or child.begun) or n)
+    return at
+
+
+def _named(urls: Sequence[str], n: int) -> str:
+    """Name n tasks by the URL of the first; "" if it has none."""
+    first = words(urls[0], BRIEF) if urls else ""
+    return first + (f" and {counted(n - 1, 'other task')}" if first and n > 1 else "")
