@@ -105,7 +105,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_the_broker_goes_on_once_the
     lease = hand.lease_one("task")
 
     kept = _fill(broker)
-    with pytest.raises(StorageError, match="no room"):
+    with pytest.raises(StorageError, match="is full"):
         hand.complete(lease, New("result", b"." * 500_000))
     ballast.unlink()
 
