@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 SAID = "debugging: the stages take turns in this process; breakpoint() and print() work, Ctrl-C stops cleanly"
 
 
-def unsaid(_line: str) -> None:
-    """Discard a line about stages that share a process: here all of them do."""
-
-
 def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> DebugCrawl:
     """Return a crawl of these stages on the store of this configuration. Raises UsageError while another hub uses the store."""
     from crawler import plugins

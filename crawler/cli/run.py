@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +18,11 @@ from crawler.errors import HubError, StorageError
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
     from crawler.cli.forking import Forks
-    from crawler.cli.view import View
     from crawler.config import Config
     from crawler.crawl import Beginning, Crawl
-    from crawler.hub.client import HubClient
-    from crawler.items import QueueStats, Stats
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
     from crawler.run.resume import Plan
-    from crawler.run.seeds import Taken
-
-QUICK = 0.01          # s between questions whether it is over, when it may soon be
-LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -90,108 +81,150 @@ def is_debug(args: argparse.Namespace) -> bool:
     return bool(getattr(args, "debug", False))      # the demo's arguments lack the option
 
 
+class Session:
+    """A crawl by `crawler run`: its plan, its processes, and what a person sees of it."""
+
+    def __init__(self, args: argparse.Namespace, plan: Plan, stop: Bell) -> None:
+        """Make way for the crawl in its data directory. stop: rung to end the crawl, by a signal as well."""
+        from crawler.cli.ends import End
+        from crawler.cli.hub import make_directory
+        from crawler.cli.view import make_view
+        from crawler.crawl import socket_address
+        from crawler.hub.key import authkey
+
+        self.args, self.plan, self.stop = args, plan, stop
+        config = plan.config
+        self.data = Path(config.settings.data)
+        self.hint = common.hints(args, config)
+        self._told: list[str] = []
+        make_directory(self.data)
+        self.beginning = self._make_way()
+        self.address = config.settings.hub.address or socket_address(self.data)
+        self._key = authkey(self.data, config.settings.hub.authkey_file, os.environ, create=True)
+        self._running: list[Crawl | DebugCrawl] = []
+        self.interrupted = common.stop_on_signals(stop.ring, self._end_at_once)
+        self.end = End()
+        self.view = make_view(config, self.hint, quiet=args.quiet, is_live=not is_debug(args))
+        args.heard = self.view.on_line is not None     # for the options passed on to child processes
+        self.seeds = seeds.settle(plan.texts, config, self.view.say)       # in the order of `plan.texts`
+        for line in [opening(self.beginning, plan, self.data), *plan.said, *self._told]:
+            self.view.say(line)
+
+    @property
+    def read(self) -> list[str]:
+        """The queues of the crawl's stages."""
+        return [self.plan.pipeline.stages[name].input for name in self.plan.stages]
+
+    @property
+    def restarts(self) -> Mapping[str, int]:
+        """How often each process was started again."""
+        return self._running[0].restarts if self._running else {}
+
+    @property
+    def by_text(self) -> dict[str, str]:
+        """The URL of each seed as it was typed."""
+        return dict(zip(self.plan.texts, self.seeds, strict=True))
+
+    def _make_way(self) -> Beginning:
+        from crawler.broker.base import Politeness
+        from crawler.crawl import begin
+
+        frontier = self.plan.config.settings.frontier
+        politeness = Politeness(frontier.per_host, frontier.delay)
+        queues = list(self.plan.pipeline.queues.values())
+        return begin(self.data, queues, self.plan.queues_read, self.args.fresh, politeness, self._correct)
+
+    def _correct(self, broker: SqliteBroker) -> None:
+        self._told += correct(self.plan, self.hint, broker)
+
+    def _end_at_once(self) -> None:
+        """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
+        for here in self._running:
+            here.kill()
+        n = sum(here.pages for here in self._running)
+        after = f" after about {counted(n, 'page')}" if n else ""
+        # Not by the view: it may be in the middle of a line, and hold its lock.
+        os.write(sys.stderr.fileno(), f"\nstopped at once{after}; what was done is kept, '{self.hint('run')}' goes on\n".encode())
+
+    def start(self, here: Crawl | DebugCrawl) -> Callable[[Sequence[str]], None]:
+        """Start hub and stages. Returns the function that starts more of the stages that read these busy queues."""
+        from crawler.run.workers import Workers
+
+        self._running.append(here)
+        is_shared = not is_debug(self.args)           # else all stages are in this process, and nothing is to be said of that
+        delay = self.plan.config.settings.frontier.delay
+        workers = Workers(self.plan.pipeline, self.plan.stages, delay, self.view.say if is_shared else lambda _line: None)
+        one_each = [*common.forward(self.args), "--hub", self.address, "--processes", "1"]
+
+        def start_stages() -> None:
+            preload()
+            workers.start(here, one_each)
+
+        here.start_hub(start_stages)                  # all of them before there is a thread here
+        return lambda ready: workers.adapt(here, one_each, ready)
+
+    def processes(self, forks: Forks) -> Crawl | DebugCrawl:
+        """Return the crawl to start: with processes of its own, or all of it in this one."""
+        config = self.plan.config
+        if is_debug(self.args):
+            from crawler.cli import debug
+
+            own = debug.crawl_here(config, self.plan.pipeline, self.plan.stages)
+            self.view.say(debug.SAID)
+            return own
+        from crawler.crawl import Crawl
+        from crawler.hub.client import HubClient
+
+        hub = HubClient(self.address, self._key, patience=0.5, tls=common.client_tls(config, self.address))
+        typed = ["hub", "--address", self.address, *common.forward(self.args)]
+        return Crawl(hub, self.address, typed, self.view.on_line, forks)
+
+
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
-    from crawler import crawl as crawling
-    from crawler.broker.base import Politeness
-    from crawler.cli import debug
-    from crawler.cli.ends import End, conclude
-    from crawler.cli.hub import make_directory
-    from crawler.cli.view import make_view
-    from crawler.hub.client import HubClient
-    from crawler.hub.key import authkey
-    from crawler.plugins import find
-    from crawler.run import definition, resume
-    from crawler.run.command import Command
-    from crawler.run.workers import Workers
+    from crawler.cli.ends import conclude
     from crawler.supervisor import ChildFailed
 
-    first = config
-
-    def load(remembered: Mapping[str, Any], file: Path | None = None) -> Config:
-        args.config = file or args.config
-        return common.load(args, remembered) if remembered or file is not None else first
-
-    plan = resume.plan(
-        load, texts, Command(args.typed),
-        is_fresh=args.fresh, is_change=getattr(args, "change", False),
-    )  # fmt: skip
-    config, pipeline = plan.config, plan.pipeline
-    for name in plan.stages:
-        find(pipeline.stages[name].use).preload(plan.options[name])
-    read = [pipeline.stages[name].input for name in plan.stages]
-    data = Path(config.settings.data)
-    make_directory(data)
-    politeness = Politeness(config.settings.frontier.per_host, config.settings.frontier.delay)
-    queues = list(pipeline.queues.values())
-    hint = common.hints(args, config)
-    told: list[str] = []
-    beginning = crawling.begin(data, queues, plan.queues_read, args.fresh, politeness, partial(correct, plan, hint, told))
-    address = config.settings.hub.address or crawling.socket_address(data)
-    key = authkey(data, config.settings.hub.authkey_file, os.environ, create=True)
-    running: list[Crawl | DebugCrawl] = []
-    interrupted = common.stop_on_signals(stop.ring, lambda: end_at_once(running, hint))
-    end = End()
-    view = make_view(config, hint, quiet=args.quiet, is_live=not is_debug(args))
-    args.heard = view.on_line is not None     # for the options passed on to child processes
-    settled = seeds.settle(plan.texts, config, view.say)
-    by_text = dict(zip(plan.texts, settled, strict=True))
-    note = definition.encode(definition.settled(plan.definition, by_text), data) if plan.definition is not None else None
-    for line in [opening(beginning, plan, data), *plan.said, *told]:
-        view.say(line)
-    workers = Workers(pipeline, plan.stages, config.settings.frontier.delay, debug.unsaid if is_debug(args) else view.say)
-    hub: Any = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
-    hub_arguments = ["hub", "--address", address, *common.forward(args)]
-    own = debug.crawl_here(config, pipeline, plan.stages) if is_debug(args) else None
-    if own is not None:
-        hub = own.hub
-        view.say(debug.SAID)
+    session = Session(args, planned(args, config, texts), stop)
+    end = session.end
     try:
-        with own or crawling.Crawl(hub, address, hub_arguments, view.on_line, forks) as here:
-            running.append(here)
-            one_each = [*common.forward(args), "--hub", address, "--processes", "1"]
+        with session.processes(forks) as here:
+            adapt = session.start(here)
+            from crawler.cli.following import (
+                to_the_end,  # here: not needed earlier, and this process is idle while the stages start
+            )
 
-            def start_stages() -> None:
-                preload()
-                workers.start(here, one_each)
-
-            here.start_hub(start_stages)      # all of them before there is a thread here
-            with view:
-                if note is not None:
-                    here.insist(lambda: hub.note([note]))
-                end.taken = here.insist(lambda: put_seeds(config, hub, settled))
-                for line in warnings(plan, end.taken, [by_text[text] for text in plan.added], here.insist(hub.stats), hint):
-                    view.say(f"warning: {line}")
-                # Imported here: not needed earlier, and this process is idle while the stages start.
-                from crawler.run.ending import ending
-                from crawler.run.idle import disk_trouble
-
-                try:
-                    is_over = follow(here, read, view, stop, lambda ready: workers.adapt(here, one_each, ready))
-                except ChildFailed as failure:
-                    is_over = False
-                    if failure.code == common.CLOSED:
-                        end.code = failure.code
-                    else:
-                        end.failure = failure
-                if stop.is_rung and not is_over:
-                    stats = here.watch()
-                    view.say(stopping(stats))
-                    end.trouble = disk_trouble(stats) if stats is not None else ""
-                here.stop_stages(are_idle=is_over, meanwhile=Showing(here, view))
-                end.ending = ending(here, read, plan.definition)
+            to_the_end(session, here, adapt)
     except (ChildFailed, HubError, StorageError) as failure:      # of the hub: the store is read after its end
         if end.failure is None or isinstance(failure, ChildFailed):
             end.failure = failure                                 # the stages failed because of it
-    end.restarts = running[0].restarts if running else {}
-    end.code = end.code or interrupted()
-    return conclude(args, plan, end, read, view, beginning)
+    end.restarts = session.restarts
+    end.code = end.code or session.interrupted()
+    return conclude(args, session.plan, end, session.read, session.view, session.beginning)
 
 
-def correct(plan: Plan, hint: common.Hint, told: list[str], broker: SqliteBroker) -> None:
+def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
+    """Decide how the crawl begins, and import what its stages need. Raises UsageError for a crawl that is not to begin."""
+    from crawler.plugins import find
+    from crawler.run import resume
+    from crawler.run.command import Command
+
+    def load(remembered: Mapping[str, Any], file: Path | None = None) -> Config:
+        args.config = file or args.config
+        return common.load(args, remembered) if remembered or file is not None else config
+
+    is_change = getattr(args, "change", False)        # the demo's arguments lack the option
+    plan = resume.plan(load, texts, Command(args.typed), is_fresh=args.fresh, is_change=is_change)
+    for name in plan.stages:
+        find(plan.pipeline.stages[name].use).preload(plan.options[name])
+    return plan
+
+
+def correct(plan: Plan, hint: common.Hint, broker: SqliteBroker) -> list[str]:
     """Correct the store of a crawl that is resumed: the counts of missing outputs, and what changed rules mean for queued URLs.
 
-    told: gets the messages about it.
+    Returns the messages about it.
     """
+    told: list[str] = []
     if plan.rules:
         from crawler.run.review import apply
 
@@ -201,6 +234,7 @@ def correct(plan: Plan, hint: common.Hint, told: list[str], broker: SqliteBroker
         from crawler.run.gone import forget
 
         forget(broker, plan.gone, plan.definition.directory)
+    return told
 
 
 def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
@@ -214,100 +248,3 @@ def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
         "fresh": f"starting a fresh crawl from {n}; {which} store is kept as {data}/hub.sqlite3.previous",
     }
     return what[beginning]
-
-
-def stopping(stats: Stats | None) -> str:
-    """Say that the crawl stops, and what it waits for."""
-    from crawler.pipeline import FRONTIER
-
-    leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
-    requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
-    what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")
-    return f"stopping{f': waiting for {what}' if leased else ''} (Ctrl-C again stops at once)"
-
-
-class Showing:
-    """Called again and again while the stages stop: keeps the view up to date."""
-
-    def __init__(self, here: Crawl | DebugCrawl, view: View) -> None:
-        self._here = here
-        self._view = view
-        self._next = time.monotonic() + view.every
-
-    def __call__(self) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._view.every
-            if (stats := self._here.watch()) is not None:
-                self._view.show(stats)
-
-
-def end_at_once(running: Sequence[Crawl | DebugCrawl], hint: common.Hint) -> None:
-    """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
-    for here in running:
-        here.kill()
-    n = sum(here.pages for here in running)
-    # Not by the view: it may be in the middle of a line, and hold its lock.
-    after = f" after about {counted(n, 'page')}" if n else ""
-    os.write(sys.stderr.fileno(), f"\nstopped at once{after}; what was done is kept, '{hint('run')}' goes on\n".encode())
-
-
-def put_seeds(config: Config, hub: HubClient, texts: Sequence[str]) -> Taken:
-    """Put the seeds on the frontier of this hub."""
-    from crawler.run.seeds import put
-    from crawler.shared import SharedNotes
-    from crawler.web.frontier import Frontier
-
-    return put(texts, Frontier(config.settings.frontier, SharedNotes(hub)).seed, hub.put)
-
-
-def warnings(plan: Plan, taken: Taken, added: Sequence[str], stats: Stats, hint: common.Hint) -> list[str]:
-    """List what will not be done: seeds that were not taken and tasks that no stage reads. added: seeds new to the crawl."""
-    from crawler.run import seeds as putting
-    from crawler.run.stranded import described, stranded
-
-    lines = putting.warnings(taken, plan.config.settings.frontier, added)
-    return lines + [described(name, n, hint) for name, n in stranded(stats.queues).items()]
-
-
-def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
-    """Watch until nothing is left, which is True, or somebody stops us. adapt: told with all counts which queues have work."""
-    outlook = Outlook(read)
-    next_counts = 0.0
-    while not stop.is_rung:
-        now = time.monotonic()
-        if now < next_counts:
-            if here.is_drained(read):
-                return True
-        elif (stats := here.watch()) is not None:
-            next_counts = now + view.every
-            view.show(stats)
-            outlook.see(stats)
-            adapt(outlook.ready)
-            if outlook.is_over:
-                return True
-        here.wait(QUICK if outlook.is_near else LOOK, stop)
-    return False
-
-
-class Outlook:
-    """What the counts of the queues that stages read say of the end."""
-
-    def __init__(self, read: Sequence[str]) -> None:
-        self._read = frozenset(read)
-        self._done: int | None = None
-        self.ready: list[str] = []     # queues with something to do
-        self.is_over = False
-        self.is_near = True            # it may be over before the next counts
-
-    def see(self, stats: Stats) -> None:
-        queues = [queue for queue in stats.queues if queue.name in self._read]
-        done, left = sum(queue.done for queue in queues), sum(map(_left, queues))
-        self.ready = [queue.name for queue in queues if queue.ready]
-        self.is_over = not left
-        self.is_near = self._done is None or left <= 2 * (done - self._done)     # as fast again as since the last counts
-        self._done = done
-
-
-def _left(queue: QueueStats) -> int:
-    """Return the number of tasks that are or will be leased."""
-    return queue.leased + (0 if queue.spent else queue.ready + queue.delayed)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from crawler.cli.run import Outlook
+from crawler.cli.following import Outlook
 from crawler.items import QueueStats, Stats
 
 EMPTY = QueueStats("urls", **dict.fromkeys(("accepted", "ready", "delayed", "leased", "dead", "done", "bytes"), 0),

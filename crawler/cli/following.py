@@ -1,0 +1,140 @@
+"""A crawl by `crawler run` while its stages run. Imported when they have been started.
+
+    seeds put ──▶ watched, shown, given more workers ──▶ drained or stopped ──▶ stages end ──▶ `ends`: report, summary, exit code
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from crawler.cli import common
+from crawler.counting import counted
+from crawler.items import QueueStats, Stats
+from crawler.pipeline import FRONTIER
+from crawler.run import definition
+from crawler.run import seeds as putting
+from crawler.run.ending import ending
+from crawler.run.idle import disk_trouble
+from crawler.run.seeds import Taken
+from crawler.run.stranded import described, stranded
+from crawler.shared import SharedNotes
+from crawler.supervisor import ChildFailed
+from crawler.web.frontier import Frontier
+
+if TYPE_CHECKING:
+    from crawler.cli.run import Session
+    from crawler.cli.view import View
+    from crawler.crawl import Crawl
+    from crawler.process import Bell
+    from crawler.run.debug import DebugCrawl
+
+QUICK = 0.01          # s between questions whether it is over, when it may soon be
+LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
+
+
+def to_the_end(session: Session, here: Crawl | DebugCrawl, adapt: Callable[[list[str]], None]) -> None:
+    """Put the seeds, watch the crawl until nothing is left or it is stopped, and tell `session.end` how it went.
+
+    adapt: see `follow`. Raises ChildFailed and HubError if the hub is lost.
+    """
+    view, stop, end = session.view, session.stop, session.end
+    is_over = False
+    with view:
+        end.taken = put_seeds(session, here)
+        try:
+            is_over = follow(here, session.read, view, stop, adapt)
+        except ChildFailed as failure:
+            if failure.code == common.CLOSED:
+                end.code = failure.code
+            else:
+                end.failure = failure
+        if stop.is_rung and not is_over:
+            stats = here.watch()
+            view.say(stopping(stats))
+            end.trouble = disk_trouble(stats) if stats is not None else ""
+        here.stop_stages(are_idle=is_over, meanwhile=Showing(here, view))
+        end.ending = ending(here, session.read, session.plan.definition)
+
+
+def put_seeds(session: Session, here: Crawl | DebugCrawl) -> Taken:
+    """Store what the crawl is, put its seeds on the frontier, and warn about what will not be done."""
+    plan, view, hub = session.plan, session.view, here.hub
+    frontier, by_text = plan.config.settings.frontier, session.by_text
+    if plan.definition is not None:
+        note = definition.encode(definition.settled(plan.definition, by_text), session.data)
+        here.insist(lambda: hub.note([note]))
+    taken = here.insist(lambda: putting.put(session.seeds, Frontier(frontier, SharedNotes(hub)).seed, hub.put))
+    lines = putting.warnings(taken, frontier, [by_text[text] for text in plan.added])
+    lines += [described(name, n, session.hint) for name, n in stranded(here.insist(hub.stats).queues).items()]
+    for line in lines:
+        view.say(f"warning: {line}")
+    return taken
+
+
+def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
+    """Watch until nothing is left (returns True) or the crawl is stopped. adapt: called with the busy queues, at each count."""
+    outlook = Outlook(read)
+    next_counts = 0.0
+    while not stop.is_rung:
+        now = time.monotonic()
+        if now < next_counts:
+            if here.is_drained(read):
+                return True
+        elif (stats := here.watch()) is not None:
+            next_counts = now + view.every
+            view.show(stats)
+            outlook.see(stats)
+            adapt(outlook.ready)
+            if outlook.is_over:
+                return True
+        here.wait(QUICK if outlook.is_near else LOOK, stop)
+    return False
+
+
+class Outlook:
+    """What the counts of the queues that stages read say of the end."""
+
+    def __init__(self, read: Sequence[str]) -> None:
+        self._read = frozenset(read)
+        self._done: int | None = None
+        self.ready: list[str] = []     # queues with something to do
+        self.is_over = False
+        self.is_near = True            # it may be over before the next counts
+
+    def see(self, stats: Stats) -> None:
+        queues = [queue for queue in stats.queues if queue.name in self._read]
+        done, left = sum(queue.done for queue in queues), sum(map(_left, queues))
+        self.ready = [queue.name for queue in queues if queue.ready]
+        self.is_over = not left
+        self.is_near = self._done is None or left <= 2 * (done - self._done)     # as fast again as since the last counts
+        self._done = done
+
+
+def _left(queue: QueueStats) -> int:
+    """Return the number of tasks that are or will be leased."""
+    return queue.leased + (0 if queue.spent else queue.ready + queue.delayed)
+
+
+def stopping(stats: Stats | None) -> str:
+    """Say that the crawl stops, and what it waits for."""
+    leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
+    requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
+    what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")
+    return f"stopping{f': waiting for {what}' if leased else ''} (Ctrl-C again stops at once)"
+
+
+class Showing:
+    """Called again and again while the stages stop: keeps the view up to date."""
+
+    def __init__(self, here: Crawl | DebugCrawl, view: View) -> None:
+        self._here = here
+        self._view = view
+        self._next = time.monotonic() + view.every
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._view.every
+            if (stats := self._here.watch()) is not None:
+                self._view.show(stats)
