@@ -168,7 +168,7 @@ class Frontier:
         return refusal
 
     def _named(self, target: Target, history: tuple[str, ...] = ()) -> Target:
-        """Return the target under the name that its site wants. Where a redirect leads is sent as it is, and may tell that name."""
+        """Return the target under the name that its site wants. That of a redirect is sent as it is, and may tell that name."""
         if self._names is None:
             return target
         if history:

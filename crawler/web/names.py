@@ -1,10 +1,10 @@
-"""The name under which a site is asked where `www.example.org` and `example.org` are one host: the one it redirects to.
+"""The name under which a site is asked where `www.example.org` and `example.org` are one host.
 
-    http://www.example.org/ ──redirects to──▶ http://example.org/      learned: example.org
+    http://www.example.org/ ──redirects to──▶ http://example.org/      learned: the site wants no www
     a link to http://www.example.org/a                                 sent: http://example.org/a
 
-Used with `frontier.strip_www` only. Until a site has redirected from one name to the other, links are sent as they are written. The
-first such redirect counts, and all workers and later runs know it: it is stored as a shared note.
+Used with `frontier.strip_www` only. Links are sent as they are written, until a site has redirected a URL with www to the same URL
+without. All workers and later runs know it then: it is stored as a shared note.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from crawler.stage import Shared
 from crawler.web import urls
 
-NAME: Final = "www/"               # prefix of shared notes: by the name without www, the name to ask
+BARE: Final = "bare/"              # prefix of shared notes, one for each host that wants no www
 
 
 class SiteNames:
@@ -24,17 +24,16 @@ class SiteNames:
         self._shared = shared
 
     def learn(self, start: str, end: str) -> None:
-        """Note a redirect. Both URLs are as written. It tells nothing if they differ in more than scheme and www."""
-        (_, name, path), (_, other, rest) = urls.split(start), urls.split(end)
-        if name == other or path != rest or urls.bare(name) != urls.bare(other):
-            return
-        if self._known(other) is None:
-            self._shared.set(NAME + urls.bare(other), other.encode())
+        """Note a redirect if it only leaves out www. Both URLs are as written."""
+        host = urls.split(end)[1]
+        is_stripped = start != end and urls.folded(start, strip_www=True) == end
+        if is_stripped and not self._wants_none(host):
+            self._shared.set(BARE + host, b"")
 
     def host(self, host: str) -> str:
         """Return the name to ask in place of this host, which may be the same."""
-        known = self._known(host)
-        return host if known is None else known.decode()
+        bare = urls.bare(host)
+        return bare if bare != host and self._wants_none(bare) else host
 
-    def _known(self, host: str) -> bytes | None:
-        return self._shared.find(NAME).get(NAME + urls.bare(host))
+    def _wants_none(self, bare: str) -> bool:
+        return BARE + bare in self._shared.find(BARE)

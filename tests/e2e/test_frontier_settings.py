@@ -78,7 +78,7 @@ def test_a_seed_that_redirects_brings_its_target_into_scope(shell: Shell) -> Non
 
 def test_the_story_of_a_url_is_told_from_its_discovery_to_its_record(shell: Shell) -> None:
     pages = {
-        "/": '<a href="/page">a page</a><a href="/old">moved</a><a href="/secret">no</a>',
+        "/": '<a href="/page">a page</a><a href="/old">moved</a><a href="/secret">no</a><a href="/%7Eme">home</a>',
         "/page": "<title>page</title>",
         "/robots.txt": "User-agent: *\nDisallow: /secret\n",
         "/secret": "no",
@@ -86,6 +86,8 @@ def test_the_story_of_a_url_is_told_from_its_discovery_to_its_record(shell: Shel
     with Site(pages) as site:
         site.pages["/old"] = Response(302, headers={"Location": "/page?moved"})
         site.pages["/page?moved"] = "<title>moved</title>"
+        site.pages["/%7Eme"] = Response(302, headers={"Location": "/~me"})
+        site.pages["/~me"] = "<title>me</title>"
         shell.run("run", site.url, *FAST, "-o", "records.jsonl")
         shell.start_hub("--address", "127.0.0.1:0", *FAST)
 
@@ -100,6 +102,10 @@ def test_the_story_of_a_url_is_told_from_its_discovery_to_its_record(shell: Shel
         assert "200, " in page
         assert "its record: records.jsonl, line " in page
         assert f"reached by redirects: {site.link('/old')} → {site.link('/page?moved')}" in why(site.link("/page?moved"))
+        assert f"it is asked for as {site.link('/%7Eme')}" in (first := why(site.link("/%7eme")))
+        assert f"to {site.link('/~me')}" in first
+        assert f"reached by redirects: {site.link('/%7Eme')} → {site.link('/~me')}" in (second := why(site.link("/~me")))
+        assert "its record: records.jsonl, line " in second
         assert "Disallow: /secret (line 2)" in why(site.link("/secret"))
         assert "a seed" in why(site.url)
         assert "not crawled: out of scope; see frontier.scope" in why("http://elsewhere.invalid/")

@@ -2,7 +2,8 @@
 
     crawl({"http://a.test/": page("/b"), "http://a.test/b": redirect("/c", "Set-Cookie: seen=1")}, "http://a.test/", client="curl")
 
-The server is a proxy, so no name has to be resolved. The crawl is what the pipeline does without processes, waiting and politeness.
+The server is a proxy, so no name has to be resolved. The crawl is what the pipeline does without processes, waiting and politeness;
+a visit that fails is tried again without end.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from crawler import Drop, LocalShared, New, Page, To, Visit, Visits
+from crawler import Drop, LocalShared, New, Page, Retry, To, Visit, Visits
 from crawler.settings import FrontierSettings
 from crawler.web.frontier import Frontier
 from stages.fetch import Fetch
@@ -145,6 +146,9 @@ class _Crawl:
         try:
             items = self._take(self._fetchers[-1], visit)
         except Drop:
+            return
+        except Retry:
+            self._waiting.append(visit)
             return
         for item in list(items):
             if isinstance(item, Page):

@@ -86,6 +86,10 @@ PASSED: dict[str, tuple[dict[str, Answer], list[str], dict[str, str]]] = {
     "a gate that insists on another spelling": (
         {"/%7Ea": redirect("/~a", "Set-Cookie: a=1"), "/~a": behind("a=1", redirect("/%7Ea"))}, ["/%7Ea"], {"/~a": "in"},
     ),
+    "a wall of status 503": (
+        {"/": page("/p", title="home"), "/p": behind("a=1", reply("", "Set-Cookie: a=1", status="503 Wait"))},
+        ["/"], {"/": "home", "/p": "in"},
+    ),
     "a wall in front of a page with an error status that sets the cookie": (
         {"/": page("/p", title="home"), "/p": behind("a=1", redirect("/403")),
          "/403": reply("<a href=/p>", "Set-Cookie: a=1", status="403 No")}, ["/"], {"/": "home"},

@@ -42,8 +42,17 @@ ROWS = {
         [f"{S}/", f"{W}/", f"{W}/a"],
     ),
     "www: the site insists on it, a seed with it": (
-        {"strip_www": True}, {f"{W}/": page(f"{S}/a"), f"{S}/a": redirect(f"{W}/a"), f"{W}/a": page(f"{S}/b"), f"{W}/b": page()},
-        f"{W}/", [f"{W}/", f"{S}/a", f"{W}/a", f"{W}/b"],
+        {"strip_www": True},
+        {f"{W}/": page(f"{S}/a"), f"{S}/a": redirect(f"{W}/a"), f"{W}/a": page(f"{S}/b", "/a"), f"{S}/b": redirect(f"{W}/b"),
+         f"{W}/b": page()}, f"{W}/", [f"{W}/", f"{S}/a", f"{W}/a", f"{S}/b", f"{W}/b"],
+    ),
+    "www: the site insists on it for some pages": (
+        {"strip_www": True}, {f"{S}/": redirect(f"{W}/"), f"{W}/": page(f"{S}/b"), f"{S}/b": page()}, f"{S}/",
+        [f"{S}/", f"{W}/", f"{S}/b"],
+    ),
+    "www: a redirect to another port is another matter": (
+        {"strip_www": True}, {f"{W}/": redirect(f"{S}:8080/"), f"{S}:8080/": page(f"{W}/b"), f"{W}/b": page()}, f"{W}/",
+        [f"{W}/", f"{S}:8080/", f"{W}/b"],
     ),
     "www: the site insists on none": (
         {"strip_www": True}, {f"{W}/": redirect(f"{S}/"), f"{S}/": page(f"{W}/b"), f"{S}/b": page(f"{W}/c"), f"{S}/c": page()},

@@ -223,16 +223,18 @@ def test_a_redirect_to_another_spelling_of_a_known_page_is_a_task_of_its_own(
     assert gate.admit(Visit(host + url, history=tuple(host + each for each in history))) == led
 
 
-def test_a_site_without_www_is_known_by_the_name_it_redirects_to(shared: LocalShared) -> None:
+def test_a_site_that_redirects_to_its_name_without_www_is_asked_there(shared: LocalShared) -> None:
     gate = frontier(shared, strip_www=True, scope="any")
-    assert visit_of(gate.admit(link("https://www.example.org/a"))).url == "https://www.example.org/a"
+    for start, end in [("https://example.org/", "https://www.example.org/"), ("http://www.example.org/", "https://example.org/"),
+                       ("https://www.example.org/a", "https://example.org/b")]:  # fmt: skip
+        gate.admit(Visit(end, history=(start,)))
+        assert visit_of(gate.admit(link("https://www.example.org/a"))).url == "https://www.example.org/a"
 
     gate.admit(Visit("https://example.org/b", history=("https://www.example.org/b",)))
-    gate.admit(Visit("https://www.example.org/c", history=("https://example.org/c",)))       # the first counts
 
-    admitted = gate.admit(link("https://www.example.org/d?www.example.org"))
-    assert visit_of(admitted).url == "https://example.org/d?www.example.org"
+    assert visit_of(gate.admit(link("https://www.example.org/d?www.example.org"))).url == "https://example.org/d?www.example.org"
     assert visit_of(gate.admit(link("https://www.other.example.org/"))).url == "https://www.other.example.org/"
+    assert visit_of(gate.admit(Visit("https://www.example.org/", history=("https://x.org/",)))).url == "https://www.example.org/"
 
 
 def test_what_is_remembered_is_bounded(shared: LocalShared, monkeypatch: pytest.MonkeyPatch) -> None:
