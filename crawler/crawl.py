@@ -23,11 +23,11 @@ from crawler.hub.client import HubClient
 from crawler.hub.ready import wait_for
 from crawler.items import Stats
 from crawler.process import Bell, Fork
-from crawler.run.probes import Probed, Probes
 from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
+    from crawler.run.probes import Probed, Probes
 
 log = logging.getLogger("crawler.crawl")
 
@@ -112,7 +112,8 @@ class Crawl:
         self._address = address
         self._hub_arguments = list(hub_arguments)
         self._supervisor = Supervisor(self._died, on_line, fork)
-        self._probes = Probes(self._supervisor)
+        self._probed: list[Probed] = []
+        self._probes: Probes | None = None     # from the first quarantined task on
         self._hub: Child | None = None
         self._stages: dict[str, list[Child]] = {}
         self.restarts: dict[str, int] = {}
@@ -140,7 +141,7 @@ class Crawl:
     def start_stage(self, name: str, processes: int, arguments: Sequence[str], probed: str = "") -> None:
         """Start a stage's workers, beside those it may have. probed: the queue it reads, if it may have a probe."""
         if probed:
-            self._probes.add(Probed(name, probed, arguments))
+            self._probed = [each for each in self._probed if each[0] != name] + [(name, probed, arguments)]
         workers = self._stages.setdefault(name, [])
         is_alone = processes == 1 and not workers
         for _ in range(processes):
@@ -162,7 +163,8 @@ class Crawl:
             log.debug("no counts this time: %s", error)
             return None
         self.pages = sum(n for name, n in stats.counters.items() if STATUS in name)
-        self._probes.look(stats)
+        if any(queue.quarantined for queue in stats.queues):
+            self._probe(stats)
         return stats
 
     def insist(self, question: Callable[[], T]) -> T:
@@ -198,7 +200,8 @@ class Crawl:
         are_idle: there was nothing left that they could hold. meanwhile: called again and again until they have ended.
         """
         stages, self._stages = [worker for workers in self._stages.values() for worker in workers], {}
-        stages += self._probes.forget()
+        stages += self._probes.children if self._probes is not None else []
+        self._probes = None
         self.restarts.update(self._supervisor.restarts())
         has_hub = self._hub is not None and not self._hub.has_ended
         end_waits = partial(self._end_waits, stages) if are_idle and has_hub else meanwhile
@@ -229,6 +232,13 @@ class Crawl:
         finally:
             self.hub.patience = patience
         raise UsageError(f"a hub is running at {self._address}; stop it, or give this crawl another hub.address")
+
+    def _probe(self, stats: Stats) -> None:
+        """Start what tries quarantined tasks."""
+        from crawler.run.probes import Probes  # here, because most crawls have no use for it
+
+        self._probes = self._probes or Probes(self._supervisor, self._probed)
+        self._probes.look(stats)
 
     def _died(self, child: Child, pid: int) -> str | None:
         """Take its tasks from a worker that is known to be dead. Returns the URLs of these tasks in words; None: it had none."""

@@ -8,9 +8,12 @@ only; elsewhere nothing is known of what a dead worker was doing.
 
 from __future__ import annotations
 
-import mmap
 import os
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import mmap
 
 VARIABLE = "CRAWLER_MARKS"   # of the environment: where a worker finds the memory
 SLOTS = 4_096             # tasks begun at once; of more, nothing is known of any
@@ -39,6 +42,8 @@ class MarkMemory:
 
     def read(self) -> tuple[list[int], list[int]]:
         """Return the tokens of the tasks that were begun, and those at work among them. Both are empty if nothing is known."""
+        import mmap  # here, because few parents have use for it
+
         if self._descriptor is None:
             return [], []
         with mmap.mmap(self._descriptor, SIZE, prot=mmap.PROT_READ) as memory, memoryview(memory).cast("Q") as words:
@@ -93,6 +98,8 @@ def given() -> mmap.mmap | None:
     path = os.environ.pop(VARIABLE, "")
     if not path.startswith("/proc/"):
         return None
+    import mmap  # as above
+
     with suppress(OSError, ValueError):                      # the parent is gone: nobody will read it
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

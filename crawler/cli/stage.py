@@ -176,7 +176,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     from crawler.hub.contact import Contact
     from crawler.process import Bell
     from crawler.run import talk
-    from crawler.run.probes import Probed, Probes
+    from crawler.run.probes import Probes
     from crawler.run.workers import probed_queue
     from crawler.supervisor import ChildFailed, Supervisor
 
@@ -185,7 +185,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     counts = talk.Sum(spec.name)
     supervisor = Supervisor(partial(died, config), partial(hear, counts), forks)
-    probes = Probes(supervisor)
+    probed = probed_queue(pipeline, spec.name.split(SIGN))
     common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
     hub = reach(config, spec.input, common.hints(args, config))
@@ -200,8 +200,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         arguments += ["--until-drained"]
     try:
         children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
-        if probed := probed_queue(pipeline, spec.name.split(SIGN)):
-            probes.add(Probed(spec.name, probed, arguments))
+        probes = Probes(supervisor, [(spec.name, probed, arguments)] if probed else [])
         hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
         with speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from crawler.items import Stats
 
@@ -15,20 +15,16 @@ if TYPE_CHECKING:
 LOOK = 2.0                # s between looks for quarantined tasks
 
 
-class Probed(NamedTuple):
-    """A stage that may have a probe."""
-
-    name: str
-    queue: str                     # that it reads
-    arguments: Sequence[str]       # of its workers
+Probed = tuple[str, str, Sequence[str]]
+"""A stage that may have a probe: its name, the queue that it reads, the arguments of its workers."""
 
 
 class Probes:
     """The probes of some stages. A probe ends by itself when nothing is quarantined any more."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, stages: Sequence[Probed]) -> None:
         self._supervisor = supervisor
-        self._stages: dict[str, Probed] = {}
+        self._stages = stages
         self._children: dict[str, Child] = {}
         self._next = 0.0               # monotonic time
 
@@ -41,21 +37,17 @@ class Probes:
         self._next = now + LOOK
         return True
 
-    def add(self, stage: Probed) -> None:
-        self._stages[stage.name] = stage
-
     def look(self, stats: Stats) -> None:
         """Start the probes that are needed and do not run."""
         wanted = {queue.name for queue in stats.queues if queue.quarantined}
-        for stage in self._stages.values() if wanted else ():
-            child = self._children.get(stage.name)
-            if stage.queue in wanted and child is None:
-                arguments = ["stage", stage.name, "--probe", *stage.arguments]
-                self._children[stage.name] = self._supervisor.start(f"{stage.name} probe", arguments)
-            elif stage.queue in wanted and child is not None and child.has_ended:
+        for name, queue, arguments in self._stages:
+            child = self._children.get(name)
+            if queue in wanted and child is None:
+                self._children[name] = self._supervisor.start(f"{name} probe", ["stage", name, "--probe", *arguments])
+            elif queue in wanted and child is not None and child.has_ended:
                 child.start()
 
-    def forget(self) -> list[Child]:
-        """Start none any more. Returns those that were started."""
-        children, self._children, self._stages = self._children, {}, {}
-        return list(children.values())
+    @property
+    def children(self) -> list[Child]:
+        """Those that have been started, whether or not they still run."""
+        return list(self._children.values())
