@@ -64,6 +64,10 @@ if TYPE_CHECKING:
     from crawler.web.fields import Fields as Fields
     from crawler.web.fields import FieldSpec as FieldSpec
     from crawler.web.frontier import AUTH as AUTH
+    from crawler.web.headers import authorization as authorization
+    from crawler.web.headers import basic_auth as basic_auth
+    from crawler.web.headers import header_fault as header_fault
+    from crawler.web.hosts import Hosts as Hosts
     from crawler.web.html import LINK_TAGS as LINK_TAGS
     from crawler.web.html import Html as Html
     from crawler.web.html import LinkTag as LinkTag
@@ -104,6 +108,8 @@ _HOMES = {
     "crawler.web.fields": ("FIELD_NOTE", "FieldSpec", "Fields"),
     "crawler.web.frontier": ("AUTH",),
     "crawler.web.scope": ("was_seeded",),
+    "crawler.web.headers": ("authorization", "basic_auth", "header_fault"),
+    "crawler.web.hosts": ("Hosts",),
     "crawler.web.html": ("LINK_TAGS", "Html", "LinkTag"),
     "crawler.web.mime": ("combined", "media_type"),
     "crawler.web.page": ("REDIRECTS", "Page", "Record", "Trail", "Visit", "Visits"),

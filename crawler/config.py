@@ -211,10 +211,20 @@ def _value(text: str) -> tuple[Any, str]:
 
 
 def _named(keys: Sequence[str]) -> tuple[str, ...]:
-    """Dashes into underscores where the name is a setting's; names that users gave (stages, queues, fields) stay."""
+    """Dashes into underscores where the name is a setting's; names that users gave (hosts, stages, queues, fields) stay."""
     first = keys[0].replace("-", "_")
-    own = 2 if first in ("stages", "queues") else 1
+    if first == "hosts":
+        keys = _of_host(keys)
+    own = 2 if first in ("hosts", "stages", "queues") else 1
     return (first, *(key.replace("-", "_") if index == own else key for index, key in enumerate(keys[1:], 1)))
+
+
+def _of_host(keys: Sequence[str]) -> list[str]:
+    """Return the path of a host's setting with the host as one key: its dots may have been taken for those between keys."""
+    if len(keys) < 3:
+        return list(keys)
+    end = next((place for place, key in enumerate(keys) if place > 1 and key == "headers"), len(keys) - 1)
+    return [keys[0], ".".join(keys[1:end]).strip("\"'"), *keys[end:]]
 
 
 def _assign(tree: dict[str, Any], origins: dict[str, str], setting: _Setting) -> None:

@@ -216,7 +216,7 @@ class HostStats(Struct, frozen=True):
     delay: float                   # s
     rest: float                    # s from now until the next fetch may start; 0 or less: now
     paused: bool
-    delay_by: str = "setting"      # who set the delay: "setting", "host" (its Crawl-delay), "hand" (`crawler host delay`)
+    delay_by: str = "setting"      # who set it: "setting", "table" ([hosts]), "host" (its Crawl-delay), "hand" (`host delay`)
     failures: int = 0              # in a row, since its last success or the start of the hub
     failure: str = ""              # reason of the last of them
     held: float = 0.0              # s from now until its task in process makes the next request; 0: it has, or there is none

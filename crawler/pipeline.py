@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from crawler import graph
-from crawler.broker.base import Budget, QueueSpec
+from crawler.broker.base import Budget, Politeness, QueueSpec
 from crawler.config import Config
 from crawler.errors import Collected, ConfigError
 from crawler.settings import FrontierSettings, QueueSettings, Settings, StageSettings
@@ -142,6 +142,11 @@ def load(stage: StageSpec, place: Callable[[str], str] = lambda _: "") -> tuple[
 def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings) -> dict[str, Any]:
     """Every value in force by dotted name, defaults included: settings, queues, stages and, as `check` gives them, options."""
     table = to_builtins(settings, enc_hook=str)
+    hosts = {
+        name: {key: value for key, value in host.items() if value not in (None, "", {})}
+        for name, host in table.pop("hosts").items()
+    }
+    table |= {"hosts": hosts} if any(hosts.values()) else {}
     table["queues"] = {
         name: {key: getattr(queue, key) for key in QueueSettings.__struct_fields__ if key != "by_hand"}
         | {"by_hand": name in pipeline.by_hand}
@@ -153,6 +158,29 @@ def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings
         for name, stage in pipeline.stages.items()
     }
     return {".".join(path): value for path, value in leaves(table)}
+
+
+def politeness(settings: Settings) -> Politeness:
+    """Return what the hosts of the frontier are granted, in general and by the tables in [hosts]."""
+    general = Politeness(settings.frontier.per_host, settings.frontier.delay)
+    if not settings.hosts:
+        return general
+    from crawler.web.hosts import Hosts, check  # here, because few configurations have such tables
+
+    check(settings.hosts)
+    hosts = Hosts(settings.hosts)
+
+    def own(host: str) -> Politeness | None:
+        table = hosts.of(host)
+        if table is None:
+            return None
+        per_host = general.per_host if table.per_host is None else table.per_host
+        has_delay = table.delay is not None
+        delay = general.delay if table.delay is None else table.delay
+        return Politeness(per_host, delay, table.max_pages, "table" if has_delay else general.source)
+
+    limits = [table.max_pages for table in settings.hosts.values() if table.max_pages]
+    return structs.replace(general, own=own, least=min(limits, default=None))
 
 
 def draw(pipeline: Pipeline) -> str:

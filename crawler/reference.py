@@ -18,10 +18,10 @@ from crawler.settings import StageSettings
 
 FILE: Final = Path(__file__).with_name("config.example.toml")
 
-_TABLE = re.compile(r"\[([\w.]+)\](?:\s+# (.*))?")
+_TABLE = re.compile(r"\[([\w.\"]+)\](?:\s+# (.*))?")
 _KEY = re.compile(r"(# )?(\w+) = (.*)")
 _SAME = re.compile(r"as for (\w+)(?:; )?")
-_STAGE, _QUEUE = "stages.fetch.", "queues.pages."     # their keys are explained for all stages and all queues
+_STAGE, _QUEUE, _HOST = "stages.fetch.", "queues.pages.", "hosts.example.org."     # their keys are explained for all
 _OWN: Final = {"use": "", "input": "not set", "outputs": "[]"}     # defaults of a user's own stage; of `use` its name
 
 
@@ -40,7 +40,7 @@ def entries() -> dict[str, Entry]:
     table = ""
     for line in FILE.read_text("utf-8").splitlines():
         if heading := _TABLE.match(line):
-            table = f"{heading[1]}."
+            table = f"{heading[1]}.".replace('"', "")
             if heading[2]:                     # a table with names of the user's choice is one setting
                 found[heading[1]] = Entry(heading[1], "{}", heading[2])
         elif (key := _KEY.match(line)) and not line.endswith("# an example"):
@@ -59,6 +59,9 @@ def explain(name: str) -> Entry | None:
         return known[name]
     first, _, rest = name.partition(".")
     own = rest.partition(".")[2]
+    if first == "hosts":
+        entry = known.get(_HOST + ("headers" if ".headers." in name else leaf(name)))
+        return entry and Entry(name, entry.default, entry.about)
     if first == "queues":
         return known.get(_QUEUE + own)
     if first == "stages" and own in StageSettings.__struct_fields__:

@@ -63,6 +63,16 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     strip_www: bool = False        # www.example.org and example.org are the same host
 
 
+class HostSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[hosts."example.org"]`: what differs for one host. None, "": as for all hosts."""
+
+    delay: Delay | None = None        # s between the end of one fetch and the start of the next; Crawl-delay may ask for more
+    per_host: PerHost | None = None   # fetches at a time
+    max_pages: Limit | None = None    # URLs of this host; 0: no limit
+    headers: dict[str, str] = field(default_factory=dict)   # sent to this host, beside those of stages.fetch.headers
+    auth: str = ""                    # sent to this host alone: "user:password", or "Bearer TOKEN"
+
+
 class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[queues.NAME]`: only what differs from the defaults; a queue exists because a stage names it."""
 
@@ -92,5 +102,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: str = "crawler-data"     # directory of the hub's store, key, socket and reports
     hub: HubSettings = field(default_factory=HubSettings)
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
+    hosts: dict[str, HostSettings] = field(default_factory=dict)    # by host: see `crawler.web.hosts`
     queues: dict[str, QueueSettings] = field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)   # `[stages.NAME]`: see `crawler.pipeline`

@@ -60,6 +60,7 @@ from stages.redirects import LOOP
 from stages.robots import RobotsFiles, Rules
 
 if TYPE_CHECKING:
+    from crawler import Hosts
     from stages.copies import Copies
 
 log = logging.getLogger("crawler.fetch")
@@ -107,6 +108,7 @@ class Fetch(Stage):
         contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
         headers: dict[str, str] = field(default_factory=dict)   # sent with every request
         auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
+        hosts: dict[str, Any] | None = None   # settings of single hosts: the tables in [hosts]. `crawler` sets it
         cookies: bool = False              # sent back as browsers do; each worker process has its own
         proxy: str | dict[str, str] = ""   # http:// URL, of one for each scheme; the environment's are not used
         revalidate: bool = False           # keep pages, and ask in later crawls for what has changed since
@@ -149,6 +151,8 @@ class Fetch(Stage):
             Identity(_agent(options), options.headers, options.auth, has_cookies=False)
         with found.mistakes():
             _refuse_nameless(options)
+        if options.hosts is not None:
+            found.each.append("stages.fetch.hosts: is set by the tables of the hosts; write [hosts.\"example.org\"]")
         with found.mistakes():
             _proxies(options.proxy)
         with found.mistakes():
@@ -171,7 +175,10 @@ class Fetch(Stage):
             max_header_bytes=options.max_header_bytes,
         )
         agent = _agent(options)
-        self._identity = Identity(agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared)
+        self._hosts = _hosts(options.hosts)
+        self._identity = Identity(
+            agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared, hosts=self._hosts
+        )
         self._client, name = choose(
             options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=_proxies(options.proxy)
         )
@@ -367,6 +374,11 @@ class Fetch(Stage):
         # Origins of both schemes are one host to the hub.
         self.tell(Pace(url.host, delay=max(self._delays.get(f"{scheme}://{url.host}", 0.0) for scheme in ("http", "https"))))
 
+    def _pause_of(self, host: str) -> float:
+        """Return the pause after robots.txt in s, whatever its Crawl-delay: the delay of the host's own table, or the setting."""
+        table = self._hosts.of(host) if self._hosts else None
+        return (self.options.pause_after_robots or 0.0) if table is None or table.delay is None else table.delay
+
     def _pause(self, url: Url, rules: Rules) -> None:
         """Wait between robots.txt and the page. The hub is told of a long wait, so that it can say what the crawl waits for.
 
@@ -375,7 +387,7 @@ class Fetch(Stage):
         if not self._has_hub:
             return
         delay = self._delay(rules)
-        pause = max(self.options.pause_after_robots, delay)
+        pause = max(self._pause_of(url.host), delay)
         if delay or pause > _TOLD_PAUSE:   # with a rest: nobody else is to be lent a page that would come too soon after this one
             held = pause if pause > _TOLD_PAUSE else None
             self.tell(Pace(url.host, held=held, rest=pause + delay if delay else None))
@@ -444,6 +456,14 @@ def _unread(reply: Reply) -> str:
         return ""
     kind = media_type(combined([value for name, value in reply.headers if name.lower() == "content-type"]))
     return f"type {kind[:_SHOWN]}"
+
+
+def _hosts(tables: dict[str, Any] | None) -> Hosts | None:
+    if not tables:
+        return None
+    from crawler import Hosts  # here, because few crawls have settings of single hosts
+
+    return Hosts(tables)
 
 
 def _agent(options: Fetch.Options) -> str:

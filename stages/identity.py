@@ -9,25 +9,23 @@ Nothing of the second kind goes to a host it is not for: each redirect is a requ
 
 from __future__ import annotations
 
-import base64
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from crawler import AUTH, ConfigError, Shared, Url, Visit
+from crawler import AUTH, ConfigError, Shared, Url, Visit, authorization, basic_auth, header_fault
 from stages.clients.base import Reply
 from stages.redirects import follow, learned
 
 if TYPE_CHECKING:
+    from crawler import Hosts
     from stages.cookies import Cookies
 
 _ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"   # what browsers say, and servers expect
 _NEWS: Final = 1.0                 # s between reads of the notes: another worker's seed may have brought a password
 _ORIGINS: Final = 10_000           # origins remembered as known
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")     # RFC 9110 §5.6.2
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")     # §5.5: what can be sent as ISO 8859-1
+_NAMES: Final = {"authorization": "Authorization", "cookie": "Cookie"}
 _PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # what is there instead
 
 
@@ -35,11 +33,12 @@ class Identity:
     """Thread-safe."""
 
     def __init__(
-        self, agent: str, headers: Mapping[str, str], auth: Mapping[str, str], *, has_cookies: bool, shared: Shared | None = None
-    ) -> None:
+        self, agent: str, headers: Mapping[str, str], auth: Mapping[str, str], *, has_cookies: bool, shared: Shared | None = None,
+        hosts: Hosts | None = None,
+    ) -> None:  # fmt: skip
         """headers: for every site. auth: by host or origin, `user:password` or a whole value such as `Bearer TOKEN`.
 
-        shared: holds the user names and passwords from the URLs of seeds.
+        shared: holds the user names and passwords from the URLs of seeds. hosts: headers and credentials of single hosts.
         """
         self.agent = agent
         _refuse_header("user_agent", "User-Agent", agent)
@@ -61,17 +60,36 @@ class Identity:
         self._auth = {_where(name): _authorization(name, value) for name, value in auth.items()}
         self._cookies = _cookies() if has_cookies else None
         self._typed = _Typed(shared) if shared is not None else None
-        self._is_everywhere_the_same = not (self._auth or has_cookies)
+        self._hosts = hosts
+        self._known: dict[str, tuple[Mapping[str, str], str]] = {}       # by host that has a table, within bounds
+        self._is_everywhere_the_same = not (self._auth or has_cookies or hosts)
 
     def headers(self, url: Url, *, is_seed: bool = False) -> Mapping[str, str]:
         """Return the headers for a request of this URL. is_seed: a person typed it, perhaps just now with a password."""
         typed = self._typed.of(url.origin, is_seed) if self._typed else ""
         if self._is_everywhere_the_same and not (typed or url.username or url.password):
             return self._headers
-        authorization = _basic(url) or typed or self._auth.get(url.origin) or self._auth.get(url.host)
-        cookie = self._cookies.of(url) if self._cookies else ""
-        own = {"Authorization": authorization, "Cookie": cookie}
-        return self._headers | {name: value for name, value in own.items() if value}
+        headers, configured = self._of_host(url.host)
+        credentials = _basic(url) or typed or self._auth.get(url.origin) or self._auth.get(url.host) or configured
+        cookies = [self._cookies.of(url) if self._cookies else "", headers.get("Cookie", "")]
+        own = {"Authorization": credentials, "Cookie": "; ".join(filter(None, cookies))}
+        return {**headers, **{name: value for name, value in own.items() if value}}
+
+    def _of_host(self, host: str) -> tuple[Mapping[str, str], str]:
+        """Return the headers for a host, and the value of Authorization that is set for it."""
+        table = self._hosts.of(host) if self._hosts else None
+        if table is None:
+            return self._headers, ""
+        known = self._known.get(host)
+        if known is None:
+            mine = {_NAMES.get(name.lower(), name): value for name, value in table.headers.items()}
+            taken = {name.lower() for name in mine}
+            rest = {name: value for name, value in self._headers.items() if name.lower() not in taken}
+            known = {**rest, **mine}, (authorization(table.auth) or "") if table.auth else ""
+            if len(self._known) >= _ORIGINS:
+                self._known.clear()
+            self._known[host] = known
+        return known
 
     def arrive(self, visit: Visit) -> None:
         """Take the cookies that the redirects on the way to a visit have set, if that was in another process."""
@@ -118,17 +136,13 @@ class _Typed:
         if noted is None:
             return ""
         user, _, password = noted.partition(b":")
-        return _encoded(unquote_to_bytes(user), unquote_to_bytes(password))
+        return basic_auth(unquote_to_bytes(user), unquote_to_bytes(password))
 
 
 def _refuse_header(option: str, name: str, value: str) -> None:
     """Raise ConfigError for a header that cannot be sent. Its value is not shown, because it may be a secret."""
-    if not _TOKEN.fullmatch(name):
-        raise ConfigError(f"stages.fetch.{option}: {name!r} cannot name a header; use letters, digits and -")
-    if not _VALUE.fullmatch(value):
-        raise ConfigError(
-            f"stages.fetch.{option}: the value of {name} has a line break or a character that cannot be sent; use plain letters"
-        )
+    if said := header_fault(name, value):
+        raise ConfigError(f"stages.fetch.{option}: {said}")
 
 
 def _cookies() -> Cookies:
@@ -147,21 +161,14 @@ def _where(name: str) -> str:
 
 
 def _authorization(name: str, value: str) -> str:
-    scheme, _, rest = value.partition(" ")
-    if rest and scheme.isalpha() and ":" not in value:
-        return value
-    user, colon, password = value.partition(":")
-    if not colon:
+    header = authorization(value)
+    if header is None:
         raise ConfigError(f"stages.fetch.auth: the value for {name} is neither user:password nor a scheme and a token ('Bearer …')")
-    return _encoded(user.encode(), password.encode())
+    return header
 
 
 def _basic(url: Url) -> str:
     """Return user name and password of the URL itself. URLs from a frontier have none."""
     if not (url.username or url.password):
         return ""
-    return _encoded(unquote_to_bytes(url.username), unquote_to_bytes(url.password))
-
-
-def _encoded(user: bytes, password: bytes) -> str:
-    return f"Basic {base64.b64encode(user + b':' + password).decode()}"
+    return basic_auth(unquote_to_bytes(url.username), unquote_to_bytes(url.password))

@@ -20,7 +20,7 @@ from crawler.cli.common import SHORT_FORMS, forward
 from crawler.config import Config, _value, load, shown
 from crawler.errors import ConfigError
 from crawler.pipeline import BUILT_IN, build, check, values
-from crawler.settings import FrontierSettings, QueueSettings, Settings, StageSettings
+from crawler.settings import FrontierSettings, HostSettings, QueueSettings, Settings, StageSettings
 from crawler.tables import fill
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -432,7 +432,7 @@ def test_the_example_leaves_no_setting_out(here: Path) -> None:
 
     # What cannot be written, because its default is "not given" or a table of the user's own names, stands in a comment.
     assert [name for name in missing if name.rpartition(".")[2] not in written] == []
-    for kind in (StageSettings, QueueSettings):
+    for kind in (StageSettings, QueueSettings, HostSettings):
         assert {item.name for item in structs.fields(kind)} <= written
 
 

@@ -14,7 +14,7 @@ At every commit, for every queue: accepted = ready + delayed + leased + dead + d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -55,6 +55,14 @@ class Politeness(Struct, frozen=True):
 
     per_host: int = 1              # tasks of one host that are leased and have not arrived, at a time
     delay: float = 1.0             # s between the end of one and the start of the next
+    most: int | None = None        # tasks of one host at most, ever, 0: no limit; None: the queue's own limit
+    source: str = "setting"        # of the delay, see `HostStats.delay_by`
+    own: Callable[[str], Politeness | None] | None = None    # what single hosts are granted instead; for the others None
+    least: int | None = None       # the smallest limit of any of these hosts that has one
+
+    def of(self, host: str) -> Politeness:
+        """Return what this host is granted."""
+        return (self.own(host) if self.own is not None else None) or self
 
 
 class Broker(Protocol):

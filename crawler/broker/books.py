@@ -71,7 +71,7 @@ class Books:
         self._head, self.shown = (), None
         self._counts = json.decode(counts, type=dict[int, list[int]])
         self._counters = json.decode(counters, type=dict[str, int])
-        self.queues = load_queues(self.db, self._specs, self._counts)
+        self.queues = load_queues(self.db, self._specs, self._counts, self._politeness.least)
         self._by_id = {queue.id: queue for queue in self.queues.values()}
         self.timed = [queue for queue in self.queues.values() if any(
             time_counter(queue.spec.name) in budget.counters for budget in queue.spec.budgets)]  # fmt: skip

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from crawler.broker.base import MAX_BODY
+from crawler.broker.policy import Lane
 from crawler.broker.schema import DELAYED, INLINE, READY
+from crawler.broker.state import Queue
 from crawler.broker.verdicts import Verdicts
 from crawler.items import New, Verdict
 
@@ -37,13 +39,13 @@ class Intake(Verdicts):
         if any(0 < queue.spec.limit < queue.accepted + n for queue, n in Counter(queue for queue, _ in limited).items()):
             return True
         of_hosts = Counter(each for each in limited if each[0].has_host_limit)
-        return any(queue.spec.host_limit < self.lanes.named(queue, host).accepted + n for (queue, host), n in of_hosts.items())
+        return any(_exceeds(queue, self.lanes.named(queue, host), n) for (queue, host), n in of_hosts.items())
 
     def _is_over(self, new: New) -> bool:
         queue = self.queues[new.queue]
         if queue.is_at_limit:
             return True
-        return queue.has_host_limit and queue.spec.host_limit <= self.lanes.named(queue, new.host).accepted
+        return queue.has_host_limit and _exceeds(queue, self.lanes.named(queue, new.host), 1)
 
     def _refused(self, new: New) -> Verdict:
         """What to say to a task that is over a limit. What is there already is a duplicate, whatever the limit."""
@@ -110,6 +112,11 @@ class Intake(Verdicts):
         for id, queue, state, size, failed in tried:
             self.judge(id, queue, state, size, 1, failed.reason, failed.after, failed.final, failed.trace)
         return verdicts
+
+
+def _exceeds(queue: Queue, lane: Lane, n: int) -> bool:
+    """Tell whether a host would have more tasks than it may with n more."""
+    return 0 < queue.limit_of(lane) < lane.accepted + n
 
 
 def _digest(new: New) -> bytes:

@@ -61,7 +61,7 @@ class Lane:
         """The origin of the gap between requests: see `HostStats.delay_by`."""
         if self.fixed is not None:
             return "hand"
-        return "host" if (self.delay or 0.0) > self.polite.delay else "setting"
+        return "host" if (self.delay or 0.0) > self.polite.delay else self.polite.source
 
     def room(self) -> int:
         """Tasks that may be granted at once. With a gap it is one: starts are a gap apart as well."""

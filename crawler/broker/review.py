@@ -162,7 +162,7 @@ def _crowded(ledger: Ledger, queue: Queue) -> list[tuple[int, int]]:
         return []
     ledger.lanes.flush()
     query = "SELECT id FROM lane WHERE queue = ? AND accepted > ?"
-    rows = ledger.db.execute(query, (queue.id, queue.least_host_limit())).fetchall()
+    rows = ledger.db.execute(query, (queue.id, queue.least_host_limit)).fetchall()
     lanes = [ledger.lanes.numbered(queue, id) for (id,) in rows]
     return [(lane.id, lane.accepted - limit) for lane in lanes if 0 < (limit := queue.limit_of(lane)) < lane.accepted]
 

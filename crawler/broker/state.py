@@ -45,11 +45,14 @@ class Queue:
     """One queue's specification and its counts."""
 
     __slots__ = (
-        "accepted", "bytes", "counts", "floor", "gates", "id", "lane", "probed_at", "recent", "spec", "stand_in", "suspects",
-        "work_until",
+        "accepted", "bytes", "counts", "floor", "gates", "id", "lane", "least_host_limit", "probed_at", "recent", "spec",
+        "stand_in", "suspects", "work_until",
     )  # fmt: skip
 
-    def __init__(self, id: int, spec: QueueSpec, accepted: int, counts: Iterable[int], bytes: int) -> None:
+    def __init__(
+        self, id: int, spec: QueueSpec, accepted: int, counts: Iterable[int], bytes: int, least: int | None = None
+    ) -> None:  # fmt: skip
+        """least: the smallest limit that a single host has; None: no host has a limit of its own."""
         self.id = id
         self.spec = spec
         self.accepted = accepted
@@ -63,6 +66,7 @@ class Queue:
         self.probed_at: float | None = None          # hub time of a probe's last call
         self.stand_in: StandIn | None = None         # while there is no probe
         self.work_until = 0.0              # hub time before which nobody stands in
+        self.least_host_limit = spec.host_limit if least is None else min(spec.host_limit or least, least)   # 0: there is none
 
     @property
     def is_limited(self) -> bool:
@@ -72,15 +76,11 @@ class Queue:
     @property
     def has_host_limit(self) -> bool:
         """Of one host it does not take more than so many."""
-        return self.spec.polite and self.spec.host_limit > 0
+        return self.spec.polite and self.least_host_limit > 0
 
     def limit_of(self, lane: Lane) -> int:
         """Return how many tasks of this host it takes; 0: any number."""
-        return self.spec.host_limit
-
-    def least_host_limit(self) -> int:
-        """Return the smallest number of tasks that it takes of any host; 0: of no host is there a limit."""
-        return self.spec.host_limit
+        return self.spec.host_limit if lane.polite.most is None else lane.polite.most
 
     @property
     def is_at_limit(self) -> bool:
@@ -108,8 +108,10 @@ class Queue:
         return next((gate.spec.name for gate in self.gates if gate.is_full), "")
 
 
-def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapping[int, Sequence[int]]) -> dict[str, Queue]:
-    """Return the queues of the pipeline, making the new ones, and queues outside it that still have tasks."""
+def load_queues(
+    db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapping[int, Sequence[int]], least: int | None = None
+) -> dict[str, Queue]:  # fmt: skip
+    """Return the queues of the pipeline, making the new ones, and queues outside it that still have tasks. least: see `Queue`."""
     named = list(specs)
     queues = {}
     for spec in [*named, *_outside(db, {spec.name for spec in named}, counts)]:
@@ -118,7 +120,7 @@ def load_queues(db: sqlite3.Connection, specs: Iterable[QueueSpec], counts: Mapp
         if polite != spec.polite:
             _change_lanes(db, id, spec.polite)
         accepted, *states, size = counts.get(id) or [0] * (len(STATES) + 2)
-        queues[spec.name] = Queue(id, spec, accepted, states, size)
+        queues[spec.name] = Queue(id, spec, accepted, states, size, least)
     for queue in queues.values():
         queue.gates = [queues[name] for name in queue.spec.feeds if name in queues]
     return queues
@@ -231,5 +233,6 @@ class Lanes:
         for id, name, accepted, ready, leased, next, delay, fixed, paused in self._db.execute(
             f"SELECT id, name, accepted, ready, leased, next, delay, fixed, paused FROM lane WHERE {where}", values  # noqa: S608  (where is ours)
         ):
-            lane = Lane(id, queue.id, name, self._politeness, accepted, ready, leased, next, delay, fixed, bool(paused))
+            polite = self._politeness.of(name)
+            lane = Lane(id, queue.id, name, polite, accepted, ready, leased, next, delay, fixed, bool(paused))
             self._by_id[id] = self._by_name[queue.id, name] = lane

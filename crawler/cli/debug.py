@@ -18,10 +18,10 @@ SAID = "debugging: the stages take turns in this process; breakpoint() and print
 def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> DebugCrawl:
     """Return a crawl of these stages on the store of this configuration. Raises UsageError while another hub uses the store."""
     from crawler import plugins
-    from crawler.broker.base import Politeness
     from crawler.broker.place import store_path
     from crawler.broker.sqlite import SqliteBroker
     from crawler.cli.hub import note_start
+    from crawler.pipeline import politeness
     from crawler.routing import Router
     from crawler.run.debug import Bench, DebugCrawl
     from crawler.run.making import keepers, make
@@ -30,7 +30,7 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     settings = config.settings
     broker = SqliteBroker(
         str(store_path(Path(settings.data))), list(pipeline.queues.values()),
-        Politeness(settings.frontier.per_host, settings.frontier.delay), settings.hub.durability,
+        politeness(settings), settings.hub.durability,
     )  # fmt: skip
     try:
         note_start(broker, config, pipeline, is_by_hand=False)

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             if not hosts:
                 print("no host has work", file=sys.stderr)
                 return common.OK
-            Console(highlight=False).print(host_table(hosts, len(hosts)))
+            Console(highlight=False).print(host_table(hosts, len(hosts), is_long=True))
             return common.OK
         notes = {name: note_on(name, hub) for name in args.names}
         if args.verb == "delay":

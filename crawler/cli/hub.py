@@ -116,13 +116,12 @@ def serve(args: argparse.Namespace) -> int:
     common.name_process(args, "hub")
     if args.while_stdin and not args.quiet:       # our parent shows warnings only, and is to hear when there is room again
         logging.getLogger("crawler.broker.disk").setLevel(logging.INFO)
-    from crawler.broker.base import Politeness
     from crawler.broker.place import store_path
     from crawler.broker.sqlite import SqliteBroker
     from crawler.hub.address import Address
     from crawler.hub.key import authkey, role_keys
     from crawler.hub.server import HubServer
-    from crawler.pipeline import build
+    from crawler.pipeline import build, politeness
 
     config = common.load(args)
     settings = config.settings
@@ -134,7 +133,6 @@ def serve(args: argparse.Namespace) -> int:
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
     tls = hub_tls(config) if settings.hub.tls and not address.path else None
-    frontier = settings.frontier
     stopping: list[HubServer] = []
 
     def fail() -> None:
@@ -142,7 +140,7 @@ def serve(args: argparse.Namespace) -> int:
             server.stop()
 
     broker = SqliteBroker(
-        str(store_path(data)), queues, Politeness(frontier.per_host, frontier.delay), settings.hub.durability,
+        str(store_path(data)), queues, politeness(settings), settings.hub.durability,
         on_failure=fail,
     )  # fmt: skip
     try:

@@ -106,13 +106,11 @@ def remembering(args: argparse.Namespace, config: Config) -> Config:
 
 def open_store(config: Config) -> Broker:
     """Open the store in the data directory. Raises what `local.open_store` raises."""
-    from crawler.broker.base import Politeness
-    from crawler.pipeline import build
+    from crawler.pipeline import build, politeness
     from crawler.run import local
 
     settings = config.settings
-    politeness = Politeness(settings.frontier.per_host, settings.frontier.delay)
-    return local.open_store(Path(settings.data), build(config).queues.values(), politeness, settings.hub.durability)
+    return local.open_store(Path(settings.data), build(config).queues.values(), politeness(settings), settings.hub.durability)
 
 
 def nothing_here(data: Path, hint: common.Hint) -> str:

@@ -126,13 +126,12 @@ class Session:
         return dict(zip(self.plan.texts, self.seeds, strict=True))
 
     def _make_way(self) -> Beginning:
-        from crawler.broker.base import Politeness
         from crawler.crawl import begin
+        from crawler.pipeline import politeness
 
-        frontier = self.plan.config.settings.frontier
-        politeness = Politeness(frontier.per_host, frontier.delay)
+        granted = politeness(self.plan.config.settings)
         queues = list(self.plan.pipeline.queues.values())
-        return begin(self.data, queues, self.plan.queues_read, self.args.fresh, politeness, self._correct)
+        return begin(self.data, queues, self.plan.queues_read, self.args.fresh, granted, self._correct)
 
     def _correct(self, broker: SqliteBroker) -> None:
         self._told += correct(self.plan, self.hint, broker)

@@ -122,13 +122,15 @@ def kind_of(name: str, options: Mapping[str, Struct]) -> Any:
     """Return the type of a setting; None for one in a table whose names the user chooses."""
     from msgspec import structs
 
-    from crawler.settings import QueueSettings, Settings, StageSettings
+    from crawler.settings import HostSettings, QueueSettings, Settings, StageSettings
 
     first, _, rest = name.partition(".")
     stage, _, key = rest.partition(".")
     tables: list[Any] = [Settings]
     path = name.split(".")
-    if first == "queues":
+    if first == "hosts":
+        tables, path = [HostSettings], [name.rpartition(".")[2]] if ".headers." not in name else []
+    elif first == "queues":
         tables, path = [QueueSettings], [key]
     elif first == "stages":
         tables, path = [StageSettings, *([type(options[stage])] if stage in options else [])], [key]

@@ -287,9 +287,12 @@ def queue_table(stats: Stats, rates: dict[str, float], width: int = 80) -> Rende
     return table
 
 
-def host_table(hosts: Sequence[HostStats], total: int, width: int = 80) -> RenderableType:
+def host_table(hosts: Sequence[HostStats], total: int, width: int = 80, *, is_long: bool = False) -> RenderableType:
+    """Return the hosts as a table. is_long: also say what set the delay of each."""
     from rich.table import Table
     from rich.text import Text
+
+    from crawler.run.waits import FROM
 
     table = Table(box=None, pad_edge=False)
     narrow = width < WIDE
@@ -298,12 +301,15 @@ def host_table(hosts: Sequence[HostStats], total: int, width: int = 80) -> Rende
                      no_wrap=True, overflow="ellipsis")  # fmt: skip
     for heading in ("ready", "leased", "delay", "next"):
         table.add_column(heading, justify="right", min_width=5 if narrow else 7, no_wrap=True)
+    if is_long:
+        table.add_column("delay from", no_wrap=True)
     if has_failures:
         table.add_column("last failure", no_wrap=True, overflow="ellipsis")
     for host in hosts:
         wait = host.held or host.rest
         next_one = "paused" if host.paused else "now" if wait <= 0 else f"in {wait:.1f} s"
         cells = [f"{host.ready:,}", str(host.leased), f"{host.delay:g} s", next_one]
+        source = [Text(FROM[host.delay_by])] if is_long else []
         failure = [Text(f"{host.failures} in a row: {host.failure}" if host.failures else "")] if has_failures else []
-        table.add_row(Text(host.name), *cells, *failure)
+        table.add_row(Text(host.name), *cells, *source, *failure)
     return table

@@ -159,7 +159,7 @@ def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
         return [*(line for line in waits(hub, story, hint, "") if "paused" in line), rest]
     if story.state not in ("ready", "leased"):
         return []
-    from crawler.run.waits import clock
+    from crawler.run.waits import FROM, clock
 
     hosts = [host for host in hub.hosts([story.host]) if host.name == story.host]
     lines = []
@@ -167,7 +167,7 @@ def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
         return [held(host) for host in hosts if host.held]
     for host in hosts:
         waiting = f"{counted(host.ready, 'URL')} {agree(host.ready, 'waits', 'wait')} there"
-        lines.append(f"{waiting}, {host.leased} in process, {host.delay:g} s between requests")
+        lines.append(f"{waiting}, {host.leased} in process, {host.delay:g} s between requests ({FROM[host.delay_by]})")
         if host.paused:
             lines.append(f"the host is paused; '{hint(f'host resume {host.name}')}' goes on")
         elif host.rest > 0:

@@ -31,7 +31,7 @@ NAMED: Final = 5                   # seeds named in a message
 DEFAULT: Final = "default"         # origin of a value that nobody set
 RESUMED: Final = "the resumed crawl"    # origin, in this run, of a value that is remembered
 
-SECTIONS: Final = frozenset({"frontier", "queues", "stages"})
+SECTIONS: Final = frozenset({"frontier", "hosts", "queues", "stages"})
 UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or that we set ourselves
 HOW_FRONTIER: Final = frozenset({"delay", "per_host"})
 HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
@@ -211,8 +211,15 @@ def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) ->
         name: Value(value, origin)
         for name, value in in_force.items()
         if name.split(".")[0] in SECTIONS and (origin := config.origin(name)) != DEFAULT and value != {}
-        and name.split(".")[2:3] not in UNKEPT and shown(name, value) == value and not is_defining(name, pipeline, stages, options)
+        and not _is_unkept(name) and shown(name, value) == value and not is_defining(name, pipeline, stages, options)
     }  # fmt: skip
+
+
+def _is_unkept(name: str) -> bool:
+    """Tell whether a setting may hold secrets, or is one that we set ourselves."""
+    if name.startswith("hosts."):                # the name of the host has dots as well
+        return name.endswith(".auth") or ".headers." in name
+    return name.split(".")[2:3] in UNKEPT
 
 
 def is_typed(origin: str) -> bool:
@@ -223,6 +230,8 @@ def is_typed(origin: str) -> bool:
 def is_defining(name: str, pipeline: Pipeline, stages: Sequence[str], options: Mapping[str, Struct]) -> bool:
     """Tell whether a setting decides what is crawled and kept. stages: the ones that the crawl needs."""
     section, *path = name.split(".")
+    if section == "hosts":
+        return path[-1] == "max_pages"
     if section == "frontier":
         return path[0] not in HOW_FRONTIER
     if section == "queues":

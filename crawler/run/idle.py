@@ -40,6 +40,9 @@ def explainer(config: Config, hint: Hint, *, starts_stages: bool = False, is_by_
 
 def at_rest(stats: Stats, hint: Hint, *, is_of_run: bool) -> str:
     """Return what goes on with a crawl that no hub runs; "" if nothing is left to do. is_of_run: `crawler run` began it."""
+    if limit := next((queue.spent for queue in stats.queues if queue.spent and queue.ready), ""):
+        again = hint(f"run -s {limit.partition(' ')[0]}=N --change")
+        return f"stopped: the limit {limit} is reached; '{again}' goes on with a higher one"
     if stats.is_drained:
         return ""
     return f"interrupted; '{hint('run')}' goes on" if is_of_run else f"no hub runs; '{hint('hub')}' goes on, with its stages"

@@ -34,6 +34,7 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
         "state": str(Path(config.settings.data) / "sinks"),
         "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode(),
         "pause_after_robots": config.settings.frontier.delay,
+        "hosts": config.settings.hosts,
     }
     fields = msgspec.structs.fields(options)
     missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}

@@ -48,6 +48,11 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
             check_directory(Path(config.settings.data))
     with found.mistakes(), _placed(config):
         Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
+    if config.settings.hosts:
+        from crawler.web import hosts  # here, because few configurations have such tables
+
+        with found.mistakes():
+            hosts.check(config.settings.hosts, config.origin)
     options = {}
     if pipeline is not None:
         found.each += queue_mistakes(pipeline, config)

@@ -18,10 +18,14 @@ SOON: Final = 3.0         # s; no time is named for a request that is made earli
 GROUPS: Final = 3         # reasons named in one sentence
 REASON: Final = 160       # characters of a failure's reason that are shown
 
-PAUSED, HELD, ASKED, RESTING, BY_HAND, BY_HOST, BY_SETTING = (
-    "paused", "held", "asked", "resting", "by hand", "by host", "by setting"
+PAUSED, HELD, ASKED, RESTING, BY_HAND, BY_HOST, BY_SETTING, BY_TABLE = (
+    "paused", "held", "asked", "resting", "by hand", "by host", "by setting", "by table"
 )  # fmt: skip
-_BY: Final = {"hand": BY_HAND, "host": BY_HOST, "setting": BY_SETTING}
+_BY: Final = {"hand": BY_HAND, "host": BY_HOST, "setting": BY_SETTING, "table": BY_TABLE}
+# By `HostStats.delay_by`, where the delay of a host was set.
+FROM: Final = {
+    "hand": "set by 'crawler host delay'", "host": "its Crawl-delay", "setting": "frontier.delay", "table": "its table in [hosts]",
+}  # fmt: skip
 
 
 def why_hosts_wait(stats: Stats, hint: Hint, *, is_by_hand: bool = False) -> str:
@@ -79,6 +83,8 @@ def told(reason: str, hosts: Sequence[HostStats], total: int, hint: Hint, *, is_
     each = one or f"each of {name}"
     if reason == BY_HAND:
         return f"one request every {slowest.delay:g} s to {each}, as set by 'crawler host delay'{_next(hosts)}"
+    if reason == BY_TABLE:
+        return f"one request every {slowest.delay:g} s to {each}, as set in its table in [hosts]{_next(hosts)}"
     if reason == BY_HOST:
         return f"robots.txt of {slowest.name} asks for {slowest.delay:g} s between requests (Crawl-delay){_next(hosts)}"
     way = "lower it"
