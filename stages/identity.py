@@ -107,6 +107,8 @@ class Identity:
 
     def follow(self, visit: Visit, target: str, most: int, sent: str, news: Sequence[str]) -> Visit | str:
         """Return the visit that a redirect leads to, or why there is none: see `redirects.follow`."""
+        if self._hosts and (fixed := self._of_host(Url.parse(visit.url).host)[0].get("Cookie", "")):
+            sent = sent.removesuffix(fixed).removesuffix("; ")       # it is sent with every visit, so it changes nothing
         return follow(visit, target, most, self._cookies, sent, news)
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from crawler import AUTH, ConfigError, LocalShared, Url
+from crawler import AUTH, ConfigError, Hosts, LocalShared, Url, Visit
 from crawler.config import HIDDEN, shown
+from crawler.settings import HostSettings
 from stages.clients.base import Reply
 from stages.identity import Identity
+from stages.redirects import LOOP
 
 
 def identity(cookies: bool = False, **auth: str) -> Identity:
@@ -115,3 +117,40 @@ def test_the_notes_are_not_read_for_each_page() -> None:
         sent(who, f"https://example.org/{number}")
 
     assert shared.asked < 100
+
+
+HOSTS = Hosts({
+    "a.test": HostSettings(auth="me:word", headers={"x-all": "one", "cookie": "fixed=1", "X-Own": "2"}),
+    "*.a.test": HostSettings(headers={"X-Own": "below"}),
+    "b.test": HostSettings(headers={"authorization": "Bearer abc"}),
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "expected"), [
+    ("https://a.test/", {"X-All": None, "x-all": "one", "X-Own": "2", "Cookie": "fixed=1", "Authorization": "Basic bWU6d29yZA=="}),
+    ("http://a.test/", {"Authorization": "Basic bWU6d29yZA=="}),
+    ("https://a.test:8443/", {"X-All": "1", "X-Own": None, "Cookie": None, "Authorization": None}),
+    ("https://w.a.test/", {"X-All": "1", "X-Own": "below", "Cookie": None, "Authorization": None}),
+    ("https://a.test.evil.test/", {"X-All": "1", "X-Own": None, "Authorization": None}),
+    ("https://b.test/", {"X-All": "1", "Authorization": "Bearer abc"}),
+    ("https://you:seen@b.test/", {"Authorization": "Basic eW91OnNlZW4="}),
+])  # fmt: skip
+def test_the_table_of_a_host_is_for_that_host_alone(url: str, expected: dict[str, str | None]) -> None:
+    who = Identity("tea/1", {"X-All": "1"}, {}, has_cookies=False, hosts=HOSTS)
+
+    headers = who.headers(Url.parse(url))
+
+    assert {name: headers.get(name) for name in expected} == expected
+    assert who.headers(Url.parse(url)) == headers
+
+
+def test_a_cookie_of_a_table_goes_with_those_of_the_jar_and_is_no_reason_to_follow_a_loop() -> None:
+    who = Identity("tea/1", {}, {}, has_cookies=True, hosts=HOSTS)
+    url = "https://a.test/"
+    cookie = who.headers(Url.parse(url))["Cookie"]
+    assert who.follow(Visit(url), url, 9, cookie, ()) == LOOP
+
+    news = setting(who, url, "jar=2")
+
+    assert isinstance(who.follow(Visit(url), url, 9, cookie, news), Visit)
+    assert who.headers(Url.parse(url))["Cookie"] == "jar=2; fixed=1"
