@@ -131,6 +131,7 @@ class Review:
 
     def _set_aside(self, ledger: Ledger, queue: Queue, task: Task, reason: str) -> None:
         id, lane, state, size = task
+        ledger.forget_suspect(queue, id)
         ledger.db.execute("UPDATE task SET state = ?, report = ?, changed_at = ? WHERE id = ?", (ASIDE, reason, ledger.now, id))
         queue.counts[state] -= 1
         queue.accepted -= 1
