@@ -40,9 +40,9 @@ _FRACTION: Final = "\x02"          # ½, ²: part of the number beside it, but a
 _NO_SPACES: Final = "\u0600-\u06ff\u0900-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"   # letters that touch a number: 税込1,299円
 
 # The long patterns are compiled by `re` when a text first needs them, which for most crawls is late or never.
-# What may directly precede a number: a sign, a currency and, before these, a bracket or the like.
+# What may directly precede a number: a dash that begins the text; a sign, a currency and, before these, a bracket or the like.
 _LEFT: Final = (
-    rf"^- $|^–()$|(?:^|[{_NO_SPACES}]|[^\w.,/@&\\+±~≈{SIGN}{_FRACTION}{POINT_SIGN}-])([-+])?{CURRENCY}?([-+])?$"
+    rf"^(?:- |– ?)$|(?:^|[{_NO_SPACES}]|[^\w.,/@&\\+±~≈{SIGN}{_FRACTION}{POINT_SIGN}-])([-+])?{CURRENCY}?([-+])?$"
     rf"|(?:^|[\s(])([-+])?{CURRENCY}[ :]{{0,2}}([-+])?$"
 )
 _LABEL: Final = re.compile(r"(?i)(?:☎|\b(?:v|ver|versi[oó]n\w*|release|tel|t[eé]l[eé]f?\w*|phone|fax|mobile?|isbn))\W{0,3}$")
@@ -130,12 +130,12 @@ def _sign(before: str, *, is_cut: bool) -> str | None:
         return ""
     if is_cut:
         before = " " + before[before.find(" ") + 1 :] if " " in before else before
-    if before[-1] in " (:" and "-" not in before and "+" not in before:      # all that _LEFT looks for is a sign
+    if before[-1] in " (:" and not re.search("[-+–]", before):      # all that _LEFT looks for is a sign
         return ""
     found = re.search(_LEFT, before)
     if found is None:
         return None
-    return "-" if found.group() in ("- ", "–") else "".join(group for group in found.groups() if group)
+    return "-" if found.group() in ("- ", "– ", "–") else "".join(group for group in found.groups() if group)
 
 
 def _is_phone(before: str, sign: str, digits: str, after: str) -> bool:

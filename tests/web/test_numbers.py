@@ -43,7 +43,8 @@ NUMBERS = [
     ("4.5 (12)", 4.5), ("0,05 %", 0.05), ("12,50 €*", 12.5), ("€12.50 incl. 21% VAT", 12.5), ("12,50 € (100 g = 2,50 €)", 12.5),
     ("now only € 12,50", 12.5), ("price - 12.50", 12.5), ("1 000 000", 1000000.0), ("1'299'000.25", 1299000.25),
     # minus in front, in its many forms; percent
-    ("- 5,00 €", -5.0), ("–12,50 €", -12.5), ("€ −3", -3.0), ("-$12.50", -12.5), ("EUR -12,50", -12.5), ("−12 %", -12.0),
+    ("- 5,00 €", -5.0), ("– 5,00 €", -5.0), ("–12,50 €", -12.5), ("€ −3", -3.0), ("-$12.50", -12.5), ("EUR -12,50", -12.5),
+    ("−12 %", -12.0),
     ("12,5 ‰", 12.5), ("%50", 50.0), ("٪٥٠", 50.0), ("save 20%", 20.0),
     # the currency tells that a point groups: Sweden, Norway, Denmark, Iceland, Indonesia, Vietnam, Germany, Italy, the Netherlands,
     # Hungary, Czechia, Poland, Romania, Serbia, Turkey, Brazil, Chile, Colombia, Paraguay, Costa Rica, Japan
