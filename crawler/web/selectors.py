@@ -1,7 +1,7 @@
 """Compile and check CSS selectors before the first page, with endings of our own.
 
     h1   h1::text   h1::html   img::attr(src)       text, markup, or an attribute of each element
-    nav ::attr(href)                                a space before ::attr: of all elements below it that have the attribute
+    nav ::attr(href)   ::attr(id)                   a space before ::attr: of all elements below it that have the attribute
     h1::text, h2::text                              one ending for all parts; the order is the document's
 
 An error says what to write instead, also for what jQuery, parsel and others have beside CSS. XPath: see `xpaths`.
@@ -97,9 +97,9 @@ def _split(selector: str) -> tuple[str, str, str, bool]:
     plain, is_below = [], False
     for part, found in zip(parts, endings, strict=True):
         bare = part[: found.start()] if found else part
-        if not bare.strip():
+        if not bare.strip() and not (found and attribute):
             raise ValueError(f"no element before {(found or last)[0].strip()}; write *{(found or last)[0].strip()} for any")
-        if found and found[1] and attribute:
+        if found and attribute and (found[1] or not bare):
             is_below = True
             bare += f" [{attribute}]" if _PLAIN_NAME.fullmatch(attribute) else " *"
         plain.append(bare)

@@ -76,6 +76,7 @@ def test_an_xpath_that_fails_only_on_some_pages_costs_the_field_there(expression
         ("body ::attr(viewBox)", ["0 0 1 1"]), ("nav ::attr(data-id)", ["7"]), ("nav ::attr(DATA-ID)", ["7"]),
         ("p::attr(@click)", [None, "go"]),
         ("body ::attr(@click)", ["go"]),
+        ("::attr(data-id)", ["7"]), (" ::attr(@click)", ["go"]),
         # groups: in the order of the document
         ("h1::text, h2::text", ["Two", "One"]), ("h1, h2", ["Two", "One"]), ("h2::attr(href), nav a::attr(href)", [None, "1",
         "2", None]),
