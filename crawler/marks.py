@@ -47,11 +47,11 @@ class MarkMemory:
         if self._descriptor is None:
             return [], []
         with mmap.mmap(self._descriptor, SIZE, prot=mmap.PROT_READ) as memory, memoryview(memory).cast("Q") as words:
-            marks = [(words[place], words[place + 1]) for place in range(0, len(words), 2)]
-        if any(state == TOO_MANY for _, state in marks):
-            return [], []
-        begun = [token for token, state in marks if state != FREE]
-        return begun, [token for token, state in marks if state == AT_WORK]
+            states = words[1::2].tolist()
+            if not any(states) or TOO_MANY in states:        # the former after nearly every end of a worker
+                return [], []
+            marks = list(zip(words[::2].tolist(), states, strict=True))
+        return [token for token, state in marks if state != FREE], [token for token, state in marks if state == AT_WORK]
 
     def close(self) -> None:
         if self._descriptor is not None:
