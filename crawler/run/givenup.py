@@ -42,11 +42,11 @@ KINDS: Final[Mapping[str, str]] = {
     "TLS failed": r"\bssl\b|\btls\b",
     "the worker died or hung": r"^the lease ran out",
 }  # fmt: skip
-_KINDS = [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in KINDS.items()]
-_STATUS = re.compile(r"(?:^|: )(status \d{3})\b")
-_URL = re.compile(r"\w+://[^\s,;'\"]+")
-_NUMBER = re.compile(r"(?<!\.py:)(?<!\d)\d+(\.\d+)?")     # keeps the line number in a stage's code
-_PLACE = re.compile(r" \(?at \S+:\d+( in \S+)?$")
+# Compiled when they are first used, like the table: most crawls give nothing up.
+_STATUS = r"(?:^|: )(status \d{3})\b"
+_URL = r"\w+://[^\s,;'\"]+"
+_NUMBER = r"(?<!\.py:)(?<!\d)\d+(\.\d+)?"     # keeps the line number in a stage's code
+_PLACE = r" \(?at \S+:\d+( in \S+)?$"
 
 
 class Group(Struct, frozen=True):
@@ -61,15 +61,15 @@ def kind(reason: str, host: str = "") -> str:
     """Return a short name for a reason that does not depend on hosts, addresses and numbers in it."""
     if reason.startswith(DIED):
         return reason[:LONGEST]                # an exit code is not a number to leave out
-    for name, pattern in _KINDS:
-        if pattern.search(reason):
+    for name, pattern in KINDS.items():
+        if re.search(pattern, reason, re.IGNORECASE):
             return name
-    if status := _STATUS.search(reason):
+    if status := re.search(_STATUS, reason):
         return status[1]
-    text = _URL.sub("URL", reason)
+    text = re.sub(_URL, "URL", reason)
     if host:
         text = text.replace(f"{host}: ", "").replace(host, "HOST")
-    return _NUMBER.sub("N", text) or UNKNOWN
+    return re.sub(_NUMBER, "N", text) or UNKNOWN
 
 
 def grouped(tasks: Iterable[Dead]) -> list[Group]:
@@ -92,13 +92,13 @@ def shortened(reason: str) -> str:
     """Return a reason of at most `LONGEST` characters, cut in the middle: the place in the code, at its end, stays."""
     if len(reason) <= LONGEST:
         return reason
-    place = _PLACE.search(reason)
+    place = re.search(_PLACE, reason)
     end = place.group()[-LONGEST // 2 :] if place else ""
     return f"{reason[: LONGEST - 1 - len(end)].rstrip()}…{end}"
 
 
 def _is_short_name(which: str) -> bool:
-    return which in KINDS or which == UNKNOWN or _STATUS.fullmatch(which) is not None
+    return which in KINDS or which == UNKNOWN or re.fullmatch(_STATUS, which) is not None
 
 
 def given_up(broker: Broker, total: int) -> list[Group]:
