@@ -59,16 +59,21 @@ def elsewhere(key: str) -> list[str]:
     """List the full names of settings that end in this key, or that another program calls by it."""
     if meant := _MEANT.get(key.lower().replace("_", "").replace("-", "")):
         return meant
-    return _offered(name for name in entries() if leaf(name) == key.lower())
+    return _offered(name for name in _general() if leaf(name) == key.lower())
 
 
 def similar(key: str, near: str) -> list[str]:
     """List the settings that a misspelled key may mean. near: the most similar name in the table where it stands, or ""."""
-    there = {leaf(name): likeness(key, leaf(name)) for name in entries()}
+    there = {leaf(name): likeness(key, leaf(name)) for name in _general()}
     best = max(there, key=there.__getitem__)
     if there[best] < NEAR or likeness(key, near) >= there[best]:
         return []
-    return _offered(name for name in entries() if leaf(name) == best)
+    return _offered(name for name in _general() if leaf(name) == best)
+
+
+def _general() -> list[str]:
+    """Return the names of all settings but those of single hosts, which repeat others."""
+    return [name for name in entries() if not name.startswith("hosts.")]
 
 
 def likeness(key: str, name: str) -> float:

@@ -62,7 +62,7 @@ def said(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
         ("check -s CONCURRENT_REQUESTS=3", "did you mean 'frontier.per_host' or 'stages.fetch.concurrency'?"),
         ("check -s ROBOTSTXT_OBEY=false", "did you mean 'stages.fetch.robots'?"),
         ("check -s user-agent=me", "did you mean 'stages.fetch.user_agent'?"),
-        ("check -s xyzzy=1", "there are data, frontier, hub, queues, stages"),
+        ("check -s xyzzy=1", "there are data, frontier, hosts, hub, queues, stages"),
         ("check -s stages.parse.fields.price={key='x'}", "stages.parse.fields.price.key is not a setting; "),
     ],
 )
