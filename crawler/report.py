@@ -29,7 +29,7 @@ ASIDE = "/aside/"                     # in the name of a counter, between queue 
 STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP status
 
 COMMON = (                            # counters of ours
-    "failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "replaced", "",
+    "failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "noindex", "replaced", "",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def build(
     """
     statuses = {name.removeprefix(STATUS): n for name, n in stats.counters.items() if name.startswith(STATUS)}
     pages = sum(statuses.values())
-    return {
+    report: dict[str, Any] = {
         "crawl": crawl,
         "beginning": beginning,
         "reason": reason,
@@ -76,9 +76,43 @@ def build(
         "left": {queue.name: queue.ready + queue.delayed + queue.leased for queue in stats.queues if queue.is_read},
         "fields": unread.tally(stats.counters, examples),
         "queues": {queue.name: msgspec.to_builtins(queue) for queue in stats.queues},
+        "unread": by_name(stats.counters, "/unread/"),
+        "sitemaps": {
+            "read": no_page(stats.counters)["sitemaps"],
+            "gave_nothing": by_name(stats.counters, "/sitemaps/nothing/"),
+        },
+        "no_page": no_page(stats.counters),
         "counters": dict(stats.counters),
         "restarts": dict(restarts),
     }
+    report["got_nothing"] = got_nothing(report)
+    return report
+
+
+def no_page(counters: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of answers of status 2xx or 304 that brought no page, by the reason."""
+    def total(name: str) -> int:
+        return sum(n for counter, n in counters.items() if counter.partition("/")[2] == name)
+
+    return {
+        "unread": total("nothing/unread"),
+        "empty": total("nothing/empty"),
+        "noindex": total("skipped/noindex") - total("noindex/no page"),
+        "sitemaps": total("sitemaps"),         # what was wanted are the pages they list
+    }
+
+
+def got_nothing(report: Mapping[str, Any]) -> bool:
+    """There was something to fetch, and no page came of it: each was refused, missing, led nowhere, or had nothing in it.
+
+    A crawl that a limit ended, or kept from its URLs, is not judged.
+    """
+    if not report["pages"]:
+        return is_empty(report)
+    if report["limit"] or report["skipped"].get("over the limit") or any(report["left"].values()):
+        return False
+    good = sum(n for status, n in report["statuses"].items() if status.startswith("2") or status == "304")
+    return bool(good <= sum(report["no_page"].values()))
 
 
 def skipped(counters: Mapping[str, int]) -> dict[str, int]:

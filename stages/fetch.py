@@ -259,7 +259,7 @@ class Fetch(Stage):
         if target:
             line += f", to {target}{self._what_of(led)}"
         elif page.unread:
-            line += f", {page.unread} not read; see stages.fetch.content_types"
+            line += f", body of {page.unread} not read; see stages.fetch.content_types"
         self._count_body(page, reply)
         yield Report(line)
         if target != visit.url or isinstance(led, str):    # else the page is still to come, under the same URL
@@ -287,7 +287,7 @@ class Fetch(Stage):
                 self._unread.add(page.unread)
             self.count(f"unread/{page.unread if is_counted else 'other types'}")
         if not reply.content and (200 <= reply.status < 300 or reply.status == 304):
-            self.count("body/nothing")
+            self.count("nothing/unread" if page.unread else "nothing/empty")
 
     def _warn(self, visit: Visit, url: Url, status: int) -> None:
         """Warn at once that a seed is an error page, for the first few hosts."""

@@ -93,6 +93,8 @@ class Parse(Stage):
         wish = self._wish(page, html)
         if wish.noindex:
             self.count("skipped/noindex")
+            if sitemap or not page.content or not (200 <= page.status_code < 300 or page.status_code == 304):
+                self.count("noindex/no page")      # there was none to keep from the record
             yield Report("not recorded: it says noindex")
         else:
             yield from self._kept(page, html)

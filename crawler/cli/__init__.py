@@ -59,7 +59,8 @@ one setting, three spellings:
   crawler.toml [frontier] delay = 0.5           CRAWLER_FRONTIER__DELAY=0.5           -s frontier.delay=0.5
 
 exit codes:
-  0 finished · 1 internal error · 2 usage or configuration · 3 finished with dead or left over tasks · 4 nothing was fetched
+  0 finished · 1 internal error · 2 usage or configuration · 3 finished with dead or left over tasks
+  4 no page was got: every URL is forbidden, missing, redirected elsewhere, empty, of a type that is not read, or with noindex
   5 no hub, or key or certificate refused · 75 storage failed · 130/143 interrupted · 141 nobody reads the output
 """
 

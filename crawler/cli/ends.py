@@ -113,11 +113,9 @@ def in_words(failure: CrawlerError | None) -> str:
 
 def exit_code(report: dict[str, Any], is_done: bool, interrupted: int) -> int:
     """See `common`."""
-    from crawler.report import is_empty
-
     if not is_done:
         return interrupted or common.INTERRUPTED
     has_fetched = report["pages"] > report["pages_before"]
-    if is_empty(report) or (report["not_taken"] and not has_fetched):
+    if report["got_nothing"] or (report["not_taken"] and not has_fetched):
         return common.NOTHING_FETCHED
     return common.DEAD_TASKS if report["dead"] or report["stranded"] else common.OK

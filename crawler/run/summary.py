@@ -9,7 +9,7 @@ from typing import Any, Final
 from crawler.counting import agree, counted
 from crawler.pipeline import FRONTIER
 from crawler.report import is_empty
-from crawler.run import unread
+from crawler.run import nothing, unread
 from crawler.run.hints import PLAIN, Hint
 from crawler.run.outputs import Rows, described
 from crawler.run.small import why_small
@@ -18,7 +18,7 @@ from crawler.run.stranded import described as stranded_line
 SHOWN: Final = 6                  # reasons shown in one line
 GROUPS: Final = 4                 # reasons for given-up tasks that are shown, each with examples
 # By the word in the counter. The first are URLs that were not fetched, the second pages without a record; all others are links.
-URLS: Final = {"robots": "forbidden by robots.txt", "private address": "at private addresses"}
+URLS: Final = nothing.NOT_FETCHED
 RECORDS: Final = {"noindex": "with noindex"}
 SEEDS: Final = {"seed redirects to another site": "another site, see frontier.seed_redirects"}
 
@@ -37,6 +37,8 @@ def summary(
     elif report["pages"] and rows:
         lines.append("; ".join([described(rows), *(_gave_nothing(stage, n) for stage, n in report["gave_nothing"].items())]))
     lines += gone
+    small = why_small(report)
+    lines += nothing.told(report, is_explained=bool(small))
     lines += skipped_lines(report["skipped"])
     lines += unread.told(report["fields"])
     if report["replaced"]:
@@ -45,7 +47,7 @@ def summary(
     if aside := report["set_aside"]:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in aside.items())
         lines.append(f"set aside, because the rules were changed: {counted(sum(aside.values()), 'URL')} ({reasons})")
-    if small := why_small(report):
+    if small:
         lines.append(small)
     if report["dead"]:
         lines.append(_given_up(report, hint))

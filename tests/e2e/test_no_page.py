@@ -1,0 +1,95 @@
+"""A crawl that got no page from its seeds says why, and its exit code is 4."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from crawler.cli import main
+from tests.site import Content, Response, Site
+
+ELSEWHERE = Response(302, {"Location": "http://other.invalid/"})
+NOT_READ = Response(200, {"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n")
+PAGE = "<title>tea</title><p>A cup of tea."
+LIST = "<urlset><url><loc>http://other.invalid/</loc></url></urlset>"
+FORBIDDEN = "User-agent: *\nDisallow: /"
+
+# pages by path (a seed is "/", and "/2" where there is one), what is said
+NOTHING: dict[str, tuple[Mapping[str, Content], str]] = {
+    "forbidden": ({"/": PAGE, "/robots.txt": FORBIDDEN}, "robots.txt forbids the only URL"),
+    "missing": ({"/": Response(404)}, "the only page answers 404: look at the address"),
+    "gone": ({"/": Response(410, body=b"<h1>gone</h1>")}, "1 × status 410"),
+    "wants a password": ({"/": Response(401)}, "the only page answers 401: it wants a password"),
+    "not for us": ({"/": Response(403, body=b"no")}, "the only page answers 403: the server refuses"),
+    "two that are missing": ({"/": Response(404), "/2": Response(410)}, "no page was got: 1 × status 404, 1 × status 410"),
+    "not implemented": ({"/": Response(501)}, "1 × status 501"),
+    "a redirect loop": ({"/": Response(302, {"Location": "/"})}, "no page was got: 1 redirect (1 redirect loop)"),
+    "a redirect to what is missing": ({"/": Response(301, {"Location": "/x"})}, "the only page answers 404: look at the address"),
+    "not read": ({"/": NOT_READ}, "the only page is of a type that is not read; see stages.fetch.content_types"),
+    "empty": ({"/": ""}, "the only page is empty"),
+    "no content": ({"/": Response(204)}, "no page was got: 1 empty\n"),
+    "noindex": ({"/": f"<meta name=robots content=noindex>{PAGE}"}, "no page was got: 1 with noindex"),
+    "noindex by header": ({"/": Response(200, {"X-Robots-Tag": "none"}, PAGE.encode())}, "no page was got: 1 with noindex"),
+    "a sitemap of other hosts": ({"/": LIST}, "no page was got: 1 a list of URLs"),
+    "a sitemap of nothing": ({"/": "<urlset></urlset>"}, "sitemaps that gave nothing: 1 no URL in its <urlset>"),
+    "one of each": ({"/": "", "/2": Response(404)}, "no page was got: 1 × status 404, 1 empty"),
+}
+
+SOMETHING: dict[str, Mapping[str, Content]] = {
+    "a page": {"/": PAGE},
+    "a page and one that is missing": {"/": PAGE, "/2": Response(404)},
+    "a page behind a redirect": {"/": Response(301, {"Location": "/x"}), "/x": PAGE},
+    "a page behind noindex": {"/": '<meta name=robots content=noindex><a href="/x">x</a>', "/x": PAGE},
+    "plain text": {"/": Response(200, {"Content-Type": "text/plain"}, b"tea")},
+    "an error page and a page": {"/": Response(410, body=b"gone"), "/2": PAGE},
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def crawl(pages: Mapping[str, Content], *options: str) -> int:
+    with Site(pages) as site:
+        seeds = [site.link(path) for path in ("/", "/2") if path in pages]
+        return main(["run", "--debug", *seeds, "-s", "frontier.delay=0", *options])
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_no_page_from_the_seeds_is_exit_code_4_with_the_reason(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pages, reason = NOTHING[name]
+
+    assert crawl(pages) == 4
+
+    assert reason in capsys.readouterr().err
+    assert json.loads(Path("crawler-data/report.json").read_text())["got_nothing"] is True
+
+
+@pytest.mark.parametrize("name", SOMETHING)
+def test_one_page_is_enough(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert crawl(SOMETHING[name]) == 0
+
+    assert "no page was got" not in capsys.readouterr().err
+
+
+def test_a_redirect_out_of_scope_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["-s", "frontier.deny=['other']"]
+
+    assert crawl({"/": ELSEWHERE}, *options) == 4
+
+    assert "no page was got: 1 redirect (1 denied by pattern)" in capsys.readouterr().err
+
+
+def test_what_was_not_read_is_in_record_report_and_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = {"/": f'{PAGE}<a href="/a">a</a><a href="/b">b</a>', "/a": NOT_READ, "/b": NOT_READ}
+
+    assert crawl(pages, "-o", "pages.jsonl") == 0
+
+    rows = [json.loads(line) for line in Path("pages.jsonl").read_text().splitlines()]
+    assert [row["problem"] for row in rows] == [None, "body not read: type image/png", "body not read: type image/png"]
+    assert json.loads(Path("crawler-data/report.json").read_text())["unread"] == {"type image/png": 2}
+    assert "bodies not read: 2 type image/png; see stages.fetch.content_types\n" in capsys.readouterr().err
