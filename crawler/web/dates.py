@@ -82,13 +82,16 @@ def read_formatted(text: str, form: str) -> str | None:
 
 def check_form(form: str) -> None:
     """Raise ValueError if this form of `datetime.strptime` does not tell the day, the month and the year."""
+    without = f"{form!r} does not tell day, month and year; write one like %d.%m.%Y"
+    if not re.search(r"%[YyGcx]", form):
+        raise ValueError(without)
     sample = datetime(2023, 11, 25, 22, 31, 42, tzinfo=UTC)
     try:
         found = datetime.strptime(sample.strftime(form), form)
     except ValueError as error:
         raise ValueError(f"{form!r} is no form of a date ({error}); write one like %d.%m.%Y") from error
     if found.date() != sample.date():
-        raise ValueError(f"{form!r} does not tell day, month and year; write one like %d.%m.%Y")
+        raise ValueError(without)
 
 
 def _has_time(form: str) -> bool:

@@ -205,6 +205,7 @@ def test_lines_and_blocks_separate_words(html: str, selector: str, value: str) -
         (FieldSpec(css="p", type="date", day_first=False), "2024-03-04"),
         (FieldSpec(css="p", type="date", format="%d/%m/%Y"), "2024-04-03"), (FieldSpec(css="p", type="date", format="%Y"), ...),
         (FieldSpec(css="p", type="date", format="%d/%m/%y"), None), (FieldSpec(css="p", type="date", format="day"), ...),
+        (FieldSpec(css="p", type="date", format="%d.%m."), ...),
         (FieldSpec(css="p", day_first=True), ...), (FieldSpec(css="p", type="float", format="%d.%m.%Y"), ...),
         (FieldSpec(css="p", type="date", format="%d.%m.%Y", day_first=True), ...),
         (FieldSpec(css="b", type="date"), None), (FieldSpec(css="i", type="date"), "2024-11-05"),
