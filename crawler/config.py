@@ -117,7 +117,15 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
         said = told(path.read_bytes().decode("utf-8-sig"), str(error))
         raise ConfigError(f"{path} is not TOML: {said}; 'crawler settings --explain' shows how each key is written") from error
     for keys, value in leaves(table):
-        yield _Setting(_named(keys), value, None, str(path))
+        name = _named(keys)
+        yield _Setting(name, _from_its_place(path, name, value), None, str(path))
+
+
+def _from_its_place(file: Path, name: tuple[str, ...], value: Any) -> Any:
+    """Return a value in a file; a relative path starts from the file's directory, wherever the command is typed."""
+    is_path = ".".join(name) in _PATHS or (len(name) == 3 and name[0] == "stages" and name[2] == "output")
+    is_relative = isinstance(value, str) and value not in ("", "-") and not value.startswith(("/", "~/")) and "://" not in value
+    return os.path.join(file.parent, value) if is_path and is_relative and str(file.parent) != "." else value
 
 
 def _unread(path: Path, error: OSError) -> str:

@@ -13,6 +13,7 @@
     │   ├── KeyRefused          it answers, and refuses the key
     │   ├── TlsRefused          it or we do not accept the other's certificate, or one of us speaks no TLS
     │   └── CallRefused         it heard the call and will not do it: unknown queue, bad argument
+    ├── StageFailed           a stage's code fails on an item that a person gave it              exit 3
     ├── StageUnusable         a stage's code fails before its first task                         exit 1
     ├── WireError             a frame that is not ours: too big, cut, not plain data
     ├── AddressRefused        a host is at an address that the web has no business with
@@ -88,6 +89,10 @@ class StageUnusable(CrawlerError):
 
     def __str__(self) -> str:
         return f"stage {self.stage} cannot be {self.done}: {self.reason}"
+
+
+class StageFailed(CrawlerError):
+    """A stage's code failed on an item that a person gave it with a command; the message names the place in the code."""
 
 
 class BadUrl(UsageError, ValueError):

@@ -134,6 +134,7 @@ class Step(Struct, frozen=True):
     paces: Sequence[Pace] = ()
     counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
     trouble: str = ""              # what the worker waits for before it can go on, for people: "p.jsonl: No space left on device"
+    is_last: bool = False          # the worker ends: it is not listed any more
 
 
 class Stepped(Struct, frozen=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs, to_builtins
@@ -74,8 +75,9 @@ class Pipeline(Struct, frozen=True):
         return [stage for stage in self.stages.values() if queue in stage.outputs]
 
     def stored(self) -> list[str]:
-        """Return the queues whose items the built-in store makes rows of."""
-        return [stage.input for stage in self.stages.values() if stage.use == "store"]
+        """Return the queues whose items the built-in store, or a class of the user's own that is based on it, makes rows of."""
+        stores = (stage for stage in self.stages.values() if stage.use == "store" or (":" in stage.use and _makes_rows(stage.use)))
+        return [stage.input for stage in stores]
 
     def unread(self) -> list[str]:
         """Return the queues that no stage reads: only people do, with `crawler take`."""
@@ -93,6 +95,15 @@ class Pipeline(Struct, frozen=True):
         """Return the queues whose tasks may lead to tasks on this one, itself included, as far as a stage reads them."""
         edges = _edges(self.stages)
         return [name for name in self.queues if name in edges and queue in graph.flow(edges, [name])]
+
+
+def _makes_rows(use: str) -> bool:
+    """Tell whether a class stores rows. One that cannot be loaded here is for another machine."""
+    from crawler.plugins import find
+
+    with suppress(ConfigError):
+        return find(use).makes_rows
+    return False
 
 
 def build(config: Config) -> Pipeline:

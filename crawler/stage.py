@@ -154,6 +154,7 @@ class Stage:
     is_single: ClassVar[bool] = False  # one worker at a time may have it open, as where it writes allows no more
     batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
 
+    makes_rows: ClassVar[bool] = False # it stores its items as rows with named columns, so lists and plain values are a mistake
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
     at: Mapping[int, At] = MappingProxyType({})           # by thread, for threads in a chain's later stages
     at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)

@@ -130,6 +130,7 @@ class Worker:
         try:
             self._loop(pool)
             self._hand_back(pool)
+            self._leave()
         except (HubLost, HubUnreachable):
             self._on_lost()
             raise
@@ -369,6 +370,14 @@ class Worker:
         if unfinished := len(self._held):
             log.warning("released, because not finished within %g s: %s", GRACE, counted(unfinished, "task"))
             self._release_all()
+
+    def _leave(self) -> None:
+        """Tell the hub that this worker ends, so that nobody takes it for one that is at work."""
+        if not self._call:                          # the hub does not know it
+            return
+        self._call += 1
+        with suppress(HubError, StorageError):      # then it is listed until it has not called for a while
+            self._broker.step(Step(self._worker, self._call, is_last=True))
 
     def _interrupt(self) -> None:
         """Give back what only waits. First it is made to end: its host is not to be asked by two at once."""

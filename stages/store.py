@@ -31,6 +31,7 @@ class Store(Stage):
 
     batch = 256
     is_single = True               # a file has one writer
+    makes_rows = True
     _sink: Sink | None = None
     _again = 0                 # rows in the output that the hub has not counted: they are handed in again
 

@@ -7,6 +7,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -411,7 +412,8 @@ def test_the_deepest_key_at_fault_is_named(table: dict[str, Any], words: str) ->
 
 
 def example() -> tuple[Config, str]:
-    return load(EXAMPLE, [], {}), EXAMPLE.read_text(encoding="utf-8")
+    with chdir(EXAMPLE.parent):
+        return load(Path(EXAMPLE.name), [], {}), EXAMPLE.read_text(encoding="utf-8")
 
 
 def test_the_example_says_the_defaults_and_nothing_else(here: Path) -> None:

@@ -137,6 +137,12 @@ class Callers:
         if known is not None:
             known.trouble = trouble[:TROUBLE]
 
+    def leave(self, worker: str) -> None:
+        """Do not count a worker any more that has said that it ends."""
+        known = self._known.get((worker, True))
+        if known is not None:
+            known.is_here = False
+
     def workers(self, now: float) -> dict[str, tuple[float, str, str]]:
         """Return, for each worker that has called since the store was opened: s since then, the queue it asked, trouble."""
         return {

@@ -124,6 +124,8 @@ class SqliteBroker:
                     step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl, queue=step.queue
                 )
             ledger.callers.set_trouble(step.worker, step.trouble)
+            if step.is_last:
+                ledger.callers.leave(step.worker)
             if may_wait and not (leases or lent or verdicts):
                 return None
             return answer(ledger, verdicts, leases or lent)

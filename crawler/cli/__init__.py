@@ -16,7 +16,7 @@ from typing import Final
 from crawler import __version__
 from crawler.cli import common
 from crawler.cli.parser import Parser
-from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageUnusable, StorageError, UsageError
+from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageFailed, StageUnusable, StorageError, UsageError
 from crawler.secrets import masked
 
 # The module of each command, of which no other is imported, and its line in the help. In the order of the help.
@@ -186,4 +186,6 @@ def exit_code(error: CrawlerError) -> int:
         return common.USAGE
     if isinstance(error, StorageError):
         return common.STORAGE
+    if isinstance(error, StageFailed):
+        return common.DEAD_TASKS
     return common.NO_HUB if isinstance(error, HubError) else common.INTERNAL

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.shown import json_option, show
-from crawler.errors import CrawlerError, UsageError
+from crawler.errors import CrawlerError, StageFailed, UsageError
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -102,7 +102,10 @@ def refuse_missing_file(text: str) -> None:
 
 
 def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
-    """The page of a URL a person typed, and what else the fetch stage had to say; told on stderr if there is none."""
+    """The page of a URL a person typed, and what else the fetch stage had to say; told on stderr if there is none.
+
+    Raises StageFailed if the code of the stage fails.
+    """
     from crawler import places
     from crawler.cli import seeds
     from crawler.opening import closing
@@ -132,9 +135,9 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
             print(f"crawler: {visit.url} could not be fetched: {failure.reason}", file=sys.stderr)
         except CrawlerError:
             raise
-        except Exception as error:  # noqa: BLE001  the class may be the author's: any failure of it is shown
+        except Exception as error:
             print(places.trace(error), file=sys.stderr)
-            print(f"crawler: fetch failed at {visit.url}: {places.told(error)}", file=sys.stderr)
+            raise StageFailed(f"stage fetch failed at {visit.url}: {places.told(error)}") from error
         finally:
             with closing("fetch"):
                 stage.close()

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             rest = "" if is_running else at_rest(hub.stats(), hint, is_of_run=crawl is not None)
             unfinished = behind.tasks(hub, url, hint)
             lines = [*life(story, hint, is_running=is_running), *waits(hub, story, hint, rest), *unfinished]
-            ends = [] if unfinished else behind.lost(hub, story)
+            ends = [] if unfinished else behind.lost(hub, story, url, hint)
         lines += robots(agent_of(config, crawl), hub, url)
     if story is not None:
         rows = record(config, crawl, url)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from crawler.counting import agree, counted
@@ -34,17 +35,23 @@ def tasks(hub: Broker, url: str, hint: Callable[[str], str]) -> list[str]:
     return [_task(found, hint) for found in hub.find(url)]
 
 
-def lost(hub: Broker, story: Story) -> list[str]:
-    """Describe how a page may have ended that has no task and no record. [] if its story says it."""
-    from crawler.report import dropped
+def lost(hub: Broker, story: Story, url: str, hint: Callable[[str], str]) -> list[str]:
+    """Describe how a page may have ended that has no task and no record, and what shows it. [] if its story says it."""
+    from crawler.report import dropped, skipped
+    from crawler.run.summary import RECORDS
 
     if story.state != "done" or reports(story)[1]:
         return []
-    by_stage = dropped(hub.stats().counters)
+    counters = hub.stats().counters
+    by_stage = dropped(counters)
     counts = sorted(((n, stage, reason) for stage, reasons in by_stage.items() for reason, n in reasons.items()), reverse=True)
     known = [f"{counted(n, 'item')} {agree(n, 'was', 'were')} dropped by {stage}{f': {reason}' if reason else ''}"
              for n, stage, reason in counts[:SHOWN]]  # fmt: skip
-    return ["; ".join(["it left the queues without a record: a stage dropped it or gave nothing for it", *known])]
+    unwanted = skipped(counters)
+    known += [f"{counted(n, 'page')} {agree(n, 'was', 'were')} not recorded, because of {reason}"
+              for reason in RECORDS if (n := unwanted.get(reason, 0))]  # fmt: skip
+    lines = ["; ".join(["it left the queues without a record: a stage dropped it or gave nothing for it", *known])]
+    return [*lines, f"'{hint(f'parse {quote(url)}')}' fetches it again and shows what parse makes of it"]
 
 
 def _told(report: str) -> str:

@@ -23,20 +23,20 @@ _MAGIC = b"SQLite format 3\0"
 def check(options: SinkOptions) -> None:
     """Raise UsageError, in the same words as the sink would."""
     form, is_flow = form_of(options)
-    path = Path(os.path.realpath(options.output))
+    path, named = Path(os.path.realpath(options.output)), Path(options.output)
     if is_flow:
         if options.output != "-" and not os.access(path, os.W_OK):
-            raise UsageError(_refused(path, "it may not be written to"))
+            raise UsageError(_refused(named, "it may not be written to"))
         return
-    usable_directory(path)
+    usable_directory(path, options.output)
     if not path.exists():
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise UsageError(_refused(path, f"no file can be made in {path.parent}"))
+            raise UsageError(_refused(named, f"no file can be made in {named.parent}"))
         return
     if not os.access(path, os.R_OK | os.W_OK):
-        raise UsageError(_refused(path, "it may not be read and written"))
+        raise UsageError(_refused(named, "it may not be read and written"))
     if path.stat().st_size:
-        with opening(str(path)):
+        with opening(options.output):
             _look_into(path, form, options)
 
 
@@ -56,7 +56,7 @@ def _look_into(path: Path, form: str, options: SinkOptions) -> None:
                 line = file.read(bad.behind).count(b"\n") + 1
                 name = "CSV" if form == "csv" else "JSON"
                 ways = "repair or remove that line, or give another output"
-                raise UsageError(f"{path}, line {line}: not {name} ({bad}); {ways}") from bad
+                raise UsageError(f"{options.output}, line {line}: not {name} ({bad}); {ways}") from bad
 
 
 def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
@@ -68,7 +68,7 @@ def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
         layout = CsvRows(options.output, options)
         head = layout.resume(file)
         if head.endswith(b"\n"):                # otherwise it may be a header of ours that was cut short
-            layout.refuse_foreign(path)
+            layout.refuse_foreign(Path(options.output))
     else:
         from stages.sinks.jsonl import JsonLines
 
@@ -85,7 +85,7 @@ def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
 def _database(path: Path, options: SinkOptions) -> None:
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise UsageError(f"cannot write to {path}: it is not an SQLite database; give another output")
+            raise UsageError(f"cannot write to {options.output}: it is not an SQLite database; give another output")
     if options.mode == "overwrite":
         return
     import sqlite3  # here, because only this form of output needs it

@@ -21,7 +21,7 @@ def locked(path: Path, named: str = "") -> int:
 
     named: the name to use in messages. Raises UsageError, StorageFull.
     """
-    usable_directory(path)
+    usable_directory(path, named)
     while True:
         with opening(named or str(path)):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
@@ -41,11 +41,12 @@ def locked(path: Path, named: str = "") -> int:
         os.close(fd)    # the store before us has put a compacted file in its place: take that one
 
 
-def usable_directory(path: Path) -> None:
-    """Raise UsageError if the file cannot be made because its directory does not exist."""
+def usable_directory(path: Path, named: str = "") -> None:
+    """Raise UsageError if the file cannot be made because its directory does not exist. named: the name to use in messages."""
     if not path.parent.is_dir():
-        what = f"{path.parent} is not a directory" if path.parent.exists() else f"there is no directory {path.parent}"
-        raise UsageError(f"cannot write to {path}: {what}; create it, or give another output")
+        parent = Path(named or path).parent
+        what = f"{parent} is not a directory" if path.parent.exists() else f"there is no directory {parent}"
+        raise UsageError(f"cannot write to {named or path}: {what}; create it, or give another output")
 
 
 def lock(fd: int) -> None:

@@ -36,7 +36,7 @@ class SqliteTable:
         self._options = options
         self._table = quoted(options.table)
         self._columns: dict[str, str] = {}    # by name in lower case, which is how SQLite tells them apart
-        usable_directory(Path(output).resolve())
+        usable_directory(Path(output).resolve(), output)
         with ExitStack() as undo, opening(output):
             self._db = sqlite3.connect(output, timeout=BUSY, isolation_level=None, check_same_thread=False)
             undo.callback(self._db.close)

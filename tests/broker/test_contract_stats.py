@@ -28,6 +28,16 @@ def test_of_delayed_tasks_the_next_and_the_last_failure_are_known(broker: Broker
     assert (queue(broker, "urls").due, queue(broker, "urls").failure) == (0.0, "")
 
 
+def test_a_worker_that_has_said_that_it_ends_is_listed_no_more(broker: Broker, hand: Hand) -> None:
+    hand.step()
+    before = [worker.name for worker in broker.stats().workers]
+
+    broker.step(Step(before[0], 1_000, is_last=True))
+
+    assert len(before) == 1
+    assert broker.stats().workers == []
+
+
 def test_a_host_that_fails_has_its_failures_counted_until_it_answers(any_house: House, polite: Broker) -> None:
     hand, clock = Hand(polite), any_house.clock
     seed(polite, a=4)

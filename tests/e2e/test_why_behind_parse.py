@@ -58,5 +58,6 @@ def test_why_knows_what_happened_behind_parse(crawled: str, site: Site, capsys: 
         assert "enrich: three prices" in told["reports"]
     else:
         assert "left the queues without a record: a stage dropped it or gave nothing for it" in told["drops"]
+        assert f"'crawler parse {site.link('/drops')}' fetches it again and shows what parse makes of it" in told["drops"]
         assert "1 item was dropped by enrich: no title" in told["drops"]
     assert Path("pages.jsonl").is_file()
