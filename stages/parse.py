@@ -161,6 +161,8 @@ class Parse(Stage):
         values = self._fields.read(html, self._field_told)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)
+            if html.is_text_cut:
+                self.count("text/cut")
         for name in self.options.metadata:
             values[name] = html.jsonld if name == "jsonld" else html.opengraph
         return values

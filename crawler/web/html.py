@@ -9,6 +9,7 @@ size is given up (see `memory`).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -26,10 +27,10 @@ from crawler.web.metadata import read_jsonld, read_opengraph
 
 __all__ = ["LINK_TAGS", "MAX_LINKS", "Html", "Link", "LinkTag", "base_url", "decode", "is_html", "links", "meta_refresh"]
 
-_MAIN: Final = "main, [role=main]"
-_AROUND: Final = (
-    "nav, aside, body > header, body > footer, [role=navigation], [role=banner], [role=contentinfo], [role=search]"
-)
+MAX_TEXT: Final = 3_000_000        # characters of a page's text; as UTF-8, and with the links, it still is an item of a queue
+# Characters of text to one of the page, above _FREE_TEXT. Markdown has absolute URLs, half of it at most.
+_TEXT_RATIO: Final = {"text": 4, "markdown": 10}
+_FREE_TEXT: Final = 1_000          # characters
 
 
 class Html:
@@ -53,6 +54,7 @@ class Html:
         self.content_type = content_type
         self.link_tags = tuple(link_tags)
         self.max_links = max_links
+        self.is_text_cut = False       # the last `text` was cut, or could not be made
         self._problem = ""
 
     @lazy
@@ -191,14 +193,31 @@ class Html:
         return refresh[1] if refresh else None
 
     def text(self, form: Literal["text", "markdown"] = "text") -> str:
-        """What there is to read: the page's <main> if it has one, without what is marked as menu, banner or footer.
+        """What there is to read: the page's <main> if it has one, without what is marked as menu, banner or footer, or hidden.
 
-        By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages.
+        By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. `is_text_cut`
+        then tells whether some of it is missing.
         """
-        tree = self._parse()     # a tree of its own, because parts are cut out of it
-        node = tree.select_one(_MAIN) or tree
-        node.remove(_AROUND)
-        return node.to_markdown() if form == "markdown" else node.to_text()
+        size = len(self.source)
+        most = min(MAX_TEXT, _TEXT_RATIO[form] * size + _FREE_TEXT)
+        try:
+            text, self.is_text_cut = self._text(form, most, size)
+        except PageTooCostly:
+            text, self.is_text_cut = "", True
+        if len(text) > most:
+            text, self.is_text_cut = text[:most].rstrip(), True
+        return text
+
+    def _text(self, form: Literal["text", "markdown"], most: int, size: int) -> tuple[str, bool]:
+        document = self.document
+        tree = limited(size, lambda: copy.deepcopy(document))      # because parts are cut out of it
+        if form == "markdown":
+            from crawler.web.markdown import markdown  # here, because most crawls keep no text
+
+            return markdown(tree, self.base, most // 2, size)
+        from crawler.web.text import text
+
+        return limited(size, lambda: text(tree)), False
 
 
 def links(html: bytes | str | Html, base: str) -> list[Link]:

@@ -79,6 +79,8 @@ def is_hidden(element: Element) -> bool:
     hidden, style = element.attr("hidden"), element.attr("style")
     if hidden is not None and hidden.strip().lower() != "until-found":
         return True
+    if element.tag == "dialog" and element.attr("open") is None:
+        return True
     return style is not None and _HIDING.search(style) is not None
 
 

@@ -1,0 +1,214 @@
+"""The text of a page as Markdown: CommonMark, with the tables of GitHub.
+
+    copy of the tree ──Shown──▶ what is shown ──links absolute, layout tables as blocks──▶ the library ──emphasis──▶ Markdown
+
+The library writes emphasis next to letters beyond ASCII as HTML. So it writes marks here, and these become ** and * where
+CommonMark allows it (§6.2: left- and right-flanking delimiter runs). Where it does not, as around 「太字」 in other text, they move
+past the punctuation, or are left out.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from typing import Final
+
+from turbohtml import Document, Element, Markdown, Text
+
+from crawler.web.joins import join_all
+from crawler.web.memory import limited
+from crawler.web.text import CELLS, Shown
+
+_MARK: Final = "\3"                # begins a mark for emphasis; its second character says which
+_ENDS: Final = {"b": "B", "i": "I", "s": "S"}
+_DELIMITERS: Final = {"b": "**", "i": "*", "s": "~~"}
+_NEAR: Final = 16                  # marks in a row that are looked through for a character
+_SYNTAX: Final = frozenset("[]()`\\!<>*_~|#&")       # punctuation that may be Markdown: marks do not move past it
+
+# What makes a table one of layout: a cell of a pipe table is one line.
+_TALL: Final = ("table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "form", "hr", "figure", "article", "section")
+_LISTS: Final = ("ul", "ol", "dl")
+_FORM_BLOCKS: Final = ("fieldset", "legend", "select", "textarea", "optgroup", "option", "dialog")
+_PARTS: Final = ("thead", "tbody", "tfoot", "tr", *CELLS)
+_NUMBERS: Final = re.compile(r"\s*\d+(?:\s+\d+)*\s*")       # what stands beside code, a number for each line
+_NOWHERE: Final = "about:"         # stands for a URL that no reader can follow
+_KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
+
+
+def markdown(tree: Document, base: str, room: int, size: int) -> tuple[str, bool]:
+    """Return the text of a page as Markdown, and whether links are missing. The tree is used up. Raises PageTooCostly.
+
+    base: what links are relative to. room: characters of all their URLs; links beyond it become plain text. size: of the page.
+    """
+    shown = Shown(tree)
+    is_cut = _make_absolute(shown, base, room)
+    for table in shown.elements("table"):
+        if _is_layout(table):
+            _as_blocks(table)
+    for each in shown.elements(*_FORM_BLOCKS):
+        each.tag = "div"
+    # Not the URLs: the library that reads them ends the process where there is no memory.
+    found = limited(size, lambda: "\n\n".join(node.to_markdown(_FORM) for node in shown.nodes))
+    # The library's way to write a no-break space, unless the page is about it.
+    if "&#160;" in found and not any("&#160;" in node.text for node in shown.nodes):
+        found = found.replace("&#160;", " ")
+    found = found.replace("\xa0", " ")
+    return _with_emphasis(found) if _MARK in found else found, is_cut
+
+
+def _make_absolute(shown: Shown, base: str, room: int) -> bool:
+    """Make the URLs of links and images absolute; those that lead nowhere, as javascript: and data:, become their text.
+
+    Returns True if there was no room for all of them.
+    """
+    links = shown.elements("a")
+    hrefs = dict.fromkeys(each.attr("href") or "" for each in links)
+    paths = [href if "#" not in href else href.partition("#")[0] for href in hrefs]
+    known = {
+        href: url if path is href else url + href[len(path) :]
+        for href, path, url in zip(hrefs, paths, join_all(base, paths), strict=True) if url
+    }  # fmt: skip
+
+    def absolute(href: str) -> str:
+        nonlocal room
+        full = known.get(href)
+        if full is None:
+            path, sign, fragment = href.partition("#")
+            url = join_all(base, (path,))[0] if path else base
+            full = known[href] = url + sign + fragment if url else href if _KEPT.match(href) else _NOWHERE
+        room -= len(full)
+        return full if room >= 0 else _NOWHERE
+
+    for node in shown.nodes:
+        node.rewrite_links(absolute)
+    for link in links:
+        href = link.attr("href")
+        if href is not None and (not href or href[0] <= " " or href[-1] <= " "):     # the library leaves white space as it is
+            href = link.attrs["href"] = href.strip() or base
+        if href == _NOWHERE:
+            del link.attrs["href"]
+    for image in shown.elements("img"):
+        if (image.attr("src") or "").strip() == _NOWHERE:
+            image.replace_with(Text(image.attr("alt") or ""))
+    return room < 0
+
+
+def _is_layout(table: Element) -> bool:
+    if table.attr("role") in ("presentation", "none") or next(table.iter_elements(_TALL), None) is not None:
+        return True
+    rows = cells = heads = 0
+    for part in table.iter_elements(("tr", *CELLS)):
+        rows += part.tag == "tr"
+        cells += part.tag != "tr"
+        heads += part.tag == "th"
+    if heads:
+        return False
+    return rows < 2 or cells <= rows or next(table.iter_elements(_LISTS), None) is not None
+
+
+def _as_blocks(table: Element) -> None:
+    parts = list(table.iter_elements(_PARTS))
+    is_code = next(table.iter_elements("pre"), None) is not None
+    for part in parts:
+        if is_code and part.tag in CELLS and _NUMBERS.fullmatch(part.text) and part.next_sibling is not None:
+            part.decompose()
+        else:
+            part.tag = "div"
+    for caption in table.iter_elements("caption"):
+        caption.tag = "div"
+    table.tag = "div"
+
+
+def _marked(kind: str) -> Callable[[Element, str], str]:
+    def convert(_element: Element, inner: str) -> str:
+        return inner if not inner or "\n\n" in inner else f"{_MARK}{kind}{inner}{_MARK}{_ENDS[kind]}"
+
+    return convert
+
+
+_FORM: Final = Markdown(
+    tables=Markdown.Tables(cell_blocks="text"),
+    converters={
+        **dict.fromkeys(("b", "strong"), _marked("b")), **dict.fromkeys(("i", "em"), _marked("i")),
+        **dict.fromkeys(("del", "s", "strike"), _marked("s")),
+    },
+)  # fmt: skip
+
+
+def _with_emphasis(text: str) -> str:
+    """Replace the marks by delimiters, or by nothing."""
+    first, *rest = text.split(_MARK)
+    kinds = ["", *(each[:1] for each in rest)]
+    texts = [first, *(each[1:] for each in rest)]      # behind the mark of the same place
+    opened: list[int] = []
+    outer = dict.fromkeys(_ENDS, 0)                    # how many of a kind are open
+    delimiters = [""] * len(kinds)
+    for place, kind in enumerate(kinds):
+        if kind in _ENDS:
+            _move_space(texts, place - 1, place, texts[place].lstrip())
+            opened.append(place)
+            outer[kind] += 1
+        elif opened and kind == _ENDS[kinds[opened[-1]]]:
+            _move_space(texts, place, place - 1, texts[place - 1].rstrip())
+            start = opened.pop()
+            outer[kinds[start]] -= 1
+            if not outer[kinds[start]] and _settled(texts, delimiters, start, place):
+                delimiters[start] = delimiters[place] = _DELIMITERS[kinds[start]]
+    return "".join(delimiter + text for delimiter, text in zip(delimiters, texts, strict=True))
+
+
+def _move_space(texts: list[str], to: int, place: int, stripped: str) -> None:
+    """Move white space at the edge of emphasis to the text before or behind it."""
+    if len(stripped) < len(texts[place]):
+        if to < place:
+            texts[to] += texts[place][: len(texts[place]) - len(stripped)]
+        else:
+            texts[to] = texts[place][len(stripped) :] + texts[to]
+        texts[place] = stripped
+
+
+def _settled(texts: list[str], delimiters: list[str], start: int, end: int) -> bool:
+    """Tell whether an emphasis can stand from one place to another, perhaps after its punctuation has moved out of it."""
+    inner = texts[start]
+    if end == start + 1 and inner[:1].isalnum() and inner[-1].isalnum() and texts[start - 1]:
+        return True
+    before, after = _before(texts, start), _behind(texts, end)
+    first, last = _behind(texts, start, end), _before(texts, end, start)
+    if not first or (not texts[start - 1] and delimiters[start - 1] and not delimiters[start]):
+        return False               # there is nothing in it, or it would run into the one before: **a***b*
+    if _flanks(first, before) and _flanks(last, after):
+        return True
+    if end > start + 1:
+        return False
+    bare = inner if _flanks(first, before) else inner.lstrip(_movable(inner))
+    front, core = inner[: len(inner) - len(bare)], bare if _flanks(last, after) else bare.rstrip(_movable(bare))
+    back = bare[len(core) :]
+    if not core or not _flanks(core[0], front[-1:] or before) or not _flanks(core[-1], back[:1] or after):
+        return False
+    texts[start - 1] += front
+    texts[start], texts[end] = core, back + texts[end]
+    return True
+
+
+def _movable(text: str) -> str:
+    return "".join(char for char in set(text) if _is_punctuation(char) and char not in _SYNTAX)
+
+
+def _flanks(inside: str, outside: str) -> bool:
+    """Tell whether a run of * between these characters opens or closes emphasis."""
+    return not _is_punctuation(inside) or not outside or outside.isspace() or _is_punctuation(outside)
+
+
+def _is_punctuation(char: str) -> bool:
+    return not char.isalnum() and bool(char) and unicodedata.category(char)[0] in "PS"
+
+
+def _before(texts: list[str], place: int, least: int = 0) -> str:
+    """Return the last character before the mark of a place; "" if there is none from `least` on, or none near."""
+    return next((texts[each][-1] for each in range(place - 1, max(least, place - _NEAR) - 1, -1) if texts[each]), "")
+
+
+def _behind(texts: list[str], place: int, end: int = sys.maxsize) -> str:
+    return next((texts[each][0] for each in range(place, min(len(texts), end, place + _NEAR)) if texts[each]), "")

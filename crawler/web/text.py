@@ -1,0 +1,146 @@
+"""The text of a page as a reader sees it: paragraphs, and a line for each list item and table row.
+
+    copy of the tree ──Shown──▶ what is shown, of <main> if there is one ──text──▶ lists and tables as plain blocks ──▶ text
+                                                                      └─────▶ `markdown`
+
+The library lays tables out as a padded grid, and drops the words that stand directly in lists. So these become plain blocks before
+it reads the tree, with marks that say what becomes of the line ends before them. A row's cells then stand two spaces apart: the
+text is never much longer than the page.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from typing import Final
+
+from turbohtml import Document, Element, Namespace, Node, Text
+
+from crawler.web.words import QUOTE, UNSEEN, is_hidden
+
+_AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})    # roles of what is not the page's own
+_REMOVED: Final = tuple(sorted(UNSEEN - {"head", "title", "desc", "script", "style", "template", "noscript"} | {"nav", "aside"}))
+_OF_BODY: Final = ("header", "footer")     # those of an article belong to it
+_OF_SVG: Final = ("title", "desc")
+_NOTICE: Final = 1_000             # characters of a <noscript>; one with an open <p> in it holds all the rest of the page
+_LISTS: Final = ("ul", "ol", "menu", "dir")
+CELLS: Final = ("td", "th")
+_BLOCKS: Final = (
+    "table", "thead", "tbody", "tfoot", "caption", "blockquote", "fieldset", "legend", "select", "textarea", "optgroup", "dialog",
+)  # fmt: skip
+_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q", "a", "img")
+
+# Marks in the text. Pages contain such characters only by mistake.
+_NEXT: Final = "\1"                # one line end before it, and no empty line
+_CELL: Final = "\2"                # the start of a cell
+
+
+class Shown:
+    """The part of a page that is its own content: menus, banners, footers and what no reader sees are removed from the tree.
+
+    by_tag: the elements that text and Markdown need, in the page's order; also those that were removed.
+    """
+
+    def __init__(self, tree: Document) -> None:
+        self.by_tag: dict[str, list[Element]] = defaultdict(list)
+        # All searches before the first change: the library's index of a tree lasts until then.
+        for element in tree.iter_elements(_ALL):
+            self.by_tag[element.tag].append(element)
+        told = tree.select("[role], [hidden], [style]")
+        for element in self._removed():
+            element.decompose()
+        mains = list(self.by_tag["main"])
+        for element in told + self.by_tag["dialog"]:
+            role = element.attr("role")
+            if role in _AROUND or is_hidden(element):
+                element.decompose()
+            elif role == "main":
+                mains.append(element)
+        self.nodes = _with_words(tree, mains) if mains else [tree]
+
+    def elements(self, *tags: str) -> list[Element]:
+        """Return those of these tags, tag by tag."""
+        return [element for tag in tags for element in self.by_tag.get(tag, ())]
+
+    def _removed(self) -> list[Element]:
+        return [
+            *self.elements(*_REMOVED),
+            *(each for each in self.elements(*_OF_BODY) if isinstance(each.parent, Element) and each.parent.tag == "body"),
+            *(each for each in self.elements(*_OF_SVG) if each.namespace is Namespace.SVG),
+            *(each for each in self.elements("noscript") if len(each.text) <= _NOTICE),
+        ]
+
+
+def text(tree: Document) -> str:
+    """Return the text of a page. The tree is used up."""
+    shown = Shown(tree)
+    for each in shown.elements(*_LISTS):
+        if _is_loose(each):
+            _plain_list(each)
+    _plain_tables(shown)
+    for each in shown.elements(*_BLOCKS):
+        each.tag = "div"
+    for option in shown.elements("option"):
+        option.tag = "div"
+        option.insert(0, Text(_NEXT))
+    for quote in shown.elements("q"):
+        quote.insert(0, Text(QUOTE))
+        quote.append(Text(QUOTE))
+    return "\n\n".join(_tidy(node.to_text()) for node in shown.nodes)
+
+
+def _with_words(tree: Document, mains: list[Element]) -> list[Node]:
+    """Return the topmost <main>s, those with words. If none has words, the page is shown as a whole."""
+    if len(mains) > 1:
+        mains = tree.select("main, [role=main]")       # in the page's order
+        mains = [each for each in mains if not isinstance(each.parent, Element) or each.parent.closest("main, [role=main]") is None]
+    return [each for each in mains if each.parent is not None and any(not text.isspace() for text in each.strings)] or [tree]
+
+
+def _is_loose(items: Element) -> bool:
+    """Tell whether words stand directly in a list."""
+    return any(item.tag != "li" if type(item) is Element else type(item) is Text and not item.data.isspace() for item in items)
+
+
+def _plain_list(items: Element) -> None:
+    number = _start(items) if items.tag == "ol" else 0
+    for item in items:
+        if isinstance(item, Element) and item.tag == "li":
+            item.insert(0, Text(f"{_NEXT}{number}. " if number else f"{_NEXT}* "))
+            item.tag = "div"
+            number += number > 0
+    items.tag = "div"
+
+
+def _plain_tables(shown: Shown) -> None:
+    table = None
+    for row in shown.elements("tr"):
+        row.tag = "div"
+        above = row.parent.parent if row.parent is not None else None
+        if above is table:
+            row.insert(0, Text(_NEXT))
+        table = above
+    for cell in shown.elements(*CELLS):
+        cell.tag = "span"
+        cell.insert(0, Text(_CELL))
+        if len(cell) == 2 and isinstance(only := cell[1], Element) and only.tag == "p":
+            only.tag = "span"
+
+
+def _start(element: Element) -> int:
+    with suppress(ValueError):
+        return max(1, int((element.attr("start") or "1")[:9]))
+    return 1
+
+
+def _tidy(text: str) -> str:
+    if _CELL in text:
+        text = "\n".join(_row(line) if _CELL in line else line for line in text.split("\n"))
+    if _NEXT in text:
+        text = text.replace("\n\n" + _NEXT, "\n").replace("\n" + _NEXT, "\n").replace(_NEXT, "")
+    return text.replace("\xa0", " ").strip()
+
+
+def _row(line: str) -> str:
+    start = _NEXT if line.startswith(_NEXT) else ""
+    return start + "  ".join(cell.strip() for cell in line.replace(_NEXT, "").split(_CELL) if cell and not cell.isspace())
