@@ -28,6 +28,7 @@ HUB: Final = (
 )  # fmt: skip
 QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")       # of queues.NAME
 ALL: Final = ("frontier.sort_query", "frontier.drop_params", "frontier.strip_www")   # whoever puts a URL normalises it
+HOST: Final = ("delay", "per_host", "max_pages")      # of hosts."example.org"; its other settings are for fetch
 WIRING: Final = ("use", "input", "outputs", "enabled", "chain")            # of stages.NAME
 OPTIONS: Final = {                 # that `crawler hub` has for them
     "frontier.delay": "--delay", "frontier.max_pages": "--max-pages", "frontier.max_time": "--max-time",
@@ -55,6 +56,8 @@ def note(config: Config, pipeline: Pipeline, *, is_by_hand: bool) -> Note:
     values = {name: value_of(config, name) for name in HUB}
     for queue in pipeline.queues.values():
         values |= {f"queues.{queue.name}.{key}": getattr(queue, key) for key in QUEUE}
+    for host in config.settings.hosts:
+        values |= {f"hosts.{host}.{key}": value_of(config, f"hosts.{host}.{key}") for key in HOST}
     return Note(NOTE, msgspec.json.encode(HubSettings(is_by_hand, values)))
 
 
@@ -75,6 +78,9 @@ def is_by_hand(hub: HasNotes) -> bool:
 
 def value_of(config: Config, name: str) -> Any:
     """Return the value of a setting outside the stages' tables; None if nobody set it."""
+    if name.startswith("hosts."):                      # a host's name has dots
+        host, _, key = name.removeprefix("hosts.").rpartition(".")
+        return getattr(config.settings.hosts.get(host), key, None)
     found: Any = config.settings
     for key in name.split("."):
         found = found.get(key) if isinstance(found, dict) else getattr(found, key, None)
@@ -83,7 +89,8 @@ def value_of(config: Config, name: str) -> Any:
 
 def is_of_hub(name: str) -> bool:
     """Tell whether only the hub obeys this setting."""
-    return name in HUB or (name.startswith("queues.") and name.rpartition(".")[2] in QUEUE)
+    last = name.rpartition(".")[2]
+    return name in HUB or (name.startswith("queues.") and last in QUEUE) or (name.startswith("hosts.") and last in HOST)
 
 
 def readers(name: str, pipeline: Pipeline) -> list[str] | None:
@@ -93,6 +100,8 @@ def readers(name: str, pipeline: Pipeline) -> list[str] | None:
         return [stage.name for stage in pipeline.stages.values() if FRONTIER in stage.outputs]
     if name == "hub.lease":
         return list(pipeline.stages)
+    if section == "hosts" and not is_of_hub(name):
+        return [stage.name for stage in pipeline.readers(FRONTIER)]
     stage, _, option = rest.partition(".")
     if section == "stages" and option.partition(".")[0] not in WIRING:
         return [stage] if stage in pipeline.stages else []
@@ -118,7 +127,7 @@ def is_of_all(name: str) -> bool:
     section, _, rest = name.partition(".")
     if section == "stages":
         return rest.partition(".")[2].partition(".")[0] in WIRING
-    return not is_of_hub(name) and name != "hub.lease" and (section != "frontier" or name in ALL)
+    return not is_of_hub(name) and name != "hub.lease" and section != "hosts" and (section != "frontier" or name in ALL)
 
 
 def ignored_by_stage(
@@ -171,6 +180,10 @@ def _text(value: Any) -> str:
 
 def _decided(name: str, value: Any, hub: HubSettings | None, hint: Hint) -> str:
     """Say who decides a setting of the hub, and what to type."""
+    if name.startswith("hosts."):
+        host, _, key = name.removeprefix("hosts.").rpartition(".")
+        now = f"; '{hint(f'host delay {host} {_text(value)}')}' sets it at once" if key == "delay" and "*" not in host else ""
+        return f'the hub decides it; put [hosts."{host}"] into the file that the hub reads, and start it again{now}'
     there = f" and has {_text(hub.values[name])}" if hub is not None and name in hub.values else ""
     text = _text(value)
     option = f"{OPTIONS[name]} {text}" if name in OPTIONS else f"-s {name}={text}"
