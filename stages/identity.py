@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from crawler import AUTH, ConfigError, Shared, Url, Visit, authorization, basic_auth, header_fault
 from stages.clients.base import Reply
-from stages.redirects import follow, learned
+from stages.redirects import Redirects, learned
 
 if TYPE_CHECKING:
     from crawler import Hosts
@@ -59,6 +59,7 @@ class Identity:
         self._headers = {**{name: value for name, value in ours.items() if name.lower() not in own}, **headers}
         self._auth = {_where(name): _authorization(name, value) for name, value in auth.items()}
         self._cookies = _cookies() if has_cookies else None
+        self._redirects = Redirects(self._cookies)
         self._typed = _Typed(shared) if shared is not None else None
         self._hosts = hosts
         self._known: dict[str, tuple[Mapping[str, str], str]] = {}       # by host that has a table, within bounds
@@ -106,10 +107,10 @@ class Identity:
         return headers if headers and self._cookies.learn(url, headers) else ()
 
     def follow(self, visit: Visit, target: str, most: int, sent: str, news: Sequence[str]) -> Visit | str:
-        """Return the visit that a redirect leads to, or why there is none: see `redirects.follow`."""
+        """Return the visit that a redirect leads to, or why there is none: see `Redirects.follow`."""
         if self._hosts and (fixed := self._of_host(Url.parse(visit.url).host)[0].get("Cookie", "")):
             sent = sent.removesuffix(fixed).removesuffix("; ")       # it is sent with every visit, so it changes nothing
-        return follow(visit, target, most, self._cookies, sent, news)
+        return self._redirects.follow(visit, target, most, sent, news)
 
 
 class _Typed:

@@ -24,29 +24,55 @@ LOOP: Final = "redirect loop"
 TOO_MANY: Final = "too many redirects"
 
 _MAX_LEARNED: Final = 16 << 10     # bytes of Set-Cookie headers that a visit brings; the oldest are left out first
+_MAX_AGAIN: Final = 20             # chains with cookies of their own that may have one URL visited again
+_URLS: Final = 10_000              # that are counted
 _NONE: Final = "-"                 # in `Trail.again`: no cookies are sent this time
 
 _Learned = list[tuple[str, str]]   # URL and Set-Cookie header
 
 
-def follow(
-    visit: Visit, target: str, most: int, cookies: Cookies | None = None, sent: str = "", news: Sequence[str] = ()
-) -> Visit | str:
-    """Return the visit that a redirect leads to, or why there is none: LOOP or TOO_MANY.
+class Redirects:
+    """Decides where redirects lead, for one worker process. Thread-safe: at worst threads count one visit too few."""
 
-    sent: the Cookie header of this visit. news: the Set-Cookie headers of its reply, if they changed what is in `cookies`.
-    """
-    history = (*visit.history, visit.url)
-    before = visit.trail.sent if visit.trail else ()
-    states = (*before, *[""] * (len(visit.history) - len(before)), digest(sent))
-    now = digest(cookies.of(Url.parse(target))) if cookies else ""
-    if (target, now) in zip(history, states, strict=True):
-        return LOOP
-    if len(visit.history) >= most:
-        return TOO_MANY
-    known = [*learned(visit.trail), *((visit.url, header) for header in news)]
-    trail = _trail(history, states, target, now, known, cookies) if cookies else None
-    return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail, visit.is_sitemap)
+    def __init__(self, cookies: Cookies | None = None) -> None:
+        """cookies: the jar of the process; None: no cookies are kept."""
+        self._cookies = cookies
+        self._again: dict[str, int] = {}     # by URL: how often chains with cookies of their own have led to it
+
+    def follow(self, visit: Visit, target: str, most: int, sent: str = "", news: Sequence[str] = ()) -> Visit | str:
+        """Return the visit that a redirect leads to, or why there is none: LOOP or TOO_MANY.
+
+        sent: the Cookie header of this visit. news: the Set-Cookie headers of its reply, if they changed what is in the jar.
+        """
+        history = (*visit.history, visit.url)
+        before = visit.trail.sent if visit.trail else ()
+        states = (*before, *[""] * (len(visit.history) - len(before)), digest(sent))
+        now = digest(self._cookies.of(Url.parse(target))) if self._cookies else ""
+        if (target, now) in zip(history, states, strict=False):
+            return LOOP
+        if len(visit.history) >= most:
+            return TOO_MANY
+        known = [*learned(visit.trail), *((visit.url, header) for header in news)]
+        trail = self._trail(history, states, target, now, known)
+        return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail, visit.is_sitemap)
+
+    def _trail(self, history: tuple[str, ...], states: tuple[str, ...], target: str, now: str, known: _Learned) -> Trail | None:
+        """Return what the next visit has to know of cookies. A known page is visited again if this chain has changed some."""
+        is_return = target in history
+        if self._cookies is None or not (known or any(states) or is_return):
+            return None
+        again = now or _NONE if is_return else ""
+        if known and now and not is_return and self._is_worth_a_visit(target):
+            again = now
+        return Trail(states, again, msgspec.msgpack.encode(_within(known)) if known else b"", self._cookies.name)
+
+    def _is_worth_a_visit(self, target: str) -> bool:
+        """Count the chains that lead to a URL with cookies of their own: on a site that counts visitors any redirect is one."""
+        times = self._again.get(target, 0)
+        if len(self._again) >= _URLS:
+            self._again.clear()
+        self._again[target] = times + 1
+        return times < _MAX_AGAIN
 
 
 def digest(cookie: str) -> str:
@@ -57,17 +83,6 @@ def digest(cookie: str) -> str:
 def learned(trail: Trail | None) -> _Learned:
     """Return the Set-Cookie headers of the redirects on the way, oldest first."""
     return msgspec.msgpack.decode(trail.learned, type=_Learned) if trail and trail.learned else []
-
-
-def _trail(
-    history: tuple[str, ...], states: tuple[str, ...], target: str, now: str, known: _Learned, cookies: Cookies
-) -> Trail | None:  # fmt: skip
-    """Return what the next visit has to know of cookies. A known page is visited again if this chain of redirects has set some."""
-    is_return = target in history
-    if not (known or any(states) or is_return):
-        return None
-    again = (now or _NONE) if is_return else now if known else ""
-    return Trail(states, again, msgspec.msgpack.encode(_within(known)) if known else b"", cookies.name)
 
 
 def _within(known: _Learned) -> _Learned:

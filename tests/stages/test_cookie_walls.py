@@ -10,7 +10,7 @@ import pytest
 
 from crawler import Trail, Visit
 from stages.cookies import Cookies
-from stages.redirects import follow
+from stages.redirects import _MAX_AGAIN, Redirects
 from tests.stages.hosts import CLIENTS, Answer, crawl, page, redirect, reply
 
 S = "http://site.test"
@@ -159,8 +159,34 @@ def test_many_pages_that_redirect_to_one_have_it_fetched_once_where_no_cookie_ch
     assert found.urls.count(f"{S}/all") == 1
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_site_that_counts_visitors_has_a_page_fetched_a_limited_number_of_times(client: str) -> None:
+    n = 2 * _MAX_AGAIN
+    answers: dict[str, Answer] = {
+        "/": page(*(f"/{place}" for place in range(n)), "/all"),
+        **{f"/{place}": redirect("/all", f"Set-Cookie: n={place}") for place in range(n)},
+        "/all": page(),
+    }
+
+    found = crawl(whole(answers), f"{S}/", client=client, cookies=True)
+
+    assert found.urls.count(f"{S}/all") == _MAX_AGAIN + 1
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_one_gate_for_seeds_that_all_came_before_it_was_passed(client: str) -> None:
+    def gate(headers: Headers) -> bytes:
+        back = next(pair for pair in headers["cookie"].split("; ") if pair.startswith("to="))
+        return redirect(back.removeprefix("to="), "Set-Cookie: a=1")
+
+    pages = {f"/{n}": behind("a=1", redirect("/gate", f"Set-Cookie: to=/{n}"), f"in {n}") for n in range(3)}
+    found = crawl(whole({**pages, "/gate": gate}), *(f"{S}/{n}" for n in range(3)), client=client, cookies=True, fetchers=3)
+
+    assert set(found.titles.values()) == {"in 0", "in 1", "in 2"}
+
+
 def step(visit: Visit, target: str, cookies: Cookies, *headers: str, sent: str = "") -> Visit:
-    led = follow(visit, target, 10, cookies, sent, headers)
+    led = Redirects(cookies).follow(visit, target, 10, sent, headers)
     assert isinstance(led, Visit)
     return led
 
@@ -179,7 +205,7 @@ def test_a_visit_brings_the_cookies_of_its_redirects_within_bounds_and_shows_non
 
 def test_a_visit_without_cookies_on_its_way_has_no_trail() -> None:
     assert step(Visit(f"{S}/"), f"{S}/a", Cookies()).trail is None
-    led = follow(Visit(f"{S}/"), f"{S}/a", 10)
+    led = Redirects().follow(Visit(f"{S}/"), f"{S}/a", 10)
     assert isinstance(led, Visit)
     assert led.trail is None
 
