@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from crawler import private
 from crawler.errors import StorageError
 from crawler.given import NOTHING, nothing
 from crawler.items import Stats
@@ -174,13 +173,9 @@ def own_counters(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
 def write(report: Mapping[str, Any], data: Path) -> Path:
     """Put it where scripts look for it: whole, or not at all. Raises StorageError."""
     path = data / REPORT_FILE
-    draft = path.with_suffix(".tmp")
     try:
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-        os.replace(draft, path)
+        private.write(path, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise StorageError(f"the report {path} cannot be written: {error.strerror}; the crawl itself is stored") from error
     return path
 

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from stages.clients.base import Reply
+from stages.sinks.disk import make_private
 
 FILE: Final = "fetched.sqlite"
 _PATIENCE: Final = 30.0            # s to wait for another worker that writes
@@ -56,7 +57,7 @@ class Copies:
 
     def __init__(self, directory: Path) -> None:
         """Raises OSError, sqlite3.Error: no such file can be kept there."""
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory / FILE)
         self._lock = threading.Lock()
         self._file = sqlite3.connect(directory / FILE, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:

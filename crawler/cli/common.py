@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from crawler import private
 from crawler.cli.parser import Parser
 from crawler.errors import HubUnreachable, UsageError
 from crawler.run.hints import Hint as Hint
@@ -280,7 +281,7 @@ def written_address(config: Config) -> str:
     """Return the address where the hub of the data directory listens or last listened; "" if there was none. Raises UsageError."""
     written = Path(config.settings.data) / ADDRESS_FILE
     try:
-        return written.read_text("utf-8").strip() if written.exists() else ""
+        return private.read(written).decode().strip() if written.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{written} cannot be read: {error}; name the hub with --hub, or another directory with --data") from error
 

@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crawler import private
 from crawler.cli import common
 from crawler.errors import UsageError
 from crawler.secrets import masked
@@ -150,7 +151,7 @@ def serve(args: argparse.Namespace) -> int:
             role_keys=role_keys(data), tls=tls, are_deaths_told=args.while_stdin and bool(address.path),
         )  # fmt: skip
         stopping.append(server)
-        (data / common.ADDRESS_FILE).write_text(f"{server.place}\n", "utf-8")
+        private.write(data / common.ADDRESS_FILE, f"{server.place}\n".encode())
         if not args.while_stdin and not args.quiet:
             from crawler.run import obeyed
             from crawler.run.by_hand import output_of  # here, because the hub of `crawler run` starts without it

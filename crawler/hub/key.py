@@ -13,9 +13,10 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from crawler import private
 from crawler.errors import UsageError
 
 VARIABLE = "CRAWLER_AUTHKEY"
@@ -36,7 +37,7 @@ def authkey(data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, 
     if value:
         return os.fsencode(value)
     if authkey_file:
-        return _read(Path(authkey_file))
+        return _read(Path(authkey_file), Path.read_bytes)      # it may be a link to a secret that a system provides
     path = Path(data_dir) / FILE
     if create and not path.exists():
         _make(path)
@@ -44,12 +45,12 @@ def authkey(data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, 
     if not path.exists():
         raise UsageError(f"no authkey: {VARIABLE} is not set, hub.authkey_file is not set and {path} does not exist; "
                          "use the key the hub was started with, or --data with the hub's directory")
-    return _read(path)
+    return _read(path, private.read)
 
 
 def role_keys(data_dir: str | Path) -> dict[str, bytes]:
     """The further keys of the hub of `data_dir`, by role. Raises UsageError."""
-    return {role: _read(path) for role, path in zip(LESSER, _paths(data_dir)[1:], strict=True) if path.exists()}
+    return {role: _read(path, private.read) for role, path in zip(LESSER, _paths(data_dir)[1:], strict=True) if path.exists()}
 
 
 def make_keys(data_dir: str | Path) -> list[Path]:
@@ -72,9 +73,9 @@ def warn_if_open(path: Path, what: str) -> None:
         log.warning("others on this machine can read the %s in %s; run: chmod 600 %s", what, path, path)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, read: Callable[[Path], bytes]) -> bytes:
     try:
-        key = path.read_bytes().strip()
+        key = read(path).strip()
         warn_if_open(path, "authkey")
     except OSError as error:
         raise UsageError(f"the authkey file {path} cannot be read: {error.strerror}; "
@@ -87,7 +88,7 @@ def _read(path: Path) -> bytes:
 def _make(path: Path) -> None:
     """Write the whole key before it has its name, and never over another: whoever looks finds a key or none."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.parent / f".authkey-{secrets.token_hex(8)}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -18,6 +18,7 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
+from crawler import private
 from crawler.errors import UsageError
 from crawler.hub.key import warn_if_open
 from crawler.hub.roles import ROLES
@@ -80,6 +81,8 @@ def _load(protocol: ssl._SSLMethod, folder: Path, name: str) -> Tls:
         if not path.is_file():
             raise UsageError(f"there is no {path}; with --certs DIR (or hub.certs) name a directory with {CA}.pem, {name}.pem and "
                              f"{name}.key, as 'crawler hub --make-certs DIR' makes them")
+    for trusted in (folder, ca, certificate, key):
+        private.check_trusted(trusted)
     warn_if_open(key, "private key")
     try:
         context.load_verify_locations(ca)

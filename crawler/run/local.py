@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import structs
 
+from crawler import private
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.place import store_path
 from crawler.errors import UsageError
@@ -41,6 +42,7 @@ def check_directory(data: Path, *, is_made: bool = True) -> None:
         if not os.access(data, mode, effective_ids=os.access in os.supports_effective_ids):
             raise UsageError(f"the data directory {data} cannot be {word} by this user; choose another with --data, "
                              "or change who may use it")
+    private.check_directory(data, "the data directory", "choose another with --data")
 
 
 def _check_parents(data: Path, *, is_made: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from crawler import UsageError
@@ -52,6 +52,16 @@ def usable_directory(path: Path, named: str = "") -> None:
 def lock(fd: int) -> None:
     """Ends with the descriptor, so also with the process however it dies."""
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file and its directory, if they are not there, that this user alone can read, whatever the umask.
+
+    What opens the file next leaves it so. Raises OSError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def is_at(fd: int, path: Path) -> bool:

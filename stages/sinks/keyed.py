@@ -19,7 +19,7 @@ from pathlib import Path
 
 from crawler import StorageError, UsageError
 from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, natural_key, opening, reason, storage_errors
-from stages.sinks.disk import copy, is_at, lock, locked, sync_directory, tail_digest, write_all
+from stages.sinks.disk import copy, is_at, lock, locked, make_private, sync_directory, tail_digest, write_all
 from stages.sinks.index import Entry, Index, Mark, index_path
 from stages.sinks.layout import BadRow, Found, Layout
 
@@ -47,7 +47,7 @@ class KeyedFile:
             undo.callback(lambda: os.close(self._fd))
             index = index_path(options.state, self.path)
             with opening(str(index)):
-                index.parent.mkdir(parents=True, exist_ok=True)
+                make_private(index)
                 self._index = Index(index)
             undo.callback(self._index.close)
             with storage_errors(output):

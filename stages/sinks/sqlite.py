@@ -17,7 +17,7 @@ from typing import Any
 
 from crawler import UsageError
 from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
-from stages.sinks.disk import usable_directory
+from stages.sinks.disk import make_private, usable_directory
 from stages.sinks.index import MANY, Index, Mark, index_path
 
 KEY = "_key"
@@ -98,7 +98,7 @@ class SqliteTable:
     def _overwrite(self) -> None:
         """Drop the table unless this very crawl has done so before: then its rows are ours."""
         path = index_path(self._options.state, Path(self._output).resolve())
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path)
         memory = Index(path)
         try:
             if not self._options.run or memory.mark.run != self._options.run:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
-from stages.sinks.disk import write_all
+from stages.sinks.disk import make_private, write_all
 from stages.sinks.index import Entry, Index, Mark
 
 STDOUT = 1    # the descriptor: `sys.stdout` has a buffer of its own
@@ -31,7 +31,7 @@ class Stream:
             path = None
             if options.state and options.run:    # without the crawl's id every start is a new stream
                 path = Path(options.state) / "stream.index"
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private(path)
             self._index = Index(path)
             if self._index.mark.run != options.run:
                 self._index.clear(Mark(run=options.run))
