@@ -214,7 +214,7 @@ class Html:
         if form == "markdown":
             from crawler.web.markdown import markdown  # here, because most crawls keep no text
 
-            return markdown(tree, self.base, most // 2, size)
+            return markdown(tree, self.base, most // 2, size, self.encoding)
         from crawler.web.text import text
 
         return limited(size, lambda: text(tree)), False

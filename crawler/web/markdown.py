@@ -37,13 +37,14 @@ _NOWHERE: Final = "about:"         # stands for a URL that no reader can follow
 _KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
 
 
-def markdown(tree: Document, base: str, room: int, size: int) -> tuple[str, bool]:
+def markdown(tree: Document, base: str, room: int, size: int, encoding: str = "utf-8") -> tuple[str, bool]:
     """Return the text of a page as Markdown, and whether links are missing. The tree is used up. Raises PageTooCostly.
 
     base: what links are relative to. room: characters of all their URLs; links beyond it become plain text. size: of the page.
+    encoding: the page's, in which the queries of links are sent.
     """
     shown = Shown(tree)
-    is_cut = _make_absolute(shown, base, room)
+    is_cut = _make_absolute(shown, base, room, encoding)
     for table in shown.elements("table"):
         if _is_layout(table):
             _as_blocks(table)
@@ -58,7 +59,7 @@ def markdown(tree: Document, base: str, room: int, size: int) -> tuple[str, bool
     return _with_emphasis(found) if _MARK in found else found, is_cut
 
 
-def _make_absolute(shown: Shown, base: str, room: int) -> bool:
+def _make_absolute(shown: Shown, base: str, room: int, encoding: str) -> bool:
     """Make the URLs of links and images absolute; those that lead nowhere, as javascript: and data:, become their text.
 
     Returns True if there was no room for all of them.
@@ -68,7 +69,7 @@ def _make_absolute(shown: Shown, base: str, room: int) -> bool:
     paths = [href if "#" not in href else href.partition("#")[0] for href in hrefs]
     known = {
         href: url if path is href else url + href[len(path) :]
-        for href, path, url in zip(hrefs, paths, join_all(base, paths), strict=True) if url
+        for href, path, url in zip(hrefs, paths, join_all(base, paths, encoding), strict=True) if url
     }  # fmt: skip
 
     def absolute(href: str) -> str:
@@ -76,7 +77,7 @@ def _make_absolute(shown: Shown, base: str, room: int) -> bool:
         full = known.get(href)
         if full is None:
             path, sign, fragment = href.partition("#")
-            url = join_all(base, (path,))[0] if path else base
+            url = join_all(base, (path,), encoding)[0] if path else base
             full = known[href] = url + sign + fragment if url else href if _KEPT.match(href) else _NOWHERE
         room -= len(full)
         return full if room >= 0 else _NOWHERE

@@ -135,6 +135,7 @@ def test_every_url_of_a_page_has_its_query_in_the_pages_encoding(charset: str, s
     assert html.canonical == f"http://h/c?{sent}"
     assert html.refresh == (5.0, f"http://h/r?{sent}")
     assert set(html.link_urls) == {f"http://h/{path}?{sent}" for path in ("c", "n", "r", "b", "%C3%A9", "a", "i")}
+    assert f"[x](http://h/b?{sent})" in html.text("markdown")
     assert fields == {"u": f"http://h/u?{sent}", "t": f"http://h/u?{sent}"}
     page = Page.of(body, url="http://h/p", status_code=200, header_pairs=[("Content-Type", "text/html")])
     assert page.urljoin("?é") == f"http://h/b?{sent}"
