@@ -48,12 +48,13 @@ class Beginning(StrEnum):
 
 def begin(
     data: Path, queues: Sequence[QueueSpec], stages_read: Sequence[str], is_fresh: bool, politeness: Politeness,
-    correct: Callable[[SqliteBroker], None] = lambda _: None,
+    correct: Callable[[SqliteBroker], None] = lambda _: None, *, goes_on: bool = False,
 ) -> Beginning:  # fmt: skip
     """Look at the store in `data` and make way for a new one unless there is work left in it.
 
     What was on loan when the last run died is free: nobody can hold a task now. stages_read: the queues of the crawl's stages.
-    correct: called with the store of a crawl that is resumed. Raises UsageError while another hub uses the store.
+    correct: called with the store of a crawl that is resumed. goes_on: it is resumed even if no work is left.
+    Raises UsageError while another hub uses the store.
     """
     path = store_path(data)
     if not path.exists():
@@ -66,7 +67,8 @@ def begin(
             queues_now = broker.stats().queues
             accepted = sum(queue.accepted for queue in queues_now)
             has_fetched = _has_fetched(broker.stats().counters)
-            has_work = any(queue.ready + queue.delayed + queue.leased for queue in queues_now if queue.name in stages_read)
+            read = [queue for queue in queues_now if queue.name in stages_read]
+            has_work = goes_on or any(queue.ready + queue.delayed + queue.leased for queue in read)
             if has_work and not is_fresh:
                 broker.expire(None)
                 correct(broker)

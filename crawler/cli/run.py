@@ -131,7 +131,8 @@ class Session:
 
         granted = politeness(self.plan.config.settings)
         queues = list(self.plan.pipeline.queues.values())
-        return begin(self.data, queues, self.plan.queues_read, self.args.fresh, granted, self._correct)
+        goes_on = bool(self.plan.rules)
+        return begin(self.data, queues, self.plan.queues_read, self.args.fresh, granted, self._correct, goes_on=goes_on)
 
     def _correct(self, broker: SqliteBroker) -> None:
         self._told += correct(self.plan, self.hint, broker)

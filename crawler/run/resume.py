@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # What only a directory with a crawl in it needs is imported in the functions that need it: a first crawl is to start at once.
 
+ASIDE = f"{FRONTIER}/aside/"       # in the names of counters: see `broker.review`
+
 
 class Found(Struct, frozen=True):
     """The contents of a data directory."""
@@ -54,6 +56,12 @@ class Found(Struct, frozen=True):
     def unfinished(self, queues: Sequence[str]) -> int:
         """Return the number of tasks left on these queues."""
         return sum(self.store.queues[name].unfinished for name in queues if name in self.store.queues) if self.store else 0
+
+    @property
+    def aside(self) -> int:
+        """The number of URLs that changed rules have set aside, and other ones may bring back."""
+        counters = self.store.counters if self.store else {}
+        return sum(n for name, n in counters.items() if name.startswith(ASIDE))
 
     @property
     def rows(self) -> dict[str, Rows]:
@@ -132,7 +140,9 @@ def plan(
     data = Path(config.settings.data)
     found = look(data, is_fresh=is_fresh, status=command.other("status"))
     was = found.definition
-    goes_on = not is_fresh and was is not None and (found.is_empty or found.unfinished(was.queues_read) > 0)
+    goes_on = not is_fresh and was is not None and (
+        found.is_empty or found.unfinished(was.queues_read) > 0 or (is_change and found.aside > 0)
+    )  # fmt: skip
     file: Path | None = None
     if was is not None and (goes_on or not texts):
         from crawler.run import begun_with
@@ -278,7 +288,7 @@ def _with_password(seed: str, found: Found) -> str:
 
 def _finished(found: Found, was: Definition | None, command: Command, data: Path) -> str:
     """Say that the crawl is finished, with its rows, and what may be left to do all the same."""
-    from crawler.counting import agree
+    from crawler.counting import agree, counted
     from crawler.run.gone import gone, warning
     from crawler.run.outputs import described
 
@@ -287,7 +297,11 @@ def _finished(found: Found, was: Definition | None, command: Command, data: Path
     dead = sum(queue.dead for queue in found.store.queues.values()) if found.store is not None else 0
     retry = f"{dead:,} dead: '{command.other('dead', 'retry', '--all')}' tries {agree(dead, 'it', 'them')} again"
     first = f"the crawl in {data} is finished{f': {rows}' if rows else ''}; {retry if dead else 'nothing is left to do'}"
-    return "\n".join([first, *(warning(name, each, f"'{command.bare('--fresh')}' crawls anew") for name, each in lost.items())])
+    lines = [first, *(warning(name, each, f"'{command.bare('--fresh')}' crawls anew") for name, each in lost.items())]
+    if n := found.aside:
+        them = agree(n, "it", "them")
+        lines.append(f"{counted(n, 'URL')} set aside by changed rules: --change with wider ones queues {them} again")
+    return "\n".join(lines)
 
 
 def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str], command: Command, *, is_change: bool) -> Plan:

@@ -140,8 +140,8 @@ def was_seeded(shared: Shared, host: str) -> bool:
 
 
 def path_of(url: str) -> str:
-    """Return the path of a canonical URL."""
-    return urls.split(url)[2].partition("?")[0] or "/"
+    """Return the path of a URL as it is sent, in its canonical form."""
+    return urls.split(urls.folded(url))[2].partition("?")[0] or "/"
 
 
 def directory(path: str) -> str:

@@ -72,6 +72,23 @@ def test_a_change_holds_for_queued_urls(
     assert (f"set aside, because the rules were changed: {aside} URLs" in done.stderr) == (aside > 0)
 
 
+def test_what_was_set_aside_comes_back_also_after_the_end_of_the_crawl(shell: Shell, interrupted: Path, web: Site) -> None:
+    shutil.copytree(interrupted, shell.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("hub.sock"))
+    assert shell.run("run", "--max-pages", "3", "--change").returncode == 0
+    assert len(shell.rows("a.jsonl")) == 3
+    before = len(web.log)
+    finished = shell.run("run")
+    assert "8 URLs set aside by changed rules: --change with wider ones queues them again" in finished.stderr
+
+    nothing = shell.run("run", "--deny", "xyz", "--max-pages", "3", "--change")
+    more = shell.run("run", "--max-pages", "6", "-s", "frontier.deny=[]", "--change")
+
+    assert (nothing.returncode, more.returncode) == (0, 0), nothing.stderr + more.stderr
+    assert "3 URLs that earlier rules had set aside are queued again" in more.stderr
+    assert [hit.path for hit in web.log[before:] if hit.path != "/robots.txt"] == ["/p2", "/p3", "/p4"]
+    assert len(shell.rows("a.jsonl")) == 6
+
+
 def test_what_was_set_aside_is_told_by_why_and_comes_back(
     shell: Shell, interrupted: Path, web: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,6 +98,9 @@ PATH = [
     ("https://example.org/index.html", "https://example.org/anything", "in"),
     ("https://example.org", "https://example.org/anything", "in"),
     ("https://example.org/~me/", "https://example.org/~you/", OUT),
+    ("https://example.org/~me/", "https://example.org/%7Eme/x", "in"),
+    ("https://example.org/%7eme/", "https://example.org/~me/x", "in"),
+    ("https://example.org/a%2fb/", "https://example.org/a/b/x", OUT),
     ("https://example.org/%E4%BD%A0/", "https://example.org/你/好", "in"),
 ]
 
