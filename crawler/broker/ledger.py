@@ -170,7 +170,8 @@ class Ledger(Lending):
             self.loans.restore(worker, self.now)
 
     def lost(self, worker: str) -> None:
-        """A worker's last connection broke: it may come back, but not for long."""
+        """A worker's last connection broke: it may come back, but not for long. Until then it does not count as heard of."""
+        self.callers.leave(worker)
         if loans := self.loans.of(worker):
             self._silent.add(worker)
             self.loans.shorten(worker, self.now + max(SILENCE, max(loan.ttl for loan in loans) * BEATS))

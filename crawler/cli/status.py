@@ -138,7 +138,8 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
         console.print(render(stats, rates, reason))
     for worker in stats.workers:
         if "@" in worker.name:
-            seen = f"seen {worker.seen:.0f} s ago" if worker.is_heard else "not heard of since the hub was started"
+            gone = "not connected: others get what it holds when its lease ends"
+            seen = f"seen {worker.seen:.0f} s ago" if worker.is_heard else gone
             console.print(f"worker {worker.name} holds {worker.leased}, {seen}", markup=False)
     for stage, counters in own_counters(stats.counters).items():
         shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])

@@ -154,7 +154,13 @@ def _stuck(stats: Stats) -> str:
     if host := slowest(stats.hosts, STUCK):
         return not_answered(host)
     queues = [queue for queue in stats.queues if queue.longest > STUCK]
-    return _held(max(queues, key=lambda queue: queue.longest), "") if queues else ""
+    if not queues:
+        return ""
+    oldest = max(queues, key=lambda queue: queue.longest)
+    if any(worker.name == oldest.holder and not worker.is_heard for worker in stats.workers):
+        what = f"1 {_noun(oldest)} of the queue {oldest.name}"
+        return f"{what} is held by {oldest.holder}, which is gone; another worker gets it soon"
+    return _held(oldest, "")
 
 
 def _held(queue: QueueStats, sign: str) -> str:

@@ -38,6 +38,22 @@ def test_a_worker_that_has_said_that_it_ends_is_listed_no_more(broker: Broker, h
     assert broker.stats().workers == []
 
 
+def test_a_worker_whose_connection_broke_is_not_taken_for_one_at_work(broker: Broker, hand: Hand) -> None:
+    put(broker, "task", b"a")
+    hand.lease_one("task")
+    [before] = broker.stats().workers
+    lost = getattr(broker, "lost", None)
+    if lost is None:
+        pytest.skip("a hub's own: it sees the connection break")
+
+    lost(before.name)
+    [after] = broker.stats().workers
+    broker.step(Step(before.name, 1_000))
+
+    assert (before.is_heard, after.is_heard, after.leased) == (True, False, 1)
+    assert [worker.is_heard for worker in broker.stats().workers] == [True]
+
+
 def test_a_host_that_fails_has_its_failures_counted_until_it_answers(any_house: House, polite: Broker) -> None:
     hand, clock = Hand(polite), any_house.clock
     seed(polite, a=4)

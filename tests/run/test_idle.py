@@ -101,6 +101,8 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
          "1 task of the queue parsed has been in process for 95 s in enrich (worker enrich@here:9:cd)"),
         (stats(queue("urls", leased=1, longest=50.0, holder="fetch+parse@here:7:ab")),
          "1 URL of the queue urls has been in process for 50 s in fetch + parse"),
+        (stats(queue("parsed", **LATE), workers=(WorkerStats("enrich@here:9:cd", 1, 60.0, is_heard=False),)),
+         "1 task of the queue parsed is held by enrich@here:9:cd, which is gone; another worker gets it soon"),
         # a host that does not answer
         (waiting(host(ready=0, leased=1, asked=18.0), frontier=queue("urls", leased=1, longest=18.0)),
          "waiting for example.org to answer for 18 s"),
