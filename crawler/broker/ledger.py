@@ -51,9 +51,11 @@ class Ledger(Lending):
                 children += done.children
                 verdicts.append(Verdict.DONE)
         self.finish(finished)
-        inserted = zip(children, self.insert(children) if children else (), strict=True)
-        over = Counter(child.queue for child, verdict in inserted if verdict == Verdict.LIMIT)
-        self.count({f"{name}/skipped/over the limit": n for name, n in over.items()})
+        inserted = self.insert(children) if children else []
+        if Verdict.LIMIT in inserted:
+            pairs = zip(children, inserted, strict=True)
+            over = Counter(child.queue for child, verdict in pairs if verdict == Verdict.LIMIT)
+            self.count({f"{name}/skipped/over the limit": n for name, n in over.items()})
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
         verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]
@@ -70,7 +72,6 @@ class Ledger(Lending):
             else:
                 gone.append((loan.task,))
             queue.move(LEASED, DONE)
-            queue.recent.add(now)
             queue.bytes -= loan.size
             if queue.suspects:
                 self.forget_suspect(queue, loan.task)
@@ -78,6 +79,8 @@ class Ledger(Lending):
                 self._ended(loan)
                 if loan.lane in in_trouble:
                     del in_trouble[loan.lane]
+        for queue, n in Counter([loan.queue for loan, _ in finished]).items():
+            queue.recent.add(now, n)
         if kept:
             self.db.executemany("UPDATE task SET state = 4, attempt = ?, report = ?, changed_at = ? WHERE id = ?", kept)
         if gone:

@@ -15,13 +15,14 @@ class Recent:
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}      # by second of the hub's time
 
-    def add(self, now: float) -> None:
+    def add(self, now: float, n: int = 1) -> None:
+        """Count n tasks that are finished now."""
         second = int(now)
         if second in self._counts:
-            self._counts[second] += 1
+            self._counts[second] += n
         else:
             self._counts = {then: n for then, n in self._counts.items() if then >= second - OVER}
-            self._counts[second] = 1
+            self._counts[second] = n
 
     def rate(self, now: float, uptime: float) -> float:
         """Tasks per second. uptime: s since the hub was opened; nothing is known of the time before."""
