@@ -149,13 +149,19 @@ class Chain(Stage):
                 refused = refused or error
         if not has_given:
             joint.stage.count(NOTHING)
-        handed = [one for one in given if isinstance(one, Handed)]
-        kept = sum([size_of(one) for one in given if not isinstance(one, Handed)])
+        kept = passed_on = 0       # bytes
+        has_handed = False
+        for one in given:
+            if isinstance(one, Handed):
+                has_handed = True
+                passed_on += one.size
+            else:
+                kept += size_of(one)
         try:
-            refuse_too_much(kept + sum([one.size for one in handed]), len(given))
+            refuse_too_much(kept + passed_on, len(given))
             room.keep(kept, ROOM if place else MAX_GIVEN)
-            taken: list[Taken] = [] if handed else cast("list[Taken]", given)
-            for one in given if handed else ():
+            taken: list[Taken] = [] if has_handed else cast("list[Taken]", given)
+            for one in given if has_handed else ():
                 taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)
         except TooMuch as error:
             raise misgiven(error, result, joint.stage.process) from error
