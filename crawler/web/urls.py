@@ -95,7 +95,9 @@ class Url(Struct, frozen=True):
     @property
     def target(self) -> str:
         """Path and query as they are sent. An empty query keeps its "?", because `/a?` is not `/a`."""
-        return self.path + (self.search or ("?" if self.href.partition("#")[0].endswith("?") else ""))
+        if self.search or "?" not in self.href:
+            return self.path + self.search
+        return self.path + ("?" if self.href.partition("#")[0].endswith("?") else "")
 
     def __str__(self) -> str:
         return self.href
