@@ -67,13 +67,17 @@ def _make_absolute(shown: Shown, base: str, room: int, encoding: str) -> bool:
     links = shown.elements("a")
     hrefs = dict.fromkeys(each.attr("href") or "" for each in links)
     paths = [href if "#" not in href else href.partition("#")[0] for href in hrefs]
-    known = {
-        href: url if path is href else url + href[len(path) :]
-        for href, path, url in zip(hrefs, paths, join_all(base, paths, encoding), strict=True) if url
-    }  # fmt: skip
+    known: dict[str, str] = {}
+    if len(base) * len(paths) <= room:     # else one by one, and no further than there is room
+        known = {
+            href: url if path is href else url + href[len(path) :]
+            for href, path, url in zip(hrefs, paths, join_all(base, paths, encoding), strict=True) if url
+        }  # fmt: skip
 
     def absolute(href: str) -> str:
         nonlocal room
+        if room < 0:
+            return _NOWHERE
         full = known.get(href)
         if full is None:
             path, sign, fragment = href.partition("#")
