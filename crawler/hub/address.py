@@ -71,7 +71,8 @@ class Address(Struct, frozen=True):
         elif ":" in host:
             raise UsageError(f"{text!r} is not a hub's address; an IPv6 address stands in brackets, as in [::1]:8000")
         if colon and host and port.isascii() and port.isdigit() and (len(port) > _PORT_DIGITS or int(port) >= 1 << 16):
-            raise UsageError(f"{text!r} is not a hub's address; a port is a number from 0 to 65535, write {host}:8000 for the default one")
+            why = f"a port is a number from 0 to 65535, write {host}:8000 for the default one"
+            raise UsageError(f"{text!r} is not a hub's address; {why}")
         if not colon or not host or not (port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS and int(port) < 1 << 16):
             raise UsageError(f"{text!r} is not a hub's address; write HOST:PORT, for example 127.0.0.1:8000, or unix:PATH")
         return cls(host=host, port=int(port))
