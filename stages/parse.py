@@ -68,13 +68,17 @@ class Parse(Stage):
         agent: str = "crawler"         # the robot whose name in meta robots and X-Robots-Tag means us
         link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of link those that lead to pages, of meta refresh; img, source too
         max_links: Links = 10_000        # of one page; what is over is cut and counted as links/cut (Nutch 100, Scrapy none)
-        text: Literal["none", "text", "markdown"] = "none"   # what there is to read, as field `text`
+        text: Literal["none", "text", "markdown", "article"] = "none"   # what there is to read, as field `text`
         metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # what the page tells machines, as fields of these names
 
     prefetch: ClassVar[int] = 16       # pages at hand while one is read: reading takes less than asking for the next
 
     @classmethod
     def check(cls, options: Parse.Options, table: str) -> None:
+        if options.text == "article":
+            from crawler.web.article import need_article  # here, because few crawls ask for it
+
+            need_article(f"{table}.text")
         _fields(options, table)
 
     def open(self) -> None:

@@ -27,9 +27,11 @@ from crawler.web.metadata import read_jsonld, read_opengraph
 
 __all__ = ["LINK_TAGS", "MAX_LINKS", "Html", "Link", "LinkTag", "base_url", "decode", "is_html", "links", "meta_refresh"]
 
+TextForm = Literal["text", "markdown", "article"]
+
 MAX_TEXT: Final = 3_000_000        # characters of a page's text; as UTF-8, and with the links, it still is an item of a queue
 # Characters of text to one of the page, above _FREE_TEXT. Markdown has absolute URLs, half of it at most.
-_TEXT_RATIO: Final = {"text": 4, "markdown": 10}
+_TEXT_RATIO: Final = {"text": 4, "article": 4, "markdown": 10}
 _FREE_TEXT: Final = 1_000          # characters
 
 
@@ -192,11 +194,11 @@ class Html:
         refresh = self._refresh(base)
         return refresh[1] if refresh else None
 
-    def text(self, form: Literal["text", "markdown"] = "text") -> str:
+    def text(self, form: TextForm = "text") -> str:
         """What there is to read: the page's <main> if it has one, without what is marked as menu, banner or footer, or hidden.
 
-        By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. `is_text_cut`
-        then tells whether some of it is missing.
+        By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. The form
+        "article" does guess. `is_text_cut` then tells whether some of the text is missing.
         """
         size = len(self.source)
         most = min(MAX_TEXT, _TEXT_RATIO[form] * size + _FREE_TEXT)
@@ -208,7 +210,7 @@ class Html:
             text, self.is_text_cut = text[:most].rstrip(), True
         return text
 
-    def _text(self, form: Literal["text", "markdown"], most: int, size: int) -> tuple[str, bool]:
+    def _text(self, form: TextForm, most: int, size: int) -> tuple[str, bool]:
         document = self.document
         tree = limited(size, lambda: copy.deepcopy(document))      # because parts are cut out of it
         if form == "markdown":
@@ -217,6 +219,12 @@ class Html:
             return markdown(tree, self.base, most // 2, size, self.encoding)
         from crawler.web.text import text
 
+        if form == "article":
+            from crawler.web.article import article
+
+            if found := article(tree, self.url):
+                return found, False
+            tree = limited(size, lambda: copy.deepcopy(document))
         return limited(size, lambda: text(tree)), False
 
 
