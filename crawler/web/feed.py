@@ -101,14 +101,17 @@ def _href(element: Element) -> str | None:
 
 
 def _base(element: Element, base: str) -> str:
-    """With the xml:base of what is around a link (XML Base §4), outermost first."""
-    bases: list[str] = []
+    """The base of a link: with the xml:base of all around it (XML Base §4), outermost first. Each element remembers its own."""
+    unknown: list[Element] = []
     around: Element | None = element
-    while around is not None:
-        value = around.attr("base")
-        if value:
-            bases.append(value)
+    while around is not None and around.base is None:
+        unknown.append(around)
         around = around.parent
-    for value in reversed(bases):
-        base = join(base or value, value) or base
-    return base
+    found = base if around is None or around.base is None else around.base
+    for each in reversed(unknown):
+        value = each.attr("base")
+        url = join(found or value, value) if value else None
+        if url is not None and len(url) <= MAX_URL:    # of a longer one every link would be too long as well
+            found = url
+        each.base = found
+    return found

@@ -74,10 +74,12 @@ def _split(header: str) -> Iterator[str]:
     if "," not in header:
         yield header.strip(_SPACE)
         return
+    part = re.compile(_PART)
     at = 0
     while at <= len(header):
-        end = re.compile(_PART).match(header, at).end()    # type: ignore[union-attr]  # it matches the empty text too
-        yield header[at:end].strip(_SPACE)
+        end = part.match(header, at).end()     # type: ignore[union-attr]  # it matches the empty text too
+        if end > at:
+            yield header[at:end].strip(_SPACE)
         at = end + 1
 
 

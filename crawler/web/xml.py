@@ -43,12 +43,13 @@ _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 class Element:
     """An element that has closed, and through `parent` those still open around it."""
 
-    __slots__ = ("_attributes", "_encoding", "_pieces", "_room", "depth", "name", "parent")
+    __slots__ = ("_attributes", "_encoding", "_pieces", "_room", "base", "depth", "name", "parent")
 
     def __init__(self, name: str, parent: Element | None, attributes: bytes, encoding: str) -> None:
         self.name = name               # lower case, without prefix
         self.parent = parent
         self.depth: int = parent.depth + 1 if parent else 1
+        self.base: str | None = None   # for who reads it: what links in it start from
         self._attributes = attributes
         self._encoding = encoding
         self._pieces: list[str] = []

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.web.feed import MAX_LINKS, Feed, Kind, read
+from crawler.web.urls import join
 
 BASE = "http://e.org/blog/feed.xml"
 
@@ -127,3 +128,20 @@ def test_a_guid_is_the_address_of_an_item_without_link_unless_it_says_no(name: s
     items, links = ITEMS[name]
 
     assert read(f"<rss><channel>{items}</channel></rss>".encode()).links == links
+
+
+def test_the_bases_around_a_link_are_resolved_once_not_for_each_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counting(base: str, href: str) -> str | None:
+        calls.append(href)
+        return join(base, href)
+
+    monkeypatch.setattr("crawler.web.feed.join", counting)
+    around = "<a xml:base='b/'>" * 80
+    links = '<entry><link href="x"/></entry>' * 500
+
+    found = read(f"<feed>{around}{links}".encode(), BASE)
+
+    assert found.links == [f"http://e.org/blog/{'b/' * 80}x"]
+    assert len(calls) == 80 + 500
