@@ -76,6 +76,21 @@ def test_a_seed_that_redirects_brings_its_target_into_scope(shell: Shell) -> Non
         assert row["location"] == target.url
 
 
+def test_a_seed_that_redirects_to_another_site_is_told_and_brings_nothing_into_scope(shell: Shell) -> None:
+    with Site({"/": '<a href="/next">next</a>', "/next": "x"}) as target, Site({}) as seed:
+        there = target.url.replace("127.0.0.1", "localhost")
+        seed.pages["/"] = Response(301, headers={"Location": there})
+
+        done = shell.run("run", seed.url, *FAST, "-o", "p.jsonl")
+        why = shell.run("why", seed.url)
+
+        assert done.returncode == 4, done.stderr
+        assert f"{seed.url} redirects to {there}, which is another site; it is not crawled; to crawl it" in done.stderr
+        assert report(shell)["skipped"] == {"seed redirects to another site": 1}
+        assert "not followed: seed redirects to another site" in why.stdout
+        assert target.log == []
+
+
 def test_the_story_of_a_url_is_told_from_its_discovery_to_its_record(shell: Shell) -> None:
     pages = {
         "/": '<a href="/page">a page</a><a href="/old">moved</a><a href="/secret">no</a><a href="/%7Eme">home</a>',
