@@ -57,6 +57,9 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
         (waiting(host(rest=8.0, delay=9.0)), "(frontier.delay; lower it for a site of your own); next at "),
         (waiting(host(rest=0.1, delay=0.2, delay_by="hand")),
          "one request every 0.2 s to example.org, as set by 'crawler host delay'"),
+        (waiting(host(rest=0.1, delay=5.0, delay_by="table")),
+         "one request every 5 s to example.org, as set in its table in [hosts]"),
+        (stats(queue("urls", ready=5, spent="frontier.max_time = 60")), "urls waits: the limit frontier.max_time = 60 is reached"),
         (waiting(host(rest=5.0, delay=30.0, delay_by="host")),
          "robots.txt of example.org asks for 30 s between requests (Crawl-delay); next at "),
         # the pause after robots.txt, which the only URL there is waits for
