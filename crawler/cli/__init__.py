@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from crawler import __version__
-from crawler.cli import common
+from crawler.cli import common, streams
 from crawler.cli.parser import Parser
 from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageFailed, StageUnusable, StorageError, UsageError
 from crawler.secrets import masked
@@ -94,13 +92,15 @@ def _program() -> tuple[Parser, argparse._SubParsersAction[Parser]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    _write_anything()
+    streams.prepare()
     if common.CHILD not in argv:
         try:
             args = _parse(argv)
         except BrokenPipeError:                  # from --help; later versions of Python 3.11 hide it in argparse
-            silence()
+            streams.silence()
             return common.CLOSED
+        except OSError as error:
+            return _unwritable(error)
         return _run(args)
     from crawler.supervisor import UNUSABLE, private_code
 
@@ -110,13 +110,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return UNUSABLE if isinstance(getattr(args, "error", None), StageUnusable) else private_code(code)
     except SystemExit:                           # raised by the parser, which has printed the reason
         return private_code(common.USAGE)
-
-
-def _write_anything() -> None:
-    """Let standard output and error escape the characters that their encoding lacks, in place of an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -136,7 +129,7 @@ def _run(args: argparse.Namespace) -> int:
         sys.stdout.flush()                       # flushed here, where a closed pipe is not a failure
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):     # how rich ends a program whose output nobody reads
-            silence()
+            streams.silence()
             return common.CLOSED
         # Any other is not ours: a stage's code must not choose our exit code.
         print(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead",
@@ -145,7 +138,7 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return common.INTERRUPTED
     except BrokenPipeError:                  # who read our output has seen enough, as in `crawler take … | head`
-        silence()
+        streams.silence()
         return common.CLOSED
     except OutputClosed as error:
         if not args.while_stdin:                 # otherwise the parent process reports it
@@ -161,6 +154,8 @@ def _run(args: argparse.Namespace) -> int:
         print(f"crawler: {what}: {error.strerror}; run it as the user whose file it is, or in another directory", file=sys.stderr)
         return common.USAGE
     except Exception as error:
+        if isinstance(error, OSError) and streams.is_of_output(error):
+            return _unwritable(error)
         if args.verbose:
             raise
         what = masked(f"{type(error).__name__}: {error}", args.typed)
@@ -169,15 +164,11 @@ def _run(args: argparse.Namespace) -> int:
     return code
 
 
-def silence() -> None:
-    """Redirect a broken standard output or error to /dev/null, because Python complains about a broken pipe when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+def _unwritable(error: OSError) -> int:
+    """Say that standard output cannot be written to; returns the exit code."""
+    streams.silence()
+    print(f"crawler: standard output: {error.strerror}; what was printed is not complete", file=sys.stderr)
+    return common.STORAGE
 
 
 def exit_code(error: CrawlerError) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from crawler.cli import common
+from crawler.cli import common, streams
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
 from crawler.errors import CallRefused, ConfigError, StorageFull, UsageError
@@ -171,6 +171,7 @@ def run_take(args: argparse.Namespace) -> int:
     from crawler.codec import readable
     from crawler.run import obeyed
 
+    streams.refuse_closed_output("what is taken would be lost")
     config = common.load(args)
     left = args.n
     is_told = not sys.stderr.isatty()

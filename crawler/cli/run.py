@@ -10,7 +10,7 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawler.cli import common, seeds
+from crawler.cli import common, seeds, streams
 from crawler.cli.stage import output_options, preload, store_settings
 from crawler.counting import counted
 from crawler.errors import HubError, StorageError
@@ -214,6 +214,8 @@ def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
 
     is_change = getattr(args, "change", False)        # the demo's arguments lack the option
     plan = resume.plan(load, texts, Command(args.typed), is_fresh=args.fresh, is_change=is_change)
+    if plan.output == "-":
+        streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
     for name in plan.stages:
         find(plan.pipeline.stages[name].use).preload(plan.options[name])
     return plan

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawler.cli import common
+from crawler.cli import common, streams
 from crawler.cli.parser import Once
 from crawler.errors import ConfigError, CrawlerError, HubError, HubGone, HubLost, HubUnreachable, StorageError, UsageError
 
@@ -114,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{why}; give it to 'crawler stage store'")
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
+    if "store" in names and not args.while_stdin and config.settings.stages.get("store", {}).get("output") == "-":
+        streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
     pipeline = build(config) if args.while_stdin else verify(config, names).pipeline    # a child's parent has verified it
     spec = choose(pipeline, args.name)
     processes = args.processes or spec.processes or 1

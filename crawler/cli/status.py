@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.cli import common
+from crawler.cli import common, streams
 from crawler.cli.reach import reach
 from crawler.counting import agree
 
@@ -59,6 +59,7 @@ def watch(args: argparse.Namespace, config: Config) -> int:
     """Show the state each second, from the hub or the store, whichever is there. The store is opened only briefly each time."""
     from crawler.cli.view import Live, is_drawable
 
+    streams.refuse_closed_output("nobody would see what is watched")
     is_quiet = False
     is_live = is_drawable(sys.stdout)
     hint = common.hints(args, config)
