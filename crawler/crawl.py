@@ -209,6 +209,9 @@ class Crawl:
         end_waits = partial(self._end_waits, stages) if are_idle and has_hub else meanwhile
         self._supervisor.stop(stages, STOPPING if has_hub else ORPHANED, end_waits)
 
+    def interrupt(self) -> None:
+        """Do nothing: what stages wait for ends when they are stopped. See `DebugCrawl`."""
+
     def kill(self) -> None:
         """End all processes at once. Nothing is lost: the next run finds what was done. May be called from a signal handler."""
         self._supervisor.kill()

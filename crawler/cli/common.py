@@ -261,15 +261,20 @@ def hints(args: argparse.Namespace, config: Config) -> Hint:
     """Return a function that completes commands for a person to type: with the file, directory and hub given to this command."""
     options: list[str] = []
     if args.config is not None:
-        options += ["-c", str(args.config)]
+        options += _option("-c", str(args.config))
     origin = config.origin("data")
     if origin == "-s" or origin.startswith("CRAWLER_"):
-        options += ["--data", config.settings.data]
+        options += _option("--data", config.settings.data)
     if getattr(args, "hub", None) and not args.while_stdin:
         options += ["--hub", args.hub]
     if getattr(args, "certs", None):
         options += ["--certs", args.certs]
     return hints_with(options)
+
+
+def _option(name: str, value: str) -> list[str]:
+    """Return an option as it can be typed: a value that begins with a dash would be taken for another option."""
+    return [f"{'--config' if name == '-c' else name}={value}"] if value.startswith("-") else [name, value]
 
 
 def hub_address(config: Config) -> str:
@@ -334,13 +339,16 @@ def refuse_if_deserted(address: str) -> None:
 
 
 def stop_on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> Callable[[], int]:
-    """Call `stop` at the first SIGINT or SIGTERM, end at once at the second. Returns what tells the exit code so far.
+    """Call `stop` at the first SIGINT, SIGTERM or SIGHUP, end at once at the second. Returns what tells the exit code so far.
 
+    SIGHUP, the end of the terminal, is left alone under `nohup`. It may come twice, from the system and from the shell.
     at_once: called before that end, in the signal handler.
     """
     seen: list[int] = []
 
     def handle(number: int, _frame: object) -> None:
+        if number == signal.SIGHUP and seen:
+            return
         seen.append(number)
         if len(seen) > 1:
             try:
@@ -349,8 +357,9 @@ def stop_on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lamb
                 os._exit(128 + number)
         stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle)
     return lambda: 128 + seen[0] if seen else 0
 
 

@@ -40,7 +40,10 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
             spec = pipeline.stages[name]
             stage = make(config, spec, shared)
             schema, is_async = plugins.item_schema(type(stage))
-            router = Router(name, spec.outputs, keepers(config, pipeline, spec, shared), input=spec.input, stored=pipeline.stored())
+            router = Router(
+                name, spec.outputs, keepers(config, pipeline, spec, shared), input=spec.input, stored=pipeline.stored(),
+                count=stage.count,
+            )  # fmt: skip
             benches.append(Bench(stage, schema, is_async, router, spec.input, writes_rows=spec.options_table.get("output") == "-"))
     except BaseException:
         broker.close()

@@ -8,7 +8,7 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
+STDIN = "standard input"
 BATCH = 1_000         # values in one call
 
 
@@ -152,9 +153,11 @@ def value(text: str) -> Any:
 
 
 def texts(values: Iterable[str]) -> Iterator[str]:
+    from crawler.web import seeds
+
     for text in values:
         if text == "-":
-            yield from (line.strip() for line in sys.stdin if line.strip())
+            yield from seeds.stream(sys.stdin.buffer, STDIN)
         else:
             yield text
 
@@ -166,9 +169,6 @@ def batched(items: Iterable[New], size: int) -> Iterator[list[New]]:
 
 
 def run_take(args: argparse.Namespace) -> int:
-    import msgspec
-
-    from crawler.codec import readable
     from crawler.run import obeyed
 
     streams.refuse_closed_output("what is taken would be lost")
@@ -185,9 +185,7 @@ def run_take(args: argparse.Namespace) -> int:
                 if wait > 0:
                     print(f"crawler: waiting up to {args.timeout:g} s for {args.queue}", file=sys.stderr)
                     continue
-            for body in bodies:
-                print(msgspec.json.encode(readable(body)).decode())
-            sys.stdout.flush()
+            show(hub, args.queue, bodies)
             left -= len(bodies)
             if not bodies and time.monotonic() >= give_up:
                 hint = common.hints(args, config)
@@ -195,6 +193,25 @@ def run_take(args: argparse.Namespace) -> int:
                 print(f"crawler: {args.n - left} of {args.n}: {why}", file=sys.stderr)
                 break
     return common.OK
+
+
+def show(hub: Broker, queue: str, bodies: Sequence[bytes]) -> None:
+    """Print these values, each at once. Those that cannot be printed, because nobody reads them, are put back on their queue."""
+    import msgspec
+
+    from crawler.codec import readable
+    from crawler.items import New
+
+    printed = 0
+    try:
+        for body in bodies:
+            print(msgspec.json.encode(readable(body)).decode(), flush=True)
+            printed += 1
+    except OSError:
+        is_keyed = any(each.keyed for each in hub.stats().queues if each.name == queue)
+        if not is_keyed:               # a keyed queue has each task once, and had these
+            hub.put([New(queue, body) for body in bodies[printed:]])
+        raise
 
 
 def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint, *, is_by_hand: bool = False) -> str:

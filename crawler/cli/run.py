@@ -102,7 +102,7 @@ class Session:
         self.address = config.settings.hub.address or socket_address(self.data)
         self._key = authkey(self.data, config.settings.hub.authkey_file, os.environ, create=True)
         self._running: list[Crawl | DebugCrawl] = []
-        self.interrupted = common.stop_on_signals(stop.ring, self._end_at_once)
+        self.interrupted = common.stop_on_signals(self._stop, self._end_at_once)
         self.end = End()
         self.view = make_view(config, self.hint, quiet=args.quiet, is_live=not is_debug(args))
         args.heard = self.view.on_line is not None     # for the options passed on to child processes
@@ -136,6 +136,12 @@ class Session:
 
     def _correct(self, broker: SqliteBroker) -> None:
         self._told += correct(self.plan, self.hint, broker)
+
+    def _stop(self) -> None:
+        """For the first Ctrl-C, in the signal handler."""
+        self.stop.ring()
+        for here in self._running:
+            here.interrupt()
 
     def _end_at_once(self) -> None:
         """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""

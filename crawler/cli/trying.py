@@ -62,18 +62,25 @@ def run(args: argparse.Namespace) -> int:
 
 def items_of(path: Path) -> Iterator[Any]:
     """List the items in a file of JSON lines. Raises UsageError with the line number for a line that is not JSON."""
+    import json
+
     import msgspec
 
+    from crawler.web import seeds
+
     try:
-        lines = path.read_bytes().splitlines()
+        text = seeds.decode(path.read_bytes(), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         try:
             if line.strip():
                 yield msgspec.json.decode(line)
         except msgspec.MsgspecError as error:
-            raise UsageError(f"{path}, line {number}: not JSON: {error}") from error
+            try:
+                yield json.loads(line)             # half of a character or NaN: JSON to most tools
+            except ValueError:
+                raise UsageError(f"{path}, line {number}: not JSON: {error}") from error
 
 
 def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: bool) -> int:

@@ -87,7 +87,7 @@ class QueueManager(BaseManager):
 
     def __init__(self, address: Any = None, authkey: bytes | None = None, *, broker: Broker | None = None,
                  queues: Sequence[QueueSpec] = (), certs: str | Path | None = None, role: str = "admin") -> None:
-        """certs: a directory as 'crawler hub --make-certs' makes it, to speak TLS with those of `role`, or as the hub."""
+        """certs: a directory as 'crawler hub --make-certs DIR' makes it, to speak TLS with those of `role`, or as the hub."""
         self._tls = None if certs is None else for_client(certs, role) if broker is None else for_hub(certs)
         super().__init__(address=address, authkey=authkey, serializer=serializer(self._tls))
         self._broker = broker

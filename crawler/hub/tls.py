@@ -127,7 +127,7 @@ def explanation(error: Exception, tls: Tls, name: str) -> str:
 def _mistrust(error: ssl.SSLCertVerificationError, tls: Tls, name: str) -> str:
     code = error.verify_code
     if code in _EXPIRED:
-        return f"its certificate is not valid today ({error.verify_message}); make it a new one with 'crawler hub --make-certs'"
+        return f"its certificate is not valid today ({error.verify_message}); make it a new one with 'crawler hub --make-certs DIR'"
     if code in _NAME:
         return (f"its certificate is not for {name}; use a name it is for, "
                 f"or make one with 'crawler hub --make-certs DIR --names {name}'")

@@ -9,6 +9,7 @@ as usual, and a crawl can be resumed with or without a debugger. `DebugCrawl` ta
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from bdb import BdbQuit
 from collections import Counter
@@ -150,6 +151,11 @@ class DebugCrawl:
 
     def kill(self) -> None:
         """Do nothing: the stages end with this process."""
+
+    def interrupt(self) -> None:
+        """Make the stage at work end what it waits for. Called in a signal handler: the thread of the stages may hold a lock."""
+        for bench in self._benches:
+            threading.Thread(target=bench.stage.interrupt, name="interrupt", daemon=True).start()
 
     def stop_stages(self, *, are_idle: bool = False, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._open.close()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
 
 from msgspec import Struct
 
@@ -18,12 +18,14 @@ from crawler.errors import BadUrl, UsageError
 from crawler.web import urls
 
 UNKNOWN: Final = "not a URL"
-SHOWN: Final = 10              # bad lines that are named one by one
+SHOWN: Final = 20              # bad lines that are named one by one
 # Byte order marks. Of two that begin alike the longer one comes first.
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
+_LONGEST_MARK: Final = 4         # bytes
+_CHUNK: Final = 64 << 10         # bytes read at once
 _LOOK: Final = 1024              # bytes at the beginning that show whether it is text
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 # A second URL on a line, or a host with a scheme or a dot after a space. Other spaces may be part of a path.
@@ -59,6 +61,41 @@ def decode(data: bytes, what: str) -> str:
         number = len(_ENDS.findall(body[: error.start].decode(encoding, "replace"))) + 1
         byte = f"0x{body[error.start]:02x}" if error.start < len(body) else "the end"
         raise UsageError(f"{what}, line {number}: {byte} is not {encoding.upper()}; save it as UTF-8") from error
+
+
+def stream(file: BinaryIO, what: str) -> Iterator[str]:
+    """Yield the lines of a file as they arrive, without the blanks around them and without blank lines. Encodings as for `decode`.
+
+    Raises UsageError that names the line that cannot be read.
+    """
+    rest, is_first, encoding, number = b"", True, "utf-8", 0
+    while chunk := getattr(file, "read1", file.read)(_CHUNK):
+        rest += chunk
+        if is_first and len(rest) < _LONGEST_MARK and any(mark.startswith(rest) for mark, _ in _MARKS):
+            continue
+        if is_first:
+            mark, encoding = next(((mark, name) for mark, name in _MARKS if rest.startswith(mark)), (b"", "utf-8"))
+            rest, is_first = rest[len(mark) :], False
+            end = re.compile(b"|".join(re.escape(text.encode(encoding)) for text in ("\r\n", "\r", "\n")))
+        width = len("\n".encode(encoding))
+        done = 0
+        for found in end.finditer(rest):
+            if found.start() % width or (found.end() == len(rest) and found[0] == "\r".encode(encoding)):
+                continue               # within a character, or perhaps the first half of a line end
+            number += 1
+            if text := _decoded(rest[done : found.start()], encoding, f"{what}, line {number}").strip():
+                yield text
+            done = found.end()
+        rest = rest[done:]
+    if text := _decoded(rest, encoding, f"{what}, line {number + 1}").strip():
+        yield text
+
+
+def _decoded(line: bytes, encoding: str, where: str) -> str:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where}: it is not {encoding.upper()}; save it as UTF-8") from error
 
 
 def lines(text: str) -> list[Line]:

@@ -6,12 +6,14 @@ now. When the process is killed between a row's last byte and the note of it, th
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from crawler import StorageFull
 from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
 from stages.sinks.disk import make_private, write_all
 from stages.sinks.index import Entry, Index, Mark
@@ -26,7 +28,7 @@ class Stream:
         self._output = "standard output" if output == "-" else output
         self._options = options
         with ExitStack() as undo, opening(self._output):
-            self._fd = os.dup(STDOUT) if output == "-" else os.open(output, os.O_WRONLY | os.O_CLOEXEC)
+            self._fd = os.dup(STDOUT) if output == "-" else _opened(output)
             undo.callback(os.close, self._fd)
             path = None
             if options.state and options.run:    # without the crawl's id every start is a new stream
@@ -67,3 +69,15 @@ class Stream:
     def close(self) -> None:
         self._index.close()
         os.close(self._fd)
+
+
+def _opened(output: str) -> int:
+    """Open a pipe or device for writing. Raises StorageFull for a named pipe that nobody reads yet: the store tries it again."""
+    try:
+        fd = os.open(output, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise StorageFull(f"{output}: no program reads this pipe yet") from error
+        raise
+    os.set_blocking(fd, True)
+    return fd

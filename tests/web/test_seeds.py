@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+
 import pytest
 
 from crawler.errors import BadUrl, UsageError
+from crawler.web import seeds
 from crawler.web.seeds import check, decode, lines
 
 LIST = "# where to begin\n\nhttp://example.org/é\n  https://example.org/b  \n"
@@ -65,8 +69,8 @@ def test_of_many_bad_lines_the_first_are_named() -> None:
     with pytest.raises(BadUrl) as caught:
         read(b"nonsense\n" * 500)
 
-    assert len(str(caught.value).splitlines()) == 12
-    assert str(caught.value).endswith("and 490 more")
+    assert len(str(caught.value).splitlines()) == 22
+    assert str(caught.value).endswith("and 480 more")
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
@@ -96,3 +100,40 @@ def test_a_line_with_two_urls_is_a_bad_line_and_what_was_written_is_shown() -> N
 def test_a_file_that_is_no_text_is_named_so(data: bytes) -> None:
     with pytest.raises(UsageError, match=r"^seeds\.txt is not a text file; it takes one URL a line"):
         decode(data, "seeds.txt")
+
+
+class Arriving(io.BytesIO):
+    """A pipe that gives so many bytes at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__(data)
+        self._size = size
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.read(self._size)
+
+
+LISTS = [
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (b"", "utf-8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mark", "encoding"), LISTS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_the_lines_of_a_pipe_are_read_in_any_encoding_and_with_any_ends(mark: bytes, encoding: str, end: str, size: int) -> None:
+    values = ['{"a": 1}', "", "  \u0a0d\u0d0a caf\u00e9 ", "#5", "\U0001f600", "last"]
+    data = mark + end.join(values).encode(encoding)
+
+    found = list(seeds.stream(Arriving(data, size), "standard input"))
+
+    assert found == ['{"a": 1}', "\u0a0d\u0d0a caf\u00e9", "#5", "\U0001f600", "last"]
+
+
+def test_a_line_of_a_pipe_that_cannot_be_read_is_named_and_those_before_it_are_given() -> None:
+    found = seeds.stream(io.BytesIO(b"one\n\ntw\xff\n"), "standard input")
+
+    assert next(found) == "one"
+    with pytest.raises(UsageError, match="standard input, line 3: it is not UTF-8; save it as UTF-8"):
+        next(found)
