@@ -22,6 +22,7 @@ FIELDS = {
     "story.id": "7", "found.id": "7", "n": "3", "name": "result", "self._spec.name": "result", "queue": "result", "command": "put",
     "address": "127.0.0.1:8000", "option": "--delay 1", "change": " --change", "text": "1", "host.name": "example.org",
     "one or 'HOST'": "example.org", "stage": "parse", "found[0]": "parse",
+    "host": "example.org", "there": "run",
 }  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def named() -> list[str]:
 
 
 def _filled(command: str) -> str:
-    text = re.sub(r"\{([^}]+)\}", lambda field: FIELDS.get(field[1], field[0]), command)
+    text = re.sub(r"\{([^}]+)\}", lambda field: FIELDS.get(field[1], "1"), command)
     words = [VALUES.get(word, word) for word in text.split()]
     return " ".join(words)
 
