@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from crawler.errors import KeyRefused as KeyRefused
     from crawler.errors import Mistakes as Mistakes
     from crawler.errors import OutputClosed as OutputClosed
+    from crawler.errors import PageTooCostly as PageTooCostly
     from crawler.errors import StorageError as StorageError
     from crawler.errors import StorageFull as StorageFull
     from crawler.errors import UsageError as UsageError
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from crawler.stage import Then as Then
     from crawler.stage import To as To
     from crawler.web.addresses import Guard as Guard
+    from crawler.web.article import need_article as need_article
     from crawler.web.directives import Directives as Directives
     from crawler.web.directives import directives as directives
     from crawler.web.domains import is_public_suffix as is_public_suffix
@@ -92,7 +94,8 @@ _HOMES = {
     "crawler.counting": ("counted",),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "Collected", "ConfigError", "CrawlerError", "HubError", "HubLost",
-        "HubUnreachable", "KeyRefused", "Mistakes", "OutputClosed", "StorageError", "StorageFull", "UsageError", "WireError",
+        "HubUnreachable", "KeyRefused", "Mistakes", "OutputClosed", "PageTooCostly", "StorageError", "StorageFull", "UsageError",
+        "WireError",
     ),
     "crawler.extras": ("how_to_install",),
     "crawler.hub.client": ("HubClient",),
@@ -102,6 +105,7 @@ _HOMES = {
     "crawler.rows": ("as_row",),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.web.addresses": ("Guard",),
+    "crawler.web.article": ("need_article",),
     "crawler.web.directives": ("Directives", "directives"),
     "crawler.web.domains": ("is_public_suffix", "registered_domain"),
     "crawler.web.encoding": ("is_html",),

@@ -42,6 +42,7 @@ Runs = Annotated[int, Meta(ge=1, le=1_000)]               # runs of a measuremen
 Characters = Annotated[int, Meta(ge=1, le=1 << 20)]       # in a URL, which is stored with each of its links
 HeaderBytes = Annotated[int, Meta(ge=1, le=16 << 20)]     # in a request's headers, held in memory
 BodyBytes = Annotated[int, Meta(ge=1, le=1 << 30)]        # in a body; libcurl's own counter has 31 bits on some systems
+Memory = Annotated[int, Meta(ge=0, le=1 << 44)]           # of a process, 0 for no limit; above the memory of any machine
 StoredBytes = Annotated[int, Meta(ge=1, le=1 << 40)]      # on the hub's disk
 Rate = Annotated[float, Meta(ge=0, le=1e9)]               # bytes per second, 0 for any; libcurl stores 32 bits
 

@@ -17,6 +17,7 @@ from crawler.bounds import (
     Delay,
     Lease,
     Limit,
+    Memory,
     Parts,
     PerHost,
     Processes,
@@ -100,6 +101,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of the configuration."""
 
     data: str = "crawler-data"     # directory of the hub's store, key, socket and reports
+    worker_memory: Memory = 4 << 30    # bytes a worker may take, besides its threads' stacks; 0: no limit
     hub: HubSettings = field(default_factory=HubSettings)
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
     hosts: dict[str, HostSettings] = field(default_factory=dict)    # by host: see `crawler.web.hosts`

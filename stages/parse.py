@@ -76,7 +76,7 @@ class Parse(Stage):
     @classmethod
     def check(cls, options: Parse.Options, table: str) -> None:
         if options.text == "article":
-            from crawler.web.article import need_article  # here, because few crawls ask for it
+            from crawler import need_article  # here, because few crawls ask for it
 
             need_article(f"{table}.text")
         _fields(options, table)

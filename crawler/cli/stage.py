@@ -374,6 +374,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     from crawler.run.parting import Parting
     from crawler.shared import SharedNotes
     from crawler.tally import Tally
+    from crawler.web.memory import process_limit
     from crawler.worker import StageHung, worker_name
 
     if args.while_stdin:                          # the parent process reports on these disks
@@ -399,6 +400,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     tally = Tally()
     parting = Parting(broker, side)
     concurrency = args.concurrency or spec.concurrency or 0
+    threads = concurrency or stage.concurrency
     worker = wire(
         config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency,
         is_probe=args.probe,
@@ -417,7 +419,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
         threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
     code = common.OK
     try:
-        with speaking(args, config, pipeline, spec, contact, tally):
+        with speaking(args, config, pipeline, spec, contact, tally), process_limit(config.settings.worker_memory, threads):
             worker.run()
     except (HubLost, HubUnreachable) as error:
         if not worker.is_stopping:

@@ -4,7 +4,8 @@ HTML lets a page of a megabyte ask for a tree of gigabytes: each <p> copies all 
 §13.2.4.3). How many is known only once they are made, so the tree is made with a limit on the process's memory, in proportion to
 the page: the parser then fails with a MemoryError, and the process goes on with the memory it had.
 
-    limited(len(html), parse)      the tree, or PageTooCostly
+    limited(len(html), parse)           the tree, or PageTooCostly
+    process_limit(worker_memory, …)     whatever else takes too much in a worker fails for its item alone
 
 The limit is RLIMIT_DATA, which Linux alone applies to all private memory. Elsewhere there is no limit.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from crawler.errors import PageTooCostly
@@ -32,6 +34,8 @@ RATIO: Final = 56                  # and these for each of its own; the densest 
 FREE: Final = 4 << 10              # bytes of a page too small to take more than some 20 MB
 _EVERY: Final = 64                 # pages between two looks at the memory that is in use, as a look costs some 10 us
 _PAGE: Final = 4_096 if not IS_LIMITED else resource.getpagesize()
+
+_STACK: Final = 16 << 20           # bytes for a thread's stack and buffers, reserved and hardly used
 
 _lock = threading.RLock()          # one limit at a time: it is the whole process's
 
@@ -76,6 +80,25 @@ def limited(size: int, work: Callable[[], T]) -> T:
             except MemoryError:
                 pass
     raise PageTooCostly(size, room)
+
+
+@contextmanager
+def process_limit(most: int, threads: int) -> Iterator[None]:
+    """Limit the private memory of this process during the block to `most` bytes and the stacks of its threads; 0: no limit.
+
+    The last line of defence: what needs more fails with a MemoryError, as any item can fail, and the process goes on.
+    """
+    if not most or not IS_LIMITED:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = most + threads * _STACK
+    lowest = min(each for each in (limit, soft, hard) if each != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_DATA, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _with_limit(limit: int, work: Callable[[], T]) -> T:

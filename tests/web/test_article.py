@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
 
 import pytest
 
@@ -44,8 +43,4 @@ def test_an_article_is_refused_where_its_library_is_missing(monkeypatch: pytest.
     with pytest.raises(ConfigError, match=r"stages\.parse\.text = \"article\" needs trafilatura, .*pip install"):
         Parse.check(Parse.Options(text="article"), "stages.parse")
 
-    def never(**_: Any) -> None:
-        raise AssertionError("only asked for when it is set")
-
-    monkeypatch.setattr(article, "need_article", never)
     Parse.check(Parse.Options(text="markdown"), "stages.parse")

@@ -9,7 +9,7 @@ import pytest
 
 from crawler.errors import PageTooCostly
 from crawler.web.html import Html
-from crawler.web.memory import IS_LIMITED, limited
+from crawler.web.memory import IS_LIMITED, limited, process_limit
 
 pytestmark = pytest.mark.skipif(not IS_LIMITED, reason="only Linux limits the memory of a process")
 
@@ -65,3 +65,17 @@ def test_threads_that_read_at_once_are_each_limited() -> None:
         thread.join()
 
     assert found == [("the tree", "x")] * 20
+
+
+def test_a_process_with_a_limit_goes_on_after_what_was_too_much() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+
+    with process_limit(2 << 30, threads=1):
+        with pytest.raises(MemoryError):
+            bytearray(4 << 30)
+        assert Html("<title>x</title>" + "<p>y</p>" * 10_000).title == "x"
+        assert Html(BOMB).problem
+    with process_limit(0, threads=1):
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
