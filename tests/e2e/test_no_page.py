@@ -11,6 +11,8 @@ import pytest
 from crawler.cli import main
 from tests.site import Content, Response, Site
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = Response(302, {"Location": "http://other.invalid/"})
 NOT_READ = Response(200, {"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n")
 PAGE = "<title>tea</title><p>A cup of tea."
