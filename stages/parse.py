@@ -162,6 +162,8 @@ class Parse(Stage):
     def _declared(self, html: Html | None) -> dict[str, Any]:
         if html is None:
             return {}
+        for name in sorted(html.cut):      # title and the like, which have been read by now
+            self.count(f"{name}/cut")
         values = self._fields.read(html, self._field_told)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)

@@ -32,6 +32,7 @@ TextForm = Literal["text", "markdown", "article"]
 MAX_TEXT: Final = 3_000_000        # characters of a page's text; as UTF-8, and with the links, it still is an item of a queue
 # Characters of text to one of the page, above _FREE_TEXT. Markdown has absolute URLs, half of it at most.
 _TEXT_RATIO: Final = {"text": 4, "article": 4, "markdown": 10}
+MAX_LINE: Final = 10_000           # characters of a title, a description and the like; search engines show 300
 _FREE_TEXT: Final = 1_000          # characters
 
 
@@ -56,6 +57,7 @@ class Html:
         self.content_type = content_type
         self.link_tags = tuple(link_tags)
         self.max_links = max_links
+        self.cut: set[str] = set()     # which of title, description and language were cut, so far
         self.is_text_cut = False       # the last `text` was cut, or could not be made
         self._problem = ""
 
@@ -102,7 +104,7 @@ class Html:
     def title(self) -> str | None:
         """The page's, not that of a picture in it (SVG has titles too)."""
         title = self._reading.title
-        return _collapsed(title.text) if title is not None else None
+        return self._line("title", title.text) if title is not None else None
 
     @lazy
     def metas(self) -> dict[str, list[str]]:
@@ -126,7 +128,7 @@ class Html:
 
     @lazy
     def description(self) -> str | None:
-        return next((_collapsed(content) for content in self.metas.get("description", ())), None)
+        return next((self._line("description", content) for content in self.metas.get("description", ())), None)
 
     @lazy
     def canonical(self) -> str | None:
@@ -144,7 +146,14 @@ class Html:
     def language(self) -> str | None:
         """As the page declares it on its root element, e.g. `en-GB`; nothing is guessed."""
         root = self.document.root
-        return ((root.attr("lang") or root.attr("xml:lang") or "").strip() or None) if root is not None else None
+        return self._line("language", root.attr("lang") or root.attr("xml:lang") or "") or None if root is not None else None
+
+    def _line(self, name: str, text: str) -> str:
+        text = " ".join(text.split())
+        if len(text) > MAX_LINE:
+            self.cut.add(name)
+            text = text[:MAX_LINE].rstrip()
+        return text
 
     def robots(self, agent: str) -> Directives:
         """What the page's <meta> elements ask of all robots and of the one of this name."""
@@ -245,7 +254,3 @@ def meta_refresh(html: bytes | str | Html, url: str) -> tuple[float, str] | None
 
 def _read(html: bytes | str | Html, url: str) -> Html:
     return html if isinstance(html, Html) else Html(html, url)
-
-
-def _collapsed(text: str) -> str:
-    return " ".join(text.split())

@@ -412,3 +412,14 @@ def test_a_page_that_needs_too_much_memory_is_stored_with_the_reason() -> None:
     assert "bytes of HTML needs more than" in record["problem"]
     assert (record["url"], record["status"], record["title"], record["links"], record["text"]) == (URL, 200, None, [], "")
     assert parse.take_counts() == {"pages/unreadable": 1}
+
+
+def test_long_titles_and_texts_are_cut_and_counted() -> None:
+    parse = stage(text="text")
+    long = "long " * 700_000
+
+    record, *_ = parse.process(page(f"<html lang='{long}'><title>{long}</title><meta name=description content='{long}'><p>{long}"))
+
+    lengths = {name: len(record[name]) for name in ("title", "description", "language", "text")}
+    assert lengths == {"title": 9_999, "description": 9_999, "language": 9_999, "text": 2_999_999}
+    assert parse.take_counts() == {"title/cut": 1, "description/cut": 1, "language/cut": 1, "text/cut": 1}
