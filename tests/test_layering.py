@@ -21,6 +21,7 @@ MAY = {
     "crawler.items": ["crawler.errors"],
     "crawler.stage": ["crawler.errors", "crawler.items"],
     "crawler.bounds": [],
+    "crawler.private": ["crawler.errors"],
     "crawler.values": [],
     "crawler.settings": ["crawler.bounds", "crawler.errors"],
     "crawler.graph": [],
@@ -31,7 +32,10 @@ MAY = {
     "crawler.tables": ["crawler.errors", "crawler.hints", "crawler.secrets"],
     "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.slips", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
-    "crawler.hub": ["crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items", "crawler.values"],
+    "crawler.hub": [
+        "crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items", "crawler.private",
+        "crawler.values",
+    ],
 }
 
 # module or package -> what it may not import, be it ours or not
