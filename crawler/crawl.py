@@ -23,7 +23,7 @@ from crawler.hub.client import HubClient
 from crawler.hub.ready import wait_for
 from crawler.items import Stats
 from crawler.process import Bell, Fork
-from crawler.supervisor import ORPHANED, STOPPING, Child, Supervisor
+from crawler.supervisor import FROZEN, ORPHANED, STOPPING, Child, Supervisor
 
 if TYPE_CHECKING:
     from crawler.broker.sqlite import SqliteBroker
@@ -104,16 +104,16 @@ class Crawl:
 
     def __init__(
         self, hub: HubClient, address: str, hub_arguments: Sequence[str], on_line: Callable[[str], None] | None = None,
-        fork: Fork | None = None,
+        fork: Fork | None = None, frozen: float = FROZEN,
     ) -> None:  # fmt: skip
         """hub: a client for `address`, where the hub is to be started with `hub_arguments`.
 
-        on_line, fork: see `supervisor.Child`.
+        on_line, fork, frozen: see `supervisor.Child`.
         """
         self.hub = hub
         self._address = address
         self._hub_arguments = list(hub_arguments)
-        self._supervisor = Supervisor(self._died, on_line, fork)
+        self._supervisor = Supervisor(self._died, on_line, fork, frozen)
         self._probed: list[Probed] = []
         self._probes: Probes | None = None     # from the first quarantined task on
         self._hub: Child | None = None

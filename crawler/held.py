@@ -146,6 +146,13 @@ class Held:
                 self._loans[lease.token].thread = threading.get_ident()
                 self._marks.work(lease.token)
 
+    def worked(self, leases: Sequence[Lease]) -> None:
+        """Work on these is over; they wait for the hub to hear of it."""
+        with self._lock:
+            for lease in leases:
+                if self._is_ours(lease):
+                    self._marks.work(lease.token, is_work=False)
+
     def thread_works(self, is_work: bool) -> None:
         """Mark the task that this thread has started as at work, or as waiting again: see `Stage.on_work`."""
         with self._lock:

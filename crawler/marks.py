@@ -9,15 +9,20 @@ only; elsewhere nothing is known of what a dead worker was doing.
 from __future__ import annotations
 
 import os
+import re
+import sys
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import mmap
+from threading import get_ident
+from typing import NamedTuple
 
 VARIABLE = "CRAWLER_MARKS"   # of the environment: where a worker finds the memory
 SLOTS = 4_096             # tasks begun at once; of more, nothing is known of any
-SIZE = SLOTS * 16         # bytes: a token and what is done with it, 8 bytes each
+WORD = 8                  # bytes
+MARK = 3                  # words of each task: its token, what is done with it, and the thread that does it
+PULSE = SLOTS * MARK * WORD     # place of the last sign of life
+SIZE = PULSE + WORD       # bytes; what follows is where its threads were when it crashed: see `pulse`
+DUMP = 64 << 10           # bytes of that which are read
 FREE, BEGUN, AT_WORK, TOO_MANY = range(4)
 
 
@@ -41,17 +46,34 @@ class MarkMemory:
         return {} if self._descriptor is None else {VARIABLE: f"/proc/{os.getpid()}/fd/{self._descriptor}"}
 
     def read(self) -> tuple[list[int], list[int]]:
-        """Return the tokens of the tasks that were begun, and those at work among them. Both are empty if nothing is known."""
+        """Return the tokens of the tasks that were begun, and those at work among them. Both are empty if nothing is known.
+
+        If it is known which thread crashed, only what that was at work on counts as at work.
+        """
         import mmap  # here, because few parents have use for it
 
         if self._descriptor is None:
             return [], []
         with mmap.mmap(self._descriptor, SIZE, prot=mmap.PROT_READ) as memory, memoryview(memory).cast("Q") as words:
-            states = words[1::2].tolist()
+            states = words[1:-1:MARK].tolist()
             if not any(states) or TOO_MANY in states:        # the former after nearly every end of a worker
                 return [], []
-            marks = list(zip(words[::2].tolist(), states, strict=True))
-        return [token for token, state in marks if state != FREE], [token for token, state in marks if state == AT_WORK]
+            marks = list(zip(words[:-1:MARK].tolist(), states, words[2:-1:MARK].tolist(), strict=True))
+        at_work = [(token, thread) for token, state, thread in marks if state == AT_WORK]
+        crashed = _crashed(self.dump())
+        culprits = [token for token, thread in at_work if thread == crashed] or [token for token, _ in at_work]
+        return [token for token, state, _ in marks if state != FREE], culprits
+
+    def silence(self) -> float | None:
+        """Return s since the worker's last sign of life; None: it has given none yet, or nothing is known."""
+        if self._descriptor is None:
+            return None
+        at = int.from_bytes(os.pread(self._descriptor, WORD, PULSE), sys.byteorder)
+        return (time.monotonic_ns() - at) / 1e9 if at else None
+
+    def dump(self) -> str:
+        """Return what the worker wrote when it crashed: the places of its threads; "" if it wrote nothing."""
+        return "" if self._descriptor is None else os.pread(self._descriptor, DUMP, SIZE).decode("utf-8", "replace")
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -62,14 +84,14 @@ class MarkMemory:
 class Marks:
     """The worker's end. Its owner sees to it that no two threads use it at once."""
 
-    def __init__(self, memory: mmap.mmap | None = None) -> None:
-        """memory: as `given` by the parent; None: nobody reads the marks."""
-        self._words = memoryview(memory if memory is not None else bytearray(SIZE)).cast("Q")
-        self._free = list(range(2 * SLOTS - 2, -1, -2))
+    def __init__(self, words: memoryview | None = None) -> None:
+        """words: as `given` by the parent; None: nobody reads the marks."""
+        self._words = words if words is not None else memoryview(bytearray(SIZE)).cast("Q")
+        self._free = list(range(MARK * (SLOTS - 1), -1, -MARK))
         self._places: dict[int, int] = {}         # by token
 
     def begin(self, token: int, *, is_work: bool) -> None:
-        """Mark a task as begun, or as at work at once."""
+        """Mark a task as begun by this thread, or as at work at once."""
         if not self._free:
             self._words[1] = TOO_MANY
             return
@@ -77,12 +99,14 @@ class Marks:
         if place is None:
             place = self._places[token] = self._free.pop()
         self._words[place] = token
+        self._words[place + 2] = get_ident()
         self._words[place + 1] = AT_WORK if is_work else BEGUN
 
     def work(self, token: int, *, is_work: bool = True) -> None:
-        """Mark a task that was begun as at work, or as waiting again."""
+        """Mark a task that was begun as at work in this thread, or as waiting again."""
         place = self._places.get(token)
         if place is not None:
+            self._words[place + 2] = get_ident()
             self._words[place + 1] = AT_WORK if is_work else BEGUN
 
     def over(self, token: int) -> None:
@@ -93,7 +117,20 @@ class Marks:
             self._free.append(place)
 
 
-def given() -> mmap.mmap | None:
+class Given(NamedTuple):
+    """Memory that this process shares with its parent."""
+
+    words: memoryview          # of 8 bytes
+    descriptor: int            # where a crash is written to
+
+
+def _crashed(dump: str) -> int:
+    """Return the thread that crashed, as what it wrote then says; 0: that is not known."""
+    found = re.search(r"^Current thread 0x([0-9a-f]+)", dump, re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def given() -> Given | None:
     """Return the memory that this process was given by its parent, once; None: there is none."""
     path = os.environ.pop(VARIABLE, "")
     if not path.startswith("/proc/"):
@@ -103,7 +140,9 @@ def given() -> mmap.mmap | None:
     with suppress(OSError, ValueError):                      # the parent is gone: nobody will read it
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            return mmap.mmap(descriptor, SIZE)
-        finally:
+            os.lseek(descriptor, SIZE, os.SEEK_SET)
+            return Given(memoryview(mmap.mmap(descriptor, SIZE)).cast("Q"), descriptor)
+        except BaseException:
             os.close(descriptor)
+            raise
     return None

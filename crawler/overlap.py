@@ -130,6 +130,7 @@ class OverlapPool:
             began = time.monotonic()
             self._held.work(lease)
             outcomes = finish()
+            self._held.worked([lease])
             seconds = time.monotonic() - began
             self._tempo.took(seconds)
             self._window.worked(seconds)

@@ -7,6 +7,7 @@ innermost frame of all. All returned text is printable, because it can contain f
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -26,6 +27,7 @@ FRAMES: Final = 20                  # innermost frames of a traceback that are s
 _ROOT: Final = Path(__file__).parents[1]                            # of this project: the folder of crawler/ and stages/
 _OURS: Final = tuple(f"{_ROOT / name}{os.sep}" for name in ("crawler", "stages"))
 _LIBRARY: Final = f"{Path(os.__file__).parent}{os.sep}"              # the standard library
+_FRAME: Final = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
 _PACKAGES: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
@@ -59,6 +61,19 @@ def current(thread: int) -> str:
         frames.append((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     return _innermost(reversed(frames))
+
+
+def in_dump(text: str) -> str:
+    """Return where a process was that wrote the places of its threads when it crashed (`faulthandler`); "" if it did not.
+
+    The thread is the one that ran; the frames are listed innermost first.
+    """
+    _, _, ran = text.partition("Current thread ")
+    frames = _FRAME.findall((ran or text).partition("\n\n")[0])
+    if not frames:
+        return ""
+    file, line, name = next((one for one in frames if _is_the_authors(one[0])), frames[0])
+    return words(f"{_short(file)}:{line} in {name}")
 
 
 def giving(given: Any, process: Callable[..., Any]) -> str:

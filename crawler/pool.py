@@ -185,6 +185,7 @@ class ThreadPool:
             ready, late = started(self._held, leases)
             began = time.monotonic()
             outcomes = self._handler.handle(ready) if ready else []
+            self._held.worked(ready)
             self._tempo.note(leases, time.monotonic() - began)
             self._ended()
             self._on_end(leases)                  # first: who hears of the outcomes is to find that this is over

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from typing import IO
 from crawler.marks import MarkMemory
 from crawler.secrets import is_secret
 
+SAMPLE = 0.1            # s for which it is looked which thread of a process uses the CPU
 PAUSE = 0.02            # s between looks where the system does not tell of an end
 SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings its parent gave it, as JSON
 LONG = 3600.0           # s the system is asked to wait at most
@@ -79,6 +81,17 @@ class Process:
         """Nothing happens to one that has ended: until it is reaped its number is no other's."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def abort(self) -> None:
+        """Have it write where it is, and end. The thread that uses the CPU is asked, if the system tells which that is."""
+        busiest = self.pid
+        with suppress(OSError, ValueError, IndexError):
+            before = _thread_times(self.pid)
+            time.sleep(SAMPLE)
+            after = _thread_times(self.pid)
+            busiest = max(after, key=lambda thread: after[thread] - before.get(thread, after[thread]))
+        if self.poll() is None:
+            os.kill(busiest, signal.SIGABRT)       # to the process, by way of this thread
 
     def close(self) -> None:
         """Let go of what we have of one that has been reaped; `stderr` is closed by who reads it."""
@@ -154,6 +167,15 @@ def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None
         else:
             poll.register(descriptor, select.POLLIN)
     poll.poll(max(min(seconds, LONG if is_told else PAUSE), 0.0) * 1000)
+
+
+def _thread_times(pid: int) -> dict[int, int]:
+    """Return the CPU time that each thread of a process has used, in ticks (proc(5)). Raises OSError where there is no /proc."""
+    times = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        fields = Path(f"/proc/{pid}/task/{thread}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        times[int(thread)] = int(fields[11]) + int(fields[12])
+    return times
 
 
 def _pidfd(pid: int) -> int | None:

@@ -28,6 +28,9 @@ log = logging.getLogger("crawler.supervisor")
 TRIES = 5               # failures in a row, each within SETTLED of its start, before we give up
 SETTLED = 5.0           # s after which a child counts as having started well
 PAUSE = 0.2             # s before the first new start after a failure, doubled with each further one
+FROZEN = 15.0           # s without a sign of life after which a child is ended, unless told otherwise
+LEAST_SILENCE = 5.0     # s; a busy machine may keep a process waiting
+ABORTING = 5.0          # s it then has to write where it is
 STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and some
 ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
 LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
@@ -55,6 +58,12 @@ class ChildFailed(CrawlerError):
         )  # fmt: skip
 
 
+def silence(lease: float) -> float:
+    """Return s without a sign of life after which a worker is ended whose leases last so many s: before they run out, so that the
+    hub hears what it was at work on, and charges that alone."""
+    return max(lease / 2, LEAST_SILENCE)
+
+
 def private_code(code: int) -> int:
     """Return the exit code that a child uses to report this code to its supervisor; codes without such a meaning are unchanged."""
     return next((private for private, meant in HOPELESS.items() if meant == code), code)
@@ -65,12 +74,13 @@ class Child:
 
     def __init__(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], on_line: Callable[[str], None] | None,
-        is_endless: bool, fork: Fork | None = None,
+        is_endless: bool, fork: Fork | None = None, frozen: float = FROZEN,
     ) -> None:  # fmt: skip
         """on_line: called with each line the child writes to standard error, formatted by `lines.shown`; None: it writes to ours.
 
         is_endless: it should end only when we stop it; if it exits with 0, somebody else stopped it, and it is started again.
         fork: starts it the first time, if that is possible; otherwise, and later, a new interpreter is started.
+        frozen: s without a sign of life after which it is ended.
         """
         self.name = name
         self.pid = 0
@@ -85,6 +95,9 @@ class Child:
         self._is_endless = is_endless
         self._fork = fork
         self._reader: threading.Thread | None = None
+        self._frozen_after = frozen
+        self._silence = 0.0                # s without a sign of life, once that was too long
+        self._aborted = 0.0                # monotonic time
         self._started = 0.0
         self._failures = 0
         self._code = 0
@@ -115,14 +128,27 @@ class Child:
             return None
         self._listen(self.process)
         if (code := self.process.poll()) is None:
+            self._look_for_life(self.process)
             return None
         pid = self.process.pid
         self.begun, self.at_work = self.process.marks.read()
+        dump = self.process.marks.dump()
         self._reap(self.process)
+        silence, self._silence = self._silence, 0.0
         if self._is_stopping:
             return None
-        self._code, self.ending = code, _ending(code)
+        self._code, self.ending = code, _ending(code, silence, dump)
         return pid
+
+    def _look_for_life(self, process: Process) -> None:
+        """End it if it has given no sign of life for too long: all its threads are held up, and it would not notice."""
+        now = time.monotonic()
+        if self._silence:
+            if now - self._aborted > ABORTING:                 # it is stopped, or cannot even write where it is
+                process.signal(signal.SIGKILL)
+        elif (silence := process.marks.silence() or 0.0) > self._frozen_after:
+            self._silence, self._aborted = silence, now
+            process.abort()
 
     @property
     def has_ended(self) -> bool:
@@ -194,14 +220,24 @@ class Child:
         self.process = self._reader = None
 
 
-def _ending(code: int) -> str:
-    """How a process ended, in words."""
+def _ending(code: int, silence: float, dump: str) -> str:
+    """Describe how a process ended. silence: s without a sign of life, if it was ended for that. dump: its places at a crash."""
     if code >= 0:
         return f"ended with exit code {code}"
+    from crawler.places import in_dump  # here, because few ends need it
+
+    at = f" at {place}" if (place := in_dump(dump)) else ""
+    if silence:
+        return f"gave no sign of life for {silence:.0f} s{at} and was ended"
+    return f"was killed by {_signal(-code)}{at}"
+
+
+def _signal(number: int) -> str:
+    """Name a signal."""
     try:
-        return f"was killed by {signal.Signals(-code).name}"
+        return signal.Signals(number).name
     except ValueError:                     # most real-time signals have no name
-        return f"was killed by signal {-code}"
+        return f"signal {number}"
 
 
 class Supervisor:
@@ -209,13 +245,14 @@ class Supervisor:
 
     def __init__(
         self, on_death: Callable[[Child, int], str | None] = lambda child, pid: None, on_line: Callable[[str], None] | None = None,
-        fork: Fork | None = None,
+        fork: Fork | None = None, frozen: float = FROZEN,
     ) -> None:  # fmt: skip
         """on_death: called for each process that died unasked, with its pid, before it is started again. It returns what
         the process was at: see `Child.plan`.
 
-        on_line, fork: see `Child`.
+        on_line, fork, frozen: see `Child`.
         """
+        self._frozen = frozen
         self._children: list[Child] = []
         self._on_death = on_death
         self._on_line = on_line
@@ -226,7 +263,7 @@ class Supervisor:
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, is_endless: bool = False
     ) -> Child:
         on_line = self._once if self._on_line is not None else None
-        child = Child(name, arguments, environment or {}, on_line, is_endless, self._fork)
+        child = Child(name, arguments, environment or {}, on_line, is_endless, self._fork, self._frozen)
         self._children.append(child)
         child.start()
         return child

@@ -17,7 +17,7 @@ linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there is suc
 DIES = """
 import os, signal
 from crawler.marks import Marks, given
-found = Marks(given())
+found = Marks(given().words)
 for token in (1, 2, 3, 1 << 61):
     found.begin(token, is_work=False)
 found.work(3)
@@ -69,7 +69,9 @@ def test_where_more_is_begun_than_there_is_room_for_nothing_is_known(monkeypatch
     memory = MarkMemory()
     for name, value in memory.environment.items():
         monkeypatch.setenv(name, value)
-    written = Marks(given())
+    memory_given = given()
+    assert memory_given is not None
+    written = Marks(memory_given.words)
     for token in range(1, marks.SLOTS + 2):
         written.begin(token, is_work=True)
 
@@ -82,7 +84,9 @@ def test_a_task_that_waits_again_is_not_at_work(monkeypatch: pytest.MonkeyPatch)
     memory = MarkMemory()
     for name, value in memory.environment.items():
         monkeypatch.setenv(name, value)
-    written = Marks(given())
+    memory_given = given()
+    assert memory_given is not None
+    written = Marks(memory_given.words)
     written.begin(7, is_work=True)
     written.work(7, is_work=False)
     written.begin(8, is_work=False)
@@ -90,4 +94,36 @@ def test_a_task_that_waits_again_is_not_at_work(monkeypatch: pytest.MonkeyPatch)
     written.over(9)
 
     assert memory.read() == ([7, 8], [8])
+    memory.close()
+
+
+THREADS = """
+import ctypes, resource, threading, sys
+from crawler import pulse
+from crawler.marks import Marks, given
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+memory = given()
+pulse.start(memory)
+found = Marks(memory.words)
+both = threading.Barrier(2)
+def work(token):
+    found.begin(token, is_work=True)
+    both.wait()
+    if token == 2:
+        ctypes.string_at(0)
+    threading.Event().wait()
+for token in (1, 2):
+    threading.Thread(target=work, args=(token,), daemon=True).start()
+threading.Event().wait()
+"""
+
+
+@linux
+def test_of_the_threads_at_work_the_one_that_crashed_is_known() -> None:
+    memory = MarkMemory()
+    done = subprocess.run([sys.executable, "-c", THREADS], env={**os.environ, **memory.environment}, check=False)
+
+    assert done.returncode == -signal.SIGSEGV
+    begun, at_work = memory.read()
+    assert (sorted(begun), at_work) == ([1, 2], [2])
     memory.close()

@@ -180,10 +180,11 @@ class Session:
             return own
         from crawler.crawl import Crawl
         from crawler.hub.client import HubClient
+        from crawler.supervisor import silence
 
         hub = HubClient(self.address, self._key, patience=0.5, tls=common.client_tls(config, self.address))
         typed = ["hub", "--address", self.address, *common.forward(self.args)]
-        return Crawl(hub, self.address, typed, self.view.on_line, forks)
+        return Crawl(hub, self.address, typed, self.view.on_line, forks, silence(self.plan.config.settings.hub.lease))
 
 
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.hub.client import HubClient
     from crawler.hub.contact import Contact
+    from crawler.marks import Marks
     from crawler.pipeline import Pipeline, StageSpec
     from crawler.run import talk
     from crawler.run.probes import Probes
@@ -180,13 +181,13 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     from crawler.run import talk
     from crawler.run.probes import Probes
     from crawler.run.workers import probed_queue
-    from crawler.supervisor import ChildFailed, Supervisor
+    from crawler.supervisor import ChildFailed, Supervisor, silence
 
     stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
     counts = talk.Sum(spec.name)
-    supervisor = Supervisor(partial(died, config), partial(hear, counts), forks)
+    supervisor = Supervisor(partial(died, config), partial(hear, counts), forks, silence(config.settings.hub.lease))
     probed = probed_queue(pipeline, spec.name.split(SIGN))
     common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
@@ -379,6 +380,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
 
     if args.while_stdin:                          # the parent process reports on these disks
         logging.getLogger("crawler.room" if args.counts else "crawler.room.hub").setLevel(logging.ERROR)
+    marks = show_life()
     name = worker_name(spec.name)
     contact = None if args.while_stdin else Contact(common.hub_address(config))    # otherwise the parent process reports on the hub
     side = reach(config, spec.input, common.hints(args, config), name, contact, is_child=args.while_stdin)
@@ -403,7 +405,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     threads = concurrency or stage.concurrency
     worker = wire(
         config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency,
-        is_probe=args.probe,
+        is_probe=args.probe, marks=marks,
     )  # fmt: skip
 
     def stop() -> None:
@@ -442,6 +444,18 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     broker.close()
     side.close()
     return code, worker.has_leftovers        # unfinished tasks were released
+
+
+def show_life() -> Marks:
+    """Let the parent process, if it looks after this one, see that it lives and what it works on."""
+    from crawler import pulse
+    from crawler.marks import Marks, given
+
+    memory = given()
+    if memory is None:
+        return Marks()
+    pulse.start(memory)
+    return Marks(memory.words)
 
 
 def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.chain import Chain
     from crawler.config import Config
+    from crawler.marks import Marks
     from crawler.pipeline import Pipeline, StageSpec
     from crawler.routing import Gatekeeper, Routes
     from crawler.shared import SharedNotes
@@ -80,10 +81,10 @@ def is_set(options: Any, name: str) -> bool:
 def wire(
     config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, gatekeepers: Mapping[str, Gatekeeper],
     shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally, on_lost: Callable[[], None], concurrency: int,
-    *, is_probe: bool = False,
+    *, is_probe: bool = False, marks: Marks | None = None,
 ) -> Worker:  # fmt: skip
-    """Return a worker of this stage. concurrency, is_probe: see `Worker`."""
-    from crawler import marks, plugins
+    """Return a worker of this stage. concurrency, is_probe, marks: see `Worker`."""
+    from crawler import plugins
     from crawler.chain import Chain
     from crawler.routing import Router
     from crawler.worker import Worker
@@ -95,5 +96,5 @@ def wire(
     return Worker(
         stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
         concurrency=concurrency, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
-        marks=marks.Marks(marks.given()), is_probe=is_probe,
+        marks=marks, is_probe=is_probe,
     )  # fmt: skip
