@@ -26,7 +26,19 @@ from crawler.failurelog import FailureLog
 from crawler.given import NOTHING, is_item
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace, Tried
 from crawler.places import trace
-from crawler.routing import MAX_GIVEN, Incomplete, Misgiven, Routes, Taken, many, misgiven, refuse_too_much, seconds, size
+from crawler.routing import (
+    CHILD_BYTES,
+    MAX_GIVEN,
+    Incomplete,
+    Misgiven,
+    Routes,
+    Taken,
+    many,
+    misgiven,
+    refuse_too_much,
+    seconds,
+    size,
+)
 from crawler.seedlog import SeedLog
 from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then
 from crawler.texts import MOST, about, about_body, words
@@ -73,30 +85,31 @@ class _Gathered(msgspec.Struct):
         return "\n".join(lines)
 
     def add(self, taken: Taken) -> None:
-        if isinstance(taken, str):
+        if isinstance(taken, New):             # the two that every page gives come first
+            self.children.append(taken)
+            self._grow(len(taken.item) + CHILD_BYTES)
+            if taken.key is not None:
+                self.keys.append((taken.queue, taken.key))
+        elif isinstance(taken, Admitted):
+            for reason, n in taken.skipped.items():
+                self.counts[f"skipped/{reason}"] += n
+            if not taken.tasks:                # nothing new came of it, so it is told why
+                self.refused.update(dict.fromkeys(taken.skipped))
+            self.children += taken.tasks
+            self._grow(size(taken.tasks))
+            self.keys += [(taken.queue, name) for name in taken.names]
+        elif isinstance(taken, str):
             self.counts[f"skipped/{taken}"] += 1
             self.refused[taken] = None
         elif isinstance(taken, Pace):
             self.paces.append(taken)
-        elif isinstance(taken, Report):
-            if taken.text in self.reports or len(self.reports) < REPORTS:
-                self.reports[taken.text] += 1
-        elif isinstance(taken, Admitted):
-            for reason, n in taken.skipped.items():
-                self.counts[f"skipped/{reason}"] += n
-            if not taken.tasks:        # nothing new came of it, so it is told why
-                self.refused.update(dict.fromkeys(taken.skipped))
-            self._put(taken.tasks)
-            self.keys += [(taken.queue, name) for name in taken.names]
-        elif taken is not None:
-            self._put([taken])
-            if taken.key is not None:
-                self.keys.append((taken.queue, taken.key))
+        elif isinstance(taken, Report) and (taken.text in self.reports or len(self.reports) < REPORTS):
+            self.reports[taken.text] += 1
 
-    def _put(self, tasks: list[New]) -> None:
-        self.children += tasks
-        self.size += size(tasks)
-        refuse_too_much(self.size, len(self.children))
+    def _grow(self, bytes: int) -> None:
+        self.size += bytes
+        if self.size > MAX_GIVEN:
+            refuse_too_much(self.size, len(self.children))
 
 
 class Handler:
