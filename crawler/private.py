@@ -7,7 +7,6 @@ over one of our own files. What is made here can be read by this user alone, wha
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -67,6 +66,8 @@ def read(path: Path) -> bytes:
 
 def write(path: Path, content: bytes) -> None:
     """Replace a file, or the link that has its name: whole, or not at all. Raises OSError."""
+    import secrets  # here, because it imports OpenSSL's hashes, which `crawler --help` does not need
+
     draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
     try:
