@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from crawler.errors import CrawlerError
+from crawler.hub import identity
 from crawler.process import Bell, Fork, Process, private, spawn, wait_for_any
 from crawler.run.lines import ERROR, shown
 
@@ -90,7 +91,7 @@ class Child:
         self.begun: list[int] = []         # tokens of the tasks that it had begun then, as far as is known
         self.at_work: list[int] = []       # of these, those that it was at work on
         self._arguments, private_settings = private(arguments)
-        self._environment = {**environment, **private_settings}
+        self._environment = {**environment, **private_settings, **identity.environment()}
         self._on_line = on_line
         self._is_endless = is_endless
         self._fork = fork

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from hmac import compare_digest
 
 from msgspec import Struct, json
 
@@ -34,9 +35,11 @@ NO_CALL = LastCall()
 class Caller:
     """One caller; its row of table `caller`."""
 
-    __slots__ = ("batches", "id", "is_here", "is_stored", "last", "name", "queue", "seen", "trouble", "ttl")
+    __slots__ = ("batches", "claim", "id", "is_here", "is_stored", "last", "name", "queue", "seen", "trouble", "ttl")
 
-    def __init__(self, id: int, name: tuple[str, bool], last: LastCall, ttl: float, seen: float, is_stored: bool) -> None:
+    def __init__(
+        self, id: int, name: tuple[str, bool], last: LastCall, ttl: float, seen: float, is_stored: bool, claim: bytes | None = None
+    ) -> None:  # fmt: skip
         self.id = id
         self.name = name                   # and whether it is a worker
         self.last = last
@@ -44,6 +47,7 @@ class Caller:
         self.seen = seen                   # hub time
         self.batches: dict[int, Batch] = {}           # by their first tokens
         self.is_stored = is_stored
+        self.claim = claim                 # digest of the secret of its process; None: nobody has claimed the name
         self.is_here = False               # whether it has called since the store was opened
         self.trouble = ""                  # what it waits for before it can go on, if anything
         self.queue = ""                    # the queue that it last asked for work since then
@@ -113,6 +117,14 @@ class Callers:
         """A worker, made if it is new, that is going to be lent something."""
         return self._get((name, True), now)
 
+    def claim(self, worker: str, digest: bytes, now: float) -> bool:
+        """Store a digest for the name of a worker, unless there is one. False: there is another."""
+        known = self._get((worker, True), now)
+        if known.claim is None:
+            known.claim = digest
+        known.seen = max(known.seen, now)
+        return compare_digest(known.claim, digest)
+
     def changed(self, batch: Batch) -> None:
         """Of what its caller holds something was given back."""
         if batch.caller is not None:
@@ -160,14 +172,14 @@ class Callers:
             return
         changed = self._changed.values()
         self._db.executemany(
-            "UPDATE caller SET call = ?, verdicts = ?, first = ?, last = ?, ttl = ?, seen = ?, lent = ? WHERE id = ?",
+            "UPDATE caller SET call = ?, verdicts = ?, first = ?, last = ?, ttl = ?, seen = ?, lent = ?, claim = ? WHERE id = ?",
             [(*_columns(caller), caller.id) for caller in changed if caller.is_stored],
         )
         new = [(caller.id, *caller.name, *_columns(caller)) for caller in changed if not caller.is_stored]
         if new:
             self._db.executemany(
-                "INSERT INTO caller (id, name, is_worker, call, verdicts, first, last, ttl, seen, lent) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
+                "INSERT INTO caller (id, name, is_worker, call, verdicts, first, last, ttl, seen, lent, claim) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new,
             )  # fmt: skip
             for caller in changed:
                 caller.is_stored = True
@@ -188,12 +200,12 @@ class Callers:
         known = self._known.get(name)
         if known is None:
             row = self._db.execute(
-                "SELECT id, call, verdicts, first, last, ttl, seen, lent FROM caller WHERE name = ? AND is_worker = ?", name
+                "SELECT id, call, verdicts, first, last, ttl, seen, lent, claim FROM caller WHERE name = ? AND is_worker = ?", name
             ).fetchone()
             if row is not None:
-                id, call, verdicts, first, last, ttl, seen, lent = row
+                id, call, verdicts, first, last, ttl, seen, lent, claim = row
                 words = [Verdict(word) for word in verdicts.split(",") if word]
-                known = self._known[name] = Caller(id, name, LastCall(call, words, first, last), ttl, seen, True)
+                known = self._known[name] = Caller(id, name, LastCall(call, words, first, last), ttl, seen, True, claim)
                 for token, tasks in json.decode(lent, type=dict[int, list[int]]).items():
                     Batch(token, known, tasks)
         return known
@@ -202,4 +214,4 @@ class Callers:
 def _columns(caller: Caller) -> tuple[object, ...]:
     last, batches = caller.last, caller.batches
     lent = json.encode({first: batch.tasks for first, batch in batches.items()}).decode() if batches else "{}"
-    return last.call, ",".join(last.verdicts), last.first, last.last, caller.ttl, caller.seen, lent
+    return last.call, ",".join(last.verdicts), last.first, last.last, caller.ttl, caller.seen, lent, caller.claim

@@ -79,6 +79,7 @@ CREATE TABLE caller (               -- the last call of each worker and producer
   ttl REAL NOT NULL, seen REAL NOT NULL,
   lent TEXT NOT NULL,               -- JSON: what it holds, by the first token of a call: ids of tasks, their tokens consecutive,
                                     -- 0 where a task was given back. One that is done is not READY any more
+  claim BLOB,                       -- digest of the secret of the process that has this worker's name
   UNIQUE (name, is_worker)
 );
 CREATE TABLE suspect (              -- tasks that were held when a worker died: they are lent apart from the others
@@ -178,6 +179,8 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("COMMIT")
     if version != VERSION:
         raise StorageError(f"{path} is of store version {version}, this crawler reads {VERSION}; use --fresh or another --data")
+    if "claim" not in {name for _, name, *_ in connection.execute("PRAGMA table_info(caller)")}:      # made by an older version
+        connection.execute("ALTER TABLE caller ADD COLUMN claim BLOB")
 
 
 def stored_politeness(path: str) -> dict[str, bool]:

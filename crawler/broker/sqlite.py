@@ -164,6 +164,10 @@ class SqliteBroker:
 
         return self._call(run)
 
+    def claim(self, worker: str, digest: bytes) -> bool:
+        """Store a digest for the name of a worker, unless there is one. False: there is another. Forgotten with the worker."""
+        return self._call(lambda ledger: ledger.callers.claim(worker, digest, ledger.now))
+
     def lost(self, worker: str) -> None:
         """The last connection of this worker broke: it has some seconds to be heard of again, and no longer waits for tasks."""
 

@@ -196,13 +196,14 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
     config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, hub)
     hub.close()                       # closed before workers are forked from this process
     args.heard = True
-    arguments = ["stage", spec.name, "--counts", *common.forward(args)]
+    arguments = ["--counts", *common.forward(args)]
     if args.concurrency:
         arguments += ["--concurrency", str(args.concurrency)]
     if args.until_drained:
         arguments += ["--until-drained"]
     try:
-        children = [supervisor.start(f"{spec.name} {number + 1}", arguments) for number in range(processes)]
+        command = ["stage", spec.name, *arguments]
+        children = [supervisor.start(f"{spec.name} {number + 1}", command) for number in range(processes)]
         probes = Probes(supervisor, [(spec.name, probed, arguments)] if probed else [])
         hub = common.connect(config, patience=HUB_PATIENCE, role="worker", contact=contact)
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
@@ -309,14 +310,11 @@ def warn(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: Sta
 
 def died(config: Config, child: Child, pid: int) -> str | None:
     """Tell the hub of a worker process that has died. Returns what it was at: see `Supervisor`."""
-    from crawler.errors import CallRefused
-    from crawler.run.deaths import holds_tasks, report_death
+    from crawler.run.deaths import claim_workers, report_death
 
-    with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:
-        try:                              # without waiting for a lost hub
-            return report_death(hub, child, pid)
-        except CallRefused:               # with a worker's key: the hub notices by itself that the connection broke
-            return "" if holds_tasks(hub, pid) else None
+    with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:     # waits for no lost hub
+        claim_workers(hub, pid)           # else the key of a worker may not end them
+        return report_death(hub, child, pid)
     return None
 
 

@@ -27,6 +27,7 @@ from crawler.errors import CallRefused, HubLost, HubUnreachable, UsageError, Wir
 from crawler.hub import verbs
 from crawler.hub.address import Address
 from crawler.hub.contact import Contact
+from crawler.hub.identity import secret as own_secret
 from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
@@ -48,13 +49,15 @@ class HubClient:
     patience: seconds in which a call that finds no hub is tried again; 0 for a command that should say so at once.
     contact: told when the hub is lost and when it is back; the clients of one process share one.
     find: asked for the hub's address after each failed call: a hub that is started again may listen on another port.
+    secret: what the names of workers are claimed with, the same for all clients of a process and of its children if not given.
 
     Raises what a Broker raises, and HubUnreachable when nobody answered within `patience`, HubLost when the hub went away in
     the middle of a call and did not come back, KeyRefused and TlsRefused at once.
     """
 
     def __init__(self, address: str | Address, authkey: bytes, worker: str = "", *, patience: float = PATIENCE,
-                 tls: Tls | None = None, contact: Contact | None = None, find: Callable[[], str] | None = None) -> None:
+                 tls: Tls | None = None, contact: Contact | None = None, find: Callable[[], str] | None = None,
+                 secret: bytes = b"") -> None:
         self.address = Address.of(address)
         self.worker = worker
         self.patience = patience
@@ -62,6 +65,7 @@ class HubClient:
         self._tls = tls
         self._contact = contact
         self._find = find
+        self._secret = secret or own_secret()
         self._cut_at = -math.inf               # monotonic time of the last `cut`
         self._caller = f"{worker or 'client'}/{secrets.token_hex(4)}"   # puts are numbered apart from the worker's own steps
         self._calls = itertools.count(1)
@@ -71,6 +75,7 @@ class HubClient:
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._closed = threading.Event()
+        self._claimed: set[str] = set()        # names of workers that `claim` was called with
 
     def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
         if caller:
@@ -79,17 +84,27 @@ class HubClient:
             return self._list("put", items, self._caller, next(self._puts))
 
     def step(self, step: Step) -> Stepped:
-        stepped: Stepped = self._ask("step", step, wait=step.wait)
+        stepped: Stepped = self._ask("step", step, wait=step.wait, name=step.worker)
         return stepped
 
     def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
-        return self._list("extend", worker, tokens, ttl)
+        kept: list[bool] = self._ask("extend", worker, tokens, ttl, name=worker)
+        return kept
 
     def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
-        return self._int("expire", worker, reason, begun, at_work)
+        """Without the key of an admin: only in a name that `claim` has claimed."""
+        ended: int = self._ask("expire", worker, reason, begun, at_work, name=worker if worker in self._claimed else None)
+        return ended
 
     def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
-        return self._list("held", worker, tokens)
+        """As for `expire`."""
+        urls: list[str] = self._ask("held", worker, tokens, name=worker if worker in self._claimed else None)
+        return urls
+
+    def claim(self, worker: str) -> None:
+        """Speak in the name of a worker from now on, as its parent does: see `hub.identity`. Raises CallRefused."""
+        self._ask("claim", worker, self._secret)
+        self._claimed.add(worker)
 
     def pace(self, paces: Sequence[Pace]) -> None:
         self._ask("pace", paces)
@@ -161,8 +176,11 @@ class HubClient:
         answer: int = self._ask(verb, *arguments)
         return answer
 
-    def _ask(self, verb: str, *arguments: Any, wait: float = 0.0) -> Any:
-        """Call, and call again with the same words until somebody answers. `wait`: s the hub may keep us on purpose."""
+    def _ask(self, verb: str, *arguments: Any, wait: float = 0.0, name: str | None = None) -> Any:
+        """Call, and call again with the same words until somebody answers.
+
+        wait: s the hub may keep us on purpose. name: the worker in whose name we speak.
+        """
         number = next(self._calls)
         frame = verbs.frame((number, verb, arguments))
         failed_at: float | None = None         # monotonic time; patience begins with the first failure, not with the call
@@ -173,6 +191,8 @@ class HubClient:
             asked_at = time.monotonic()
             try:
                 with self._borrow() as connection:
+                    if name is not None and name not in connection.names:
+                        self._introduce(connection, "claim", name)
                     reply = self._exchange(connection, number, frame, wait)
             except (HubLost, HubUnreachable) as error:
                 was_lost = was_lost or isinstance(error, HubLost)
@@ -218,11 +238,16 @@ class HubClient:
         connection = open_connection(self.address, self._authkey, tls=self._tls)
         if self.worker:
             try:
-                self._exchange(connection, 0, verbs.frame((0, "hello", (self.worker,))), 0.0)
+                self._introduce(connection, "hello", self.worker)
             except BaseException:
                 connection.close()
                 raise
         return connection
+
+    def _introduce(self, connection: Connection, verb: str, name: str) -> None:
+        """Claim the name of a worker for a connection. Raises CallRefused if somebody else has it."""
+        verbs.read_result(verb, self._exchange(connection, 0, verbs.frame((0, verb, (name, self._secret))), 0.0))
+        connection.names.add(name)
 
     def _acquire(self) -> Connection:
         connection = self._idle_connection() or self._connect()

@@ -20,11 +20,12 @@ from multiprocessing.managers import BaseManager, BaseProxy
 from pathlib import Path
 from typing import Any
 
-from crawler.broker.base import MAX_WAIT, Broker, QueueSpec
+from crawler.broker.base import MAX_WAIT, QueueSpec
 from crawler.errors import HubLost, UsageError
 from crawler.hub.address import Address
 from crawler.hub.classic import ClassicQueue
 from crawler.hub.opening import CALL_TIME
+from crawler.hub.presence import Served
 from crawler.hub.server import HubServer
 from crawler.hub.tls import for_client, for_hub
 from crawler.hub.transport import serializer
@@ -85,7 +86,7 @@ class QueueProxy(BaseProxy):
 class QueueManager(BaseManager):
     """A client's manager; with a broker and queues, also the one whose `get_server` is a hub."""
 
-    def __init__(self, address: Any = None, authkey: bytes | None = None, *, broker: Broker | None = None,
+    def __init__(self, address: Any = None, authkey: bytes | None = None, *, broker: Served | None = None,
                  queues: Sequence[QueueSpec] = (), certs: str | Path | None = None, role: str = "admin") -> None:
         """certs: a directory as 'crawler hub --make-certs DIR' makes it, to speak TLS with those of `role`, or as the hub."""
         self._tls = None if certs is None else for_client(certs, role) if broker is None else for_hub(certs)

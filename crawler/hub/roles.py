@@ -1,10 +1,11 @@
 """What a client may ask of a hub: its key has a role and so has its certificate, and it may do what both of them may.
 
-             worker       lends and hands in: a stage
+             worker       leases and hands in, in its own name: a stage
     key  ──▶ producer     puts, and takes results
-             admin        everything
+             admin        everything, but hands in nothing in the name of another's worker
 
-A key or a certificate that was copied from a machine with a stage frees no lease, drops no dead task and empties no queue.
+What a key or a certificate can do that was copied from a machine with a stage: lease tasks, and answer them wrongly or not at all.
+It ends no other worker, finishes none of its tasks, frees none of its leases, drops no dead task and empties no queue.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from crawler.errors import CallRefused
-from crawler.hub.verbs import VERBS
+from crawler.hub.verbs import SESSION_VERBS, VERBS
 from crawler.items import Note
 
 PRIVATE_NOTES = "auth/"    # prefix of the notes that hold a password: see `web.frontier`
@@ -26,15 +27,15 @@ class Role(Struct, frozen=True):
 
     name: str
     verbs: frozenset[str]
-    takes_work: bool           # may `take` what a stage is to do, and not only results
+    is_admin: bool = False     # may `take` what a stage is to do, and not only results, and may end any worker
 
 
-_ALL = frozenset({"hello", "bye", "stats", "hosts", "drained", "note", "notes"})   # a seed and a stage leave notes for all stages
+_ALL = frozenset({"stats", "hosts", "drained", "note", "notes"})   # a seed and a stage leave notes for all stages
 
-ADMIN = Role("admin", frozenset(VERBS), takes_work=True)
-WORKER = Role("worker", _ALL | {"step", "extend", "pace"}, takes_work=False)
-PRODUCER = Role("producer", _ALL | {"put", "take", "why", "find"}, takes_work=False)
-NOBODY = Role("none", frozenset(), takes_work=False)       # a certificate that names no role
+ADMIN = Role("admin", frozenset(VERBS), is_admin=True)
+WORKER = Role("worker", _ALL | SESSION_VERBS.keys() | {"step", "extend", "expire", "held", "pace"})
+PRODUCER = Role("producer", _ALL | {"put", "take", "why", "find"})
+NOBODY = Role("none", frozenset())                         # a certificate that names no role
 
 ROLES = {role.name: role for role in (ADMIN, PRODUCER, WORKER)}     # the strongest first
 
@@ -48,10 +49,9 @@ CLASSIC = {                # the methods of a classic queue, and the verb each o
 def both(first: Role, second: Role) -> Role:
     """What is allowed by two roles that one client has shown."""
     for one, other in ((first, second), (second, first)):
-        if one.verbs <= other.verbs and one.takes_work <= other.takes_work:
+        if one.verbs <= other.verbs and one.is_admin <= other.is_admin:
             return one
-    name = f"{first.name} and {second.name}"
-    return Role(name, first.verbs & second.verbs, first.takes_work and second.takes_work)
+    return Role(f"{first.name} and {second.name}", first.verbs & second.verbs, first.is_admin and second.is_admin)
 
 
 def of_certificate(certificate: Mapping[str, Any]) -> Role:
@@ -64,8 +64,17 @@ def check(role: Role, verb: str) -> None:
     """Raises CallRefused for a verb that is not this role's."""
     if verb not in role.verbs:
         others = [other.name for other in ROLES.values() if verb in other.verbs]
-        raise CallRefused(f"the role {role.name!r} may not call {verb!r}; use the key (and with TLS the certificate) "
+        what = "speak as a worker" if verb in SESSION_VERBS else f"call {verb!r}"
+        raise CallRefused(f"the role {role.name!r} may not {what}; use the key (and with TLS the certificate) "
                           f"of {' or '.join(others)}")
+
+
+def needs_name(role: Role, verb: str) -> bool:
+    """Tell whether a verb about a worker, which is its first argument, is only for connections that have claimed its name.
+
+    An admin may end any worker. Nobody may extend or hand in another's leases: for `step`, see `HubServer`.
+    """
+    return verb == "extend" or (verb in ("expire", "held") and not role.is_admin)
 
 
 def readable(role: Role, notes: list[Note]) -> list[Note]:
@@ -75,6 +84,6 @@ def readable(role: Role, notes: list[Note]) -> list[Note]:
 
 def check_take(role: Role, queue: str, *, is_work: bool) -> None:
     """Raises CallRefused where tasks that a stage is to do would be taken away by a role that may take results only."""
-    if is_work and not role.takes_work:
+    if is_work and not role.is_admin:
         raise CallRefused(f"the role {role.name!r} may not take from {queue!r}, which a stage reads; "
                           "use the key (and with TLS the certificate) of admin")

@@ -19,15 +19,17 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.managers import Server
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
-from crawler.broker.base import MAX_WAIT, Broker, QueueSpec
-from crawler.errors import CallRefused, CrawlerError, StorageError, UsageError, WireError
+from crawler.broker.base import MAX_WAIT, QueueSpec
+from crawler.errors import CallRefused, StorageError, UsageError, WireError
 from crawler.hub import classic, verbs
 from crawler.hub.address import Address, check_exposure
 from crawler.hub.classic import ClassicQueue, Request
 from crawler.hub.door import MAX_GUESTS, Door
-from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take, readable
+from crawler.hub.presence import Presence, Served
+from crawler.hub.presence import check as check_name
+from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take, needs_name, readable
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
 from crawler.items import New, Step, Stepped
@@ -38,21 +40,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@runtime_checkable
-class Watchful(Protocol):
-    """A broker that wants to know when a worker is gone before its leases run out."""
-
-    def lost(self, worker: str) -> None:
-        """Its last connection broke without a `bye`: end its waits and shorten its leases. It may still come back."""
-        ...
-
-
 class HubServer(Server):
     """Serves a broker at an address. `serve_forever` returns after `stop`; the broker stays the caller's to close."""
 
     public = ["create", "accept_connection", "get_methods", "dummy", "incref", "decref"]  # noqa: RUF012 - the base class's own attribute
 
-    def __init__(self, broker: Broker, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
+    def __init__(self, broker: Served, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
                  encoders: Mapping[str, Callable[[Any], New]] | None = None, insecure: bool = False,
                  max_connections: int = MAX_GUESTS, role_keys: Mapping[str, bytes] = MappingProxyType({}),
                  tls: Tls | None = None, are_deaths_told: bool = False) -> None:
@@ -73,14 +66,12 @@ class HubServer(Server):
         }
         super().__init__(registry, str(place), authkey, SERIALIZER)
         self.broker = broker
-        self._died = logging.INFO if are_deaths_told else logging.WARNING
         self.place: Address = self.listener.place     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
         self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]
                           tls=None if place.path else tls, max_guests=max_connections)
         self._work = {spec.name for spec in queues if spec.is_read}
+        self._presence = Presence(broker, logging.INFO if are_deaths_told else logging.WARNING, lambda: self._door.is_closing)
         self._lock = threading.Lock()
-        self._workers: dict[Connection, str] = {}     # connections that said hello
-        self._left: set[str] = set()                  # workers that said bye
         self._waiting: set[Connection] = set()
 
     def serve_forever(self) -> None:
@@ -103,7 +94,7 @@ class HubServer(Server):
                 body = connection.recv_frame()
                 connection.send_frame(self._answer(connection, role, body))
         finally:
-            self._part(connection)
+            self._presence.part(connection)
 
     def _answer(self, connection: Connection, role: Role, body: bytearray) -> bytearray:
         first = body[0] if body else None
@@ -142,12 +133,12 @@ class HubServer(Server):
     def _do(self, connection: Connection, role: Role, call: verbs.Call) -> Any:
         verb, arguments = call.verb, verbs.read_arguments(call)
         check(role, verb)
-        if verb == "hello":
-            return self._greet(connection, *arguments)
-        if verb == "bye":
-            return self._let_go(connection)
         if verb == "step":
             return self._step(connection, *arguments)
+        if verb in verbs.SESSION_VERBS:
+            return getattr(self._presence, verb)(connection, *arguments)
+        if needs_name(role, verb):
+            check_name(connection, arguments[0])
         if verb == "take":
             queue, n, wait = arguments
             check_take(role, queue, is_work=queue in self._work)
@@ -156,12 +147,13 @@ class HubServer(Server):
         return readable(role, answer) if verb == "notes" else answer
 
     def _step(self, connection: Connection, step: Step) -> Stepped:
+        check_name(connection, step.worker)
         if not _bounded(step.wait):
             return self.broker.step(step)
         with self._watched(connection):
             stepped = self.broker.step(step)
         if stepped.leases and connection.is_gone() and not self._door.is_closing:
-            self._lose(step.worker)           # again: these leases were made after it had been given up
+            self._presence.lose(step.worker)           # again: these leases were made after it had been given up
         return stepped
 
     @contextmanager
@@ -178,39 +170,10 @@ class HubServer(Server):
         with self._lock:                      # so that no thread closes a descriptor between our choice and our look
             gone = [connection for connection in self._waiting if connection.is_gone()]
         for connection in gone:
-            self._part(connection)
+            self._presence.part(connection)
 
     def _is_there(self, connection: Connection) -> bool:
         return not self._door.is_closing and not connection.is_gone()
-
-    def _greet(self, connection: Connection, worker: str) -> None:
-        with self._lock:
-            self._workers[connection] = worker
-            self._left.discard(worker)
-
-    def _let_go(self, connection: Connection) -> None:
-        with self._lock:
-            worker = self._workers.get(connection)
-            if worker is not None:
-                self._left.add(worker)
-
-    def _part(self, connection: Connection) -> None:
-        with self._lock:
-            worker = self._workers.pop(connection, None)
-            if worker is None or worker in self._workers.values():
-                return
-            was_bye = worker in self._left
-            self._left.discard(worker)
-        if not was_bye and not self._door.is_closing:
-            log.log(self._died, "worker %r went away without a word", worker[:80])
-            self._lose(worker)
-
-    def _lose(self, worker: str) -> None:
-        if isinstance(self.broker, Watchful):
-            try:
-                self.broker.lost(worker)
-            except CrawlerError as error:     # its leases run out by themselves, only later
-                log.error("the leases of %r could not be shortened: %s", worker[:80], error)  # noqa: TRY400 - our own errors need no traceback
 
     # a manager's requests; the names and their meaning are those of the base class
 

@@ -1,4 +1,4 @@
-"""What a worker and the hub say to each other: every verb of `Broker`, and two about the worker itself.
+"""What a worker and the hub say to each other: every verb of `Broker`, and three about the worker itself.
 
     worker                                             hub
       │  [call number, verb, [arguments…]]   ────────▶  │      msgpack, one frame each
@@ -33,8 +33,14 @@ CROSSING: dict[str, type[CallRefused] | type[StorageError]] = {
 class Session(Protocol):
     """What is said to the hub itself and not to its broker."""
 
-    def hello(self, worker: str) -> None:
-        """This connection belongs to that worker. When its last one breaks without a `bye` the worker counts as dead."""
+    def hello(self, worker: str, secret: bytes) -> None:
+        """As `claim`, and this connection is that worker's. When its last one breaks without a `bye` the worker counts as dead."""
+        ...
+
+    def claim(self, worker: str, secret: bytes) -> None:
+        """Let this connection speak in the name of a worker, which no connection may do that has not claimed it.
+
+        The first secret for a name is the only one that is accepted for it. Raises CallRefused for another one."""
         ...
 
     def bye(self) -> None:
@@ -86,7 +92,8 @@ def _verbs(protocol: type, without: frozenset[str]) -> dict[str, Verb]:
 
 
 BROKER_VERBS = _verbs(Broker, without=frozenset({"close"}))    # a hub's broker is closed by its hub
-VERBS = BROKER_VERBS | _verbs(Session, without=frozenset())
+SESSION_VERBS = _verbs(Session, without=frozenset())
+VERBS = BROKER_VERBS | SESSION_VERBS
 
 _encoder = msgspec.msgpack.Encoder()
 _call = msgspec.msgpack.Decoder(Call)

@@ -47,6 +47,7 @@ class Connection:
         tune(sock)
         self.deadline: float | None = None    # time.monotonic() at which whatever is going on must be over
         self.limit = limit                    # bytes of a frame; raised once the peer has shown that it knows the key
+        self.names: set[str] = set()          # workers in whose names it may speak: see `presence`
         self._buffer = bytearray()
 
     def send_bytes(self, body: bytes | bytearray) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from crawler.broker.base import Broker
 from crawler.counting import counted
+from crawler.errors import CallRefused
 from crawler.texts import BRIEF, words
 
 if TYPE_CHECKING:
+    from crawler.hub.client import HubClient
     from crawler.supervisor import Child
 
 
@@ -20,10 +23,11 @@ def workers_in(hub: Broker, pids: Iterable[int]) -> list[str]:
     return [worker.name for worker in hub.stats().workers if any(mark in worker.name for mark in marks)]
 
 
-def holds_tasks(hub: Broker, pid: int) -> bool:
-    """Tell whether the hub still counts tasks as leased by a worker in this process of this machine."""
-    names = workers_in(hub, [pid])
-    return any(worker.leased for worker in hub.stats().workers if worker.name in names)
+def claim_workers(hub: HubClient, pid: int) -> None:
+    """Let a client speak for the workers in a child process: a child has the secret of its parent."""
+    for name in workers_in(hub, [pid]):
+        with suppress(CallRefused):            # the worker of somebody else, whose name looks like one of ours
+            hub.claim(name)
 
 
 def report_death(hub: Broker, child: Child, pid: int) -> str | None:
@@ -33,9 +37,10 @@ def report_death(hub: Broker, child: Child, pid: int) -> str | None:
     """
     at: str | None = None
     for name in workers_in(hub, [pid]):
-        urls = hub.held(name, child.at_work or child.begun)
-        if n := hub.expire(name, child.ending, child.begun, child.at_work):
-            at = _named(urls, len(child.at_work or child.begun) or n)
+        with suppress(CallRefused):            # as above; with the key of an admin nothing is refused
+            urls = hub.held(name, child.at_work or child.begun)
+            if n := hub.expire(name, child.ending, child.begun, child.at_work):
+                at = _named(urls, len(child.at_work or child.begun) or n)
     return at
 
 

@@ -162,3 +162,32 @@ def test_keys_are_made_for_each_role_and_a_stolen_workers_drops_nothing(shell: S
     assert [ended.returncode for ended in refused] == [2, 2, 2]
     assert all("the role 'worker' may not call" in ended.stderr for ended in refused)
     assert shell.run("status", *thief).returncode == 0
+
+
+def test_a_stage_with_a_workers_key_tells_the_hub_what_its_dead_worker_was_at(shell: Shell) -> None:
+    """Else the hub only sees that a connection broke: each task that the worker held would count as one that it died of."""
+    (shell.directory / "fatal.py").write_text(
+        "import os, signal\nfrom crawler import Stage\n\n\nclass Fatal(Stage):\n    prefetch = 8\n\n"
+        "    def process(self, n: int) -> int:\n        if n == 13:\n            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return n\n"
+    )
+    (shell.directory / "crawler.toml").write_text(
+        "[hub]\naddress = '127.0.0.1:0'\n[stages.fatal]\nuse = 'fatal:Fatal'\ninput = 'numbers'\noutputs = ['result']\n"
+        "[queues.numbers]\nby_hand = true\n"
+    )
+    data = shell.directory / "crawler-data"
+    assert shell.run("hub", "--make-keys").returncode == 0
+    shell.start_hub()
+    hub = ("--hub", (data / "hub.address").read_text().strip())
+    assert shell.run("put", "numbers", *hub, *map(str, range(30))).returncode == 0
+
+    ended = shell.run(
+        "stage", "fatal", "--processes", "2", "--until-drained", *hub, "-s", f"hub.authkey_file={data}/authkey.worker"
+    )  # fmt: skip
+
+    dead = shell.run("dead", "list", *hub)
+    assert ended.returncode == 3, ended.stderr
+    assert "its worker was killed by SIGKILL" in dead.stdout
+    assert dead.stdout.count("\n") <= 3, dead.stdout
+    results = shell.run("take", "result", "-n", "40", "--timeout", "0", *hub).stdout.split()
+    assert sorted(map(int, results)) == [n for n in range(30) if n != 13]

@@ -41,7 +41,8 @@ CALLS: dict[str, list[Any]] = {
     "put": [[New("urls", b"x", b"k" * 16, "h", 1, 0.5, 1, b"p" * 16), New("task", b"y")], "me", 7],
     "step": [STEP], "extend": ["w", [1, 2], 30.0], "expire": ["w", "was killed"], "held": ["w"], "pace": [[Pace("h", 1.0)]], "note": [[Note("n", b"v")]],
     "notes": ["n", 0], "take": ["task", 1, 0.0], "dead": ["task", 10, 0], "revive": [[1]], "drop": [[1]], "stats": [],
-    "hosts": [["h"]], "why": ["urls", b"k" * 16], "find": ["http://a/"], "drained": [["task"]], "hello": ["w"], "bye": [],
+    "hosts": [["h"]], "why": ["urls", b"k" * 16], "find": ["http://a/"], "drained": [["task"]], "hello": ["w", b"s" * 16], "claim": ["w", b"s" * 16],
+    "bye": [],
 }  # fmt: skip
 PLAIN = {verb: msgspec.msgpack.decode(msgspec.msgpack.encode(arguments)) for verb, arguments in CALLS.items()}
 REQUESTS: list[tuple[Any, ...]] = [
@@ -66,6 +67,8 @@ class Visitor:
         if self._connection is None:
             self._connection = Connection(self.dial())
             prove(self._connection, KEY, first=False)
+            self._connection.send_bytes(msgspec.msgpack.encode([0, "hello", ["w", b"s" * 16]]))
+            self._connection.recv_bytes()
         try:
             self._connection.send_bytes(body)
             return bytes(self._connection.recv_bytes())

@@ -37,6 +37,7 @@ class MemoryBroker:
         self.arrived: list[int] = []
         self.stored: dict[str, Note] = {}
         self.gone: list[str] = []
+        self.claims: dict[str, bytes] = {}
         self.waiting = 0
 
     def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
@@ -90,6 +91,9 @@ class MemoryBroker:
                 self.ready[lease.queue].appendleft(New(lease.queue, lease.item))
             self.changed.notify_all()
             return len(expired)
+
+    def claim(self, worker: str, digest: bytes) -> bool:
+        return self.claims.setdefault(worker, digest) == digest
 
     def lost(self, worker: str) -> None:
         self.expire(worker)

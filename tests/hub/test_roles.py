@@ -46,7 +46,7 @@ CALLS: dict[str, Callable[[HubClient], object]] = {
     "drained": lambda hub: hub.drained(),
 }
 MAY = {
-    "worker": {"step", "extend", "pace", "note", "notes", "stats", "hosts", "drained"},
+    "worker": {"step", "extend", "expire", "held", "pace", "note", "notes", "stats", "hosts", "drained"},
     "producer": {"put", "take", "why", "find", "note", "notes", "stats", "hosts", "drained"},
     "admin": set(CALLS),
 }
@@ -59,7 +59,7 @@ def hub(serve: Callable[..., HubServer]) -> HubServer:
 
 @pytest.fixture
 def client(hub: HubServer) -> Iterator[Callable[[str], HubClient]]:
-    clients = {role: HubClient(str(hub.place), key, f"a {role}", patience=0.0) for role, key in KEYS.items()}
+    clients = {role: HubClient(str(hub.place), key, patience=0.0) for role, key in KEYS.items()}
     yield clients.__getitem__
     for one in clients.values():
         one.close()
@@ -83,7 +83,8 @@ def test_a_verb_is_done_for_the_roles_that_have_it_and_refused_to_the_others(
     if verb in MAY[role]:
         assert "may not" not in refused
     else:
-        assert refused.startswith(f"the role '{role}' may not call '{verb}'; use the key (and with TLS the certificate) of admin")
+        what = "speak as a worker" if verb in ("step", "extend") else f"call '{verb}'"
+        assert refused.startswith(f"the role '{role}' may not {what}; use the key (and with TLS the certificate) of admin")
 
 
 def test_a_producer_takes_results_and_no_work(client: Callable[[str], HubClient]) -> None:

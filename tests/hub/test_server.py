@@ -69,8 +69,10 @@ def test_a_call_is_answered_under_its_number(dial):
     (["take", ["task", 1, 1e9]], "a wait of 1000000000.0 s is not possible; ask for 0 to 20 s"),
     (["take", ["task", 1, float("nan")]], "a wait of nan s is not possible"),
     (["take", ["pges", 1, 0.0]], "no queue 'pges' on this hub; it has task, result, urls"),
-    (["step", [{"worker": "w", "call": 1, "wait": -1.0}]], "a wait of -1.0 s is not possible"),
-    (["shutdown", []], "a hub knows no 'shutdown'; it knows bye, dead"),
+    (["step", [{"worker": "w", "call": 1, "wait": -1.0}]], "this connection has not claimed the name 'w'"),
+    (["hello", ["", b"s" * 16]], "a worker without a name cannot lease"),
+    (["claim", ["w", b"s" * 15]], "a secret of 15 bytes is not possible; give 16 to 64"),
+    (["shutdown", []], "a hub knows no 'shutdown'; it knows bye, claim, dead"),
     (["__class__", []], "a hub knows no '__class__'"),
     (["close", []], "a hub knows no 'close'"),
 ])
@@ -290,7 +292,7 @@ def test_a_worker_with_another_connection_or_a_good_bye_is_not(broker, connect):
 @pytest.mark.slow
 def test_a_worker_that_dies_while_it_waits_is_noticed(broker, dial):
     connection = dial()
-    assert ask(connection, [1, "hello", ["w1"]]) == [1, "ok", None]
+    assert ask(connection, [1, "hello", ["w1", b"s" * 16]]) == [1, "ok", None]
     connection.send_bytes(msgspec.msgpack.encode([2, "step", [Step("w1", 1, queue="task", want=1, wait=20.0)]]))
 
     assert broker.wait_until_asked(1)

@@ -87,7 +87,8 @@ def test_the_certificate_has_a_role_as_the_key_has(hub: HubServer, certs: Path, 
             if role in has:
                 getattr(client, verb)(*arguments)
             else:
-                with pytest.raises(CallRefused, match=f"the role '{role}' may not call '{verb}'"):
+                what = "speak as a worker" if verb == "extend" else f"call '{verb}'"
+                with pytest.raises(CallRefused, match=f"the role '{role}' may not {what}"):
                     getattr(client, verb)(*arguments)
 
 

@@ -23,7 +23,7 @@ GOOD = [
 def test_every_verb_of_a_broker_is_known_and_close_is_not():
     assert set(verbs.VERBS) == {
         "put", "step", "extend", "expire", "held", "pace", "note", "notes", "take", "dead", "revive", "drop", "stats",
-        "hosts", "why", "find", "drained", "hello", "bye"}
+        "hosts", "why", "find", "drained", "hello", "claim", "bye"}
 
 
 def test_arguments_left_out_have_the_brokers_defaults():
