@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from crawler.stage import Stage as Stage
     from crawler.stage import Then as Then
     from crawler.stage import To as To
+    from crawler.texts import visible_json as visible_json
     from crawler.web.addresses import Guard as Guard
     from crawler.web.article import need_article as need_article
     from crawler.web.directives import Directives as Directives
@@ -104,6 +105,7 @@ _HOMES = {
     "crawler.routing": ("Unsendable", "misgiven"),
     "crawler.rows": ("as_row",),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
+    "crawler.texts": ("visible_json",),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.article": ("need_article",),
     "crawler.web.directives": ("Directives", "directives"),

@@ -14,6 +14,7 @@ from typing import Final
 from crawler import __version__
 from crawler.cli import common, streams
 from crawler.cli.parser import Parser
+from crawler.cli.printing import tell
 from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageFailed, StageUnusable, StorageError, UsageError
 from crawler.secrets import masked
 
@@ -132,8 +133,7 @@ def _run(args: argparse.Namespace) -> int:
             streams.silence()
             return common.CLOSED
         # Any other is not ours: a stage's code must not choose our exit code.
-        print(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead",
-              file=sys.stderr)  # fmt: skip
+        tell(f"crawler: the code of a stage ended the process with sys.exit({end.code!r}); let it raise an exception instead")
         return common.INTERNAL
     except KeyboardInterrupt:
         return common.INTERRUPTED
@@ -142,24 +142,28 @@ def _run(args: argparse.Namespace) -> int:
         return common.CLOSED
     except OutputClosed as error:
         if not args.while_stdin:                 # otherwise the parent process reports it
-            print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
+            tell(f"crawler: {masked(str(error), args.typed)}")
         return common.CLOSED
     except CrawlerError as error:
         args.error = error
         if not (args.again and isinstance(error, StageUnusable)):      # else the process before this one has said it
-            print(f"crawler: {masked(str(error), args.typed)}", file=sys.stderr)
+            text = f"crawler: {masked(str(error), args.typed)}"
+            tell(*(text.split("\n") if isinstance(error, UsageError) else [text]))    # ours have lines of their own
         return exit_code(error)
     except PermissionError as error:         # a user's file; our own files are reported where they are opened
         what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
-        print(f"crawler: {what}: {error.strerror}; run it as the user whose file it is, or in another directory", file=sys.stderr)
+        tell(f"crawler: {what}: {error.strerror}; run it as the user whose file it is, or in another directory")
         return common.USAGE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  a fault of ours, or of a library: told, not raised
         if isinstance(error, OSError) and streams.is_of_output(error):
             return _unwritable(error)
         if args.verbose:
-            raise
+            import traceback
+
+            tell(*traceback.format_exc().rstrip("\n").split("\n"))
+            return common.INTERNAL
         what = masked(f"{type(error).__name__}: {error}", args.typed)
-        print(f"crawler: internal error: {what}; run it again with -v for the details", file=sys.stderr)
+        tell(f"crawler: internal error: {what}; run it again with -v for the details")
         return common.INTERNAL
     return code
 
@@ -167,7 +171,7 @@ def _run(args: argparse.Namespace) -> int:
 def _unwritable(error: OSError) -> int:
     """Say that standard output cannot be written to; returns the exit code."""
     streams.silence()
-    print(f"crawler: standard output: {error.strerror}; what was printed is not complete", file=sys.stderr)
+    tell(f"crawler: standard output: {error.strerror}; what was printed is not complete")
     return common.STORAGE
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.cli import common
+from crawler.cli import common, printing
 
 if TYPE_CHECKING:
     from bench.crawl import Crawler
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     def say(text: str) -> None:
         if not is_quiet:
-            print(text + "\n", flush=True)
+            printing.say(*text.split("\n"), "", flush=True)
 
     say(table.machine(report.machine, runs))
     if args.peers == known.ALL and (missing := known.missing()):
@@ -145,7 +144,7 @@ def write(where: str, text: bytes) -> None:
     from crawler.errors import UsageError
 
     if where == "-":
-        sys.stdout.buffer.write(text)
+        printing.data(text.decode().rstrip("\n"))
         return
     try:
         Path(where).write_bytes(text)

@@ -6,6 +6,7 @@ import argparse
 from contextlib import suppress
 
 from crawler.cli import common
+from crawler.cli.printing import say
 from crawler.errors import UsageError
 
 
@@ -30,5 +31,5 @@ def run(args: argparse.Namespace) -> int:
         verify(config)
     finally:
         with suppress(UsageError):            # if the pipeline cannot be drawn, only the mistakes are shown
-            print(draw(build(config)), flush=True)
+            say(*draw(build(config)).split("\n"), flush=True)
     return common.OK

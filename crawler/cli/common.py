@@ -21,6 +21,7 @@ from crawler.cli.parser import Parser
 from crawler.errors import HubUnreachable, UsageError
 from crawler.run.hints import Hint as Hint
 from crawler.run.hints import hints as hints_with
+from crawler.run.lines import EscapedLines, FormedLines
 from crawler.secrets import is_secret
 
 if TYPE_CHECKING:
@@ -229,11 +230,9 @@ def start_logging(args: argparse.Namespace) -> None:
     """Log lines go to stderr: what happens, with -v every detail, with -q only errors."""
     level = args.log_level or ("DEBUG" if args.verbose else "ERROR" if args.quiet else "INFO")
     logging.basicConfig(level=level, stream=sys.stderr, format=LOG_FORMAT, datefmt=LOG_TIME)
-    if args.heard:
-        from crawler.run.lines import FormedLines
-
-        for handler in logging.root.handlers:
-            handler.setFormatter(FormedLines(LOG_FORMAT, LOG_TIME))
+    for handler in logging.root.handlers:
+        if type(handler) is logging.StreamHandler:         # not that of a program which calls a command as a function
+            handler.setFormatter((FormedLines if args.heard else EscapedLines)(LOG_FORMAT, LOG_TIME))
     for chatty in ("urllib3", "charset_normalizer", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING if args.verbose < 2 else logging.DEBUG)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from crawler.cli import common
+from crawler.cli.printing import columns, data, say, tell
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
 from crawler.errors import UsageError
@@ -69,13 +70,13 @@ def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
             page = []
     table(page)
     if not total:
-        print("no dead tasks", file=sys.stderr)
+        tell("no dead tasks")
         return common.OK
     if queue is None and total > 1:
         for group in given_up(broker, total):
-            print(f"{group.count:,} × {group.reason}", file=sys.stderr)
-    print(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' shows one in full, "
-          f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again", file=sys.stderr)
+            tell(f"{group.count:,} × {group.reason}")
+    tell(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' shows one in full, "
+          f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again")
     return common.OK
 
 
@@ -86,11 +87,11 @@ def table(tasks: list[Dead]) -> None:
     rows = [(str(task.id), task.queue, counted(task.attempt, "attempt"), brief(task), task.reason) for task in tasks]
     if not sys.stdout.isatty():
         for row in rows:
-            print("\t".join(row))
+            columns(*row)
         return
     widths = [min(max(len(row[column]) for row in rows), COLUMN) for column in range(4)] if rows else []
     for row in rows:
-        print("  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]))
+        say("  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]))
 
 
 def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
@@ -105,7 +106,7 @@ def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
             wanted.pop(task.id)
             at = datetime.fromtimestamp(task.at).astimezone().isoformat(sep=" ", timespec="seconds")
             whole = {**msgspec.to_builtins(task), "item": plain(task.item), "at": at, "trace": task.trace.splitlines()}
-            print(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
+            data(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
     if wanted:
         raise UsageError(f"no dead task has the id {', '.join(map(str, wanted))}; see '{hint('dead list')}'")
     return common.OK
@@ -122,7 +123,7 @@ def changed(broker: Broker, args: argparse.Namespace, hint: common.Hint) -> int:
     next_step = f"; '{hint('run')}' goes on with {agree(n, 'it', 'them')}" if n and not isinstance(broker, HubClient) else ""
     said = f"{agree(n, 'is', 'are')} ready again{next_step}" if args.verb == "retry" else f"{agree(n, 'is', 'are')} dropped"
     if n or not strange:
-        print(f"{counted(n, 'task')} {said}", file=sys.stderr)
+        tell(f"{counted(n, 'task')} {said}")
     if strange:
         raise UsageError(f"no dead task has the id {', '.join(map(str, strange))}; see '{hint('dead list')}'")
     return common.OK

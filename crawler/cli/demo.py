@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.printing import cell, console, say, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def crawl_shop(args: argparse.Namespace, shop: Shop, output: Path) -> int:
     args.set = [*SETTINGS, f"stages.store.output='{output}'", *args.set]
     args.data = args.data or str(directory / DATA)
     args.fresh = True
-    print(f"a shop is open at {shop.url}, its warehouse at {shop.warehouse_url}", file=sys.stderr)
+    tell(f"a shop is open at {shop.url}, its warehouse at {shop.warehouse_url}")
     return crawl(args, common.load(args), lambda: list(shop.seeds))
 
 
@@ -77,7 +77,7 @@ def on_its_own(directory: Path) -> Path:
     if DEFAULT_FILE.exists():
         ignored.append(f"./{DEFAULT_FILE}")
     if ignored:
-        print(f"the demo does not use {' and '.join(ignored)}; -c FILE makes it use one", file=sys.stderr)
+        tell(f"the demo does not use {' and '.join(ignored)}; -c FILE makes it use one")
     config = directory / DATA / "demo.toml"
     config.parent.mkdir(mode=0o700)
     config.touch()
@@ -92,43 +92,40 @@ def rows(output: Path) -> list[dict[str, Any]]:
 
 def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path, given: Sequence[str] = ()) -> int:
     """Some of what was found, and whether it is all of it and nothing else. given: settings that may have made it another crawl."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
     table = Table(title="some of the products", title_justify="left", box=None)
     table.add_column("product")
     table.add_column("price", justify="right")
     table.add_column("page")
     priced = sorted((row for row in found if row.get("price") is not None), key=lambda row: str(row["url"]))
     for row in priced[:SHOWN]:
-        table.add_row(str(row["name"]), f"{row['price']:.2f}", str(row["url"]))
-    console.print(table)
+        table.add_row(cell(str(row["name"])), f"{row['price']:.2f}", cell(str(row["url"])))
+    console().print(table)
     expected = shop.expected()
     statuses = {row["url"]: row["status"] for row in found}
     wrong = sorted(url for url in expected.keys() | statuses.keys() if expected.get(url) != statuses.get(url))
     trespasses = shop.trespasses()
     if given and (wrong or trespasses):
         missing = sum(url not in statuses for url in expected)
-        console.print(f"the shop was not crawled {'whole' if missing else 'as usual'}, because of the settings given "
-                      f"({' '.join(given)}): {len(expected) - missing} of {len(expected)} pages, {len(found)} rows",
-                      soft_wrap=True, markup=False)  # fmt: skip
-        console.print(f"the rows are in {output}; 'rm -r {output.parent}' removes them", soft_wrap=True)
+        say(f"the shop was not crawled {'whole' if missing else 'as usual'}, because of the settings given "
+                      f"({' '.join(given)}): {len(expected) - missing} of {len(expected)} pages, {len(found)} rows")
+        say(f"the rows are in {output}; 'rm -r {output.parent}' removes them")
         return common.OK
     for url in wrong:
-        console.print(f"expected {expected.get(url, 'nothing')}, found {statuses.get(url, 'nothing')}: {url}")
+        say(f"expected {expected.get(url, 'nothing')}, found {statuses.get(url, 'nothing')}: {url}")
     for url, reason in trespasses.items():
-        console.print(f"should not have been fetched: {url} ({reason})")
+        say(f"should not have been fetched: {url} ({reason})")
     if wrong or trespasses:
         return common.INTERNAL
-    console.print(
+    say(
         f"all {len(expected)} pages of the shop are there, each once, {len(priced)} of them with a price; "
-        "nothing that robots.txt or nofollow excludes was fetched", soft_wrap=True,
-    )  # fmt: skip
-    console.print(
+        "nothing that robots.txt or nofollow excludes was fetched"
+    )
+    say(
         f"there is one row fewer than fetched pages: {shop.url.rstrip('/')}{UNINDEXED} says noindex, so its links were followed "
-        "but it was not recorded", soft_wrap=True,
-    )  # fmt: skip
-    console.print(f"the rows are in {output}; 'rm -r {output.parent}' removes them", soft_wrap=True)
-    console.print("next: crawler run https://example.org/ -o pages.jsonl, with your own site", soft_wrap=True)
+        "but it was not recorded"
+    )
+    say(f"the rows are in {output}; 'rm -r {output.parent}' removes them")
+    say("next: crawler run https://example.org/ -o pages.jsonl, with your own site")
     return common.OK

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from crawler.cli import common
+from crawler.cli.printing import console, tell
 from crawler.cli.reach import reach
 from crawler.errors import BadUrl, UsageError
 
@@ -67,8 +67,6 @@ def run(args: argparse.Namespace) -> int:
     hint = common.hints(args, config)
     with reach(args, config) as hub:
         if args.verb == "list":
-            from rich.console import Console
-
             from crawler.cli.view import host_table
 
             hosts = hub.hosts(args.names)
@@ -76,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
                 missing = sorted(set(args.names) - {host.name for host in hosts})
                 raise UsageError(f"no host {', '.join(missing)} on the frontier; '{hint('host list')}' shows those with work")
             if not hosts:
-                print("no host has work", file=sys.stderr)
+                tell("no host has work")
                 return common.OK
-            Console(highlight=False).print(host_table(hosts, len(hosts), is_long=True))
+            console().print(host_table(hosts, len(hosts), is_long=True))
             return common.OK
         notes = {name: note_on(name, hub) for name in args.names}
         if args.verb == "delay":
@@ -87,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             hub.pace([Pace(name, paused=args.verb == "pause") for name in args.names])
         ending = forgotten(hub)
     for name, note in notes.items():
-        print(f"{name} {done(args)}{note}{ending}", file=sys.stderr)
+        tell(f"{name} {done(args)}{note}{ending}")
     return common.OK
 
 

@@ -7,7 +7,6 @@ import importlib
 import logging
 import os
 import shlex
-import sys
 import threading
 import time
 from functools import cache, partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler import private
 from crawler.cli import common
+from crawler.cli.printing import say, tell
 from crawler.errors import UsageError
 from crawler.secrets import masked
 
@@ -78,13 +78,13 @@ def make_certs(args: argparse.Namespace, hosts: list[str]) -> None:
     directory = args.make_certs
     done = make(directory, hosts)
     if done.kept:
-        print(masked(f"already in {directory}: {', '.join(done.kept)}", args.typed))
+        say(masked(f"already in {directory}: {', '.join(done.kept)}", args.typed))
     if done.made:
         said = f"made in {directory}: {', '.join(done.made)}, each a .pem and a .key; certificates good until {done.until:%Y-%m-%d}"
-        print(masked(said, args.typed))
+        say(masked(said, args.typed))
     if "hub" in done.made:
-        print(f"hub.pem is for {', '.join(done.hosts)}")
-    print("give each machine ca.pem and the pair of its role (worker: stages; producer: put and take; admin: all); "
+        say(f"hub.pem is for {', '.join(done.hosts)}")
+    say("give each machine ca.pem and the pair of its role (worker: stages; producer: put and take; admin: all); "
           "keep ca.key where no hub is")
 
 
@@ -93,8 +93,8 @@ def make_keys(args: argparse.Namespace) -> None:
 
     data = Path(common.load(args).settings.data)
     make_directory(data)
-    print(masked("\n".join(map(str, key.make_keys(data))), args.typed))
-    print("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
+    say(*(masked(str(path), args.typed) for path in key.make_keys(data)))
+    say("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
           "a hub that is running takes them when it is started again")
 
 
@@ -160,7 +160,7 @@ def serve(args: argparse.Namespace) -> int:
             for line in obeyed.ignored_by_hub(config, pipeline, hint):
                 log.warning("%s", line)
             lines = [*guide(args, config, pipeline, server.place, output), *left_over(broker, hint)]
-            print("\n".join(lines), file=sys.stderr, flush=True)
+            tell(*lines)
         common.stop_on_signals(server.stop)
         common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
         server.serve_forever()

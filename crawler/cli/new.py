@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from crawler.cli import common
+from crawler.cli import common, printing
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,7 +40,7 @@ def say(args: argparse.Namespace, line: str) -> None:
     """Print a line without passwords: what was typed as a file name may be a URL."""
     from crawler.secrets import masked
 
-    print(masked(line, args.typed))
+    printing.say(masked(line, args.typed))
 
 
 def run_config(args: argparse.Namespace) -> int:
@@ -65,6 +65,5 @@ def run_stage(args: argparse.Namespace) -> int:
     file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are also looked for in its directory
     used = "" if module else f" -c {file}"
     say(args, f"To run it between parse and store, add this to {file}, then check it with: crawler check{used}")
-    print()
-    print(table(args.name, module), end="")
+    printing.say("", *table(args.name, module).splitlines())
     return common.OK

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.printing import raw, tell
 from crawler.cli.shown import json_option, show
 from crawler.errors import CrawlerError, StageFailed, UsageError
 
@@ -45,7 +45,7 @@ def run_fetch(args: argparse.Namespace) -> int:
     page, others = fetched(config, args.url)
     if args.body:
         if page is not None:
-            sys.stdout.buffer.write(page.content)
+            raw(page.content)
         return common.OK if page is not None else common.NOTHING_FETCHED
     show([*([] if page is None else [page]), *others], as_json=args.json)
     return common.OK if page is not None else common.NOTHING_FETCHED
@@ -130,13 +130,13 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
                 else:
                     others.append(item)
         except Drop as drop:
-            print(f"crawler: {visit.url} is not fetched: {drop.reason}", file=sys.stderr)
+            tell(f"crawler: {visit.url} is not fetched: {drop.reason}")
         except (Retry, GiveUp) as failure:
-            print(f"crawler: {visit.url} could not be fetched: {failure.reason}", file=sys.stderr)
+            tell(f"crawler: {visit.url} could not be fetched: {failure.reason}")
         except CrawlerError:
             raise
         except Exception as error:
-            print(places.trace(error), file=sys.stderr)
+            tell(*places.trace(error).split("\n"))
             raise StageFailed(f"stage fetch failed at {visit.url}: {places.told(error)}") from error
         finally:
             with closing("fetch"):

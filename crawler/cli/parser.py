@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
+from crawler.cli import printing
+
 # Words of other programs, and our commands for them.
 FOREIGN = {
     "crawl": "run", "start": "run", "runspider": "run", "go": "run", "resume": "run", "startproject": "new", "genspider": "new",
@@ -69,10 +71,9 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print, and raise BrokenPipeError if nobody reads it: some versions of argparse hide that, and the exit code with it."""
         if message and file is sys.stdout:
-            file.write(message)
-            file.flush()
-        else:
-            super()._print_message(message, file)
+            printing.say(*message.removesuffix("\n").split("\n"), flush=True)
+        elif message:
+            printing.tell(*message.removesuffix("\n").split("\n"))
 
     def error(self, message: str) -> NoReturn:
         from crawler.secrets import masked

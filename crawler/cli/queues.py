@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common, streams
+from crawler.cli.printing import data, tell
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
 from crawler.errors import CallRefused, ConfigError, StorageFull, UsageError
@@ -79,7 +80,7 @@ def run_put(args: argparse.Namespace) -> int:
             known += verdicts.count(Verdict.DUPLICATE)
             if Verdict.TOO_BIG in verdicts:
                 raise CallRefused(f"a value is too big for queue {args.queue!r}; at most 16 MiB fit on a queue")
-    print(f"put {taken} on {args.queue}" + (f", {known} known already" if known else ""), file=sys.stderr)
+    tell(f"put {taken} on {args.queue}" + (f", {known} known already" if known else ""))
     return common.OK
 
 
@@ -183,14 +184,14 @@ def run_take(args: argparse.Namespace) -> int:
             if not bodies and not is_told:
                 is_told = True
                 if wait > 0:
-                    print(f"crawler: waiting up to {args.timeout:g} s for {args.queue}", file=sys.stderr)
+                    tell(f"crawler: waiting up to {args.timeout:g} s for {args.queue}")
                     continue
             show(hub, args.queue, bodies)
             left -= len(bodies)
             if not bodies and time.monotonic() >= give_up:
                 hint = common.hints(args, config)
                 why = why_none(hub.stats(), args.queue, args.timeout, hint, is_by_hand=obeyed.is_by_hand(hub))
-                print(f"crawler: {args.n - left} of {args.n}: {why}", file=sys.stderr)
+                tell(f"crawler: {args.n - left} of {args.n}: {why}")
                 break
     return common.OK
 
@@ -205,7 +206,7 @@ def show(hub: Broker, queue: str, bodies: Sequence[bytes]) -> None:
     printed = 0
     try:
         for body in bodies:
-            print(msgspec.json.encode(readable(body)).decode(), flush=True)
+            data(msgspec.json.encode(readable(body)).decode(), flush=True)
             printed += 1
     except OSError:
         is_keyed = any(each.keyed for each in hub.stats().queues if each.name == queue)

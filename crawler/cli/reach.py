@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from crawler.broker.place import store_path
 from crawler.cli import common
+from crawler.cli.printing import tell
 from crawler.errors import ConfigError, HubLost, HubUnreachable, NoCrawl, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def find(args: argparse.Namespace, config: Config, worker: str, role: str, *, is
             raise HubUnreachable(address, f"but a process uses {store_path(data)}: a hub that hangs, or another command; "
                                  "wait for it, or stop it") from error
     if not is_quiet:
-        print(f"crawler: no hub runs; this is from {store_path(data)}", file=sys.stderr)
+        tell(f"crawler: no hub runs; this is from {store_path(data)}")
     return broker
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.printing import data, say, tell
 from crawler.errors import ConfigError, UsageError
 from crawler.secrets import masked
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             raise
         from crawler.config import load
 
-        print(f"crawler: {masked(str(error), args.typed)}\ncrawler: the defaults are explained in its place", file=sys.stderr)
+        tell(*f"crawler: {masked(str(error), args.typed)}".split("\n"), "crawler: the defaults are explained in its place")
         config = load(Path(os.devnull), [], {})
         pipeline = build(config)
         options = check(pipeline, config.origin)
@@ -60,9 +60,10 @@ def run(args: argparse.Namespace) -> int:
         told = {name: {"value": value, "origin": origin} for name, (value, origin) in rows.items()}
         if args.explain:
             told = {name: row | about(name, options) for name, row in told.items()}
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        data(json.dumps(told, ensure_ascii=False, indent=2))
     elif args.explain:
-        print("\n".join(explained(name, value, origin, about(name, options)) for name, (value, origin) in rows.items()))
+        for name, (value, origin) in rows.items():
+            say(*explained(name, value, origin, about(name, options)))
     else:
         show(rows)
     return common.OK
@@ -143,7 +144,7 @@ def kind_of(name: str, options: Mapping[str, Struct]) -> Any:
     return None
 
 
-def explained(name: str, value: Any, origin: str, known: Mapping[str, Any]) -> str:
+def explained(name: str, value: Any, origin: str, known: Mapping[str, Any]) -> list[str]:
     import shutil
     import textwrap
 
@@ -155,11 +156,11 @@ def explained(name: str, value: Any, origin: str, known: Mapping[str, Any]) -> s
         f"default: {known['default']}" if known["default"] and (value is None or origin != "default") else "",
     ]
     body = [part for line in lines for part in textwrap.wrap(line, width - 4, break_long_words=False, break_on_hyphens=False)]
-    return "\n".join([head + (f"    ({origin})" if origin != "default" else ""), *(f"    {line}" for line in body)])
+    return [head + (f"    ({origin})" if origin != "default" else ""), *(f"    {line}" for line in body)]
 
 
 def show(rows: Mapping[str, tuple[Any, str]]) -> None:
     texts = [(name, json.dumps(value, ensure_ascii=False), origin) for name, (value, origin) in rows.items()]
     wide = [max(len(text) for text in column) for column in zip(*texts, strict=True)]
     for name, value, origin in texts:
-        print(f"{name:<{wide[0]}}  {value:<{min(wide[1], VALUE)}}  {origin}")
+        say(f"{name:<{wide[0]}}  {value:<{min(wide[1], VALUE)}}  {origin}")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.printing import say, tell
 from crawler.counting import counted
+from crawler.texts import escaped
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -60,7 +62,7 @@ def exit_code(end: SystemExit) -> int:
     """Return the exit code that Python gives for this, and print its message if it has one instead of a code."""
     if end.code is None or isinstance(end.code, int):
         return int(end.code or common.OK) & 0xFF
-    print(end.code, file=sys.stderr)
+    tell(*str(end.code).split("\n"))
     return common.INTERNAL
 
 
@@ -89,7 +91,7 @@ class Names(dict[str, Any]):
     def banner(self) -> str:
         page: Page = self["page"]
         what = f"{page.url}: {page.status_code}, {page.content_type or 'no type'}, {counted(len(page.content), 'byte')}"
-        return BANNER.format(what=what, links=counted(len(self["links"]), "absolute URL"))
+        return BANNER.format(what=escaped(what), links=counted(len(self["links"]), "absolute URL"))
 
     def _find(self, **selector: str) -> list[Any]:
         from crawler.web.fields import Fields, FieldSpec
@@ -129,7 +131,7 @@ class Names(dict[str, Any]):
         page: Page = self["page"]
         file = Path(tempfile.mkdtemp(prefix="crawler-page-")) / "page.html"
         file.write_bytes(page.content)
-        print(file if webbrowser.open(file.as_uri()) else f"no browser was found; the page is in {file}")
+        say(str(file) if webbrowser.open(file.as_uri()) else f"no browser was found; the page is in {file}")
 
 
 def interact(names: Names, banner: str) -> bool:
@@ -143,7 +145,7 @@ def interact(names: Names, banner: str) -> bool:
         except ImportError:
             pass
         else:
-            print(banner)
+            say(*banner.split("\n"))
             start_ipython(argv=["--no-banner"], user_ns=names)
             return True
     return python(names, banner)
@@ -155,6 +157,9 @@ def python(names: Names, banner: str) -> bool:
 
     class Console(code.InteractiveConsole):
         failed = False
+
+        def write(self, data: str) -> None:
+            tell(*data.removesuffix("\n").split("\n"))
 
         def showtraceback(self) -> None:
             self.failed = True

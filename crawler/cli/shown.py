@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from crawler.cli.printing import cell, console, data
 from crawler.counting import counted
+from crawler.texts import escaped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,7 +53,7 @@ def emit(item: Any) -> None:
         value = {type(item).__name__.lower(): item}
     else:
         value = item
-    print(msgspec.json.encode(values.stored(value)).decode())
+    data(msgspec.json.encode(values.stored(value)).decode())
 
 
 def facts(page: Page) -> dict[str, Any]:
@@ -63,14 +65,12 @@ def facts(page: Page) -> dict[str, Any]:
 
 
 def show_readable(items: Iterable[Any]) -> None:
-    from rich.console import Console
-    from rich.text import Text
 
     from crawler import values
     from crawler.stage import Report, To
     from crawler.web.page import Page, Visit, Visits
 
-    console = Console(highlight=False)
+    out = console()
     visits: dict[str, list[str]] = {}
     links: list[str] = []                          # already shown as part of a record
     for item in items:
@@ -78,33 +78,32 @@ def show_readable(items: Iterable[Any]) -> None:
         if isinstance(inner, Visits | Visit):
             visits.setdefault(queue, []).extend(visit.url for visit in (inner if isinstance(inner, Visits) else (inner,)))
         elif isinstance(inner, Report):
-            console.print(Text(f"report: {inner.text}"))
+            out.print(cell(f"report: {inner.text}"))
         elif isinstance(inner, Page):
-            console.print(table(facts(inner), queue))
+            out.print(table(facts(inner), queue))
         elif isinstance(inner, Mapping):
-            console.print(table(values.stored(inner), queue))
+            out.print(table(values.stored(inner), queue))
             links = inner.get("links") or links
         else:
-            console.print(Text(f"{queue + ': ' if queue else ''}{_value(inner)}"))
+            out.print(cell(f"{queue + ': ' if queue else ''}{_value(inner)}"))
     for queue, urls in visits.items():
         lines = _first(urls) if urls != links else []
         whom = f"the queue {queue}" if queue else "the next stage"
-        console.print(Text(f"{counted(len(urls), 'URL')} for {whom}" + (":" if lines else "")))
+        out.print(cell(f"{counted(len(urls), 'URL')} for {whom}" + (":" if lines else "")))
         for line in lines:
-            console.print(Text(f"  {line}"), soft_wrap=True)
+            out.print(cell(f"  {line}"), soft_wrap=True)
 
 
 def table(row: Mapping[Any, Any], queue: str = "") -> Table:
     """Return a table of the names and values in one row."""
     from rich.table import Table
-    from rich.text import Text
 
     title = f"for the queue {queue}" if queue else None
     found = Table(box=None, show_header=False, pad_edge=False, title=title, title_justify="left")
     found.add_column(style="bold", no_wrap=True)
     found.add_column(overflow="fold")
     for name, value in row.items():
-        found.add_row(Text(str(name)), Text(_value(value)))
+        found.add_row(cell(str(name)), cell(*_value(value).split("\n")))
     return found
 
 
@@ -116,7 +115,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list) and len(value) > 1:
         return "\n".join([f"{len(value):,} of them:", *(f"  {line}" for line in _first([_line(one) for one in value]))])
     if isinstance(value, Mapping):
-        return "\n".join(f"{name}: {_line(one)}" for name, one in value.items())
+        return "\n".join(f"{escaped(str(name))}: {_line(one)}" for name, one in value.items())
     return _line(value)
 
 
@@ -124,16 +123,16 @@ def _line(value: Any) -> str:
     import msgspec
 
     if isinstance(value, str):
-        return _cut(value)
+        return escaped(_cut(value))
     try:
-        return _cut(msgspec.json.encode(value).decode())
+        return escaped(_cut(msgspec.json.encode(value).decode()))
     except (TypeError, ValueError):
-        return _cut(repr(value))
+        return escaped(_cut(repr(value)))
 
 
 def _cut(text: str) -> str:
-    """Shorten a text and replace control characters: those of a page must not reach the terminal."""
-    plain = "".join(char if char.isprintable() or char == "\n" else " " for char in text[: TEXT_SHOWN + 1])
+    """Shorten a text. Its lines stay: in a table they cannot be taken for others."""
+    plain = text[: TEXT_SHOWN + 1].replace("\t", " ")
     return plain if len(text) <= TEXT_SHOWN else f"{plain[:TEXT_SHOWN]}… ({len(text):,} characters)"
 
 

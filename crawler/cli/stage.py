@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common, streams
 from crawler.cli.parser import Once
+from crawler.cli.printing import pass_on, say, tell
 from crawler.errors import ConfigError, CrawlerError, HubError, HubGone, HubLost, HubUnreachable, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def run_many(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec:
         return of_dead_tasks(args, config, pipeline, spec, hub)
     except ChildFailed as failure:
         if not failure.is_hopeless:
-            print(f"crawler: {failure}", file=sys.stderr)
+            tell(f"crawler: {failure}")
         return failure.code
     finally:
         supervisor.stop()
@@ -237,8 +238,8 @@ def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, 
         return common.OK
     if not dead:
         return common.OK
-    print(f"crawler: {counted(dead, 'task')} {agree(dead, 'was', 'were')} given up; '{common.hints(args, config)('dead list')}' "
-          f"shows {agree(dead, 'it', 'them')}", file=sys.stderr)  # fmt: skip
+    tell(f"crawler: {counted(dead, 'task')} {agree(dead, 'was', 'were')} given up; '{common.hints(args, config)('dead list')}' "
+          f"shows {agree(dead, 'it', 'them')}")  # fmt: skip
     return common.DEAD_TASKS
 
 
@@ -333,7 +334,7 @@ def hear(counts: talk.Sum, line: str) -> None:
         worker, _, numbers = line.removeprefix(COUNTS).rpartition(": ")
         counts.report(worker, numbers)
     else:
-        sys.stderr.write(f"{line}\n")        # in one piece, because several threads write here
+        pass_on(line)
 
 
 @contextmanager
@@ -428,7 +429,7 @@ def run_one(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: 
     except StageHung as error:
         broker.close()                            # closed in order: its tasks are given back
         side.close()
-        print(f"crawler: {error}", file=sys.__stderr__)     # sys.stderr may be a stage's own stream
+        say(f"crawler: {error}", stream=sys.__stderr__)     # sys.stderr may be a stage's own stream
         return common.INTERNAL, True
     except CrawlerError:
         if not worker.holds_tasks:                # else their leases end sooner if the hub notices that the worker is gone

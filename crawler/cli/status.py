@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crawler.cli import common, streams
+from crawler.cli.printing import console, data, say
 from crawler.cli.reach import reach
 from crawler.counting import agree
 
@@ -47,10 +48,10 @@ def run_status(args: argparse.Namespace) -> int:
         crawl = of_crawl(broker, Path(config.settings.data), stats)
         reason = reason_of(broker, config, stats, common.hints(args, config))
     if args.json:
-        print(msgspec.json.encode(stats).decode())
+        data(msgspec.json.encode(stats).decode())
     else:
         for line in crawl:
-            print(line)
+            say(line)
         show(stats, reason, common.hints(args, config))
     return common.OK
 
@@ -104,7 +105,7 @@ class Printed:
         from crawler.cli.view import line
 
         said = line(stats, self._rates.of(stats), self._explain(stats)) or "no task was ever put here"
-        print(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
+        say(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
 
 
 def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
@@ -124,30 +125,27 @@ def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
 
 def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     """Print the state, the reason why the crawl is idle, and the tasks that no stage reads."""
-    from rich.console import Console
-
     from crawler.cli.view import SHORT, render
     from crawler.report import own_counters
     from crawler.run.stranded import described, stranded
 
-    console = Console(highlight=False)
     if not any(queue.accepted for queue in stats.queues):
-        console.print(f"no task was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
+        say(f"no task was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
         is_hub = stats.uptime > SHORT         # a store opened only to be read has no rates
         rates = {queue.name: queue.rate for queue in stats.queues if queue.rate} if is_hub else {}
-        console.print(render(stats, rates, reason))
+        console().print(render(stats, rates, reason))
     for worker in stats.workers:
         if "@" in worker.name:
             gone = "not connected: others get what it holds when its lease ends"
             seen = f"seen {worker.seen:.0f} s ago" if worker.is_heard else gone
-            console.print(f"worker {worker.name} holds {worker.leased}, {seen}", markup=False)
+            say(f"worker {worker.name} holds {worker.leased}, {seen}")
     for stage, counters in own_counters(stats.counters).items():
         shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])
-        console.print(f"{stage} counted {shown}", markup=False, soft_wrap=True)
+        say(f"{stage} counted {shown}")
     if stats.is_drained and any(queue.accepted for queue in stats.queues) and not any(queue.spent for queue in stats.queues):
         dead = sum(queue.dead for queue in stats.queues)
         retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"
-        console.print(f"drained: {retry if dead else 'nothing is left to do'}", markup=False, highlight=False, soft_wrap=True)
+        say(f"drained: {retry if dead else 'nothing is left to do'}")
     for name, n in stranded(stats.queues).items():
-        console.print(described(name, n, hint, is_hub=stats.uptime > SHORT), markup=False, soft_wrap=True)
+        say(described(name, n, hint, is_hub=stats.uptime > SHORT))

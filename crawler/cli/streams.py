@@ -16,6 +16,7 @@ import sys
 from typing import Final, TextIO, cast
 
 from crawler.errors import UsageError
+from crawler.texts import as_json
 
 ESCAPE: Final = "crawler-escape"           # the name under which `codecs` knows `_escaped`
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.ENXIO)
@@ -99,8 +100,7 @@ def _nowhere(number: int, mode: str) -> TextIO:
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    r"""Return what an encoding lacks as JSON escapes it: \u00e9, and in two halves what is beyond 16 bits."""
+    """Return what an encoding lacks as JSON escapes it."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2)), error.end
+    return as_json(error.object[error.start : error.end]), error.end

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.printing import tell
 from crawler.cli.shown import json_option, show
 from crawler.errors import UsageError
 
@@ -101,7 +102,7 @@ def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: 
         trials = [trial for trial in tried(config, spec, items) if told(spec, trial)]
         items = [item for trial in trials for item in for_queue(trial.given, spec, following.input)]
         if not items:
-            print(f"crawler: {spec.name} gives nothing for {following.input}, so {following.name} gets nothing", file=sys.stderr)
+            tell(f"crawler: {spec.name} gives nothing for {following.input}, so {following.name} gets nothing")
             return common.DEAD_TASKS if not trials else common.OK
     return try_items(config, specs[-1], items, as_json=as_json)
 
@@ -114,7 +115,7 @@ def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json:
         sys.stdout.flush()
         is_good = told(spec, trial) and is_good
         if not trial.given and trial.failure is None:
-            print(f"crawler: {spec.name} gives nothing for this item", file=sys.stderr)
+            tell(f"crawler: {spec.name} gives nothing for this item")
     return common.OK if is_good else common.DEAD_TASKS
 
 
@@ -150,17 +151,17 @@ def told(spec: StageSpec, trial: Trial) -> bool:
 
     error = trial.failure
     if isinstance(error, Drop):
-        print(f"crawler: {spec.name} drops this item: {words(str(error.reason))}", file=sys.stderr)
+        tell(f"crawler: {spec.name} drops this item: {words(str(error.reason))}")
     elif isinstance(error, Retry):
         when = "" if error.after is None else f" in {float(error.after):g} s"
-        print(f"crawler: {spec.name} wants to try this item again{when}: {reason(error)}", file=sys.stderr)
+        tell(f"crawler: {spec.name} wants to try this item again{when}: {reason(error)}")
     elif isinstance(error, GiveUp):
-        print(f"crawler: {spec.name} gives this item up: {reason(error)}", file=sys.stderr)
+        tell(f"crawler: {spec.name} gives this item up: {reason(error)}")
     elif isinstance(error, Unfit):
-        print(f"crawler: {spec.name} cannot take this item: {words(str(error))}", file=sys.stderr)
+        tell(f"crawler: {spec.name} cannot take this item: {words(str(error))}")
     elif isinstance(error, Misgiven):
-        print(f"crawler: {spec.name} failed at this item: {reason(error)}", file=sys.stderr)
+        tell(f"crawler: {spec.name} failed at this item: {reason(error)}")
     elif error is not None:
-        print(places.trace(error), file=sys.stderr)
-        print(f"crawler: {spec.name} failed at this item: {reason(error)}", file=sys.stderr)
+        tell(*places.trace(error).split("\n"))
+        tell(f"crawler: {spec.name} failed at this item: {reason(error)}")
     return error is None or isinstance(error, Drop)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
+from crawler.cli.printing import cell, console, pass_on, tell
 from crawler.counting import counted
 from crawler.run.hints import Hint
+from crawler.texts import coloured, escaped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -93,7 +95,7 @@ class Lines:
 
     def _pass_on(self, line: str) -> None:
         """Show a line of a child process, which has decided whether it is worth showing."""
-        sys.stderr.write(f"{line}\n")        # in one piece, because several threads write here
+        pass_on(line)
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +105,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         if not self._quiet:
-            print(line, file=sys.stderr, flush=True)
+            tell(line)
 
     def show(self, stats: Stats) -> None:
         rates = self._rates.of(stats)
@@ -120,16 +122,14 @@ class Live:
 
     def __init__(self, explain: Explain, advice: str = SAFE, *, stderr: bool = True) -> None:
         """advice: shown after an estimate. stderr: draw on standard error; otherwise on standard output."""
-        from rich.console import Console
-
         from crawler.cli.paint import Painter
 
         self._explain = explain
         self._advice = advice
         self._rates = Rates()
-        self._painter = Painter(Console(stderr=stderr, highlight=False))
+        self._painter = Painter(console(stderr=stderr))
         self._open = ExitStack()
-        self.on_line: Callable[[str], None] | None = self.say
+        self.on_line: Callable[[str], None] | None = self._pass_on
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -144,7 +144,13 @@ class Live:
     def say(self, line: str) -> None:
         from rich.text import Text
 
-        self._painter.say(Text.from_ansi(line))     # keeps colours, drops cursor movements
+        self._painter.say(Text(escaped(line)))
+
+    def _pass_on(self, line: str) -> None:
+        """Show a line of a child process, with its colours."""
+        from rich.text import Text
+
+        self._painter.say(Text.from_ansi(coloured(line)))
 
     def show(self, stats: Stats) -> None:
         self._painter.draw(render(stats, self._rates.of(stats), self._explain(stats), self._advice))
@@ -210,16 +216,14 @@ class Screen:
         yield notes
 
     def _facts(self) -> RenderableType:
-        from rich.text import Text
 
         from crawler.run.estimate import lasting
 
-        return Text("  ".join(("running for " + lasting(self._stats.uptime), *_rows(self._stats))))
+        return cell("  ".join(("running for " + lasting(self._stats.uptime), *_rows(self._stats))))
 
     def _notes(self, *, is_brief: bool) -> RenderableType:
         """is_brief: only why the crawl is idle, and how long it will take."""
         from rich.console import Group
-        from rich.text import Text
 
         from crawler.report import STATUS, skipped
         from crawler.run.estimate import estimate
@@ -229,12 +233,12 @@ class Screen:
         notes: list[RenderableType] = []
         statuses = {name.removeprefix(STATUS): n for name, n in counters.items() if name.startswith(STATUS)}
         if statuses and not is_brief:
-            notes.append(Text("fetched  " + "  ".join(f"{status}: {n:,}" for status, n in sorted(statuses.items()))))
-        notes += [Text(line) for line in skipped_lines(skipped(counters))] if not is_brief else []
+            notes.append(cell("fetched  " + "  ".join(f"{status}: {n:,}" for status, n in sorted(statuses.items()))))
+        notes += [cell(line) for line in skipped_lines(skipped(counters))] if not is_brief else []
         if self._reason:
-            notes.append(Text(self._reason, style="yellow"))
+            notes.append(cell(self._reason, style="yellow"))
         if self._stats.uptime > SHORT and (left := estimate(self._stats)):      # nothing progresses without a hub
-            notes.append(Text(f"{left}; {self._advice}" if self._advice else left))
+            notes.append(cell(f"{left}; {self._advice}" if self._advice else left))
         return Group(*notes)
 
 
@@ -283,14 +287,13 @@ def queue_table(stats: Stats, rates: dict[str, float], width: int = 80) -> Rende
             name = queue.name + (held if queue.full else "")
             counts = (queue.ready, queue.delayed, queue.leased, queue.done, queue.dead)
             rate = f"{rates[queue.name]:.1f}" if queue.name in rates else "·"
-            table.add_row(name, *(f"{n:,}" if n else "·" for n in counts), rate)
+            table.add_row(cell(name), *(f"{n:,}" if n else "·" for n in counts), rate)
     return table
 
 
 def host_table(hosts: Sequence[HostStats], total: int, width: int = 80, *, is_long: bool = False) -> RenderableType:
     """Return the hosts as a table. is_long: also say what set the delay of each."""
     from rich.table import Table
-    from rich.text import Text
 
     from crawler.run.waits import FROM
 
@@ -309,7 +312,7 @@ def host_table(hosts: Sequence[HostStats], total: int, width: int = 80, *, is_lo
         wait = host.held or host.rest
         next_one = "paused" if host.paused else "now" if wait <= 0 else f"in {wait:.1f} s"
         cells = [f"{host.ready:,}", str(host.leased), f"{host.delay:g} s", next_one]
-        source = [Text(FROM[host.delay_by])] if is_long else []
-        failure = [Text(f"{host.failures} in a row: {host.failure}" if host.failures else "")] if has_failures else []
-        table.add_row(Text(host.name), *cells, *source, *failure)
+        source = [cell(FROM.get(host.delay_by, host.delay_by))] if is_long else []
+        failure = [cell(f"{host.failures} in a row: {host.failure}" if host.failures else "")] if has_failures else []
+        table.add_row(cell(host.name), *cells, *source, *failure)
     return table

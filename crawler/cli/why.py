@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.printing import say
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
 
@@ -63,9 +64,9 @@ def run(args: argparse.Namespace) -> int:
         if story is None and urls.lacks_scheme(args.url):      # as a seed it may have been taken for http
             plain, taken, known = find(hub, frontier, typed.replace("https:", "http:", 1))
             form, url, story = (plain, taken, known) if known is not None else (form, url, story)
-        print(form if form == args.url else f"{urls.masked(args.url)}: its canonical form is {form}")
+        say(form if form == args.url else f"{urls.masked(args.url)}: its canonical form is {form}")
         if url != form:
-            print(f"  it is asked for as {url}")
+            say(f"  it is asked for as {url}")
         ends: list[str] = []
         if story is None:
             lines = stranger(frontier, hub, url)
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         has_record = any(row.startswith(RECORD) for row in rows)
         lines += [*rows, *ends] if rows and not has_record else rows         # no rows: there is no file to look into
     for line in lines:
-        print(f"  {line}")
+        say(f"  {line}")
     return common.OK
 
 

@@ -9,12 +9,31 @@ from __future__ import annotations
 
 import logging
 
+from crawler.texts import escaped
+
 FORMED = "\x1e"        # control characters that no text for people begins with
 COUNTS = "\x1f"
+OURS = "crawler."      # begins the names of our own loggers
+CONTINUED = "\n    "    # before the second line of a record: it is not to look like another record
 ERROR = "crawler: "    # the prefix of error messages of all our commands
 
 
-class FormedLines(logging.Formatter):
+class EscapedLines(logging.Formatter):
+    """A log formatter that escapes all of a record. One of ours is one line; the lines of others and of tracebacks stay."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        lines = [record.message] if record.name.startswith(OURS) else record.message.split("\n")
+        record.message = CONTINUED.join(map(escaped, lines))
+        return super().formatMessage(record)
+
+    def formatException(self, *args: object) -> str:
+        return "\n".join(map(escaped, super().formatException(*args).split("\n")))     # type: ignore[arg-type]
+
+    def formatStack(self, stack_info: str) -> str:
+        return "\n".join(map(escaped, stack_info.split("\n")))
+
+
+class FormedLines(EscapedLines):
     """A log formatter that marks each line of a record, including the lines of a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:

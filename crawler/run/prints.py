@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from crawler.run.lines import FORMED
 from crawler.speaker import speaker
+from crawler.texts import coloured
 
 STDOUT, STDERR = 1, 2
 UNFINISHED = 1.0       # s until the beginning of a line is written without its end
@@ -107,7 +108,7 @@ def _still(line: str) -> str:
     """Return a line without what would move the cursor. Of a line that was written over, return what is seen last."""
     if line.isprintable():
         return line
-    return re.sub(_MOVES, "", line.rstrip("\r").rpartition("\r")[2])
+    return coloured(re.sub(_MOVES, "", line.rstrip("\r").rpartition("\r")[2]))
 
 
 class _Bytes:

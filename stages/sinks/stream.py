@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from crawler import StorageFull
+from crawler import StorageFull, visible_json
 from stages.sinks.base import Ever, Row, SinkOptions, Written, digest, json_line, natural_key, opening, storage_errors
 from stages.sinks.disk import make_private, write_all
 from stages.sinks.index import Entry, Index, Mark
@@ -30,6 +30,7 @@ class Stream:
         with ExitStack() as undo, opening(self._output):
             self._fd = os.dup(STDOUT) if output == "-" else _opened(output)
             undo.callback(os.close, self._fd)
+            self._is_terminal = os.isatty(self._fd)
             path = None
             if options.state and options.run:    # without the crawl's id every start is a new stream
                 path = Path(options.state) / "stream.index"
@@ -49,7 +50,8 @@ class Stream:
         with storage_errors(self._output, can_go_on=False):
             known = self._index.contents([key for key, _, _ in entries])
             fresh = {key: (content, line) for key, content, line in entries if known.get(key) != content}
-            write_all(self._fd, b"".join(line for _, line in fresh.values()))
+            text = b"".join(line for _, line in fresh.values())
+            write_all(self._fd, visible_json(text.decode()).encode() if self._is_terminal else text)
             written = self._written + len(fresh)
             self._index.put(
                 (Entry(key, 0, len(line), content) for key, (content, line) in fresh.items()),
