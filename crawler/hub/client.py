@@ -202,11 +202,13 @@ class HubClient:
                 if self._contact is not None and attempt > 1 and not self._closed.is_set():
                     self._contact.lost(self.patience)
                 pause = random.uniform(0, min(CAP, BASE * 2**min(attempt, 10)))  # noqa: S311 - no secret
-                if now + pause >= give_up or self._closed.wait(pause):
+                has_given_up = now + pause >= give_up or self._closed.wait(pause)
+                told = str(self.address)
+                self._move()                   # before giving up as well: the next call is to find it
+                if has_given_up:
                     if was_lost:               # it may have taken effect: that is what the caller must know
-                        raise HubLost(str(self.address)) from error
+                        raise HubLost(told) from error
                     raise
-                self._move()
             else:
                 if self._contact is not None and self._contact.is_lost:
                     self._contact.answered(asked_at)

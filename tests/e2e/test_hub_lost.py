@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +17,9 @@ pytestmark = pytest.mark.slow
 
 SHORT = """
 import sys
-from crawler.cli import main, stage
+from crawler.cli import main, worker
 from crawler.run import talk
-stage.HUB_PATIENCE = 3.0
+worker.HUB_PATIENCE = 3.0
 talk.Talk.__init__.__defaults__ = (1.0, *talk.Talk.__init__.__defaults__[1:])
 sys.exit(main(sys.argv[1:]))
 """          # a stage with less patience and more lines
@@ -83,5 +85,24 @@ def test_a_hub_that_comes_back_on_another_port_is_found(shell: Shell) -> None:
 
         assert shell.run("put", "urls", site.url).returncode == 0
         until(stages[2], "store: 1 done")
+
+    assert [row["title"] for row in shell.rows("records.jsonl")] == ["Home"]
+
+
+def test_the_worker_of_a_stage_begun_by_hand_is_started_again_when_it_dies(shell: Shell) -> None:
+    with Site({"/": "<title>Home</title>"}) as site:
+        shell.start_hub()
+        stages = [shell.start("stage", "fetch", *FAST), shell.start("stage", "parse")]
+        store = shell.start("stage", "store")
+        until(store, "nothing to do: no tasks on")
+        (child,) = Path(f"/proc/{store.pid}/task/{store.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        until(store, "store was killed by SIGKILL; starting it again")
+
+        assert shell.run("put", "urls", site.url).returncode == 0
+        until(store, "store: 1 done")
+        for stage in (*stages, store):
+            stage.send_signal(signal.SIGINT)
+            assert stage.wait(timeout=20) == 0
 
     assert [row["title"] for row in shell.rows("records.jsonl")] == ["Home"]

@@ -247,3 +247,15 @@ def test_patience_ends_with_hub_lost_when_the_hub_does_not_come_back():
     with pytest.raises(HubLost, match="went away in the middle of a call"):
         client.drained()
     dying.join()
+
+
+def test_a_call_without_patience_that_fails_finds_the_hub_for_the_next(hub) -> None:
+    """Its caller asks again by itself, and a hub that was started again listens on another port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        before = f"127.0.0.1:{listener.getsockname()[1]}"
+    client = HubClient(before, KEY, patience=0.0, find=lambda: str(hub.place))
+
+    with pytest.raises(HubUnreachable, match=before):
+        client.drained([])
+    assert client.drained([]) is True
+    client.close()

@@ -241,7 +241,7 @@ def test_a_chain_that_cannot_be_is_refused_without_a_hub(here: Path, capsys: pyt
 def test_a_machine_that_fetches_needs_no_other_stage(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.cli.stage.HUB_PATIENCE", 0.0)
+    monkeypatch.setattr("crawler.cli.worker.HUB_PATIENCE", 0.0)
     (here / "crawler.toml").write_text(STAGE + 'use = "absent:Thing"\n', encoding="utf-8")
 
     assert main(["stage", "fetch", "--hub", "unix:nowhere.sock"]) in (2, 5)

@@ -132,7 +132,7 @@ def test_an_output_is_refused_by_its_option_as_well(here: Path, capsys: pytest.C
 def test_another_machine_than_that_of_the_store_need_not_have_its_directory(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.cli.stage.HUB_PATIENCE", 0.0)
+    monkeypatch.setattr("crawler.cli.worker.HUB_PATIENCE", 0.0)
     assert main(["stage", "parse", "-s", "stages.store.output=absent/p.jsonl", "--hub", "unix:nowhere.sock"]) != 0
 
     assert "absent" not in capsys.readouterr().err
