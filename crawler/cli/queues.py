@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +65,7 @@ def run_put(args: argparse.Namespace) -> int:
             values = seeds.settle(seeds.read(args.values), config, seeds.tell)
         except UsageError as error:
             raise UsageError(f"{error}; nothing was put") from error
-    with reach(args, config, f"put:{secrets.token_hex(6)}", role="producer") as hub:
+    with reach(args, config, role="producer") as hub:
         make = maker(config, hub, args.queue)
         taken = known = 0
         values = values if is_frontier else checked(values, args.queue, config)
