@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from crawler.hub.manager import QueueManager as QueueManager
     from crawler.items import New as New
     from crawler.items import Pace as Pace
+    from crawler.notes import RobotsNote as RobotsNote
+    from crawler.notes import read_robots as read_robots
     from crawler.routing import Unsendable as Unsendable
     from crawler.routing import misgiven as misgiven
     from crawler.rows import as_row as as_row
@@ -102,6 +104,7 @@ _HOMES = {
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),
+    "crawler.notes": ("RobotsNote", "read_robots"),
     "crawler.routing": ("Unsendable", "misgiven"),
     "crawler.rows": ("as_row",),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),

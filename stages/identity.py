@@ -136,7 +136,7 @@ class _Typed:
                 self._met.clear()
             self._met.add(origin)
         noted = self._notes.get(AUTH + origin)
-        if noted is None:
+        if not noted:
             return ""
         user, _, password = noted.partition(b":")
         return basic_auth(unquote_to_bytes(user), unquote_to_bytes(password))

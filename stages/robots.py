@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -18,8 +19,10 @@ from weakref import WeakValueDictionary
 import msgspec
 from msgspec import Struct
 
-from crawler import AddressRefused, CrawlerError, Robots, Shared, Url
+from crawler import AddressRefused, CallRefused, CrawlerError, Robots, RobotsNote, Shared, Url, read_robots
 from stages.clients.base import FetchFailed, Reply
+
+log = logging.getLogger("crawler.fetch")
 
 MAX_BYTES: Final = 500 << 10       # read of a file; RFC 9309 §2.5 asks for no less
 FRESH: Final = 24 * 3600.0         # s; RFC 9309 §2.4 asks for no more
@@ -36,14 +39,6 @@ class Unwilling(FetchFailed):
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"status {reply.status}")
         self.reply = reply
-
-
-class Kept(Struct, frozen=True):
-    """A shared note: what an origin said."""
-
-    expires: float                 # s since the epoch
-    status: int
-    body: bytes                    # b"" where the status means that all is allowed
 
 
 class Rules(Struct, frozen=True):
@@ -74,6 +69,7 @@ class RobotsFiles:
         self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()   # gone when nobody waits
         self._known: OrderedDict[str, tuple[float, int, Robots]] = OrderedDict()   # by origin: expires, size; least used first
         self._size = 0
+        self._has_said = False             # that a note cannot be read or stored
 
     def rules(self, origin: str) -> Rules:
         """What binds us at an origin. Raises FetchFailed, AddressRefused: nobody knows, so nothing is allowed now."""
@@ -117,14 +113,29 @@ class RobotsFiles:
             if theirs is not None and is_fresh:
                 kept = theirs
             else:
-                self._shared.set(f"robots/{origin}", msgspec.msgpack.encode(kept))
+                self._share(origin, kept)
         return Rules(self._learn(origin, kept), was_fetched=not is_fresh, fetched_at=kept.expires - FRESH)
 
-    def _noted(self, origin: str) -> Kept | None:
+    def _noted(self, origin: str) -> RobotsNote | None:
         note = self._shared.get(f"robots/{origin}")
-        return msgspec.msgpack.decode(note, type=Kept) if note is not None else None
+        kept = read_robots(note, self._clock())
+        if note and kept is None:
+            self._say(f"what the hub has of the robots.txt of {origin} cannot be read; it is fetched again")
+        return kept
 
-    def _fetch(self, origin: str, old: Kept | None) -> Kept:
+    def _share(self, origin: str, kept: RobotsNote) -> None:
+        """Let the other workers know. If the hub does not take it, each fetches the file by itself."""
+        try:
+            self._shared.set(f"robots/{origin}", msgspec.msgpack.encode(kept))
+        except CallRefused as error:
+            self._say(f"the robots.txt of {origin} is not shared with other workers: {error}")
+
+    def _say(self, text: str) -> None:
+        """Log the first trouble of a kind: there may be one for each host."""
+        log.log(logging.DEBUG if self._has_said else logging.WARNING, "%s", text)
+        self._has_said = True
+
+    def _fetch(self, origin: str, old: RobotsNote | None) -> RobotsNote:
         try:
             reply = self._follow(f"{origin}/robots.txt")
             if reply.status == 429 or reply.status >= 500:
@@ -134,7 +145,7 @@ class RobotsFiles:
                 raise
             return msgspec.structs.replace(old, expires=self._clock() + STALE)
         body = reply.content if 200 <= reply.status < 300 else b""
-        return Kept(self._clock() + FRESH, reply.status, body)
+        return RobotsNote(self._clock() + FRESH, reply.status, body)
 
     def _follow(self, url: str) -> Reply:
         for _ in range(MAX_REDIRECTS):
@@ -146,7 +157,7 @@ class RobotsFiles:
             url = target
         return self._ask(url, MAX_BYTES)
 
-    def _learn(self, origin: str, kept: Kept) -> Robots:
+    def _learn(self, origin: str, kept: RobotsNote) -> Robots:
         robots, size = Robots(kept.body), len(kept.body) + 1_000    # bytes; an empty file takes room as well
         with self._lock:
             self._size += size - self._known.pop(origin, (0.0, 0, robots))[1]

@@ -83,7 +83,7 @@ class Store(Stage):
         name = ROWS + self.options.output
         try:
             known = self.shared.get(name)
-            before = msgspec.json.decode(known, type=_Rows) if known else None
+            before = _read(known)
             lost = self._lost(before.rows, sink.count()) if before is not None and is_first else 0
             base = self._base(before, sink.ever(), lost) if is_first or before is None else before.base
             if before is not None and is_first and not lost and base == before.base:
@@ -111,6 +111,14 @@ class Store(Stage):
                         self.options.output, before, now)  # fmt: skip
             self.count(f"rows in {self.options.output}", -lost)
         return lost
+
+
+def _read(note: bytes | None) -> _Rows | None:
+    """Return the content of a note; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode(note, type=_Rows) if note else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 class _Rows(msgspec.Struct, frozen=True):

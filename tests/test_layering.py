@@ -33,8 +33,8 @@ MAY = {
     "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.slips", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
     "crawler.hub": [
-        "crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items", "crawler.private",
-        "crawler.values",
+        "crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items", "crawler.notes",
+        "crawler.private", "crawler.values",
     ],
 }
 

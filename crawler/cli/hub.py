@@ -149,6 +149,7 @@ def serve(args: argparse.Namespace) -> int:
         server = HubServer(
             broker, queues, address, key, encoders=encoders(config, broker), insecure=settings.hub.insecure,
             role_keys=role_keys(data), tls=tls, are_deaths_told=args.while_stdin and bool(address.path),
+            is_any_site=settings.frontier.seed_redirects == "any",
         )  # fmt: skip
         stopping.append(server)
         private.write(data / common.ADDRESS_FILE, f"{server.place}\n".encode())

@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crawler.cli import common
 from crawler.cli.printing import say
@@ -194,18 +194,16 @@ def agent_of(config: Config, crawl: Definition | None) -> str:
 
 def robots(agent: str, hub: Broker, url: str) -> list[str]:
     """The line of robots.txt that speaks of it, if the file has been fetched."""
-    import msgspec
-
+    from crawler.notes import read_robots
     from crawler.web.robots import Robots
     from crawler.web.urls import parse
 
     where = parse(url).origin
     note = next((note.value for note in hub.notes(f"robots/{where}") if note.name == f"robots/{where}"), None)
-    if note is None:
+    if (kept := read_robots(note, time.time())) is None:
         return []
-    kept: dict[str, Any] = msgspec.msgpack.decode(note)
-    ruling = Robots(kept["body"]).why(agent, url)
-    return [f"{where}/robots.txt (status {kept['status']}) {'allows' if ruling.allowed else 'disallows'} it: {ruling}"]
+    ruling = Robots(kept.body).why(agent, url)
+    return [f"{where}/robots.txt (status {kept.status}) {'allows' if ruling.allowed else 'disallows'} it: {ruling}"]
 
 
 def record(config: Config, crawl: Definition | None, url: str) -> list[str]:

@@ -33,6 +33,7 @@ from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take, ne
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
 from crawler.items import New, Step, Stepped
+from crawler.notes import Gate
 
 if TYPE_CHECKING:
     from crawler.hub.tls import Tls
@@ -48,10 +49,11 @@ class HubServer(Server):
     def __init__(self, broker: Served, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
                  encoders: Mapping[str, Callable[[Any], New]] | None = None, insecure: bool = False,
                  max_connections: int = MAX_GUESTS, role_keys: Mapping[str, bytes] = MappingProxyType({}),
-                 tls: Tls | None = None, are_deaths_told: bool = False) -> None:
+                 tls: Tls | None = None, are_deaths_told: bool = False, is_any_site: bool = False) -> None:
         """encoders: by queue, how a bare value of a classic `put` becomes a task; needed for keyed queues.
         authkey: the admin's; role_keys: those of other roles, see `roles`. tls: not used on a Unix socket.
         are_deaths_told: all workers are children of one process, which tells of those that die.
+        is_any_site: workers may bring hosts of other sites than those of seeds into scope, see `notes`.
 
         Raises UsageError for an address that cannot be used, or not with these keys.
         """
@@ -69,6 +71,7 @@ class HubServer(Server):
         self.place: Address = self.listener.place     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
         self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]
                           tls=None if place.path else tls, max_guests=max_connections)
+        self._gate = Gate(broker, is_any_site=is_any_site)
         self._work = {spec.name for spec in queues if spec.is_read}
         self._presence = Presence(broker, logging.INFO if are_deaths_told else logging.WARNING, lambda: self._door.is_closing)
         self._lock = threading.Lock()
@@ -137,6 +140,8 @@ class HubServer(Server):
             return self._step(connection, *arguments)
         if verb in verbs.SESSION_VERBS:
             return getattr(self._presence, verb)(connection, *arguments)
+        if verb == "note":
+            self._gate.check(role.name, *arguments)
         if needs_name(role, verb):
             check_name(connection, arguments[0])
         if verb == "take":

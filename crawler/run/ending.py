@@ -84,4 +84,4 @@ def ending(here: Crawl | DebugCrawl | AtRest, read: Sequence[str], definition: D
     groups = here.insist(lambda: given_up(here.hub, sum(queue.dead for queue in stats.queues)))
     texts = {name: value for name, value in notes.items() if name.startswith(FIELD_NOTE)}
     examples = {name.removeprefix(FIELD_NOTE): value.decode("utf-8", "replace") for name, value in texts.items()}
-    return Ending(stats, is_done, notes.get(CRAWL_NOTE, b"").decode(), rows, groups, examples)
+    return Ending(stats, is_done, notes.get(CRAWL_NOTE, b"").decode("utf-8", "replace"), rows, groups, examples)

@@ -33,7 +33,7 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
     options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
     known = {
         "state": str(Path(config.settings.data) / "sinks"),
-        "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode(),
+        "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode("utf-8", "replace"),
         "pause_after_robots": config.settings.frontier.delay,
         "hosts": config.settings.hosts,
     }

@@ -27,7 +27,9 @@ HUB: Final = (
     "frontier.max_time", "frontier.max_total_bytes", "hub.max_attempts", "hub.durability", "hub.insecure",
 )  # fmt: skip
 QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")       # of queues.NAME
-ALL: Final = ("frontier.sort_query", "frontier.drop_params", "frontier.strip_www")   # whoever puts a URL normalises it
+ALL: Final = (                     # whoever puts a URL normalises it; the hub takes hosts of other sites into scope or not
+    "frontier.sort_query", "frontier.drop_params", "frontier.strip_www", "frontier.seed_redirects",
+)  # fmt: skip
 HOST: Final = ("delay", "per_host", "max_pages")      # of hosts."example.org"; its other settings are for fetch
 WIRING: Final = ("use", "input", "outputs", "enabled", "chain")            # of stages.NAME
 OPTIONS: Final = {                 # that `crawler hub` has for them

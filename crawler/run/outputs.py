@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from crawler.counting import counted
+from crawler.notes import read_rows
 from crawler.run.places import from_here
 
 ROWS: Final = "rows/"              # prefix of the notes of the store, one per output
@@ -29,11 +29,6 @@ class Rows(Struct, frozen=True):
     total: int = 0                 # all rows in it, including those of others; 0: not known
 
 
-class _Note(Struct, frozen=True):
-    was_empty: bool
-    rows: int
-
-
 def rows_by_output(
     outputs: Iterable[str], notes: Mapping[str, bytes], counters: Mapping[str, int], directory: str
 ) -> dict[str, Rows]:
@@ -42,7 +37,7 @@ def rows_by_output(
     notes: by name; unrelated notes are ignored. directory: base of relative outputs. Two names of one file count as one output; so
     does a name from before the file was moved.
     """
-    told = {name.removeprefix(ROWS): note for name, value in notes.items() if name.startswith(ROWS) and (note := _read(value))}
+    told = {name.removeprefix(ROWS): note for name, value in notes.items() if name.startswith(ROWS) and (note := read_rows(value))}
     counts: dict[str, int] = {}
     for name, n in counters.items():
         _, mark, output = name.partition(COUNTERS)
@@ -98,10 +93,3 @@ def _line(name: str, rows: Rows) -> str:
     where = "on standard output" if name == STDOUT else f"in {name}"
     others = f" ({rows.total:,} in all)" if rows.total > rows.rows and name != STDOUT else ""
     return f"{counted(rows.rows, 'row')} {where}{others}"
-
-
-def _read(note: bytes) -> _Note | None:
-    try:
-        return msgspec.json.decode(note, type=_Note)
-    except msgspec.DecodeError:
-        return None

@@ -16,19 +16,18 @@ What is in scope is stored as shared notes, so that all workers and later runs a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 
+from crawler.errors import CallRefused
+from crawler.notes import BELOW, GONE, REDIRECT, ROOT, SEED, hosts
 from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
 from crawler.web.domains import is_same_site, site
 
-ROOT: Final = "root/"              # prefix of shared notes, one per host in scope; the value says how it came into scope
-BELOW: Final = "below/"            # prefix of shared notes, one per directory in scope: "below/example.org/docs/"; for "path" alone
-SEED: Final = b"seed"              # a person named it: it may be at a private address
-REDIRECT: Final = b"redirect"      # a seed redirects to it: in scope, and nothing more
-GONE: Final = b""                  # it was in scope under other rules
+log = logging.getLogger("crawler.frontier")
 
 OUT_OF_SCOPE: Final = "out of scope"
 ANOTHER_SITE: Final = "seed redirects to another site"
@@ -101,9 +100,13 @@ class Scope:
             return ANOTHER_SITE
         if rule == "never" or (rule == "site" and self.goes_by_path and _is_above(url, start)):
             return OUT_OF_SCOPE
-        if self._root(host) is None:
-            self._shared.set(ROOT + host, REDIRECT)
-        self._add_directory(url, host)
+        try:
+            if self._root(host) is None:
+                self._shared.set(ROOT + host, REDIRECT)
+            self._add_directory(url, host)
+        except CallRefused as refused:         # the hub has another rule than this stage
+            log.debug("%s stays out of scope: %s", host, refused)
+            return ANOTHER_SITE
         return ""
 
     def _add_directory(self, url: str, host: str) -> None:
@@ -124,13 +127,13 @@ class Scope:
     def _site_has_root(self, host: str) -> bool:
         noted = self._shared.find(ROOT)
         if noted is not self._sites[0]:        # the same mapping as long as nothing changes
-            self._sites = (noted, frozenset(map(site, _names(noted, ROOT))))
+            self._sites = (noted, frozenset(map(site, hosts(noted, ROOT))))
         return site(host) in self._sites[1]
 
     def _all_directories(self) -> frozenset[str]:
         noted = self._shared.find(BELOW)
         if noted is not self._directories[0]:
-            self._directories = (noted, frozenset(_names(noted, BELOW)))
+            self._directories = (noted, frozenset(hosts(noted, BELOW)))
         return self._directories[1]
 
 
@@ -157,7 +160,3 @@ def _is_above(url: str, start: str) -> bool:
     """Tell whether the directory of a URL contains that of the seed: a page that is gone may lead to the front page."""
     here, there = directory(path_of(url)), directory(path_of(start))
     return here != there and there.startswith(here)
-
-
-def _names(noted: Mapping[str, bytes], prefix: str) -> list[str]:
-    return [name.removeprefix(prefix) for name, how in noted.items() if how != GONE]

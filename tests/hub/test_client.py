@@ -73,8 +73,8 @@ def test_every_verb_crosses_the_wire(client, broker):
     assert client.take("task", 5) == [b"a", b"b"]
     client.pace([Pace("host", rest=2.5)])
     assert broker.paces == [Pace("host", rest=2.5)]
-    assert client.note([Note("robots/a", b"x")]) == 1
-    assert client.notes("robots/") == [Note("robots/a", b"x", 1)]
+    assert client.note([Note("own/a", b"x")]) == 1
+    assert client.notes("own/") == [Note("own/a", b"x", 1)]
     assert client.dead("task", after=7) == [Dead(8, "task", 5, "boom", b"body", None, "", 1.5)]
     assert client.revive([1, 2]) == 2
     assert client.why("urls", b"k" * 16) is None
