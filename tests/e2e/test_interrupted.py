@@ -41,6 +41,16 @@ def _is_connected(port: int) -> bool:
     return any(line.split()[2].endswith(f":{port:04X}") and line.split()[3] == "01" for line in lines)
 
 
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hangup() -> Iterator[None]:
+    """The signal of a closed terminal as it is by default: who has started the tests may have it ignored, as nohup does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 CLIENTS = ("curl", "requests")
 WAITS = [
     *[f"fetch http://{{silent}}/ -s stages.fetch.client={client}" for client in CLIENTS],

@@ -64,6 +64,8 @@ def test_a_polite_crawl_that_has_too_much_to_do_gets_another_process_and_says_so
 
 
 def test_a_crawl_that_was_interrupted_is_resumed_and_the_file_is_complete(shell: Shell, site: Site) -> None:
+    site.pages["/p/20.html"] = f'{site.pages["/p/20.html"]}<a href="/p/last.html">last</a>'      # known only once this one is read
+    site.pages["/p/last.html"] = "<title>last</title>"
     site.hold("/p/20.html")
     process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
     site.wait_for_request("/p/20.html")

@@ -40,14 +40,15 @@ def read(page: str) -> dict[str, Any]:
 
 def main() -> None:
     """Read all bombs in this process; print for each the peak of memory so far, in MiB, and the CPU it took."""
-    import resource
     import time
 
+    # Not ru_maxrss: that of the process which started this one counts there as well.
+    status = Path("/proc/self/status")
     for name, page in bombs(SIZE).items():
         began = time.process_time()
         found = read(page)
         used = time.process_time() - began
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        peak = next(int(line.split()[1]) >> 10 for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
         sys.stdout.write(json.dumps({"name": name, "MiB": peak, "CPU": used, "problem": found["problem"]}) + "\n")
 
 
