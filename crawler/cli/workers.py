@@ -49,12 +49,12 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
     counts = talk.Sum(spec.name)
     supervisor = Supervisor(partial(died, config), partial(hear, counts), forks, silence(config.settings.hub.lease))
     probed = probed_queue(pipeline, spec.name.split(SIGN))
-    common.stop_on_signals(stop.ring, supervisor.kill)
     contact = Contact(common.hub_address(config))
     hub = worker.reach(config, spec.input, hint=common.hints(args, config))
     warn(args, config, pipeline, spec, hub)
     config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, hub)
     hub.close()                       # closed before workers are forked from this process
+    common.stop_on_signals(stop.ring, supervisor.kill)      # not before: until here Ctrl-C ends every wait
     args.heard = True
     arguments = ["--counts", *common.forward(args)]
     if args.concurrency:
