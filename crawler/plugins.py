@@ -117,7 +117,7 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
         raise ConfigError(f"{_name(kind)}.process takes no item; write process(self, item)")
     if more := [one.name for one in parameters[1:] if one.default is one.empty and not one.kind.name.startswith("VAR_")]:
         raise ConfigError(f"{_name(kind)}.process asks for {', '.join(more)} as well; it is given one item: process(self, item)")
-    annotation = _resolve(kind, process, parameters[0])
+    annotation = _resolve(kind, *_annotated(kind, process, parameters[0]))
     if not kind.batch:
         return _readable(kind, annotation), is_async
     if annotation is Any or annotation is list:
@@ -129,6 +129,20 @@ def item_schema(kind: type[Stage]) -> tuple[Any, bool]:
             "expected a list, as in items: list[Record]"
         )
     return _readable(kind, inner[0]), is_async
+
+
+def _annotated(kind: type[Stage], process: Any, parameter: inspect.Parameter) -> tuple[Any, inspect.Parameter]:
+    """Return the method that says which items `process` takes, and its parameter: its own, or the nearest one that it overrides."""
+    if parameter.annotation is not parameter.empty:
+        return process, parameter
+    for parent in kind.__mro__[1:]:
+        overridden = inspect.unwrap(parent.__dict__.get("process", Stage.process))
+        if overridden is Stage.process:
+            continue
+        inherited = list(inspect.signature(overridden).parameters.values())[1:]
+        if inherited and inherited[0].annotation is not parameter.empty:
+            return overridden, inherited[0]
+    return process, parameter
 
 
 @lru_cache(maxsize=1)

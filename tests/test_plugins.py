@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from crawler import plugins
+from crawler import Page, plugins
 from crawler.errors import ConfigError
+from crawler.plugins import item_schema
 from crawler.stage import Stage
 
 
@@ -278,3 +279,33 @@ def test_a_wrong_option_is_named_and_quoted_as_toml_writes_it(table: dict[str, A
         plugins.options_for("needy", Needy, table)
 
     assert str(caught.value) == says
+
+
+class Reading(Stage):
+    def process(self, page: Page) -> str:
+        return page.url
+
+
+class ReadingMore(Reading):
+    def process(self, page):  # type: ignore[no-untyped-def]  # as people write it who override a stage
+        return super().process(page)
+
+
+class ReadingOther(ReadingMore):
+    def process(self, page: str) -> str:  # type: ignore[override]  # it takes something else
+        return page
+
+
+def test_a_method_that_overrides_another_takes_what_that_takes_unless_it_says_otherwise() -> None:
+    assert item_schema(ReadingMore) == (Page, False)
+    assert item_schema(ReadingOther) == (str, False)
+
+
+def test_a_subclass_of_parse_without_an_annotation_is_given_pages() -> None:
+    from stages.parse import Parse
+
+    class Mine(Parse):
+        def process(self, page):  # type: ignore[no-untyped-def]  # as above
+            yield from super().process(page)
+
+    assert item_schema(Mine) == item_schema(Parse)
