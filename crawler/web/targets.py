@@ -9,16 +9,18 @@ remembered, within bounds.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from crawler.errors import BadUrl, ConfigError
+from crawler.errors import BadUrl
 from crawler.settings import FrontierSettings
 from crawler.web import urls
+
+if TYPE_CHECKING:
+    from crawler.web.patterns import Search
 
 _REMEMBERED: Final = 20_000        # URLs whose target is kept: some 10 MB, a few hundred pages of links
 
@@ -38,8 +40,8 @@ class Targets:
 
     def __init__(self, settings: FrontierSettings) -> None:
         self._settings = settings
-        self._allow = _compiled("frontier.allow", settings.allow)
-        self._deny = _compiled("frontier.deny", settings.deny)
+        self._allow = _searches("frontier.allow", settings.allow, settings.max_url_length)
+        self._deny = _searches("frontier.deny", settings.deny, settings.max_url_length)
         self._has_patterns = bool(self._allow or self._deny)
         self._folds = bool(settings.sort_query or settings.drop_params or settings.strip_www)
         self._few_segments = min(settings.max_path_depth, settings.max_repeats)
@@ -111,19 +113,20 @@ class Targets:
         return None
 
     def _pattern(self, url: str) -> str | None:
-        if any(pattern.search(url) for pattern in self._deny):
-            return "denied by pattern"
-        if self._allow and not any(pattern.search(url) for pattern in self._allow):
-            return "not allowed by pattern"
-        return None
+        for search in self._deny:
+            if search(url):
+                return "denied by pattern"
+        if not self._allow:
+            return None
+        for search in self._allow:
+            if search(url):
+                return None
+        return "not allowed by pattern"
 
 
-def _compiled(setting: str, patterns: Iterable[str]) -> list[re.Pattern[str]]:
-    compiled = []
-    for pattern in patterns:
-        try:
-            compiled.append(re.compile(pattern))
-        except re.error as error:
-            hint = r"; instead of the shell's *.html write \.html$" if pattern.startswith(("*", "?")) else ""
-            raise ConfigError(f"{setting}: {pattern!r} is not a regular expression: {error}{hint}") from error
-    return compiled
+def _searches(setting: str, patterns: Sequence[str], longest: int) -> list[Search]:
+    if not patterns:
+        return []
+    from crawler.web.patterns import searches  # here, because most crawls have none
+
+    return searches(setting, patterns, longest)
