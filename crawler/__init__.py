@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from crawler.errors import HubLost as HubLost
     from crawler.errors import HubUnreachable as HubUnreachable
     from crawler.errors import KeyRefused as KeyRefused
+    from crawler.errors import MachineShort as MachineShort
     from crawler.errors import Mistakes as Mistakes
     from crawler.errors import OutputClosed as OutputClosed
     from crawler.errors import PageTooCostly as PageTooCostly
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
     from crawler.routing import Unsendable as Unsendable
     from crawler.routing import misgiven as misgiven
     from crawler.rows import as_row as as_row
+    from crawler.shortage import no_network as no_network
+    from crawler.shortage import open_files as open_files
+    from crawler.shortage import short_of as short_of
+    from crawler.shortage import shortage_by_errno as shortage_by_errno
+    from crawler.shortage import shortage_of as shortage_of
     from crawler.stage import Drop as Drop
     from crawler.stage import GiveUp as GiveUp
     from crawler.stage import Interrupted as Interrupted
@@ -97,8 +103,8 @@ _HOMES = {
     "crawler.counting": ("counted",),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "Collected", "ConfigError", "CrawlerError", "HubError", "HubLost",
-        "HubUnreachable", "KeyRefused", "Mistakes", "OutputClosed", "PageTooCostly", "StorageError", "StorageFull", "UsageError",
-        "WireError",
+        "HubUnreachable", "KeyRefused", "MachineShort", "Mistakes", "OutputClosed", "PageTooCostly", "StorageError", "StorageFull",
+        "UsageError", "WireError",
     ),
     "crawler.extras": ("how_to_install",),
     "crawler.hub.client": ("HubClient",),
@@ -107,6 +113,7 @@ _HOMES = {
     "crawler.notes": ("RobotsNote", "read_robots"),
     "crawler.routing": ("Unsendable", "misgiven"),
     "crawler.rows": ("as_row",),
+    "crawler.shortage": ("no_network", "open_files", "short_of", "shortage_by_errno", "shortage_of"),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
     "crawler.texts": ("visible_json",),
     "crawler.web.addresses": ("Guard",),

@@ -45,6 +45,7 @@ from crawler.routing import (
     refuse_too_much,
     size,
 )
+from crawler.shortage import machine_short
 from crawler.speaker import speaker
 from crawler.stage import At, Drop, Report, Stage, Then
 from crawler.texts import words
@@ -192,7 +193,9 @@ class Chain(Stage):
             raise
         except Incomplete as rest:
             return [*rest.taken, *self._put_back(place, handed, rest.error, room)]
-        except BaseException as error:  # noqa: BLE001  as in `Handler`: a verdict on the item, whatever it is
+        except BaseException as error:
+            if machine_short(error) is not None:
+                raise
             room.used = used
             return self._put_back(place, handed, error, room)
         finally:

@@ -18,6 +18,7 @@
     ├── WireError             a frame that is not ours: too big, cut, not plain data
     ├── AddressRefused        a host is at an address that the web has no business with
     ├── PageTooCostly         a page would take far more memory than others of its size
+    ├── MachineShort          this machine lacks something: open files, memory, ports, a network   (a worker waits, and tries again)
     └── StorageError          the disk under the hub or a sink failed                            exit 75
         │   ├── StorageFull         the disk is full: the same call succeeds once there is room
         │   └── OutputClosed        the program that read the rows from a pipe has ended                 exit 141
@@ -222,6 +223,20 @@ class AddressRefused(CrawlerError):
         way = f'if you mean it, make it a seed, or set stages.fetch.allow_private = ["{self.host}"]'
         said = f"{self.host} is at {self.address}, which is {self.reason} and not on the web"
         return said if self.is_named else f"{said}; {way}"
+
+
+class MachineShort(CrawlerError):
+    """This machine lacks something that every task needs. The task and its host are not to blame: a worker gives the task back."""
+
+    def __init__(self, lack: str, cause: str, advice: str) -> None:
+        """lack: "is short of open files"; cause: which limit was reached; advice: what to do."""
+        super().__init__(lack, cause, advice)
+        self.lack = lack
+        self.cause = cause
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"this machine {self.lack}: {self.cause}; {self.advice}"
 
 
 class StorageError(CrawlerError):

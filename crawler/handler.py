@@ -4,7 +4,7 @@
                                       └▶ Retry, any exception ─────────▶ Outcome(Failed)
                                       └▶ GiveUp ───────────────────────▶ Outcome(Failed, for the last time)
                                       └▶ Drop ─────────────────────────▶ Outcome(Done, nothing else)
-                                      └▶ StorageError ─────────────────▶ Outcome(released): the disk's fault, not the task's
+                                      └▶ StorageError, MachineShort ───▶ Outcome(released): this machine's fault, not the task's
 
 For every lease that comes in an outcome comes out, whatever a stage does: a task without one would stay in our hands.
 """
@@ -21,7 +21,7 @@ import msgspec
 from crawler import places
 from crawler.codec import decoder, unfit
 from crawler.drops import Drops
-from crawler.errors import StorageError
+from crawler.errors import MachineShort, StorageError
 from crawler.failurelog import FailureLog
 from crawler.given import NOTHING, is_item
 from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace, Tried
@@ -40,6 +40,7 @@ from crawler.routing import (
     size,
 )
 from crawler.seedlog import SeedLog
+from crawler.shortage import machine_short
 from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then
 from crawler.texts import MOST, about, about_body, words
 
@@ -57,6 +58,7 @@ class Outcome(msgspec.Struct):
     failed: Failed | None = None
     is_released: bool = False
     trouble: StorageError | None = None        # the worker cannot go on; with StorageFull not now
+    short: MachineShort | None = None          # the worker is to hold fewer tasks
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)    # known to the hub once it accepts this
@@ -225,6 +227,8 @@ class Handler:
         """Return the outcomes of an exception that `process` raised, for the tasks it was given."""
         if isinstance(error, StorageError):
             return [Outcome(lease, is_released=True, trouble=error) for lease, _ in ready]
+        if (short := machine_short(error)) is not None:
+            return [Outcome(lease, is_released=True, short=short) for lease, _ in ready]
         if isinstance(error, Interrupted):
             return [Outcome(lease, is_released=True) for lease, _ in ready]
         lease, item = ready[0]
@@ -277,7 +281,7 @@ class Handler:
 
 def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
     """There is nothing more to try now. Else one of a batch is at fault, and the others must not pay for it."""
-    return len(ready) == 1 or isinstance(error, StorageError)
+    return len(ready) == 1 or isinstance(error, StorageError) or machine_short(error) is not None
 
 
 def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outcome]:

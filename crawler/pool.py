@@ -8,16 +8,21 @@ Every thread is a daemon: one that never comes back from `process` must not keep
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from crawler.errors import MachineShort
 from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Lease
 from crawler.routing import MAX_GIVEN
+from crawler.shortage import THREADS, short_of
+
+log = logging.getLogger("crawler.worker")
 
 AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
 MOST_AHEAD = 256      # tasks so held at most
@@ -149,11 +154,25 @@ class ThreadPool:
     def submit(self, leases: list[Lease]) -> None:
         with self._lock:
             self._groups += 1
-            if len(self._threads) < min(self._groups, self._concurrency):
-                thread = threading.Thread(target=self._serve, name=f"stage-{len(self._threads) + 1}", daemon=True)
-                thread.start()
-                self._threads.append(thread)
-        self._waiting.put(leases)
+            short = self._add_thread() if len(self._threads) < min(self._groups, self._concurrency) else None
+            if short is not None and not self._threads:        # nobody would come to these
+                self._groups -= 1
+        if short is not None and not self._threads:
+            self._on_end(leases)
+            self._finished.add([Outcome(lease, is_released=True, short=short) for lease in leases])
+        else:
+            self._waiting.put(leases)
+
+    def _add_thread(self) -> MachineShort | None:
+        """Start one more thread. Returns what this machine lacks if that is not possible: the others go on."""
+        thread = threading.Thread(target=self._serve, name=f"stage-{len(self._threads) + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.debug("no thread can be started: %s", error)
+            return short_of(THREADS)
+        self._threads.append(thread)
+        return None
 
     def resume(self) -> None:
         """Nothing waits here but for a thread."""

@@ -12,6 +12,9 @@ from crawler.texts import words
 # Loggers of their own, which a process silences where its parent reports instead.
 log = logging.getLogger("crawler.room")
 LOG_HUB = logging.getLogger("crawler.room.hub")
+NO_NETWORK: Final = "has no network"
+LACKS: Final = ("is short of ", NO_NETWORK)            # how `MachineShort.lack` begins
+SHORT_SAFE: Final = "until then it makes fewer requests at once; nothing is lost, and no host is blamed"
 SAFE: Final = "nothing is lost, and it goes on by itself once there is"
 
 

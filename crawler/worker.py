@@ -33,6 +33,7 @@ from crawler.room import LOG_HUB, Room, in_short
 from crawler.routing import Routes, pace
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
+from crawler.strain import Strain  # not when it is needed: a module is a file to open
 from crawler.stuck import Watch
 from crawler.tally import Tally
 from crawler.texts import about_body, words
@@ -106,6 +107,7 @@ class Worker:
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
         self._watch = Watch(router.name, stage, is_async, self._held)
+        self._strain: Strain | None = None         # made when this machine first lacks something
 
     def stop(self) -> None:
         """Lease no more; finish or give back within `GRACE`. May be called from a signal handler."""
@@ -174,7 +176,7 @@ class Worker:
     def _loop(self, pool: Pool) -> None:
         while not self._stop.is_set():
             busy = len(self._held)
-            if busy:
+            if busy or (self._strain is not None and self._strain.is_pausing()):
                 room = self._room()
                 self._finished.wait(*self._patience(busy, room), IDLE if busy < room else POLL)
             # One round trip: hand in what is finished, take as much as there is room for. If we die before this line
@@ -188,6 +190,13 @@ class Worker:
 
     def _room(self) -> int:
         """Tasks to hold, in process or next."""
+        full = self._full_room()
+        if self._strain is None or not self._strain.is_on:
+            return full
+        return min(full, self._strain.size * (self._stage.batch or 1) + self._held.beyond())
+
+    def _full_room(self) -> int:
+        """The same on a machine that lacks nothing."""
         if self._is_probe:
             return 1
         if self._stage.overlap:
@@ -209,12 +218,16 @@ class Worker:
         """Tasks to ask for. With much arrived and not worked on we ask for none: others may have them."""
         if self._stage.overlap and self._held.beyond() > max(1, self._tempo.ahead(BEHIND)):
             return 0
+        if self._strain is not None and self._strain.is_pausing():
+            return 0
         return max(self._room() - len(self._held), 0)
 
     def _step(self, finished: Sequence[Outcome], wait: float | None = None) -> Stepped:
         """wait: s for a task, if there is none; None: no task is asked for."""
         untouched = self._held.untouched(finished)
+        held = len(self._held)
         outcomes = self._held.end(finished)
+        self._feel_strain(outcomes, held)
         self._call += 1
         step = self._build(outcomes, untouched, 0 if wait is None else self._want(), wait or 0.0)
         answer, asked_at = self._ask(step)
@@ -229,7 +242,7 @@ class Worker:
         if self._stage.overlap:
             self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
-        self._tally.see(answer, len(self._held), self._output_room.trouble)
+        self._tally.see(answer, len(self._held), self._output_room.trouble or (self._strain.trouble if self._strain else ""))
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, StorageFull):
             self._wait_for_room(self._output_room, trouble)
@@ -239,6 +252,16 @@ class Worker:
         elif any(outcome.done is not None for outcome in outcomes):
             self._output_room.is_there()
         return answer
+
+    def _feel_strain(self, outcomes: Sequence[Outcome], held: int) -> None:
+        """Hold fewer tasks if this machine lacks something, and more again later. held: tasks before these were at their end."""
+        short = next((outcome.short for outcome in outcomes if outcome.short is not None), None)
+        if short is not None:
+            if self._strain is None:
+                self._strain = Strain(self._name)
+            self._strain.met(short, held)
+        if self._strain is not None and self._strain.is_on:
+            self._strain.see(self._full_room(), has_answer=any(outcome.done or outcome.failed for outcome in outcomes))
 
     def _ask(self, step: Step) -> tuple[Stepped, float]:
         """The hub's answer, and when it was asked. While its disk is full it is asked the same again: nothing of it was kept."""
@@ -281,7 +304,8 @@ class Worker:
             arrived=self._held.arrivals(),
             paces=[*self._told(), *(pace for outcome in outcomes for pace in outcome.paces)],
             counters={words(name): n for name, n in counts.items()},
-            trouble=next((in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)), ""),
+            trouble=next((in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)),
+                         self._strain.trouble if self._strain is not None else ""),
         )  # fmt: skip
 
     def _told(self) -> list[Pace]:

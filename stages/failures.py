@@ -9,6 +9,7 @@ record: what is in one place only can be tried again by `crawler dead retry`, an
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from crawler import AddressRefused, Drop, GiveUp, Retry
+from crawler import AddressRefused, Drop, GiveUp, MachineShort, Retry, no_network
 from stages.clients.base import (
     BadName,
     BrokenReply,
@@ -37,6 +38,11 @@ MAX_REST: Final = 3600.0           # s; longer Retry-After values are cut: the t
 MAX_GROWN_REST: Final = 300.0      # s; what a failing host is left alone at most unless it asks for more; Heritrix 900
 SOON: Final = 0.5                  # s between attempts at an unknown name before any server has answered: it is probably mistyped
 _HOSTS: Final = 10_000             # hosts whose failures are counted
+
+
+ENOUGH: Final = 5                  # hosts that have failed since the last answer
+ANEW: Final = 5.0                  # s that the answer to a question about a known host is good for
+PATIENCE: Final = 120.0            # s; where no host has ever answered they are then taken at their word
 
 
 class Rule(Struct, frozen=True):
@@ -128,6 +134,61 @@ class Failures:
             if len(self._in_a_row) > _HOSTS:
                 self._in_a_row.popitem(last=False)
         return rest
+
+
+class Outage:
+    """Tells a network of this machine that is out of order from hosts that are, by whether all of them fail. Thread-safe.
+
+    That there is no route at all is known at once: see `crawler.shortage`. This is for a router or name servers that do not answer.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, resolve: Callable[[str], bool] | None = None) -> None:
+        """resolve: tells whether a name has an address now; the default asks the system."""
+        self._clock = clock
+        self._resolve = resolve or _resolves
+        self._lock = threading.Lock()
+        self._failed: set[str] = set()
+        self._since = 0.0
+        self._well = ""                    # name of the host that answered last
+        self._checked = (-ANEW, False)     # when it was looked up again, and whether it had an address
+
+    def answered(self, hostname: str) -> None:
+        """A host has answered."""
+        self._well = hostname
+        if self._failed:
+            with self._lock:
+                self._failed.clear()
+
+    def failed(self, host: str, text: str) -> MachineShort | None:
+        """A host could not be reached. Returns what this machine lacks, if so it is with all of them."""
+        now = self._clock()
+        with self._lock:
+            if not self._failed:
+                self._since = now
+            if len(self._failed) < ENOUGH:
+                self._failed.add(host)
+            if len(self._failed) < ENOUGH:
+                return None
+        if self._is_network_well(now):
+            return None
+        return no_network(f"no host can be reached, the last one {text}")
+
+    def _is_network_well(self, now: float) -> bool:
+        if not self._well or self._well[-1].isdigit() or self._well[-1] == "]":      # an address has no need of a name server
+            return now > self._since + PATIENCE
+        at, is_well = self._checked
+        if now >= at + ANEW:
+            is_well = self._resolve(self._well)
+            self._checked = now, is_well
+        return is_well
+
+
+def _resolves(hostname: str) -> bool:
+    try:
+        socket.getaddrinfo(hostname.strip("[]"), None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return True
 
 
 def retry_after(headers: Iterable[tuple[str, str]]) -> float | None:

@@ -49,12 +49,13 @@ from crawler import (
     __version__,
     combined,
     media_type,
+    open_files,
     product_token,
     was_seeded,
 )
-from stages.clients.base import FetchFailed, Limits, Reply, Start, Take, Wants, Work
+from stages.clients.base import FetchFailed, Lacking, Limits, Reply, Start, Take, Wants, Work
 from stages.clients.choice import choose, preload, refuse
-from stages.failures import ON_STATUS, Failures
+from stages.failures import ON_STATUS, Failures, Outage
 from stages.identity import Identity
 from stages.redirects import LOOP
 from stages.robots import RobotsFiles, Rules
@@ -79,6 +80,7 @@ _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
+_FILES_APART: Final = 32           # open files for all that is not a connection to a site
 _NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
@@ -185,9 +187,10 @@ class Fetch(Stage):
         start = getattr(self._client, "start", None)
         if start is not None and not options.revalidate:      # else it is the disk that is waited for
             self._start: Start = start
-            self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP)
+            self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP, _by_files())
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
+        self._outage = Outage()
         self._has_answer = False           # whether any server has answered this process
         self._told: set[str] = set()       # hosts of seeds whose status has been warned of
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
@@ -324,6 +327,7 @@ class Fetch(Stage):
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, visit, url) from error
         self._has_answer = True
+        self._outage.answered(url.hostname)
         self.count("bytes", reply.received)
         return reply
 
@@ -421,6 +425,11 @@ class Fetch(Stage):
         if self._closing.is_set():     # it was interrupted: the server has done nothing wrong
             return Interrupted()
         is_refused = isinstance(error, AddressRefused)
+        short = error.short if isinstance(error, Lacking) else None
+        if isinstance(error, FetchFailed) and error.may_be_ours:
+            short = self._outage.failed(url.hostname, str(error))
+        if short is not None:
+            return short
         self.count("skipped/private address" if is_refused else f"failed/{'robots.txt' if what else type(error).__name__}")
         return self._failures.of_error(error, url.host, what, is_start=visit.is_seed and not self._has_answer)
 
@@ -464,6 +473,12 @@ def _hosts(tables: dict[str, Any] | None) -> Hosts | None:
     from crawler import Hosts  # here, because few crawls have settings of single hosts
 
     return Hosts(tables)
+
+
+def _by_files() -> int:
+    """Return how many requests at once the files and connections are enough for that this process may have open."""
+    limit = open_files()
+    return max(limit - limit // 4 - _FILES_APART, 1) if limit else _OVERLAP      # a quarter: see `clients.wire.kept_connections`
 
 
 def _agent(options: Fetch.Options) -> str:

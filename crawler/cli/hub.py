@@ -125,6 +125,9 @@ def serve(args: argparse.Namespace) -> int:
     from crawler.pipeline import build, politeness
 
     config = common.load(args)
+    from crawler import shortage  # here, because only what runs needs it
+
+    shortage.provide_open_files(is_told=not args.while_stdin)
     settings = config.settings
     data = Path(settings.data)
     pipeline = build(config)

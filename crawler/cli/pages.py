@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.cli import common
 from crawler.cli.printing import raw, tell
 from crawler.cli.shown import json_option, show
-from crawler.errors import CrawlerError, StageFailed, UsageError
+from crawler.errors import CrawlerError, MachineShort, StageFailed, UsageError
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -133,6 +133,8 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
             tell(f"crawler: {visit.url} is not fetched: {drop.reason}")
         except (Retry, GiveUp) as failure:
             tell(f"crawler: {visit.url} could not be fetched: {failure.reason}")
+        except MachineShort as short:
+            tell(f"crawler: {visit.url} could not be fetched: {short}")
         except CrawlerError:
             raise
         except Exception as error:

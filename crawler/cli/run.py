@@ -50,6 +50,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
+    from crawler import shortage  # here, because only what runs needs it
+
+    shortage.provide_open_files(is_told=True)
     return crawl(args, config, lambda: seeds.read(args.urls, args.seeds))
 
 

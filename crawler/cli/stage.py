@@ -90,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{why}; give it to 'crawler stage store'")
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
+    from crawler import shortage  # here, because only what runs needs it
+
+    shortage.provide_open_files(is_told=not args.while_stdin)
     if "store" in names and not args.while_stdin and config.settings.stages.get("store", {}).get("output") == "-":
         streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
     pipeline = build(config) if args.while_stdin else verify(config, names).pipeline    # a child's parent has verified it

@@ -144,6 +144,7 @@ def told(spec: StageSpec, trial: Trial) -> bool:
     """Report on stderr an outcome other than given items. Returns False if the stage failed."""
     from crawler import places
     from crawler.codec import Unfit
+    from crawler.errors import MachineShort
     from crawler.handler import reason
     from crawler.routing import Misgiven
     from crawler.stage import Drop, GiveUp, Retry
@@ -157,6 +158,8 @@ def told(spec: StageSpec, trial: Trial) -> bool:
         tell(f"crawler: {spec.name} wants to try this item again{when}: {reason(error)}")
     elif isinstance(error, GiveUp):
         tell(f"crawler: {spec.name} gives this item up: {reason(error)}")
+    elif isinstance(error, MachineShort):
+        tell(f"crawler: {spec.name} cannot take this item now: {words(str(error))}")
     elif isinstance(error, Unfit):
         tell(f"crawler: {spec.name} cannot take this item: {words(str(error))}")
     elif isinstance(error, Misgiven):

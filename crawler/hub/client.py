@@ -19,7 +19,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 60.0        # s a worker keeps trying: a hub that is restarted is back long before
 BASE, CAP = 0.1, 1.0   # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once
+CALLS = 8              # short calls at once, each on a connection of its own; those of more threads wait their turn
 BYE_TIME = 1.0         # s to say good-bye
 
 
@@ -72,6 +73,7 @@ class HubClient:
         self._puts = itertools.count(1)
         self._put_lock = threading.Lock()      # puts arrive in the order of their numbers
         self._lock = threading.Lock()
+        self._short_calls = threading.BoundedSemaphore(CALLS)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._closed = threading.Event()
@@ -190,7 +192,7 @@ class HubClient:
                 raise CallRefused("this client is closed; make a new one")
             asked_at = time.monotonic()
             try:
-                with self._borrow() as connection:
+                with nullcontext() if wait else self._short_calls, self._borrow() as connection:
                     if name is not None and name not in connection.names:
                         self._introduce(connection, "claim", name)
                     reply = self._exchange(connection, number, frame, wait)

@@ -32,6 +32,7 @@ MAX_STRANGERS = 64         # connections that have not proven the key yet
 MAX_GUESTS = 1000          # connections that have; ten for each of a hundred workers
 TICK = 0.5                 # s between two looks at those who wait
 BREATH = 0.1               # s to wait when descriptors or threads have run out, so that we do not spin
+CALM = 10.0                # s without a shortage of descriptors or threads, after which it is over
 FAREWELL = 2.0             # s that calls in progress have to be answered when we stop
 COMPLAINT = 60.0           # s between two log lines about the same peer
 MAX_COMPLAINTS = 1000      # peers remembered for that
@@ -60,6 +61,7 @@ class Door:
         self._complaints: dict[str, float] = {}
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
+        self._short_at = 0.0       # monotonic time when descriptors or threads ran out last; 0: not lately
         self.is_closing = False
 
     def run(self) -> None:
@@ -94,11 +96,14 @@ class Door:
             if error.errno not in _EXHAUSTED:  # what is wrong with one connection (accept(2)) is not our affair
                 log.info("a connection failed before it was accepted: %s", error)
                 return
-            log.warning("no connection can be accepted: %s", error.strerror)
+            self._say_short(f"no connection can be accepted: {error.strerror}")
             self._shed(len(self._strangers) // 2)
             time.sleep(BREATH)
             return
         host = place[0] if isinstance(place, tuple) else "this machine"
+        if self._short_at and time.monotonic() > self._short_at + CALM:
+            self._short_at = 0.0
+            log.info("connections are accepted again")
         self._admit(sock, host)
 
     def _admit(self, sock: socket.socket, host: str) -> None:
@@ -116,10 +121,16 @@ class Door:
         try:
             thread.start()
         except RuntimeError as error:          # "can't start new thread": the limit of the system, for now
-            log.warning("a connection from %s is turned away: %s", host, error)
+            self._say_short(f"a connection from {host} is turned away: {error}")
             self._forget(connection)
             self._shed()
             time.sleep(BREATH)
+
+    def _say_short(self, what: str) -> None:
+        """Warn that descriptors or threads have run out, once until they have not for a while."""
+        if not self._short_at:
+            log.warning("%s; allow the hub more open files and threads (ulimit -n, ulimit -u); until then it tries again", what)
+        self._short_at = time.monotonic()
 
     def _shed(self, count: int = 1) -> None:
         with self._lock:

@@ -182,6 +182,9 @@ class DebugCrawl:
             wait_for_any([], ROOM, bell)
         elif trouble is not None:
             raise trouble
+        elif (short := next((outcome.short for outcome in outcomes if outcome.short is not None), None)) is not None:
+            log.warning("%s: %s; what was begun is tried again", bench.name, short)
+            wait_for_any([], ROOM, bell)
         else:
             bench.room.is_there()
         return True

@@ -13,6 +13,7 @@ from typing import Final
 from crawler.config import Config
 from crawler.counting import agree, counted
 from crawler.items import QueueStats, Stats, WorkerStats
+from crawler.room import LACKS
 from crawler.run.hints import PLAIN, Hint
 from crawler.run.waits import not_answered, short, slowest, why_hosts_wait
 
@@ -83,12 +84,12 @@ def _disk(stats: Stats) -> str:
 
 
 def _no_room(stats: Stats) -> str:
-    """Report a worker that waits for room on the disk of its output."""
+    """Report a worker that waits for room on the disk of its output, or whose machine lacks something."""
     waiting = next((worker for worker in stats.workers if worker.trouble and worker.seen < ASKED), None)
     if waiting is None:
         return ""
     stage = waiting.name.partition("@")[0].replace(_SIGN, " + ")
-    return f"{stage} waits for room: {waiting.trouble}"
+    return f"{stage} {waiting.trouble}" if waiting.trouble.startswith(LACKS) else f"{stage} waits for room: {waiting.trouble}"
 
 
 def _spent(stats: Stats) -> str:
@@ -101,7 +102,7 @@ def disk_trouble(stats: Stats) -> str:
     """Return what a crawl that is stopped could not do for lack of room; "" if there was room."""
     if stats.is_short:
         return "there was no room on the hub's disk"
-    return _no_room(stats).replace(" waits for room", " waited for room")
+    return _no_room(stats).replace(" waits for room", " waited for room").replace(" is short of", " was short of")
 
 
 def _full(stats: Stats, hint: Hint, readers: dict[str, str]) -> str:

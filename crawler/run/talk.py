@@ -24,7 +24,7 @@ from msgspec import structs
 from crawler.counting import agree, counted
 from crawler.errors import HubError, StorageError
 from crawler.items import QueueStats, Stats
-from crawler.room import SAFE
+from crawler.room import LACKS, SAFE, SHORT_SAFE
 from crawler.run.lines import COUNTS
 
 log = logging.getLogger("crawler.stage")
@@ -58,7 +58,7 @@ class Sum:
     def report(self, worker: str, text: str) -> None:
         """Store a worker's counts. text: the result of `in_words` in its process; anything else is ignored.
 
-        That workers wait for room is logged when the first does, and when none does any more.
+        That workers wait for room, or lack something, is logged when the first does, and when none does any more.
         """
         before = self.trouble
         *numbers, trouble = f"{text} ".split(" ", 3)
@@ -66,9 +66,11 @@ class Sum:
             done, failed, is_idle = map(int, numbers)
             self._counts[worker] = done, failed, bool(is_idle), trouble.strip()
         if self.trouble and not before:
-            log.warning("%s %s; %s", self._name, self.trouble, SAFE)
+            log.warning("%s %s; %s", self._name, self.trouble, SHORT_SAFE if self.trouble.startswith(LACKS) else SAFE)
         elif before and not self.trouble:
-            log.info("%s goes on: there is room again", self._name)
+            is_short = before.startswith(LACKS)
+            there = "what this machine lacked is there" if is_short else "there is room"
+            log.info("%s goes on: %s again", self._name, there)
 
     @property
     def done(self) -> int:

@@ -9,12 +9,13 @@ that of private hosts the guard sees only those that are named by their address.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
-from crawler import CrawlerError, Url
+from crawler import CrawlerError, MachineShort, Url
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -64,11 +65,24 @@ class Client(Protocol):
         ...
 
 
+# Errors of connect(2) that every host gives to a machine without a working network.
+UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+
 GRACE = 20.0                       # s before the minimum rate counts: a server may think, and TCP starts slowly
 
 
 class FetchFailed(CrawlerError):
     """No reply, or none that can be used; the message says why."""
+
+    may_be_ours = False            # an error that a machine without a working network has with every host
+
+
+class Lacking(FetchFailed):
+    """This machine lacks something that a request to any host needs."""
+
+    def __init__(self, short: MachineShort) -> None:
+        super().__init__(str(short))
+        self.short = short
 
 
 class BadName(FetchFailed):
@@ -81,6 +95,10 @@ class NameUnknown(FetchFailed):
 
 class ConnectFailed(FetchFailed):
     """Nobody there, or not willing: refused, unreachable, resolver out of order."""
+
+    def __init__(self, message: str, *, may_be_ours: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_ours = may_be_ours
 
 
 class TlsFailed(FetchFailed):

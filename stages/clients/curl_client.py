@@ -21,14 +21,14 @@ from typing import Final
 import pycurl
 
 from crawler import Guard, Url
-from stages.clients.base import Client, FetchFailed, Limits, Reply, Take, Wants, Work
+from stages.clients.base import Client, ConnectFailed, FetchFailed, Limits, Reply, Take, Wants, Work
 from stages.clients.coding import Source, read_body
 from stages.clients.curl_failures import KeptClosed, Unreadable, failure
 from stages.clients.curl_loop import Loop
 from stages.clients.curl_setup import HOSTS_KEPT, NAMES_LAST, Names, Setup, peer_of
 from stages.clients.curl_transfer import Transfer
 from stages.clients.head import Head
-from stages.clients.wire import Attempt
+from stages.clients.wire import Attempt, kept_connections, lacking
 
 log = logging.getLogger("crawler.fetch")
 
@@ -83,7 +83,8 @@ class CurlClient:
         self._lock = threading.Lock()
         self._requests: Client | None = None
         self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
-        self._loop = Loop(CONNECTIONS_KEPT, failure)
+        self._kept = kept_connections(CONNECTIONS_KEPT)
+        self._loop = Loop(self._kept, failure)
 
     def get(self, url: str, headers: Mapping[str, str], cut: int = 0, wants: Wants | None = None) -> Reply:
         parts = Url.parse(url)
@@ -220,7 +221,10 @@ class CurlClient:
         with self._lock:
             if self._loop.has_failed:
                 self._setups.clear()       # it knew the addresses
-                self._loop = Loop(CONNECTIONS_KEPT, failure)
+                try:
+                    self._loop = Loop(self._kept, failure)
+                except (OSError, RuntimeError, pycurl.error) as error:
+                    raise lacking(error) or ConnectFailed(f"the loop of transfers cannot be started: {error}") from error
             return self._loop
 
     def _reply(self, transfer: Transfer, cut: int) -> Reply:

@@ -7,8 +7,19 @@ from typing import Final
 
 import pycurl
 
-from crawler import Url
-from stages.clients.base import BadName, BrokenReply, ConnectFailed, FetchFailed, NameUnknown, TimedOut, TlsFailed, TooBig
+from crawler import MachineShort, Url, short_of, shortage_by_errno
+from stages.clients.base import (
+    UNREACHABLE,
+    BadName,
+    BrokenReply,
+    ConnectFailed,
+    FetchFailed,
+    Lacking,
+    NameUnknown,
+    TimedOut,
+    TlsFailed,
+    TooBig,
+)
 from stages.clients.curl_transfer import Transfer
 from stages.clients.tls_failures import failed, openssl_failure
 from stages.clients.wire import Attempt
@@ -58,13 +69,28 @@ def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> Fetc
     if kind is TimedOut:
         return _late(attempt, whom)
     errno: int = curl.getinfo(pycurl.OS_ERRNO)
+    if (short := _shortage(code, errno, transfer)) is not None:
+        return Lacking(short)
     if code == pycurl.E_RECV_ERROR and errno:
         kind = ConnectFailed
     elif code in (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR):
         kind, text = openssl_failure(text) or (kind, text)
     if kind is ConnectFailed and code in _GONE and not attempt.is_connected and not attempt.received:
         kind = KeptClosed
+    if kind is ConnectFailed and errno in UNREACHABLE:
+        return ConnectFailed(f"{whom}: {os.strerror(errno)}", may_be_ours=True)
     return failed(kind, whom, os.strerror(errno) if errno and issubclass(kind, ConnectFailed) else text)
+
+
+def _shortage(code: int, errno: int, transfer: Transfer) -> MachineShort | None:
+    """Return what this machine lacks, if it is that which libcurl failed of."""
+    if code == pycurl.E_OUT_OF_MEMORY:
+        return short_of("memory")
+    if code != pycurl.E_COULDNT_CONNECT:
+        return None
+    if not errno and transfer.attempt.is_connected:       # it never came to connect(2): the socket we gave it could not be copied
+        return short_of("files")
+    return shortage_by_errno(errno, transfer.addresses[0] if transfer.addresses else "")
 
 
 def _late(attempt: Attempt, whom: str) -> TimedOut:

@@ -9,6 +9,7 @@ batch, hence one change of threads; the batches of a longer body come while it d
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections import deque
@@ -19,7 +20,8 @@ from typing import Any, Final
 
 import pycurl
 
-from stages.clients.base import BrokenReply, ConnectFailed, TimedOut, TooBig, Wants, Work
+from crawler import shortage_by_errno
+from stages.clients.base import BrokenReply, ConnectFailed, Lacking, TimedOut, TooBig, Wants, Work
 from stages.clients.coding import BLOCK
 from stages.clients.head import Head, framing, plain_head, read_head
 from stages.clients.wire import Attempt
@@ -28,6 +30,19 @@ BATCH: Final = 262_144             # bytes that wait in the loop until their rea
 DRAINED: Final = BLOCK             # bytes of a body that is not wanted, read all the same if that saves a connection
 _SLACK: Final = 30.0               # s after its deadline that the loop has to say how a transfer ended
 _STOP: Final = 0                   # what a callback returns to end its transfer; None lets it go on
+
+
+class Descriptor:
+    """A socket for pycurl, which makes a copy of it and lets go of this object: then it is closed, and each takes one open file."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def __del__(self) -> None:
+        os.close(self._number)
 
 
 class Transfer:
@@ -51,7 +66,6 @@ class Transfer:
         self._ended = ended
         self._lines: list[bytes] = []
         self.on_line = self._lines.append          # of a header, interim ones first, or of a trailer; libcurl takes 300 KiB of them
-        self._sockets: list[socket.socket] = []
         self.failure: Exception | None = None
         self._blocks: list[bytes] = []
         self._waiting = 0                          # bytes of these
@@ -95,18 +109,18 @@ class Transfer:
             raise TimedOut(f"{self.attempt.host}: the loop of transfers does not answer") from None
         self._unread.extend(blocks)
 
-    def on_socket(self, _purpose: int, address: Any) -> socket.socket | int:
-        """A new connection. libcurl makes a copy of the socket."""
+    def on_socket(self, _purpose: int, address: Any) -> Descriptor | int:
+        """Return the socket of a new connection."""
         if address.addr[0] not in self.addresses:
             self.failure = ConnectFailed(f"{self.attempt.host}: {address.addr[0]} is not an address that was checked")
             return pycurl.SOCKET_BAD
         self.attempt.is_connected = True
         try:
-            self._sockets.append(socket.socket(address.family, address.socktype, address.protocol))
+            return Descriptor(socket.socket(address.family, address.socktype, address.protocol).detach())
         except OSError as error:
-            self.failure = ConnectFailed(f"{self.attempt.host}: {error.strerror}")
+            short = shortage_by_errno(error.errno)
+            self.failure = ConnectFailed(f"{self.attempt.host}: {error.strerror}") if short is None else Lacking(short)
             return pycurl.SOCKET_BAD
-        return self._sockets[-1]
 
     def on_block(self, block: bytes) -> int | None:
         if self.head is None and not self._is_wanted():
@@ -149,8 +163,6 @@ class Transfer:
     def finish(self, failure: Exception | None) -> Work | None:
         """It is over. failure: what libcurl says of it, where it was not us who ended it. Returns what is to be done with it."""
         self.ended_at = time.monotonic()
-        for sock in self._sockets:
-            sock.close()
         is_long = sum(map(len, self._lines)) > self.attempt.limits.max_header_bytes
         if self.head is None and self.failure is None and (is_long or (failure is None and self._lines)):
             self._is_wanted()              # a reply without a body, or cut off in its header

@@ -26,11 +26,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
 from crawler import Guard, Url
-from stages.clients.base import BadName, BrokenReply, ConnectFailed, Limits, Reply, TimedOut, TooBig, Wants
+from stages.clients.base import BadName, BrokenReply, ConnectFailed, FetchFailed, Limits, Reply, TimedOut, TooBig, Wants
 from stages.clients.coding import ACCEPTED, BLOCK, Source, read_body
 from stages.clients.http1 import Response
 from stages.clients.tls_failures import tls_failure
-from stages.clients.wire import CLOSED, Attempt, TimedSocket, connect, current, running
+from stages.clients.wire import CLOSED, Attempt, TimedSocket, connect, current, kept_connections, lacking, running
 
 HOSTS_KEPT: Final = 256            # hosts with open connections; the one not used for longest is closed for the next
 _DRAINED: Final = BLOCK            # bytes of a body that is not wanted, read all the same if that saves a connection
@@ -157,7 +157,7 @@ class _TlsPool(HTTPSConnectionPool):
 class _Adapter(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext, size: int, proxies: Iterable[str]) -> None:
         self._context = context
-        super().__init__(pool_connections=HOSTS_KEPT, pool_maxsize=size, max_retries=0)
+        super().__init__(pool_connections=kept_connections(HOSTS_KEPT), pool_maxsize=size, max_retries=0)
         self._managers = {proxy: self.proxy_manager_for(proxy, ssl_context=context) for proxy in proxies}
         for manager in (self.poolmanager, *self._managers.values()):
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
@@ -200,20 +200,22 @@ def _failures(host: str) -> Iterator[None]:
     """What requests, urllib3 and http.client raise, as ours."""
     try:
         yield
-    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError) as error:
-        inner = _innermost(error)
-        if isinstance(inner, ssl.SSLError):
-            raise tls_failure(host, inner, _cause(error)) from error
-        raise ConnectFailed(f"{host}: {_cause(error)}") from error
-    except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
-        raise TimedOut(f"{host}: {_cause(error)}") from error
-    except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError) as error:
-        raise BadName(f"{host}: {_cause(error)}") from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException) as error:
-        gone = ConnectFailed if isinstance(_innermost(error), RemoteDisconnected | ConnectionError) else BrokenReply
-        raise gone(f"{host}: {_cause(error)}") from error
-    except OSError as error:
-        raise ConnectFailed(f"{host}: {_cause(error)}") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+        raise lacking(error) or _failure(host, error) from error
+
+
+def _failure(host: str, error: Exception) -> FetchFailed:
+    text = f"{host}: {_cause(error)}"
+    inner = _innermost(error)
+    if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError | ssl.SSLError):
+        return tls_failure(host, inner, _cause(error)) if isinstance(inner, ssl.SSLError) else ConnectFailed(text)
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return TimedOut(text)
+    if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
+        return BadName(text)
+    if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError | HTTPException):
+        return ConnectFailed(text) if isinstance(inner, RemoteDisconnected | ConnectionError) else BrokenReply(text)
+    return ConnectFailed(text)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -17,8 +17,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
-from crawler import BadUrl, Guard, Url
-from stages.clients.base import GRACE, BadName, ConnectFailed, Limits, NameUnknown, TimedOut
+from crawler import BadUrl, Guard, Url, open_files, shortage_of
+from stages.clients.base import GRACE, UNREACHABLE, BadName, ConnectFailed, Lacking, Limits, NameUnknown, TimedOut
 
 T = TypeVar("T")
 
@@ -112,7 +112,10 @@ def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
     attempt.is_connected = True
     failures: list[OSError] = []
     for family, address in addresses:
-        sock = TimedSocket(family, socket.SOCK_STREAM)
+        try:
+            sock = TimedSocket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise lacking(error) or ConnectFailed(f"{attempt.host}: {error.strerror}") from error
         try:
             attempt.waits_for(sock)
             sock.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -128,9 +131,12 @@ def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
     whom = f"the proxy {hostname}:{port}" if attempt.proxy else attempt.host
+    if (short := lacking(failures[-1], addresses[-1][1][0])) is not None:
+        raise short from failures[-1]
     if all(isinstance(error, TimeoutError) for error in failures):
         raise TimedOut(f"no connection to {whom} within {attempt.limits.connect_timeout:g} s; see stages.fetch.connect_timeout")
-    raise ConnectFailed(f"{whom}: {failures[-1].strerror or failures[-1]}") from failures[-1]
+    may_be_ours = failures[-1].errno in UNREACHABLE
+    raise ConnectFailed(f"{whom}: {failures[-1].strerror or failures[-1]}", may_be_ours=may_be_ours) from failures[-1]
 
 
 def resolved(attempt: Attempt, hostname: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
@@ -141,12 +147,29 @@ def resolved(attempt: Attempt, hostname: str, port: int) -> list[tuple[socket.Ad
             return _within(seconds, lambda: guard.resolve_trusted(hostname, port))
         return _within(seconds, lambda: guard.resolve(hostname, port, attempt.host))
     except Empty:
-        raise TimedOut(f"no address of {hostname} within {seconds:g} s; see stages.fetch.connect_timeout") from None
+        late = TimedOut(f"no address of {hostname} within {seconds:g} s; see stages.fetch.connect_timeout")
+        late.may_be_ours = True
+        raise late from None
     except BadUrl as error:
         raise BadName(str(error)) from error
     except socket.gaierror as error:
-        kind = NameUnknown if error.errno in _NO_NAME else ConnectFailed
-        raise kind(f"{hostname}: {error.strerror}") from error
+        unknown = NameUnknown(f"{hostname}: {error.strerror}") if error.errno in _NO_NAME else None
+        failed = unknown or ConnectFailed(f"{hostname}: {error.strerror}", may_be_ours=True)
+        raise lacking(error) or failed from error
+    except (OSError, RuntimeError) as error:       # of the resolver's own sockets; of its thread
+        raise lacking(error) or ConnectFailed(f"{hostname}: {error}") from error
+
+
+def kept_connections(most: int) -> int:
+    """Return how many connections may be kept open and unused: a quarter of the files that this process may have open, at most."""
+    limit = open_files()
+    return min(most, limit // 4) if limit else most
+
+
+def lacking(error: Exception, address: str = "") -> Lacking | None:
+    """Return what this machine lacks, going by an error; None: it is the host's. address: that was to be connected to."""
+    short = shortage_of(error, address)
+    return None if short is None else Lacking(short)
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
