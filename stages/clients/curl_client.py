@@ -25,8 +25,8 @@ from stages.clients.base import Client, ConnectFailed, FetchFailed, Limits, Repl
 from stages.clients.coding import Source, read_body
 from stages.clients.curl_failures import KeptClosed, Unreadable, failure
 from stages.clients.curl_loop import Loop
-from stages.clients.curl_setup import HOSTS_KEPT, NAMES_LAST, Names, Setup, peer_of
-from stages.clients.curl_transfer import Transfer
+from stages.clients.curl_setup import HOSTS_KEPT, NAMES_LAST, SUPPRESS_CONNECT_HEADERS, Names, Setup, peer_of
+from stages.clients.curl_transfer import Transfer, Tunnel
 from stages.clients.head import Head
 from stages.clients.wire import Attempt, kept_connections, lacking
 
@@ -37,7 +37,6 @@ Then = Callable[[Take | None, int], Work]
 CONNECTIONS_KEPT: Final = 256      # open and unused; the oldest is closed for the next
 BUFFER: Final = 65_536             # bytes received at once; from 128 KiB on malloc gets each anew from the kernel: 85 µs a page
 
-_SUPPRESS_CONNECT_HEADERS: Final = 265     # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
 _NO_TIME: Final = 0.02             # s before a request that are not taken off its limits
 _OPTIONS: Final = {
     pycurl.NOSIGNAL: 1,
@@ -53,7 +52,7 @@ _OPTIONS: Final = {
     pycurl.PROXY: "",                      # none, not the environment's
     pycurl.NOPROXY: "",
     pycurl.HEADEROPT: pycurl.HEADER_SEPARATE,          # what is for a site is not told the proxy
-    _SUPPRESS_CONNECT_HEADERS: 1,
+    SUPPRESS_CONNECT_HEADERS: 1,
 }
 
 
@@ -186,7 +185,8 @@ class CurlClient:
             curl.setopt(pycurl.REQUEST_TARGET, transfer.attempt.target)
             self._targeted.add(curl)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
-        curl.setopt(pycurl.HEADERFUNCTION, transfer.on_line)
+        on_line = Tunnel(transfer, Url.parse(proxy).host).on_line if setup.is_tunneled else transfer.on_line
+        curl.setopt(pycurl.HEADERFUNCTION, on_line)
         curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)
         return curl
 
@@ -202,7 +202,7 @@ class CurlClient:
             return last
         setup = Setup(
             peer, transfer.addresses, proxy, tuple(headers.items()), is_fresh, self._authorities if scheme == "https" else "",
-            _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent),
+            _milliseconds(limits.timeout - spent), _milliseconds(limits.connect_timeout - spent), bool(proxy) and scheme == "https",
         )  # fmt: skip
         if is_usual:
             self._usual = headers, scheme, setup

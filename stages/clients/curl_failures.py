@@ -68,8 +68,10 @@ def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> Fetc
     kind = FAILURES.get(code, BrokenReply)
     if kind is TimedOut:
         return _late(attempt, whom)
+    if has_peer and attempt.proxy and transfer.is_in_tunnel:      # whatever it is that the proxy says, it is none of the site's
+        return ConnectFailed(f"the proxy {Url.parse(attempt.proxy).host}: {text}")
     errno: int = curl.getinfo(pycurl.OS_ERRNO)
-    if (short := _shortage(code, errno, transfer)) is not None:
+    if not has_peer and (short := _shortage(code, errno, transfer)) is not None:
         return Lacking(short)
     if code == pycurl.E_RECV_ERROR and errno:
         kind = ConnectFailed

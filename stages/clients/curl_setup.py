@@ -20,6 +20,8 @@ from stages.clients.wire import Attempt, resolved
 HOSTS_KEPT: Final = 10_000         # whose addresses are remembered, and who sends what libcurl refuses
 NAMES_LAST: Final = 60.0           # s that addresses are good for, as in browsers; a connection that fails ends it
 
+SUPPRESS_CONNECT_HEADERS: Final = 265      # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
+
 _BREAK: Final = re.compile(r"[\r\n\0]")
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -35,6 +37,7 @@ class Setup(NamedTuple):
     authorities: str                   # file of those whose certificates are trusted, for https; "": it makes no difference
     timeout: int                       # ms
     connect_timeout: int               # ms
+    is_tunneled: bool = False          # through the proxy: it answers CONNECT before the site answers
 
     def apply(self, curl: pycurl.Curl) -> None:
         name, port = self.peer
@@ -42,6 +45,7 @@ class Setup(NamedTuple):
         # An IPv6 address is nothing that libcurl would resolve, nor does it stand for a host there.
         curl.setopt(pycurl.RESOLVE, [] if name[0] == "[" else [f"+{name}:{port}:{','.join(self.addresses)}"])
         curl.setopt(pycurl.PROXY, self.proxy)
+        curl.setopt(SUPPRESS_CONNECT_HEADERS, not self.is_tunneled)
         curl.setopt(pycurl.FRESH_CONNECT, self.is_fresh)
         if self.authorities:
             curl.setopt(pycurl.CAINFO, self.authorities)

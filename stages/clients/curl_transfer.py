@@ -45,6 +45,45 @@ class Descriptor:
         os.close(self._number)
 
 
+class Tunnel:
+    """What a proxy answers to CONNECT, before the lines of the site's own header.
+
+    A transfer ends at the first line of a refusal: libcurl would read the body that follows byte by byte, without a look at the
+    time or at other transfers, however long it is.
+    """
+
+    def __init__(self, transfer: Transfer, proxy: str) -> None:
+        """proxy: its host and port."""
+        transfer.is_in_tunnel = True
+        self._transfer = transfer
+        self._proxy = proxy
+        self._status = 0
+        self._size = 0                             # bytes of the answer
+
+    def on_line(self, line: bytes) -> int | None:
+        transfer = self._transfer
+        if not transfer.attempt.is_connected:      # on a kept connection the tunnel is there already
+            transfer.is_in_tunnel = False
+        if not transfer.is_in_tunnel:
+            transfer.on_line(line)
+            return None
+        self._size += len(line)
+        if line.startswith(b"HTTP/"):
+            code = line.split(None, 2)[1:2]
+            self._status = int(code[0]) if code and code[0].isdigit() else 0
+        elif not line.strip():
+            transfer.is_in_tunnel = not 200 <= self._status < 300
+        if self._status >= 300:
+            return self._fail(f"answers CONNECT with status {self._status}")
+        if self._size > transfer.attempt.limits.max_header_bytes:
+            return self._fail("answers CONNECT with a header that does not end")
+        return None
+
+    def _fail(self, what: str) -> int:
+        self._transfer.failure = ConnectFailed(f"the proxy {self._proxy} {what}")
+        return _STOP
+
+
 class Transfer:
     """One request while it runs. `on_…` and `finish` are called in the loop, `wait` and `read` by who asked."""
 
@@ -57,6 +96,7 @@ class Transfer:
         self.head: Head | None = None
         self.sent = 0                              # bytes of the body
         self.is_skipped = False                    # the body is not wanted
+        self.is_in_tunnel = False                  # what comes is the proxy's answer to CONNECT
         self.is_over = False                       # the last batch was taken
         self.ended_at = attempt.start              # monotonic time
         self.addresses = addresses

@@ -9,6 +9,7 @@ whichever thread is free, so a pool to each thread would hardly ever find its co
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ from stages.clients.wire import CLOSED, Attempt, TimedSocket, connect, current, 
 
 HOSTS_KEPT: Final = 256            # hosts with open connections; the one not used for longest is closed for the next
 _DRAINED: Final = BLOCK            # bytes of a body that is not wanted, read all the same if that saves a connection
+_REFUSED: Final = re.compile(r"Tunnel connection failed: (\d+)")     # http.client, of a proxy
 
 
 class TimedTlsSocket(TimedSocket, ssl.SSLSocket):
@@ -207,6 +209,8 @@ def _failures(host: str) -> Iterator[None]:
 def _failure(host: str, error: Exception) -> FetchFailed:
     text = f"{host}: {_cause(error)}"
     inner = _innermost(error)
+    if refused := _REFUSED.match(str(inner)):
+        return ConnectFailed(f"the proxy {Url.parse(current().proxy).host} answers CONNECT with status {refused[1]}")
     if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError | ssl.SSLError):
         return tls_failure(host, inner, _cause(error)) if isinstance(inner, ssl.SSLError) else ConnectFailed(text)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 
 from crawler import AddressRefused, ConfigError, Visit
 from crawler.loopback import Loopback, Request, Response
-from stages.clients.base import Client, ConnectFailed, NoTls, TimedOut
+from stages.clients.base import BrokenReply, Client, ConnectFailed, NoTls, TimedOut
 from stages.clients.curl_transfer import Transfer
 from stages.fetch import Fetch
 from tests.peer import LIMITS
@@ -92,6 +93,59 @@ def test_https_goes_through_a_tunnel_and_what_is_at_its_end_is_verified(make: Ma
     assert b"Proxy-Authorization: Basic bWU6d29yZA==\r\n" in heard[0].title().replace(b"Bwu6D29Yza==", b"bWU6d29yZA==")
     assert b"example.org" in heard[1]              # server name of the TLS hello
     assert b"test" not in heard[0] + heard[1]
+
+
+REFUSAL = 100 << 20     # bytes that a proxy sends after its refusal
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 407 Who are you\r\nContent-Length: %d\r\n\r\n" % REFUSAL, "answers CONNECT with status 407"),
+        (b"HTTP/1.1 503 Later\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % REFUSAL, "answers CONNECT with status 503"),
+        (b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", "answers CONNECT with status 302"),
+        (b"HTTP/1.1 403 No\r\n", "answers CONNECT with status 403"),
+    ],
+)
+def test_a_proxy_that_refuses_a_tunnel_is_left_at_once_whatever_follows(make: Make, answer: bytes, told: str) -> None:
+    sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            nonlocal sent
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(answer)
+                while sent < REFUSAL:
+                    sent += connection.send(b"x" * 65_536)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(ConnectFailed, match=f"the proxy 127.0.0.1:{listener.getsockname()[1]} {told}"):
+            make(https=f"http://127.0.0.1:{listener.getsockname()[1]}").get("https://example.org/", {})
+        thread.join()
+
+    assert sent < REFUSAL // 4                     # what fits into buffers
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000, b"HTTP/1.1 100 Go on\r\n\r\n" * 50_000, b"x" * 400_000]
+)
+def test_an_answer_to_connect_that_does_not_end_is_a_failed_attempt(make: Make, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        with pytest.raises((ConnectFailed, BrokenReply)):
+            make(https=f"http://127.0.0.1:{listener.getsockname()[1]}").get("https://example.org/", {})
+        thread.join()
 
 
 def test_a_proxy_that_is_not_there_is_named(make: Make) -> None:
