@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
@@ -18,6 +18,7 @@ from crawler.errors import ConfigError, CrawlerError
 from crawler.values import Count, ignored
 from crawler.web.page import Page, Record, Visit
 
+T = TypeVar("T")
 NOT_AN_ITEM: Final = "not an item of stage"
 _IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}     # msgspec uses JSON's names for types
 
@@ -55,8 +56,24 @@ def readable(body: bytes) -> Any:
     """Return an encoded item as it is in a record, for people; for one that cannot be read, a text that says so."""
     try:
         return values.stored(msgspec.msgpack.decode(body))
-    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
         return f"{len(body)} bytes that are not msgpack"
+
+
+def fitting(body: bytes, schema: type[T]) -> T | None:
+    """Return an encoded item as a value of this type; None if it is none: whoever may put can put anything."""
+    try:
+        return msgspec.msgpack.decode(body, type=schema)
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def visit(body: bytes) -> Visit | None:
+    """Return the visit in an item; None if it is none, or its URL is not one that can be crawled."""
+    from crawler.web.urls import is_crawlable  # here, because few processes look at the items of others
+
+    found = fitting(body, Visit)
+    return found if found is not None and is_crawlable(found.url) else None
 
 
 def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:

@@ -1,4 +1,4 @@
-"""Numbers in sentences: `1 URL waits`, `2 URLs wait`, `12,000 pages`."""
+"""Numbers in sentences: `1 URL waits`, `2 URLs wait`, `12,000 pages`, `3.4 MB`."""
 
 from __future__ import annotations
 
@@ -14,3 +14,15 @@ def counted(n: int, noun: str, plural: str = "") -> str:
 def agree(n: int, singular: str, plural: str) -> str:
     """Return the form of a verb or pronoun that fits the number: `agree(1, "waits", "wait")` is "waits"."""
     return singular if n == 1 else plural
+
+
+def sized(n: int) -> str:
+    """Return a number of bytes with two or three digits: `sized(3_400_000)` is "3.4 MB"."""
+    if n < 1_000:
+        return f"{n} B"
+    amount = float(n)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007  used behind the loop
+        amount /= 1_000
+        if amount < 999.5:
+            break
+    return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"

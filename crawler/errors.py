@@ -21,6 +21,7 @@
     ├── MachineShort          this machine lacks something: open files, memory, ports, a network   (a worker waits, and tries again)
     └── StorageError          the disk under the hub or a sink failed                            exit 75
         │   ├── StorageFull         the disk is full: the same call succeeds once there is room
+        │   │   └── QueueFull       what producers may fill of it is full
         │   └── OutputClosed        the program that read the rows from a pipe has ended                 exit 141
 
 `Retry`, `Drop` and `GiveUp`, which a stage raises to steer its task, are not errors: see `stage`.
@@ -245,6 +246,10 @@ class StorageError(CrawlerError):
 
 class StorageFull(StorageError):
     """There is no room on the disk. Nothing of the call was kept, and repeated when there is room again it is done."""
+
+
+class QueueFull(StorageFull):
+    """As much as may be put on a queue from outside waits there, or the disk's reserve is reached. Nothing of the call was kept."""
 
 
 class OutputClosed(StorageError):

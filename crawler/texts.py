@@ -79,5 +79,5 @@ def about_body(body: bytes) -> str:
 
     try:
         return about(msgspec.msgpack.decode(body))
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
         return f"{len(body)} bytes that are not msgpack"

@@ -25,6 +25,21 @@ MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub wai
 MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
 
 
+TAKER = "take:"           # begins the name of a worker that takes values off a queue for a person and works on none
+
+
+def is_taker(worker: str) -> bool:
+    """Tell whether nothing that this worker holds can have killed it. "": it takes and completes in one call."""
+    return not worker or worker.startswith(TAKER)
+
+
+class Quota(Struct, frozen=True):
+    """How much may be put from outside, by all who are no admins. 0: no limit."""
+
+    queue_bytes: int = 0           # bytes waiting on a queue from which nothing more is put there
+    free: int = 0                  # bytes that stay free on the disk of the store, at most a tenth of it
+
+
 class Budget(Struct, frozen=True):
     """What some counters may come to together before nothing more is leased from a queue."""
 

@@ -10,6 +10,7 @@ from time import monotonic, thread_time
 
 from msgspec import msgpack
 
+from crawler.broker.base import is_taker
 from crawler.broker.checks import LARGEST
 from crawler.broker.ledger import Ledger
 from crawler.broker.lending import failures
@@ -110,8 +111,8 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     held = ledger.loans.workers()
     seen = ledger.callers.workers(ledger.now)
     shown = [WorkerStats(name, held.get(name, 0), ago, queue, trouble) for name, (ago, queue, trouble) in seen.items()
-             if name in held or ago < WORKERS_SEEN]
-    shown += [WorkerStats(name, n, uptime, is_heard=False) for name, n in held.items() if name not in seen]
+             if (name in held or ago < WORKERS_SEEN) and not is_taker(name)]
+    shown += [WorkerStats(name, n, uptime, is_heard=False) for name, n in held.items() if name not in seen and not is_taker(name)]
     shown_hosts, total, are_open = _shown(ledger)
     due = _next_due(ledger)
     oldest = ledger.loans.oldest(sum(1 for queue in ledger.queues.values() if queue.counts[LEASED]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
-from crawler.broker.base import MAX_BODY
+from crawler.broker.base import MAX_BODY, is_taker
 from crawler.broker.books import BEATS, SILENCE
 from crawler.broker.budget import time_counter
 from crawler.broker.lending import Lending
@@ -134,6 +134,10 @@ class Ledger(Lending):
     def _worker_died(self, loans: Sequence[Loan], reason: str, begun: Set[int], at_work: Set[int]) -> None:
         """End these leases of one worker: see `expire`."""
         worker = loans[0].worker
+        if is_taker(worker):
+            for loan in loans:
+                self._take_back(loan, was_begun=False)
+            return
         known = {loan.token for loan in loans}
         charged = (at_work & known) or (begun & known) or known
         is_only_one = len(charged) == 1 and not self.loans.of(worker)

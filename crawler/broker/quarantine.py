@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
+from crawler.broker.base import is_taker
 from crawler.broker.intake import Intake
 from crawler.broker.loans import Loan
 from crawler.broker.policy import Lane
@@ -24,7 +25,6 @@ GROUPS = {1: 32, 2: 8, 3: 2}     # suspects in the hands of one worker at most, 
 PROBED = 10.0             # s after a probe's last call in which another one is not missed
 PATIENCE = 5.0            # s for which a quarantined task waits for a probe before an ordinary worker stands in
 LOOKED_AT = 64            # suspects that are looked at in one call
-TAKER = ""                # who takes tasks without working on them
 
 
 class Quarantine(Intake):
@@ -84,7 +84,7 @@ class Quarantine(Intake):
         """Choose suspects to lend to a worker, n at most. The flag: whether ordinary tasks may go with them."""
         if is_probe:
             queue.probed_at = self.now
-        if not queue.suspects or worker == TAKER:
+        if not queue.suspects or is_taker(worker):
             return self._waiting(queue)[:n], not is_probe
         held = self.loans.of(worker)
         mine = [queue.suspects[loan.task] for loan in held if loan.task in queue.suspects]

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from crawler.broker import checks, desk, schema
 from crawler.broker.ballast import Ballast
-from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec
+from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec, Quota, is_taker
 from crawler.broker.calls import Call, Kind, Waiting
 from crawler.broker.clock import Clock, SystemClock
 from crawler.broker.disk import Disk
@@ -23,7 +23,7 @@ from crawler.broker.writer import Writer
 from crawler.errors import StorageError, StorageFull
 from crawler.items import Dead, Found, HostStats, Lease, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
-TAKER = ""                # who holds a task in the moment between lease and completion of a classic get; no worker has this name
+NOBODY = ""               # holds a task in the moment between lease and completion of a classic get; no worker has this name
 T = TypeVar("T")
 
 
@@ -45,6 +45,7 @@ class SqliteBroker:
         on_failure is called, in the thread that has the turn, when the disk failed in a way that no later call can succeed.
         """
         clock = clock or SystemClock()
+        self._path = path
         ballast = None if path == schema.MEMORY else Ballast(f"{path}-ballast")
 
         def attempt() -> tuple[sqlite3.Connection, Ledger]:
@@ -75,7 +76,8 @@ class SqliteBroker:
 
     # ---- what producers and workers call
 
-    def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
+    def put(self, items: Sequence[New], caller: str = "", call: int = 0, quota: Quota | None = None) -> list[Verdict]:
+        """quota: raise QueueFull rather than pass it."""
         checks.tasks(items)
         checks.whole("a call number", call)
 
@@ -85,6 +87,10 @@ class SqliteBroker:
                 last = ledger.callers.last(caller, call, is_worker=False)
                 if last.call == call:
                     return list(last.verdicts)
+            if quota is not None:
+                from crawler.broker import quotas  # here, because a hub without other roles than admins has none
+
+                quotas.check(ledger.queues, items, quota, self._path)
             verdicts = ledger.insert(items)
             if caller:
                 ledger.callers.remember(caller, call, verdicts, ledger.now, is_worker=False)
@@ -121,7 +127,8 @@ class SqliteBroker:
                 lent = ledger.lend(queue, step.worker, step.want, step.ttl, is_probe=step.is_probe)
             if is_new or lent:
                 ledger.callers.remember(
-                    step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl, queue=step.queue
+                    step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl,
+                    queue="" if is_taker(step.worker) else step.queue,
                 )
             ledger.callers.set_trouble(step.worker, step.trouble)
             if step.is_last:
@@ -193,14 +200,14 @@ class SqliteBroker:
         checks.seconds("a wait", wait)
 
         def run(ledger: Ledger) -> list[bytes] | None:
-            leases = ledger.lend(ledger.queue(queue), TAKER, n, MAX_WAIT)
+            leases = ledger.lend(ledger.queue(queue), NOBODY, n, MAX_WAIT)
             if not leases and n > 0 and wait > 0:
                 return None
-            loans = [ledger.loans.end(lease.token, TAKER) for lease in leases]
+            loans = [ledger.loans.end(lease.token, NOBODY) for lease in leases]
             ledger.finish([(loan, "taken") for loan in loans if loan is not None])
             return [lease.item for lease in leases]
 
-        return self._writer.ask(Waiting(run, run, lambda _: [], queue, TAKER, wait))
+        return self._writer.ask(Waiting(run, run, lambda _: [], queue, NOBODY, wait))
 
     def run(self, call: Callable[[Ledger], T]) -> T:
         """Run a function of the ledger in a transaction: for work on a store that no hub serves, such as `review`."""

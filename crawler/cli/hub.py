@@ -117,6 +117,7 @@ def serve(args: argparse.Namespace) -> int:
     common.name_process(args, "hub")
     if args.while_stdin and not args.quiet:       # our parent shows warnings only, and is to hear when there is room again
         logging.getLogger("crawler.broker.disk").setLevel(logging.INFO)
+    from crawler.broker.base import Quota
     from crawler.broker.place import store_path
     from crawler.broker.sqlite import SqliteBroker
     from crawler.hub.address import Address
@@ -153,6 +154,7 @@ def serve(args: argparse.Namespace) -> int:
             broker, queues, address, key, encoders=encoders(config, broker), insecure=settings.hub.insecure,
             role_keys=role_keys(data), tls=tls, are_deaths_told=args.while_stdin and bool(address.path),
             is_any_site=settings.frontier.seed_redirects == "any",
+            quota=Quota(settings.hub.producer_bytes, settings.hub.producer_free),
         )  # fmt: skip
         stopping.append(server)
         private.write(data / common.ADDRESS_FILE, f"{server.place}\n".encode())

@@ -6,21 +6,20 @@ import argparse
 import itertools
 import logging
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from crawler.cli import common, streams
-from crawler.cli.printing import data, tell
+from crawler.cli import common
+from crawler.cli.printing import tell
 from crawler.cli.reach import reach
-from crawler.counting import agree, counted
-from crawler.errors import CallRefused, ConfigError, StorageFull, UsageError
+from crawler.cli.taking import run_take
+from crawler.errors import CallRefused, ConfigError, QueueFull, StorageFull, UsageError
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
     from crawler.config import Config
-    from crawler.items import New, Stats
+    from crawler.items import New
 
 log = logging.getLogger("crawler.cli")
 
@@ -72,8 +71,10 @@ def run_put(args: argparse.Namespace) -> int:
         for batch in batched((make(text) for text in values), BATCH):
             try:
                 verdicts = hub.put(batch)
+            except QueueFull as full:
+                raise QueueFull(f"{full}; {so_far(args.queue, taken + known)}") from full
             except StorageFull as full:
-                done = f"the first {taken + known} are on {args.queue}" if taken + known else "nothing was put"
+                done = so_far(args.queue, taken + known)
                 raise StorageFull(f"{in_short(full)}; {done}: make room there and repeat the command") from full
             taken += verdicts.count(Verdict.ACCEPTED)
             known += verdicts.count(Verdict.DUPLICATE)
@@ -81,6 +82,11 @@ def run_put(args: argparse.Namespace) -> int:
                 raise CallRefused(f"a value is too big for queue {args.queue!r}; at most 16 MiB fit on a queue")
     tell(f"put {taken} on {args.queue}" + (f", {known} known already" if known else ""))
     return common.OK
+
+
+def so_far(queue: str, n: int) -> str:
+    """Describe what was put before a failure. n: values that are on the queue."""
+    return f"the first {n} are on {queue}" if n else "nothing was put"
 
 
 def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
@@ -166,64 +172,3 @@ def batched(items: Iterable[New], size: int) -> Iterator[list[New]]:
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
-
-
-def run_take(args: argparse.Namespace) -> int:
-    from crawler.run import obeyed
-
-    streams.refuse_closed_output("what is taken would be lost")
-    config = common.load(args)
-    left = args.n
-    is_told = not sys.stderr.isatty()
-    with reach(args, config, role="producer") as hub:
-        give_up = time.monotonic() + args.timeout
-        while left > 0:
-            wait = max(min(give_up - time.monotonic(), 10.0), 0.0)
-            bodies = hub.take(args.queue, min(left, BATCH), wait if is_told else 0.0)
-            if not bodies and not is_told:
-                is_told = True
-                if wait > 0:
-                    tell(f"crawler: waiting up to {args.timeout:g} s for {args.queue}")
-                    continue
-            show(hub, args.queue, bodies)
-            left -= len(bodies)
-            if not bodies and time.monotonic() >= give_up:
-                hint = common.hints(args, config)
-                why = why_none(hub.stats(), args.queue, args.timeout, hint, is_by_hand=obeyed.is_by_hand(hub))
-                tell(f"crawler: {args.n - left} of {args.n}: {why}")
-                break
-    return common.OK
-
-
-def show(hub: Broker, queue: str, bodies: Sequence[bytes]) -> None:
-    """Print these values, each at once. Those that cannot be printed, because nobody reads them, are put back on their queue."""
-    import msgspec
-
-    from crawler.codec import readable
-    from crawler.items import New
-
-    printed = 0
-    try:
-        for body in bodies:
-            data(msgspec.json.encode(readable(body)).decode(), flush=True)
-            printed += 1
-    except OSError:
-        is_keyed = any(each.keyed for each in hub.stats().queues if each.name == queue)
-        if not is_keyed:               # a keyed queue has each task once, and had these
-            hub.put([New(queue, body) for body in bodies[printed:]])
-        raise
-
-
-def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint, *, is_by_hand: bool = False) -> str:
-    """Explain why no value was taken within so many s. is_by_hand: see `why_hosts_wait`."""
-    from crawler.run.waits import why_hosts_wait
-
-    queue = next((queue for queue in stats.queues if queue.name == name), None)
-    if queue is None or not queue.ready + queue.delayed:
-        return f"{name} had no more within {timeout:g} s"
-    there = f"{counted(queue.ready + queue.delayed, 'task')} {agree(queue.ready + queue.delayed, 'waits', 'wait')} on {name}"
-    is_held = queue.polite and queue.ready and not stats.hosts_open
-    why = why_hosts_wait(stats, hint, is_by_hand=is_by_hand) if is_held else ""
-    if queue.delayed and not queue.ready:
-        why = f"to be tried again, the next in {queue.due:.0f} s"
-    return f"{there}, and none could be taken within {timeout:g} s" + (f": {why}" if why else "")

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from crawler.cli.printing import cell, console, pass_on, tell
-from crawler.counting import counted
+from crawler.counting import counted, sized
 from crawler.run.hints import Hint
 from crawler.texts import coloured, escaped
 
@@ -279,7 +279,7 @@ def queue_table(stats: Stats, rates: dict[str, float], width: int = 80) -> Rende
 
     table = Table(box=None, pad_edge=False)
     narrow = width < WIDE
-    for heading in ("queue", "ready", "delayed", "leased", "done", "dead", "per s"):
+    for heading in ("queue", "ready", "delayed", "leased", "done", "dead", *(() if narrow else ("size",)), "per s"):
         table.add_column(heading, justify="left" if heading == "queue" else "right", min_width=5 if narrow else 7)
     for queue in stats.queues:
         if queue.accepted:
@@ -287,7 +287,8 @@ def queue_table(stats: Stats, rates: dict[str, float], width: int = 80) -> Rende
             name = queue.name + (held if queue.full else "")
             counts = (queue.ready, queue.delayed, queue.leased, queue.done, queue.dead)
             rate = f"{rates[queue.name]:.1f}" if queue.name in rates else "·"
-            table.add_row(cell(name), *(f"{n:,}" if n else "·" for n in counts), rate)
+            size = () if narrow else (sized(queue.bytes) if queue.bytes else "·",)
+            table.add_row(cell(name), *(f"{n:,}" if n else "·" for n in counts), *size, rate)
     return table
 
 

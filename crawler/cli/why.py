@@ -91,17 +91,16 @@ def find(hub: Broker, settings: FrontierSettings, typed: str) -> tuple[str, str,
 
     If a redirect led to just this spelling of a page that was known already, it is the story of that visit.
     """
-    import msgspec
-
+    from crawler.codec import visit
     from crawler.pipeline import FRONTIER
     from crawler.web import urls
-    from crawler.web.page import Visit
     from crawler.web.targets import Targets
 
     written = urls.without_userinfo(urls.as_written(typed))
     form = Targets(settings).form(written)
     story = hub.why(FRONTIER, urls.key(urls.again(form, written))) or hub.why(FRONTIER, urls.key(form))
-    return form, msgspec.msgpack.decode(story.item, type=Visit).url if story else written, story
+    asked = visit(story.item) if story else None
+    return form, asked.url if asked else written, story
 
 
 def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:
@@ -123,13 +122,13 @@ def against(reason: str) -> str:
 
 def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
     """From its discovery to now. is_running: a hub runs, so that something may happen to it."""
-    import msgspec
-
+    from crawler.codec import visit
     from crawler.run.behind import reports
-    from crawler.web.page import Visit
+    from crawler.run.givenup import plain
 
-    visit = msgspec.msgpack.decode(story.item, type=Visit)
-    lines = [*origin(visit), f"put on the frontier {when(story.put_at)}"]
+    found = visit(story.item)
+    came_from = [f"its task is no URL to fetch: {plain(story.item)}"] if found is None else origin(found)
+    lines = [*came_from, f"put on the frontier {when(story.put_at)}"]
     lines += [f"attempt {failure.number} failed {when(failure.at)}: {failure.reason}" for failure in story.failures]
     if story.attempt:
         lines.append(f"attempts: {story.attempt}")

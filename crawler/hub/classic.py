@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from crawler import values
 from crawler.broker.base import MAX_BODY, MAX_WAIT, Broker, QueueSpec
-from crawler.errors import CallRefused, StorageError, StorageFull, WireError
+from crawler.errors import CallRefused, QueueFull, StorageError, StorageFull, WireError
 from crawler.hub import plain, verbs
 from crawler.items import New, Verdict
 
@@ -33,7 +33,7 @@ SLICE = 0.5               # s; longest wait before we look whether the one who w
 INTERNAL = "internal error; see the hub's log"
 OURS: dict[str, type[Exception]] = {"Empty": queue.Empty, **verbs.CROSSING}
 STOCK: dict[str, type[Exception]] = {
-    "Empty": queue.Empty, "CallRefused": ValueError, "StorageError": OSError, "StorageFull": OSError,
+    "Empty": queue.Empty, "CallRefused": ValueError, "StorageError": OSError, "StorageFull": OSError, "QueueFull": OSError,
 }  # fmt: skip
 
 
@@ -75,7 +75,8 @@ def failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, queue.Empty):
         return "Empty", ""
     if isinstance(error, StorageError):
-        return "StorageFull" if isinstance(error, StorageFull) else "StorageError", str(error)
+        kinds = (QueueFull, StorageFull, StorageError)
+        return next(kind.__name__ for kind in kinds if isinstance(error, kind)), str(error)
     if isinstance(error, CallRefused | WireError):
         return "CallRefused", str(error)
     return "CallRefused", INTERNAL
@@ -98,7 +99,10 @@ class ClassicQueue:
 
     EXPOSED: ClassVar[tuple[str, ...]] = ("get", "get_nowait", "put", "put_nowait", "empty", "full", "qsize")
 
-    def __init__(self, broker: Broker, spec: QueueSpec, encode: Callable[[Any], New] | None, is_alive: Callable[[], bool]) -> None:
+    def __init__(self, broker: Broker, spec: QueueSpec, encode: Callable[[Any], New] | None, is_alive: Callable[[], bool],
+                 put: Callable[[list[New]], Sequence[Verdict]]) -> None:  # fmt: skip
+        """put: as the role of the client may."""
+        self._put = put
         self._broker = broker
         self._spec = spec
         self._encode = encode
@@ -126,7 +130,7 @@ class ClassicQueue:
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """On disk when this returns. Never blocks: a full queue holds back the stages that feed it, not their answers."""
         new = self._encode(item) if self._encode is not None else self._plain(item)
-        if self._broker.put([new]) == [Verdict.TOO_BIG]:
+        if list(self._put([new])) == [Verdict.TOO_BIG]:
             raise CallRefused(f"an item of {len(new.item)} bytes is over the {MAX_BODY} that queue {new.queue!r} takes; "
                               "put where it is kept instead")
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from crawler.broker.base import Broker
+from crawler.broker.base import Broker, Quota
 from crawler.errors import CallRefused, CrawlerError
 from crawler.hub.identity import MOST_BYTES, SECRET_BYTES, digest
 from crawler.hub.wire import Connection
+from crawler.items import New, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,10 @@ class Served(Broker, Protocol):
 
     def claim(self, worker: str, digest: bytes) -> bool:
         """Store a digest for the name of a worker, unless there is one. False: there is another."""
+        ...
+
+    def put(self, items: Sequence[New], caller: str = "", call: int = 0, quota: Quota | None = None) -> list[Verdict]:
+        """See `Broker.put`. quota: raise QueueFull rather than pass it."""
         ...
 
     def lost(self, worker: str) -> None:

@@ -10,14 +10,15 @@ It ends no other worker, finishes none of its tasks, frees none of its leases, d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from msgspec import Struct
 
+from crawler.broker.base import TAKER
 from crawler.errors import CallRefused
 from crawler.hub.verbs import SESSION_VERBS, VERBS
-from crawler.items import Note
+from crawler.items import Note, Step
 
 PRIVATE_NOTES = "auth/"    # prefix of the notes that hold a password: see `web.frontier`
 
@@ -34,7 +35,7 @@ _ALL = frozenset({"stats", "hosts", "drained", "note", "notes"})   # a seed and 
 
 ADMIN = Role("admin", frozenset(VERBS), is_admin=True)
 WORKER = Role("worker", _ALL | SESSION_VERBS.keys() | {"step", "extend", "expire", "held", "pace"})
-PRODUCER = Role("producer", _ALL | {"put", "take", "why", "find"})
+PRODUCER = Role("producer", _ALL | SESSION_VERBS.keys() | {"put", "take", "step", "why", "find"})    # see `check_step`
 NOBODY = Role("none", frozenset())                         # a certificate that names no role
 
 ROLES = {role.name: role for role in (ADMIN, PRODUCER, WORKER)}     # the strongest first
@@ -79,7 +80,24 @@ def needs_name(role: Role, verb: str) -> bool:
 
 def readable(role: Role, notes: list[Note]) -> list[Note]:
     """Return the shared notes that a role may read: passwords are only for workers that fetch."""
-    return notes if "step" in role.verbs else [note for note in notes if not note.name.startswith(PRIVATE_NOTES)]
+    return notes if "extend" in role.verbs else [note for note in notes if not note.name.startswith(PRIVATE_NOTES)]
+
+
+def check_session(role: Role, arguments: Sequence[object]) -> None:
+    """Raise CallRefused for a name that is not for this role: a producer speaks as itself, and as no worker."""
+    if "extend" not in role.verbs and arguments and not str(arguments[0]).startswith(TAKER):
+        raise CallRefused(f"the role {role.name!r} may not speak as a worker; use the key (and with TLS the certificate) of admin "
+                          f"or worker, or a name that begins with {TAKER}")  # fmt: skip
+
+
+def check_step(role: Role, step: Step, work: Set[str]) -> None:
+    """Raise CallRefused for a step that does more than take values, by a role that may do no more. work: what stages read."""
+    if "extend" in role.verbs:
+        return
+    check_take(role, step.queue, is_work=step.queue in work)
+    if step.failed or step.arrived or step.paces or step.counters or step.is_probe or any(done.children for done in step.done):
+        raise CallRefused(f"the role {role.name!r} may take values in a step, and nothing else; use the key (and with TLS the "
+                          "certificate) of worker")
 
 
 def check_take(role: Role, queue: str, *, is_work: bool) -> None:

@@ -21,18 +21,18 @@ from multiprocessing.managers import Server
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from crawler.broker.base import MAX_WAIT, QueueSpec
-from crawler.errors import CallRefused, StorageError, UsageError, WireError
+from crawler.broker.base import MAX_WAIT, QueueSpec, Quota
+from crawler.errors import CallRefused, QueueFull, StorageError, UsageError, WireError
 from crawler.hub import classic, verbs
 from crawler.hub.address import Address, check_exposure
 from crawler.hub.classic import ClassicQueue, Request
 from crawler.hub.door import MAX_GUESTS, Door
 from crawler.hub.presence import Presence, Served
 from crawler.hub.presence import check as check_name
-from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_take, needs_name, readable
+from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_session, check_step, check_take, needs_name, readable
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
-from crawler.items import New, Step, Stepped
+from crawler.items import New, Step, Stepped, Verdict
 from crawler.notes import Gate
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ class HubServer(Server):
     def __init__(self, broker: Served, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
                  encoders: Mapping[str, Callable[[Any], New]] | None = None, insecure: bool = False,
                  max_connections: int = MAX_GUESTS, role_keys: Mapping[str, bytes] = MappingProxyType({}),
-                 tls: Tls | None = None, are_deaths_told: bool = False, is_any_site: bool = False) -> None:
+                 tls: Tls | None = None, are_deaths_told: bool = False, is_any_site: bool = False,
+                 quota: Quota | None = None) -> None:
         """encoders: by queue, how a bare value of a classic `put` becomes a task; needed for keyed queues.
         authkey: the admin's; role_keys: those of other roles, see `roles`. tls: not used on a Unix socket.
         are_deaths_told: all workers are children of one process, which tells of those that die.
         is_any_site: workers may bring hosts of other sites than those of seeds into scope, see `notes`.
+        quota: of what others than admins put.
 
         Raises UsageError for an address that cannot be used, or not with these keys.
         """
@@ -72,6 +74,8 @@ class HubServer(Server):
         self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]
                           tls=None if place.path else tls, max_guests=max_connections)
         self._gate = Gate(broker, is_any_site=is_any_site)
+        self._quota = quota
+        self._full: set[str] = set()                  # queues of which it was said that producers have filled them
         self._work = {spec.name for spec in queues if spec.is_read}
         self._presence = Presence(broker, logging.INFO if are_deaths_told else logging.WARNING, lambda: self._door.is_closing)
         self._lock = threading.Lock()
@@ -137,8 +141,10 @@ class HubServer(Server):
         verb, arguments = call.verb, verbs.read_arguments(call)
         check(role, verb)
         if verb == "step":
+            check_step(role, arguments[0], self._work)
             return self._step(connection, *arguments)
         if verb in verbs.SESSION_VERBS:
+            check_session(role, arguments)
             return getattr(self._presence, verb)(connection, *arguments)
         if verb == "note":
             self._gate.check(role.name, *arguments)
@@ -148,8 +154,22 @@ class HubServer(Server):
             queue, n, wait = arguments
             check_take(role, queue, is_work=queue in self._work)
             return classic.take(self.broker, queue, n, _bounded(wait), partial(self._is_there, connection))
+        if verb == "put":
+            return self._put(role, *arguments)
         answer = getattr(self.broker, verb)(*arguments)
         return readable(role, answer) if verb == "notes" else answer
+
+    def _put(self, role: Role, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
+        """Put tasks, within the quota unless an admin puts them."""
+        if role.is_admin or self._quota is None:
+            return self.broker.put(items, caller, call)
+        try:
+            return self.broker.put(items, caller, call, self._quota)
+        except QueueFull as full:
+            if (name := items[0].queue) not in self._full:
+                self._full.add(name)
+                log.warning("a put of the role %s is refused: %s", role.name, full)
+            raise
 
     def _step(self, connection: Connection, step: Step) -> Stepped:
         check_name(connection, step.worker)
@@ -197,7 +217,8 @@ class HubServer(Server):
         check(role, verb)
         if verb == "take":
             check_take(role, request.ident, is_work=request.ident in self._work)
-        return _apply(getattr(face(partial(self._is_there, connection)), request.method), request.args, request.kwds)
+        queue = face(partial(self._is_there, connection), partial(self._put, role))
+        return _apply(getattr(queue, request.method), request.args, request.kwds)
 
     def _registered(self, typeid: str) -> Any:
         entry = self.registry.get(typeid)     # type: ignore[attr-defined]  # set by the base class, unknown to its stub

@@ -20,13 +20,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from crawler.broker.base import Broker
-from crawler.errors import CallRefused, StorageError, StorageFull, WireError
+from crawler.errors import CallRefused, QueueFull, StorageError, StorageFull, WireError
 from crawler.hub.wire import MAX_FRAME
 
 OK = "ok"
 UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)   # what hostile bytes raise in a decoder
 CROSSING: dict[str, type[CallRefused] | type[StorageError]] = {
-    "CallRefused": CallRefused, "StorageError": StorageError, "StorageFull": StorageFull,
+    "CallRefused": CallRefused, "StorageError": StorageError, "StorageFull": StorageFull, "QueueFull": QueueFull,
 }  # fmt: skip
 
 

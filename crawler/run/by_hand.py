@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import structs
 
 from crawler.broker.place import store_path
@@ -70,14 +69,14 @@ def is_open(config: Config, stage: str) -> bool:
 def define(data: Path, settings: Mapping[str, Value], how: Mapping[str, Value], texts: Sequence[str], file: str) -> Definition:
     """Return the definition of the crawl in `data`. file: the configuration file, as stored."""
     from crawler.broker.peek import seeds  # here, because a first crawl does not need SQLite in this process
-    from crawler.web.page import Visit
+    from crawler.codec import visit
 
-    visits = [msgspec.msgpack.decode(item, type=Visit) for item in seeds(store_path(data), FRONTIER, SEEDS_KEPT)]
+    visits = [each for item in seeds(store_path(data), FRONTIER, SEEDS_KEPT) if (each := visit(item)) is not None]
     typed = {
         name: Value(value.value, OUTPUT_OPTION if value.origin == definitions.RESUMED else value.origin)
         for name, value in settings.items()
     }  # fmt: skip
-    found = definitions.of(typed, [*(visit.url for visit in visits), *texts], how=how)
+    found = definitions.of(typed, [*(each.url for each in visits), *texts], how=how)
     return structs.replace(found, config=file)
 
 

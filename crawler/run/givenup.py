@@ -145,7 +145,7 @@ def _looks_otherwise(text: str) -> bool:
     """Tell whether a text reads like a value of another type, as "5" or "true" do."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return not text
     return True
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
+from crawler.codec import visit
 from crawler.counting import agree, counted
 from crawler.items import New
 from crawler.pipeline import FRONTIER
@@ -71,7 +70,10 @@ def apply(
         frontier.replay(_firsts(broker))
 
     def judge(item: bytes) -> int | str:
-        verdict = frontier.judge(msgspec.msgpack.decode(item, type=Visit))
+        found = visit(item)
+        if found is None:                      # it keeps its place, and is given up by the stage that gets it
+            return 0
+        verdict = frontier.judge(found)
         return verdict.priority if isinstance(verdict, New) else verdict
 
     review = Review(broker, FRONTIER, judge)
@@ -90,7 +92,7 @@ def apply(
 def _firsts(store: Store) -> list[Visit]:
     from crawler.broker.review import first_items
 
-    return [msgspec.msgpack.decode(item, type=Visit) for item in first_items(store, FRONTIER)]
+    return [found for item in first_items(store, FRONTIER) if (found := visit(item)) is not None]
 
 
 def _aside(reasons: Mapping[str, int], hint: Hint) -> str:

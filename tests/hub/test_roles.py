@@ -166,7 +166,7 @@ def test_two_roles_that_are_not_one_in_the_other_leave_what_they_share() -> None
 
     assert shared.name == "worker and producer"
     assert shared.verbs == WORKER.verbs & PRODUCER.verbs
-    assert "step" not in shared.verbs
+    assert "extend" not in shared.verbs, "so its steps only take"
     assert "put" not in shared.verbs
 
 
