@@ -209,23 +209,20 @@ class Html:
         By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. The form
         "article" does guess. `is_text_cut` then tells whether some of the text is missing.
         """
-        size = len(self.source)
-        most = min(MAX_TEXT, _TEXT_RATIO[form] * size + _FREE_TEXT)
-        try:
-            text, self.is_text_cut = self._text(form, most, size)
-        except PageTooCostly:
-            text, self.is_text_cut = "", True
+        most = min(MAX_TEXT, _TEXT_RATIO[form] * len(self.source) + _FREE_TEXT)
+        text, self.is_text_cut = self._text(form, most)
         if len(text) > most:
             text, self.is_text_cut = text[:most].rstrip(), True
         return text
 
-    def _text(self, form: TextForm, most: int, size: int) -> tuple[str, bool]:
-        document = self.document
-        tree = limited(size, lambda: copy.deepcopy(document))      # because parts are cut out of it
+    def _text(self, form: TextForm, most: int) -> tuple[str, bool]:
+        # Without a limit on memory: where the library gets none here, it ends the process. A copy takes no more than its tree,
+        # which was made within the limit, and a text is a small multiple of the page: the library indents by 16 levels at most.
+        tree = copy.deepcopy(self.document)     # because parts are cut out of it
         if form == "markdown":
             from crawler.web.markdown import markdown  # here, because most crawls keep no text
 
-            return markdown(tree, self.base, most // 2, size, self.encoding)
+            return markdown(tree, self.base, most // 2, self.encoding)
         from crawler.web.text import text
 
         if form == "article":
@@ -233,8 +230,8 @@ class Html:
 
             if found := article(tree, self.url):
                 return found, False
-            tree = limited(size, lambda: copy.deepcopy(document))
-        return limited(size, lambda: text(tree)), False
+            tree = copy.deepcopy(self.document)
+        return text(tree), False
 
 
 def links(html: bytes | str | Html, base: str) -> list[Link]:

@@ -18,7 +18,6 @@ from typing import Final
 from turbohtml import Document, Element, Markdown, Text
 
 from crawler.web.joins import join_all
-from crawler.web.memory import limited
 from crawler.web.text import CELLS, Shown
 
 _MARK: Final = "\3"                # begins a mark for emphasis; its second character says which
@@ -37,10 +36,10 @@ _NOWHERE: Final = "about:"         # stands for a URL that no reader can follow
 _KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
 
 
-def markdown(tree: Document, base: str, room: int, size: int, encoding: str = "utf-8") -> tuple[str, bool]:
-    """Return the text of a page as Markdown, and whether links are missing. The tree is used up. Raises PageTooCostly.
+def markdown(tree: Document, base: str, room: int, encoding: str = "utf-8") -> tuple[str, bool]:
+    """Return the text of a page as Markdown, and whether links are missing. The tree is used up.
 
-    base: what links are relative to. room: characters of all their URLs; links beyond it become plain text. size: of the page.
+    base: what links are relative to. room: characters of all their URLs; links beyond it become plain text.
     encoding: the page's, in which the queries of links are sent.
     """
     shown = Shown(tree)
@@ -50,8 +49,7 @@ def markdown(tree: Document, base: str, room: int, size: int, encoding: str = "u
             _as_blocks(table)
     for each in shown.elements(*_FORM_BLOCKS):
         each.tag = "div"
-    # Not the URLs: the library that reads them ends the process where there is no memory.
-    found = limited(size, lambda: "\n\n".join(node.to_markdown(_FORM) for node in shown.nodes))
+    found = "\n\n".join(node.to_markdown(_FORM) for node in shown.nodes)
     # The library's way to write a no-break space, unless the page is about it.
     if "&#160;" in found and not any("&#160;" in node.text for node in shown.nodes):
         found = found.replace("&#160;", " ")

@@ -22,6 +22,7 @@ _AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})   
 _REMOVED: Final = tuple(sorted(UNSEEN - {"head", "title", "desc", "script", "style", "template", "noscript"} | {"nav", "aside"}))
 _OF_BODY: Final = ("header", "footer")     # those of an article belong to it
 _OF_SVG: Final = ("title", "desc")
+_QUOTES: Final = 10_000            # <q> elements that get their quotation marks, each of which takes memory
 _NOTICE: Final = 1_000             # characters of a <noscript>; one with an open <p> in it holds all the rest of the page
 _LISTS: Final = ("ul", "ol", "menu", "dir")
 CELLS: Final = ("td", "th")
@@ -83,7 +84,7 @@ def text(tree: Document) -> str:
     for option in shown.elements("option"):
         option.tag = "div"
         option.insert(0, Text(_NEXT))
-    for quote in shown.elements("q"):
+    for quote in shown.elements("q")[:_QUOTES]:
         quote.insert(0, Text(QUOTE))
         quote.append(Text(QUOTE))
     return "\n\n".join(_tidy(node.to_text()) for node in shown.nodes)

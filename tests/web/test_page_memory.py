@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 import threading
+from typing import Final
 
 import pytest
 
@@ -79,3 +82,31 @@ def test_a_process_with_a_limit_goes_on_after_what_was_too_much() -> None:
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+DENSE: Final = {
+    "quotations": "<blockquote>" * 400 + "<p>x" * 225_000,
+    "lists": "<ul><li>" * 200 + "<p>x" * 225_000,
+    "numbered lists": "<ol start=999999999><li>" * 200 + "<pre>" + "\nx" * 450_000,
+    "quotation marks": "<q>" * 300_000,
+}
+_TEXTS: Final = """
+import resource, sys
+from crawler.web.html import Html
+html = Html(sys.stdin.read(), "http://e.org/")
+for form in ("text", "markdown"):
+    print(len(html.text(form)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_the_text_of_a_dense_page_with_deep_levels_is_made_in_little_memory(name: str) -> None:
+    """In a process of its own: the library that makes the text ends its process where it gets no memory."""
+    done = subprocess.run([sys.executable, "-c", _TEXTS], input=DENSE[name], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    text, markdown, megabytes = map(int, done.stdout.split())
+    assert text > 0
+    assert markdown > 0 or name == "quotation marks"
+    assert megabytes < 400
