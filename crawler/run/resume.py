@@ -157,11 +157,7 @@ def plan(
     if was is None and not is_fresh and found.store is not None and found.unfinished(asked.queues_read):
         return _by_hand(load, found.store, asked, texts, data)
     if is_change and texts and not found.is_empty:
-        raise UsageError(
-            f"--change resumes an unfinished crawl, and {_finished(found, was, command, data)}\n"
-            f"start over:        {command.again(without='--change')}\n"
-            f"in parallel:       {command.again('--data', 'DIR', without='--change')}"
-        )
+        raise UsageError(_nothing_to_change(found, was, command, data, texts))
     seeds = list(texts) or _seeds_again(found, was, command, data, asked, is_fresh=is_fresh)
     definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
     definition = structs.replace(definition, config=definitions.stored_file(config, definition.directory))
@@ -269,6 +265,18 @@ def _seeds_again(
     return seeds
 
 
+def _nothing_to_change(found: Found, was: Definition | None, command: Command, data: Path, texts: Sequence[str]) -> str:
+    """Say that --change has no unfinished crawl to resume, and the ways out."""
+    finished = f"--change resumes an unfinished crawl, and {_finished(found, was, command, data)}"
+    if not texts:
+        return f"{finished}\nstart over:        {command.again('--fresh', without='--change')}"
+    return (
+        f"{finished}\n"
+        f"start over:        {command.again(without='--change')}\n"
+        f"in parallel:       {command.again('--data', 'DIR', without='--change')}"
+    )
+
+
 def _left_over(found: Found, asked: _Asked, command: Command) -> list[str]:
     """List the queues whose tasks no configured stage reads, with what to do about them."""
     from crawler.run import stranded
@@ -316,6 +324,9 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     strange = change.strangers(data, was, texts)
     if (changed or strange) and not is_change:
         raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
+    rules = change.of_rules(changed)
+    if is_change and not rules and not found.is_empty and not found.unfinished([*was.queues_read, *asked.queues_read]):
+        raise UsageError(_nothing_to_change(found, was, command, data, texts))      # what was set aside stays so
     _refuse_at_limit(found, was, asked, command)
     if changed or strange:
         here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory)
@@ -329,7 +340,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
         *change.consequences(found, was, changed, here, asked.pipeline),
     ]  # fmt: skip
     plan = _plan(asked, here, seeds, added=strange, was=was, said=said, pages=_pages(found))
-    return structs.replace(plan, gone=frozenset(lost), rules=change.of_rules(changed))
+    return structs.replace(plan, gone=frozenset(lost), rules=rules)
 
 
 def _refuse_at_limit(found: Found, was: Definition, asked: _Asked, command: Command) -> None:

@@ -56,7 +56,7 @@ def asked(
 
 
 def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definition: bool = True, file: Path | None = None,
-          parsed: int = 0, dead: bool = False) -> Plan:  # fmt: skip
+          parsed: int = 0, dead: bool = False, aside: int = 0) -> Plan:  # fmt: skip
     """A crawl that was begun and interrupted, or finished."""
     plan = asked(*texts, sets=sets, file=file)
     data = Path(plan.config.settings.data)
@@ -69,7 +69,8 @@ def begun(*texts: str, sets: Sequence[str] = (), done: bool = False, has_definit
     broker.note([Note("rows/a.jsonl", b'{"was_empty": true, "rows": 34}')])
     Path("a.jsonl").touch()
     if done:
-        leases = broker.step(Step("w", 1, "urls", 100, counters={"fetch/status/200": len(texts)})).leases
+        counters = {"fetch/status/200": len(texts), "urls/aside/too deep": aside}
+        leases = broker.step(Step("w", 1, "urls", 100, counters=counters)).leases
         broker.step(Step("w", 2, done=[Done(lease.token) for lease in leases]))
     if dead:
         leases = broker.step(Step("w", 1, "urls", 100)).leases
@@ -319,6 +320,27 @@ def test_a_change_of_a_finished_crawl_is_refused_with_the_ways_out():
         f"start over:        crawler run {B}",
         f"in parallel:       crawler run {B} --data DIR",
     ]
+
+
+@pytest.mark.parametrize("sets", [
+    (), ["stages.store.output=b.csv"], ["frontier.max_time=5"], ["stages.store.output=b.csv", "frontier.max_time=5"],
+])  # fmt: skip
+def test_a_change_that_brings_no_url_back_is_no_resume_of_a_finished_crawl(sets):
+    begun(A, done=True, aside=3, sets=["stages.store.output=a.jsonl"])
+
+    assert refused(sets=sets, is_change=True, typed=["-s", "x=1", "--change"]) == [
+        "--change resumes an unfinished crawl, and "
+        "the crawl in crawler-data is finished: 34 rows in a.jsonl; nothing is left to do",
+        "3 URLs set aside by changed rules: --change with wider ones queues them again",
+        "start over:        crawler run -s x=1 --fresh",
+    ]
+    assert refused(B, sets=sets, is_change=True, typed=[B, "--change"])[-1] == f"in parallel:       crawler run {B} --data DIR"
+
+
+def test_a_change_of_rules_resumes_a_finished_crawl_that_has_set_urls_aside():
+    begun(A, done=True, aside=3)
+
+    assert asked(sets=["frontier.max_depth=9"], is_change=True).rules
 
 
 def test_of_dead_tasks_of_a_finished_crawl_it_is_said_how_they_are_tried_again():
