@@ -57,13 +57,15 @@ def run_parse(args: argparse.Namespace) -> int:
     from crawler.pipeline import build
     from crawler.run.prints import to_stderr
     from crawler.run.trial import attempt
+    from crawler.run.verify import options_of
 
     config = common.load(args)
     refuse_missing_file(args.page)
+    spec = build(config).stage("parse")
+    options_of(spec, config)                  # before anything is fetched
     page = page_of(config, args.page)
     if page is None:
         return common.NOTHING_FETCHED
-    spec = build(config).stage("parse")
     with to_stderr():
         stage = open_stage(config, "parse")
     try:
@@ -147,15 +149,16 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
 
 
 def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> Stage:
-    """A stage of this pipeline, opened."""
+    """Open a stage of this pipeline. Raises ConfigError for options that `crawler run` would refuse."""
     from crawler import plugins
     from crawler.opening import opening
     from crawler.pipeline import build
+    from crawler.run.verify import options_of
 
     common.quieten("crawler.fetch")
     spec = build(config).stage(name)
     kind = plugins.find(spec.use)
-    options = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
+    options = options_of(spec, config)
     with opening(name):                       # the class may be the author's
         stage = kind(options, shared)
         stage.open()

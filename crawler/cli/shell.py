@@ -44,9 +44,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.cli.pages import page_of, refuse_missing_file
+    from crawler.pipeline import build
+    from crawler.run.verify import options_of
 
     config = common.load(args)
     refuse_missing_file(args.page)
+    options_of(build(config).stage("parse"), config)      # of `record`: before anything is fetched
     page = page_of(config, args.page)
     if page is None:
         return common.NOTHING_FETCHED

@@ -60,7 +60,7 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
             if names is None or stage.name in names or stage.use in names:
                 with found.mistakes():
                     refuse_own_file(stage.options_table.get("output"), Path(config.settings.data))
-                    options[stage.name] = _options(stage, config)
+                    options[stage.name] = options_of(stage, config)
         with found.mistakes(), _placed(config):
             _chains(pipeline, names)
     found.refuse()
@@ -73,7 +73,7 @@ def verify_options(config: Config, stages: Iterable[StageSpec]) -> None:
     found = Collected()
     for stage in stages:
         with found.mistakes():
-            _options(stage, config)
+            options_of(stage, config)
     found.refuse()
 
 
@@ -152,7 +152,7 @@ def _chains(pipeline: Pipeline, names: Collection[str] | None) -> None:
         chain.refuse_unfit(pipeline, list(names))
 
 
-def _options(stage: StageSpec, config: Config) -> Stage.Options:
+def options_of(stage: StageSpec, config: Config) -> Stage.Options:
     """Return the stage's options. Raises ConfigError for options that its class does not know or does not accept."""
     kind, options = load(stage, config.origin)
     found = Collected()

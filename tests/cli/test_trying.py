@@ -12,6 +12,7 @@ import pytest
 
 from crawler import To
 from crawler.cli import main, shown
+from crawler.web import article
 from crawler.web.page import Visits
 from tests.e2e.conftest import BETWEEN
 from tests.site import Site
@@ -92,6 +93,24 @@ def test_json_can_be_had_on_a_terminal(capsys, monkeypatch):
     assert main(["parse", "page.html", "--json"]) == 0
 
     assert rows(capsys.readouterr().out)[0]["title"] == "Tea"
+
+
+@pytest.mark.parametrize("command", ["parse page.html", "try enrich page.html", "shell page.html"])
+@pytest.mark.parametrize(("setting", "words"), [
+    ("stages.parse.text=article", "needs trafilatura, which is not installed; pip install"),
+    ("stages.parse.fields={p='h1['}", "stages.parse.fields.p: cannot use the selector 'h1['"),
+    ("stages.parse.fields={url='h1'}", "every record has a 'url' already; choose another name"),
+])  # fmt: skip
+def test_options_that_a_crawl_refuses_are_refused_before_a_page_is_read(capsys, monkeypatch, command, setting, words):
+    monkeypatch.setattr(article, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("record\n"))
+
+    assert main([*command.split(), "-s", setting]) == 2
+
+    out, err = capsys.readouterr()
+    assert words in err
+    assert "Traceback" not in err
+    assert out == ""
 
 
 def test_declared_fields_alone(capsys):
