@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from crawler import forked
 from crawler.errors import ConfigError, StorageError
 from crawler.given import NOTHING, is_item
 from crawler.items import New, Pace
@@ -194,11 +195,13 @@ class Chain(Stage):
         except Incomplete as rest:
             return [*rest.taken, *self._put_back(place, handed, rest.error, room)]
         except BaseException as error:
+            forked.end_if_copy(joint.name)
             if machine_short(error) is not None:
                 raise
             room.used = used
             return self._put_back(place, handed, error, room)
         finally:
+            forked.end_if_copy(joint.name)
             speaker.stage = before
             self.at.pop(thread, None)
             if is_first:

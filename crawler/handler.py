@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from crawler import places
+from crawler import forked, places
 from crawler.codec import decoder, unfit
 from crawler.drops import Drops
 from crawler.errors import MachineShort, StorageError
@@ -118,6 +118,7 @@ class Handler:
     """A stage with its item type and its router."""
 
     def __init__(self, stage: Stage, schema: Any, router: Routes) -> None:
+        forked.watch()
         self._name = router.name
         self._stage = stage
         self._schema = schema
@@ -154,6 +155,8 @@ class Handler:
             except Incomplete as rest:
                 gathered = self._gather(iter(rest.taken), len(ready))
                 gathered.refused_item = rest.error
+            finally:
+                forked.end_if_copy(self._name)
         except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
             if _is_final(ready, error):
                 return self._failed(ready, error)
@@ -175,7 +178,9 @@ class Handler:
                 gathered = self._gather(iter([item async for item in result]), len(ready))
             else:
                 gathered = self._gather(await result, len(ready))
+            forked.end_if_copy(self._name)
         except BaseException as error:
+            forked.end_if_copy(self._name)
             if _is_ours(error):
                 raise
             if _is_final(ready, error):

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from crawler import graph, places
+from crawler import forked, graph, places
 from crawler.codec import decoder, encode, unfit
 from crawler.errors import UsageError
 from crawler.pipeline import Pipeline, StageSpec
@@ -29,6 +29,7 @@ class Trial(Struct):
 def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     """Let an opened stage process one item."""
     trial = Trial()
+    forked.watch()
     schema, is_async = item_schema(type(stage))
     router = Router(spec.name, spec.outputs, {}, input=spec.input)
     try:
@@ -51,6 +52,8 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
         trial.failure = _checked(retry)
     except BaseException as error:  # noqa: BLE001  any exception of a stage is shown
         trial.failure = error
+    finally:
+        forked.end_if_copy(spec.name)
     return trial
 
 
