@@ -27,4 +27,4 @@ def start(given: Given) -> None:
 def _beat(words: memoryview) -> None:
     while True:
         time.sleep(BEAT)
-        words[-1] = time.monotonic_ns()      # the clock is the same in all processes of a machine
+        words[-1] = time.monotonic_ns()

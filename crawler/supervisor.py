@@ -31,6 +31,7 @@ SETTLED = 5.0           # s after which a child counts as having started well
 PAUSE = 0.2             # s before the first new start after a failure, doubled with each further one
 FROZEN = 15.0           # s without a sign of life after which a child is ended, unless told otherwise
 LEAST_SILENCE = 5.0     # s; a busy machine may keep a process waiting
+AWAY = 3.0              # s without a look after which we were not running ourselves; looks are half a second apart
 ABORTING = 5.0          # s it then has to write where it is
 STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and some
 ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
@@ -97,6 +98,9 @@ class Child:
         self._fork = fork
         self._reader: threading.Thread | None = None
         self._frozen_after = frozen
+        self._beat = 0                     # the last sign of life
+        self._beat_at = 0.0                # monotonic time at which it was first seen
+        self._looked_at = 0.0              # monotonic time
         self._silence = 0.0                # s without a sign of life, once that was too long
         self._aborted = 0.0                # monotonic time
         self._started = 0.0
@@ -142,13 +146,20 @@ class Child:
         return pid
 
     def _look_for_life(self, process: Process) -> None:
-        """End it if it has given no sign of life for too long: all its threads are held up, and it would not notice."""
+        """End it if it has given no sign of life for too long: all its threads are held up, and it would not notice.
+
+        Time in which we did not look does not count: the whole machine may have been asleep.
+        """
         now = time.monotonic()
+        beat, was_away = process.marks.beat(), now - self._looked_at > AWAY
+        self._looked_at = now
+        if beat != self._beat or was_away:
+            self._beat, self._beat_at = beat, now
         if self._silence:
             if now - self._aborted > ABORTING:                 # it is stopped, or cannot even write where it is
                 process.signal(signal.SIGKILL)
-        elif (silence := process.marks.silence() or 0.0) > self._frozen_after:
-            self._silence, self._aborted = silence, now
+        elif beat and now - self._beat_at > self._frozen_after:
+            self._silence, self._aborted = now - self._beat_at, now
             process.abort()
 
     @property

@@ -172,6 +172,11 @@ class Bench:
     def pid(self, name: str) -> int:
         return self._processes[name].pid
 
+    def worker(self, name: str) -> int:
+        """The process in which a stage works, looked after by the one that was started; 0: there is none yet."""
+        children = child_pids(self.pid(name))
+        return children[0] if children else 0
+
     def running(self) -> list[str]:
         return [name for name, process in self._processes.items() if process.poll() is None]
 

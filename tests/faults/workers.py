@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import threading
@@ -62,7 +63,7 @@ def end_one(row: Row, bench: Bench, client: HubClient, stage: str) -> float:
 
     Returns the s until it has ended.
     """
-    mark = f":{bench.pid(stage)}:"
+    mark = f":{bench.worker(stage)}:"
     began = time.monotonic()
     bench.process(stage).send_signal(signal.SIGTERM)
     code = bench.process(stage).wait(PATIENCE)
@@ -78,8 +79,7 @@ def end_one(row: Row, bench: Bench, client: HubClient, stage: str) -> float:
     counted = [lease.attempt for lease in lent if lease.attempt > 1]
     row.expect(not counted, f"{len(counted)} of {len(lent)} tasks that {stage} gave back have an attempt counted")
     bench.restart(stage)
-    mark = f":{bench.pid(stage)}:"
-    until(lambda: any(mark in worker.name for worker in client.stats().workers), f"{stage} is back")
+    until(lambda: any(f":{bench.worker(stage)}:" in worker.name for worker in client.stats().workers), f"{stage} is back")
     return took
 
 
@@ -111,15 +111,17 @@ def freeze(work: Path, rounds: int) -> Row:
         for number in range(rounds):
             path, other = f"/frozen/{number}", f"fetch-{number}"
             url = put_held(bench, web, path)
-            frozen = bench.process(name)
-            frozen.send_signal(signal.SIGSTOP)
+            both = (bench.pid(name), bench.worker(name))      # who looks after it, else it would be ended and started again
+            for pid in both:
+                os.kill(pid, signal.SIGSTOP)
             stopped = time.monotonic()
             bench.start_stage("fetch", name=other)
             web.wait_for_request(path, n=2, timeout=PATIENCE)
             row.redelivery = [*row.redelivery, time.monotonic() - stopped]
             web.release(path)
             until(lambda url=url: url in stored(bench), "another has done it")  # type: ignore[misc]
-            frozen.send_signal(signal.SIGCONT)
+            for pid in reversed(both):
+                os.kill(pid, signal.SIGCONT)
             until(lambda name=name: "finished too late" in bench.log(name), "the late worker is told so")  # type: ignore[misc]
             row.expect(bench.terminate(name) == 0, "the frozen worker did not end well")
             row.rounds += 1
