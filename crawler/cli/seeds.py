@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from crawler.errors import UsageError
+from crawler.secrets import is_secret
 
 if TYPE_CHECKING:
     from crawler.config import Config
@@ -67,6 +68,10 @@ def settle(
     """
     from crawler.web.urls import lacks_scheme
 
+    for text in texts:
+        name, is_setting, _ = text.partition("=")
+        if is_setting and not set(name) & set(":/?#@") and is_secret(text):
+            raise UsageError(f"{name}=… is a setting and no URL; write -s {name}=…")
     if not any(lacks_scheme(text) and text not in known for text in texts):
         return [known.get(text, text) for text in texts]
     from crawler.web.schemes import choose
