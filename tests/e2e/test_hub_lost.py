@@ -76,7 +76,8 @@ def test_a_store_gives_up_when_it_said_it_would_and_says_meanwhile_what_it_waits
 def test_a_hub_that_comes_back_on_another_port_is_found(shell: Shell) -> None:
     with Site({"/": "<title>Home</title>"}) as site:
         first = shell.start_hub()
-        stages = [shell.start("stage", name, *FAST) for name in ("fetch", "parse", "store")]
+        by = ("-c", SHORT.replace("3.0", "60.0"))
+        stages = [shell.start("stage", name, *FAST, by=by) for name in ("fetch", "parse", "store")]
         for stage in stages:
             until(stage, "reading")
         first.kill()
@@ -93,7 +94,7 @@ def test_the_worker_of_a_stage_begun_by_hand_is_started_again_when_it_dies(shell
     with Site({"/": "<title>Home</title>"}) as site:
         shell.start_hub()
         stages = [shell.start("stage", "fetch", *FAST), shell.start("stage", "parse")]
-        store = shell.start("stage", "store")
+        store = shell.start("stage", "store", by=("-c", SHORT.replace("3.0", "60.0")))
         until(store, "nothing to do: no tasks on")
         (child,) = Path(f"/proc/{store.pid}/task/{store.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGKILL)
