@@ -29,13 +29,13 @@ def test_one_answer_holds_no_more_than_a_frame_can_carry(broker: Broker, hand: H
 
 
 def test_a_note_is_read_by_who_has_an_older_version(broker: Broker, hand: Hand) -> None:
-    broker.note([Note("robots/a", b"1"), Note("seeds", b"x")])
-    known = broker.notes("robots/")[-1].version
+    broker.note([Note("other/a", b"1"), Note("seeds", b"x")])
+    known = broker.notes("other/")[-1].version
 
-    version = broker.note([Note("robots/a", b"2"), Note("robots/b", b"3")])
+    version = broker.note([Note("other/a", b"2"), Note("other/b", b"3")])
 
-    assert [(note.name, note.value) for note in broker.notes("robots/", known)] == [("robots/a", b"2"), ("robots/b", b"3")]
-    assert broker.notes("robots/", version) == []
+    assert [(note.name, note.value) for note in broker.notes("other/", known)] == [("other/a", b"2"), ("other/b", b"3")]
+    assert broker.notes("other/", version) == []
     assert hand.step().notes == version
 
 
