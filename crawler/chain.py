@@ -128,6 +128,9 @@ class Chain(Stage):
         """Each link counts under its own name, as it would alone."""
         return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
 
+    def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+        return {counter: n for joint in self._joints for counter, n in joint.stage.counted(joint.name, of_task).items()}
+
     def take_paces(self) -> list[Pace]:
         return [pace for joint in self._joints for pace in joint.stage.take_paces()]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,7 +41,7 @@ from crawler.routing import (
 )
 from crawler.seedlog import SeedLog
 from crawler.shortage import machine_short
-from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then
+from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then, counting
 from crawler.texts import MOST, about, about_body, words
 
 log = logging.getLogger("crawler.worker")
@@ -61,6 +61,7 @@ class Outcome(msgspec.Struct):
     short: MachineShort | None = None          # the worker is to hold fewer tasks
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Counter[str] = msgspec.field(default_factory=Counter)
+    counted: Mapping[int, Mapping[str, int]] = msgspec.field(default_factory=dict)     # what stages counted for it: see `stage`
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)    # known to the hub once it accepts this
     size: int = 0                              # bytes of its children, about
 
@@ -149,6 +150,15 @@ class Handler:
         return True
 
     def _finish(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
+        counted: dict[int, dict[str, int]] = {}
+        before = counting.set(counted)
+        try:
+            outcomes = self._conclude(ready, process)
+        finally:
+            counting.reset(before)
+        return _with_counts(outcomes, counted)
+
+    def _conclude(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         try:
             try:
                 gathered = self._gather(process(), len(ready))
@@ -160,18 +170,32 @@ class Handler:
         except BaseException as error:  # noqa: BLE001  a panic in a library or its sys.exit() is a verdict on the task as well
             if _is_final(ready, error):
                 return self._failed(ready, error)
-            return [outcome for lease, _ in ready for outcome in self.handle([lease])]
+            return self._one_by_one(ready)
         if gathered.refused_item is None:
             return _done(ready, gathered)
         if len(ready) > 1:
-            return [outcome for lease, _ in ready for outcome in self.handle([lease])]
+            return self._one_by_one(ready)
         return self._done_in_part(ready, gathered, gathered.refused_item)
+
+    def _one_by_one(self, ready: Sequence[tuple[Lease, Any]]) -> list[Outcome]:
+        """Process the items of a batch again, each for itself."""
+        _forget_counts()
+        return [outcome for lease, _ in ready for outcome in self.handle([lease])]
 
     async def handle_async(self, leases: Sequence[Lease]) -> list[Outcome]:
         """The same for a stage whose `process` is async."""
         ready, outcomes = self._decode(leases)
         if not ready:
             return outcomes
+        counted: dict[int, dict[str, int]] = {}
+        before = counting.set(counted)
+        try:
+            found = await self._conclude_async(ready)
+        finally:
+            counting.reset(before)
+        return outcomes + _with_counts(found, counted)
+
+    async def _conclude_async(self, ready: Sequence[tuple[Lease, Any]]) -> list[Outcome]:
         try:
             result = self._process(ready)
             if isinstance(result, AsyncIterator):
@@ -184,13 +208,14 @@ class Handler:
             if _is_ours(error):
                 raise
             if _is_final(ready, error):
-                return outcomes + self._failed(ready, error)
-            return outcomes + [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
-        if gathered.refused_item is None:
-            return outcomes + _done(ready, gathered)
-        if len(ready) > 1:
-            return outcomes + [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
-        return outcomes + self._done_in_part(ready, gathered, gathered.refused_item)
+                return self._failed(ready, error)
+        else:
+            if gathered.refused_item is None:
+                return _done(ready, gathered)
+            if len(ready) == 1:
+                return self._done_in_part(ready, gathered, gathered.refused_item)
+        _forget_counts()
+        return [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
 
     def _done_in_part(self, ready: Sequence[tuple[Lease, Any]], gathered: _Gathered, error: Misgiven) -> list[Outcome]:
         """Return the outcome of a task of which some items cannot be put: the others are put, and the task is given up.
@@ -282,6 +307,20 @@ class Handler:
         if not has_given:
             gathered.counts[NOTHING] += items
         return gathered
+
+
+def _with_counts(outcomes: list[Outcome], counted: Mapping[int, Mapping[str, int]]) -> list[Outcome]:
+    """Return outcomes with what the stage has counted for them. What was counted for a batch goes in with its first task."""
+    if counted:
+        outcomes[0].counted = counted
+    return outcomes
+
+
+def _forget_counts() -> None:
+    """Drop what was counted for the tasks in hand: they are processed again."""
+    counts = counting.get()
+    if counts is not None:
+        counts.clear()
 
 
 def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:

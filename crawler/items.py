@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from msgspec import Struct, field
+from msgspec import MsgspecError, Struct, field, msgpack
 
 Name = str | bytes                 # what a task on a keyed queue is known by: its key, or what stands for it
 _Some = TypeVar("_Some", bound=Name)
@@ -133,8 +133,18 @@ class Step(Struct, frozen=True):
     arrived: Sequence[int] = ()    # tokens of tasks still in process that ask no more of their host: it is free again
     paces: Sequence[Pace] = ()
     counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
+    of_each: bytes = b""           # msgpack: how much of `counters` is of each task in done and failed; if its token is not
+                                   # current, that is not added. Read only then: see `counts_of_each`
     trouble: str = ""              # what the worker waits for before it can go on, for people: "p.jsonl: No space left on device"
     is_last: bool = False          # the worker ends: it is not listed any more
+
+
+def counts_of_each(step: Step) -> list[dict[str, int]]:
+    """Return the counters of each task in a step's done and failed, in their order; [] if it does not say them."""
+    try:
+        return msgpack.decode(step.of_each, type=list[dict[str, int]]) if step.of_each else []
+    except (MsgspecError, ValueError, RecursionError):
+        return []
 
 
 class Stepped(Struct, frozen=True):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from operator import index
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
@@ -128,6 +129,10 @@ class LocalShared:
         return None
 
 
+# What stages have counted so far for the task in hand, by the id of the stage; None: for no task.
+counting: ContextVar[dict[int, dict[str, int]] | None] = ContextVar("counting", default=None)
+
+
 class At(Struct):
     """The item that a thread works on, in one of several stages that share the thread."""
 
@@ -221,13 +226,32 @@ class Stage:
         return False
 
     def count(self, name: str, n: int = 1) -> None:
-        """Add to a counter that `crawler status` and the report show under this stage's name. Thread-safe."""
+        """Add to a counter that `crawler status` and the report show under this stage's name. Thread-safe.
+
+        What `process` counts in the thread or the async task that runs it belongs to its item: it is not added if the item's lease
+        has run out by then, as another worker counts the same.
+        """
+        n = index(n)                                # here, where the stage is at fault: the hub would refuse all tasks' counts
+        of_task = counting.get()
+        if of_task is not None:
+            counts = of_task.get(id(self))
+            if counts is None:
+                counts = of_task[id(self)] = {}
+            counts[name] = counts.get(name, 0) + n
+            return
         with self._counts_lock:
-            self._counts[name] += index(n)          # here, where the stage is at fault: the hub would refuse all tasks' counts
+            self._counts[name] += n
 
     def counters(self, name: str) -> dict[str, int]:
-        """The same by their full names, for a stage of this name."""
+        """What was counted for no task since the last call, by full names, for a stage of this name."""
         return {f"{name}/{counter}": n for counter, n in self.take_counts().items()}
+
+    def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+        """What was counted for a task, by full names, for a stage of this name. of_task: see `counting`."""
+        return {f"{name}/{counter}": n for counter, n in of_task.get(id(self), {}).items()}
+
+    def uncounted(self, counts: Mapping[str, int]) -> None:
+        """Called in the worker's loop with what was counted for a task that was finished too late: the hub has not added it."""
 
     def tell(self, pace: Pace) -> None:
         """Tell the hub about a host at once: what is yielded is told when the task is done. Thread-safe."""

@@ -1,10 +1,28 @@
-"""Count what one worker has done so far, from the hub's answers."""
+"""Count what one worker has done: its tasks by the hub's answers, and what its stage counts for the hub."""
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from msgspec import msgpack
+
+from crawler.counting import agree, counted
 from crawler.items import Stepped, Verdict
+from crawler.texts import words
+
+if TYPE_CHECKING:
+    from crawler.handler import Outcome
+    from crawler.stage import Stage
+
+log = logging.getLogger("crawler.worker")
+_encode: Final = msgpack.Encoder().encode
 
 FAILED = (Verdict.RETRY, Verdict.DEAD)
+LATE_EVERY: Final = 10.0   # s between two lines about tasks that were finished too late
 
 
 class Tally:
@@ -24,3 +42,47 @@ class Tally:
             self.failed += sum(map(verdicts.count, FAILED))
         self.is_idle = not held
         self.trouble = trouble
+
+
+class Late:
+    """Tells of tasks that were finished after their leases had run out: a frozen worker has many of them at once."""
+
+    def __init__(self, queue: str) -> None:
+        """queue: of these tasks."""
+        self._queue = queue
+        self._n = 0                # not told yet
+        self._told_at = -math.inf  # monotonic time
+
+    def see(self, n: int, now: float) -> None:
+        """Count n more. now: monotonic time, s."""
+        self._n += n
+        if self._n and now - self._told_at >= LATE_EVERY:
+            log.warning("%s on %s %s finished too late: %s had run out, and what they gave is not used", counted(self._n, "task"),
+                        self._queue, agree(self._n, "was", "were"), agree(self._n, "its lease", "their leases"))  # fmt: skip
+            self._n, self._told_at = 0, now
+
+
+def counters_of(stage: Stage, name: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, int], bytes]:
+    """Return what a step adds to the hub's counters, and how much of it is of each task in its done and failed: see `items.Step`.
+
+    name: of the stage. What was counted for a task that is given back is of no task: it was done all the same.
+    """
+    counts = {_named(counter): n for counter, n in stage.counters(name).items()}
+    done: list[dict[str, int]] = []
+    failed: list[dict[str, int]] = []
+    for outcome in outcomes:
+        own = {_named(counter): n for counter, n in stage.counted(name, outcome.counted).items()} if outcome.counted else {}
+        for counter, n in outcome.counts.items():
+            full = _named(f"{name}/{counter}")
+            own[full] = own.get(full, 0) + n
+        for full, n in own.items():
+            counts[full] = counts.get(full, 0) + n
+        if not outcome.is_released:
+            (failed if outcome.done is None else done).append(own)
+    return counts, _encode(done + failed) if counts else b""
+
+
+@lru_cache(maxsize=1_000)
+def _named(counter: str) -> str:
+    """Return the name of a counter as the hub has it."""
+    return words(counter)

@@ -35,8 +35,8 @@ from crawler.shared import SharedNotes
 from crawler.stage import Stage
 from crawler.strain import Strain  # not when it is needed: a module is a file to open
 from crawler.stuck import Watch
-from crawler.tally import Tally
-from crawler.texts import about_body, words
+from crawler.tally import Late, Tally, counters_of
+from crawler.texts import about_body
 
 log = logging.getLogger("crawler.worker")
 
@@ -106,6 +106,7 @@ class Worker:
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
+        self._late = Late(input)
         self._watch = Watch(router.name, stage, is_async, self._held)
         self._strain: Strain | None = None         # made when this machine first lacks something
 
@@ -291,10 +292,7 @@ class Worker:
 
     def _build(self, outcomes: list[Outcome], untouched: set[int], want: int, wait: float) -> Step:
         given_back = [outcome.lease.token for outcome in outcomes if outcome.is_released]
-        counts = Counter(self._stage.counters(self._name))
-        for outcome in outcomes:
-            for name, n in outcome.counts.items():
-                counts[f"{self._name}/{name}"] += n
+        counters, of_each = counters_of(self._stage, self._name, outcomes)
         return Step(
             self._worker, self._call, self._input, want, self._lease, wait, is_probe=self._is_probe,
             done=[outcome.done for outcome in outcomes if outcome.done is not None],
@@ -303,7 +301,8 @@ class Worker:
             returned=[token for token in given_back if token in untouched],
             arrived=self._held.arrivals(),
             paces=[*self._told(), *(pace for outcome in outcomes for pace in outcome.paces)],
-            counters={words(name): n for name, n in counts.items()},
+            counters=counters,
+            of_each=of_each,
             trouble=next((in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)),
                          self._strain.trouble if self._strain is not None else ""),
         )  # fmt: skip
@@ -328,14 +327,17 @@ class Worker:
 
     def _learn(self, outcomes: list[Outcome], answer: Stepped) -> None:
         handed_in = [outcome for outcome in outcomes if outcome.done is not None]
+        late = 0
         for outcome, verdict in zip(handed_in, answer.verdicts, strict=False):     # done ones come first
             if verdict == Verdict.DONE:
                 if outcome.keys:
                     self._router.known.learn(outcome.keys, answer.commit)
             elif verdict == Verdict.STALE:
-                log.warning("task %d on %s was finished too late: its lease had run out", outcome.lease.id, self._input)
+                late += 1
+                self._stage.uncounted(outcome.counted.get(id(self._stage), {}))
             else:
                 log.error("task %d on %s is %s: the hub could not store what it gave", outcome.lease.id, self._input, verdict)
+        self._late.see(late, time.monotonic())
 
     def _begin(self, pool: Pool, leases: Sequence[Lease]) -> None:
         """Have them processed."""
@@ -397,6 +399,7 @@ class Worker:
 
     def _leave(self) -> None:
         """Tell the hub that this worker ends, so that nobody takes it for one that is at work."""
+        self._late.see(0, math.inf)
         if not self._call:                          # the hub does not know it
             return
         self._call += 1

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from stages.sinks import Ever, Row, Sink, SinkOptions, Written, open_sink
 
 log = logging.getLogger(__name__)
 
+STDOUT: Final = "-"
 ROWS: Final = "rows/"     # prefix of shared notes, one per output: whether it was empty at the start, and its rows now
 
 
@@ -34,6 +36,7 @@ class Store(Stage):
     makes_rows = True
     _sink: Sink | None = None
     _again = 0                 # rows in the output that the hub has not counted: they are handed in again
+    _is_ours_alone = False     # a file that was empty when the crawl began to use it: a replaced row is one of this crawl's own
 
     @classmethod
     def check(cls, options: SinkOptions, table: str) -> None:
@@ -49,7 +52,7 @@ class Store(Stage):
         if self._sink is None:
             raise RuntimeError("the store is closed")
         written = self._counted(self._sink.write([self._row(item) for item in items]))
-        rows = written.new + written.replaced
+        rows = written.new + (0 if self._is_ours_alone else written.replaced)
         for name, n in (("rows", rows), (f"rows in {self.options.output}", rows), *written._asdict().items()):
             if n:
                 self.count(name, n)
@@ -70,6 +73,9 @@ class Store(Stage):
         self._again -= again
         return Written(written.new + again, written.replaced, written.duplicates - again)
 
+    def uncounted(self, counts: Mapping[str, int]) -> None:
+        self._again += counts.get("rows", 0)
+
     def close(self) -> None:
         if self._sink is not None:
             sink, self._sink = self._sink, None
@@ -84,22 +90,25 @@ class Store(Stage):
         try:
             known = self.shared.get(name)
             before = _read(known)
+            was_empty = (before is not None and before.was_empty) or (is_first and not sink.count(1))
+            self._is_ours_alone = was_empty and self.options.output != STDOUT
             lost = self._lost(before.rows, sink.count()) if before is not None and is_first else 0
-            base = self._base(before, sink.ever(), lost) if is_first or before is None else before.base
+            base = self._base(before, sink, lost) if is_first or before is None else before.base
             if before is not None and is_first and not lost and base == before.base:
                 return
-            was_empty = (before is not None and before.was_empty) or (is_first and not sink.count(1))
             self.shared.set(name, msgspec.json.encode(_Rows(was_empty, sink.count(), base)))
         except CrawlerError as error:
             log.debug("the rows of %s are not counted: %s", self.options.output, error)
 
-    def _base(self, before: _Rows | None, ever: Ever, lost: int) -> Ever | None:
+    def _base(self, before: _Rows | None, sink: Sink, lost: int) -> Ever | None:
         """Return the count of the sink at which this crawl's rows begin, and set `_again`."""
+        ever = sink.ever()
         known = self.shared.counted(f"rows in {self.options.output}")
         if known is None:
             return None
         if before is not None and before.base is not None and before.base.id == ever.id and not lost:
-            self._again = max(ever.rows - before.base.rows - known, 0)
+            there = sink.count() if self._is_ours_alone else ever.rows - before.base.rows
+            self._again = max(there - known, 0)
             return before.base
         return Ever(ever.id, ever.rows - known + lost)       # another file than the hub has counted: what is in it is not ours
 

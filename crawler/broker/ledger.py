@@ -16,11 +16,12 @@ from collections.abc import Iterable, Sequence, Set
 from crawler.broker.base import MAX_BODY, is_taker
 from crawler.broker.books import BEATS, SILENCE
 from crawler.broker.budget import time_counter
+from crawler.broker.checks import LARGEST
 from crawler.broker.lending import Lending
 from crawler.broker.loans import Loan
 from crawler.broker.schema import DELAYED, DONE, LEASED, READY
 from crawler.broker.state import Queue
-from crawler.items import Done, Failed, New, Pace, Step, Verdict
+from crawler.items import Done, Failed, New, Pace, Step, Verdict, counts_of_each
 
 NOTHING: Set[int] = frozenset()
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
@@ -60,7 +61,15 @@ class Ledger(Lending):
         verdicts += [self._release(step.worker, token) for token in step.released]
         verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]
         self.count(step.counters)
+        if Verdict.STALE in verdicts:
+            self._uncount(step, verdicts)
         return verdicts
+
+    def _uncount(self, step: Step, verdicts: Sequence[Verdict]) -> None:
+        """Take back what was counted for tasks that somebody else has now."""
+        for verdict, counts in zip(verdicts, counts_of_each(step), strict=False):
+            if verdict == Verdict.STALE:
+                self.count({name: -n for name, n in counts.items() if abs(n) <= LARGEST})
 
     def finish(self, finished: Sequence[tuple[Loan, str]]) -> None:
         """These loans, already off the books, are done."""

@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from bdb import BdbQuit
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +27,7 @@ from crawler.routing import Routes
 from crawler.run.prints import to_stderr
 from crawler.shared import SharedNotes
 from crawler.stage import Stage
-from crawler.texts import words
+from crawler.tally import counters_of
 from crawler.worker import worker_name
 
 if TYPE_CHECKING:
@@ -75,11 +74,7 @@ class Bench:
         return runner().run(self._handler.handle_async(leases))
 
     def counters(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
-        counts = Counter(self.stage.counters(self.name))
-        for outcome in outcomes:
-            for name, n in outcome.counts.items():
-                counts[f"{self.name}/{name}"] += n
-        return {words(name): n for name, n in counts.items()}
+        return counters_of(self.stage, self.name, outcomes)[0]
 
 
 class DebugCrawl:

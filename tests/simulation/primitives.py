@@ -39,6 +39,25 @@ class Lock:
         self._scheduler.wake(self._waiters, 1)
 
 
+class Semaphore:
+    """Held by some tasks at a time."""
+
+    def __init__(self, scheduler: Scheduler, value: int = 1) -> None:
+        self._scheduler = scheduler
+        self._free = value
+        self._waiters: list[Waiter] = []
+
+    def __enter__(self) -> bool:
+        while not self._free:
+            self._scheduler.wait(None, self._waiters)
+        self._free -= 1
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._free += 1
+        self._scheduler.wake(self._waiters, 1)
+
+
 class Condition(Lock):
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(scheduler)
@@ -169,8 +188,8 @@ def stand_ins(scheduler: Scheduler, os_: object) -> dict[str, object]:
     simple_queue = made(SimpleQueue)
     return {
         "threading": SimpleNamespace(
-            Lock=made(Lock), Condition=made(Condition), Event=made(Event), Thread=made(Thread), current_thread=lambda: None,
-            get_ident=lambda: id(greenlet.getcurrent()),
+            Lock=made(Lock), BoundedSemaphore=made(Semaphore), Condition=made(Condition), Event=made(Event), Thread=made(Thread),
+            current_thread=lambda: None, get_ident=lambda: id(greenlet.getcurrent()),
         ),
         "time": SimpleNamespace(monotonic=lambda: scheduler.now, time=lambda: scheduler.now, sleep=scheduler.sleep),
         "queue": SimpleNamespace(SimpleQueue=simple_queue, Empty=queue.Empty),

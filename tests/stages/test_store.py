@@ -74,10 +74,38 @@ def test_what_is_no_mapping_is_wrapped(tmp_path: Path):
 def test_what_happened_to_the_rows_is_counted(tmp_path: Path):
     first, changed = record("http://a.example/"), record("http://a.example/", title="B")
 
-    store = store_all(tmp_path / "r.jsonl", [first, record("http://a.example/b")], [first], [changed])
-
     output = tmp_path / "r.jsonl"
-    assert store.take_counts() == {"rows": 3, f"rows in {output}": 3, "new": 2, "duplicates": 1, "replaced": 1}
+    store = store_all(output, [first, record("http://a.example/b")], [first], [changed])
+
+    assert store.take_counts() == {"rows": 2, f"rows in {output}": 2, "new": 2, "duplicates": 1, "replaced": 1}
+    assert len(lines(output)) == 2
+
+
+def test_a_row_of_an_earlier_crawl_that_is_replaced_is_a_row_of_this_one(tmp_path: Path):
+    output = tmp_path / "r.jsonl"
+    store_all(output, [record("http://a.example/", title="before")])
+
+    store = store_all(output, [record("http://a.example/")])
+
+    assert store.take_counts() == {"rows": 1, f"rows in {output}": 1, "replaced": 1}
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.csv", "r.sqlite"])
+@pytest.mark.parametrize("older", [0, 1])
+def test_rows_of_a_batch_that_was_handed_in_too_late_are_counted_once(tmp_path: Path, name: str, older: int):
+    batch = [record(f"http://a.example/{n}") for n in range(8)]
+    if older:
+        store_all(tmp_path / name, [record("http://b.example/")])
+    store = Store(Store.Options(output=str(tmp_path / name)))
+    store.open()
+    store.process(batch)
+    store.uncounted(store.take_counts())         # what a worker does: the hub has not added them
+
+    store.process(batch)
+    store.process(batch)
+
+    assert store.take_counts() == {"rows": 8, f"rows in {tmp_path / name}": 8, "new": 8, "duplicates": 8}
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["r.jsonl", "r.csv", "r.sqlite"])
