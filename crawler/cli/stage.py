@@ -53,6 +53,10 @@ class Output(Once):
         other = namespace.overwrite if self.dest == "output" else namespace.output
         if other is not None:
             raise argparse.ArgumentError(None, f"-o and -O are both given, as {other} and {values}; {self.why}")
+        try:
+            values.encode()
+        except UnicodeEncodeError:
+            raise argparse.ArgumentError(self, f"{values!r} is not UTF-8; give the file another name") from None
         super().__call__(parser, namespace, values, option_string)
 
 

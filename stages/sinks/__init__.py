@@ -63,6 +63,8 @@ def form_of(options: SinkOptions) -> tuple[str, bool]:
     output = options.output
     if not output:
         raise UsageError('stages.store.output is empty; name a file, or "-" for standard output')
+    if any(ord(character) < 0x20 or character == "\x7f" for character in output):
+        raise UsageError(f"{output!r} has a line break or another control character in its name; name a file without one")
     if remote := _REMOTE.match(output):
         raise UsageError(
             f"{output}: rows go to files on this machine; {remote[0]} is not supported; name a file, such as "
@@ -83,6 +85,8 @@ def _by_suffix(output: str) -> str:
     suffix = Path(output).suffix.lower()
     if suffix == ".json":
         raise UsageError(f"{output}: one JSON document cannot be added to; use JSON Lines, {Path(output).stem}.jsonl")
+    if suffix.strip() in SUFFIXES and suffix not in SUFFIXES:
+        raise UsageError(f"{output!r} ends with a blank; write {output.rstrip()!r}")
     if suffix not in SUFFIXES:
         raise UsageError(
             f"{output}: what format is {suffix or 'a name without suffix'}? use one of {', '.join(SUFFIXES)}, "

@@ -22,6 +22,11 @@ _MAGIC = b"SQLite format 3\0"
 
 def check(options: SinkOptions) -> None:
     """Raise UsageError, in the same words as the sink would."""
+    with opening(options.output):              # a name that is too long, a loop of links
+        _check(options)
+
+
+def _check(options: SinkOptions) -> None:
     form, is_flow = form_of(options)
     path, named = Path(os.path.realpath(options.output)), Path(options.output)
     if is_flow:

@@ -13,6 +13,7 @@ import pytest
 
 from crawler import StorageError, UsageError
 from stages.sinks import SinkOptions, Written, open_sink
+from stages.sinks.check import check
 from tests.stages.outputs import Output, page
 
 
@@ -31,6 +32,36 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     db = sqlite3.connect(tmp_path / "out.sqlite")
     yield db
     db.close()
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("a\nb.jsonl", "'a\\nb.jsonl' has a line break or another control character in its name; name a file without one"),
+    ("a\tb.csv", "'a\\tb.csv' has a line break or another control character"),
+    ("\x7f.sqlite", "has a line break or another control character"),
+    ("a.jsonl ", "'a.jsonl ' ends with a blank; write 'a.jsonl'"),
+    ("a.csv\u00a0", "ends with a blank; write 'a.csv'"),
+    ("x" * 300 + ".jsonl", "File name too long; give another output"),
+    ("x/" * 3000 + "a.jsonl", "File name too long; give another output"),
+])  # fmt: skip
+def test_a_name_that_no_file_can_or_should_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError) as error:
+        check(SinkOptions(output=name))
+
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("name", [
+    "mit Leerzeichen.jsonl", 'Ümläut "q".csv', "o'brien.sqlite", "a.JSONL", "-a.jsonl", "日本.csv", "a\u00a0b.csv",
+])  # fmt: skip
+def test_a_name_with_blanks_quotes_and_letters_of_any_language_is_a_name(tmp_path: Path, name: str):
+    output = Output(tmp_path / name)
+
+    assert output.put([{"a": 1}]) == [Written(1, 0, 0)]
 
 
 # -- JSON Lines ----------------------------------------------------------------------------------------------------------
