@@ -12,6 +12,7 @@ from crawler.reference import entries, leaf
 
 NEAR: Final = 0.75         # similarity (0 to 1) from which a name of another table is suggested
 SURE: Final = 0.85         # similarity from which a name of the same table is preferred
+SHORT: Final = 4           # letters of a name that only a name as similar as `SURE` can be meant by: 'path' has 0.75 of 'auth'
 MOST: Final = 3            # names suggested at once; with more, none of them is likely
 
 # The names of our settings in other programs (Scrapy, Crawlee, Colly, wget, requests), without case, dashes and underscores.
@@ -48,7 +49,7 @@ FOREIGN: Final = {
     "stages.fetch.adaptive": "autothrottle autothrottleenabled",
     "stages.fetch.verify": "verifyssl sslverify tlsverify ssl ignorehttpserrors nocheckcertificate",
     "stages.fetch.revalidate": "httpcache httpcacheenabled cache",
-    "stages.store.output": "output outputfile feeds feeduri feedurl file",
+    "stages.store.output": "output outputfile feeds feeduri feedurl file path filename filepath outfile",
     "stages.store.format": "feedformat outputformat",
     "data": "jobdir datadir storagedir directory",
 }  # fmt: skip
@@ -66,7 +67,7 @@ def similar(key: str, near: str) -> list[str]:
     """List the settings that a misspelled key may mean. near: the most similar name in the table where it stands, or ""."""
     there = {leaf(name): likeness(key, leaf(name)) for name in _general()}
     best = max(there, key=there.__getitem__)
-    if there[best] < NEAR or likeness(key, near) >= there[best]:
+    if there[best] < (SURE if len(key) <= SHORT else NEAR) or likeness(key, near) >= there[best]:
         return []
     return _offered(name for name in _general() if leaf(name) == best)
 

@@ -142,9 +142,13 @@ def _hint(key: str, name: str, there: list[str]) -> str:
     from crawler import hints  # here, because only mistakes need it
 
     near = nearest(key, there)
-    if name.count(".") > 1 or hints.likeness(key, near) >= hints.SURE:    # inside one setting, or misspelled here
+    is_named = name.startswith(("queues.", "hosts."))        # a table of one queue or host: other settings are not of it
+    if is_named or name.count(".") > 1 or hints.likeness(key, near) >= hints.SURE:    # inside one setting, or misspelled here
         return suggestion(key, there)
-    for found in (hints.elsewhere(key), hints.similar(key, near)):
+    meant = hints.elsewhere(key)
+    if here := [leaf for table, _, leaf in (each.rpartition(".") for each in meant) if table == name]:
+        return hints.question(here)                     # another program's name for a setting of this table
+    for found in (meant, hints.similar(key, near)):
         if others := [each for each in found if each.rpartition(".")[0] != name]:
             return hints.question(others)
     return suggestion(key, there)

@@ -504,8 +504,17 @@ def _proxies(option: str | dict[str, str]) -> dict[str, str]:
         except BadUrl:
             is_usable = False
         if scheme not in ("http", "https") or not is_usable:     # the value may hold a password: it is not shown
-            raise ConfigError(f"stages.fetch.proxy: no use of it for {scheme}; expected http://host:port, for http, https or both")
+            raise ConfigError(_unusable(scheme))
     return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
+
+
+def _unusable(scheme: str) -> str:
+    if scheme not in ("http", "https"):
+        return f"stages.fetch.proxy: {scheme!r} is no scheme that is fetched; name a proxy for http, https or both"
+    return (
+        f"stages.fetch.proxy: the proxy for {scheme} is no URL of an HTTP proxy; write http://HOST:PORT, such as "
+        "http://127.0.0.1:3128 (SOCKS, and TLS to the proxy itself, are not supported)"
+    )
 
 
 def _copies(state: str) -> Copies:

@@ -86,7 +86,7 @@ def _program() -> tuple[Parser, argparse._SubParsersAction[Parser]]:
     parser = Parser(
         prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--version", action="version", version=f"crawler {__version__}")
+    parser.add_argument("--version", "-V", action="version", version=f"crawler {__version__}")
     return parser, parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 

@@ -116,6 +116,8 @@ class Parser(argparse.ArgumentParser):
         if is_command and not near:
             near = FOREIGN.get(nearest(str(value).lower(), list(FOREIGN)), "")
         meant = f"did you mean {near!r}?" if near in there else f"choose from {', '.join(map(repr, there))}"
+        if is_command and str(value).lower() == "version":
+            meant = "did you mean 'crawler --version'?"
         noun = _NOUNS.get(str(action.metavar), "choice")
         value = shown("", str(value))
         if noun == "command" and "://" in value:

@@ -34,6 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
         ("crawl http://example.org/", "no command 'crawl'; did you mean 'run'?"),
         ("crwal", "no command 'crwal'; did you mean 'run'?"),
         ("settins", "no command 'settins'; did you mean 'settings'?"),
+        ("version", "no command 'version'; did you mean 'crawler --version'?"),
         ("http://example.org/", "no command 'http://example.org/'; to crawl it: crawler run http://example.org/"),
         ("xyzzy", "no command 'xyzzy'; choose from 'demo', 'run',"),
         ("dead lst", "crawler dead: no verb 'lst'; did you mean 'list'?"),
@@ -62,12 +63,40 @@ def said(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
         ("check -s CONCURRENT_REQUESTS=3", "did you mean 'frontier.per_host' or 'stages.fetch.concurrency'?"),
         ("check -s ROBOTSTXT_OBEY=false", "did you mean 'stages.fetch.robots'?"),
         ("check -s user-agent=me", "did you mean 'stages.fetch.user_agent'?"),
+        ("check -s stages.store.path=x", "did you mean 'output'?"),
+        ("check -s stages.store.file=x", "did you mean 'output'?"),
+        ("check -s stages.store.auto=x", "stages.store.auto is not a setting; there are "),
+        ("check -s stages.fetch.path=x", "did you mean 'stages.store.output'?"),
+        ("check -s queues.urls.max_size=5", "queues.urls.max_size is not a setting; there are "),
+        ("check -s queues.pages.limit=5", "queues.pages.limit is not a setting; there are "),
+        ("check -s queues.urls.keyd=true", "queues.urls.keyd is not a setting; did you mean 'keyed'?"),
+        ("check -s hosts.localhost.timeout=5", "hosts.localhost.timeout is not a setting; there are auth, delay,"),
+        ("check -s stages.fetch.proxy=localhost:3128", "no URL of an HTTP proxy; write http://HOST:PORT, such as"),
+        ("check -s stages.fetch.proxy=socks5://localhost:3128", "no URL of an HTTP proxy; write http://HOST:PORT, such as"),
+        ("check -s stages.fetch.proxy=https://localhost:3128", "no URL of an HTTP proxy; write http://HOST:PORT, such as"),
+        ("check -s stages.fetch.proxy={ftp='http://h:1'}", "'ftp' is no scheme that is fetched; name a proxy for http, https"),
         ("check -s xyzzy=1", "there are data, frontier, hosts, hub, queues, stages"),
         ("check -s stages.parse.fields.price={key='x'}", "stages.parse.fields.price.key is not a setting; "),
     ],
 )
 def test_what_was_meant_is_offered(capsys: pytest.CaptureFixture[str], typed: str, words: str) -> None:
     assert words in said(capsys, *typed.split())
+
+
+@pytest.mark.parametrize("typed", ["-V", "--version"])
+def test_the_version_has_both_its_usual_options(capsys: pytest.CaptureFixture[str], typed: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([typed])
+
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("crawler ")
+
+
+@pytest.mark.parametrize("option", ["-o", "-O", "--output", "--overwrite"])
+def test_an_output_whose_name_is_not_utf8_is_refused_as_it_is(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    assert "'\\udcff.jsonl' is not UTF-8; give the file another name" in said(
+        capsys, "run", "http://example.org/", option, "\udcff.jsonl"
+    )
 
 
 def test_a_part_of_one_setting_is_not_looked_for_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

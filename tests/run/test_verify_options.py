@@ -186,7 +186,8 @@ def test_what_may_not_be_written_to(locked: Path, here: Path, capsys: pytest.Cap
         ('stages.parse.fields.price={css="a", xpath="//a"}', "-s: stages.parse.fields.price: give css or xpath, not both"),
         (
             "stages.fetch.proxy=socks5://127.0.0.1:1080",
-            "-s: stages.fetch.proxy: no use of it for http; expected http://host:port, for http, https or both",
+            "-s: stages.fetch.proxy: the proxy for http is no URL of an HTTP proxy; write http://HOST:PORT, such as "
+            "http://127.0.0.1:3128 (SOCKS, and TLS to the proxy itself, are not supported)",
         ),
         ("stages.fetch.verify=absent.pem", "-s: stages.fetch.verify: 'absent.pem' cannot be read: No such file or directory"),
         (
