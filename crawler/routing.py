@@ -137,9 +137,10 @@ class Router:
         admit = self._admit.get(queue)
         if admit is None:
             is_row = queue in self._stored
+            body = self._encoded(item, is_row=is_row)
             if is_row and not isinstance(item, Mapping | msgspec.Struct):
                 self._look_at_row(item)
-            return _sized(_delivered(to, New(queue, self._encoded(item, is_row=is_row))))
+            return _sized(_delivered(to, New(queue, body)))
         new = admit(item)
         if isinstance(new, str):
             return new

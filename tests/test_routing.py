@@ -209,3 +209,21 @@ def test_what_is_known_is_bounded_and_the_latest_half_is_kept():
 
     assert all(("urls", bytes([n])) in known for n in range(95, 100))
     assert sum(("urls", bytes([n])) in known for n in range(100)) <= 12
+
+
+@pytest.mark.parametrize("item", [ValueError, object(), lambda: 1, [object()], (each for each in "ab")])
+def test_of_an_item_that_is_refused_nothing_is_said_as_if_it_were_stored(caplog, item):
+    with pytest.raises(Unsendable):
+        Router("it", ("records",), {}, stored=("records",)).take(item)
+
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("item", [True, 1, "a", [1], None])
+def test_of_an_item_that_is_stored_as_one_value_it_is_said_once(caplog, item):
+    router = Router("it", ("records",), {}, stored=("records",))
+
+    for _ in range(2):
+        router.take(item)
+
+    assert len([line for line in caplog.messages if "is stored as" in line]) == (item is not None)
