@@ -31,7 +31,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "demo", parents=[common.options()],
         description="Serve a little shop on loopback (prices, redirects, broken links, a slow host, robots rules), crawl it "
-        "through a real hub and real fetch, parse and store processes, and check the result against what is known of the shop.",
+        "through a real hub and real fetch, parse and store processes, and check the result against what is known of the shop. "
+        "It does not read ./crawler.toml, and its files are in a directory of their own, which it names at the end.",
     )  # fmt: skip
     parser.set_defaults(run=run)
 

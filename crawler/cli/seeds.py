@@ -33,6 +33,10 @@ def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
     found = [word for word in words if word != "-"]
     for word in found:
         refuse_path(word)
+        if len(word.split()) > 1:
+            from crawler.web import seeds  # here, because only mistakes need it
+
+            seeds.refuse_several(word)
         urls.seed(word)
     if "-" in (*words, *files):
         found += _listed(sys.stdin.buffer.read(), STDIN)
@@ -42,7 +46,10 @@ def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
         try:
             data = Path(name).expanduser().read_bytes()
         except OSError as error:
-            raise UsageError(f"the seeds in {name} cannot be read: {error.strerror}; it takes one URL a line, in UTF-8") from error
+            way = "it takes one URL a line, in UTF-8"
+            if "://" in name:
+                way = f"a URL is given without --seeds: crawler run {shlex.quote(name)}"
+            raise UsageError(f"the seeds in {name} cannot be read: {error.strerror}; {way}") from error
         found += _listed(data, name)
     return found
 
@@ -55,8 +62,9 @@ def refuse_path(word: str) -> None:
         if "/" in word.rstrip("/") or word.startswith("."):
             raise UsageError(f"{word} is a directory here, not a URL; a file of URLs is given with --seeds FILE")
         return
+    host = "" if word.startswith(("/", ".", "~")) else f"; if you mean the host: https://{word}"
     raise UsageError(f"{word} is a file here; if it has URLs to begin from: crawler run --seeds {shlex.quote(word)}; "
-                     f"if it is a page: crawler parse {shlex.quote(word)}; if you mean the host: https://{word}")  # fmt: skip
+                     f"if it is a page: crawler parse {shlex.quote(word)}{host}")  # fmt: skip
 
 
 def settle(

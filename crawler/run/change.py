@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from crawler.broker.place import store_path
-from crawler.config import Config
+from crawler.config import HIDDEN, Config
 from crawler.counting import counted
 from crawler.pipeline import FRONTIER, Pipeline
 from crawler.run import begun_with, differences, rules
@@ -43,6 +43,7 @@ def refusal(
     words = [word for setting in [*sets, *begun_with.lost(was, config)] for word in ("-s", setting)]
     as_it_was = command.with_file(file, *words) if is_other else command.bare(*words)
     first = f"{'; '.join(by_hand)}, then " if by_hand else ""
+    lines += [f"{HIDDEN} below stands for a password or token: type it again"] if HIDDEN in command.again() else []
     more = rules.options(was, config, os.getcwd()) if has_seeds else []      # without URLs, a fresh crawl keeps them
     if has_seeds and file and not is_other and not command.has_file:
         more += ["-c", file]

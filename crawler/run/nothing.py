@@ -45,6 +45,6 @@ def _reasons(report: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(numbers: Mapping[str, int]) -> str:
-    shown = [f"{n:,} {name}" for name, n in list(numbers.items())[:SHOWN]]
+    shown = [f"{n:,} {'of ' * name.startswith('type ')}{name}" for name, n in list(numbers.items())[:SHOWN]]
     rest = sum(list(numbers.values())[SHOWN:])
     return ", ".join([*shown, *([f"{rest:,} for other reasons"] if rest else [])])

@@ -122,6 +122,12 @@ def check(found: Iterable[Line], what: str) -> list[str]:
     ]))  # fmt: skip
 
 
+def refuse_several(word: str) -> None:
+    """Raise BadUrl for several URLs in one word, as a quoted list on a command line gives them."""
+    if _SECOND.search(word):
+        raise BadUrl(f"{urls.shown(word)} is more than one URL; give each as a word of its own")
+
+
 def _fault(text: str) -> str:
     """Return what is wrong with the text of a line; "" if it is a URL."""
     if _SECOND.search(text) or (" " in text and all(map(urls.lacks_scheme, text.split()))):

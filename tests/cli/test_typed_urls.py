@@ -102,6 +102,34 @@ def test_a_host_that_speaks_http_alone_is_fetched_as_it_was_typed(
     assert f"http://127.0.0.1:{site.port}/" in capsys.readouterr().out
 
 
+def test_several_urls_in_one_word_and_a_url_in_place_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for typed, words in (
+        (["run", "http://a.org/ http://b.org/"], "'http://a.org/ http://b.org/' is more than one URL; give each as a word"),
+        (["run", "a.org\nhttps://b.org"], "is more than one URL; give each as a word of its own"),
+        (["run", "--seeds", "http://a.org/"], "a URL is given without --seeds: crawler run http://a.org/"),
+        (["run", "--seeds", "http://a.org/?a=1&b=2"], "a URL is given without --seeds: crawler run 'http://a.org/?a=1&b=2'"),
+        (["run", "--seeds", "nofile"], "the seeds in nofile cannot be read: No such file or directory; it takes one URL a line"),
+    ):
+        assert main(typed) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_the_path_of_a_file_is_offered_as_no_host(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("ok.txt").touch()
+    for typed in ("./ok.txt", str(Path("ok.txt").resolve())):
+        assert main(["run", typed]) == 2
+        assert "https://" not in capsys.readouterr().err
+    assert main(["run", "ok.txt"]) == 2
+    assert capsys.readouterr().err.endswith("; if you mean the host: https://ok.txt\n")
+
+
+def test_a_setting_in_place_of_a_url_is_not_repeated_with_its_secret(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        main(["parse", "stages.fetch.auth=S3cretPw"])
+
+    assert "s3cretpw" not in caplog.text.lower()
+
+
 def test_a_file_or_directory_in_place_of_a_url_is_told_how_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
     Path("ok.txt").write_text("http://example.org/\n")
     Path("a/b").mkdir(parents=True)

@@ -94,4 +94,4 @@ def test_what_was_not_read_is_in_record_report_and_summary(capsys: pytest.Captur
     rows = [json.loads(line) for line in Path("pages.jsonl").read_text().splitlines()]
     assert [row["problem"] for row in rows] == [None, "body not read: type image/png", "body not read: type image/png"]
     assert json.loads(Path("crawler-data/report.json").read_text())["unread"] == {"type image/png": 2}
-    assert "bodies not read: 2 type image/png; see stages.fetch.content_types\n" in capsys.readouterr().err
+    assert "bodies not read: 2 of type image/png; see stages.fetch.content_types\n" in capsys.readouterr().err

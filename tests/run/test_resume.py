@@ -293,6 +293,23 @@ def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
     assert asked(B, is_fresh=True).output == "records.jsonl", "with URLs it is a different one"
 
 
+@pytest.mark.parametrize(("typed", "is_told", "shown"), [
+    (["http://me:s3cret@c.org/"], True, "http://(hidden)@c.org/"),
+    (["-s", "stages.fetch.auth=me:s3cret"], True, "stages.fetch.auth=(hidden)"),
+    (["-s", "stages.fetch.proxy=http://127.0.0.1:1"], False, "stages.fetch.proxy=http://127.0.0.1:1"),
+    (["-s", "stages.fetch.proxy=http://me:s3cret@127.0.0.1:1"], True, "stages.fetch.proxy=http://(hidden)@127.0.0.1:1"),
+    (["--delay", "3"], False, "--delay 3"),
+])  # fmt: skip
+def test_a_way_out_that_lacks_a_password_says_so(typed, is_told, shown):
+    begun(A)
+
+    said = refused(B, typed=[B, *typed])
+
+    assert ("(hidden) below stands for a password or token: type it again" in said) == is_told
+    assert shown in next(line for line in said if line.startswith("with the change:"))
+    assert "s3cret" not in "\n".join(said)
+
+
 def test_a_fresh_crawl_has_the_passwords_of_the_one_before():
     begun("http://me:s3cret@a.org/x", B)
 
