@@ -19,7 +19,7 @@ _POINT_SIGNS: Final = frozenset("€₫₺₽₴₲₡₸₾₼₩¥￥")
 
 # ISO 4217 codes, and what shops write instead. In these countries a point groups digits, or nobody writes fractions.
 _POINT: Final = (
-    r"(?:ARS|CLP|COP|COL|UYU)\x01?|BAM|BGN|BRL|BYN|CRC|CZK|DKK|EUR|HRK|HUF|IDR|ISK|JPY|KRW|KZT|MKD|NOK|PLN|PYG|RON|RSD|RUB|SEK|TRY|UAH|VND|"
+    r"(?:ARS|CLP|COP|COL|UYU)\x01?|AR\x01|U\x01[SD]|BAM|BGN|BRL|BYN|CRC|CZK|DKK|EUR|HRK|HUF|IDR|ISK|JPY|KRW|KZT|MKD|NOK|PLN|PYG|RON|RSD|RUB|SEK|TRY|UAH|VND|"
     r"[Kk]r\.?|Kč|zł|Ft|lei|Lei|din\.?|дин\.?|ден\.?|лв\.?|руб\.?|р\.|грн\.?|TL|Rp\.?|R\x01|KM|VNĐ|[đĐ]|Gs\.?|円|元|원|"
     "(?i:euros?|kron[aeo]r?|złotych|forint|рубл[а-я]{1,2}|lirası|reais|đồng|rupiah|yen|won)"
 )
@@ -27,7 +27,8 @@ _COMMA_THREE: Final = r"TND|DT|د\.ت"                       # currencies with t
 _THREE: Final = r"KWD|BHD|OMR|JOD|IQD|LYD|KD|BD|JD|د\.ك"   # after a point
 _OTHER: Final = (
     "AED|AUD|BDT|BOB|CAD|CHF|CNY|DOP|EGP|GBP|GEL|GHS|GTQ|HKD|ILS|INR|KES|LKR|MAD|MXN|MYR|NGN|NPR|NZD|PAB|PEN|PHP|PKR|QAR|RMB|SAR|"
-    r"SGD|THB|TWD|TZS|UGX|USD|XAF|XOF|ZAR|S?Fr\.?|Rs\.?|RM|R|S/\.?|B/\.?|Bs\.?|[KTU]Sh|Tk\.?|บาท"
+    r"SGD|THB|TWD|TZS|UGX|USD|XAF|XOF|ZAR|S?Fr\.?|Rs\.?|RM|R|S/\.?|B/\.?|Bs\.?|[KTU]Sh|Tk\.?|บาท|"
+    "(?i:dollars?|d[oó]lar(?:es)?|pesos?|rupees?|dirhams?|riyals?|shekels?)"
 )
 _SIGNED: Final = rf"[^\W\d_]{{0,3}}[{SIGN}{POINT_SIGN}]"     # a sign of currency, with the letters of its country: US$
 CURRENCY: Final = rf"(?:{_SIGNED}|{_POINT}|{_THREE}|{_COMMA_THREE}|{_OTHER})"

@@ -4,6 +4,7 @@
     "1,000"   1000    one comma before three digits groups     "1.000"   1.0    one point does not, unless `decimal` is set
     "1.299 €"  "12.500 kr"   1299, 12500    with a currency whose countries group by points; "$1.299" is null: see `currencies`
     "3.11.2"  "12.05.2024"  "12 May"  "12:30"  "030-12345"  "5-10 €"  "5 to 10"  "x200"  "1/2"  "1.5 million"    no numbers: null
+    "3 for $10"  "10x de R$ 12,99"     null: the first number is not the price
 
 The first number of the text counts. Signs and currency codes may stand before or after it, with or without a space. A unit may
 follow it directly ("12kg"), but no word may directly precede it ("item-12"), except in scripts without spaces.
@@ -54,6 +55,11 @@ _GLUED: Final = rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*"
 # prices, an hour.
 _WORD: Final = r"(?:to|bis|à|a|al|au|do|до|til|till|tot|ate|até|par|or|ou|oder|and|und|et|y|e|h|×|x)\s"
 _NEXT: Final = rf" ?[&/] ?[0-9]| ?[%°‰]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]"
+# A number of pieces or instalments, before the price of them: "3 for $10", "10x de R$ 12,99".
+_PIECES: Final = (
+    rf" ?(?:[x×]|for|für|pour|por|per|za|за|voor|fois|veces|mal)\s{{1,2}}(?:(?:de|je|of|à|a)\s)?"
+    rf"(?:{CURRENCY}\s?[0-9]|[0-9][0-9.,]*\s?{CURRENCY}(?!\w))"
+)
 # 1.5k may or may not mean 1500; the words for thousands and millions.
 _TIMES: Final = re.compile(
     r"[kKMBT](?![^\W\d_])| ?[kKmM](?:[€£\x01\x03]|EUR\b)| ?(?:万|萬|億|亿|千|만|억|천)"
@@ -156,6 +162,8 @@ def _may_end(before: str, digits: str, text: str, end: int) -> bool:
     if text[end:].strip() == "-":                    # 12.50-: minus, as accountants write it, or the first half of a range
         return digits.isdigit() and text[end:] != "-"
     if _DIGIT.search(text, end):
+        if digits.isdigit() and re.compile(_PIECES).match(text, end) and not is_beside(before, text[end:]):
+            return False
         glued = re.compile(_GLUED).match(text, end)
         if re.compile(_NEXT).match(text, end) or (glued and _DIGIT.search(glued.group())):
             return False
