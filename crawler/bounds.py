@@ -15,7 +15,7 @@ DAY = 86_400               # s
 
 # Times, in seconds.
 Delay = Annotated[float, Meta(ge=0, le=7 * DAY)]          # between requests to a host; slower would be no crawl
-Lease = Annotated[float, Meta(ge=1, le=DAY)]              # below 1 s heart-beats (a third of it) come too late; above a day a
+Lease = Annotated[float, Meta(ge=1, le=3_600)]            # below 1 s heart-beats (a third of it) come too late; above an hour a
                                                           # dead worker's task waits too long
 Timeout = Annotated[float, Meta(ge=0.001, le=3_600)]      # of a request; libcurl counts milliseconds and takes 0 for "no limit"
 CrawlTime = Annotated[float, Meta(ge=0, le=366 * DAY)]    # of a whole crawl, 0 for no limit

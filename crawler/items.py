@@ -13,6 +13,9 @@ from typing import Protocol, TypeVar
 
 from msgspec import MsgspecError, Struct, field, msgpack
 
+from crawler.limits import Counters, CountsOfEach, Ends, Host, Key, Line, NoteName, Paces, Tasks, Trace
+from crawler.limits import Name as ShortName
+
 Name = str | bytes                 # what a task on a keyed queue is known by: its key, or what stands for it
 _Some = TypeVar("_Some", bound=Name)
 
@@ -34,23 +37,23 @@ class Verdict(StrEnum):
 class Tried(Struct, frozen=True, array_like=True, omit_defaults=True):
     """A first attempt that failed before the task was put on its queue: see `Failed`."""
 
-    reason: str
+    reason: Line
     after: float | None = None
     final: bool = False
-    trace: str = ""
+    trace: Trace = ""
 
 
 class New(Struct, frozen=True, array_like=True, omit_defaults=True):
     """A task to be put on a queue."""
 
-    queue: str
+    queue: ShortName
     item: bytes
-    key: bytes | None = None       # 16 bytes; on a keyed queue two tasks of one key are one
-    host: str = ""                 # on a polite queue: whose delay and limit it waits for
+    key: Key | None = None         # 16 bytes; on a keyed queue two tasks of one key are one, and the item stands for a None
+    host: Host = ""                # on a polite queue: whose delay and limit it waits for
     priority: int = 0              # higher first, first come first served within one
     delay: float = 0.0             # s from now before it may be leased
     depth: int = 0                 # steps from a seed
-    parent: bytes | None = None    # key of the task that found it, for its life story
+    parent: Key | None = None      # key of the task that found it, for its life story
     tried: Tried | None = None     # its first attempt has failed; never on a polite queue, where the hub decides when to try
 
 
@@ -88,24 +91,24 @@ class Done(Struct, frozen=True, array_like=True):
     """A finished task and everything it gave rise to: stored together or not at all."""
 
     token: int
-    children: Sequence[New] = ()
-    report: str = ""               # one line for the task's life story, e.g. "200 text/html 5120 B"
+    children: Tasks[New] = ()
+    report: Line = ""              # one line for the task's life story, e.g. "200 text/html 5120 B"
 
 
 class Failed(Struct, frozen=True, array_like=True):
     """An attempt that failed."""
 
     token: int
-    reason: str
+    reason: Line
     after: float | None = None     # s before the next try; None: the broker's back-off decides
     final: bool = False            # True: no further attempt makes sense, dead at once
-    trace: str = ""                # traceback in the stage's code, if the task is dead now
+    trace: Trace = ""              # traceback in the stage's code, if the task is dead now
 
 
 class Pace(Struct, frozen=True, array_like=True):
     """What a host asked of us. None leaves a value as it is."""
 
-    host: str
+    host: Host
     rest: float | None = None      # s from now in which nothing is fetched from it (Retry-After, back-off)
     delay: float | None = None     # s between the end of one fetch and the start of the next (Crawl-delay)
     paused: bool | None = None     # by hand: nothing is fetched until it is resumed
@@ -119,23 +122,23 @@ class Step(Struct, frozen=True):
     `(worker, call)` names the call: repeated after a lost reply it changes nothing and is answered as before.
     """
 
-    worker: str                    # who; unique among all workers of the hub
+    worker: ShortName              # who; unique among all workers of the hub
     call: int                      # the worker's own counter, one more each new call
-    queue: str = ""                # where to lease from
+    queue: ShortName = ""          # where to lease from
     want: int = 0                  # tasks at most
     ttl: float = 30.0              # s a lease lasts unless extended
     wait: float = 0.0              # s to wait for a task when there is none; at most 20
     is_probe: bool = False         # only quarantined tasks are wanted: those that a worker died of, one at a time
-    done: Sequence[Done] = ()
-    failed: Sequence[Failed] = ()
-    released: Sequence[int] = ()   # tokens of tasks that were begun and are given back: their hosts have their rest
-    returned: Sequence[int] = ()   # tokens of tasks that were never begun: as if they had not been leased
-    arrived: Sequence[int] = ()    # tokens of tasks still in process that ask no more of their host: it is free again
-    paces: Sequence[Pace] = ()
-    counters: dict[str, int] = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
-    of_each: bytes = b""           # msgpack: how much of `counters` is of each task in done and failed; if its token is not
+    done: Ends[Done] = ()
+    failed: Ends[Failed] = ()
+    released: Ends[int] = ()       # tokens of tasks that were begun and are given back: their hosts have their rest
+    returned: Ends[int] = ()       # tokens of tasks that were never begun: as if they had not been leased
+    arrived: Ends[int] = ()        # tokens of tasks still in process that ask no more of their host: it is free again
+    paces: Paces[Pace] = ()
+    counters: Counters = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
+    of_each: CountsOfEach = b""           # msgpack: how much of `counters` is of each task in done and failed; if its token is not
                                    # current, that is not added. Read only then: see `counts_of_each`
-    trouble: str = ""              # what the worker waits for before it can go on, for people: "p.jsonl: No space left on device"
+    trouble: Line = ""             # what the worker waits for before it can go on, for people: "p.jsonl: No space left on device"
     is_last: bool = False          # the worker ends: it is not listed any more
 
 
@@ -162,7 +165,7 @@ class Stepped(Struct, frozen=True):
 class Note(Struct, frozen=True, array_like=True):
     """A small fact all workers share: the hosts of the seeds, a robots.txt, …"""
 
-    name: str
+    name: NoteName
     value: bytes
     version: int = 0               # set by the broker, grows with every change
 
@@ -251,13 +254,14 @@ class Stats(Struct, frozen=True):
     at: float                      # s since the epoch
     uptime: float                  # s since the hub was opened
     queues: Sequence[QueueStats]
-    workers: Sequence[WorkerStats]
+    workers: Sequence[WorkerStats] # some at most: those with leases, then those heard of last
     hosts: Sequence[HostStats]     # those with work, most ready tasks first, 20 at most
     hosts_total: int               # hosts with work
     counters: dict[str, int]
     is_drained: bool
     hosts_open: int = 0            # hosts for which one more task could be leased now
     is_short: bool = False         # of room on the hub's disk: work from outside is refused, nothing new is begun
+    workers_total: int = 0         # workers, also those that are not in the list
 
 
 class Attempt(Struct, frozen=True, array_like=True):

@@ -47,7 +47,7 @@ WORK: Final = frozenset({"admin", "worker"})
 ALL: Final = frozenset({"admin", "producer", "worker"})
 ADMIN: Final = frozenset({"admin"})
 
-_HOST: Final = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[^\s/\\@?#:\[\]\x00-\x20\x7f]{1,255})(?::[0-9]{1,5})?")
+_HOST: Final = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[^\s/\\@?#:\[\]\x00-\x20\x7f]{1,8192})(?::[0-9]{1,5})?")
 _ORIGIN: Final = re.compile(rf"https?://{_HOST.pattern}")
 
 

@@ -28,9 +28,10 @@ from crawler.codec import encode, encode_row
 from crawler.errors import CrawlerError
 from crawler.items import Admitted, New, Pace, Unknown
 from crawler.known import Known
+from crawler.limits import HOST_CHARS, KEY_BYTES
 from crawler.stage import Report, To
 from crawler.tables import nearest
-from crawler.texts import about, words
+from crawler.texts import BRIEF, about, words
 from crawler.values import REPLACED, Count, ignored
 from crawler.web.page import Visits
 
@@ -284,6 +285,8 @@ def pace(given: Pace) -> Pace:
     """What a stage says of a host, as the hub takes it. Raises ValueError."""
     if not isinstance(given.host, str) or not given.host.isprintable():       # a lone surrogate is not printable either
         raise Refused(f"a Pace for {given.host!r}; its host is text, as in Lease.host")
+    if len(given.host) > HOST_CHARS:
+        raise Refused(f"a Pace for {given.host[:BRIEF]!r}…; a host has {HOST_CHARS} characters at most")
     times = {name: seconds(f"a Pace with {name}", getattr(given, name)) for name in ("rest", "delay", "fixed", "held")}
     return msgspec.structs.replace(given, paused=None if given.paused is None else bool(given.paused), **times)
 
@@ -297,7 +300,7 @@ def _delivered(to: To, new: New) -> New:
     """The task with the delivery data that the stage asked for. A gatekeeper's key is its own."""
     if is_plain(to):
         return new
-    if not isinstance(to.key, bytes | None):
+    if to.key is not None and not (isinstance(to.key, bytes) and len(to.key) == KEY_BYTES):
         raise Refused(f"To(key={to.key!r}): a key is bytes, 16 of them, or None")
     if not (isinstance(to.priority, int) and abs(to.priority) <= LARGEST):
         raise Refused(f"To(priority={to.priority!r}): a priority is a whole number up to 2**53")

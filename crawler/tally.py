@@ -12,6 +12,7 @@ from msgspec import msgpack
 
 from crawler.counting import agree, counted
 from crawler.items import Stepped, Verdict
+from crawler.limits import COUNTERS_AT_ONCE, OF_EACH, OTHERS
 from crawler.texts import words
 
 if TYPE_CHECKING:
@@ -79,7 +80,11 @@ def counters_of(stage: Stage, name: str, outcomes: Sequence[Outcome]) -> tuple[d
             counts[full] = counts.get(full, 0) + n
         if not outcome.is_released:
             (failed if outcome.done is None else done).append(own)
-    return counts, _encode(done + failed) if counts else b""
+    if len(counts) > COUNTERS_AT_ONCE:             # a stage may count anything: what one call cannot name is counted together
+        rest = sum(list(counts.values())[COUNTERS_AT_ONCE - 1 :])
+        return dict(list(counts.items())[: COUNTERS_AT_ONCE - 1]) | {OTHERS: rest}, b""
+    of_each = _encode(done + failed) if counts else b""
+    return counts, of_each if len(of_each) <= OF_EACH else b""
 
 
 @lru_cache(maxsize=1_000)

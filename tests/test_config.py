@@ -119,7 +119,7 @@ def test_the_key_and_variables_of_other_programs_are_no_settings(here: Path) -> 
         ("frontier.delay=-1", "-s: frontier.delay is -1; expected a number from 0 to 604800 (7 days)"),
         ("frontier.delay=inf", "-s: frontier.delay is inf; expected a finite number"),
         ("frontier.delay=nan", "-s: frontier.delay is nan; expected a finite number"),
-        ("hub.lease=0", "-s: hub.lease is 0; expected a number from 1 to 86400"),
+        ("hub.lease=0", "-s: hub.lease is 0; expected a number from 1 to 3600"),
         ("hub.insecure=1", "-s: hub.insecure is 1; expected true or false"),
         ("hub.durability=ful", "-s: hub.durability is 'ful'; expected one of 'full', 'normal'"),
         ("frontier.allow=[1]", "-s: frontier.allow[0] is 1; expected a string"),

@@ -18,7 +18,8 @@ COMMANDS = ("crawler.cli", "crawler.__main__")
 # module or package -> what it may import of ours; what is not listed here may import anything but stages
 MAY = {
     "crawler.errors": [],
-    "crawler.items": ["crawler.errors"],
+    "crawler.limits": [],
+    "crawler.items": ["crawler.errors", "crawler.limits"],
     "crawler.stage": ["crawler.errors", "crawler.items"],
     "crawler.bounds": [],
     "crawler.private": ["crawler.errors"],
@@ -31,10 +32,10 @@ MAY = {
     "crawler.slips": ["crawler.secrets"],
     "crawler.tables": ["crawler.errors", "crawler.hints", "crawler.secrets"],
     "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.slips", "crawler.tables"],
-    "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items"],
+    "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits"],
     "crawler.hub": [
-        "crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items", "crawler.notes",
-        "crawler.private", "crawler.values",
+        "crawler.hub", "crawler.broker.base", "crawler.errors", "crawler.extras", "crawler.items", "crawler.limits",
+        "crawler.notes", "crawler.private", "crawler.values",
     ],
 }
 

@@ -37,9 +37,9 @@ def test_a_page_is_packed_to_travel():
 
 
 def test_delivery_data_travels_with_the_item():
-    sent = router("records").route(To("records", 1, key=b"k", priority=3, delay=1))
+    sent = router("records").route(To("records", 1, key=b"k" * 16, priority=3, delay=1))
 
-    assert sent == New("records", b"\x01", b"k", priority=3, delay=1.0)
+    assert sent == New("records", b"\x01", b"k" * 16, priority=3, delay=1.0)
 
 
 def test_a_gatekeeper_makes_the_task_or_says_why_not():

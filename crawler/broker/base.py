@@ -20,6 +20,24 @@ from typing import Protocol
 from msgspec import Struct
 
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+from crawler.limits import (
+    PAGE,
+    PAGE_BYTES,
+    Counter,
+    Ends,
+    Host,
+    Hosts,
+    Ids,
+    Key,
+    Line,
+    Name,
+    Names,
+    NoteName,
+    Notes,
+    Paces,
+    Puts,
+    Url,
+)  # fmt: skip
 
 MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
 MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
@@ -46,6 +64,27 @@ class Budget(Struct, frozen=True):
     name: str                      # for people: "frontier.max_time = 60"
     counters: tuple[str, ...]
     most: int
+
+
+def is_full(page: Sequence[Note]) -> bool:
+    """Tell whether a page of notes ended because it was full, so that there may be more."""
+    return len(page) >= PAGE or sum(len(note.name) + len(note.value) for note in page) >= PAGE_BYTES
+
+
+def all_pages(read: Callable[[int, str], list[Note]], since: int) -> list[Note]:
+    """Read pages of notes until there are no more; oldest change first.
+
+    read: returns a page, given the version since which they changed and, if that is 0, the name after which the page begins.
+    """
+    page = read(since, "")
+    found = {note.name: note for note in page}
+    first = max((note.version for note in page), default=0)
+    while is_full(page):
+        page = read(page[-1].version, "") if since > 0 else read(0, page[-1].name)
+        found |= {note.name: note for note in page}
+    if since <= 0 and len(found) > PAGE:           # what changed meanwhile may have changed behind us
+        found |= {note.name: note for note in all_pages(read, first)}
+    return sorted(found.values(), key=lambda note: note.version)
 
 
 class QueueSpec(Struct, frozen=True):
@@ -86,7 +125,7 @@ class Broker(Protocol):
     Raises: CallRefused for an unknown queue, StorageError when the disk failed, and over a wire HubError.
     """
 
-    def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
+    def put(self, items: Puts[New], caller: Name = "", call: int = 0) -> list[Verdict]:
         """Store tasks; on disk when this returns. `(caller, call)` names the call as in `Step`; "" gives up idempotence
         for unkeyed items."""
         ...
@@ -100,11 +139,11 @@ class Broker(Protocol):
         was said of it is remembered only as long as the hub runs."""
         ...
 
-    def extend(self, worker: str, tokens: Sequence[int], ttl: float) -> list[bool]:
+    def extend(self, worker: Name, tokens: Ends[int], ttl: float) -> list[bool]:
         """Heart-beat: these leases last `ttl` seconds from now. False: the lease is no longer yours."""
         ...
 
-    def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
+    def expire(self, worker: Name | None, reason: Line = "", begun: Ends[int] = (), at_work: Ends[int] = ()) -> int:
         """End the leases of a worker that is known to be dead (None: of all workers). Returns how many.
 
         reason: how it ended, as in "was killed by SIGSEGV", for its tasks; "": not known. begun, at_work: tokens of the tasks that
@@ -114,38 +153,44 @@ class Broker(Protocol):
         """
         ...
 
-    def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
+    def held(self, worker: Name, tokens: Ends[int] = ()) -> list[str]:
         """Return the URLs of the tasks that a worker holds, oldest first, some at most; "" for an item without a `url`.
 
         tokens: of its leases, if only these are meant.
         """
         ...
 
-    def pace(self, paces: Sequence[Pace]) -> None:
+    def pace(self, paces: Paces[Pace]) -> None:
         """Set when and how often hosts may be asked."""
         ...
 
-    def note(self, notes: Sequence[Note]) -> int:
+    def note(self, notes: Notes[Note]) -> int:
         """Store shared notes by name, last one wins; returns the new version."""
         ...
 
-    def notes(self, prefix: str, since: int = 0) -> list[Note]:
-        """Notes whose name starts with `prefix` and that changed after version `since`, oldest change first."""
+    def notes(self, prefix: NoteName, since: int = 0, after: NoteName | None = None) -> list[Note]:
+        """Notes whose name starts with `prefix` and that changed after version `since`, oldest change first.
+
+        after: give one page of them, as a hub does for its clients: see `all_pages`."""
         ...
 
-    def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
+    def forget(self, notes: Names[NoteName] = (), counters: Names[Counter] = ()) -> int:
+        """Delete shared notes and counters by name; returns how many there were. Workers that run keep the notes they have read."""
+        ...
+
+    def take(self, queue: Name, n: int, wait: float = 0.0) -> list[bytes]:
         """Lease and complete at once: the classic `get`. What is returned is the caller's to lose."""
         ...
 
-    def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
+    def dead(self, queue: Name | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
         """Dead tasks by id, those above `after`."""
         ...
 
-    def revive(self, ids: Sequence[int]) -> int:
+    def revive(self, ids: Ids[int]) -> int:
         """Make dead tasks ready again with attempts at zero; returns how many."""
         ...
 
-    def drop(self, ids: Sequence[int]) -> int:
+    def drop(self, ids: Ids[int]) -> int:
         """Count dead tasks as done; returns how many. On a keyed queue the key stays known."""
         ...
 
@@ -153,19 +198,19 @@ class Broker(Protocol):
         """Everything countable, of one moment."""
         ...
 
-    def hosts(self, names: Sequence[str] = ()) -> list[HostStats]:
+    def hosts(self, names: Hosts[Host] = ()) -> list[HostStats]:
         """These hosts, as far as they are known; without names those with work, most ready tasks first, 1,000 at most."""
         ...
 
-    def why(self, queue: str, key: bytes) -> Story | None:
+    def why(self, queue: Name, key: Key) -> Story | None:
         """The life story of a keyed task; None: never heard of."""
         ...
 
-    def find(self, url: str) -> list[Found]:
+    def find(self, url: Url) -> list[Found]:
         """Tasks that are not done, on queues without keys, whose item has this `url`. Looks at the first thousands of each."""
         ...
 
-    def drained(self, queues: Sequence[str] | None = None) -> bool:
+    def drained(self, queues: Names[Name] | None = None) -> bool:
         """Nothing ready, delayed or leased on these queues (None: all that a stage reads), counted in one transaction.
 
         What waits on a queue with a budget that is used up does not count: it will not be leased."""

@@ -14,6 +14,7 @@ from msgspec import json
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.budget import spent, time_counter
 from crawler.broker.callers import Callers
+from crawler.broker.checks import LARGEST
 from crawler.broker.clock import Clock, HubTime
 from crawler.broker.loans import Loan, Loans
 from crawler.broker.schema import NEVER
@@ -21,6 +22,7 @@ from crawler.broker.state import Lanes, Queue, load_queues, load_suspects
 from crawler.broker.troubles import Troubles
 from crawler.errors import CallRefused
 from crawler.items import HostStats, New
+from crawler.limits import COUNTER_BYTES, COUNTERS, OTHERS
 
 EPOCH_SHIFT = 40          # a token is epoch << 40 | counter: no token is issued twice, not even one a power cut rolled back
 SILENCE = 10.0            # s a worker whose connection broke, or all workers of a restarted hub, have to be heard of again; but
@@ -44,6 +46,8 @@ class Books:
         self.is_short = False                # of room on the disk: set with each transaction
         self._counts: dict[int, list[int]] = {}     # of every queue in the file, as of the last flush
         self._counters: dict[str, int] = {}
+        self._counter_bytes = 0              # of their names
+        self._budgeted = {name for spec in self._specs for budget in spec.budgets for name in budget.counters}
         self._has_counted = False
         self._head: tuple[object, ...] = ()         # what of it was written last
         self._changes = 0                    # rows that had been written then
@@ -70,7 +74,7 @@ class Books:
         self.now = self.time.now()
         self._head, self.shown = (), None
         self._counts = json.decode(counts, type=dict[int, list[int]])
-        self._counters = json.decode(counters, type=dict[str, int])
+        self._read_counters(counters)
         self.queues = load_queues(self.db, self._specs, self._counts, self._politeness.least)
         self._by_id = {queue.id: queue for queue in self.queues.values()}
         self.timed = [queue for queue in self.queues.values() if any(
@@ -169,10 +173,35 @@ class Books:
             self.lanes.touch(lane)
 
     def count(self, counters: dict[str, int]) -> None:
-        """Add to the named counters, with the transaction."""
+        """Add to the named counters, with the transaction. They stop at the largest number; those beyond the limit are one."""
         for name, n in counters.items():
-            self._counters[name] = self._counters.get(name, 0) + n
             self._has_counted = True
+            known = self._counters.get(name)
+            if known is None:
+                name, known = self._new_counter(name)
+            total = known + n
+            self._counters[name] = total if -LARGEST <= total <= LARGEST else LARGEST if total > 0 else -LARGEST
+
+    def _new_counter(self, name: str) -> tuple[str, int]:
+        """Return the name under which a new counter is kept, and its value."""
+        has_room = len(self._counters) < COUNTERS and self._counter_bytes + len(name) <= COUNTER_BYTES
+        if has_room or name in self._budgeted:
+            self._counter_bytes += len(name)
+            return name, 0
+        return OTHERS, self._counters.get(OTHERS, 0)
+
+    def uncount(self, names: Iterable[str]) -> int:
+        """Delete counters. Returns how many there were."""
+        found = [name for name in names if self._counters.pop(name, None) is not None]
+        self._counter_bytes -= sum(map(len, found))
+        self._has_counted = self._has_counted or bool(found)
+        return len(found)
+
+    def _read_counters(self, stored: str) -> None:
+        """Take over the stored counters. An older version kept what no answer can carry: too many, too long, too large."""
+        self._counters, self._counter_bytes = {}, 0
+        self.count(json.decode(stored, type=dict[str, int]))
+        self._has_counted = False
 
     def spent(self, queue: Queue) -> str:
         """Return the name of a budget of this queue that is used up; "" if none is."""

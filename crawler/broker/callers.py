@@ -14,6 +14,7 @@ from msgspec import Struct, json
 
 from crawler.errors import CallRefused
 from crawler.items import Lease, Verdict
+from crawler.limits import CALLERS, IDLE
 
 FORGET = 86_400.0         # s after which a caller's last call is not repeated any more
 TROUBLE = 300             # characters kept of what a worker waits for
@@ -75,10 +76,13 @@ class Callers:
         self._next_id = 1
         self._known: dict[tuple[str, bool], Caller] = {}
         self._changed: dict[int, Caller] = {}
+        self._counts = {False: 0, True: 0}     # rows, of producers and of workers
 
     def read(self) -> Iterator[Caller]:
         """The table may be another than we know: those that hold something."""
         self._known, self._changed = {}, {}
+        total, workers = self._db.execute("SELECT count(*), ifnull(sum(is_worker), 0) FROM caller").fetchone()
+        self._counts = {False: total - workers, True: workers}
         (self._next_id,) = self._db.execute("SELECT ifnull(max(id), 0) + 1 FROM caller").fetchone()
         for name in self._db.execute("SELECT name, is_worker FROM caller WHERE lent != '{}' ORDER BY id").fetchall():
             caller = self._find((name[0], bool(name[1])))
@@ -191,10 +195,23 @@ class Callers:
         """This caller, made if it is new, and to be written."""
         known = self._find(name)
         if known is None:
+            self._make_room(name[1], now)
             known = self._known[name] = Caller(self._next_id, name, NO_CALL, 0.0, now, False)
             self._next_id += 1
         self._changed[known.id] = known
         return known
+
+    def _make_room(self, is_worker: bool, now: float) -> None:
+        """Count one caller more. If there are too many, those that hold nothing and do not wait are forgotten."""
+        if self._counts[is_worker] >= CALLERS:
+            self.flush()
+            gone = self._db.execute("DELETE FROM caller WHERE seen < ? AND lent = '{}' AND is_worker = ?", (now - IDLE, is_worker))
+            self._counts[is_worker] -= gone.rowcount
+            self._known = {name: each for name, each in self._known.items() if each.batches or each.seen >= now - IDLE}
+        if self._counts[is_worker] >= CALLERS:
+            who = "workers" if is_worker else "producers"
+            raise CallRefused(f"the hub knows {CALLERS} {who} of the last {IDLE:.0f} s; try again later")
+        self._counts[is_worker] += 1
 
     def _find(self, name: tuple[str, bool]) -> Caller | None:
         known = self._known.get(name)

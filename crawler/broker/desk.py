@@ -17,7 +17,9 @@ from crawler.broker.lending import failures
 from crawler.broker.policy import Lane
 from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, NEVER, READY, STATES
 from crawler.broker.state import Queue
+from crawler.errors import CallRefused
 from crawler.items import Dead, Found, HostStats, Note, QueueStats, Stats, Story, WorkerStats
+from crawler.limits import NOTES, NOTES_BYTES, PAGE, PAGE_BYTES, WORKERS
 
 HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
@@ -32,6 +34,8 @@ URL_KEY = msgpack.encode("url")     # in an item, stands before its URL
 URL_BYTES = 2_100         # bytes of a URL that is shown, with its length before it
 TOLD = (*STATES, "aside") # the state of a task in its story: see `schema.ASIDE`
 HELD = 10                 # tasks of a worker that are named
+ROW_BYTES = 200           # of a dead task beside its texts
+STORY_BYTES = 24 << 20    # of the items of a task and of the one that led to it, in a story
 DEAD_BYTES = 8 << 20      # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
 
 
@@ -52,7 +56,7 @@ def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead
         if queue_id in names:
             reason = next((failure.reason for failure in reversed(failures(noted))), "")
             found.append(Dead(id, names[queue_id], attempt, reason, item, key, host, at, trace or ""))
-            room -= len(item)
+            room -= len(item) + len(noted) + len(trace or "") + len(host) + ROW_BYTES
             if len(found) == limit or room <= 0:
                 break
     return found
@@ -113,6 +117,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     shown = [WorkerStats(name, held.get(name, 0), ago, queue, trouble) for name, (ago, queue, trouble) in seen.items()
              if (name in held or ago < WORKERS_SEEN) and not is_taker(name)]
     shown += [WorkerStats(name, n, uptime, is_heard=False) for name, n in held.items() if name not in seen and not is_taker(name)]
+    shown.sort(key=lambda worker: (worker.leased == 0, worker.seen))
     shown_hosts, total, are_open = _shown(ledger)
     due = _next_due(ledger)
     oldest = ledger.loans.oldest(sum(1 for queue in ledger.queues.values() if queue.counts[LEASED]))
@@ -133,7 +138,8 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
             )
             for queue in ledger.queues.values()
         ],
-        workers=sorted(shown, key=lambda worker: worker.name),
+        workers=sorted(shown[:WORKERS], key=lambda worker: worker.name),
+        workers_total=len(shown),
         hosts=shown_hosts,
         hosts_total=total,
         hosts_open=are_open,
@@ -232,9 +238,10 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
         state, attempt = LEASED, attempt + 1
     is_suspect = id in queue.suspects
     found = ledger.db.execute("SELECT item FROM whole WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
+    parent_item = found[0] if found and len(item) + len(found[0]) <= STORY_BYTES else None
     return Story(
         id=id, queue=queue_name, key=key, state=TOLD[state], item=item, host=host, depth=depth, attempt=attempt, parent=parent,
-        parent_item=found[0] if found else None, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
+        parent_item=parent_item, put_at=put_at, changed_at=changed_at, report=report, failures=failures(noted),
         due=max(due - ledger.now, 0.0) if state == DELAYED and not is_suspect else 0.0, is_suspect=is_suspect,
     )  # fmt: skip
 
@@ -303,19 +310,53 @@ def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:
 
 
 def note(ledger: Ledger, notes: Sequence[Note]) -> int:
-    """Store notes; the version after that. A note that says nothing new changes nothing."""
-    for each in notes:
-        row = ledger.db.execute("SELECT value FROM note WHERE name = ?", (each.name,)).fetchone()
-        if row is None or row[0] != each.value:
-            ledger.notes_version += 1
-            ledger.db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (each.name, each.value, ledger.notes_version))
+    """Store notes; the version after that. A note that says nothing new changes nothing. CallRefused if there are too many."""
+    known = {each.name: _value(ledger, each.name) for each in notes}
+    changed = [each for each in {each.name: each for each in notes}.values() if known[each.name] != each.value]
+    n, size = ledger.db.execute("SELECT n, bytes FROM note_total").fetchone()
+    more = sum(known[each.name] is None for each in changed)
+    grown = sum(len(each.value) + (len(each.name) if (old := known[each.name]) is None else -len(old)) for each in changed)
+    if (more and n + more > NOTES) or (grown > 0 and size + grown > NOTES_BYTES):
+        raise CallRefused(f"the hub has {n} shared notes of {size} bytes, and takes {NOTES} of {NOTES_BYTES} bytes; delete some: "
+                          "crawler notes drop")  # fmt: skip
+    for each in changed:
+        ledger.notes_version += 1
+        ledger.db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (each.name, each.value, ledger.notes_version))
+    if changed:
+        ledger.db.execute("UPDATE note_total SET n = n + ?, bytes = bytes + ?", (more, grown))
     return ledger.notes_version
 
 
-def notes(ledger: Ledger, prefix: str, since: int) -> list[Note]:
-    """Notes under a prefix that changed after a version, oldest change first."""
-    rows = ledger.db.execute(          # by name, not by version: what is under a prefix is few, what changed since 0 is all
-        "SELECT name, value, version FROM note WHERE name >= ? AND name < ? AND +version > ?",
-        (prefix, prefix + chr(0x10FFFF), since),
-    )
-    return sorted((Note(*row) for row in rows), key=lambda note: note.version)
+def _value(ledger: Ledger, name: str) -> bytes | None:
+    row = ledger.db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def notes(ledger: Ledger, prefix: str, since: int, after: str) -> list[Note]:
+    """A page of the notes under a prefix: see `base.all_pages`."""
+    if since > 0:                      # few have changed since a worker last asked
+        query = "SELECT name, value, version FROM note INDEXED BY note_version WHERE version > ? AND name >= ? AND name < ? "
+        rows = ledger.db.execute(f"{query} ORDER BY version LIMIT ?", (since, prefix, prefix + chr(0x10FFFF), PAGE))
+    else:
+        query = "SELECT name, value, version FROM note WHERE name >= ? AND name < ? AND name > ? ORDER BY name LIMIT ?"
+        rows = ledger.db.execute(query, (prefix, prefix + chr(0x10FFFF), after, PAGE))
+    found: list[Note] = []
+    room = PAGE_BYTES
+    for name, value, version in rows:
+        found.append(Note(name, value, version))
+        room -= len(name) + len(value)
+        if room <= 0:
+            break
+    return found
+
+
+def forget(ledger: Ledger, notes: Sequence[str], counters: Sequence[str]) -> int:
+    """Delete notes and counters by name. Returns how many there were."""
+    n = size = 0
+    for name in dict.fromkeys(notes):
+        value = _value(ledger, name)
+        if value is not None:
+            n, size = n + 1, size + len(name) + len(value)
+            ledger.db.execute("DELETE FROM note WHERE name = ?", (name,))
+    ledger.db.execute("UPDATE note_total SET n = n - ?, bytes = bytes - ?", (n, size))
+    return n + ledger.uncount(dict.fromkeys(counters))

@@ -22,6 +22,7 @@ from crawler.broker.loans import Loan
 from crawler.broker.schema import DELAYED, DONE, LEASED, READY
 from crawler.broker.state import Queue
 from crawler.items import Done, Failed, New, Pace, Step, Verdict, counts_of_each
+from crawler.limits import LONGEST_REST
 
 NOTHING: Set[int] = frozenset()
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
@@ -242,9 +243,9 @@ class Ledger(Lending):
                     continue
                 lane = self.lanes.named(queue, pace.host)
                 if pace.rest is not None:
-                    lane.next = max(lane.next, self.now + pace.rest)
+                    lane.next = max(lane.next, self.now + min(pace.rest, LONGEST_REST))
                 if pace.delay is not None:
-                    lane.delay = pace.delay
+                    lane.delay = min(pace.delay, LONGEST_REST)
                 if pace.paused is not None:
                     lane.paused = pace.paused
                 if pace.fixed is not None:

@@ -21,6 +21,7 @@ from crawler.broker.quarantine import Quarantine
 from crawler.broker.schema import DELAYED, LEASED, READY
 from crawler.broker.state import Floor, Queue, Suspect
 from crawler.items import Attempt, Lease
+from crawler.limits import LEASES
 
 REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
 LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
@@ -47,7 +48,7 @@ class Lending(Quarantine):
         room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
         batch: Batch | None = None
         granted: Counter[Lane] = Counter()
-        n = min(n, REPLY_BYTES // LEASE_BYTES)       # more than that many do not fit, however small
+        n = min(n, LEASES)
         for lane, suspect, (id, priority, attempt, item, key, depth) in self._offers(queue, worker, n, is_probe=is_probe):
             size = len(item)
             if lent and size > room:

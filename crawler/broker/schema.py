@@ -88,6 +88,10 @@ CREATE TABLE suspect (              -- tasks that were held when a worker died: 
   alone INTEGER NOT NULL            -- whether a worker that has it is to have nothing else
 );
 CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL);
+CREATE INDEX note_version ON note (version);
+CREATE TABLE note_total (           -- one row: of all notes, with their names
+  n INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
 CREATE VIEW loan AS                 -- from here on for people, who look into the file
   SELECT CAST(batch.key AS INTEGER) + each.key AS token, each.value AS task, caller.id AS holder
     FROM caller, json_each(lent) AS batch, json_each(batch.value) AS each
@@ -174,13 +178,25 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if not found:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
+        connection.execute("INSERT INTO note_total VALUES (0, 0)")
         connection.execute("INSERT INTO head VALUES (?, ?, 0, 0, 1, 0, '{}', '{}')", (VERSION, secrets.randbits(62) + 1))
     (version,) = connection.execute("SELECT version FROM head").fetchone()
     connection.execute("COMMIT")
     if version != VERSION:
         raise StorageError(f"{path} is of store version {version}, this crawler reads {VERSION}; use --fresh or another --data")
-    if "claim" not in {name for _, name, *_ in connection.execute("PRAGMA table_info(caller)")}:      # made by an older version
+    if found and "note_total" not in found:
+        _complete(connection)
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add what a store of an older version lacks."""
+    connection.execute("BEGIN IMMEDIATE")
+    if "claim" not in {name for _, name, *_ in connection.execute("PRAGMA table_info(caller)")}:
         connection.execute("ALTER TABLE caller ADD COLUMN claim BLOB")
+    connection.execute("CREATE INDEX IF NOT EXISTS note_version ON note (version)")
+    connection.execute("CREATE TABLE note_total (n INTEGER NOT NULL, bytes INTEGER NOT NULL)")
+    connection.execute("INSERT INTO note_total SELECT count(*), ifnull(sum(length(name) + length(value)), 0) FROM note")
+    connection.execute("COMMIT")
 
 
 def stored_politeness(path: str) -> dict[str, bool]:

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from crawler.broker import checks, desk, schema
 from crawler.broker.ballast import Ballast
-from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec, Quota, is_taker
+from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec, Quota, all_pages, is_taker
 from crawler.broker.calls import Call, Kind, Waiting
 from crawler.broker.clock import Clock, SystemClock
 from crawler.broker.disk import Disk
@@ -191,9 +191,16 @@ class SqliteBroker:
     def note(self, notes: Sequence[Note]) -> int:
         return self._call(lambda ledger: desk.note(ledger, notes), Kind.KEEPS)
 
-    def notes(self, prefix: str, since: int = 0) -> list[Note]:
+    def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
         checks.whole("a version", since)
-        return self._call(lambda ledger: desk.notes(ledger, prefix, since), Kind.ASKS)
+
+        def page(since: int, after: str) -> list[Note]:
+            return self._call(lambda ledger: desk.notes(ledger, prefix, since, after), Kind.ASKS)
+
+        return all_pages(page, since) if after is None else page(since, after)
+
+    def forget(self, notes: Sequence[str] = (), counters: Sequence[str] = ()) -> int:
+        return self._call(lambda ledger: desk.forget(ledger, notes, counters), Kind.KEEPS)
 
     def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
         checks.whole("a number of tasks", n)

@@ -4,6 +4,8 @@ only: after a restart the hub knows none until the next one.
 
 from __future__ import annotations
 
+from crawler.limits import REASON
+
 KEPT = 10_000             # hosts; beyond this the one that failed first is forgotten
 
 
@@ -20,12 +22,12 @@ class Troubles:
 
     def failed(self, queue: int, reason: str) -> None:
         """Record that an attempt at a task of this queue failed."""
-        self.queues[queue] = reason
+        self.queues[queue] = reason[:REASON]
 
     def host_failed(self, lane: int, reason: str) -> None:
         """Record that an attempt at a task of this host failed."""
         n, _ = self.lanes.get(lane, (0, ""))
-        self.lanes[lane] = (n + 1, reason)
+        self.lanes[lane] = (n + 1, reason[:REASON])
         if len(self.lanes) > KEPT:
             del self.lanes[next(iter(self.lanes))]
 

@@ -140,6 +140,8 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
             gone = "not connected: others get what it holds when its lease ends"
             seen = f"seen {worker.seen:.0f} s ago" if worker.is_heard else gone
             say(f"worker {worker.name} holds {worker.leased}, {seen}")
+    if (more := stats.workers_total - len(stats.workers)) > 0:
+        say(f"and {more:,} more workers")
     for stage, counters in own_counters(stats.counters).items():
         shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])
         say(f"{stage} counted {shown}")

@@ -23,6 +23,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from crawler.broker.base import all_pages
 from crawler.errors import CallRefused, HubLost, HubUnreachable, UsageError, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
@@ -31,6 +32,7 @@ from crawler.hub.identity import secret as own_secret
 from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
+from crawler.limits import PUTS
 
 if TYPE_CHECKING:
     from crawler.hub.tls import Tls
@@ -82,8 +84,11 @@ class HubClient:
     def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
         if caller:
             return self._list("put", items, caller, call)
+        verdicts: list[Verdict] = []
         with self._put_lock:
-            return self._list("put", items, self._caller, next(self._puts))
+            for first in range(0, len(items) or 1, PUTS):        # each part is on disk before the next is sent
+                verdicts += self._list("put", items[first : first + PUTS], self._caller, next(self._puts))
+        return verdicts
 
     def step(self, step: Step) -> Stepped:
         stepped: Stepped = self._ask("step", step, wait=step.wait, name=step.worker)
@@ -114,8 +119,13 @@ class HubClient:
     def note(self, notes: Sequence[Note]) -> int:
         return self._int("note", notes)
 
-    def notes(self, prefix: str, since: int = 0) -> list[Note]:
-        return self._list("notes", prefix, since)
+    def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
+        if after is not None:
+            return self._list("notes", prefix, since, after)
+        return all_pages(lambda since, after: self._list("notes", prefix, since, after), since)
+
+    def forget(self, notes: Sequence[str] = (), counters: Sequence[str] = ()) -> int:
+        return self._int("forget", notes, counters)
 
     def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
         """What an answer that was lost had in it is lost, unless the hub noticed; everything else here is repeatable."""

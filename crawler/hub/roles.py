@@ -18,7 +18,7 @@ from msgspec import Struct
 from crawler.broker.base import TAKER
 from crawler.errors import CallRefused
 from crawler.hub.verbs import SESSION_VERBS, VERBS
-from crawler.items import Note, Step
+from crawler.items import Note, Pace, Step
 
 PRIVATE_NOTES = "auth/"    # prefix of the notes that hold a password: see `web.frontier`
 
@@ -76,6 +76,15 @@ def needs_name(role: Role, verb: str) -> bool:
     An admin may end any worker. Nobody may extend or hand in another's leases: for `step`, see `HubServer`.
     """
     return verb == "extend" or (verb in ("expire", "held") and not role.is_admin)
+
+
+def check_paces(role: Role, paces: Sequence[Pace]) -> None:
+    """Raises CallRefused where somebody else than an admin pauses a host or fixes its delay by hand."""
+    if not role.is_admin:
+        for pace in paces:
+            if pace.paused is not None or pace.fixed is not None:
+                raise CallRefused(f"the role {role.name!r} may not pause the host {pace.host[:80]!r} or fix its delay; use the key "
+                                  "(and with TLS the certificate) of admin")  # fmt: skip
 
 
 def readable(role: Role, notes: list[Note]) -> list[Note]:

@@ -21,7 +21,7 @@ from multiprocessing.managers import Server
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from crawler.broker.base import MAX_WAIT, QueueSpec, Quota
+from crawler.broker.base import MAX_WAIT, QueueSpec, Quota, is_full
 from crawler.errors import CallRefused, QueueFull, StorageError, UsageError, WireError
 from crawler.hub import classic, verbs
 from crawler.hub.address import Address, check_exposure
@@ -29,10 +29,22 @@ from crawler.hub.classic import ClassicQueue, Request
 from crawler.hub.door import MAX_GUESTS, Door
 from crawler.hub.presence import Presence, Served
 from crawler.hub.presence import check as check_name
-from crawler.hub.roles import ADMIN, CLASSIC, ROLES, Role, check, check_session, check_step, check_take, needs_name, readable
+from crawler.hub.roles import (
+    ADMIN,
+    CLASSIC,
+    ROLES,
+    Role,
+    check,
+    check_paces,
+    check_session,
+    check_step,
+    check_take,
+    needs_name,
+    readable,
+)  # fmt: skip
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
-from crawler.items import New, Step, Stepped, Verdict
+from crawler.items import New, Note, Step, Stepped, Verdict
 from crawler.notes import Gate
 
 if TYPE_CHECKING:
@@ -138,14 +150,20 @@ class HubServer(Server):
     # a worker's calls
 
     def _do(self, connection: Connection, role: Role, call: verbs.Call) -> Any:
-        verb, arguments = call.verb, verbs.read_arguments(call)
-        check(role, verb)
+        verb = call.verb
+        if verb in verbs.VERBS:
+            check(role, verb)
+        arguments = verbs.read_arguments(call)
         if verb == "step":
             check_step(role, arguments[0], self._work)
-            return self._step(connection, *arguments)
+            return self._step(connection, role, *arguments)
         if verb in verbs.SESSION_VERBS:
             check_session(role, arguments)
             return getattr(self._presence, verb)(connection, *arguments)
+        if verb == "pace":
+            check_paces(role, *arguments)
+        if verb == "notes":
+            return self._notes(role, *arguments)
         if verb == "note":
             self._gate.check(role.name, *arguments)
         if needs_name(role, verb):
@@ -156,8 +174,17 @@ class HubServer(Server):
             return classic.take(self.broker, queue, n, _bounded(wait), partial(self._is_there, connection))
         if verb == "put":
             return self._put(role, *arguments)
-        answer = getattr(self.broker, verb)(*arguments)
-        return readable(role, answer) if verb == "notes" else answer
+        return getattr(self.broker, verb)(*arguments)
+
+    def _notes(self, role: Role, prefix: str, since: int, after: str | None) -> list[Note]:
+        """Return a page of the notes that a role may read: a full one if there are more, see `base.all_pages`."""
+        page = self.broker.notes(prefix, since, after or "")
+        found = readable(role, page)
+        while is_full(page) and not is_full(found):
+            last = page[-1]
+            page = self.broker.notes(prefix, last.version, "") if since > 0 else self.broker.notes(prefix, 0, last.name)
+            found += readable(role, page)
+        return found
 
     def _put(self, role: Role, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
         """Put tasks, within the quota unless an admin puts them."""
@@ -171,8 +198,10 @@ class HubServer(Server):
                 log.warning("a put of the role %s is refused: %s", role.name, full)
             raise
 
-    def _step(self, connection: Connection, step: Step) -> Stepped:
+    def _step(self, connection: Connection, role: Role, step: Step) -> Stepped:
         check_name(connection, step.worker)
+        if step.paces:
+            check_paces(role, step.paces)
         if not _bounded(step.wait):
             return self.broker.step(step)
         with self._watched(connection):

@@ -22,6 +22,7 @@ from msgspec import Raw, Struct
 from crawler.broker.base import Broker
 from crawler.errors import CallRefused, QueueFull, StorageError, StorageFull, WireError
 from crawler.hub.wire import MAX_FRAME
+from crawler.limits import Name, Secret
 
 OK = "ok"
 UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)   # what hostile bytes raise in a decoder
@@ -33,11 +34,11 @@ CROSSING: dict[str, type[CallRefused] | type[StorageError]] = {
 class Session(Protocol):
     """What is said to the hub itself and not to its broker."""
 
-    def hello(self, worker: str, secret: bytes) -> None:
+    def hello(self, worker: Name, secret: Secret) -> None:
         """As `claim`, and this connection is that worker's. When its last one breaks without a `bye` the worker counts as dead."""
         ...
 
-    def claim(self, worker: str, secret: bytes) -> None:
+    def claim(self, worker: Name, secret: Secret) -> None:
         """Let this connection speak in the name of a worker, which no connection may do that has not claimed it.
 
         The first secret for a name is the only one that is accepted for it. Raises CallRefused for another one."""
@@ -73,7 +74,7 @@ class Verb:
 
     @cached_property
     def arguments(self) -> msgspec.msgpack.Decoder[Any]:
-        hints = get_type_hints(self._function)
+        hints = get_type_hints(self._function, include_extras=True)      # with the limits
         fields: list[Any] = []
         for parameter in list(inspect.signature(self._function).parameters.values())[1:]:
             default = () if parameter.default is parameter.empty else (parameter.default,)
@@ -134,7 +135,8 @@ def read_arguments(call: Call) -> list[Any]:
     try:
         arguments = verb.arguments.decode(call.arguments)
     except UNREADABLE as error:
-        raise CallRefused(f"{call.verb}: {error}") from error
+        hint = "; send less in one call, see crawler.limits" if "length <=" in str(error) else ""
+        raise CallRefused(f"{call.verb}: {error}{hint}") from error
     return [getattr(arguments, name) for name in arguments.__struct_fields__]
 
 

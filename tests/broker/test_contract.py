@@ -89,7 +89,7 @@ def test_an_unknown_queue_is_refused_with_the_names_of_those_there_are(broker: B
         "take": lambda: broker.take("pges", 1),
         "dead": lambda: broker.dead("pges"),
         "drained": lambda: broker.drained(["pges"]),
-        "why": lambda: broker.why("pges", b"k"),
+        "why": lambda: broker.why("pges", b"k" * 16),
     }
 
     with pytest.raises(CallRefused, match=r"no queue 'pges' on this hub; it has pages, records, result, task, urls"):

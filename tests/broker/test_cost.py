@@ -68,7 +68,8 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
     ))  # fmt: skip
     assert len(ledger.leased_between("w", late[0], late[-1])) == len(late)
     desk.note(ledger, [Note("a", b"")])
-    assert desk.notes(ledger, "a", 0)
+    assert desk.notes(ledger, "a", 0, "")
+    assert desk.notes(ledger, "a", 1, "") == []
     assert desk.why(ledger, "urls", b"k") is None
     assert desk.find(ledger, "http://a/") == []
     desk.revive(ledger, [each.id for each in desk.dead(ledger, "urls", 9, 0)])

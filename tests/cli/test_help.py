@@ -62,7 +62,7 @@ def test_help_followed_by_a_command_is_the_help_of_the_command(capsys: pytest.Ca
     assert printed(capsys, "help", *command.split()) == printed(capsys, *command.split(), "--help")
 
 
-@pytest.mark.parametrize("command", ["dead", "host", "new"])
+@pytest.mark.parametrize("command", ["dead", "host", "new", "workers", "notes", "counters"])
 def test_a_command_that_only_names_others_shows_its_help_when_it_stands_alone(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

@@ -118,7 +118,10 @@ class MemoryBroker:
             self.stored[note.name] = msgspec.structs.replace(note, version=len(self.stored) + 1)
         return len(self.stored)
 
-    def notes(self, prefix: str, since: int = 0) -> list[Note]:
+    def forget(self, notes: Sequence[str] = (), counters: Sequence[str] = ()) -> int:
+        return sum(self.stored.pop(name, None) is not None for name in notes)
+
+    def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
         return [note for note in self.stored.values() if note.name.startswith(prefix) and note.version > since]
 
     def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:

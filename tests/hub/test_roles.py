@@ -41,9 +41,10 @@ CALLS: dict[str, Callable[[HubClient], object]] = {
     "drop": lambda hub: hub.drop([]),
     "stats": lambda hub: hub.stats(),
     "hosts": lambda hub: hub.hosts(),
-    "why": lambda hub: hub.why("urls", b"k"),
+    "why": lambda hub: hub.why("urls", b"k" * 16),
     "find": lambda hub: hub.find("http://a/"),
     "drained": lambda hub: hub.drained(),
+    "forget": lambda hub: hub.forget(["n"]),
 }
 MAY = {
     "worker": {"step", "extend", "expire", "held", "pace", "note", "notes", "stats", "hosts", "drained"},

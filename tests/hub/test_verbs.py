@@ -12,8 +12,9 @@ from crawler.errors import CallRefused, StorageError, WireError
 from crawler.hub import classic, verbs
 from crawler.items import Done, New, Step
 
+KEY = b"k" * 16
 GOOD = [
-    msgspec.msgpack.encode([1, "step", [Step("w", 1, "task", done=[Done(1, [New("result", b"x", b"k")])], counters={"a": 1})]]),
+    msgspec.msgpack.encode([1, "step", [Step("w", 1, "task", done=[Done(1, [New("result", b"x", KEY)])], counters={"a": 1})]]),
     msgspec.msgpack.encode([1, "put", [[New("task", b"x", host="h", delay=1.5)], "me", 7]]),
     msgspec.msgpack.encode(["task", "put", [{"a": [1, None, 2.5, b"x"]}], {"block": True}]),
     pickle.dumps(("task", "put", ({"a": [1, None, 2.5, b"x"]},), {"block": True})),
@@ -23,7 +24,7 @@ GOOD = [
 def test_every_verb_of_a_broker_is_known_and_close_is_not():
     assert set(verbs.VERBS) == {
         "put", "step", "extend", "expire", "held", "pace", "note", "notes", "take", "dead", "revive", "drop", "stats",
-        "hosts", "why", "find", "drained", "hello", "claim", "bye"}
+        "hosts", "why", "find", "drained", "forget", "hello", "claim", "bye"}
 
 
 def test_arguments_left_out_have_the_brokers_defaults():
