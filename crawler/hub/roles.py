@@ -93,8 +93,11 @@ def readable(role: Role, notes: list[Note]) -> list[Note]:
 
 
 def check_session(role: Role, arguments: Sequence[object]) -> None:
-    """Raise CallRefused for a name that is not for this role: a producer speaks as itself, and as no worker."""
-    if "extend" not in role.verbs and arguments and not str(arguments[0]).startswith(TAKER):
+    """Raise CallRefused for a name that is not for this role: a producer takes and is no worker, and a worker takes nothing."""
+    is_taker = bool(arguments) and str(arguments[0]).startswith(TAKER)
+    if is_taker:
+        check(role, "take")
+    if "extend" not in role.verbs and arguments and not is_taker:
         raise CallRefused(f"the role {role.name!r} may not speak as a worker; use the key (and with TLS the certificate) of admin "
                           f"or worker, or a name that begins with {TAKER}")  # fmt: skip
 
