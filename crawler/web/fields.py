@@ -25,16 +25,19 @@ from msgspec import Struct
 from crawler.errors import Collected, ConfigError
 from crawler.web.html import Html
 from crawler.web.joins import joiner
+from crawler.web.lazy import lazy
 
 FIELD_NOTE: Final = "field/"       # prefix of the shared notes with an example of a text that could not be read, one per field
 MAX_VALUE: Final = 1 << 20         # characters of one value
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
+MAX_GIVEN_UP: Final = 3            # selectors that may take too long on one page; further ones that could are not tried
 MAX_CHARS: Final = 4 << 20         # of all values of a page: elements may hold each other, and so the same text again
 
 if TYPE_CHECKING:
     from turbohtml import Node
 
     from crawler.web.numbers import number as number
+    from crawler.web.xpath_cost import Shape
 
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 
@@ -49,6 +52,9 @@ Convert = Callable[[str, Html], str | int | float | None]
 
 class Find(Protocol):
     """A selector, compiled."""
+
+    def is_affordable(self, shape: Shape) -> bool:
+        """Tell whether it is evaluated within about a second on a page of this shape."""
 
     def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool) -> Iterator[str | None]:
         """Return what it finds in a document, in order, with words cut at `most` characters; None for a missing attribute.
@@ -110,6 +116,13 @@ class _Reading:
         self.html = html
         self.told = told
         self.room = MAX_CHARS
+        self.given_up = 0              # selectors that took too long
+
+    @lazy
+    def shape(self) -> Shape:
+        from crawler.web.xpath_cost import Shape  # here, because few crawls have fields
+
+        return Shape(self.html.document, len(self.html.source))
 
     def cut(self, name: str, text: str) -> str:
         """Return the text within the limits of a value and of a page."""
@@ -134,12 +147,34 @@ class _Field:
 
     def read(self, page: _Reading) -> Any:
         document = page.html.document
+        cut = partial(page.told, self.name, "cut", "")
         try:
-            texts = self._find(document, MAX_VALUE + 1, partial(page.told, self.name, "cut", ""), only_first=not self._spec.many)
+            if self._find.is_affordable(page.shape):
+                texts = self._find(document, MAX_VALUE + 1, cut, only_first=not self._spec.many)
+            else:
+                texts = self._apart(page, cut)
             return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
         except Exception as error:  # noqa: BLE001 - whatever a selector meets on this page costs the field, not the page
             page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
             return None
+
+    def _apart(self, page: _Reading, cut: Callable[[], None]) -> Iterator[str | None]:
+        """Evaluate the selector where it can be ended. Raises TooMuchWork if it is, and for all such selectors after it."""
+        from crawler.web.apart import Kind, TooMuchWork, values  # here, because it is for few pages
+
+        if page.given_up == MAX_GIVEN_UP:
+            raise TooMuchWork("other fields took all the time that a page may take")
+        spec = self._spec
+        kind: Kind = "css" if spec.css else "xpath"
+        most_values = MAX_VALUES + 1 if spec.many else 1
+        try:
+            answer = values(page.html, kind, spec.css or spec.xpath, MAX_VALUE + 1, most_values, MAX_CHARS)
+        except TooMuchWork:
+            page.given_up += 1
+            raise
+        if answer.is_cut:
+            cut()
+        return iter(answer.values)
 
     def _list(self, texts: Iterator[str | None], page: _Reading) -> list[Any]:
         found: list[Any] = []

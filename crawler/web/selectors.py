@@ -12,13 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from turbohtml import Node
 
 from crawler.tables import nearest
 from crawler.web.html import Html
 from crawler.web.words import each_words
+
+if TYPE_CHECKING:
+    from crawler.web.xpath_cost import Shape
 
 _ATTRIBUTE: Final = r"""(?:"([^"]+)"|'([^']+)'|((?:\\[0-9A-Fa-f]{1,6}\s|[^\s()"'])+))"""
 _ENDING: Final = re.compile(rf"(\s*)::\s*(?:(text|html)|attr\(\s*{_ATTRIBUTE}\s*\))\s*$")
@@ -64,6 +67,10 @@ class Css:
             _sample().select_one(self._plain)
         except ValueError as error:
             raise ValueError(_taught(selector, self._plain, str(error))) from error
+
+    def is_affordable(self, shape: Shape) -> bool:
+        """Tell whether it is evaluated within about a second on a page of this shape."""
+        return True
 
     def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool = False) -> Iterator[str | None]:
         """Return the values in document order, each element's words cut at `most` characters. cut: as for `each_words`."""

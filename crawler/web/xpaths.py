@@ -18,6 +18,7 @@ from turbohtml import Node
 
 from crawler.web.html import Html
 from crawler.web.words import each_words
+from crawler.web.xpath_cost import Shape, closing, harmless_nodes, is_affordable
 
 _NODE_TESTS: Final = frozenset({"text", "node", "comment", "processing-instruction"})
 _WITH_PATTERN: Final = frozenset({"matches", "replace", "re:test", "re:replace"})
@@ -27,6 +28,11 @@ _VARIABLE: Final = re.compile(r"\$\s*[\w:.-]+")
 _PREFIX: Final = re.compile(r"(?<![\w.:-])([A-Za-z_][\w.-]*):(?!:)(?:[A-Za-z_][\w.-]*|\*)(?![\w.-]*\s*\()")
 _STRING: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BETWEEN: Final = re.compile(r",|[!<>]?=|[<>]|(?<![\w.:@/$-])(?:and|or)(?![\w.:/(-])")       # what separates parts
+# Elements anywhere by name and attributes, and their texts or an attribute: in a small page linear enough not to be looked at.
+_SHORT: Final = re.compile(
+    r"""(?:[a-z-]+\(|\()?//[\w-]+(?:\[(?:\d+|@[\w-]+(?:\s*=\s*["'][^"']*["'])?)\])*(?:/text\(\)|/@[\w-]+)?\)?"""
+)
+_SMALL: Final = 256 << 10          # bytes of a page
 _HAS_CLASS: Final = re.compile(r"(?<![\w.$@:])(?<![\w.]-)has-class\s*\(")
 _CLASSES: Final = "concat(' ', normalize-space(translate(@class, '\f', ' ')), ' ')"
 # Various kinds of nodes, so that all parts of an expression are evaluated.
@@ -45,12 +51,21 @@ class XPath:
             _refuse_variables(expression)
             full = _with_classes(expression)
             self._compiled = turbohtml.XPath(full)
+            self._masked = _masked(full)
+            self._is_short = bool(_SHORT.fullmatch(self._masked))
+            self._harmless = harmless_nodes(self._masked)
             for part in (full, *_parts(full)):
                 _evaluate(part, full)
         except XPathError:
             raise
         except (ValueError, TypeError, re.error) as error:     # TypeError: a number where elements are needed
             raise XPathError(_taught(expression, error)) from error
+
+    def is_affordable(self, shape: Shape) -> bool:
+        """Tell whether it is evaluated within about a second on a page of this shape."""
+        if self._is_short and shape.size <= _SMALL:
+            return True
+        return is_affordable(self._masked, self._harmless, shape)
 
     def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool = False) -> Iterator[str]:
         """Return the values in document order, each element's words cut at `most` characters. cut: as for `each_words`.
@@ -135,11 +150,7 @@ def _split(part: str) -> Iterator[str]:
 
 def _closing(masked: str, place: int) -> int:
     """Return the position after the bracket that closes the one before `place`; brackets in strings do not count."""
-    text, depth = _STRING.sub(lambda found: "_" * len(found[0]), masked), 1
-    while depth and place < len(text):
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text[place], 0)
-        place += 1
-    return place
+    return closing(_STRING.sub(lambda found: "_" * len(found[0]), masked), place)
 
 
 def _evaluate(part: str, whole: str) -> None:

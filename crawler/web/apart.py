@@ -1,0 +1,203 @@
+"""Evaluate a selector in a process of its own, which the system ends if it takes too much CPU.
+
+    field ──source, selector──▶ python -m crawler.web.apart ──values──▶ field
+                                       │ SELECTOR_CPU s of CPU are over: SIGXCPU
+                                       └──▶ TooMuchWork, and the next question starts another process
+
+For what could take long on a page (see `xpath_cost`): a call into C in our own process cannot be interrupted and would stop all of
+it. One such process serves all threads, one question at a time, and ends with the process it belongs to. It has neither our
+settings nor our keys.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO, Final, Literal
+
+from msgspec import MsgspecError, Struct, msgpack
+
+from crawler.web.html import Html
+
+SELECTOR_CPU: Final = 5            # s of CPU for one selector on one page, with reading the page again
+_WALL: Final = 120.0               # s for the same on a machine that is busy with other things
+_ENDING: Final = 1.0               # s for its end
+_SIZE: Final = struct.Struct("!Q")
+_LONGEST: Final = 64 << 20         # bytes of an answer; the values have 4 million characters at most
+
+
+Kind = Literal["css", "xpath"]
+
+
+class TooMuchWork(Exception):
+    """A selector takes too long on a page; the message says so."""
+
+
+class Question(Struct, frozen=True):
+    source: bytes | None           # None: the page of the question before
+    content_type: str
+    kind: Kind
+    selector: str
+    most: int
+    most_values: int
+    most_chars: int
+    cpu: int                       # s that it may take
+
+
+class Answer(Struct, frozen=True):
+    values: list[str | None] = []
+    is_cut: bool = False
+    error: str = ""
+
+
+class _Apart:
+    """The process, and the page that it has."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._page: Html | None = None
+
+    def ask(self, html: Html, question: Question) -> Answer:
+        with self._lock:
+            if self._owner != os.getpid():         # a copy of the process that started it: its pipes are not ours
+                self._process, self._page, self._owner = None, None, os.getpid()
+            if self._process is None:
+                self._process, self._page = _started(), None
+            pipe = self._process
+            new = html is not self._page
+            try:
+                _write(pipe.stdin, msgpack.encode(question if new else _without_source(question)))
+                self._page = html
+                return msgpack.decode(_read(pipe.stdout), type=Answer)
+            except (OSError, EOFError, MsgspecError) as error:
+                code = self._end()
+                if code in (-signal.SIGXCPU, -signal.SIGKILL):
+                    raise TooMuchWork(f"it takes more than {SELECTOR_CPU} s of CPU on this page") from error
+                raise TooMuchWork(f"the process that evaluates it ended with code {code}") from error
+
+    def close(self) -> None:
+        if self._owner == os.getpid():
+            self._end()
+
+    def _end(self) -> int:
+        """End the process; return what it ended with, which may have been before."""
+        process, self._process, self._page = self._process, None, None
+        if process is None:
+            return 0
+        with suppress(OSError):                    # closing flushes
+            for pipe in (process.stdout, process.stdin):
+                if pipe is not None:
+                    pipe.close()
+        try:
+            return process.wait(_ENDING)           # without input it ends, unless it is at work
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+def values(html: Html, kind: Kind, selector: str, most: int, most_values: int, most_chars: int) -> Answer:
+    """Return what a selector finds on a page: so many values at most, of `most` characters each and `most_chars` together.
+
+    Raises TooMuchWork, and ValueError for what the selector cannot do on this page.
+    """
+    source, content_type = html.source, html.content_type
+    if isinstance(source, str):
+        source, content_type = source.encode("utf-8", "replace"), "text/html; charset=utf-8"
+    answer = _apart.ask(html, Question(source, content_type, kind, selector, most, most_values, most_chars, SELECTOR_CPU))
+    if answer.error:
+        raise ValueError(answer.error)
+    return answer
+
+
+def _without_source(question: Question) -> Question:
+    return Question(None, *(getattr(question, name) for name in question.__struct_fields__[1:]))
+
+
+def _started() -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CRAWLER_")}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(
+        [sys.executable, "-m", "crawler.web.apart"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, env=environment,
+    )  # fmt: skip
+
+
+def _write(pipe: IO[bytes] | None, message: bytes) -> None:
+    if pipe is not None:
+        pipe.write(_SIZE.pack(len(message)) + message)
+        pipe.flush()
+
+
+def _read(pipe: IO[bytes] | None) -> bytes:
+    """Return the next message. Raises EOFError if there is none, or none in time."""
+    if pipe is None or not select.select([pipe], [], [], _WALL)[0]:
+        raise EOFError
+    head = pipe.read(_SIZE.size)
+    size = _SIZE.unpack(head)[0] if len(head) == _SIZE.size else _LONGEST + 1
+    if size > _LONGEST:
+        raise EOFError
+    message = pipe.read(size)
+    if len(message) < size:
+        raise EOFError
+    return message
+
+
+def _serve() -> None:
+    """Answer questions until there are none."""
+    html = Html("")
+    questions = msgpack.Decoder(Question)
+    while head := sys.stdin.buffer.read(_SIZE.size):
+        question = questions.decode(sys.stdin.buffer.read(_SIZE.unpack(head)[0]))
+        _limit(question.cpu)
+        try:
+            if question.source is not None:
+                html = Html(question.source, content_type=question.content_type)
+            answer = _answer(html, question)
+        except Exception as error:  # noqa: BLE001 - whatever a selector meets on a page is the answer
+            answer = Answer(error=str(error).removeprefix("xpath: ") or type(error).__name__)
+        _write(sys.stdout.buffer, msgpack.encode(answer))
+
+
+def _answer(html: Html, question: Question) -> Answer:
+    from crawler.web.selectors import Css
+    from crawler.web.xpaths import XPath
+
+    cut: list[bool] = []
+    find = Css(question.selector) if question.kind == "css" else XPath(question.selector)
+    found: list[str | None] = []
+    chars = 0
+    texts: Iterator[str | None] = find(html.document, question.most, lambda: cut.append(True), only_first=question.most_values == 1)
+    for text in texts:
+        if len(found) == question.most_values or chars > question.most_chars:
+            break
+        found.append(text if text is None else text[: question.most])
+        chars += len(text or "")
+    return Answer([text and text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in found], bool(cut))
+
+
+def _limit(seconds: int) -> None:
+    """Have the system end this process once it has used so much more CPU; it leaves no core dump."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+_apart: Final = _Apart()
+
+if __name__ == "__main__":
+    _serve()
+else:
+    atexit.register(_apart.close)

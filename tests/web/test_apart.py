@@ -1,0 +1,171 @@
+"""A selector never takes long: where it could, it is evaluated in a process that can be ended, and gives the same values."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawler.web import apart, fields
+from crawler.web.fields import Fields, FieldSpec
+from crawler.web.html import Html
+from crawler.web.xpath_cost import Shape
+from crawler.web.xpaths import XPath
+
+ORDINARY = Html(
+    "<html lang=en><head><title>Shop</title></head><body>"
+    + "".join(
+        f"<section id=s{n}><h2>Part {n}</h2><dl><dt>Price<dd>1{n}<dt>Size<dd>XL</dl>"
+        + f"<table><tr><th>Name<td class='a b'>x{n}<tr><th>Id<td>{n} é</table><p>x <a href=/{n}>y</a></p>" * 8
+        + "</section>"
+        for n in range(20)
+    )
+    + "<p>the end</p></body></html>",
+    "http://e.org/",
+)
+WIDE = Html(b"<body>" + b"<div><p>x y <b>z</b></p></div>" * 20_000)
+DEEP = Html(b"<body>" + b"<div>x y" * 10_000)
+
+# What people write: it is evaluated here on any page that is not made to be slow.
+USUAL = [
+    "//h1/text()", "//h2", "//dt[.='Price']/following-sibling::dd[1]", "//td[@class='a b']/text()", "//th[text()='Name']/../td",
+    "//section[h2[contains(., '3')]]//a/@href", "(//a)[last()]/@href", "//a[starts-with(@href, '/1')]", "//h2[last()]",
+    "//section[@id='s3']/table[1]/tr[2]/td[1]", "//td[has-class('b')]", "//section[.//a[@href='/5']]/h2", "//p[position() < 3]",
+    "count(//a)", "string(//title)", "normalize-space(//dl)", "//a[not(contains(@href, '2'))]",
+    "//dd[preceding-sibling::dt[1]='Size']",
+    "//a/ancestor::section/h2", "//h2[re:test(., 'Part 1\\d')]", "//h2 | //dt", "//table//tr[td]", "concat(//h2, ' ', //dd)",
+    "//nope",
+    "//p[contains(., 'end')]", "//td/text()[contains(., 'é')]", "//h2/@nope", "sum(//dd[. > 1])",
+]  # fmt: skip
+
+# What takes seconds to days on a page of some hundred thousand bytes: where, and the expression.
+COSTLY = [
+    *((WIDE, expression) for expression in (
+        '//*[contains(., "x")]//*[contains(., "y")]', "//div[count(preceding-sibling::div) > 5]", "//*[following::b]",
+        "//*[preceding::b]", "//*[last()]", "//*[id('a')]", "//div/following-sibling::div", "//*/*", "//*[//p = 'q']",
+        "//b[. = //p]", "//p/following::b", "//*[count(//b) > 3]",
+        "//div[position() = last()]//b[//p]", "//div[preceding-sibling::div[3]]", "//b/..",
+    )),
+    *((DEEP, expression) for expression in (
+        '//*[contains(., "x")]//*[contains(., "y")]', "//*[ancestor::div]", "//div/ancestor::*",
+        "//div[count(ancestor::div) > 5]",
+        "//div[. = //div]", "//div[following::p]",
+    )),
+]  # fmt: skip
+
+
+@pytest.fixture
+def apart_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluate every XPath in the other process."""
+    monkeypatch.setattr(XPath, "is_affordable", lambda *_: False)
+
+
+def read(html: Html, **specs: str | FieldSpec) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    told: list[tuple[str, str, str]] = []
+    return Fields(specs).read(html, lambda *what: told.append(what)), told
+
+
+@pytest.mark.parametrize("expression", USUAL)
+def test_what_people_write_is_evaluated_here(expression: str) -> None:
+    assert XPath(expression).is_affordable(Shape(ORDINARY.document, len(ORDINARY.source)))
+
+
+@pytest.mark.parametrize(("page", "expression"), COSTLY)
+def test_what_could_take_long_is_not_evaluated_here(page: Html, expression: str) -> None:
+    assert not XPath(expression).is_affordable(Shape(page.document, len(page.source)))
+
+
+@pytest.mark.usefixtures("apart_for_all")
+def test_the_other_process_gives_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs: dict[str, str | FieldSpec] = {}
+    for n, expression in enumerate(USUAL):
+        specs |= {f"one{n}": FieldSpec(xpath=expression), f"all{n}": FieldSpec(xpath=expression, many=True)}
+    there = read(ORDINARY, **specs)
+    again = read(Html(str(ORDINARY.source), "http://e.org/"), **specs)
+
+    monkeypatch.undo()
+
+    here = read(ORDINARY, **specs)
+    assert there == again == here
+
+
+@pytest.mark.usefixtures("apart_for_all")
+def test_bytes_in_an_encoding_of_their_own_are_read_as_here() -> None:
+    page = Html("<p>Grüße".encode("latin-1"), content_type="text/html; charset=iso-8859-1")
+
+    assert read(page, it="//p") == ({"it": "Grüße"}, [])
+
+
+def test_a_regular_expression_in_an_xpath_is_linear_whatever_it_is() -> None:
+    """The reason why patterns have no part in the estimate."""
+    page = Html(f"<p>{'a' * 100_000}!")
+
+    for pattern in ("(a+)+$", "(a|aa)+$", "(.*)(.*)(.*)[5-9]"):
+        assert read(page, it=f"//p[re:test(., '{pattern}')]") == ({"it": None}, [])
+
+
+@pytest.mark.usefixtures("apart_for_all")
+def test_what_fails_on_a_page_says_the_same_there() -> None:
+    values, told = read(Html("<p data-re='['>x"), it="//p[re:test(., @data-re)]", other="//p")
+
+    assert values == {"it": None, "other": "x"}
+    assert told == [("it", "failed", "unterminated character set at position 0")]
+
+
+@pytest.mark.usefixtures("apart_for_all")
+def test_values_have_their_limits_there_too() -> None:
+    page = Html(f"<p>{'x' * (fields.MAX_VALUE + 5)}</p>" * 6)
+
+    values, told = read(page, it="//p", all=FieldSpec(xpath="//p", many=True))
+
+    assert len(values["it"]) == fields.MAX_VALUE
+    assert sum(map(len, values["all"])) == fields.MAX_CHARS - fields.MAX_VALUE
+    assert {(name, trouble) for name, trouble, _ in told} == {("it", "cut"), ("all", "cut")}
+
+
+@pytest.mark.slow
+def test_a_selector_that_takes_too_long_is_null_and_costs_no_other_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "SELECTOR_CPU", 1)
+    too_long = "it takes more than 1 s of CPU on this page"
+
+    values, told = read(WIDE, bad="//*[following::b]", good="//b", one="//div[1]/p/b", worse="//*[preceding::b]")
+
+    assert values == {"bad": None, "good": "z", "one": "z", "worse": None}
+    assert told == [("bad", "failed", too_long), ("worse", "failed", too_long)]
+    assert read(Html("<h1>next"), h="//h1") == ({"h": "next"}, [])
+
+
+def test_a_page_of_many_such_selectors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def too_much(html: Html, kind: str, selector: str, *_: int) -> None:
+        asked.append(selector)
+        raise apart.TooMuchWork("too long")
+
+    monkeypatch.setattr(apart, "values", too_much)
+    bad = [f"//*[following::b][{n}]" for n in range(5)]
+
+    values, told = read(WIDE, **{f"f{n}": expression for n, expression in enumerate(bad)}, css="b")
+
+    assert asked == bad[:3]
+    assert values["css"] == "z"
+    assert [reason for _, _, reason in told] == ["too long"] * 3 + ["other fields took all the time that a page may take"] * 2
+
+
+@pytest.mark.usefixtures("apart_for_all")
+def test_the_other_process_has_none_of_our_secrets_and_ends_with_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRAWLER_AUTHKEY", "key-of-nobody-else")
+    own = apart._Apart()
+    monkeypatch.setattr(apart, "_apart", own)
+    read(ORDINARY, it="//h2")
+    process = own._process
+    assert process is not None
+
+    if Path("/proc").is_dir():
+        assert b"key-of-nobody-else" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+    own.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
