@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import MsgspecError, Struct, field, msgpack
 
-from crawler.limits import Counters, CountsOfEach, Ends, Host, Key, Line, NoteName, Paces, Tasks, Trace
+from crawler.limits import Counters, CountsOfEach, Ends, Host, Key, Line, NoteName, Paces, Tasks, Trace, Ttl
 from crawler.limits import Name as ShortName
 
 Name = str | bytes                 # what a task on a keyed queue is known by: its key, or what stands for it
@@ -126,7 +126,7 @@ class Step(Struct, frozen=True):
     call: int                      # the worker's own counter, one more each new call
     queue: ShortName = ""          # where to lease from
     want: int = 0                  # tasks at most
-    ttl: float = 30.0              # s a lease lasts unless extended
+    ttl: Ttl = 30.0                # s a lease lasts unless extended
     wait: float = 0.0              # s to wait for a task when there is none; at most 20
     is_probe: bool = False         # only quarantined tasks are wanted: those that a worker died of, one at a time
     done: Ends[Done] = ()

@@ -44,7 +44,7 @@ CountsOfEach = Annotated[bytes, Meta(max_length=OF_EACH)]
 
 # Of single values.
 LEASES = 10_000           # tasks leased in one answer
-LONGEST_LEASE = 3_600.0   # s; a worker that lives extends its leases
+Ttl = Annotated[float, Meta(le=3_600)]                    # s of a lease; a worker that lives extends its leases
 LONGEST_REST = 7 * 86_400.0        # s between requests to a host, or until the next one, whatever the host asks for
 REASON = 1_000            # characters of a failure that are shown for a host or a queue
 

@@ -21,22 +21,7 @@ from msgspec import Struct
 
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 from crawler.limits import (
-    PAGE,
-    PAGE_BYTES,
-    Counter,
-    Ends,
-    Host,
-    Hosts,
-    Ids,
-    Key,
-    Line,
-    Name,
-    Names,
-    NoteName,
-    Notes,
-    Paces,
-    Puts,
-    Url,
+    PAGE, PAGE_BYTES, Counter, Ends, Host, Hosts, Ids, Key, Line, Name, Names, NoteName, Notes, Paces, Puts, Ttl, Url,
 )  # fmt: skip
 
 MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
@@ -139,7 +124,7 @@ class Broker(Protocol):
         was said of it is remembered only as long as the hub runs."""
         ...
 
-    def extend(self, worker: Name, tokens: Ends[int], ttl: float) -> list[bool]:
+    def extend(self, worker: Name, tokens: Ends[int], ttl: Ttl) -> list[bool]:
         """Heart-beat: these leases last `ttl` seconds from now. False: the lease is no longer yours."""
         ...
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from crawler.errors import CallRefused
 from crawler.items import Failed, New, Pace, Step
-from crawler.limits import LONGEST_LEASE
 
 LONGEST = 1e9             # s, some thirty years: what a clock, a timer and a table can all hold
 TOKENS = 1 << 63          # of a lease are below this
@@ -25,8 +24,8 @@ def whole(what: str, value: int) -> None:
 
 
 def lifetime(ttl: float) -> None:
-    if not 0 < ttl <= LONGEST_LEASE:
-        raise CallRefused(f"a lease of {ttl} s is not possible; give a ttl above 0 and up to {LONGEST_LEASE:.0f} s, and extend it")
+    if not 0 < ttl <= LONGEST:
+        raise CallRefused(f"a lease of {ttl} s is not possible; give a ttl above 0")
 
 
 def tasks(items: Iterable[New]) -> None:
