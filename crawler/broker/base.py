@@ -21,8 +21,24 @@ from msgspec import Struct
 
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 from crawler.limits import (
-    PAGE, PAGE_BYTES, Counter, Ends, Host, Hosts, Ids, Key, Line, Name, Names, NoteName, Notes, Paces, Puts, Ttl, Url,
-)  # fmt: skip
+    PAGE,
+    PAGE_BYTES,
+    Counter,
+    Ends,
+    Host,
+    Hosts,
+    Ids,
+    Key,
+    Line,
+    Name,
+    Names,
+    NoteName,
+    Notes,
+    Paces,
+    Puts,
+    Ttl,
+    Url,
+)
 
 MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
 MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
