@@ -27,6 +27,7 @@ class Rows(Struct, frozen=True):
 
     rows: int                      # written by this crawl
     total: int = 0                 # all rows in it, including those of others; 0: not known
+    same: int = 0                  # records of this crawl that made no row more, because their key was there
 
 
 def rows_by_output(
@@ -43,6 +44,7 @@ def rows_by_output(
         _, mark, output = name.partition(COUNTERS)
         if mark:
             counts[output] = counts.get(output, 0) + n
+    replaced, duplicates = _of_one_output(counters, "replaced"), _of_one_output(counters, "duplicates")
     found: dict[str, Rows] = {}
     named = list(dict.fromkeys([*outputs, *told, *counts]))
     files = [place(output, directory) for output in named]
@@ -52,12 +54,22 @@ def rows_by_output(
         name = STDOUT if known == STDOUT else from_here(known)
         note = told.get(output)
         # The note is as old as the last close of the output; the counter misses what a killed worker had not yet reported.
-        rows = max(note.rows if note and note.was_empty else 0, counts.get(output, 0))
+        is_ours = note is not None and note.was_empty and name != STDOUT      # what a stream has printed stays
+        rows = max(note.rows, counts.get(output, 0) - replaced) if note and is_ours else counts.get(output, 0)
         before = found.get(name, Rows(0))
         # Two names of one file: the note of a fresh file counts all its rows, while each name has a counter of its own.
         both = max(before.rows, rows) if note and note.was_empty else before.rows + rows
-        found[name] = Rows(both, max(before.total, note.rows if note else 0))
+        found[name] = Rows(both, max(before.total, note.rows if note else 0), replaced + duplicates if is_ours else 0)
     return found
+
+
+def _of_one_output(counters: Mapping[str, int], what: str) -> int:
+    """Return a count of the stage that stores; 0 for several outputs, whose counts cannot be told apart.
+
+    In an output that was empty at the beginning, a replaced row was one of this crawl and had been counted before.
+    """
+    stages = [name.partition(COUNTERS)[0] for name in counters if COUNTERS in name]
+    return counters.get(f"{stages[0]}/{what}", 0) if len(stages) == 1 else 0
 
 
 def place(output: str, directory: str) -> str:
@@ -92,4 +104,5 @@ def described(outputs: Mapping[str, Rows]) -> str:
 def _line(name: str, rows: Rows) -> str:
     where = "on standard output" if name == STDOUT else f"in {name}"
     others = f" ({rows.total:,} in all)" if rows.total > rows.rows and name != STDOUT else ""
-    return f"{counted(rows.rows, 'row')} {where}{others}"
+    same = f" ({rows.same:,} more had the key of another: see stages.store.key)" if rows.same else ""
+    return f"{counted(rows.rows, 'row')} {where}{others}{same}"

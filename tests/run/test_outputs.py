@@ -8,6 +8,8 @@ import pytest
 
 from crawler.run.outputs import Rows, described, rows_by_output
 
+SAME = "more had the key of another: see stages.store.key)"
+
 
 def note(rows: int, *, was_empty: bool) -> bytes:
     return json.dumps({"was_empty": was_empty, "rows": rows}).encode()
@@ -74,3 +76,25 @@ def test_rows_are_told_in_words():
     assert described({"a.jsonl": Rows(1, 1), "b.csv": Rows(1200, 3000), "c.csv": Rows(0), "-": Rows(2)}) == (
         "1 row in a.jsonl, 1,200 rows in b.csv (3,000 in all), 2 rows on standard output"
     )
+
+
+@pytest.mark.parametrize(("counters", "was_empty", "rows", "said"), [
+    ({"store/rows in a.jsonl": 2, "store/replaced": 1}, True, 1, f"1 row in a.jsonl (1 {SAME}"),
+    ({"store/rows in a.jsonl": 2, "store/duplicates": 2}, True, 2, f"2 rows in a.jsonl (2 {SAME}"),
+    ({"store/rows in a.jsonl": 9, "store/replaced": 3, "store/duplicates": 1}, True, 6,
+     f"6 rows in a.jsonl (4 {SAME}"),
+    ({"store/rows in a.jsonl": 9, "store/replaced": 9}, False, 9, "9 rows in a.jsonl"),         # of an earlier crawl
+    ({"store/rows in a.jsonl": 9, "store/rows in b.jsonl": 2, "store/replaced": 2}, True, 9, "9 rows in a.jsonl"),
+])  # fmt: skip
+def test_records_with_the_key_of_another_are_no_rows_and_are_told(counters, was_empty, rows, said):
+    notes = {"rows/a.jsonl": note(rows, was_empty=was_empty)}
+
+    found = rows_by_output(["a.jsonl"], notes, counters, os.getcwd())
+
+    assert (found["a.jsonl"].rows, described({"a.jsonl": found["a.jsonl"]})) == (rows, said)
+
+
+def test_a_stream_has_printed_what_a_later_row_replaced():
+    counters = {"store/rows in -": 3, "store/replaced": 1}
+
+    assert rows_by_output(["-"], {"rows/-": note(3, was_empty=True)}, counters, os.getcwd()) == {"-": Rows(3, 3)}
