@@ -78,7 +78,7 @@ def join_all(base: str, hrefs: Sequence[str], encoding: str = "utf-8") -> list[s
 
     encoding: the standard's name of the page's, in which the queries are sent.
     """
-    if encoding not in _UTF and not all(map(str.isascii, hrefs)):
+    if encoding not in _UTF and not "".join(hrefs).isascii():
         hrefs = [in_page_encoding(href, encoding) for href in hrefs]
     places = _places(base)
     if places is None:

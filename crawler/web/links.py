@@ -9,10 +9,10 @@ worked on in rows. Whatever a page contains, reading it ends: links are counted,
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, islice
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 from turbohtml import Document, Element, Namespace
@@ -28,6 +28,8 @@ MAX_LINK_CHARS: Final = 4 << 20    # characters of all URLs of one page: a long 
 MAX_LINK_TEXT: Final = 1_000       # characters of a link's text: tables let links nest, and each would hold the rest
 _MAX_METAS: Final = 1_000          # <meta> and <link> elements looked at
 _AT_ONCE: Final = 1_000            # elements in a row: most pages have fewer, and of those that go on for ever not all are joined
+
+_SHORT: Final = 200                # characters of a <link>'s rel and type that are worth remembering
 
 _HEAD: Final = ("base", "title", "meta", "link")
 _NOWHERE: Final = "about:"         # stands for an href where there is none: it is no http URL, so it comes to nothing
@@ -65,6 +67,23 @@ class Link(Struct, frozen=True, eq=False):
 _Refresh = Callable[[str], str | None]
 
 
+class _Row(NamedTuple):
+    """Elements that were read at once. Most crawls want URLs only, so the element that holds each is found when asked for."""
+
+    once: list[str]                # hrefs, each once
+    urls: list[str]                # of these, joined
+    hrefs: list[str]               # as they stand on the page
+    elements: list[Element]        # of these
+
+    def first(self) -> dict[str, Element]:
+        """Return the first element of each href, in the page's order."""
+        first = dict(zip(reversed(self.hrefs), reversed(self.elements), strict=True))
+        return {href: first[href] for href in self.once}
+
+    def holders(self) -> Iterator[tuple[str, Element]]:
+        return zip(self.urls, self.first().values(), strict=True)
+
+
 class Reading:
     """The results of one walk over a page's tree.
 
@@ -84,16 +103,16 @@ class Reading:
         self._has_nofollow = False               # some element may stand with rel=nofollow
         self._encoding = encoding
         self._base: str | None = None            # href of the first <base> that has one
-        self._joined: list[str] = []             # parallel to:
-        self._holders: list[Element] = []
+        self._rows: list[_Row] = []
         self._walk(document, url, tags, most, refresh)
 
     def links(self) -> list[Link]:
         """Where a URL stands with rel=nofollow and without, the one without."""
         found: dict[str, Element] = {}
-        for url, element in zip(self._joined, self._holders, strict=True):
-            if url not in found or (_is_nofollow(found[url]) and not _is_nofollow(element)):
-                found[url] = element
+        for row in self._rows:
+            for url, element in row.holders():
+                if url not in found or (_is_nofollow(found[url]) and not _is_nofollow(element)):
+                    found[url] = element
         return [Link(url, found[url].attr("rel") or "", found[url].tag, found[url]) for url in self.urls]
 
     def _walk(self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh) -> None:
@@ -140,15 +159,17 @@ class Reading:
             href if "#" not in href else "" if href[0] == "#" else short if (short := href.partition("#")[0])[-1] > " " else href
             for href in hrefs
         ]
-        first: dict[str, Element] = {}
-        deque(map(first.setdefault, hrefs, some), maxlen=0)
-        urls = join_all(self.base, list(first), self._encoding)
-        if self._has_nofollow:
-            self._sort_out(dict(zip(first, urls, strict=True)), first, zip(hrefs, some, strict=True))
+        once = list(dict.fromkeys(hrefs))
+        urls = join_all(self.base, once, self._encoding)
+        row = _Row(once, urls, hrefs, some)
+        if self._has_nofollow or self._rows:     # of the many elements of later rows only the first of each href is kept
+            first = row.first()
+            if self._has_nofollow:
+                self._sort_out(dict(zip(once, urls, strict=True)), first, zip(hrefs, some, strict=True))
+            row = _Row(once, urls, once, list(first.values()))
         self.urls.update(dict.fromkeys(urls))
         self.urls.pop("", None)
-        self._joined += urls
-        self._holders += first.values()
+        self._rows.append(row)
 
     def _sort_out(self, urls: dict[str, str], first: dict[str, Element], pairs: Iterable[tuple[str, Element]]) -> None:
         """Which URLs stand with rel=nofollow only. An href is held by an element without, if there is one."""
@@ -191,7 +212,15 @@ def _is_nofollow(element: Element) -> bool:
 
 
 def _leads_to_a_page(element: Element) -> bool:
-    rels = (element.attr("rel") or "").lower().split()
+    rel, kind = element.attr("rel") or "", element.attr("type") or ""
+    return _is_page_link(rel, kind) if len(rel) + len(kind) <= _SHORT else _names_a_page(rel, kind)
+
+
+def _names_a_page(rel: str, kind: str) -> bool:
+    rels = rel.lower().split()
     if _PAGE_RELS.isdisjoint(rels) or "stylesheet" in rels:
         return False
-    return (element.attr("type") or "").partition(";")[0].strip().lower() in _PAGE_TYPES
+    return kind.partition(";")[0].strip().lower() in _PAGE_TYPES
+
+
+_is_page_link = lru_cache(maxsize=1_000)(_names_a_page)     # there are few: each page of a site has the same ones

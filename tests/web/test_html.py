@@ -142,6 +142,13 @@ def test_of_a_page_of_thousands_of_links_the_ends_count_as_the_beginning_does() 
     assert html.nofollow_urls == {link.url for link in html.links if link.is_nofollow}
 
 
+@pytest.mark.parametrize("rel", ["", "rel=nofollow"])
+def test_a_link_is_the_first_element_of_its_url(rel: str) -> None:
+    page = "".join(f"<a href={n % 1700} {rel}>{n}</a>" for n in range(5_000))
+
+    assert [link.text for link in links(page, URL)] == [str(n) for n in range(1_700)]
+
+
 def test_a_page_that_was_read_is_let_go_at_once() -> None:
     html = Html("<meta http-equiv=refresh content='0;url=x'><a href=y rel=nofollow>", URL)
     assert (len(html.links), html.title, html.refresh) == (2, None, (0.0, "http://example.org/dir/x"))
