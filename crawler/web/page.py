@@ -36,7 +36,10 @@ if TYPE_CHECKING:                         # at work they are imported by who ask
 PACKED_FROM: Final = 512                  # bytes; less does not shrink enough to be worth the work
 MAX_CONTENT: Final = 64 << 20             # bytes of a page unpacked; over this it did not come from our fetch
 
-_HTML: Final = re.compile(rb"\s*+<!doctype html\s*+>\s*+<html[\s>]", re.IGNORECASE)
+_HTML: Final = re.compile(
+    rb"""(?ix)\s*+(?:<\?xml\s[^<>]{0,99}\?>\s*+)?
+    <!doctype\ html(?:\s++public\s*+"[^"<>]{0,99}"(?:\s*+"[^"<>]{0,199}")?)?\s*+>\s*+<html[\s>]"""
+)
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})   # RFC 9110 §15.4; 300 and 304 have no target of their own
 
