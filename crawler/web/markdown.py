@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from turbohtml import Document, Element, Markdown, Text
@@ -32,6 +32,7 @@ _LISTS: Final = ("ul", "ol", "dl")
 _FORM_BLOCKS: Final = ("fieldset", "legend", "select", "textarea", "optgroup", "option", "dialog")
 _PARTS: Final = ("thead", "tbody", "tfoot", "tr", *CELLS)
 _NUMBERS: Final = re.compile(r"\s*\d+(?:\s+\d+)*\s*")       # what stands beside code, a number for each line
+_SPACE: Final = "\t\n\f\r "       # what HTML strips from a URL
 _NOWHERE: Final = "about:"         # stands for a URL that no reader can follow
 _KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
 
@@ -42,7 +43,7 @@ def markdown(tree: Document, base: str, room: int, encoding: str = "utf-8") -> t
     base: what links are relative to. room: characters of all their URLs; links beyond it become plain text.
     encoding: the page's, in which the queries of links are sent.
     """
-    shown = Shown(tree)
+    shown = Shown(tree, ("img",))
     is_cut = _make_absolute(shown, base, room, encoding)
     for table in shown.elements("table"):
         if _is_layout(table):
@@ -62,53 +63,60 @@ def _make_absolute(shown: Shown, base: str, room: int, encoding: str) -> bool:
 
     Returns True if there was no room for all of them.
     """
-    links = shown.elements("a")
-    hrefs = dict.fromkeys(each.attr("href") or "" for each in links)
-    paths = [href if "#" not in href else href.partition("#")[0] for href in hrefs]
+    links = [link for node in shown.nodes for link in node.iter_elements("a")]
+    hrefs = [link.attr("href") for link in links]
+    once = [href for href in dict.fromkeys(hrefs) if href is not None]
     known: dict[str, str] = {}
-    if len(base) * len(paths) <= room:     # else one by one, and no further than there is room
-        known = {
-            href: url if path is href else url + href[len(path) :]
-            for href, path, url in zip(hrefs, paths, join_all(base, paths, encoding), strict=True) if url
-        }  # fmt: skip
+    if len(base) * len(once) <= room:      # else one by one, and no further than there is room
+        known = dict(zip(once, _absolute(base, once, encoding), strict=True))
 
     def absolute(href: str) -> str:
         nonlocal room
-        if room < 0:
-            return _NOWHERE
-        full = known.get(href)
-        if full is None:
-            path, sign, fragment = href.partition("#")
-            url = join_all(base, (path,), encoding)[0] if path else base
-            full = known[href] = url + sign + fragment if url else href if _KEPT.match(href) else _NOWHERE
-        room -= len(full)
-        return full if room >= 0 else _NOWHERE
+        url = known.get(href)
+        if url is None:
+            url = known[href] = _absolute(base, (href,), encoding)[0] if room >= 0 else _NOWHERE
+        room -= len(url)
+        return url if room >= 0 else _NOWHERE
 
-    for node in shown.nodes:
-        node.rewrite_links(absolute)
-    for link in links:
-        href = link.attr("href")
-        if href is not None and (not href or href[0] <= " " or href[-1] <= " "):     # the library leaves white space as it is
-            href = link.attrs["href"] = href.strip() or base
-        if href == _NOWHERE:
+    for link, href in zip(links, hrefs, strict=True):
+        if href is None:
+            continue
+        if (url := absolute(href)) is _NOWHERE:
             del link.attrs["href"]
+        elif url != href:
+            link.attrs["href"] = url
     for image in shown.elements("img"):
-        if (image.attr("src") or "").strip() == _NOWHERE:
-            image.replace_with(Text(image.attr("alt") or ""))
+        source = image.attr("src")
+        if source and not source.isspace() and image.parent is not None:
+            if (url := absolute(source)) is _NOWHERE:
+                image.replace_with(Text(image.attr("alt") or ""))
+            else:
+                image.attrs["src"] = url
     return room < 0
+
+
+def _absolute(base: str, hrefs: Sequence[str], encoding: str) -> list[str]:
+    """Return the absolute URL of each, with its fragment; _NOWHERE for what no reader can follow."""
+    hrefs = [href.strip(_SPACE) for href in hrefs]
+    paths = [href if "#" not in href else href.partition("#")[0] for href in hrefs]
+    once = list(dict.fromkeys(paths))          # many links of a page lead to places in one other, or in itself
+    urls = dict(zip(once, join_all(base, once, encoding), strict=True))
+    return [
+        (urls[path] if path is href else urls[path] + href[len(path) :]) if href and urls[path]
+        else base + href if not path and (base or not href)
+        else href if _KEPT.match(href) else _NOWHERE
+        for href, path in zip(hrefs, paths, strict=True)
+    ]  # fmt: skip
 
 
 def _is_layout(table: Element) -> bool:
     if table.attr("role") in ("presentation", "none") or next(table.iter_elements(_TALL), None) is not None:
         return True
-    rows = cells = heads = 0
-    for part in table.iter_elements(("tr", *CELLS)):
-        rows += part.tag == "tr"
-        cells += part.tag != "tr"
-        heads += part.tag == "th"
-    if heads:
+    parts = [part.tag for part in table.iter_elements(("tr", *CELLS))]
+    if "th" in parts:
         return False
-    return rows < 2 or cells <= rows or next(table.iter_elements(_LISTS), None) is not None
+    rows = parts.count("tr")
+    return rows < 2 or len(parts) - rows <= rows or next(table.iter_elements(_LISTS), None) is not None
 
 
 def _as_blocks(table: Element) -> None:
@@ -125,10 +133,8 @@ def _as_blocks(table: Element) -> None:
 
 
 def _marked(kind: str) -> Callable[[Element, str], str]:
-    def convert(_element: Element, inner: str) -> str:
-        return inner if not inner or "\n\n" in inner else f"{_MARK}{kind}{inner}{_MARK}{_ENDS[kind]}"
-
-    return convert
+    start, end = f"{_MARK}{kind}", f"{_MARK}{_ENDS[kind]}"
+    return lambda _element, inner: inner if not inner or "\n\n" in inner else start + inner + end
 
 
 _FORM: Final = Markdown(
@@ -142,15 +148,25 @@ _FORM: Final = Markdown(
 
 def _with_emphasis(text: str) -> str:
     """Replace the marks by delimiters, or by nothing."""
-    first, *rest = text.split(_MARK)
-    kinds = ["", *(each[:1] for each in rest)]
-    texts = [first, *(each[1:] for each in rest)]      # behind the mark of the same place
+    first, *rest = text.split(_MARK)                   # no pattern: it would look at each character
+    kinds = ["", *[each[:1] for each in rest]]
+    texts = [first, *[each[1:] for each in rest]]      # behind the mark of the same place
+    last = len(kinds) - 1
     opened: list[int] = []
     outer = dict.fromkeys(_ENDS, 0)                    # how many of a kind are open
     delimiters = [""] * len(kinds)
     for place, kind in enumerate(kinds):
         if kind in _ENDS:
-            _move_space(texts, place - 1, place, texts[place].lstrip())
+            inner = texts[place]
+            # As most emphasis is: nothing to move, and letters within. Then its end has nothing to do either.
+            if (
+                inner[:1].isalnum() and inner[-1].isalnum() and texts[place - 1]
+                and place < last and kinds[place + 1] == _ENDS[kind] and not outer[kind]
+            ):  # fmt: skip
+                delimiters[place] = delimiters[place + 1] = _DELIMITERS[kind]
+                kinds[place + 1] = ""
+                continue
+            _move_space(texts, place - 1, place, inner.lstrip())
             opened.append(place)
             outer[kind] += 1
         elif opened and kind == _ENDS[kinds[opened[-1]]]:
@@ -159,7 +175,9 @@ def _with_emphasis(text: str) -> str:
             outer[kinds[start]] -= 1
             if not outer[kinds[start]] and _settled(texts, delimiters, start, place):
                 delimiters[start] = delimiters[place] = _DELIMITERS[kinds[start]]
-    return "".join(delimiter + text for delimiter, text in zip(delimiters, texts, strict=True))
+    found = [""] * (2 * len(kinds))
+    found[::2], found[1::2] = delimiters, texts
+    return "".join(found)
 
 
 def _move_space(texts: list[str], to: int, place: int, stripped: str) -> None:
@@ -174,9 +192,6 @@ def _move_space(texts: list[str], to: int, place: int, stripped: str) -> None:
 
 def _settled(texts: list[str], delimiters: list[str], start: int, end: int) -> bool:
     """Tell whether an emphasis can stand from one place to another, perhaps after its punctuation has moved out of it."""
-    inner = texts[start]
-    if end == start + 1 and inner[:1].isalnum() and inner[-1].isalnum() and texts[start - 1]:
-        return True
     before, after = _before(texts, start), _behind(texts, end)
     first, last = _behind(texts, start, end), _before(texts, end, start)
     if not first or (not texts[start - 1] and delimiters[start - 1] and not delimiters[start]):
@@ -185,6 +200,7 @@ def _settled(texts: list[str], delimiters: list[str], start: int, end: int) -> b
         return True
     if end > start + 1:
         return False
+    inner = texts[start]
     bare = inner if _flanks(first, before) else inner.lstrip(_movable(inner))
     front, core = inner[: len(inner) - len(bare)], bare if _flanks(last, after) else bare.rstrip(_movable(bare))
     back = bare[len(core) :]
@@ -210,8 +226,12 @@ def _is_punctuation(char: str) -> bool:
 
 def _before(texts: list[str], place: int, least: int = 0) -> str:
     """Return the last character before the mark of a place; "" if there is none from `least` on, or none near."""
+    if place > least and texts[place - 1]:
+        return texts[place - 1][-1]
     return next((texts[each][-1] for each in range(place - 1, max(least, place - _NEAR) - 1, -1) if texts[each]), "")
 
 
 def _behind(texts: list[str], place: int, end: int = sys.maxsize) -> str:
+    if place < min(len(texts), end) and texts[place]:
+        return texts[place][0]
     return next((texts[each][0] for each in range(place, min(len(texts), end, place + _NEAR)) if texts[each]), "")

@@ -29,7 +29,7 @@ CELLS: Final = ("td", "th")
 _BLOCKS: Final = (
     "table", "thead", "tbody", "tfoot", "caption", "blockquote", "fieldset", "legend", "select", "textarea", "optgroup", "dialog",
 )  # fmt: skip
-_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q", "a", "img")
+_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q")
 
 # Marks in the text. Pages contain such characters only by mistake.
 _NEXT: Final = "\1"                # one line end before it, and no empty line
@@ -42,10 +42,11 @@ class Shown:
     by_tag: the elements that text and Markdown need, in the page's order; also those that were removed.
     """
 
-    def __init__(self, tree: Document) -> None:
+    def __init__(self, tree: Document, more: tuple[str, ...] = ()) -> None:
+        """more: further tags of elements to find. Each costs time: a page has hundreds of links."""
         self.by_tag: dict[str, list[Element]] = defaultdict(list)
         # All searches before the first change: the library's index of a tree lasts until then.
-        for element in tree.iter_elements(_ALL):
+        for element in tree.iter_elements(_ALL + more):
             self.by_tag[element.tag].append(element)
         told = tree.select("[role], [hidden], [style]")
         for element in self._removed():
@@ -100,7 +101,13 @@ def _with_words(tree: Document, mains: list[Element]) -> list[Node]:
 
 def _is_loose(items: Element) -> bool:
     """Tell whether words stand directly in a list."""
-    return any(item.tag != "li" if type(item) is Element else type(item) is Text and not item.data.isspace() for item in items)
+    for item in items:             # no generator: most items are the white space between others
+        if type(item) is Text:
+            if not item.data.isspace():
+                return True
+        elif type(item) is Element and item.tag != "li":
+            return True
+    return False
 
 
 def _plain_list(items: Element) -> None:
@@ -136,12 +143,28 @@ def _start(element: Element) -> int:
 
 def _tidy(text: str) -> str:
     if _CELL in text:
-        text = "\n".join(_row(line) if _CELL in line else line for line in text.split("\n"))
+        text = _with_rows(text)
     if _NEXT in text:
-        text = text.replace("\n\n" + _NEXT, "\n").replace("\n" + _NEXT, "\n").replace(_NEXT, "")
+        *before, last = text.split(_NEXT)      # of the line ends before a mark one stays
+        text = "".join([each[:-1] if each.endswith("\n\n") else each for each in before]) + last
     return text.replace("\xa0", " ").strip()
+
+
+def _with_rows(text: str) -> str:
+    """Lay out the lines that have cells."""
+    found = []
+    end = -1
+    while (cell := text.find(_CELL, end + 1)) >= 0:
+        start = text.rfind("\n", 0, cell) + 1
+        found.append(text[end + 1 : start])
+        end = text.find("\n", cell)
+        found.append(_row(text[start : end if end >= 0 else len(text)]))
+        if end < 0:
+            return "".join(found)
+        found.append("\n")
+    return "".join(found) + text[end + 1 :]
 
 
 def _row(line: str) -> str:
     start = _NEXT if line.startswith(_NEXT) else ""
-    return start + "  ".join(cell.strip() for cell in line.replace(_NEXT, "").split(_CELL) if cell and not cell.isspace())
+    return start + "  ".join([cell.strip() for cell in line.replace(_NEXT, "").split(_CELL) if cell and not cell.isspace()])

@@ -48,6 +48,10 @@ READ = [
     ("<a href='java\nscript:x()'>a</a> <a href='http://['>b</a> <a>c</a>", "a b c"),
     ("<a href=mailto:a@b.org>a</a> <a href=tel:+1>b</a>", "[a](mailto:a@b.org) [b](tel:+1)"),
     ("<img src=a.png alt=A> <img src=data:x alt=B> <img src=data:x>", "![A](http://e.org/a/a.png) B"),
+    ("<img src=' a.png ' alt=A> <img src=//h.org/a.png alt=B>", "![A](http://e.org/a/a.png) ![B](http://h.org/a.png)"),
+    ("<a href=about:>a</a> <a href=' '>b</a> <img src=about: alt=B> <img src='' alt=C>", f"a [b]({URL}) B ![C](<>)"),
+    ("<nav><img src=data:x alt=A><a href=data:x>x</a></nav><a href=x#y>a</a> <a href=x#z>b</a>",
+     "[a](http://e.org/a/x#y) [b](http://e.org/a/x#z)"),
     ("<base href=http://h.org/d/><a href=x>a</a>", "[a](http://h.org/d/x)"),
     # Words, white space and what a browser does not show.
     ("<h2>1.&nbsp;Start</h2>a&nbsp;b", "## 1. Start\n\na b"),
