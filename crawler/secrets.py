@@ -12,6 +12,11 @@ HIDDEN: Final = "(hidden)"
 PRIVATE: Final = frozenset({"auth", "headers", "proxy", "cookies"})
 # The patterns are compiled by `re` when they are first used: `crawler --help` needs none of them.
 _NAME = r"(?i)passw|secret|token|credential|cookie|authorization|(auth|api|access|private).?key$|\.auth(\.|$)"
+# A header that is sent, unless it is known to hold no secret: sites name their keys as they like (X-Key, X-Signature).
+_HEADER = (
+    r"(?i)\.headers\.(?!(accept[\w-]*|cache-control|pragma|connection|content-type|dnt|expect|from|if-[\w-]+|origin|priority|range|"
+    r"referer|sec-[\w-]+|te|upgrade-insecure-requests|user-agent|via|x-requested-with)$)"
+)
 _USERINFO = r"(?<=://)[^/\s?#]*@"
 # The same anywhere in a sentence; a path made from a URL has one slash.
 _IN_TEXT = r"(?<=[A-Za-z]:/)(/?)[^/\s?#'\"]*@"
@@ -39,7 +44,7 @@ def shown(name: str, value: Any) -> Any:
         return {key: shown(f"{name}.{key}", item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [shown(name, item) for item in value]
-    if value and not isinstance(value, bool) and re.search(_NAME, name):
+    if value and not isinstance(value, bool) and (re.search(_NAME, name) or re.search(_HEADER, name)):
         return HIDDEN
     return re.sub(_BARE, f"{HIDDEN}@", re.sub(_USERINFO, f"{HIDDEN}@", value)) if isinstance(value, str) else value
 
