@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from crawler.stage import Report as Report
     from crawler.stage import Retry as Retry
     from crawler.stage import Shared as Shared
+    from crawler.stage import Slow as Slow
     from crawler.stage import Stage as Stage
     from crawler.stage import Then as Then
     from crawler.stage import To as To
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from crawler.web.directives import directives as directives
     from crawler.web.domains import is_public_suffix as is_public_suffix
     from crawler.web.domains import registered_domain as registered_domain
+    from crawler.web.domains import site as site
     from crawler.web.encoding import is_html as is_html
     from crawler.web.fields import FIELD_NOTE as FIELD_NOTE
     from crawler.web.fields import Fields as Fields
@@ -114,12 +116,12 @@ _HOMES = {
     "crawler.routing": ("Unsendable", "misgiven"),
     "crawler.rows": ("as_row",),
     "crawler.shortage": ("no_network", "open_files", "short_of", "shortage_by_errno", "shortage_of"),
-    "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Stage", "Then", "To"),
+    "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"),
     "crawler.texts": ("visible_json",),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.article": ("need_article",),
     "crawler.web.directives": ("Directives", "directives"),
-    "crawler.web.domains": ("is_public_suffix", "registered_domain"),
+    "crawler.web.domains": ("is_public_suffix", "registered_domain", "site"),
     "crawler.web.encoding": ("is_html",),
     "crawler.web.fields": ("FIELD_NOTE", "FieldSpec", "Fields"),
     "crawler.web.frontier": ("AUTH",),

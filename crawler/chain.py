@@ -48,7 +48,7 @@ from crawler.routing import (
 )
 from crawler.shortage import machine_short
 from crawler.speaker import speaker
-from crawler.stage import At, Drop, Report, Stage, Then
+from crawler.stage import At, Drop, Report, Slow, Stage, Then
 from crawler.texts import words
 
 SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
@@ -123,6 +123,12 @@ class Chain(Stage):
         return self.first.begin(
             item, lambda finish, is_free=True: then(finish and (lambda: iter(self._through(0, finish(), Room()))), is_free)
         )
+
+    def prepare(self, item: Any) -> bool:
+        return self.first.prepare(item)
+
+    def slow(self) -> Slow:
+        return self.first.slow()
 
     def counters(self, name: str) -> dict[str, int]:
         """Each link counts under its own name, as it would alone."""

@@ -149,6 +149,17 @@ class Handler:
         then(lambda: outcomes)()
         return True
 
+    def prepare(self, lease: Lease) -> tuple[bool, list[Outcome]]:
+        """Wait for what `begin` needs, as `Stage.prepare` does. Returns whether `begin` is to be called again, and what came of it
+        if the task is over."""
+        ready, outcomes = self._decode([lease])
+        if not ready:
+            return False, outcomes
+        try:
+            return self._stage.prepare(ready[0][1]), []
+        except BaseException as error:  # noqa: BLE001  as in `_finish`
+            return False, self._failed(ready, error)
+
     def _finish(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         counted: dict[int, dict[str, int]] = {}
         before = counting.set(counted)

@@ -19,6 +19,7 @@ from crawler.handler import Handler, Outcome
 from crawler.held import Held
 from crawler.items import Lease
 from crawler.pool import Finished, Tempo, ThreadPool
+from crawler.stage import Slow
 
 LEAST = 32            # tasks on their way at once, to begin with
 BUSY = 0.4            # of the time worked, from which on more of them would only wait
@@ -57,7 +58,7 @@ class OverlapPool:
         self._handler = handler
         self._held = held
         self._finished = finished
-        self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned)
+        self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned, self._prepare)
         self._tempo = tempo
         self._window = window
         self._changed = threading.Condition()
@@ -78,6 +79,13 @@ class OverlapPool:
                 self._threads.submit([leases.popleft()])
             if not leases:
                 del self._behind[host]
+
+    def widen(self, slow: Slow) -> None:
+        self._threads.widen(slow)
+
+    def waiting(self) -> int:
+        """How many wait for a thread; what waits behind another of its host is begun as soon as that has one."""
+        return self._threads.waiting()
 
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started: what waits for a thread, or for one that has one."""
@@ -107,6 +115,15 @@ class OverlapPool:
         self._held.wait(lease, was_begun=False)
         self._left()
         return False
+
+    def _prepare(self, lease: Lease) -> list[Outcome] | None:
+        """In a thread: wait for what there is to wait for, and begin. None: it is to be handled in the thread, from its start."""
+        is_worth_it, outcomes = self._handler.prepare(lease)
+        if outcomes or not is_worth_it:
+            return outcomes or None
+        if self._is_begun(lease):
+            return []
+        return None if self._held.start(lease) else [Outcome(lease, is_released=True)]
 
     def _queue(self, lease: Lease) -> None:
         """For a thread, or behind one of its host that has one."""

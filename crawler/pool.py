@@ -21,11 +21,13 @@ from crawler.held import Held
 from crawler.items import Lease
 from crawler.routing import MAX_GIVEN
 from crawler.shortage import THREADS, short_of
+from crawler.stage import Slow
 
 log = logging.getLogger("crawler.worker")
 
 AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
 MOST_AHEAD = 256      # tasks so held at most
+MOST_THREADS = 512    # where most of them wait for what is slow: such a thread takes some 50 kB
 
 
 class Finished:
@@ -123,6 +125,14 @@ class Pool(Protocol):
         """Called from time to time by who submits: go on with what waited for something that may be there now."""
         ...
 
+    def widen(self, slow: Slow) -> None:
+        """Called about once a second: see `Stage.slow`."""
+        ...
+
+    def waiting(self) -> int:
+        """How many tasks cannot begin now."""
+        ...
+
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started."""
         ...
@@ -137,15 +147,21 @@ class ThreadPool:
 
     def __init__(
         self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int,
-        on_end: Callable[[list[Lease]], None] = lambda _: None,
+        on_end: Callable[[list[Lease]], None] = lambda _: None, begin: Callable[[Lease], list[Outcome] | None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """on_end: called in the thread when a group is over, whatever became of it, but not for what is withdrawn."""
+        """on_end: called in the thread when a group is over, whatever became of it, but not for what is withdrawn.
+
+        begin: called in the thread first; what it returns are the outcomes, and none follow if it has begun something that will
+        have some; None: the group is to be handled here.
+        """
         self._handler = handler
         self._held = held
         self._finished = finished
         self._tempo = tempo
         self._concurrency = concurrency
+        self._most = concurrency
         self._on_end = on_end
+        self._begin = begin
         self._waiting: SimpleQueue[list[Lease] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._groups = 0                          # waiting or in process
@@ -154,7 +170,7 @@ class ThreadPool:
     def submit(self, leases: list[Lease]) -> None:
         with self._lock:
             self._groups += 1
-            short = self._add_thread() if len(self._threads) < min(self._groups, self._concurrency) else None
+            short = self._add_thread() if len(self._threads) < min(self._groups, self._most) else None
             if short is not None and not self._threads:        # nobody would come to these
                 self._groups -= 1
         if short is not None and not self._threads:
@@ -176,6 +192,18 @@ class ThreadPool:
 
     def resume(self) -> None:
         """Nothing waits here but for a thread."""
+
+    def widen(self, slow: Slow) -> None:
+        """Have more threads: as many as wait for what is slow, and twice as many where that is all of them."""
+        extra = slow.threads + max(slow.threads - self._concurrency, 0)
+        self._most = min(self._concurrency + extra, max(MOST_THREADS, self._concurrency))
+        with self._lock:
+            while len(self._threads) < min(self._groups, self._most) and self._add_thread() is None:
+                pass
+
+    def waiting(self) -> int:
+        """How many groups wait for a thread."""
+        return max(self._groups - len(self._threads), 0)
 
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started."""
@@ -203,7 +231,8 @@ class ThreadPool:
         while (leases := self._waiting.get()) is not None:
             ready, late = started(self._held, leases)
             began = time.monotonic()
-            outcomes = self._handler.handle(ready) if ready else []
+            begun = self._begin(ready[0]) if len(ready) == 1 else None
+            outcomes = begun if begun is not None else self._handler.handle(ready) if ready else []
             self._held.worked(ready)
             self._tempo.note(leases, time.monotonic() - began)
             self._ended()

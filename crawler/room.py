@@ -14,6 +14,7 @@ log = logging.getLogger("crawler.room")
 LOG_HUB = logging.getLogger("crawler.room.hub")
 NO_NETWORK: Final = "has no network"
 LACKS: Final = ("is short of ", NO_NETWORK)            # how `MachineShort.lack` begins
+PLACES: Final = "places are held by "                  # in the note of `stage.Slow`: no trouble, but worth knowing
 SHORT_SAFE: Final = "until then it makes fewer requests at once; nothing is lost, and no host is blamed"
 SAFE: Final = "nothing is lost, and it goes on by itself once there is"
 

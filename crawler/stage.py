@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from crawler.items import Pace
 
-__all__ = ["Drop", "GiveUp", "Interrupted", "LocalShared", "Pace", "Report", "Retry", "Shared", "Stage", "Then", "To"]
+__all__ = ["Drop", "GiveUp", "Interrupted", "LocalShared", "Pace", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"]
 
 class Then(Protocol):
     """What `Stage.begin` is given: to be called when the wait is over; what it returns is the work that is left."""
@@ -143,6 +143,17 @@ class At(Struct):
     is_told: bool = False
 
 
+class Slow(Struct, frozen=True):
+    """The items in process that wait for others which send next to nothing: they take no place that another could use."""
+
+    items: int = 0
+    threads: int = 0               # of these, that a thread waits for
+    note: str = ""                 # what they are, for people, if they are many
+
+
+NOT_SLOW = Slow()
+
+
 class Stage:
     """Subclass it and write `process`. Register the class under the entry point group `crawler.stages`, or name it
     `module:Class` in the configuration."""
@@ -224,6 +235,17 @@ class Stage:
         on the item, as in `process`. False: there is something to wait for first; `process` is called, in a thread that may wait.
         """
         return False
+
+    def prepare(self, item: Any) -> bool:
+        """Wait for what `begin` needs, in a thread that may: called after it returned False. What is raised is the verdict.
+
+        True: `begin` is called once more. False, or if that returns False too: `process` is called.
+        """
+        return False
+
+    def slow(self) -> Slow:
+        """What hardly makes progress; asked about once a second. So many more items are taken than otherwise."""
+        return NOT_SLOW
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter that `crawler status` and the report show under this stage's name. Thread-safe.

@@ -10,6 +10,7 @@ from crawler.handler import Handler
 from crawler.held import Held
 from crawler.items import Lease
 from crawler.pool import Finished, Tempo, started
+from crawler.stage import Slow
 
 
 class TaskPool:
@@ -32,6 +33,12 @@ class TaskPool:
 
     def resume(self) -> None:
         """Nothing waits here but for room."""
+
+    def widen(self, slow: Slow) -> None:
+        """An async stage has no threads to wait in."""
+
+    def waiting(self) -> int:
+        return 0
 
     def withdraw(self) -> list[Lease]:
         """Take back what has not been started."""

@@ -28,11 +28,11 @@ from crawler.items import Failed, Lease, Pace, Step, Stepped, Verdict
 from crawler.marks import Marks
 from crawler.opening import closing, opening
 from crawler.overlap import OverlapPool, Window
-from crawler.pool import Finished, Pool, Tempo, ThreadPool
+from crawler.pool import MOST_THREADS, Finished, Pool, Tempo, ThreadPool
 from crawler.room import LOG_HUB, Room, in_short
 from crawler.routing import Routes, pace
 from crawler.shared import SharedNotes
-from crawler.stage import Stage
+from crawler.stage import NOT_SLOW, Stage
 from crawler.strain import Strain  # not when it is needed: a module is a file to open
 from crawler.stuck import Watch
 from crawler.tally import Late, Tally, counters_of
@@ -50,6 +50,8 @@ GRACE = 17.0          # s from the wish to stop until what is unfinished is give
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
 BEHIND = 0.08         # s of work that may lie here, where waiting and work overlap, while more is asked for
+LOOK = 1.0            # s between questions to the stage what is slow
+WAITING = 2           # tasks that may wait for a thread, for each thread
 HEARTBEATS = 3        # per lease time: two may get lost
 
 
@@ -103,6 +105,9 @@ class Worker:
         self._chosen = concurrency
         self._concurrency = concurrency or stage.concurrency
         self._window = Window(self._concurrency, is_fixed=True)
+        self._slow = NOT_SLOW
+        self._next_look = 0.0                      # monotonic time at which the stage is asked what is slow
+        self._pool: Pool | None = None             # with a loop of its own, beside which few tasks have a thread
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
@@ -165,7 +170,8 @@ class Worker:
         if self._stage.overlap:
             self._window = Window(self._chosen or self._stage.overlap, is_fixed=bool(self._chosen))
             self._tempo = Tempo(1)
-            return OverlapPool(self._handler, self._held, self._finished, self._tempo, self._window, self._concurrency)
+            self._pool = OverlapPool(self._handler, self._held, self._finished, self._tempo, self._window, self._concurrency)
+            return self._pool
         if not self._is_async:
             return ThreadPool(self._handler, self._held, self._finished, self._tempo, self._concurrency)
         from crawler.tasks import TaskPool  # here, because a stage that is not async has no use for asyncio
@@ -186,6 +192,7 @@ class Worker:
             self._begin(pool, answer.leases)
             self._look_for_hung()
             self._watch.look(time.monotonic())
+            self._look_for_slow(pool)
             if len(self._held) > 2 * self._room():  # quick tasks have become slow: others may do what waits here
                 self._give_back(pool)
 
@@ -201,13 +208,26 @@ class Worker:
         if self._is_probe:
             return 1
         if self._stage.overlap:
-            return self._window.size + self._held.beyond()     # those that have arrived wait for us, not we for them
-        return (self._stage.batch or 1) * self._concurrency + max(self._stage.prefetch, self._tempo.ahead())
+            # Those that have arrived wait for us, not we for them; what is slow leaves its place to another.
+            return self._window.size + self._held.beyond() + self._slow.items
+        slow = self._slow.items + max(self._slow.items - self._concurrency, 0)
+        threads = min(self._concurrency + slow, max(self._concurrency, MOST_THREADS))
+        return (self._stage.batch or 1) * threads + max(self._stage.prefetch, self._tempo.ahead())
+
+    def _look_for_slow(self, pool: Pool) -> None:
+        """Give more places and threads where what is in process hardly makes progress."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK
+        self._slow = self._stage.slow()
+        pool.widen(self._slow)
 
     def _patience(self, busy: int, room: int) -> tuple[int, float]:
         """How many tasks must be through with something, or s after the first of them, until the hub is to hear of it."""
         if self._stage.batch:
             return self._stage.batch, GATHER
+        busy = max(busy - self._slow.items, 0)           # nothing is to be expected of what is slow
         if not self._stage.overlap:
             return max(1, min(busy, room // 2)), LINGER
         behind = self._held.beyond()
@@ -221,7 +241,9 @@ class Worker:
             return 0
         if self._strain is not None and self._strain.is_pausing():
             return 0
-        return max(self._room() - len(self._held), 0)
+        room = max(self._room() - len(self._held), 0)
+        # What would only wait here for a thread may be had by others.
+        return room if self._pool is None else min(room, max(WAITING * self._concurrency - self._pool.waiting(), 0))
 
     def _step(self, finished: Sequence[Outcome], wait: float | None = None) -> Stepped:
         """wait: s for a task, if there is none; None: no task is asked for."""
@@ -243,7 +265,7 @@ class Worker:
         if self._stage.overlap:
             self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
-        self._tally.see(answer, len(self._held), self._output_room.trouble or (self._strain.trouble if self._strain else ""))
+        self._tally.see(answer, len(self._held), self._output_room.trouble or self._note())
         trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
         if isinstance(trouble, StorageFull):
             self._wait_for_room(self._output_room, trouble)
@@ -253,6 +275,10 @@ class Worker:
         elif any(outcome.done is not None for outcome in outcomes):
             self._output_room.is_there()
         return answer
+
+    def _note(self) -> str:
+        """What a person should know of the worker: what this machine lacks, or who holds its places."""
+        return (self._strain.trouble if self._strain is not None else "") or self._slow.note
 
     def _feel_strain(self, outcomes: Sequence[Outcome], held: int) -> None:
         """Hold fewer tasks if this machine lacks something, and more again later. held: tasks before these were at their end."""
@@ -304,7 +330,7 @@ class Worker:
             counters=counters,
             of_each=of_each,
             trouble=next((in_short(each.trouble) for each in outcomes if isinstance(each.trouble, StorageFull)),
-                         self._strain.trouble if self._strain is not None else ""),
+                         self._note()),
         )  # fmt: skip
 
     def _told(self) -> list[Pace]:

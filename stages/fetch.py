@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +40,7 @@ from crawler import (
     Redirects,
     Report,
     Shared,
+    Slow,
     Stage,
     Then,
     Timeout,
@@ -51,9 +52,10 @@ from crawler import (
     media_type,
     open_files,
     product_token,
+    site,
     was_seeded,
 )
-from stages.clients.base import FetchFailed, Lacking, Limits, Reply, Start, Take, Wants, Work
+from stages.clients.base import FetchFailed, Lacking, Limits, PutOff, Reply, Running, Start, Take, Wants, Work
 from stages.clients.choice import choose, preload, refuse
 from stages.failures import ON_STATUS, Failures, Outage
 from stages.identity import Identity
@@ -80,6 +82,8 @@ _LISTED: Final = 1_000             # sitemaps taken from one robots.txt
 _LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
 _OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
+_MOST_SLOW: Final = 2_000          # slow requests beyond the usual number
+_CROWDED_REST: Final = 30.0        # s that a host waits whose site holds its share of slow requests
 _FILES_APART: Final = 32           # open files for all that is not a connection to a site
 _NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
 _TYPE: Final = 256                 # characters of a content type that are looked at
@@ -100,7 +104,7 @@ class Fetch(Stage):
         client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
         timeout: Timeout = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
         connect_timeout: Timeout = 10.0   # s for TCP and TLS together
-        min_rate: Rate = 0.0   # bytes a second on average, once a request has lasted 20 s; 0: any
+        min_rate: Rate = 100.0   # bytes a second on average, from 20 s after the first byte on; 0: any. Modems have 5,000
         max_bytes: BodyBytes = 10 << 20    # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
         max_ratio: Expansion = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
         max_redirects: Redirects = 10   # on the way to a page; browsers 20, Heritrix 20
@@ -181,8 +185,9 @@ class Fetch(Stage):
         self._identity = Identity(
             agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared, hosts=self._hosts
         )
+        self._proxies = _proxies(options.proxy)
         self._client, name = choose(
-            options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=_proxies(options.proxy)
+            options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=self._proxies
         )
         start = getattr(self._client, "start", None)
         if start is not None and not options.revalidate:      # else it is the disk that is waited for
@@ -191,6 +196,13 @@ class Fetch(Stage):
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
         self._outage = Outage()
+        self._obeyed: dict[str, Rules | None] = {}     # visits that `prepare` has prepared: the rules that allow them
+        self._crowded: frozenset[str] = frozenset()    # sites with their share of slow requests
+        # Here and not at the top, for a quick start; and not when it is needed, because there may be no open files then.
+        from stages.slow import crowded, places_note
+
+        self._crowded_by, self._note = crowded, places_note
+        self._most_slow = min(_MOST_SLOW, _by_files() - self.overlap)
         self._has_answer = False           # whether any server has answered this process
         self._told: set[str] = set()       # hosts of seeds whose status has been warned of
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
@@ -212,6 +224,7 @@ class Fetch(Stage):
 
     def process(self, visit: Visit) -> Iterator[Any]:
         url = Url.parse(visit.url)
+        self._put_off_crowded(url)
         rules = self._obey(visit, url) if self.options.robots else None
         at = time.time()
         headers = self._headers(visit, url)
@@ -220,13 +233,15 @@ class Fetch(Stage):
     def begin(self, visit: Visit, then: Then) -> bool:
         """Where robots.txt and addresses are known there is nothing to wait for but the page."""
         url = Url.parse(visit.url)
-        rules = self._robots.known(url.origin) if self.options.robots else None
-        if self.options.robots:
-            if rules is None:
-                if len(self._met) >= _VISITS:
-                    self._met.clear()
-                self._met.setdefault(visit.url, time.time())
-                return False
+        is_obeyed = visit.url in self._obeyed
+        rules = self._obeyed.pop(visit.url, None) if is_obeyed else self._robots.known(url.origin) if self.options.robots else None
+        if self.options.robots and rules is None:
+            if len(self._met) >= _VISITS:
+                self._met.clear()
+            self._met.setdefault(visit.url, time.time())
+            return False
+        self._put_off_crowded(url)
+        if self.options.robots and rules is not None and not is_obeyed:
             self._check(rules, url)
             self._refuse_early(rules, self._came(visit))
         at = time.time()
@@ -241,6 +256,49 @@ class Fetch(Stage):
             return self._start(url, headers, self._wanted(visit, url), answered)
         except (FetchFailed, AddressRefused) as error:
             raise self._failure(error, visit, url) from error
+
+    def prepare(self, visit: Visit) -> bool:
+        """Learn robots.txt and addresses of a host: the page itself needs no thread."""
+        look_up = getattr(self._client, "look_up", None)
+        url = Url.parse(visit.url)
+        if not self.overlap or look_up is None or url.scheme in self._proxies:
+            return False
+        self._put_off_crowded(url)
+        rules = self._obey(visit, url) if self.options.robots else None
+        try:
+            look_up(url)
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, visit, url) from error
+        if len(self._obeyed) >= _VISITS:
+            self._obeyed.clear()
+        self._obeyed[visit.url] = rules
+        return True
+
+    def slow(self) -> Slow:
+        """Requests for which hardly a byte comes."""
+        now = time.monotonic()
+        running = self._client.running()
+        self._keep_memory(running)
+        slow = [each for each in running if each.is_slow(now)]
+        self._crowded = self._crowded_by(slow)
+        note = self._note(slow, len(running), now)
+        return Slow(min(len(slow), self._most_slow), sum(each.in_thread for each in slow), note)
+
+    def _keep_memory(self, running: Sequence[Running]) -> None:
+        """Put off those of which most has come, if all together are more than there is memory for: they were slow, and many."""
+        over = sum(each.received for each in running) - _OVERLAP_BYTES
+        for each in sorted(running, key=lambda each: -each.received) if over > 0 else ():
+            if over <= 0:
+                break
+            each.put_off()
+            over -= each.received
+
+    def _put_off_crowded(self, url: Url) -> None:
+        """Raise Interrupted for a host of a site that holds its share of places already, all of them slow."""
+        if self._crowded and site(url.hostname) in self._crowded:
+            self.count("put off/slow site")
+            self.tell(Pace(url.host, rest=_CROWDED_REST))
+            raise Interrupted
 
     def _pages(
         self, visit: Visit, url: Url, rules: Rules | None, at: float, headers: Mapping[str, str], reply: Reply
@@ -422,7 +480,8 @@ class Fetch(Stage):
             raise Drop(f"robots.txt: {ruling}")
 
     def _failure(self, error: FetchFailed | AddressRefused, visit: Visit, url: Url, what: str = "") -> Exception:
-        if self._closing.is_set():     # it was interrupted: the server has done nothing wrong
+        # It was interrupted: the server has done nothing wrong.
+        if self._closing.is_set() or isinstance(error, PutOff):
             return Interrupted()
         is_refused = isinstance(error, AddressRefused)
         short = error.short if isinstance(error, Lacking) else None

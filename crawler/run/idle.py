@@ -13,7 +13,7 @@ from typing import Final
 from crawler.config import Config
 from crawler.counting import agree, counted
 from crawler.items import QueueStats, Stats, WorkerStats
-from crawler.room import LACKS
+from crawler.room import LACKS, PLACES
 from crawler.run.hints import PLAIN, Hint
 from crawler.run.waits import not_answered, short, slowest, why_hosts_wait
 
@@ -59,6 +59,7 @@ def idle_reason(
         lambda: _spent(stats),
         lambda: _full(stats, hint, READERS if readers is None else readers),
         lambda: _unread(stats, hint, READERS if readers is None else readers),
+        lambda: _slow_hosts(stats),
         lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
         lambda: _stuck(stats),
         lambda: _back_off(stats.queues),
@@ -72,6 +73,7 @@ def why_frontier_waits(stats: Stats, hint: Hint = PLAIN, *, is_by_hand: bool = F
     rules: tuple[Callable[[], str], ...] = (
         lambda: _disk(stats),
         lambda: _spent(stats),
+        lambda: _slow_hosts(stats),
         lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
         lambda: _back_off(frontier),
     )
@@ -85,11 +87,21 @@ def _disk(stats: Stats) -> str:
 
 def _no_room(stats: Stats) -> str:
     """Report a worker that waits for room on the disk of its output, or whose machine lacks something."""
-    waiting = next((worker for worker in stats.workers if worker.trouble and worker.seen < ASKED), None)
+    waiting = next((worker for worker in _troubled(stats) if PLACES not in worker.trouble), None)
     if waiting is None:
         return ""
     stage = waiting.name.partition("@")[0].replace(_SIGN, " + ")
     return f"{stage} {waiting.trouble}" if waiting.trouble.startswith(LACKS) else f"{stage} waits for room: {waiting.trouble}"
+
+
+def _slow_hosts(stats: Stats) -> str:
+    """Report workers most of whose places are held by slow hosts."""
+    worker = next((worker for worker in _troubled(stats) if PLACES in worker.trouble), None)
+    return "" if worker is None else f"{worker.name.partition('@')[0].replace(_SIGN, ' + ')}: {worker.trouble}"
+
+
+def _troubled(stats: Stats) -> list[WorkerStats]:
+    return [worker for worker in stats.workers if worker.trouble and worker.seen < ASKED]
 
 
 def _spent(stats: Stats) -> str:

@@ -24,7 +24,7 @@ from msgspec import structs
 from crawler.counting import agree, counted
 from crawler.errors import HubError, StorageError
 from crawler.items import QueueStats, Stats
-from crawler.room import LACKS, SAFE, SHORT_SAFE
+from crawler.room import LACKS, PLACES, SAFE, SHORT_SAFE
 from crawler.run.lines import COUNTS
 
 log = logging.getLogger("crawler.stage")
@@ -60,14 +60,15 @@ class Sum:
 
         That workers wait for room, or lack something, is logged when the first does, and when none does any more.
         """
-        before = self.trouble
-        *numbers, trouble = f"{text} ".split(" ", 3)
+        before = self._what_stops()
+        *numbers, rest = f"{text} ".split(" ", 3)
         if len(numbers) == 3 and all(part.isdecimal() for part in numbers):
             done, failed, is_idle = map(int, numbers)
-            self._counts[worker] = done, failed, bool(is_idle), trouble.strip()
-        if self.trouble and not before:
-            log.warning("%s %s; %s", self._name, self.trouble, SHORT_SAFE if self.trouble.startswith(LACKS) else SAFE)
-        elif before and not self.trouble:
+            self._counts[worker] = done, failed, bool(is_idle), rest.strip()
+        trouble = self._what_stops()
+        if trouble and not before:
+            log.warning("%s %s; %s", self._name, trouble, SHORT_SAFE if trouble.startswith(LACKS) else SAFE)
+        elif before and not trouble:
             is_short = before.startswith(LACKS)
             there = "what this machine lacked is there" if is_short else "there is room"
             log.info("%s goes on: %s again", self._name, there)
@@ -83,6 +84,10 @@ class Sum:
     @property
     def is_idle(self) -> bool:
         return all(is_idle for _, _, is_idle, _ in self._counts.values())
+
+    def _what_stops(self) -> str:
+        """The trouble that is told when it begins and when it is over."""
+        return next((trouble for *_, trouble in self._counts.values() if trouble and PLACES not in trouble), "")
 
     @property
     def trouble(self) -> str:

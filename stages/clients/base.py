@@ -10,7 +10,7 @@ that of private hosts the guard sees only those that are named by their address.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -23,7 +23,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     timeout: float                 # s from the call to the last byte
     connect_timeout: float         # s for TCP and TLS, all addresses of a name together
-    min_rate: float                # bytes a second on average, once a request has lasted GRACE; 0: any
+    min_rate: float                # bytes a second on average, once GRACE has passed since the first byte; 0: any
     max_bytes: int                 # of a body, decoded; and of one as sent
     max_ratio: float               # decoded to sent
     max_header_bytes: int          # of status line and header block, interim replies included
@@ -49,6 +49,19 @@ Work = Callable[[], None]
 Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None, int], Work]], bool]     # with the status, 0: there is none
 
 
+class Running(Protocol):
+    """A request while it runs, as far as anybody else is concerned: see `wire.Attempt`."""
+
+    host: str
+    start: float                   # monotonic time
+    received: int                  # bytes
+    in_thread: bool                # a thread waits for it
+
+    def is_slow(self, now: float) -> bool: ...
+
+    def put_off(self) -> None: ...
+
+
 class Client(Protocol):
     """Thread-safe: as many calls at once as it was made for."""
 
@@ -60,6 +73,10 @@ class Client(Protocol):
         """
         ...
 
+    def running(self) -> Sequence[Running]:
+        """The requests that run now."""
+        ...
+
     def close(self) -> None:
         """Close all connections. Calls that wait for an answer fail, and so do later ones. Twice is fine."""
         ...
@@ -68,7 +85,7 @@ class Client(Protocol):
 # Errors of connect(2) that every host gives to a machine without a working network.
 UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 
-GRACE = 20.0                       # s before the minimum rate counts: a server may think, and TCP starts slowly
+GRACE = 20.0                       # s from the first byte until the minimum rate counts: TCP starts slowly, and pages come in parts
 
 
 class FetchFailed(CrawlerError):
@@ -91,6 +108,10 @@ class BadName(FetchFailed):
 
 class NameUnknown(FetchFailed):
     """The host's name has no address."""
+
+
+class PutOff(FetchFailed):
+    """The request was ended by us, to be made later: nobody has failed."""
 
 
 class ConnectFailed(FetchFailed):

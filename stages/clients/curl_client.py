@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
@@ -80,6 +81,7 @@ class CurlClient:
         # Of the last request that needed nothing of its own: headers, scheme, and what came of them.
         self._usual: tuple[Mapping[str, str] | None, str, Setup] = None, "", Setup(("", 0), (), "", (), False, "", 0, 0)
         self._lock = threading.Lock()
+        self._attempts: set[Attempt] = set()       # that a thread waits for
         self._requests: Client | None = None
         self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
         self._kept = kept_connections(CONNECTIONS_KEPT)
@@ -123,6 +125,7 @@ class CurlClient:
                 return then(None, 0)
             return then(lambda: self._taken(transfer, peer), transfer.head.status if transfer.head and not failure else 0)
 
+        attempt.in_thread = False
         transfer = Transfer(attempt, addresses, 0, wants, ended)
         curl = self._prepared(transfer, peer, url, headers)
         self._running().start(curl, transfer)
@@ -135,6 +138,24 @@ class CurlClient:
             if transfer.head is None:
                 self._names.forget(transfer.attempt, *peer)
             raise
+
+    def look_up(self, url: Url) -> None:
+        """Learn the addresses of a host, for `start`. Raises FetchFailed, AddressRefused."""
+        attempt = Attempt(url, self._limits, self._guard)
+        with self._waiting(attempt):
+            self._names.addresses(attempt, *peer_of(url))
+
+    @contextmanager
+    def _waiting(self, attempt: Attempt) -> Iterator[None]:
+        """An attempt that this thread waits for."""
+        self._attempts.add(attempt)
+        try:
+            yield
+        finally:
+            self._attempts.discard(attempt)
+
+    def running(self) -> list[Attempt]:
+        return [*self._attempts.copy(), *(attempt for attempt in self._loop.attempts() if not attempt.in_thread)]
 
     def close(self) -> None:
         self._loop.close()
@@ -156,6 +177,13 @@ class CurlClient:
         if proxy:
             self._guard.check(parts.hostname, parts.host)
         attempt = Attempt(parts, self._limits, self._guard, proxy)
+        with self._waiting(attempt):
+            return self._get_by(attempt, parts, headers, cut, wants, is_fresh)
+
+    def _get_by(
+        self, attempt: Attempt, parts: Url, headers: Mapping[str, str], cut: int, wants: Wants | None, is_fresh: bool
+    ) -> Reply:  # fmt: skip
+        proxy = attempt.proxy
         peer = peer_of(Url.parse(proxy) if proxy else parts)
         transfer = Transfer(attempt, self._names.addresses(attempt, *peer), cut, wants)     # of a proxy: wherever a person put it
         curl = self._prepared(transfer, peer, parts, headers, proxy, is_fresh)

@@ -19,8 +19,9 @@ from typing import Final
 
 import pycurl
 
-from stages.clients.base import ConnectFailed, TimedOut, Work
+from stages.clients.base import ConnectFailed, PutOff, TimedOut, Work
 from stages.clients.curl_transfer import Transfer
+from stages.clients.wire import Attempt
 
 log = logging.getLogger("crawler.fetch")
 
@@ -71,6 +72,10 @@ class Loop:
     def abandon(self, curl: pycurl.Curl) -> None:
         """Its connection is closed, and nothing more of it heard. Of one that is over: nothing."""
         self._hand_in(curl, None)
+
+    def attempts(self) -> list[Attempt]:
+        """Return what runs now. Read without the loop's leave: one may have ended since."""
+        return [transfer.attempt for transfer in list(self._running.values())]
 
     def close(self) -> None:
         """End all transfers, close all connections. Twice is fine."""
@@ -160,7 +165,7 @@ class Loop:
         for curl, transfer in list(self._running.items()):
             try:
                 transfer.attempt.remaining()
-            except TimedOut as late:
+            except (TimedOut, PutOff) as late:
                 self._finish(curl, late)
 
     def _finish(self, curl: pycurl.Curl, failure: Exception | None) -> None:

@@ -78,6 +78,9 @@ class RequestsClient:
             running.attempt = None
             self._attempts.discard(attempt)
 
+    def running(self) -> list[Attempt]:
+        return list(self._attempts.copy())
+
     def close(self) -> None:
         self._is_closed = True
         for attempt in self._attempts.copy():

@@ -18,9 +18,12 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
 from crawler import BadUrl, Guard, Url, open_files, shortage_of
-from stages.clients.base import GRACE, UNREACHABLE, BadName, ConnectFailed, Lacking, Limits, NameUnknown, TimedOut
+from stages.clients.base import GRACE, UNREACHABLE, BadName, ConnectFailed, Lacking, Limits, NameUnknown, PutOff, TimedOut
 
 T = TypeVar("T")
+
+SLOW: Final = 1_000.0              # bytes a second; what comes more slowly waits for its server, and not for this machine
+PATIENCE: Final = 0.8              # s for which a rate is taken
 
 CLOSED: Final = "the client is closed"
 
@@ -41,6 +44,12 @@ class Attempt:
         self.start = time.monotonic()
         self.is_connected = False      # it opened a connection, rather than use a kept one
         self.received = 0              # bytes
+        self.in_thread = True
+        self._first_at = 0.0           # monotonic time by which the first bytes were there; 0: they were not
+        self._looked_at = self.start   # monotonic time of the last look at its progress, and what had come by then
+        self._looked_bytes = 0
+        self._is_slow = False
+        self._is_put_off = False
         self.is_ended = False
         self._socket: socket.socket | None = None      # that it waits for
 
@@ -59,14 +68,37 @@ class Attempt:
 
     def remaining(self) -> float:
         """s until the deadline. Raises TimedOut if there are none."""
-        passed = time.monotonic() - self.start
+        now = time.monotonic()
+        passed = now - self.start
         limits = self.limits
+        if self._is_put_off:
+            raise PutOff("put off: more is being received than there is memory for")
         if passed >= limits.timeout:
             raise TimedOut(f"not finished after {limits.timeout:g} s; see stages.fetch.timeout")
-        if passed > GRACE and self.received < limits.min_rate * passed:
-            slow = f"{self.received} bytes in {passed:.0f} s, under {limits.min_rate:g} a second"
-            raise TimedOut(f"{slow}; see stages.fetch.min_rate")
+        if self.received and limits.min_rate:
+            self._keep_rate(now)
         return limits.timeout - passed
+
+    def _keep_rate(self, now: float) -> None:
+        """Raise TimedOut if less comes than the minimum. A server may think first: its time-out is another limit."""
+        if not self._first_at:
+            self._first_at = now
+        lasted = now - self._first_at
+        if lasted > GRACE and self.received < self.limits.min_rate * lasted:
+            slow = f"{self.host}: {self.received} bytes in {lasted:.0f} s, under {self.limits.min_rate:g} a second"
+            raise TimedOut(f"{slow}; see stages.fetch.min_rate")
+
+    def is_slow(self, now: float) -> bool:
+        """Tell whether next to nothing has come for a while. now: monotonic time; ask about once a second."""
+        passed = now - self._looked_at
+        if passed >= PATIENCE:
+            self._is_slow = self.received - self._looked_bytes < SLOW * passed
+            self._looked_at, self._looked_bytes = now, self.received
+        return self._is_slow
+
+    def put_off(self) -> None:
+        """Make it end with PutOff soon, from another thread."""
+        self._is_put_off = True
 
 
 class _Running(threading.local):
