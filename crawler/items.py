@@ -27,6 +27,7 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"    # put: a keyed queue has, or had, a task of this key
     TOO_BIG = "too big"        # put: the body is over the queue's limit; nothing was stored
     LIMIT = "over the limit"   # put: the queue has had as many tasks, or as many of this host, as it may; nothing was stored
+    WAITING = "too many waiting"   # put: so many of its host wait that no more are taken from other tasks; nothing was stored
     DONE = "done"              # step: finished, children stored
     RETRY = "retry"            # step: failed, will be tried again
     DEAD = "dead"              # step: failed for the last time; kept for `crawler dead`
@@ -235,6 +236,7 @@ class HostStats(Struct, frozen=True):
     failure: str = ""              # reason of the last of them
     held: float = 0.0              # s from now until its task in process makes the next request; 0: it has, or there is none
     asked: float = 0.0             # s since the oldest task in process was leased whose answer is awaited; 0: there is none
+    accepted: int = 0              # tasks of it, ever
 
 
 class WorkerStats(Struct, frozen=True):

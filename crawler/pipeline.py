@@ -300,6 +300,7 @@ def _queue(
         high_water_bytes=own.high_water_bytes,
         max_attempts=settings.hub.max_attempts,
         limit=settings.frontier.max_pages if is_frontier else 0,
+        host_waiting=settings.frontier.max_waiting if is_frontier else 0,
         host_limit=settings.frontier.max_pages_per_host if is_frontier else 0,
         budgets=budgets if is_frontier else (),
     )

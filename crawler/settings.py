@@ -54,6 +54,7 @@ class FrontierSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_depth: Limit = 0           # links followed from a seed; 0: no limit
     max_pages: Limit = 0           # URLs taken into the frontier, in all; 0: no limit
     max_pages_per_host: Limit = 0  # URLs of one host; 0: no limit
+    max_waiting: Limit = 1_000_000   # URLs of one host that wait; further ones that pages lead to are not taken; 0: no limit
     max_time: CrawlTime = 0.0      # s of crawling, in all runs together; 0: no limit
     max_total_bytes: TotalBytes = 0   # bytes of bodies received, as sent, in all runs together; 0: no limit
     order: Literal["breadth", "depth"] = "breadth"   # which of the waiting URLs come first: those found first, or the deepest

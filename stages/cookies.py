@@ -23,6 +23,7 @@ from stages.set_cookie import SetCookie, parse
 MAX_COOKIES: Final = 50            # of a domain; RFC 6265bis §6.1 asks for no less
 MAX_OF_SITE: Final = 180           # of a site, as in Chrome
 SITES: Final = 500                 # with cookies; the one not asked for longest is forgotten for the next
+MAX_SENT: Final = 12_288           # bytes of one Cookie header; servers commonly take 8 to 16 kB of headers
 MAX_HEADERS: Final = 1_000         # Set-Cookie headers of one reply that are read
 
 _SECURE_PREFIX: Final = "__secure-"
@@ -64,7 +65,10 @@ class Cookies:
         self._count = 0
 
     def of(self, url: Url) -> str:
-        """Return the Cookie header for a URL; "" for none (§5.8.3): longer paths first, then the cookies that were set earlier."""
+        """Return the Cookie header for a URL; "" for none (§5.8.3): longer paths first, then the cookies that were set earlier.
+
+        Of more than `MAX_SENT` bytes the newest cookies are sent, as far as they fit.
+        """
         with self._lock:
             site = _site(url.hostname)
             cookies = self._sites.get(site)
@@ -72,7 +76,7 @@ class Cookies:
                 return ""
             self._sites.move_to_end(site)
             self._drop_expired(cookies)
-            found = [cookie for cookie in cookies.values() if _goes_to(cookie, url)]
+            found = _fitting([cookie for cookie in cookies.values() if _goes_to(cookie, url)])
             for cookie in found:
                 cookie.used = self._next()
         found.sort(key=lambda cookie: (-len(cookie.path), cookie.created))
@@ -183,6 +187,18 @@ def _goes_to(cookie: _Cookie, url: Url) -> bool:
         return False
     is_of_host = cookie.domain == url.hostname if cookie.is_host_only else domain_matches(url.hostname, cookie.domain)
     return is_of_host and path_matches(url.path, cookie.path)
+
+
+def _fitting(cookies: list[_Cookie]) -> list[_Cookie]:
+    """Return the newest of these cookies that fit into one header."""
+    if sum(len(cookie.pair) + 2 for cookie in cookies) <= MAX_SENT:
+        return cookies
+    room, found = MAX_SENT, []
+    for cookie in sorted(cookies, key=lambda cookie: cookie.created, reverse=True):
+        if len(cookie.pair) + 2 <= room:
+            room -= len(cookie.pair) + 2
+            found.append(cookie)
+    return found
 
 
 def _least(cookies: Iterable[_Cookie]) -> _Cookie:

@@ -514,6 +514,7 @@ def _page(visit: Visit, reply: Reply, at: float) -> Page:
         fetched_at=at,
         seconds=reply.seconds,
         is_sitemap=visit.is_sitemap,
+        indexes=visit.indexes,
         unread=_unread(reply),
     )
 

@@ -50,6 +50,7 @@ from crawler import (
 if TYPE_CHECKING:
     from crawler import Sitemap
 
+MAX_INDEXES = 2            # sitemap indexes, one in the other, that are followed; the protocol allows one, and some sites have two
 # Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
@@ -207,6 +208,10 @@ class Parse(Stage):
             self.count("skipped/nofollow", len(urls))
             yield Report("URLs not followed: its server says nofollow")
             urls = []
+        if sitemap.kind == "index" and page.indexes >= MAX_INDEXES:
+            self.count("skipped/index in an index", len(urls))
+            yield Report(f"sitemaps not followed: it is an index below {page.indexes} others")
+            urls = []
         room = MAX_VISITS
         for place, url in enumerate(urls):
             room -= len(url) + len(page.url) + _VISIT
@@ -227,7 +232,7 @@ def _fields(options: Parse.Options, table: str) -> Fields:
 
 def _to_frontier(urls: list[str], page: Page, *, are_sitemaps: bool = False) -> Iterator[To]:
     if urls:
-        yield To("urls", Visits(urls, page.depth + 1, page.url, are_sitemaps))
+        yield To("urls", Visits(urls, page.depth + 1, page.url, are_sitemaps, page.indexes + are_sitemaps))
 
 
 def _problem(page: Page, html: Html | None) -> str | None:

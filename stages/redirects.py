@@ -54,7 +54,7 @@ class Redirects:
             return TOO_MANY
         known = [*learned(visit.trail), *((visit.url, header) for header in news)]
         trail = self._trail(history, states, target, now, known)
-        return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail, visit.is_sitemap)
+        return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail, visit.is_sitemap, visit.indexes)
 
     def _trail(self, history: tuple[str, ...], states: tuple[str, ...], target: str, now: str, known: _Learned) -> Trail | None:
         """Return what the next visit has to know of cookies. A known page is visited again if this chain has changed some."""

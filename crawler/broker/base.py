@@ -101,6 +101,7 @@ class QueueSpec(Struct, frozen=True):
     max_attempts: int = 5          # deliveries before a task is dead
     limit: int = 0                 # tasks accepted at most, ever; 0: no limit
     host_limit: int = 0            # of one host, on a polite queue; 0: no limit
+    host_waiting: int = 0          # of one host, on a polite queue, waiting: then no more are taken from other tasks; 0: no limit
     budgets: tuple[Budget, ...] = ()    # nothing is leased once one of them is used up
     is_outside: bool = False       # in the store, but not in the pipeline: nothing may be put on it, and `take` empties it
 

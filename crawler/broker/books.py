@@ -55,6 +55,7 @@ class Books:
         self.unpaid: dict[int, float] = {}   # ms, by queue: parts of a millisecond that are not counted yet
         self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts found by `desk`, and the end of their validity
         self.troubles = Troubles()
+        self.overgrown: set[tuple[str, str]] = set()     # queues and hosts of which it was said that too many tasks wait there
         self._silent: set[str] = set()       # workers with loans that are to be heard of again
         self.callers = Callers(db)
         self.loans = Loans(self.callers)

@@ -179,7 +179,7 @@ def _host(ledger: Ledger, lane: Lane, since: float | None) -> HostStats:
     asked = 0.0 if since is None else ledger.now - since
     return HostStats(
         lane.name, lane.ready, lane.leased, lane.gap(), lane.next - ledger.now, lane.paused, lane.gap_by(), failures, failure,
-        held, asked,
+        held, asked, lane.accepted,
     )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from hashlib import blake2b
 
 from crawler.broker.base import MAX_BODY
@@ -13,12 +14,54 @@ from crawler.broker.state import Queue
 from crawler.broker.verdicts import Verdicts
 from crawler.items import New, Verdict
 
+log = logging.getLogger(__name__)
+
 
 class Intake(Verdicts):
     """The books, and tasks put on them."""
 
     def insert(self, items: Sequence[New]) -> list[Verdict]:
         """Store tasks whose queues were checked; one verdict each, in order."""
+        bounded = {name for name in {new.queue for new in items} if self.queues[name].may_overgrow(len(items))}
+        room = self._room(items, bounded) if bounded else {}
+        if not room:
+            return self._take_in(items)
+        is_in = [new.parent is None or self._has_room(new, room) for new in items]
+        others = iter(self._take_in([new for new, fits in zip(items, is_in, strict=True) if fits]))
+        return [next(others) if fits else Verdict.WAITING for fits in is_in]
+
+    def _room(self, items: Sequence[New], queues: Set[str]) -> dict[tuple[str, str], int]:
+        """Return how many more tasks may wait, by queue and host, for the hosts of these that would have too many."""
+        room = {}
+        for (name, host), n in Counter((new.queue, new.host) for new in items if new.queue in queues).items():
+            queue = self.queues[name]
+            lane = self.lanes.named(queue, host)
+            if lane.ready + n > queue.spec.host_waiting:
+                room[name, host] = queue.spec.host_waiting - lane.ready
+        return room
+
+    def _has_room(self, new: New, room: dict[tuple[str, str], int]) -> bool:
+        """Tell whether a task may wait, or is known already. room: see `_room`; for this one it gets less."""
+        host = new.queue, new.host
+        if host not in room or self._is_known(self.queues[new.queue], new):
+            return True
+        room[host] -= 1
+        if room[host] < 0 and host not in self.overgrown:
+            self.overgrown.add(host)
+            log.warning(
+                "%s has %s URLs waiting: no more are taken from pages until some are fetched (see frontier.max_waiting); it may "
+                "make up URLs without end", new.host, f"{self.queues[new.queue].spec.host_waiting:,}",
+            )  # fmt: skip
+        return room[host] >= 0
+
+    def _is_known(self, queue: Queue, new: New) -> bool:
+        """Tell whether a keyed queue has, or had, this task."""
+        if not queue.spec.keyed:
+            return False
+        known = self.db.execute("SELECT 1 FROM task WHERE queue = ? AND key = ?", (queue.id, new.key or _digest(new)))
+        return known.fetchone() is not None
+
+    def _take_in(self, items: Sequence[New]) -> list[Verdict]:
         limited = {name for name in {new.queue for new in items} if self.queues[name].is_limited}
         if not limited:
             return self._insert(items)
@@ -51,11 +94,7 @@ class Intake(Verdicts):
         """What to say to a task that is over a limit. What is there already is a duplicate, whatever the limit."""
         if len(new.item) > MAX_BODY:
             return Verdict.TOO_BIG
-        queue = self.queues[new.queue]
-        if not queue.spec.keyed:
-            return Verdict.LIMIT
-        known = self.db.execute("SELECT 1 FROM task WHERE queue = ? AND key = ?", (queue.id, new.key or _digest(new)))
-        return Verdict.LIMIT if known.fetchone() is None else Verdict.DUPLICATE
+        return Verdict.DUPLICATE if self._is_known(self.queues[new.queue], new) else Verdict.LIMIT
 
     def _insert(self, items: Sequence[New]) -> list[Verdict]:
         verdicts = [Verdict.ACCEPTED] * len(items)

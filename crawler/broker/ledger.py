@@ -54,10 +54,11 @@ class Ledger(Lending):
                 verdicts.append(Verdict.DONE)
         self.finish(finished)
         inserted = self.insert(children) if children else []
-        if Verdict.LIMIT in inserted:
-            pairs = zip(children, inserted, strict=True)
-            over = Counter(child.queue for child, verdict in pairs if verdict == Verdict.LIMIT)
-            self.count({f"{name}/skipped/over the limit": n for name, n in over.items()})
+        for limit in (Verdict.LIMIT, Verdict.WAITING):
+            if limit in inserted:
+                pairs = zip(children, inserted, strict=True)
+                over = Counter(child.queue for child, verdict in pairs if verdict == limit)
+                self.count({f"{name}/skipped/{limit}": n for name, n in over.items()})
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
         verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]

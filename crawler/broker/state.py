@@ -73,6 +73,10 @@ class Queue:
         """There is a number of tasks, in all or of one host, that it does not take more than."""
         return self.spec.limit > 0 or self.has_host_limit
 
+    def may_overgrow(self, n: int) -> bool:
+        """Tell cheaply whether with n more tasks so many of one host may wait that no more are taken."""
+        return self.spec.polite and 0 < self.spec.host_waiting < self.counts[0] + n
+
     @property
     def has_host_limit(self) -> bool:
         """Of one host it does not take more than so many."""

@@ -9,6 +9,7 @@ from crawler.broker.state import Queue
 from crawler.items import Verdict
 
 TRACE_KEPT = 4_000        # characters of a dead task's traceback
+NO_REASON = "no reason given"
 FAILURES_KEPT = 4_000     # characters of a task's failures: about eight attempts
 
 
@@ -40,5 +41,5 @@ class Verdicts(Books):
 
     def note_failure(self, task: int, attempt: int, reason: str) -> None:
         """Add a line for this attempt; the last `FAILURES_KEPT` characters are kept: see `failures`."""
-        line = f"{self.now:.3f} {attempt} {' '.join(reason.split())}\n"
+        line = f"{self.now:.3f} {attempt} {' '.join(reason.split()) or NO_REASON}\n"
         self.db.execute("UPDATE task SET failures = substr(failures || ?, ?) WHERE id = ?", (line, -FAILURES_KEPT, task))

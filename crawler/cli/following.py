@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from crawler.run.debug import DebugCrawl
 
 QUICK = 0.01          # s between questions whether it is over, when it may soon be
+OVERGROWN = 20_000    # URLs of one host that wait from which it is looked at more closely
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
 
 
@@ -75,7 +76,7 @@ def put_seeds(session: Session, here: Crawl | DebugCrawl) -> Taken:
 
 def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, adapt: Callable[[list[str]], None]) -> bool:
     """Watch until nothing is left (returns True) or the crawl is stopped. adapt: called with the busy queues, at each count."""
-    outlook = Outlook(read)
+    outlook, told = Outlook(read), set[str]()
     next_counts = 0.0
     while not stop.is_rung:
         now = time.monotonic()
@@ -85,6 +86,11 @@ def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, ad
         elif (stats := here.watch()) is not None:
             next_counts = now + view.every
             view.show(stats)
+            if stats.hosts and stats.hosts[0].ready >= OVERGROWN:
+                from crawler.run.endless import endless  # here, because few crawls have such hosts
+
+                for line in endless(stats.hosts, told):
+                    view.say(f"warning: {line}")
             outlook.see(stats)
             adapt(outlook.ready)
             if outlook.is_over:

@@ -30,6 +30,7 @@ SETTINGS = {          # what a person would change to have such a URL crawled
     "not allowed by pattern": "frontier.allow",
     "too deep": "frontier.max_depth",
     "over the limit": "frontier.max_pages and max_pages_per_host",
+    "too many waiting": "frontier.max_waiting",
     "url too long": "frontier.max_url_length",
     "path too deep": "frontier.max_path_depth",
     "path repeats": "frontier.max_repeats",

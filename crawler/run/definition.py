@@ -33,7 +33,7 @@ RESUMED: Final = "the resumed crawl"    # origin, in this run, of a value that i
 
 SECTIONS: Final = frozenset({"frontier", "hosts", "queues", "stages"})
 UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or that we set ourselves
-HOW_FRONTIER: Final = frozenset({"delay", "per_host"})
+HOW_FRONTIER: Final = frozenset({"delay", "per_host", "max_waiting"})
 HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
 WHAT_QUEUES: Final = frozenset({"keyed", "polite"})
 

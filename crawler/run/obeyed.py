@@ -23,7 +23,7 @@ from crawler.run.hints import PLAIN, Hint
 
 NOTE: Final = "hub/settings"           # name of the note
 HUB: Final = (
-    "frontier.delay", "frontier.per_host", "frontier.max_pages", "frontier.max_pages_per_host",
+    "frontier.delay", "frontier.per_host", "frontier.max_pages", "frontier.max_pages_per_host", "frontier.max_waiting",
     "frontier.max_time", "frontier.max_total_bytes", "hub.max_attempts", "hub.durability", "hub.insecure",
 )  # fmt: skip
 QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")       # of queues.NAME

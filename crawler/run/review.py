@@ -38,6 +38,7 @@ REFUSED_BY: Final = {
     "not allowed by pattern": "allow",
     "too deep": "max_depth",
     "over the limit": "max_pages max_pages_per_host",
+    "too many waiting": "max_waiting",
     "url too long": "max_url_length",
     "path too deep": "max_path_depth",
     "path repeats": "max_repeats",

@@ -133,7 +133,9 @@ class Frontier:
             # Of two equal strings the page's, which other pages have as well: the very same object is found soonest.
             name = url if is_as_given else target.form
             if is_as_given or unknown((name,)):
-                item = self._encode(Visit(target.url, visits.depth, visits.referrer, is_sitemap=visits.are_sitemaps))
+                item = self._encode(Visit(
+                    target.url, visits.depth, visits.referrer, is_sitemap=visits.are_sitemaps, indexes=visits.indexes
+                ))
                 admitted.tasks.append(New(self._queue, item, target.key, target.host, priority, 0.0, visits.depth, parent))
                 admitted.names.append(name)
         return admitted

@@ -63,6 +63,7 @@ class Visit(Struct, frozen=True, omit_defaults=True):
     is_seed: bool = False                 # named by a person, or where such a URL redirects to
     trail: Trail | None = None            # with stages.fetch.cookies: of the redirects that led here
     is_sitemap: bool = False              # a robots.txt or a sitemap index calls it one
+    indexes: int = 0                      # sitemap indexes above it, one in the other
 
 
 class Visits(Struct, frozen=True, omit_defaults=True):
@@ -75,9 +76,10 @@ class Visits(Struct, frozen=True, omit_defaults=True):
     depth: int = 0                        # of each of these
     referrer: str = ""                    # the page
     are_sitemaps: bool = False            # the page is a sitemap index
+    indexes: int = 0                      # sitemap indexes above each of these, one in the other
 
     def __iter__(self) -> Iterator[Visit]:
-        return (Visit(url, self.depth, self.referrer, is_sitemap=self.are_sitemaps) for url in self.urls)
+        return (Visit(url, self.depth, self.referrer, is_sitemap=self.are_sitemaps, indexes=self.indexes) for url in self.urls)
 
 
 class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -95,6 +97,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     fetched_at: float = 0.0               # s since the epoch
     seconds: float = 0.0                  # from the request to the last byte
     is_sitemap: bool = False              # a robots.txt or a sitemap index calls it one
+    indexes: int = 0                      # sitemap indexes above it, one in the other
     unread: str = ""                      # why its body was not read: "type image/png"; "" if it was
 
     @classmethod

@@ -70,6 +70,10 @@ def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> Fetc
         return _late(attempt, whom)
     if has_peer and attempt.proxy and transfer.is_in_tunnel:      # whatever it is that the proxy says, it is none of the site's
         return ConnectFailed(f"the proxy {Url.parse(attempt.proxy).host}: {text}")
+    if code == _TOO_LARGE:             # libcurl's own limit of one line, 100 kB; it says nothing, or that it has no memory
+        what = "trailer" if text else "header"
+        return TooBig(f"a {what} of more than {attempt.limits.max_header_bytes} bytes; see stages.fetch.max_header_bytes")
+    text = text or f"libcurl failed with its error {code}, and does not say why"
     errno: int = curl.getinfo(pycurl.OS_ERRNO)
     if not has_peer and (short := _shortage(code, errno, transfer)) is not None:
         return Lacking(short)

@@ -68,9 +68,9 @@ class Response(HTTPResponse):
             raise BrokenReply(f"{line[:80]!r} in place of the size of a chunk")
         self._left = int(size, 16)
         if not self._left:
-            most = current().limits.max_header_bytes
-            while (line := lines.readline(most + 1)) not in (b"\r\n", b"\n", b""):
-                most -= len(line)
-                if most < 0:
-                    raise TooBig("a trailer of more than max_header_bytes")
+            left = most = current().limits.max_header_bytes
+            while (line := lines.readline(left + 1)) not in (b"\r\n", b"\n", b""):
+                left -= len(line)
+                if left < 0:
+                    raise TooBig(f"a trailer of more than {most} bytes; see stages.fetch.max_header_bytes")
         return self._left > 0

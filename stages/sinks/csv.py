@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 EXTRA = "_extra"
 TOLD = 20                        # fields without a column that are reported
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")   # what makes a spreadsheet run a cell (OWASP, CSV injection)
+# What makes a spreadsheet run a cell (OWASP, CSV injection); the wide ones in some languages.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 SPECIAL = re.compile('[",\r\n]')
 
 csv.field_size_limit(1 << 30)    # characters; a page's text is longer than the 128 Ki which the module allows

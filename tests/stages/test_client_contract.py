@@ -228,8 +228,18 @@ def test_what_is_too_big_is_left(serve: Callable[..., Peer], make: Callable[...,
 
 
 def test_a_line_of_the_header_without_end_is_left(serve: Callable[..., Peer], make: Callable[..., Client]) -> None:
-    with pytest.raises((TooBig, BrokenReply)):     # libcurl shows no line before its end: it knows only that there was none
+    with pytest.raises((TooBig, BrokenReply), match=r"\w$"):     # libcurl shows no line before its end
         ask(serve, make(limits(max_header_bytes=30_000)), b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60_000)
+
+
+@pytest.mark.parametrize(
+    "start", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "]
+)
+def test_a_line_without_end_is_a_failure_with_a_reason(
+    serve: Callable[..., Peer], make: Callable[..., Client], start: bytes
+) -> None:
+    with pytest.raises(TooBig, match=r"a (header|trailer) of more than 30000 bytes; see stages\.fetch\.max_header_bytes"):
+        ask(serve, make(limits(max_header_bytes=30_000)), start + b"y" * 300_000)
 
 
 def test_what_expands_too_much_is_left_before_it_is_too_big(serve: Callable[..., Peer], make: Callable[..., Client]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crawler import Url
-from stages.cookies import MAX_COOKIES, MAX_OF_SITE, SITES, Cookies
+from stages.cookies import MAX_COOKIES, MAX_OF_SITE, MAX_SENT, SITES, Cookies
 from stages.set_cookie import MAX_ATTRIBUTE, MAX_COOKIE, MAX_LIFE, read_date
 
 NOW = 1_800_000_000.0              # 15 January 2027
@@ -237,6 +237,16 @@ def test_cookies_are_bounded_by_domain_site_and_in_all() -> None:
         cookies.learn(Url.parse(f"http://h{n}.test/"), ["a=1"])
     assert cookies.of(Url.parse("http://h0.test/")) == ""
     assert cookies.of(Url.parse(f"http://h{SITES}.test/")) == "a=1"
+
+
+def test_a_header_is_bounded_and_has_the_newest_cookies_in_their_order() -> None:
+    cookies, url = jar(), Url.parse("http://h.test/")
+    cookies.learn(url, [f"c{n}={'x' * 4_000}" for n in range(10)])
+    assert [pair.partition("=")[0] for pair in cookies.of(url).split("; ")] == ["c7", "c8", "c9"]
+
+    cookies.learn(url, ["small=1", *(f"d{n}={'x' * 3_000}" for n in range(4))])
+    assert [pair.partition("=")[0] for pair in cookies.of(url).split("; ")] == ["small", "d0", "d1", "d2", "d3"]
+    assert len(cookies.of(url)) <= MAX_SENT
 
 
 def test_of_too_many_the_one_not_used_for_longest_goes_and_secure_ones_last() -> None:

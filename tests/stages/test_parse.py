@@ -251,9 +251,25 @@ def test_a_sitemap_or_feed_is_recorded_without_links_and_each_of_its_urls_is_a_v
     record, *rest = parse.process(page(body, content_type, depth=1))
 
     assert (record["title"], record["links"], added(record), record["bytes"]) == (None, [], {}, len(body.encode()))
-    visits = Visits(followed, depth=2, referrer=URL, are_sitemaps=body == INDEX)
+    visits = Visits(followed, depth=2, referrer=URL, are_sitemaps=body == INDEX, indexes=int(body == INDEX))
     assert rest == [To("urls", visits), Report(report)]
     assert parse.take_counts() == {"sitemaps": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "indexes", "below"),
+    [(INDEX, 0, 1), (INDEX, 1, 2), (INDEX, 2, None), (INDEX, 3, None), (SITEMAP, 2, 2), (SITEMAP, 0, 0)],
+)
+def test_an_index_in_an_index_is_followed_and_one_further_down_is_not(body: str, indexes: int, below: int | None) -> None:
+    parse = stage()
+
+    _, *rest = parse.process(page(body, "application/xml", indexes=indexes))
+
+    if below is None:
+        assert rest == [Report(f"sitemaps not followed: it is an index below {indexes} others"), Report("index of 1 URL")]
+        assert parse.take_counts() == {"sitemaps": 1, "skipped/index in an index": 1}
+    else:
+        assert [visit.indexes for to in rest if isinstance(to, To) for visit in to.item] == [below] * len(rest[0].item.urls)
 
 
 def test_a_gzipped_sitemap_is_read_whatever_it_is_sent_as() -> None:

@@ -144,14 +144,15 @@ def test_one_empty_cell_is_a_row_all_the_same(table: Output):
 
 
 def test_a_cell_cannot_become_a_formula(table: Output):
-    cells = {name: name + "cmd|' /C calc'!A0" for name in ("=", "+", "-", "@", "\t", "\r")} | {"number": -5, "word": "x=1"}
+    signs = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+    cells = {name: name + "cmd|' /C calc'!A0" for name in signs} | {"number": -5, "word": "x=1"}
 
     table.put([cells], [cells])
     table.lose_index()
     assert table.put([cells]) == [Written(0, 0, 1)]
 
     (row,) = csv.DictReader(io.StringIO(table.path.read_text(), newline=""))
-    assert all(row[name] == "'" + cells[name] for name in ("=", "+", "-", "@"))
+    assert all(row[name] == "'" + cells[name] for name in ("=", "+", "-", "@", "＝", "＋", "－", "＠"))
     assert (row["number"], row["word"]) == ("-5", "x=1")
 
 
