@@ -40,7 +40,7 @@ class Held:
         """marks: of what is begun, for who looks after this process; they are made under our lock."""
         self.starts_work = True                   # what is started is at work at once, and does not wait for a host first
         self._marks = marks or Marks()
-        self._by_thread: dict[int, _Loan] = {}    # the last one started in it
+        self._by_thread: dict[int, _Loan] = {}    # the last one started, or worked on, in it
         self._loans: dict[int, _Loan] = {}        # by token
         self._arrivals: list[Lease] = []          # that the hub has not been told of
         self._lock = threading.Lock()
@@ -141,9 +141,11 @@ class Held:
     def work(self, lease: Lease) -> None:
         """Work on what has arrived begins."""
         with self._lock:
-            if self._is_ours(lease):
-                self._loans[lease.token].worked = time.monotonic()
-                self._loans[lease.token].thread = threading.get_ident()
+            loan = self._loans.get(lease.token)
+            if loan is not None and loan.lease is lease:
+                loan.worked = time.monotonic()
+                loan.thread = threading.get_ident()
+                self._by_thread[loan.thread] = loan
                 self._marks.work(lease.token)
 
     def worked(self, leases: Sequence[Lease]) -> None:
@@ -155,9 +157,11 @@ class Held:
 
     def thread_works(self, is_work: bool) -> None:
         """Mark the task that this thread has started as at work, or as waiting again: see `Stage.on_work`."""
+        loan = self._by_thread.get(threading.get_ident())
+        if loan is None or loan.worked is not None:      # marked already: only this thread changes either
+            return
         with self._lock:
-            loan = self._by_thread.get(threading.get_ident())
-            if loan is not None and loan.started is not None and loan.worked is None and self._is_ours(loan.lease):
+            if loan.started is not None and self._is_ours(loan.lease):
                 self._marks.work(loan.lease.token, is_work=is_work)
 
     def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
@@ -202,8 +206,10 @@ class Held:
         return loan is not None and loan.lease is lease
 
     def _ends(self, lease: Lease) -> bool:
-        if not self._is_ours(lease):
+        token = lease.token
+        loan = self._loans.get(token)
+        if loan is None or loan.lease is not lease:
             return False
-        del self._loans[lease.token]
-        self._marks.over(lease.token)
+        del self._loans[token]
+        self._marks.over(token)
         return True

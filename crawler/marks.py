@@ -92,18 +92,23 @@ class Marks:
             self._words[1] = TOO_MANY
             return
         place = self._places.get(token)
+        words = self._words
         if place is None:
             place = self._places[token] = self._free.pop()
-        self._words[place] = token
-        self._words[place + 2] = get_ident()
-        self._words[place + 1] = AT_WORK if is_work else BEGUN
+            words[place] = token
+        words[place + 2] = get_ident()
+        words[place + 1] = AT_WORK if is_work else BEGUN
 
     def work(self, token: int, *, is_work: bool = True) -> None:
         """Mark a task that was begun as at work in this thread, or as waiting again."""
         place = self._places.get(token)
-        if place is not None:
+        if place is None:
+            return
+        if is_work:
             self._words[place + 2] = get_ident()
-            self._words[place + 1] = AT_WORK if is_work else BEGUN
+            self._words[place + 1] = AT_WORK
+        else:
+            self._words[place + 1] = BEGUN
 
     def over(self, token: int) -> None:
         """Remove the mark of a task, if it has one."""
