@@ -10,7 +10,8 @@
 A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`; for XPath see
 `xpaths`. The first match is the value. If it lacks the attribute or is not of the field's type, the value is null; a later match is
 never used. With `many` a null stays in the list, so that the lists of two fields stay in step. For what counts as a number or a
-date see `numbers` and `dates`. A selector is checked when a Fields is made; where it still fails on a page, the field is null.
+date see `numbers` and `dates`. A selector is checked when a Fields is made; where it still fails on a page, or
+takes too long there (see `apart`), the field is null.
 """
 
 from __future__ import annotations

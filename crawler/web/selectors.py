@@ -19,6 +19,7 @@ from turbohtml import Node
 from crawler.tables import nearest
 from crawler.web.html import Html
 from crawler.web.words import each_words
+from crawler.web.xpath_cost import AFFORDABLE
 
 if TYPE_CHECKING:
     from crawler.web.xpath_cost import Shape
@@ -28,6 +29,8 @@ _ENDING: Final = re.compile(rf"(\s*)::\s*(?:(text|html)|attr\(\s*{_ATTRIBUTE}\s*
 _PLAIN_NAME: Final = re.compile(r"[a-z][a-z-]*")     # of an attribute that a selector finds as it is written
 _ESCAPE: Final = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))")
 _QUOTED: Final = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[[^\]"']*\]""")
+_LOOKS: Final = re.compile(r":has\(", re.IGNORECASE)
+_COUNTS: Final = re.compile(r":nth-|-of-type", re.IGNORECASE)
 _ENDINGS: Final = "::text, ::html and ::attr(NAME)"
 _PSEUDO: Final = re.compile(r"(?<!:):([a-z-]+)(\(?)", re.IGNORECASE)
 
@@ -63,14 +66,24 @@ class Css:
 
     def __init__(self, selector: str) -> None:
         self._plain, self._form, self._attribute, self._is_below = _split(selector)
+        self._looks = len(_LOOKS.findall(self._plain))
+        self._counts = bool(_COUNTS.search(self._plain))
         try:
             _sample().select_one(self._plain)
         except ValueError as error:
             raise ValueError(_taught(selector, self._plain, str(error))) from error
 
     def is_affordable(self, shape: Shape) -> bool:
-        """Tell whether it is evaluated within about a second on a page of this shape."""
-        return True
+        """Tell whether it is evaluated within about a second on a page of this shape.
+
+        Most selectors are linear in it. Counting siblings takes a look at all of them for each, :has() one at all that is below.
+        """
+        if not self._looks and not self._counts:
+            return True
+        work = float(shape.nodes) ** (1 + self._looks) if self._looks else 0.0
+        if self._counts:
+            work += float(shape.nodes) * (shape.nodes if float(shape.nodes) ** 2 <= AFFORDABLE / 2 else shape.width)
+        return work <= AFFORDABLE
 
     def __call__(self, node: Node, most: int, cut: Callable[[], None], *, only_first: bool = False) -> Iterator[str | None]:
         """Return the values in document order, each element's words cut at `most` characters. cut: as for `each_words`."""

@@ -11,6 +11,7 @@ import pytest
 from crawler.web import apart, fields
 from crawler.web.fields import Fields, FieldSpec
 from crawler.web.html import Html
+from crawler.web.selectors import Css
 from crawler.web.xpath_cost import Shape
 from crawler.web.xpaths import XPath
 
@@ -40,6 +41,12 @@ USUAL = [
     "//p[contains(., 'end')]", "//td/text()[contains(., 'é')]", "//h2/@nope", "sum(//dd[. > 1])",
 ]  # fmt: skip
 
+USUAL_CSS = [
+    "h1", ".price::text", "section > h2", "dt ~ dd", "dt + dd", "tr:nth-child(2) td", "section:has(a[href='/5']) h2",
+    "td:last-of-type", "p:not(:has(b))", "a::attr(href)", "h2:first-of-type", "section:has(> h2):nth-child(2)",
+]  # fmt: skip
+COSTLY_CSS = ["*:nth-child(2)", "p:nth-last-of-type(3n)", "div:has(.b ~ .a)", "div:has(p:has(b))", ":first-of-type", "div:HAS(q)"]
+
 # What takes seconds to days on a page of some hundred thousand bytes: where, and the expression.
 COSTLY = [
     *((WIDE, expression) for expression in (
@@ -58,8 +65,9 @@ COSTLY = [
 
 @pytest.fixture
 def apart_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Evaluate every XPath in the other process."""
-    monkeypatch.setattr(XPath, "is_affordable", lambda *_: False)
+    """Evaluate every selector in the other process."""
+    for kind in (Css, XPath):
+        monkeypatch.setattr(kind, "is_affordable", lambda *_: False)
 
 
 def read(html: Html, **specs: str | FieldSpec) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
@@ -77,11 +85,28 @@ def test_what_could_take_long_is_not_evaluated_here(page: Html, expression: str)
     assert not XPath(expression).is_affordable(Shape(page.document, len(page.source)))
 
 
+@pytest.mark.parametrize("selector", USUAL_CSS)
+def test_css_that_people_write_is_evaluated_here(selector: str) -> None:
+    assert Css(selector).is_affordable(Shape(ORDINARY.document, len(ORDINARY.source)))
+
+
+@pytest.mark.parametrize("selector", COSTLY_CSS)
+def test_css_that_could_take_long_is_not_evaluated_here(selector: str) -> None:
+    assert not Css(selector).is_affordable(Shape(WIDE.document, len(WIDE.source)))
+
+
+@pytest.mark.parametrize("selector", ["p b", "div ~ div", "* > p > b", "p:not(.x b)", ".a .b .c", "div + div"])
+def test_css_that_is_linear_is_evaluated_here_on_any_page(selector: str) -> None:
+    assert Css(selector).is_affordable(Shape(WIDE.document, len(WIDE.source)))
+
+
 @pytest.mark.usefixtures("apart_for_all")
 def test_the_other_process_gives_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
     specs: dict[str, str | FieldSpec] = {}
     for n, expression in enumerate(USUAL):
         specs |= {f"one{n}": FieldSpec(xpath=expression), f"all{n}": FieldSpec(xpath=expression, many=True)}
+    for n, selector in enumerate(USUAL_CSS):
+        specs |= {f"css{n}": selector, f"every{n}": FieldSpec(css=selector, many=True)}
     there = read(ORDINARY, **specs)
     again = read(Html(str(ORDINARY.source), "http://e.org/"), **specs)
 
