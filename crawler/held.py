@@ -42,6 +42,7 @@ class Held:
         self._marks = marks or Marks()
         self._by_thread: dict[int, _Loan] = {}    # the last one started, or worked on, in it
         self._loans: dict[int, _Loan] = {}        # by token
+        self._beyond = 0                          # of these, how many have arrived
         self._arrivals: list[Lease] = []          # that the hub has not been told of
         self._lock = threading.Lock()
 
@@ -88,6 +89,7 @@ class Held:
         with self._lock:
             loan = self._loans.get(lease.token)
             if loan is not None and loan.lease is lease:
+                self._beyond += not loan.has_arrived
                 loan.has_arrived = True
                 if is_free:
                     self._arrivals.append(lease)
@@ -100,8 +102,7 @@ class Held:
 
     def beyond(self) -> int:
         """How many have arrived and are still in our hands."""
-        with self._lock:
-            return sum(loan.has_arrived for loan in self._loans.values())
+        return self._beyond
 
     def end(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """They are on their way to the hub. Returns those that were in our hands: the others are nobody's business any more."""
@@ -122,6 +123,7 @@ class Held:
             begun = [loan.lease for loan in self._loans.values() if loan.was_begun]
             untouched = [loan.lease for loan in self._loans.values() if not loan.was_begun]
             self._loans.clear()
+            self._beyond = 0
             for lease in begun:
                 self._marks.over(lease.token)
         return begun, untouched
@@ -211,5 +213,6 @@ class Held:
         if loan is None or loan.lease is not lease:
             return False
         del self._loans[token]
+        self._beyond -= loan.has_arrived
         self._marks.over(token)
         return True

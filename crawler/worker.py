@@ -106,6 +106,7 @@ class Worker:
         self._concurrency = concurrency or stage.concurrency
         self._window = Window(self._concurrency, is_fixed=True)
         self._slow = NOT_SLOW
+        self._next_hung = 0.0                      # monotonic time at which hung tasks are looked for
         self._next_look = 0.0                      # monotonic time at which the stage is asked what is slow
         self._pool: Pool | None = None             # with a loop of its own, beside which few tasks have a thread
         self._tempo = Tempo(self._concurrency)
@@ -389,6 +390,10 @@ class Worker:
             self._held.extend(tokens, kept, started + self._lease)
 
     def _look_for_hung(self) -> None:
+        now = time.monotonic()
+        if now < self._next_hung:                        # all that is held is looked at
+            return
+        self._next_hung = now + min(LOOK, self._stage.hang / 10, self._stage.hang_at_work / 10)
         hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work, self._stage.at_work)
         if not hung:
             return
