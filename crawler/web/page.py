@@ -225,10 +225,17 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return self.html.links
 
     def css(self, selector: str) -> list[str]:
-        """All that a selector of `[stages.parse.fields]` finds: `h1`, `.price::text`, `a::attr(href)`."""
+        """All that a selector of `[stages.parse.fields]` finds: `h1`, `.price::text`, `a::attr(href)`.
+
+        Raises ValueError if it takes too long on this page.
+        """
         from crawler.web.fields import Fields, FieldSpec
 
-        found: list[str] = Fields({"css": FieldSpec(css=selector, many=True)}).read(self.html)["css"]
+        def told(_: str, trouble: str, reason: str) -> None:
+            if trouble == "failed":
+                raise ValueError(f"{selector}: {reason}")
+
+        found: list[str] = Fields({"css": FieldSpec(css=selector, many=True)}).read(self.html, told)["css"]
         return found
 
 

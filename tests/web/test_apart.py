@@ -11,6 +11,7 @@ import pytest
 from crawler.web import apart, fields
 from crawler.web.fields import Fields, FieldSpec
 from crawler.web.html import Html
+from crawler.web.page import Page
 from crawler.web.selectors import Css
 from crawler.web.xpath_cost import Shape
 from crawler.web.xpaths import XPath
@@ -160,6 +161,17 @@ def test_a_selector_that_takes_too_long_is_null_and_costs_no_other_field(monkeyp
     assert values == {"bad": None, "good": "z", "one": "z", "worse": None}
     assert told == [("bad", "failed", too_long), ("worse", "failed", too_long)]
     assert read(Html("<h1>next"), h="//h1") == ({"h": "next"}, [])
+
+
+def test_a_page_asked_by_its_css_says_that_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*_: object) -> None:
+        raise apart.TooMuchWork("it takes too long")
+
+    monkeypatch.setattr(apart, "values", too_much)
+    page = Page.of(WIDE.source, url="http://e.org/", status_code=200)
+
+    with pytest.raises(ValueError, match=r"^p:nth-child\(2\): it takes too long$"):
+        page.css("p:nth-child(2)")
 
 
 def test_a_page_of_many_such_selectors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
