@@ -168,7 +168,7 @@ def test_the_proxies_of_the_environment_are_not_used(make: Make, monkeypatch: py
 
 @pytest.mark.parametrize("proxy", ["socks5://h:1", "https://h:1", "h", {"ftp": "http://h:1"}])
 def test_a_proxy_that_cannot_be_used_is_said_at_the_start(proxy: str | dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"stages\.fetch\.proxy: .*expected http://host:port"):
+    with pytest.raises(ConfigError, match=r"stages\.fetch\.proxy: .*(write http://HOST:PORT|name a proxy for http)"):
         Fetch(Fetch.Options(proxy=proxy)).open()
 
 
