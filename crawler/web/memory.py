@@ -26,13 +26,17 @@ except ImportError:                # Windows
     IS_LIMITED = False
 else:
     IS_LIMITED = sys.platform == "linux"
+    # Names of this module, as every page is read with them.
+    _get, _set, _DATA, _ANY = resource.getrlimit, resource.setrlimit, resource.RLIMIT_DATA, resource.RLIM_INFINITY
 
 T = TypeVar("T")
 
 ROOM: Final = 32 << 20             # bytes that any page may take
 RATIO: Final = 56                  # and these for each of its own; the densest page without copies, of "<p>x", takes 45
 FREE: Final = 4 << 10              # bytes of a page too small to take more than some 20 MB
-_EVERY: Final = 64                 # pages between two looks at the memory that is in use, as a look costs some 10 us
+# Pages between two looks at the memory that is in use. A look lets other threads run, three times: it can take a millisecond. It is
+# seldom missed: where memory is short because other work has taken it, it is looked at again.
+_EVERY: Final = 1_000
 _PAGE: Final = 4_096 if not IS_LIMITED else resource.getpagesize()
 
 _STACK: Final = 16 << 20           # bytes for a thread's stack and buffers, reserved and hardly used
@@ -102,11 +106,9 @@ def process_limit(most: int, threads: int) -> Iterator[None]:
 
 
 def _with_limit(limit: int, work: Callable[[], T]) -> T:
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if soft != resource.RLIM_INFINITY:
-        limit = min(limit, soft)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    before = soft, hard = _get(_DATA)
+    _set(_DATA, (limit if soft == _ANY or limit < soft else soft, hard))
     try:
         return work()
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        _set(_DATA, before)
