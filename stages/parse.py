@@ -102,7 +102,8 @@ class Parse(Stage):
                 self.count("noindex/no page")      # there was none to keep from the record
             yield Report("not recorded: it says noindex")
         else:
-            yield from self._kept(page, html)
+            found: Any = self.records(page, html)
+            yield from found if type(found) is list else self._kept(found)
         # Not of an error page: its links are the server's, the same on each. Not of a redirect: fetch sends its target.
         # Of a 304 it has are those of the copy that is still true; without a copy it has none.
         if self.options.follow and (200 <= page.status_code < 300 or page.status_code == 304):
@@ -118,9 +119,8 @@ class Parse(Stage):
         """
         return [self.record(page, html)]
 
-    def _kept(self, page: Page, html: Html | None) -> Iterator[Any]:
-        """Yield the records of a page. Raises Misgiven, with the place, for a result of `records` that is no list of records."""
-        found: Any = self.records(page, html)
+    def _kept(self, found: Any) -> Iterator[Any]:
+        """Yield what `records` returned. Raises Misgiven, with the place, if it is no list of records."""
         if isinstance(found, _NO_RECORDS) or not isinstance(found, Iterable):
             what = "None" if found is None else f"a {type(found).__name__}"
             raise misgiven(Unsendable(f"records returned {what}; yield each record, or return a list of them"), found, self.records)
@@ -163,8 +163,9 @@ class Parse(Stage):
     def _declared(self, html: Html | None) -> dict[str, Any]:
         if html is None:
             return {}
-        for name in sorted(html.cut):      # title and the like, which have been read by now
-            self.count(f"{name}/cut")
+        if html.cut:                       # title and the like, which have been read by now
+            for name in sorted(html.cut):
+                self.count(f"{name}/cut")
         values = self._fields.read(html, self._field_told)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)

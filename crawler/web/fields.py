@@ -106,6 +106,8 @@ class Fields:
 
     def read(self, html: Html, told: Told = lambda name, trouble, text: None) -> dict[str, Any]:
         """Return every field's value on this page. told: called for each text or selector that made a value null or was cut."""
+        if not self._fields:
+            return {}
         page = _Reading(html, told)
         return {field.name: field.read(page) for field in self._fields}
 
