@@ -19,20 +19,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from msgspec import Struct
 
 from crawler import forked
 from crawler.errors import ConfigError, StorageError
 from crawler.given import NOTHING, is_item
-from crawler.items import New, Pace
-from crawler.joint import Handed, Joint, Link, Room, size_of
+from crawler.items import Admitted, New, Pace
+from crawler.joint import Handed, Joint, Link, Room
 from crawler.known import Known
 from crawler.opening import closing, opening
 from crawler.pipeline import Pipeline, StageSpec
 from crawler.plugins import find, item_schema
 from crawler.routing import (
+    CHILD_BYTES,
     MAX_GIVEN,
     Gatekeeper,
     Incomplete,
@@ -69,7 +70,7 @@ class Chain(Stage):
         self._joints = [Joint(link, router) for link, router in zip(links, routers, strict=True)]
         self._joints[0].is_first = True
         for one, following in itertools.pairwise(self._joints):
-            one.next_takes_pages = following.takes_pages
+            one.before(following)
         self.at: dict[int, At] = {}              # threads in a link after the first
         self.at_work: dict[int, float] = {}      # as above
         self.concurrency = self.first.concurrency     # type: ignore[misc]  # a class attribute elsewhere; here the first link's
@@ -163,17 +164,22 @@ class Chain(Stage):
         kept = passed_on = 0       # bytes
         has_handed = False
         for one in given:
-            if isinstance(one, Handed):
+            if type(one) is New:
+                kept += len(one.item) + CHILD_BYTES
+            elif type(one) is Handed:
                 has_handed = True
                 passed_on += one.size
-            else:
-                kept += size_of(one)
+            elif type(one) is Admitted:
+                kept += size(one.tasks)
         try:
             refuse_too_much(kept + passed_on, len(given))
             room.keep(kept, ROOM if place else MAX_GIVEN)
-            taken: list[Taken] = [] if has_handed else cast("list[Taken]", given)
-            for one in given if has_handed else ():
-                taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)
+            if not has_handed:
+                taken: list[Taken] = given     # type: ignore[assignment]  # nothing in it is Handed
+            else:
+                taken = []
+                for one in given:
+                    taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)
         except TooMuch as error:
             raise misgiven(error, result, joint.stage.process) from error
         if refused is not None:
@@ -235,8 +241,8 @@ class _Routed:
         self.outputs: tuple[str, ...] = ()       # what the links give is counted by them
         self.known = known
 
-    def take(self, item: Any) -> Taken:
-        return cast("Taken", item)
+    def take(self, item: Taken) -> Taken:
+        return item
 
 
 def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:

@@ -8,12 +8,13 @@ from typing import Any, Final
 from crawler.items import Pace
 from crawler.stage import Report
 
+MESSAGES: Final = (Pace, Report)       # to the hub
 NOTHING: Final = "gave nothing"        # counter: items for which a stage with outputs gave none, and dropped none
 
 
 def is_item(given: Any) -> bool:
     """Tell whether it is an item, and not None or a message to the hub."""
-    return not (given is None or isinstance(given, Pace | Report))
+    return not (given is None or isinstance(given, MESSAGES))
 
 
 def nothing(counters: Mapping[str, int]) -> dict[str, int]:

@@ -73,7 +73,7 @@ class _Gathered(msgspec.Struct):
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Counter[str] = msgspec.field(default_factory=Counter)
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
-    reports: Counter[str] = msgspec.field(default_factory=Counter)      # by text; a dict keeps their order
+    reports: dict[str, int] = msgspec.field(default_factory=dict)       # how often each text was given, in their order
     refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
     size: int = 0
     refused_item: Misgiven | None = None       # the first error of an item that cannot be put, if there is one
@@ -81,6 +81,8 @@ class _Gathered(msgspec.Struct):
     @property
     def report(self) -> str:
         """All reports, one on each line, as far as there is room for them."""
+        if not self.reports and not self.refused:
+            return ""
         lines = [f"{text} ({n:,} times)" if n > 1 else text for text, n in self.reports.items()]
         lines += [f"not followed: {', '.join(self.refused)}"[:MOST]] if self.refused else []
         while len(lines) > 1 and sum(map(len, lines)) > REPORTED:
@@ -96,10 +98,11 @@ class _Gathered(msgspec.Struct):
         elif isinstance(taken, Admitted):
             for reason, n in taken.skipped.items():
                 self.counts[f"skipped/{reason}"] += n
-            if not taken.tasks:                # nothing new came of it, so it is told why
+            if taken.tasks:
+                self.children += taken.tasks
+                self._grow(size(taken.tasks))
+            elif taken.skipped:                # nothing new came of it, so it is told why
                 self.refused.update(dict.fromkeys(taken.skipped))
-            self.children += taken.tasks
-            self._grow(size(taken.tasks))
             self.keys += [(taken.queue, name) for name in taken.names]
         elif isinstance(taken, str):
             self.counts[f"skipped/{taken}"] += 1
@@ -107,7 +110,7 @@ class _Gathered(msgspec.Struct):
         elif isinstance(taken, Pace):
             self.paces.append(taken)
         elif isinstance(taken, Report) and (taken.text in self.reports or len(self.reports) < REPORTS):
-            self.reports[taken.text] += 1
+            self.reports[taken.text] = self.reports.get(taken.text, 0) + 1
 
     def _grow(self, bytes: int) -> None:
         self.size += bytes

@@ -19,10 +19,11 @@ from crawler.codec import Unfit, decoder, unfit
 from crawler.drops import Drops
 from crawler.errors import CrawlerError, StorageError
 from crawler.failurelog import FailureLog
+from crawler.given import MESSAGES
 from crawler.handler import reason
-from crawler.items import Admitted, New, Pace, Tried
+from crawler.items import Admitted, New, Tried
 from crawler.plugins import item_schema
-from crawler.routing import CHILD_BYTES, MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
+from crawler.routing import MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
 from crawler.stage import GiveUp, Report, Retry, Stage, To
 from crawler.texts import about, about_body, words
 from crawler.web.page import Page, Visits
@@ -71,7 +72,8 @@ class Joint:
         self._failures = itertools.count(1)
         self._log = FailureLog()
         self.takes_pages = schema is Page      # exactly Page: a page needs no conversion
-        self.next_takes_pages = False
+        self._next_takes_pages = False
+        self.hands_on_pages = False            # what this one puts to its own output goes there too
         self.is_first = False                  # of its chain: the task is its own, so its reports need no name
 
     def take(self, item: Any, result: Any) -> list[Taken | Handed]:
@@ -80,7 +82,9 @@ class Joint:
         result: what `process` returned. An item with a key, a priority or a delay goes to the hub, which applies these.
         """
         try:
-            if item is None or isinstance(item, Pace | Report):
+            if self.hands_on_pages and type(item) is Page:
+                return [Handed(page=item)]
+            if item is None or isinstance(item, MESSAGES):
                 taken = self._router.take(item)
                 if isinstance(taken, Report) and not self.is_first:
                     taken = Report(words(f"{self.name}: {taken.text}"))
@@ -95,6 +99,11 @@ class Joint:
             raise
         except Exception as error:
             raise misgiven(error, result, self.stage.process) from error
+
+    def before(self, following: Joint) -> None:
+        """Hand on what this link gives to the following one."""
+        self._next_takes_pages = following.takes_pages
+        self.hands_on_pages = following.takes_pages and self._router.outputs[:1] == (self._feeds,)
 
     def task(self, item: Any) -> New | Admitted | str | None:
         """Return an item for the next link as a task for that link's queue."""
@@ -158,7 +167,7 @@ class Joint:
         return Tried(reason(error), after, final=is_final)
 
     def _handed(self, item: Any) -> Taken | Handed:
-        if self.next_takes_pages and type(item) is Page:
+        if self._next_takes_pages and type(item) is Page:
             return Handed(page=item)
         task = self.task(item)
         return Handed(task=task) if isinstance(task, New) else task
@@ -181,10 +190,3 @@ class Room:
                 refuse_too_much(self.used + bytes, 1)
             raise NoRoom(f"this step has no room for {bytes} bytes more")
         self.used += bytes
-
-
-def size_of(one: Taken) -> int:
-    """Return its bytes in a message."""
-    if isinstance(one, New):
-        return len(one.item) + CHILD_BYTES
-    return size(one.tasks) if isinstance(one, Admitted) else 0

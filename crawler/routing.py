@@ -56,6 +56,7 @@ Gatekeeper = Gate | Callable[[Any], New | str]     # or what `Gate.admit` is, al
 
 Taken = New | Admitted | Pace | Report | str | None      # the result of routing one thing that a stage gave: see `Routes.take`
 
+_ROWS = (dict, Mapping, msgspec.Struct)     # nearly all are the first, which is the quickest to tell
 MAX_GIVEN = 24 << 20      # bytes handed in at once: one body of any size fits, and the rest of a message to the hub (32 MiB) too
 CHILD_BYTES = 256         # size of a task without its body: key, parent, host, queue
 
@@ -139,7 +140,7 @@ class Router:
         if admit is None:
             is_row = queue in self._stored
             body = self._encoded(item, is_row=is_row)
-            if is_row and not isinstance(item, Mapping | msgspec.Struct):
+            if is_row and not isinstance(item, _ROWS):
                 self._look_at_row(item)
             return _sized(_delivered(to, New(queue, body)))
         new = admit(item)

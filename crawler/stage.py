@@ -253,13 +253,17 @@ class Stage:
         What `process` counts in the thread or the async task that runs it belongs to its item: it is not added if the item's lease
         has run out by then, as another worker counts the same.
         """
-        n = index(n)                                # here, where the stage is at fault: the hub would refuse all tasks' counts
+        if type(n) is not int:
+            n = index(n)                            # here, where the stage is at fault: the hub would refuse all tasks' counts
         of_task = counting.get()
         if of_task is not None:
             counts = of_task.get(id(self))
             if counts is None:
-                counts = of_task[id(self)] = {}
-            counts[name] = counts.get(name, 0) + n
+                of_task[id(self)] = {name: n}
+            elif name in counts:
+                counts[name] += n
+            else:
+                counts[name] = n
             return
         with self._counts_lock:
             self._counts[name] += n
@@ -270,7 +274,8 @@ class Stage:
 
     def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
         """What was counted for a task, by full names, for a stage of this name. of_task: see `counting`."""
-        return {f"{name}/{counter}": n for counter, n in of_task.get(id(self), {}).items()}
+        counts = of_task.get(id(self))
+        return {f"{name}/{counter}": n for counter, n in counts.items()} if counts else {}
 
     def uncounted(self, counts: Mapping[str, int]) -> None:
         """Called in the worker's loop with what was counted for a task that was finished too late: the hub has not added it."""
