@@ -150,6 +150,14 @@ class _Guarded(HTTPConnection):
 class _GuardedTls(_Guarded, HTTPSConnection):
     """The name, not the address, is what SNI, the certificate and the Host header are about: urllib3 keeps both apart."""
 
+    def _tunnel(self) -> None:
+        """From Python 3.12 on the header of a refusal is read to its end before its status is looked at."""
+        try:
+            super()._tunnel()
+        except HTTPException as error:
+            proxy = Url.parse(current().proxy).host
+            raise ConnectFailed(f"the proxy {proxy} answers CONNECT with a header that cannot be read: {error}") from error
+
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Guarded
