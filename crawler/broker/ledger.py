@@ -176,7 +176,7 @@ class Ledger(Lending):
             if was_begun:
                 lane.ended(self.now)
             else:
-                lane.untouched(loan.since, loan.before)
+                lane.untouched(loan.token)
             self.lanes.touch(lane)
 
     # ---- workers that fall silent
@@ -244,14 +244,14 @@ class Ledger(Lending):
                     continue
                 lane = self.lanes.named(queue, pace.host)
                 if pace.rest is not None:
-                    lane.next = max(lane.next, self.now + min(pace.rest, LONGEST_REST))
+                    lane.rest(self.now + min(pace.rest, LONGEST_REST))
                 if pace.delay is not None:
                     lane.delay = min(pace.delay, LONGEST_REST)
                 if pace.paused is not None:
                     lane.paused = pace.paused
                 if pace.fixed is not None:
                     lane.fixed = pace.fixed if pace.fixed >= 0 else None
-                    lane.next = min(lane.next, self.now + lane.gap())
+                    lane.next, lane.undo = min(lane.next, self.now + lane.gap()), None
                 if pace.held is not None:
                     self.troubles.hold(lane.id, self.now + pace.held, self.now)
                 self.lanes.touch(lane)

@@ -9,7 +9,6 @@ host the next few tasks are known by number (see `Lane.ahead`), and those of all
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -47,7 +46,7 @@ class Lending(Quarantine):
         lent: list[Lease] = []
         room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
         batch: Batch | None = None
-        granted: Counter[Lane] = Counter()
+        granted: dict[Lane, range] = {}              # tokens, which are consecutive for each lane
         n = min(n, LEASES)
         for lane, suspect, (id, priority, attempt, item, key, depth) in self._offers(queue, worker, n, is_probe=is_probe):
             size = len(item)
@@ -58,33 +57,33 @@ class Lending(Quarantine):
             if batch is None:
                 batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
             place = lane.id if lane else queue.lane
-            before = lane.next if lane else None
-            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now, before)
+            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now)
             add(loan)
             batch.tasks.append(id)
             lent.append(_lease(loan, item, key, lane.name if lane else "", depth))
             if suspect is not None:
-                self._lent_apart(queue, suspect, lane)
+                self._lent_apart(queue, suspect, lane, loan.token)
             elif lane is None:
                 queue.floor = (priority, id)
             else:
                 lane.floor = (priority, id)
-                granted[lane] += 1
+                first = granted[lane].start if lane in granted else loan.token
+                granted[lane] = range(first, loan.token + 1)
             if len(lent) == n or room <= 0:
                 break
-        for lane, got in granted.items():
-            lane.granted(got, self.now)
+        for lane, tokens in granted.items():
+            lane.granted(tokens, self.now)
             self.lanes.touch(lane)
         if lent:
             queue.move(READY, LEASED, len(lent))
         return lent
 
-    def _lent_apart(self, queue: Queue, suspect: Suspect, lane: Lane | None) -> None:
-        """What is on loan is READY in the tables."""
+    def _lent_apart(self, queue: Queue, suspect: Suspect, lane: Lane | None, token: int) -> None:
+        """Lend a suspect: like all that is on loan it is READY in the tables."""
         self.db.execute("UPDATE task SET state = ? WHERE id = ?", (READY, suspect.task))
         queue.move(DELAYED, READY)
         if lane is not None:
-            lane.granted_apart(self.now)
+            lane.granted_apart(range(token, token + 1), self.now)
             self.lanes.touch(lane)
 
     def _offers(self, queue: Queue, worker: str, n: int, *, is_probe: bool) -> Iterator[Offer]:

@@ -19,13 +19,11 @@ NEVER = float("inf")
 class Loan:
     """A task on loan."""
 
-    __slots__ = (
-        "attempt", "batch", "before", "has_arrived", "lane", "queue", "since", "size", "task", "token", "ttl", "until", "worker",
-    )  # fmt: skip
+    __slots__ = ("attempt", "batch", "has_arrived", "lane", "queue", "since", "size", "task", "token", "ttl", "until", "worker")
 
     def __init__(
         self, token: int, task: int, queue: Queue, lane: int, worker: str, attempt: int, size: int, until: float, ttl: float,
-        batch: Batch, since: float, before: float | None = None,
+        batch: Batch, since: float,
     ) -> None:  # fmt: skip
         self.token = token
         self.task = task
@@ -38,7 +36,6 @@ class Loan:
         self.ttl = ttl            # s, as the worker asked for
         self.batch = batch
         self.since = since        # hub time
-        self.before = before      # hub time at which its host could be asked before this lease; None: not known, or no polite queue
         self.has_arrived = False  # it no longer takes one of its host's slots; not stored: read again, each takes one
 
 

@@ -24,7 +24,7 @@ class Lane:
 
     __slots__ = (
         "accepted", "ahead", "delay", "fixed", "floor", "id", "last", "leased", "name", "next", "paused", "polite", "queue",
-        "ready",
+        "ready", "undo",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,8 @@ class Lane:
         self.delay = delay             # s the host asked for (Crawl-delay); None: nothing
         self.fixed = fixed             # s somebody set by hand; None: nobody did
         self.paused = paused
+        # The tokens of the last lend and `next` before it, as long as nothing else has moved it; not stored.
+        self.undo: tuple[range, float] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -85,31 +87,32 @@ class Lane:
         self.ready += 1
         self.floor = self.ahead = None
 
-    def granted(self, n: int, now: float) -> None:
-        """Lend the first n of those ahead."""
+    def granted(self, tokens: range, now: float) -> None:
+        """Lend the first of those ahead, one for each token."""
         assert self.ahead is not None      # noqa: S101  they were found there
-        del self.ahead[:n]
-        self.ready -= n
-        self.leased += n
-        self.next = self._rested(self.next, now)
+        del self.ahead[: len(tokens)]
+        self.ready -= len(tokens)
+        self.granted_apart(tokens, now)
 
-    def granted_apart(self, now: float) -> None:
-        """Lend one that stands outside the lane."""
-        self.leased += 1
-        self.next = self._rested(self.next, now)
+    def granted_apart(self, tokens: range, now: float) -> None:
+        """Lend tasks that stand outside the lane."""
+        self.leased += len(tokens)
+        undo = tokens, self.next
+        self.rest(now + self.gap())
+        self.undo = undo
 
     def ended(self, now: float) -> None:
-        """One of them came back, however it went, or needs its host no longer."""
+        """Take back one whose host was asked or may have been, or that needs its host no longer."""
         self.leased -= 1
-        self.next = self._rested(self.next, now)
+        self.rest(now + self.gap())
 
-    def untouched(self, since: float, before: float | None) -> None:
-        """Take back one of which the host was never asked, leased at `since`: the host may be asked when it could be `before`,
-        unless something else has changed that meanwhile."""
+    def untouched(self, token: int) -> None:
+        """Take back one whose host was never asked: unless something else has moved the host's clock since, it is set back."""
         self.leased -= 1
-        if before is not None and self.next == self._rested(before, since):
-            self.next = before
+        if self.undo is not None and token in self.undo[0]:
+            self.next = self.undo[1]
 
-    def _rested(self, next: float, now: float) -> float:
-        """Return the time of the next request after one at `now`."""
-        return max(next, now + self.gap())
+    def rest(self, until: float) -> None:
+        """Grant nothing before this hub time."""
+        self.next = max(self.next, until)
+        self.undo = None

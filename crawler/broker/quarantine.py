@@ -91,6 +91,9 @@ class Quarantine(Intake):
         if any(suspect.is_alone for suspect in mine):
             return [], False
         waiting = self._waiting(queue)
+        if len(waiting) == LOOKED_AT:              # there may be more: each comes to the front in its turn
+            for suspect in waiting:
+                queue.suspects[suspect.task] = queue.suspects.pop(suspect.task)
         alone = next((suspect for suspect in waiting if suspect.is_alone and self._may_be_asked(queue, suspect)), None)
         if is_probe:
             return [] if held or alone is None else [alone], False
@@ -116,7 +119,7 @@ class Quarantine(Intake):
         return min((time for time in times if time > self.now), default=None) if waiting else None
 
     def _waiting(self, queue: Queue) -> list[Suspect]:
-        """Return suspects that are not on loan, oldest first, some at most."""
+        """Return suspects that are not on loan, those first that were looked at least lately, some at most."""
         on_loan = self.loans.tasks
         return list(islice((suspect for suspect in queue.suspects.values() if suspect.task not in on_loan), LOOKED_AT))
 

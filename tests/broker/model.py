@@ -28,8 +28,6 @@ class Task:
     until: float = 0.0
     ttl: float = 0.0
     has_arrived: bool = False
-    before: float | None = None    # when its host could be asked, had it not been leased
-    since: float = 0.0
     deaths: int = 0                # of workers that held it, in a row; while there are any it is set aside
     is_alone: bool = False
 
@@ -42,6 +40,7 @@ class Model:
         self._silent: set[str] = set()
         self._ttl: dict[str, float] = {}          # by worker: the longest it asked for
         self._last: dict[str, list[int]] = {}     # by worker: tokens of its last call
+        self._undo: dict[str, tuple[int, float]] = {}      # by host: the lease that moved its clock last, and where that stood
         self._probed: set[str] = set()            # queues that had a probe
         self.tokens: list[int] = []               # every one ever given out
 
@@ -82,9 +81,10 @@ class Model:
 
     def restarted(self) -> None:
         """Who held something has to be heard of again."""
+        self._undo.clear()
         for task in self._tasks:
             if task.state == "leased":
-                task.has_arrived, task.before = False, None
+                task.has_arrived = False
                 task.ttl = self._ttl[task.worker]
                 task.until = self._now() + max(SILENCE, task.ttl * BEATS)
                 self._silent.add(task.worker)
@@ -129,7 +129,7 @@ class Model:
             task.state, task.token, task.worker, task.attempt = "leased", lease.token, worker, lease.attempt
             task.until, task.ttl, task.has_arrived = self._now() + ttl, ttl, False
             if queue == "urls":
-                task.before, task.since = self._next.get(task.new.host, 0.0), self._now()
+                self._undo[task.new.host] = (lease.token, self._next.get(task.new.host, 0.0))
                 self._next[task.new.host] = max(self._next.get(task.new.host, 0.0), self._now() + DELAY)
         self._last[worker] = [lease.token for lease in leases]
 
@@ -242,8 +242,9 @@ class Model:
         if task is None:
             return Verdict.STALE
         task.state, task.attempt, host = "delayed" if task.deaths else "ready", task.attempt - 1, task.new.host
-        if task.before is not None and not task.has_arrived and self._next[host] == max(task.before, task.since + DELAY):
-            self._next[host] = task.before
+        mover, before = self._undo.get(host, (0, 0.0))
+        if mover == token and not task.has_arrived:
+            self._next[host] = before
         return Verdict.RELEASED
 
     def arrived(self, worker: str, token: int) -> None:
@@ -289,6 +290,7 @@ class Model:
 
     def rest(self, host: str, seconds: float) -> None:
         self._next[host] = max(self._next.get(host, 0.0), self._now() + seconds)
+        self._undo.pop(host, None)
 
     def _fail(self, task: Task, after: float, is_final: bool) -> Verdict:
         task.deaths, task.is_alone = 0, False
@@ -304,6 +306,7 @@ class Model:
     def _rest(self, task: Task) -> None:
         if task.new.host and not task.has_arrived:
             self._next[task.new.host] = max(self._next.get(task.new.host, 0.0), self._now() + DELAY)
+            self._undo.pop(task.new.host, None)
 
     def _held(self, worker: str) -> list[Task]:
         return [task for task in self._tasks if task.state == "leased" and task.worker == worker]

@@ -75,6 +75,23 @@ def test_a_host_that_was_told_to_rest_meanwhile_keeps_its_rest(broker: Broker, h
     assert granted(hand) == []
 
 
+def test_a_lease_given_back_unbegun_does_not_take_the_rest_after_another_that_ended_in_the_same_moment(any_house: House) -> None:
+    broker, clock = any_house.open(FRONTIER, Politeness(per_host=2, delay=1.0)), any_house.clock
+    hand, other = Hand(broker), Hand(broker, "other")
+    seed(broker, a=4)
+    first = hand.lease_one("urls")
+    clock.advance(1.1)
+    second = other.lease_one("urls")
+    hand.complete(first)                  # it was asked until now, and the clock of the hub has not moved since the second lease
+    other.give_back(second)
+
+    assert granted(hand) == []
+    clock.advance(0.9)
+    assert granted(hand) == []
+    clock.advance(0.2)
+    assert len(granted(hand)) == 1
+
+
 def test_giving_back_what_was_not_begun_costs_no_host_its_turn(any_house: House) -> None:
     """A hundred hosts a second apart; each time all are leased, one is done, and the others are given back."""
     broker = any_house.open(FRONTIER, Politeness(per_host=1, delay=1.0))

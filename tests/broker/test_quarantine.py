@@ -7,8 +7,8 @@ from hands import QUEUES, TTL, Hand, House, counts, put, queue, seed
 
 from crawler.broker.base import Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.broker.quarantine import GROUPS, PATIENCE, PROBED
-from crawler.items import Done, Lease, Verdict
+from crawler.broker.quarantine import GROUPS, LOOKED_AT, PATIENCE, PROBED
+from crawler.items import Done, Lease, Pace, Verdict
 
 FIVE = (QueueSpec("urls", keyed=True, polite=True, is_read=True, max_attempts=5),)
 
@@ -287,3 +287,20 @@ def test_a_gate_that_is_full_holds_back_a_probe_as_well(any_house: House) -> Non
     assert hand.lease("in", 1, is_probe=True) == []
     assert broker.take("out", 1) == [b"x"]
     assert len(hand.lease("in", 1, is_probe=True)) == 1
+
+
+@pytest.mark.parametrize("is_probe", [True, False])
+def test_suspects_of_hosts_that_rest_for_long_do_not_keep_the_others_waiting(any_house: House, is_probe: bool) -> None:
+    n = LOOKED_AT + 6
+    broker = any_house.open(FIVE, Politeness(per_host=1, delay=0.0))
+    hand = Hand(broker)
+    seed(broker, **{f"h{number}": 1 for number in range(n)})
+    leases = hand.lease("urls", n)
+    assert len(leases) == n
+    broker.expire("w", at_work=tokens(*leases) if is_probe else ())
+    broker.pace([Pace(lease.host, rest=3600.0) for lease in leases[:LOOKED_AT]])
+
+    found = [lease.host for _ in range(3) for lease in hand.lease("urls", 1, is_probe=is_probe)]
+
+    assert found
+    assert set(found) <= {lease.host for lease in leases[LOOKED_AT:]}
