@@ -67,11 +67,12 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
         probes = Probes(supervisor, [(spec.name, probed, arguments)] if probed else [])
         hub = common.connect(config, patience=worker.HUB_PATIENCE, role="worker", contact=contact)
         talk.connected(spec.name, processes, common.hub_address(config), spec.input)
-        with speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):
+        at_once = common.connect(config, patience=0.0, role="worker")     # it does not wait for a lost hub
+        with at_once, speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(worker.LOOK, stop)
                 supervisor.watch()
-                look_for_quarantined(config, probes)
+                look_for_quarantined(at_once, probes)
             supervisor.stop()         # before the last line is logged: it counts what they finish now
         return of_dead_tasks(args, config, pipeline, spec, hub)
     except ChildFailed as failure:
@@ -145,10 +146,10 @@ def died(config: Config, child: Child, pid: int) -> str | None:
     return None
 
 
-def look_for_quarantined(config: Config, probes: Probes) -> None:
+def look_for_quarantined(hub: HubClient, probes: Probes) -> None:
     """Start a probe if the hub has quarantined a task of this stage."""
     if probes.is_due:
-        with suppress(HubError), common.connect(config, patience=0.0, role="worker") as hub:
+        with suppress(HubError):
             probes.look(hub.stats())
 
 
