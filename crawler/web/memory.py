@@ -12,10 +12,12 @@ The limit is RLIMIT_DATA, which Linux alone applies to all private memory. Elsew
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Final, TypeVar
 
 from crawler.errors import PageTooCostly
@@ -34,9 +36,7 @@ T = TypeVar("T")
 ROOM: Final = 32 << 20             # bytes that any page may take
 RATIO: Final = 56                  # and these for each of its own; the densest page without copies, of "<p>x", takes 45
 FREE: Final = 4 << 10              # bytes of a page too small to take more than some 20 MB
-# Pages between two looks at the memory that is in use. A look lets other threads run, three times: it can take a millisecond. It is
-# seldom missed: where memory is short because other work has taken it, it is looked at again.
-_EVERY: Final = 1_000
+_EVERY: Final = 0.25               # s between two looks at the memory in use: each lets other threads run, which may take 1 ms
 _PAGE: Final = 4_096 if not IS_LIMITED else resource.getpagesize()
 
 _STACK: Final = 16 << 20           # bytes for a thread's stack and buffers, reserved and hardly used
@@ -49,12 +49,12 @@ class _Used:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.pages = 0             # until the next look
+        self.at = -math.inf        # monotonic time of the last look
 
     def look(self) -> None:
         with open("/proc/self/statm", "rb") as file:
             self.bytes = int(file.read().split()[5]) * _PAGE
-        self.pages = _EVERY
+        self.at = monotonic()
 
 
 _used = _Used()
@@ -69,9 +69,8 @@ def limited(size: int, work: Callable[[], T]) -> T:
         return work()
     room = ROOM + RATIO * size
     with _lock:
-        if not _used.pages:
+        if monotonic() - _used.at > _EVERY:
             _used.look()
-        _used.pages -= 1
         try:
             return _with_limit(_used.bytes + room, work)
         except MemoryError:

@@ -56,8 +56,10 @@ def test_memory_that_other_work_has_taken_is_not_the_pages() -> None:
 
 def test_threads_that_read_at_once_are_each_limited() -> None:
     found: list[tuple[str, str | None]] = []
+    all_started = threading.Barrier(4)     # the stack of a thread that starts while a page is read would count as the page's
 
     def read() -> None:
+        all_started.wait()
         for _ in range(5):
             found.append((Html(BOMB).problem[:8], Html("<title>x</title>" + "<p>y</p>" * 10_000).title))
 
