@@ -136,7 +136,10 @@ class Chain(Stage):
         return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
 
     def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
-        return {counter: n for joint in self._joints for counter, n in joint.stage.counted(joint.name, of_task).items()}
+        return {
+            counter: n for joint in self._joints if id(joint.stage) in of_task
+            for counter, n in joint.stage.counted(joint.name, of_task).items()
+        }  # fmt: skip
 
     def take_paces(self) -> list[Pace]:
         return [pace for joint in self._joints for pace in joint.stage.take_paces()]

@@ -321,7 +321,8 @@ class Fetch(Stage):
             line += f", to {target}{self._what_of(led)}"
         elif page.unread:
             line += f", body of {page.unread} not read; see stages.fetch.content_types"
-        self._count_body(page, reply)
+        if page.unread or not reply.content:
+            self._count_body(page, reply)
         yield Report(line)
         if target != visit.url or isinstance(led, str):    # else the page is still to come, under the same URL
             yield page
@@ -329,15 +330,14 @@ class Fetch(Stage):
             yield To("urls", led)
         if self.options.adaptive:
             yield Pace(url.host, rest=min(self.options.adaptive * reply.seconds, _LONGEST_REST))
-        if rules is not None:
+        if rules is not None and visit.is_seed and self.options.sitemaps:
             yield from self._listed(visit, url, rules)
 
     def _listed(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To]:
         """The sitemaps that robots.txt names. Not before the page: what a failed visit yields never reaches the hub."""
-        if self.options.sitemaps and visit.is_seed:
-            listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
-            source = f"{url.origin}/robots.txt"
-            yield from (To("urls", Visit(sitemap, visit.depth, source, is_sitemap=True)) for sitemap in listed if sitemap)
+        listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
+        source = f"{url.origin}/robots.txt"
+        yield from (To("urls", Visit(sitemap, visit.depth, source, is_sitemap=True)) for sitemap in listed if sitemap)
 
     def _count_body(self, page: Page, reply: Reply) -> None:
         """Count a body that there is nothing in, or that was not read, by its type as long as there are few."""
@@ -515,13 +515,13 @@ def _page(visit: Visit, reply: Reply, at: float) -> Page:
         seconds=reply.seconds,
         is_sitemap=visit.is_sitemap,
         indexes=visit.indexes,
-        unread=_unread(reply),
+        unread=_unread(reply) if reply.is_skipped else "",
     )
 
 
 def _unread(reply: Reply) -> str:
-    """Why the body of a reply was not read, in words that can be counted; "" if it was, or is a redirect's."""
-    if not reply.is_skipped or reply.status in REDIRECTS:
+    """Why the body of a reply was skipped, in words that can be counted; "" if it is a redirect's."""
+    if reply.status in REDIRECTS:
         return ""
     kind = media_type(combined([value for name, value in reply.headers if name.lower() == "content-type"]))
     return f"type {kind[:_SHOWN]}"

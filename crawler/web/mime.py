@@ -44,9 +44,9 @@ def media_type(content_type: str) -> str:
 
 def combined(sent: Sequence[str]) -> str:
     """The header to go by: as it is if it is one value, else the type that counts, and all that was sent if there is none."""
+    if len(sent) == 1 and "," not in sent[0]:
+        return sent[0]
     joined = ", ".join(sent)
-    if len(sent) < 2 and "," not in joined:
-        return joined
     essence, charset = mime_type(joined)
     return f"{essence}; charset={charset}" if essence and charset else essence or joined
 

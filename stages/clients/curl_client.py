@@ -207,9 +207,10 @@ class CurlClient:
         if setup is not last and setup != last:
             setup.apply(curl)
         self._setups[curl] = setup
-        curl.setopt(pycurl.URL, f"{parts.origin}{parts.target}")    # without a password: that is a header's business
+        target = parts.target
+        curl.setopt(pycurl.URL, f"{parts.origin}{target}")    # without a password: that is a header's business
         # libcurl leaves out an empty query if it speaks to a proxy. A handle that was told a target must be told each further one.
-        if parts.target.endswith("?") or curl in self._targeted:
+        if target.endswith("?") or curl in self._targeted:
             curl.setopt(pycurl.REQUEST_TARGET, transfer.attempt.target)
             self._targeted.add(curl)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
