@@ -23,7 +23,7 @@ from crawler.stage import Shared
 from crawler.web import urls
 from crawler.web.names import SiteNames
 from crawler.web.page import Visit, Visits
-from crawler.web.scope import ANOTHER_SITE, OUT_OF_SCOPE, Scope, was_seeded
+from crawler.web.scope import ANOTHER_SITE, OUT_OF_SCOPE, Scope
 from crawler.web.targets import Target, Targets
 
 log = logging.getLogger("crawler.frontier")
@@ -139,10 +139,6 @@ class Frontier:
                 admitted.tasks.append(New(self._queue, item, target.key, target.host, priority, 0.0, visits.depth, parent))
                 admitted.names.append(name)
         return admitted
-
-    def allowed_private(self, host: str) -> bool:
-        """A person named this host (as in `Url.host`), so it may be at a private address."""
-        return was_seeded(self._shared, host)
 
     def _note_credentials(self, origin: str, userinfo: bytes) -> None:
         known = self._shared.find(AUTH).get(AUTH + origin)

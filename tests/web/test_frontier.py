@@ -127,8 +127,7 @@ def test_where_a_seed_redirects_to_is_in_scope_but_not_allowed_to_be_private(sha
     assert isinstance(new, New)
     assert new.parent == urls.key(SEED)
     assert visit_of(gate.admit(link("https://new.example/a")))
-    assert not gate.allowed_private("new.example")
-    assert gate.allowed_private("example.org")
+    assert not was_seeded(shared, "new.example")
     assert was_seeded(shared, "example.org")
 
 
@@ -144,7 +143,7 @@ def test_a_seed_is_a_seed_even_where_something_redirected_to_it_before(shared: L
 
     gate.seed("https://new.example/")
 
-    assert gate.allowed_private("new.example")
+    assert was_seeded(shared, "new.example")
 
 
 def test_a_password_of_a_seed_is_noted_for_its_origin_and_no_part_of_the_task(shared: LocalShared) -> None:
