@@ -249,7 +249,7 @@ class StorageFull(StorageError):
 
 
 class QueueFull(StorageFull):
-    """As much as may be put on a queue from outside waits there, or the disk's reserve is reached. Nothing of the call was kept."""
+    """Raised when a queue holds as much from outside as it may, or the disk's reserve is reached. Nothing of the call was kept."""
 
 
 class OutputClosed(StorageError):

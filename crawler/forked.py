@@ -19,7 +19,7 @@ TOLD = 3               # copies of one worker that are logged; a stage that fork
 
 
 class _Process:
-    """What is known of this process."""
+    """The process that this module was imported in."""
 
     is_copy = False
     is_watched = False

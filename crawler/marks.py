@@ -36,12 +36,12 @@ class MarkMemory:
 
     @property
     def descriptors(self) -> set[int]:
-        """What is open for it."""
+        """The descriptors that are open for it."""
         return set() if self._descriptor is None else {self._descriptor}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the worker is to find in its environment."""
+        """The variables that tell the worker where the memory is."""
         return {} if self._descriptor is None else {VARIABLE: f"/proc/{os.getpid()}/fd/{self._descriptor}"}
 
     def read(self) -> tuple[list[int], list[int]]:

@@ -52,7 +52,7 @@ _ORIGIN: Final = re.compile(rf"https?://{_HOST.pattern}")
 
 
 class RobotsNote(Struct, frozen=True):
-    """What an origin said when its robots.txt was asked for."""
+    """The answer of an origin to a request for its robots.txt."""
 
     expires: float                 # s since the epoch
     status: int

@@ -84,7 +84,7 @@ class OverlapPool:
         self._threads.widen(slow)
 
     def waiting(self) -> int:
-        """How many wait for a thread; what waits behind another of its host is begun as soon as that has one."""
+        """Return how many wait for a thread; what waits behind another of its host is begun as soon as that has one."""
         return self._threads.waiting()
 
     def withdraw(self) -> list[Lease]:

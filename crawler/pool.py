@@ -130,7 +130,7 @@ class Pool(Protocol):
         ...
 
     def waiting(self) -> int:
-        """How many tasks cannot begin now."""
+        """Return the number of tasks that cannot begin now."""
         ...
 
     def withdraw(self) -> list[Lease]:
@@ -202,7 +202,7 @@ class ThreadPool:
                 pass
 
     def waiting(self) -> int:
-        """How many groups wait for a thread."""
+        """Return the number of groups that wait for a thread."""
         return max(self._groups - len(self._threads), 0)
 
     def withdraw(self) -> list[Lease]:

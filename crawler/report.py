@@ -102,7 +102,7 @@ def no_page(counters: Mapping[str, int]) -> dict[str, int]:
 
 
 def got_nothing(report: Mapping[str, Any]) -> bool:
-    """There was something to fetch, and no page came of it: each was refused, missing, led nowhere, or had nothing in it.
+    """Tell whether no page came of all there was to fetch: each was refused, missing, led nowhere, or had nothing in it.
 
     A crawl that a limit ended, or kept from its URLs, is not judged.
     """

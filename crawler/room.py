@@ -30,14 +30,14 @@ class Room:
         self.trouble = ""                     # the disk that is full, while the stage waits for it
 
     def is_full(self, error: StorageFull) -> None:
-        """There is no room: say so, unless it is known."""
+        """Log that there is no room, unless that is known."""
         self.trouble = f"waits for room: {in_short(error)}"
         if self._since is None:
             self._since = time.monotonic()
             self._log.warning("%s %s; %s", self._name, self.trouble, SAFE)
 
     def is_there(self) -> None:
-        """There is room: say so, if there was none."""
+        """Log that there is room, if there was none."""
         if self._since is not None:
             self._log.info("%s goes on: there is room again after %.0f s", self._name, time.monotonic() - self._since)
             self._since, self.trouble = None, ""

@@ -1,4 +1,4 @@
-"""What this machine itself may lack, and by which errors that shows. The tables are the documentation.
+"""Shortages of this machine itself, and the errors by which each shows. The tables are the documentation.
 
     error of the system ──▶ MachineShort: the task is given back, no attempt is counted, no host is blamed
                        └──▶ None: the host's own failure

@@ -244,7 +244,7 @@ class Stage:
         return False
 
     def slow(self) -> Slow:
-        """What hardly makes progress; asked about once a second. So many more items are taken than otherwise."""
+        """Return what hardly makes progress. It is asked about once a second; so many more items are taken."""
         return NOT_SLOW
 
     def count(self, name: str, n: int = 1) -> None:
@@ -269,11 +269,11 @@ class Stage:
             self._counts[name] += n
 
     def counters(self, name: str) -> dict[str, int]:
-        """What was counted for no task since the last call, by full names, for a stage of this name."""
+        """Return what was counted for no task since the last call, by full names, for a stage of this name."""
         return {f"{name}/{counter}": n for counter, n in self.take_counts().items()}
 
     def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
-        """What was counted for a task, by full names, for a stage of this name. of_task: see `counting`."""
+        """Return what was counted for a task, by full names, for a stage of this name. of_task: see `counting`."""
         counts = of_task.get(id(self))
         return {f"{name}/{counter}": n for counter, n in counts.items()} if counts else {}
 

@@ -26,7 +26,7 @@ log = logging.getLogger("crawler.room")
 
 
 class Strain:
-    """How many tasks a worker may hold while its machine lacks something."""
+    """A bound on the tasks that a worker holds while its machine lacks something."""
 
     def __init__(self, name: str) -> None:
         """name: of the stage."""
@@ -45,7 +45,7 @@ class Strain:
 
     @property
     def trouble(self) -> str:
-        """What is lacking and what to do about it, for people; "" if nothing is."""
+        """Return what is lacking and what to do about it, for people; "" if nothing is."""
         return "" if self._short is None else words(f"{self._short.lack}: {self._short.cause}; {self._short.advice}")
 
     def is_pausing(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a Python value becomes when it is sent or stored: one table for every queue, sink and command.
+"""The form of each Python value when it is sent or stored: one table for every queue, sink and command.
 
     value a stage gives ──sendable──▶ what any queue can carry: text is valid, integers have 64 bits
                         ──stored────▶ what any record can have: the plain kinds below, and nothing else

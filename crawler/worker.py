@@ -205,7 +205,7 @@ class Worker:
         return min(full, self._strain.size * (self._stage.batch or 1) + self._held.beyond())
 
     def _full_room(self) -> int:
-        """The same on a machine that lacks nothing."""
+        """Return how many tasks to hold on a machine that lacks nothing."""
         if self._is_probe:
             return 1
         if self._stage.overlap:
@@ -278,7 +278,7 @@ class Worker:
         return answer
 
     def _note(self) -> str:
-        """What a person should know of the worker: what this machine lacks, or who holds its places."""
+        """Return what a person should know of the worker: what this machine lacks, or who holds its places."""
         return (self._strain.trouble if self._strain is not None else "") or self._slow.note
 
     def _feel_strain(self, outcomes: Sequence[Outcome], held: int) -> None:

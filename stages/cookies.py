@@ -49,7 +49,7 @@ class _Cookie(Struct):
 
     @property
     def pair(self) -> str:
-        """What is sent of it."""
+        """The cookie as it is sent."""
         return f"{self.name}={self.value}" if self.name else self.value
 
 

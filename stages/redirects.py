@@ -1,4 +1,4 @@
-"""Where a redirect leads: to another visit, or nowhere because it goes round in a loop or on for too long.
+"""Following a redirect: to another visit, or nowhere because it goes round in a loop or on for too long.
 
     /p ──302──▶ /gate ──302, Set-Cookie──▶ /p, with the cookie        followed: other cookies are sent than before
     /a ──302──▶ /b ──302──▶ /a, with the same cookies                 a loop

@@ -1,4 +1,4 @@
-"""What a worker has begun can be read after its death."""
+"""Marks of what a worker has begun can be read after its death."""
 
 from __future__ import annotations
 

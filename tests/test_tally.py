@@ -1,4 +1,4 @@
-"""What a worker tells the hub to count, and what it tells a person of tasks that were finished too late."""
+"""Counts that a worker gives to the hub, and what it tells a person of tasks that were finished too late."""
 
 from __future__ import annotations
 

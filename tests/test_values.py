@@ -1,4 +1,4 @@
-"""What a Python value becomes in a record: the table of `crawler.values`, row by row, and for anything at all."""
+"""Python values in a record: the table of `crawler.values`, row by row, and for anything at all."""
 
 from __future__ import annotations
 

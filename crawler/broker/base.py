@@ -53,14 +53,14 @@ def is_taker(worker: str) -> bool:
 
 
 class Quota(Struct, frozen=True):
-    """How much may be put from outside, by all who are no admins. 0: no limit."""
+    """Limits on what all who are no admins may put. 0: no limit."""
 
     queue_bytes: int = 0           # bytes waiting on a queue from which nothing more is put there
     free: int = 0                  # bytes that stay free on the disk of the store, at most a tenth of it
 
 
 class Budget(Struct, frozen=True):
-    """What some counters may come to together before nothing more is leased from a queue."""
+    """A limit on the sum of some counters: once it is reached, nothing more is leased from a queue."""
 
     name: str                      # for people: "frontier.max_time = 60"
     counters: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""How much may be put from outside before the rest of the disk is kept for the crawl and its admins."""
+"""Limits on what is put from outside: the rest of the disk is kept for the crawl and its admins."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class End:
-    """What is known when a crawl ends."""
+    """The facts about a crawl that has ended."""
 
     def __init__(self) -> None:
         self.ending: Ending | None = None      # None: the hub did not answer, so the store is read

@@ -100,7 +100,7 @@ def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, ad
 
 
 class Outlook:
-    """What the counts of the queues that stages read say of the end."""
+    """An estimate of how near the end is, from the counts of the queues that stages read."""
 
     def __init__(self, read: Sequence[str]) -> None:
         self._read = frozenset(read)

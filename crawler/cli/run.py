@@ -120,7 +120,7 @@ class Session:
 
     @property
     def restarts(self) -> Mapping[str, int]:
-        """How often each process was started again."""
+        """Return how often each process was started again."""
         return self._running[0].restarts if self._running else {}
 
     @property

@@ -104,7 +104,7 @@ class HubClient:
         return ended
 
     def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
-        """As for `expire`."""
+        """Return the URLs of a worker's tasks. Only an admin, or whoever has claimed the name, may ask."""
         urls: list[str] = self._ask("held", worker, tokens, name=worker if worker in self._claimed else None)
         return urls
 

@@ -1,4 +1,4 @@
-"""What a worker and the hub say to each other: every verb of `Broker`, and three about the worker itself.
+"""The messages between a worker and the hub: every verb of `Broker`, and three about the worker itself.
 
     worker                                             hub
       │  [call number, verb, [arguments…]]   ────────▶  │      msgpack, one frame each
@@ -35,7 +35,8 @@ class Session(Protocol):
     """What is said to the hub itself and not to its broker."""
 
     def hello(self, worker: Name, secret: Secret) -> None:
-        """As `claim`, and this connection is that worker's. When its last one breaks without a `bye` the worker counts as dead."""
+        """Claim a name as `claim` does, for the worker whose connection this is. When its last one breaks without a `bye` the worker
+        counts as dead."""
         ...
 
     def claim(self, worker: Name, secret: Secret) -> None:

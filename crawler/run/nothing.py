@@ -29,7 +29,7 @@ def told(report: Mapping[str, Any], *, is_explained: bool = False) -> list[str]:
 
 
 def _reasons(report: Mapping[str, Any]) -> list[str]:
-    """What became of each answer and each URL, in the order in which a person would ask."""
+    """List what became of each answer and each URL, in the order in which a person would ask."""
     statuses: Mapping[str, int] = report["statuses"]
     skipped: Mapping[str, int] = report["skipped"]
     found = [f"{n:,} × status {status}" for status, n in sorted(statuses.items()) if status >= "4"]

@@ -30,7 +30,7 @@ class Probes:
 
     @property
     def is_due(self) -> bool:
-        """It is time to look at the hub's counts again, for who has no other use for them."""
+        """Tell whether it is time to ask for the hub's counts again. Only for a process that has no other use for them."""
         now = time.monotonic()
         if now < self._next:
             return False
@@ -49,5 +49,5 @@ class Probes:
 
     @property
     def children(self) -> list[Child]:
-        """Those that have been started, whether or not they still run."""
+        """Return the probes that have been started, whether or not they still run."""
         return list(self._children.values())

@@ -132,7 +132,7 @@ class Html:
 
     @lazy
     def canonical(self) -> str | None:
-        """Where the page says it really lives: the first <link rel=canonical> with an href that is an http(s) URL."""
+        """The address that the page gives as its own: the first <link rel=canonical> with an href that is an http(s) URL."""
         for element in self._reading.head_links:
             rel = element.attr("rel")
             if rel and "canonical" in rel.lower().split():
@@ -204,7 +204,7 @@ class Html:
         return refresh[1] if refresh else None
 
     def text(self, form: TextForm = "text") -> str:
-        """What there is to read: the page's <main> if it has one, without what is marked as menu, banner or footer, or hidden.
+        """The part of the page to read: its <main> if it has one, without what is marked as menu, banner or footer, or hidden.
 
         By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. The form
         "article" does guess. `is_text_cut` then tells whether some of the text is missing.

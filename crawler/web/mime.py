@@ -1,4 +1,4 @@
-"""What a Content-Type header says, in the steps of the standards that browsers follow.
+"""Reading a Content-Type header in the steps of the standards that browsers follow.
 
     Content-Type, Content-Type, … ──split at commas──▶ values ──parse──▶ the last that is a type, with its charset     or none
 
@@ -84,7 +84,7 @@ def _split(header: str) -> Iterator[str]:
 
 
 def _parsed(value: str) -> MimeType | None:
-    """None: it is no type."""
+    """Parse a media type; None if it is none."""
     kind, _, rest = value.partition("/")
     subtype, _, parameters = rest.partition(";")
     subtype = subtype.rstrip(_SPACE)

@@ -134,7 +134,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     @lazy
     def content_type(self) -> str:
-        """As sent; of several the one that counts by the Fetch standard; "" if there is none."""
+        """The Content-Type as sent; of several the one that counts by the Fetch standard; "" if there is none."""
         return combined(self.headers.get_all("content-type"))
 
     @property
@@ -225,7 +225,7 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return self.html.links
 
     def css(self, selector: str) -> list[str]:
-        """All that a selector of `[stages.parse.fields]` finds: `h1`, `.price::text`, `a::attr(href)`.
+        """Return all that a selector of `[stages.parse.fields]` finds: `h1`, `.price::text`, `a::attr(href)`.
 
         Raises ValueError if it takes too long on this page.
         """

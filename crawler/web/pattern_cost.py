@@ -52,7 +52,7 @@ _NOTHING: Final = Cost(0, 0)
 
 
 class Effort(Struct, frozen=True):
-    """What a part of a pattern costs from one place in the text."""
+    """The cost of a part of a pattern from one place in the text."""
 
     ways: Cost
     steps: Cost

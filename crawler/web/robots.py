@@ -107,7 +107,7 @@ class _Group:
 
 
 class _Bound(NamedTuple):
-    """What an agent is bound by."""
+    """The rules and the delay that bind an agent."""
 
     agent: str
     rules: list[_Rule]

@@ -99,7 +99,7 @@ def _compiled(expression: str) -> turbohtml.XPath:
 
 
 class _Place(Struct):
-    """Where the walk along an expression is."""
+    """The position in the walk along an expression."""
 
     reach: float = 1.0             # nodes that the path has reached
     visited: float = 1.0           # nodes that are looked at to get there, for each of which a predicate is evaluated

@@ -94,7 +94,7 @@ def _decoded(blocks: Iterator[bytes], names: list[str]) -> Iterator[bytes]:
 
 
 class Decoder(Protocol):
-    """What `zlib.decompressobj` gives."""
+    """A decompressor of `zlib.decompressobj`."""
 
     @property
     def eof(self) -> bool: ...
@@ -148,8 +148,8 @@ def _topped_up(start: bytes, blocks: Iterator[bytes]) -> bytes:
 
 
 def _gunzip(start: bytes) -> Decoder | None:
-    """None: it is not gzip, whatever the header says. Browsers and libcurl refuse that; here it is taken as it is, because
-    proxies that unpack and leave the header exist, and what is no page is none to a parser either."""
+    """Make a gzip decoder; None if the body is not gzip, whatever the header says. Browsers and libcurl refuse that; here it is
+    taken as it is, because proxies that unpack and leave the header exist, and what is no page is none to a parser either."""
     return zlib.decompressobj(_GZIP_BITS) if start.startswith(_GZIP) or start == _GZIP[:1] else None
 
 

@@ -46,7 +46,7 @@ class Descriptor:
 
 
 class Tunnel:
-    """What a proxy answers to CONNECT, before the lines of the site's own header.
+    """The answer of a proxy to CONNECT, before the lines of the site's own header.
 
     A transfer ends at the first line of a refusal: libcurl would read the body that follows byte by byte, without a look at the
     time or at other transfers, however long it is.

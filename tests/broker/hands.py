@@ -72,7 +72,7 @@ class Hand:
         return verdict
 
     def give_back(self, *leases: Lease) -> list[Verdict]:
-        """None of them was begun."""
+        """Give leases back that were never begun."""
         return list(self.step(returned=[lease.token for lease in leases]).verdicts)
 
     def extend(self, lease: Lease, ttl: float = TTL) -> bool:

@@ -134,7 +134,7 @@ class Model:
         self._last[worker] = [lease.token for lease in leases]
 
     def _check_apart(self, worker: str, queue: str, leases: Sequence[Lease]) -> None:
-        """What is set aside is lent alone, or in groups that get smaller with each death, and as its host allows."""
+        """Check that suspects are lent alone, or in groups that get smaller with each death, and as its host allows."""
         tasks = [self._of(lease.item) for lease in leases]
         held = self._held(worker)
         if tasks:
@@ -152,7 +152,8 @@ class Model:
         assert all(self._next.get(host, 0.0) <= self._now() for host in hosts)
 
     def _may_have_others(self, worker: str, queue: str, apart: Sequence[Lease], leases: Sequence[Lease]) -> bool:
-        """False: what is in this worker's hands is to be alone there, or it is getting ready for that; it was lent nothing else."""
+        """Tell whether ordinary tasks may be lent. Not if what is in this worker's hands is to be alone there, or it is getting
+        ready for that; then it was lent nothing else."""
         is_alone = any(self._of(lease.item).is_alone for lease in apart) or any(
             task.is_alone and task.new.queue == queue for task in self._held(worker)
         )
@@ -237,7 +238,7 @@ class Model:
         return Verdict.RELEASED
 
     def returned(self, worker: str, token: int) -> Verdict:
-        """It was never begun: unless something else has moved its host's clock since, that stands where it stood."""
+        """Give back what was never begun: unless something else has moved its host's clock since, that stands where it stood."""
         task = self._current(worker, token)
         if task is None:
             return Verdict.STALE

@@ -37,7 +37,7 @@ def filled(data: Path, *bodies: bytes, queue: str = "result") -> None:
 
 
 def left(data: Path, queue: str = "result") -> list[object]:
-    """What is on the queue, unprinted."""
+    """Return what is on the queue, unprinted."""
     broker = SqliteBroker(str(store_path(data)), QUEUES)
     try:
         return [msgspec.msgpack.decode(body) for body in broker.take(queue, 10_000)]
@@ -126,7 +126,7 @@ def test_a_command_that_is_ended_in_the_middle_loses_nothing(data: Path, sent: s
 
 
 def after_a_while(data: Path) -> list[object]:
-    """What is on the queue once leases have ended."""
+    """Return what is on the queue once leases have ended."""
     broker = SqliteBroker(str(store_path(data)), QUEUES)
     try:
         broker.expire(None)

@@ -1,4 +1,4 @@
-"""How `crawler run` ends when it fails or is stopped: a summary that is true, and the command to go on."""
+"""Endings of `crawler run` when it fails or is stopped: a summary that is true, and the command to go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may write which shared note, and what readers make of notes that cannot be read."""
+"""Shared notes: who may write which, and what readers make of notes that cannot be read."""
 
 from __future__ import annotations
 

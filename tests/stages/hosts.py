@@ -88,7 +88,7 @@ def hosts(answers: Mapping[str, Answer]) -> Iterator[Hosts]:
 
 
 class Crawled(msgspec.Struct):
-    """What came of a crawl."""
+    """The outcome of a crawl."""
 
     sent: list[tuple[str, str]]                # URL and Cookie header, in order
     titles: dict[str, str | None]              # by URL, of the last page with status 200

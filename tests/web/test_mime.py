@@ -1,4 +1,4 @@
-"""What a Content-Type header says, by the steps of the standards."""
+"""Content-Type headers, read by the steps of the standards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a robots.txt, a sitemap index or a person calls a sitemap is read as one, whatever it is sent as."""
+"""Sitemaps that robots.txt, an index or a person names are read as such, whatever it is sent as."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def page(body: bytes, kind: str = "", **fields: Any) -> Page:
 
 
 def record(page: Page) -> tuple[str | None, dict[str, int]]:
-    """What its record says is wrong, and what is counted."""
+    """Return what its record says is wrong, and what is counted."""
     parse = Parse()
     parse.open()
     found = next(item for item in list(parse.process(page)) if isinstance(item, dict))
