@@ -35,8 +35,8 @@ class Session(Protocol):
     """What is said to the hub itself and not to its broker."""
 
     def hello(self, worker: Name, secret: Secret) -> None:
-        """Claim a name as `claim` does, for the worker whose connection this is. When its last one breaks without a `bye` the worker
-        counts as dead."""
+        """Claim a name as `claim` does, for the worker whose connection this is. When its last one breaks without a `bye` that
+        worker counts as dead."""
         ...
 
     def claim(self, worker: Name, secret: Secret) -> None:
