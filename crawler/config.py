@@ -17,13 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from crawler.errors import ConfigError
 from crawler.secrets import HIDDEN as HIDDEN
 from crawler.secrets import shown as shown
 from crawler.settings import Settings
-from crawler.tables import fill, leaves, nearest, refuse_infinite
+from crawler.tables import fields_of, fill, leaves, nearest, refuse_infinite
 
 DEFAULT_FILE = Path("crawler.toml")
 COMMAND_LINE = "-s"
@@ -33,7 +33,7 @@ NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES", "CRAWLER_MARKS", "C
 
 # Settings that name files; ~/ at their beginning is the home directory, as in a shell.
 _PATHS = frozenset({"data", "hub.certs", "hub.authkey_file", "stages.store.output"})
-_TOP = {field.name: field.type for field in structs.fields(Settings)}
+_TOP = {field.name: field.type for field in fields_of(Settings)}
 # Variables that Kubernetes sets for a service called crawler, crawler-hub, …
 _SERVICE = r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 # Values that JSON, whose reader is imported anyway, reads as TOML does: short numbers, true, false, strings without escapes.
@@ -263,7 +263,7 @@ def _is_text(setting: _Setting) -> bool:
         return False
     kind: Any = Settings
     for key in setting.path:
-        fields = {field.name: field.type for field in structs.fields(kind)} if isinstance(kind, type) else {}
+        fields = {field.name: field.type for field in fields_of(kind)} if isinstance(kind, type) else {}
         kind = fields.get(key)
     return kind is str
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -128,7 +129,7 @@ def join(name: str, key: str) -> str:
 def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str], beside: Iterable[str] = ()) -> None:
     plain = _meant(kind, table)
     if _is_struct(plain) and isinstance(table, Mapping):
-        fields = [item.encode_name for item in structs.fields(plain)]
+        fields = plain.__struct_encode_fields__
         for key in table:
             if key not in fields:
                 full = join(name, key)
@@ -169,15 +170,21 @@ def _missing(kind: Any, value: Any) -> tuple[str, Any] | None:
     kind = _meant(kind, value)
     if not _is_struct(kind) or not isinstance(value, Mapping):
         return None
-    required = ((item.encode_name, item.type) for item in structs.fields(kind) if item.required)
+    required = ((item.encode_name, item.type) for item in fields_of(kind) if item.required)
     return next((each for each in required if each[0] not in value), None)
+
+
+@lru_cache(maxsize=1_000)
+def fields_of(kind: type[msgspec.Struct]) -> tuple[structs.FieldInfo, ...]:
+    """Return the fields of a struct. Their types are evaluated once in all processes that are copies of this one."""
+    return structs.fields(kind)
 
 
 def _parts(kind: Any, value: Any) -> list[tuple[str, Any, Any]]:
     """What is in a table or list, each by its key, with the type it should have."""
     kind = _meant(kind, value)
     if _is_struct(kind) and isinstance(value, Mapping):
-        names = {item.encode_name: item.type for item in structs.fields(kind)}
+        names = {item.encode_name: item.type for item in fields_of(kind)}
         return [(key, item, names[key]) for key, item in value.items() if key in names]
     if get_origin(kind) is dict and isinstance(value, Mapping):
         return [(key, item, get_args(kind)[1]) for key, item in value.items()]

@@ -37,8 +37,7 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
         "pause_after_robots": config.settings.frontier.delay,
         "hosts": config.settings.hosts,
     }
-    fields = msgspec.structs.fields(options)
-    missing = {field.name: known[field.name] for field in fields if field.name in known and not is_set(options, field.name)}
+    missing = {name: known[name] for name in options.__struct_fields__ if name in known and not is_set(options, name)}
     with opening(spec.name):                  # its __init__ may be the author's code
         stage = kind(msgspec.structs.replace(options, **missing), shared)
     refuse_uninitialised(stage)
