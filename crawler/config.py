@@ -2,9 +2,9 @@
 
     default ◀── crawler.toml ◀── CRAWLER_FRONTIER__DELAY ◀── -s frontier.delay=0        the right one wins, key by key
 
-In the environment a double underscore is the dot and case does not matter. The value of a variable or of -s is read as
-TOML where it is TOML (0, true, ["a", "b"]) and taken as a string where it is not. A dash in a setting's name counts as an
-underscore.
+In the environment a double underscore is the dot, also in the name of a host, and case does not matter. The value of a variable or
+of -s is read as TOML where it is TOML (0, true, ["a", "b"]) and taken as a string where it is not. A dash in a setting's name
+counts as an underscore.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 from msgspec import Struct
 
@@ -34,6 +34,7 @@ NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES", "CRAWLER_MARKS", "C
 # Settings that name files; ~/ at their beginning is the home directory, as in a shell.
 _PATHS = frozenset({"data", "hub.certs", "hub.authkey_file", "stages.store.output"})
 _TOP = {field.name: field.type for field in fields_of(Settings)}
+_NAMED = frozenset({"stages", "queues", "hosts"})      # sections of tables, whose names users choose
 # Variables that Kubernetes sets for a service called crawler, crawler-hub, …
 _SERVICE = r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 # Values that JSON, whose reader is imported anyway, reads as TOML does: short numbers, true, false, strings without escapes.
@@ -165,19 +166,43 @@ def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> It
         if not _is_ours(name):
             continue
         keys = name.removeprefix("CRAWLER_").lower().split("__")
-        if len(keys) == 1 and keys[0] not in _TOP:
+        if keys[0] not in _TOP:
             # Other programs use names with CRAWLER_… too, so only what looks like a misspelled setting is refused.
-            if meant := _slip(keys[0]):
-                raise ConfigError(f"{variable} is not a setting; did you mean 'CRAWLER_{meant.upper()}'?")
-            continue
+            if meant := _slip("__".join(keys)):
+                raise ConfigError(f"{variable} is not a setting; {_meant(variable, meant)}")
+            if len(keys) == 1:
+                continue
         value, text = _value(environ[variable])
-        yield _Setting(_named(_as_in(tree, keys)), value, text, variable)
+        path = _named(_as_in(tree, keys))
+        _refuse_unclear_host(path, tree, variable)
+        yield _Setting(path, value, text, variable)
+
+
+def _refuse_unclear_host(path: Sequence[str], tree: Mapping[str, Any], variable: str) -> None:
+    """Refuse a host with an underscore, unless the file has it: one cannot tell which character of a host is meant by it."""
+    hosts = tree.get("hosts")
+    if path[0] == "hosts" and len(path) > 1 and "_" in path[1] and not (isinstance(hosts, dict) and path[1] in hosts):
+        from crawler.slips import as_host  # here, because only mistakes need it
+
+        raise ConfigError(f"{variable}: the _ in the host may stand for a dot, a dash or itself; {as_host(variable)}")
 
 
 def _slip(word: str) -> str:
-    """Return the name that a variable without __ was probably meant to have; "" if it does not look like one of ours."""
-    section = next((key for key in _TOP if word.startswith(f"{key}_")), None)
-    return f"{section}__{word[len(section) + 1 :]}" if section else nearest(word, _TOP)
+    """Return the name that a variable was probably meant to have; "" if it does not look like one of ours."""
+    section = next((key for key in _TOP if word.startswith(f"{key}_") and not word.startswith(f"{key}__")), None)
+    if section is None:
+        return nearest(word, _TOP) if "__" not in word else ""
+    rest = word[len(section) + 1 :]
+    return f"{section}__{rest if section in _NAMED else rest.replace('__', '_')}"
+
+
+def _meant(variable: str, name: str) -> str:
+    """Return what to write in place of a variable. name: its name, if a section and not a host were misspelled."""
+    if not name.startswith("hosts__"):
+        return f"did you mean 'CRAWLER_{name.upper()}'?"
+    from crawler.slips import as_host  # here, because only mistakes need it
+
+    return as_host(variable)
 
 
 def _as_in(tree: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
@@ -263,7 +288,10 @@ def _is_text(setting: _Setting) -> bool:
         return False
     kind: Any = Settings
     for key in setting.path:
-        fields = {field.name: field.type for field in fields_of(kind)} if isinstance(kind, type) else {}
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+            continue
+        fields = {field.name: field.type for field in fields_of(kind)} if hasattr(kind, "__struct_fields__") else {}
         kind = fields.get(key)
     return kind is str
 

@@ -1,4 +1,6 @@
-"""Explain a configuration file that cannot be read: the line that is not TOML, the usual slip in it, and whose file it is."""
+"""Explain a configuration that cannot be read: the line that is not TOML and the usual slip in it, whose file it is, which host a
+variable means.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from crawler.secrets import HIDDEN, is_secret, masked
+from crawler.settings import HostSettings
 
 MOST: Final = 120          # characters of a line in a message
+IPV4: Final = 4            # numbers of an address
 _PLACE: Final = re.compile(r" ?\(at line (\d+), column \d+\)$")
 # What follows the = of a line that is not TOML, and what is meant.
 SLIPS: Final = (
@@ -38,6 +42,34 @@ def slip(line: str) -> str:
     if equals:
         return next((meant for pattern, meant in SLIPS if pattern.fullmatch(value.strip())), "")
     return "a setting is written as key = value" if re.match(r"[\w.-]+\s*:", line) else ""
+
+
+def host_setting(words: str) -> tuple[str, str, str]:
+    """Return what is meant by a variable's words about a host, such as example_org__delay: variable, host and setting.
+
+    The variable is "" if the name of no variable can say it, as for a port.
+    """
+    host, key = _host_and_key(words)
+    parts = host.replace("__", "_").split("_")
+    has_port = len(parts) > 1 and parts[-1].isdecimal() and not (len(parts) == IPV4 and all(map(str.isdecimal, parts)))
+    named = f"{'.'.join(parts[:-1])}:{parts[-1]}" if has_port else ".".join(parts)
+    variable = "" if has_port else f"CRAWLER_HOSTS__{'__'.join(parts)}__{key}".upper()
+    return variable, named, key.replace("__", ".")
+
+
+def _host_and_key(words: str) -> tuple[str, str]:
+    """Split the words of a variable where the setting begins; without one, the example is its delay."""
+    keys = ("headers__", *HostSettings.__struct_fields__)
+    found = [(place, key) for key in keys if (place := words.find(f"_{key}")) > 0 and ("__" in key or words.endswith(f"_{key}"))]
+    place = min(found)[0] if found else len(words)
+    return words[:place].rstrip("_"), words[place + 1 :] or "delay"
+
+
+def as_host(variable: str) -> str:
+    """Return the ways to write the setting of a host that a variable cannot say as it is written."""
+    better, host, key = host_setting(variable.lower().removeprefix("crawler_hosts").strip("_"))
+    return (f'write [hosts."{host}"] in crawler.toml or -s \'hosts."{host}".{key}=VALUE\''
+            + (f", or {better}, where the dots of the host are __" if better else ""))
 
 
 def owner(path: Path) -> str:

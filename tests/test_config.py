@@ -98,6 +98,50 @@ def test_a_variable_finds_the_stage_whose_name_has_a_dash(here: Path) -> None:
     assert config.settings.stages["price-check"] == {"input": "records", "processes": 3}
 
 
+@pytest.mark.parametrize(("variable", "host", "key", "better"), [
+    ("CRAWLER_HOSTS__EXAMPLE_ORG__DELAY", "example.org", "delay", "CRAWLER_HOSTS__EXAMPLE__ORG__DELAY"),
+    ("CRAWLER_HOSTS__EXAMPLE_ORG_DELAY", "example.org", "delay", "CRAWLER_HOSTS__EXAMPLE__ORG__DELAY"),
+    ("CRAWLER_HOSTS_EXAMPLE_ORG_DELAY", "example.org", "delay", "CRAWLER_HOSTS__EXAMPLE__ORG__DELAY"),
+    ("CRAWLER_HOSTS_EXAMPLE_ORG__DELAY", "example.org", "delay", "CRAWLER_HOSTS__EXAMPLE__ORG__DELAY"),
+    ("CRAWLER_HOSTS__EXAMPLE_ORG_PER_HOST", "example.org", "per_host", "CRAWLER_HOSTS__EXAMPLE__ORG__PER_HOST"),
+    ("CRAWLER_HOSTS__SHOP__EXAMPLE_ORG__MAX_PAGES", "shop.example.org", "max_pages",
+     "CRAWLER_HOSTS__SHOP__EXAMPLE__ORG__MAX_PAGES"),
+    ("crawler_hosts__example_org__delay", "example.org", "delay", "CRAWLER_HOSTS__EXAMPLE__ORG__DELAY"),
+    ("CRAWLER_HOSTS__127_0_0_1__DELAY", "127.0.0.1", "delay", "CRAWLER_HOSTS__127__0__0__1__DELAY"),
+    ("CRAWLER_HOSTS_LOCALHOST_DELAY", "localhost", "delay", "CRAWLER_HOSTS__LOCALHOST__DELAY"),
+    ("CRAWLER_HOSTS__LOCALHOST_8080__DELAY", "localhost:8080", "delay", ""),
+    ("CRAWLER_HOSTS_LOCALHOST_8080__DELAY", "localhost:8080", "delay", ""),
+    ("CRAWLER_HOSTS__127_0_0_1_8080__DELAY", "127.0.0.1:8080", "delay", ""),
+])  # fmt: skip
+def test_a_variable_with_an_unclear_host_is_refused_with_what_works(
+    here: Path, variable: str, host: str, key: str, better: str
+) -> None:
+    words = refusal(environ={variable: "7"})
+
+    option = f'hosts."{host}".{key}=VALUE'
+    assert words.startswith(variable)
+    assert f'write [hosts."{host}"] in crawler.toml or -s \'{option}\'' in words
+    assert words.endswith(f"or {better}, where the dots of the host are __") if better else "where" not in words
+    toml = here / "written.toml"
+    toml.write_text(f'[hosts."{host}"]\n{key} = 7\n', encoding="utf-8")
+    ways = [load(toml, [], {}), load(None, [option.replace("VALUE", "7")], {})] + [load(None, [], {better: "7"})] * bool(better)
+    assert [each.settings.hosts for each in ways] == [{host: HostSettings(**{key: 7})}] * len(ways)
+
+
+def test_a_variable_finds_the_host_of_the_file_that_has_an_underscore_or_a_dash(here: Path) -> None:
+    (here / "crawler.toml").write_text('[hosts."my_host"]\ndelay = 1\n[hosts."your-host"]\ndelay = 1\n', encoding="utf-8")
+
+    hosts = load(None, [], {"CRAWLER_HOSTS__MY_HOST__DELAY": "3", "CRAWLER_HOSTS__YOUR_HOST__DELAY": "4"}).settings.hosts
+
+    assert {name: host.delay for name, host in hosts.items()} == {"my_host": 3.0, "your-host": 4.0}
+
+
+def test_the_text_of_a_host_may_look_like_a_number(here: Path) -> None:
+    config = load(None, ["hosts.a.test.headers.X-Token=1", 'hosts."a.test".auth=a:1'], {"CRAWLER_HOSTS__A__TEST__HEADERS__Y": "2"})
+
+    assert config.settings.hosts == {"a.test": HostSettings(headers={"X-Token": "1", "y": "2"}, auth="a:1")}
+
+
 def test_a_line_break_in_a_variable_sets_nothing_else(here: Path) -> None:
     config = load(None, [], {"CRAWLER_DATA": "1\nhub = 2"})
 
