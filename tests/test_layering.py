@@ -29,7 +29,7 @@ MAY = {
     "crawler.reference": ["crawler.settings"],
     "crawler.hints": ["crawler.reference"],
     "crawler.secrets": [],
-    "crawler.slips": ["crawler.secrets"],
+    "crawler.slips": ["crawler.secrets", "crawler.settings"],
     "crawler.tables": ["crawler.errors", "crawler.hints", "crawler.secrets"],
     "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.slips", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits"],
