@@ -2,7 +2,8 @@
 
 The columns are those of the existing file; else those of `columns`; else the fields of the first batch in their order, and
 `_extra`: a field that turns up later goes there, as JSON, so that a row never loses anything and a file never changes shape.
-Lists and objects are JSON text, true and false are words, bytes are base64, nothing is an empty cell.
+A field that is itself called `_extra` goes there as well: the cell is always an object. Lists and objects are JSON text, true and
+false are words, bytes are base64, nothing is an empty cell.
 """
 
 from __future__ import annotations
@@ -79,12 +80,10 @@ class CsvRows:
                 f"{self._output} has the columns {', '.join(self.columns)}, and a record has none of them; it has "
                 f"{', '.join(list(row)[:TOLD])}: set stages.store.columns to some of these, or give another output"
             )
-        cells = {name: self._cell(row.get(name)) for name in self.columns}
-        unknown = {name: value for name, value in row.items() if name not in cells}
+        cells = {name: self._cell(row.get(name)) if name != EXTRA else "" for name in self.columns}
+        unknown = {name: value for name, value in row.items() if name == EXTRA or name not in cells}
         if unknown and EXTRA in cells:
-            self._warn(unknown)
-            if row.get(EXTRA):
-                unknown[EXTRA] = row[EXTRA]
+            self._warn(name for name in unknown if name != EXTRA)
             cells[EXTRA] = self._cell(unknown)
         elif unknown and not self._wanted:
             raise UsageError(

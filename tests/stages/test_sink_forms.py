@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from crawler import StorageError, UsageError
+from crawler.web.fields import OF_OUTPUTS
 from stages.sinks import SinkOptions, Written, open_sink
+from stages.sinks import csv as csv_sink
+from stages.sinks import sqlite as sqlite_sink
 from stages.sinks.check import check
 from tests.stages.outputs import Output, page
 
@@ -205,6 +208,24 @@ def test_columns_come_with_the_fields_and_values_keep_their_type(tmp_path: Path,
     assert names == ["_key", "n", "f", 'odd "name"; --', "list", "raw"]
     rows = database.execute('SELECT n, f, "odd ""name""; --", list, raw FROM records').fetchall()
     assert rows == [(1, 1.5, None, None, None), (-(2**63), None, "x", "[1]", b"\xff")]
+
+
+@pytest.mark.parametrize("name", ["_extra", "_EXTRA", "_key", "_Key"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".sqlite"])
+@pytest.mark.parametrize("value", ["x", {"a": 1}, None])
+def test_a_row_keeps_a_field_with_the_name_of_a_column_of_the_output(tmp_path: Path, suffix: str, name: str, value: object):
+    output = Output(tmp_path / f"out{suffix}")
+
+    output.put([page("http://a/", first=1)], [page("http://b/", later=2, **{name: value})])
+
+    (row,) = [row for row in output._read() if row["url"] == "http://b/"]
+    found = row if suffix == ".jsonl" else {**row, **json.loads(row["_extra"])}
+    assert (found[name], str(found["later"])) == (value, "2")
+    assert output.put([page("http://b/", later=2, **{name: value})]) == [Written(duplicates=1)]
+
+
+def test_a_declared_field_cannot_have_the_name_of_a_column_of_an_output():
+    assert {sqlite_sink.KEY, sqlite_sink.EXTRA, csv_sink.EXTRA} == OF_OUTPUTS
 
 
 def test_what_cannot_be_a_column_goes_into_extra(tmp_path: Path, database: sqlite3.Connection):

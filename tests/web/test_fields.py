@@ -240,6 +240,8 @@ def test_the_decimal_sign_can_be_given() -> None:
         ("price", "xpath:nope(//a)", r"fields\.price: cannot use"),
         ("price", "", r"fields\.price: the selector is empty; give css or xpath"),
         ("price", FieldSpec(css="a", xpath="//a"), r"fields\.price: give css or xpath, not both"),
+        ("_extra", "h1", r"fields\._extra: outputs have a column '_extra' of their own; choose another name"),
+        ("_KEY", "h1", r"fields\._KEY: outputs have a column '_key' of their own; choose another name"),
         ("sha256", "h1", r"fields\.sha256: every record has a 'sha256' already; choose another name"),
         ("my price", "h1", r"'my price' is not a name"),
         ("1st", "h1", r"'1st' is not a name"),
