@@ -74,6 +74,8 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
                 supervisor.watch()
                 look_for_quarantined(at_once, probes)
             supervisor.stop()         # before the last line is logged: it counts what they finish now
+        if stop.is_rung:
+            hub.cut(0.0)              # a hub that is told to stop with us is not waited for
         return of_dead_tasks(args, config, pipeline, spec, hub)
     except ChildFailed as failure:
         if not failure.is_hopeless:
