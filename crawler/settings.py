@@ -15,6 +15,7 @@ from crawler.bounds import (
     Concurrency,
     CrawlTime,
     Delay,
+    FreeBytes,
     Lease,
     Limit,
     Memory,
@@ -36,7 +37,7 @@ class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     lease: Lease = 30.0   # s; length of a lease; heart-beats extend it
     max_attempts: Attempts = 5     # deliveries before a task is dead
     producer_bytes: TotalBytes = 1 << 30    # bytes waiting on a queue from which nobody but an admin puts more there; 0: no limit
-    producer_free: TotalBytes = 256 << 20   # bytes of the disk, a tenth of it at most, that such puts leave free; 0: none
+    producer_free: FreeBytes = 256 << 20   # bytes of the disk, a tenth of it at most, that such puts leave free; 0: none
     tls: bool = False              # TLS 1.3, both sides with a certificate; a Unix socket has none and needs none
     certs: str = ""                # directory of the certificates, see `crawler hub --make-certs`; "": <data>/certs
     insecure: bool = False         # allow an address other machines can reach without TLS

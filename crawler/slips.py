@@ -10,6 +10,7 @@ from typing import Final
 
 from crawler.secrets import HIDDEN, is_secret, masked
 from crawler.settings import HostSettings
+from crawler.units import any_meant
 
 MOST: Final = 120          # characters of a line in a message
 IPV4: Final = 4            # numbers of an address
@@ -19,6 +20,7 @@ SLIPS: Final = (
     (re.compile(r"[+-]?\d+,\d+\s*(#.*)?"), "a number has a decimal point, not a comma"),
     (re.compile(r"(True|False|TRUE|FALSE|yes|no|on|off)\s*(#.*)?"), "write true or false, in small letters"),
     (re.compile(r"(None|null|nil)\s*(#.*)?"), "leave out a setting that has no value"),
+    (re.compile(r"\d+\.\d+\.[\d.:]+|\d[\w-]*[a-zA-Z_][\w.:/-]*"), 'a string stands in quotes: "..."'),
     (re.compile(r"[^\W\d]\w*\s*[:(].*|[^\"'\[{\d\s][^\"']*"), 'a string stands in quotes: "..."'),
     (re.compile(r"\s*(#.*)?"), "its value is missing"),
 )  # fmt: skip
@@ -40,6 +42,9 @@ def slip(line: str) -> str:
     """Return what is meant by a line that is not TOML; "" if it is not one of the usual slips."""
     _, equals, value = line.partition("=")
     if equals:
+        number = any_meant(value.partition("#")[0])
+        if number:
+            return f"a number is written without a unit; {number}"
         return next((meant for pattern, meant in SLIPS if pattern.fullmatch(value.strip())), "")
     return "a setting is written as key = value" if re.match(r"[\w.-]+\s*:", line) else ""
 

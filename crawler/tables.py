@@ -47,9 +47,16 @@ def fill(
             full = join(key, missing[0])
             raise ConfigError(f"{at(place(full))}{full} is missing; expected {expected(missing[1])}") from error
         # A struct that refuses values which are right one by one says why itself, in its __post_init__.
-        reason = str(error) if _is_struct(_meant(wanted, value)) and isinstance(value, Mapping) else f"expected {expected(wanted)}"
+        is_own = _is_struct(_meant(wanted, value)) and isinstance(value, Mapping)
+        reason = str(error) if is_own else f"expected {expected(wanted)}{_written_with_unit(value, wanted)}"
         said = "" if isinstance(value, Mapping) and (not key or reason == str(error)) else f" is {short(shown(key, value))}"
         raise ConfigError(f"{at(place(key))}{key or 'the configuration'}{said}; {reason}") from error
+
+
+def _written_with_unit(value: Any, wanted: Any) -> str:
+    from crawler.units import hint  # here, because only mistakes need it
+
+    return hint(value, wanted)
 
 
 def refuse_infinite(table: Any, name: str, place: Callable[[str], str]) -> None:

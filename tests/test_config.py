@@ -159,7 +159,7 @@ def test_the_key_and_variables_of_other_programs_are_no_settings(here: Path) -> 
     [
         ("frontier.dely=1", "-s: frontier.dely is not a setting; did you mean 'delay'?"),
         ("fronteer.delay=1", "-s: fronteer is not a setting; did you mean 'frontier'?"),
-        ("frontier.delay=fast", "-s: frontier.delay is 'fast'; expected a number from 0 to 604800 (7 days)"),
+        ("frontier.delay=fast", "-s: frontier.delay is 'fast'; expected a number from 0 to 604800 (7 days), in seconds"),
         ("frontier.delay=-1", "-s: frontier.delay is -1; expected a number from 0 to 604800 (7 days)"),
         ("frontier.delay=inf", "-s: frontier.delay is inf; expected a finite number"),
         ("frontier.delay=nan", "-s: frontier.delay is nan; expected a finite number"),

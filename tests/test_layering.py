@@ -29,8 +29,9 @@ MAY = {
     "crawler.reference": ["crawler.settings"],
     "crawler.hints": ["crawler.reference"],
     "crawler.secrets": [],
-    "crawler.slips": ["crawler.secrets", "crawler.settings"],
-    "crawler.tables": ["crawler.errors", "crawler.hints", "crawler.secrets"],
+    "crawler.units": [],
+    "crawler.slips": ["crawler.secrets", "crawler.settings", "crawler.units"],
+    "crawler.tables": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.units"],
     "crawler.config": ["crawler.errors", "crawler.hints", "crawler.secrets", "crawler.settings", "crawler.slips", "crawler.tables"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits"],
     "crawler.hub": [

@@ -92,6 +92,7 @@ def number(kind: str) -> Callable[[str], Any]:
 
         from crawler import bounds
         from crawler.tables import expected
+        from crawler.units import hint
 
         wanted = getattr(bounds, kind)
         try:
@@ -101,7 +102,8 @@ def number(kind: str) -> Callable[[str], Any]:
         if value is None or value != value:      # the second test is for NaN
             what, _, limits = expected(wanted).partition(" from ")
             wrong = f"is not possible; expected {expected(wanted)}" if is_number(text) else f"is not {what}; {limits}"
-            raise argparse.ArgumentTypeError(f"{text[:LONGEST_SHOWN]!r} {wrong}")
+            value = float(text) if is_number(text) else text
+            raise argparse.ArgumentTypeError(f"{text[:LONGEST_SHOWN]!r} {wrong}{hint(value, wanted)}")
         return value
 
     return read
