@@ -33,7 +33,7 @@ def told(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
         (["check", "-s", "stages.fetch.cookies={sid='x'}"], "stages.fetch.cookies is {'sid': '(hidden)'}; expected true or false"),
         (["check", "-s", "frontier.allow=x"], 'frontier.allow is \'x\'; expected a list of strings, such as ["a", "b"]'),
         (["check", "-s", "frontier.delay=fast"], "expected a number from 0 to 604800 (7 days)"),
-        (["host", "delay", "a.org", "5s"], "'5s' is not a number; 0 to 604800 (7 days), or 'default'"),
+        (["host", "delay", "a.org", "5s"], "'5s' is not a number; 0 to 604800 (7 days), in seconds; 5s is 5, or 'default'"),
         (["take", "q", "--timeout", "-1"], "'-1' is not possible; expected a number from 0 to 604800 (7 days)"),
         (["check", "-s", "stages.parse.fields.x={css='a', xpath='//a'}"], "stages.parse.fields.x: give css or xpath, not both"),
         (["check", "-s", "stages.parse.fields.x=''"], "stages.parse.fields.x: the selector is empty; give css or xpath"),
