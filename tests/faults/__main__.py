@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.faults import attacks, kills, links, soak, suites, table, tutorial, workers
+from tests.faults import attacks, kills, links, soak, suites, table, tutorial, wide, workers
 from tests.faults.table import Row
 
 Scenario = Callable[[Path], Row]
@@ -43,6 +43,7 @@ def scenarios(*, is_full: bool) -> dict[str, Scenario]:
         "S4": lambda work: attacks.betray(work, 50 if is_full else 2),
         "S5": lambda work: attacks.exhaust_files(work, 200),
         "S6": attacks.open_twice,
+        "R17": lambda work: wide.survive(work, *(wide.FULL if is_full else wide.QUICK)),
         **{name: partial(suites.run, name, is_full=is_full) for name in suites.SUITES},
     }
 
