@@ -82,8 +82,8 @@ def survive(work: Path, *plans: Plan) -> Row:
     struck = f"{first.kills} kills and {first.freezes} freezes of any process"
     row = Row(
         "R17", f"{first.hosts} hosts, two pages that kill their worker, {struck}",
-        f"{RECOVERED:g} s later the rate is above {ENOUGH:.0%} of before, the two pages are dead, nothing is lost or twice, no host has "
-        "a pause shorter than the delay",
+        f"{RECOVERED:g} s later the rate is above {ENOUGH:.0%} of before, the two pages are dead, nothing is lost or twice, "
+        "no host has a pause shorter than the delay",
     )  # fmt: skip
     for plan in plans:
         crawl_through(row, work / f"R17-{plan.client}", plan, Random(17))
