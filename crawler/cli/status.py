@@ -33,7 +33,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     common.hub_option(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--json", action="store_true", help="everything, for a script")
-    group.add_argument("--watch", action="store_true", help="until Ctrl-C: a live view, or without a terminal a line every 5 s")
+    group.add_argument("--watch", action="store_true", help="until Ctrl-C or the end of the crawl: a live view, or without a "
+                       "terminal a line when something has changed, each 5 s at most")  # fmt: skip
     parser.set_defaults(run=run_status)
 
 
@@ -57,22 +58,35 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def watch(args: argparse.Namespace, config: Config) -> int:
-    """Show the state each second, from the hub or the store, whichever is there. The store is opened only briefly each time."""
+    """Show the state each second, from the hub or the store, whichever is there. The store is opened only briefly each time.
+
+    Ends when no hub runs and nothing is left to do. A hub may be given new tasks at any time, and an interrupted crawl may go on.
+    """
     from crawler.cli.view import Live, is_drawable
+    from crawler.hub.client import HubClient
 
     streams.refuse_closed_output("nobody would see what is watched")
-    is_quiet = False
+    is_over = is_quiet = False
     is_live = is_drawable(sys.stdout)
     hint = common.hints(args, config)
     reason = ""
-    with Live(lambda _: reason, "", stderr=False) if is_live else Printed(lambda _: reason) as view:
-        while True:
+
+    def explain(stats: Stats) -> str:
+        return reason or drained(stats, hint)
+
+    with Live(explain, "", stderr=False) if is_live else Printed(explain) as view:
+        while not is_over:
+            if is_quiet:
+                time.sleep(WATCH if is_live else PRINT)
             with reach(args, config, is_quiet=is_quiet) as broker:
                 stats = broker.stats()
                 reason = reason_of(broker, config, stats, hint)
                 view.show(stats)
+                is_over = stats.is_drained and not isinstance(broker, HubClient)
             is_quiet = True
-            time.sleep(WATCH if is_live else PRINT)
+    if is_live:                # the live view is erased at its end
+        show(stats, reason, hint)
+    return common.OK
 
 
 def reason_of(broker: Broker, config: Config, stats: Stats, hint: common.Hint) -> str:
@@ -87,13 +101,14 @@ def reason_of(broker: Broker, config: Config, stats: Stats, hint: common.Hint) -
 
 
 class Printed:
-    """A view that prints one line with the time for each update: for a file or another program."""
+    """A view that prints one line with the time for each update that changes something: for a file or another program."""
 
     def __init__(self, explain: Explain) -> None:
         from crawler.cli.view import Rates
 
         self._explain = explain
         self._rates = Rates(over=2 * PRINT)
+        self._last = ""
 
     def __enter__(self) -> Printed:
         return self
@@ -105,7 +120,9 @@ class Printed:
         from crawler.cli.view import line
 
         said = line(stats, self._rates.of(stats), self._explain(stats)) or "no task was ever put here"
-        say(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
+        if said != self._last:
+            self._last = said
+            say(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
 
 
 def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
@@ -121,6 +138,15 @@ def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
     rows = described(rows_by_output(crawl.outputs, notes, stats.counters, crawl.directory))
     is_shown = stats.uptime > SHORT          # while a crawl runs, the view shows them
     return [f"crawl from {crawl.began_from()}", *([rows] if rows and not is_shown else [])]
+
+
+def drained(stats: Stats, hint: common.Hint) -> str:
+    """Say that nothing is left to do; "" if something is, if a limit holds the rest back, or if there never was a task."""
+    if not stats.is_drained or not any(queue.accepted for queue in stats.queues) or any(queue.spent for queue in stats.queues):
+        return ""
+    dead = sum(queue.dead for queue in stats.queues)
+    retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"
+    return f"drained: {retry if dead else 'nothing is left to do'}"
 
 
 def show(stats: Stats, reason: str, hint: common.Hint) -> None:
@@ -145,9 +171,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     for stage, counters in own_counters(stats.counters).items():
         shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])
         say(f"{stage} counted {shown}")
-    if stats.is_drained and any(queue.accepted for queue in stats.queues) and not any(queue.spent for queue in stats.queues):
-        dead = sum(queue.dead for queue in stats.queues)
-        retry = f"{dead:,} dead: '{hint('dead retry --all')}' tries {agree(dead, 'it', 'them')} again"
-        say(f"drained: {retry if dead else 'nothing is left to do'}")
+    if said := drained(stats, hint):
+        say(said)
     for name, n in stranded(stats.queues).items():
         say(described(name, n, hint, is_hub=stats.uptime > SHORT))

@@ -8,8 +8,13 @@ import subprocess
 
 import pytest
 
-from tests.e2e.conftest import Shell
+from crawler.broker.base import Politeness, QueueSpec
+from crawler.broker.sqlite import SqliteBroker
+from crawler.cli.status import Printed
+from crawler.items import New
+from tests.e2e.conftest import CRAWLER, FAST, Shell
 from tests.site import Site
+from tests.terminal import Terminal
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +126,33 @@ def test_a_status_that_is_watched_elsewhere_than_on_a_terminal_is_a_line_each_ti
     assert watched.stdout is not None
     assert "urls: 0 done (0.0/s), 1 waiting" in watched.stdout.readline()     # at once, while it goes on
     watched.terminate()
+
+
+def test_a_status_that_is_watched_says_once_that_the_crawl_is_finished_and_ends(shell: Shell, site: Site) -> None:
+    shell.run("run", site.link("/"), *FAST, "--max-pages", "1", "-o", "a.jsonl")
+
+    watched = shell.run("status", "--watch")
+    terminal = Terminal([*CRAWLER, "status", "--watch"], shell.directory, shell.environment)
+    code = terminal.wait()
+    terminal.close()
+
+    assert (watched.returncode, code) == (0, 0)
+    (line,) = watched.stdout.splitlines()
+    assert line.endswith("urls: 1 done (0.0/s), 0 waiting; records: 1 done (0.0/s); drained: nothing is left to do")
+    assert terminal.shown.rstrip().endswith("drained: nothing is left to do")
+
+
+def test_a_watched_status_prints_a_line_only_when_something_has_changed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    specs = (QueueSpec("urls", keyed=True, polite=True, is_read=True),)
+    broker = SqliteBroker(":memory:", specs, Politeness(delay=0.0))
+    view = Printed(lambda _: "")
+
+    for n in (0, 0, 1, 0, 1):
+        broker.put([New("urls", b"x", key=b"%016d" % each, host="a.test") for each in range(n)])
+        view.show(broker.stats())
+    broker.close()
+
+    lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["no task was ever put here", "urls: 0 done (0.0/s), 1 waiting"]
