@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
+from crawler.cli.files import page_file
 from crawler.cli.printing import raw, tell
 from crawler.cli.shown import json_option, show
 from crawler.errors import CrawlerError, MachineShort, StageFailed, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from crawler.config import Config
     from crawler.stage import LocalShared, Stage
     from crawler.web.page import Page
-
-PAGE_SUFFIXES = (".html", ".htm", ".xhtml", ".xml", ".json", ".txt", ".rss", ".atom")   # none of them is a top-level domain
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,7 +60,7 @@ def run_parse(args: argparse.Namespace) -> int:
     from crawler.run.verify import options_of
 
     config = common.load(args)
-    refuse_missing_file(args.page)
+    page_file(args.page)                      # refuses a missing one
     spec = build(config).stage("parse")
     options_of(spec, config)                  # before anything is fetched
     page = page_of(config, args.page)
@@ -80,7 +80,8 @@ def run_parse(args: argparse.Namespace) -> int:
 
 def page_of(config: Config, text: str) -> Page | None:
     """Return the page in a file or at a URL; None if it cannot be fetched, with the reason on stderr."""
-    return from_file(Path(text)) if Path(text).is_file() else fetched(config, text)[0]
+    path = page_file(text)
+    return fetched(config, text)[0] if path is None else from_file(path)
 
 
 def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
@@ -89,18 +90,6 @@ def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
     if not names:
         raise UsageError("no fields are declared; add some to [stages.parse.fields], or -s 'stages.parse.fields.NAME=SELECTOR'")
     return [{name: item.get(name) for name in names} for item in items if isinstance(item, dict)]
-
-
-def refuse_missing_file(text: str) -> None:
-    """Raise UsageError for a name like page.html: it is a missing file. 127.0.0.1:8000/page.html begins with a host."""
-    from crawler.web.urls import lacks_scheme
-
-    if "://" not in text and "/" in text.rstrip("/") and Path(text).is_dir():
-        raise UsageError(f"{text} is a directory; give one file of it, or a URL")
-    first, slash, _ = text.partition("/")
-    has_host = bool(slash) and first.strip(".") and ("." in first or ":" in first) and not Path(first).is_dir()
-    if not has_host and not Path(text).exists() and Path(text).suffix.lower() in PAGE_SUFFIXES and lacks_scheme(text):
-        raise UsageError(f"there is no file {text}; a URL is written with its scheme: https://{text}")
 
 
 def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
@@ -119,6 +108,7 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
     shared = LocalShared()
     import msgspec
 
+    seeds.refuse_path(text)
     [text] = seeds.settle([text], config, seeds.tell)
     visit = msgspec.msgpack.decode(Frontier(config.settings.frontier, shared).seed(text).item, type=Visit)
     page: Page | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -56,15 +55,10 @@ def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
 
 def refuse_path(word: str) -> None:
     """Raise UsageError for the name of a file or directory that was typed in place of a URL."""
-    if "://" in word or not os.path.exists(word):
-        return
-    if os.path.isdir(word):
-        if "/" in word.rstrip("/") or word.startswith("."):
-            raise UsageError(f"{word} is a directory here, not a URL; a file of URLs is given with --seeds FILE")
-        return
-    host = "" if word.startswith(("/", ".", "~")) else f"; if you mean the host: https://{word}"
-    raise UsageError(f"{word} is a file here; if it has URLs to begin from: crawler run --seeds {shlex.quote(word)}; "
-                     f"if it is a page: crawler parse {shlex.quote(word)}{host}")  # fmt: skip
+    if not word.startswith(("http://", "https://")):
+        from crawler.cli import files  # here, because most URLs are typed with their scheme
+
+        files.refuse(word)
 
 
 def settle(

@@ -43,12 +43,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    from crawler.cli.pages import page_of, refuse_missing_file
+    from crawler.cli.files import page_file
+    from crawler.cli.pages import page_of
     from crawler.pipeline import build
     from crawler.run.verify import options_of
 
     config = common.load(args)
-    refuse_missing_file(args.page)
+    page_file(args.page)                      # refuses a missing one
     options_of(build(config).stage("parse"), config)      # of `record`: before anything is fetched
     page = page_of(config, args.page)
     if page is None:

@@ -37,7 +37,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    from crawler.cli.pages import refuse_missing_file
+    from crawler.cli.files import page_file
     from crawler.pipeline import build
     from crawler.run.trial import route
     from crawler.run.verify import verify_options
@@ -50,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if Path(args.page).suffix in ITEM_SUFFIXES:
         verify_options(config, [goal])
         return try_items(config, goal, list(items_of(Path(args.page))), as_json=args.json)
-    refuse_missing_file(args.page)
-    is_file = Path(args.page).is_file()
+    is_file = page_file(args.page) is not None
     fetch = pipeline.stages.get("fetch")
     if fetch is None:
         raise UsageError(f"this pipeline has no stage 'fetch'; give {args.name} its own items: FILE.jsonl")

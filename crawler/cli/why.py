@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.cli import common
+from crawler.cli import common, seeds
 from crawler.cli.printing import say
 from crawler.cli.reach import reach
 from crawler.counting import agree, counted
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from crawler.web import urls
 
     config = common.load(args)
+    seeds.refuse_path(args.url)
     typed = urls.seed(args.url)
     hint = common.hints(args, config)
     with reach(args, config) as hub:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
+from crawler.cli.files import page_file, refuse
 from tests.site import Site
 
 
@@ -89,6 +90,43 @@ def test_a_page_that_is_no_file_and_no_url_is_said_to_be_missing(capsys: pytest.
     assert main(["parse", "nofile.html"]) == 2
 
     assert "there is no file nofile.html; a URL is written with its scheme: https://nofile.html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "run --debug", "put urls", "fetch", "parse", "try parse", "try fetch", "shell", "why"])
+@pytest.mark.parametrize(("typed", "is_path"), [
+    ("./nofile.html", True), ("./nofile", True), ("../no/file", True), ("/no/such/file.html", True), ("~/nofile.html", True),
+    ("C:\\no\\file.html", True), (".\\nofile", True), ("file:///no/file.html", True), ("file://localhost/no/file", True),
+    ("file:/no/file", True), ("nofile.html", False), ("no/file.html", False), ("nofile.HTM", False), ("nofile.php", False),
+    ("seeds.txt", False), ("nofile.csv", False), ("records.jsonl.gz", False),
+])  # fmt: skip
+def test_a_file_that_is_not_there_is_said_to_be_missing(
+    capsys: pytest.CaptureFixture[str], command: str, typed: str, is_path: bool
+) -> None:
+    assert main([*command.split(), typed]) == 2
+
+    said = capsys.readouterr().err
+    assert f"there is no file {typed}" in said
+    assert ("a URL begins with https:// or http://" if is_path else f"a URL is written with its scheme: https://{typed}") in said
+    assert not Path("crawler-data").exists()
+
+
+@pytest.mark.parametrize("typed", ["./page.html", "page.html", "{here}/page.html", "file://{here}/page.html", "~/page.html"])
+@pytest.mark.parametrize("command", ["parse", "try parse"])
+def test_a_page_in_a_file_is_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, typed: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("page.html").write_text("<title>tea</title>")
+
+    assert main([*command.split(), typed.format(here=tmp_path)]) == 0
+
+    assert '"title":"tea"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("typed", ["a.test/page.html", "127.0.0.1:1/page.html", "localhost:1/nofile.txt", "a.test", "a.test:80/x"])
+def test_a_host_with_a_path_is_no_file(typed: str) -> None:
+    assert page_file(typed) is None
+    refuse(typed)
 
 
 @pytest.mark.parametrize("command", ["fetch", "parse"])
