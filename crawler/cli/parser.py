@@ -78,9 +78,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         from crawler.secrets import masked
 
+        message = self._with_dash(message)
         help_ = f"crawler help {self.prog.removeprefix('crawler').strip()}".strip()
         there = "" if "'crawler help" in message else f"; see '{help_}'"
         self.exit(2, f"{self.prog}: {masked(message, self._typed)}{there}\n")
+
+    def _with_dash(self, message: str) -> str:
+        """Complete the message about an option whose value begins with a dash: it was taken for another option."""
+        _, is_missing, _ = message.partition(": expected one argument")
+        names = message.removeprefix("argument ").partition(":")[0].split("/") if is_missing else []
+        place = next((place for place, word in enumerate(self._typed) if word in names), len(self._typed))
+        value = next(iter(self._typed[place + 1 :]), "")
+        if len(value) < 2 or not value.startswith("-") or value in self._option_string_actions:
+            return message
+        return f"{message}; a value that begins with a dash is joined to its option: {names[-1]}={value}"
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if isinstance(action, Once) and action.option_strings:

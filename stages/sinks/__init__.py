@@ -72,7 +72,14 @@ def form_of(options: SinkOptions) -> tuple[str, bool]:
         )
     if Path(output).is_dir():
         raise UsageError(f"cannot write to {output}: it is a directory; name a file in it, such as {Path(output) / 'pages.jsonl'}")
+    if output.endswith("/"):
+        file = Path(output).with_suffix(".jsonl")
+        raise UsageError(f"cannot write to {output}: it ends like a directory; name a file, such as {file}")
     is_flow = output == "-" or is_stream(Path(output))
+    if output != "-" and (is_flow or output.startswith(("/dev/", "/proc/"))):
+        from stages.sinks.devices import refuse
+
+        refuse(output)
     form: str = options.format
     if form == "auto":
         form = "jsonl" if is_flow else _by_suffix(output)

@@ -78,7 +78,7 @@ def _opened(output: str) -> int:
     try:
         fd = os.open(output, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno == errno.ENXIO:
+        if error.errno == errno.ENXIO and Path(output).is_fifo():
             raise StorageFull(f"{output}: no program reads this pipe yet") from error
         raise
     os.set_blocking(fd, True)

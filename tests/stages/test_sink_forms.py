@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,6 +60,59 @@ def test_a_name_that_no_file_can_or_should_have_is_refused(tmp_path: Path, monke
         check(SinkOptions(output=name))
 
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(("output", "words"), [
+    ("", 'is empty; name a file, or "-" for standard output'),
+    ("/dev/stdout", '/dev/stdout: standard output is "-" here, as in -o -'),
+    ("/dev/fd/1", 'standard output is "-" here'),
+    ("/proc/self/fd/1", 'standard output is "-" here'),
+    ("/dev/stderr", "it is standard error, where the messages go; name a file, or - for standard output"),
+    ("/dev/fd/2", "it is standard error, where the messages go"),
+    ("/dev/stdin", "it is standard input; name a file, or - for standard output"),
+    ("/dev/fd/63", "another process, which does not have this descriptor; write to standard output: -o - | PROGRAM"),
+    ("/dev/zero", "it is a device that keeps nothing; name a file, - for standard output, or /dev/null for no output"),
+    ("/dev/../dev/urandom", "it is a device that keeps nothing"),
+    ("socket", "it is a socket; name a file"),
+    ("here", "it is a directory; name a file in it, such as here/pages.jsonl"),
+    ("here/", "it is a directory; name a file in it, such as here/pages.jsonl"),
+    (".", "it is a directory; name a file in it, such as pages.jsonl"),
+    ("gone/", "it ends like a directory; name a file, such as gone.jsonl"),
+    ("a.jsonl/", "it ends like a directory; name a file, such as a.jsonl"),
+    ("gone/a.jsonl", "there is no directory gone; create it, or give another output"),
+    ("/dev/nosuch", "what format is a name without suffix?"),
+])  # fmt: skip
+def test_an_output_that_cannot_take_rows_is_refused_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, words: str
+):
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind("socket")
+
+    with pytest.raises(UsageError) as error:
+        check(SinkOptions(output=output))
+
+    assert words in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "socket"]
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/null", "fifo"])
+def test_a_stream_is_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+
+    check(SinkOptions(output=output))
+
+
+def test_a_terminal_that_is_not_there_is_no_pipe_to_be_waited_for(monkeypatch: pytest.MonkeyPatch):
+    def gone(*_: object) -> int:
+        raise OSError(errno.ENXIO, "No such device or address")
+
+    monkeypatch.setattr(os, "open", gone)      # as /dev/tty is for a process without a terminal
+
+    with pytest.raises(UsageError, match="cannot write to /dev/tty: No such device or address"):
+        open_sink(SinkOptions(output="/dev/tty"))
 
 
 @pytest.mark.parametrize("name", [
