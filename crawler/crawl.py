@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -206,8 +205,13 @@ class Crawl:
         self._probes = None
         self.restarts.update(self._supervisor.restarts())
         has_hub = self._hub is not None and not self._hub.has_ended
-        end_waits = partial(self._end_waits, stages) if are_idle and has_hub else meanwhile
-        self._supervisor.stop(stages, STOPPING if has_hub else ORPHANED, end_waits)
+
+        def each_time() -> None:
+            if are_idle and has_hub:
+                self._end_waits(stages)
+            meanwhile()
+
+        self._supervisor.stop(stages, STOPPING if has_hub else ORPHANED, each_time)
 
     def interrupt(self) -> None:
         """Do nothing: what stages wait for ends when they are stopped. See `DebugCrawl`."""

@@ -49,15 +49,13 @@ class MarkMemory:
 
         If it is known which thread crashed, only what that was at work on counts as at work.
         """
-        import mmap  # here, because few parents have use for it
-
         if self._descriptor is None:
             return [], []
-        with mmap.mmap(self._descriptor, SIZE, prot=mmap.PROT_READ) as memory, memoryview(memory).cast("Q") as words:
-            states = words[1:-1:MARK].tolist()
-            if not any(states) or TOO_MANY in states:        # the former after nearly every end of a worker
-                return [], []
-            marks = list(zip(words[:-1:MARK].tolist(), states, words[2:-1:MARK].tolist(), strict=True))
+        words = memoryview(os.pread(self._descriptor, SIZE, 0)).cast("Q")
+        states = words[1:-1:MARK].tolist()
+        if not any(states) or TOO_MANY in states:            # the former after nearly every end of a worker
+            return [], []
+        marks = list(zip(words[:-1:MARK].tolist(), states, words[2:-1:MARK].tolist(), strict=True))
         at_work = [(token, thread) for token, state, thread in marks if state == AT_WORK]
         crashed = _crashed(self.dump())
         culprits = [token for token, thread in at_work if thread == crashed] or [token for token, _ in at_work]
@@ -136,7 +134,7 @@ def given() -> Given | None:
     path = os.environ.pop(VARIABLE, "")
     if not path.startswith("/proc/"):
         return None
-    import mmap  # as above
+    import mmap  # here, because only workers need it
 
     with suppress(OSError, ValueError):                      # the parent is gone: nobody will read it
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

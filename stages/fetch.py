@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -149,6 +150,7 @@ class Fetch(Stage):
     @classmethod
     def preload(cls, options: Any) -> None:
         preload(options.client)
+        import_module("stages.slow")
 
     @classmethod
     def check(cls, options: Fetch.Options, table: str) -> None:

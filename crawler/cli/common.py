@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -43,6 +44,7 @@ CLOSED = 141           # the reader of standard output has ended; as shells repo
 INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
 TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
 
+SOME_OBJECTS = 10_000  # new objects that may hold others, until garbage is looked for: a page's tree and links have some 1,000
 AGAIN = "--again"                      # option of a child that is started again after its stage could not be opened
 CHILD = "--while-stdin"                # option of commands that another command of ours starts and supervises
 DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
@@ -246,10 +248,12 @@ def quieten(name: str) -> None:
         logger.setLevel(max(logging.WARNING, logger.getEffectiveLevel()))
 
 
-def name_process(args: argparse.Namespace, name: str) -> None:
-    """Name this process for ps and top if `crawler run` started it: crawler:hub, crawler:fetch; 15 bytes of it are shown."""
+def settle_process(args: argparse.Namespace, name: str) -> None:
+    """Make this process a hub or worker: its name for ps and top (crawler:hub, crawler:fetch; 15 bytes of it are shown), if
+    `crawler run` started it, and a garbage collection that fits one that makes and drops many objects at once."""
     if args.while_stdin:
         rename_process(name)
+    gc.set_threshold(SOME_OBJECTS)
 
 
 def rename_process(name: str) -> None:

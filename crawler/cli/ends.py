@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,20 @@ from crawler.broker.place import store_path
 from crawler.cli import common
 from crawler.errors import CrawlerError, StorageError
 
+NEEDED = ("crawler.run.ending", "crawler.report", "crawler.run.gone", "crawler.run.summary")     # by every end
+
 if TYPE_CHECKING:
     from crawler.cli.view import View
     from crawler.crawl import Beginning
     from crawler.run.ending import Ending
     from crawler.run.resume import Plan
     from crawler.run.seeds import Taken
+
+
+def preload() -> None:
+    """Import what the end of a crawl needs."""
+    for module in NEEDED:
+        import_module(module)
 
 
 class End:

@@ -9,16 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from crawler.cli import common
+from crawler.cli import common, ends
 from crawler.counting import counted
 from crawler.items import QueueStats, Stats
 from crawler.pipeline import FRONTIER
 from crawler.run import definition
 from crawler.run import seeds as putting
-from crawler.run.ending import ending
-from crawler.run.idle import disk_trouble
 from crawler.run.seeds import Taken
-from crawler.run.stranded import described, stranded
 from crawler.shared import SharedNotes
 from crawler.supervisor import ChildFailed
 from crawler.web.frontier import Frontier
@@ -52,10 +49,14 @@ def to_the_end(session: Session, here: Crawl | DebugCrawl, adapt: Callable[[list
             else:
                 end.failure = failure
         if stop.is_rung and not is_over:
+            from crawler.run.idle import disk_trouble
+
             stats = here.watch()
             view.say(stopping(stats))
             end.trouble = disk_trouble(stats) if stats is not None else ""
         here.stop_stages(are_idle=is_over, meanwhile=Showing(here, view))
+        from crawler.run.ending import ending
+
         end.ending = ending(here, session.read, session.plan.definition)
 
 
@@ -67,6 +68,8 @@ def put_seeds(session: Session, here: Crawl | DebugCrawl) -> Taken:
         note = definition.encode(definition.settled(plan.definition, by_text), session.data)
         here.insist(lambda: hub.note([note]))
     taken = here.insist(lambda: putting.put(session.seeds, Frontier(frontier, SharedNotes(hub)).seed, hub.put))
+    from crawler.run.stranded import described, stranded  # here, because the seeds are not to wait for it
+
     lines = putting.warnings(taken, frontier, [by_text[text] for text in plan.added])
     lines += [described(name, n, session.hint) for name, n in stranded(here.insist(hub.stats).queues).items()]
     for line in lines:
@@ -132,7 +135,7 @@ def stopping(stats: Stats | None) -> str:
 
 
 class Showing:
-    """Called again and again while the stages stop: keeps the view up to date."""
+    """Called again and again while the stages stop: imports what is needed after it, and keeps the view up to date."""
 
     def __init__(self, here: Crawl | DebugCrawl, view: View) -> None:
         self._here = here
@@ -140,6 +143,7 @@ class Showing:
         self._next = time.monotonic() + view.every
 
     def __call__(self) -> None:
+        ends.preload()
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._view.every
             if (stats := self._here.watch()) is not None:

@@ -53,7 +53,7 @@ class Forks:
         self._is_linux = sys.platform == "linux" and hasattr(os, "pidfd_open") and os.path.isdir(FDS)
         self._ours = descriptors() if self._is_linux else set()
         self._ready: dict[str, Process] = {}
-        gc.disable()        # until the first copy is made: what is imported stays, and looking through it again and again is 15 ms
+        gc.disable()        # until all is imported: that stays, and looking through it again and again takes 15 ms
 
     def prepare(self, name: str, work: Callable[[], None]) -> None:
         """Have a copy that does this work, and then waits for the command of that name: it will come soon, and is to find a process
@@ -62,12 +62,12 @@ class Forks:
             self._ready[name] = self._copy(True, lambda: _told(work))
 
     def __call__(self, arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process | None:
-        gc.enable()
         command: Command = [*arguments], {**environment}, is_heard
         if ready := self._ready.pop(arguments[0], None):
             if self._tell(ready, command):
-                return ready
+                return ready           # and what others need is still to be imported
             _end(ready)
+        gc.enable()
         return self._copy(is_heard, lambda: command) if self._is_safe() else None
 
     def close(self) -> None:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
+PRELOADED = (
+    "crawler.broker.sqlite", "crawler.hub.server", "crawler.pipeline", "crawler.hub.key", "crawler.run.local", "crawler.run.obeyed",
+    "crawler.shared", "crawler.shortage", "crawler.supervisor",
+)  # fmt: skip
 ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
 
 
@@ -100,7 +104,7 @@ def make_keys(args: argparse.Namespace) -> None:
 
 def preload() -> None:
     """Import what a hub needs."""
-    for module in ("crawler.broker.sqlite", "crawler.hub.server", "crawler.pipeline"):
+    for module in PRELOADED:
         importlib.import_module(module)
 
 
@@ -114,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def serve(args: argparse.Namespace) -> int:
-    common.name_process(args, "hub")
+    common.settle_process(args, "hub")
     if args.while_stdin and not args.quiet:       # our parent shows warnings only, and is to hear when there is room again
         logging.getLogger("crawler.broker.disk").setLevel(logging.INFO)
     from crawler.broker.base import Quota

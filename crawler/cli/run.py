@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -66,10 +68,12 @@ def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]
     from crawler.cli.forking import Forks
     from crawler.process import Bell
 
+    atexit.register(gc.freeze)                # what is left is not looked through for garbage when the interpreter ends
     stop = Bell()
     forks = Forks(main)                       # first: the rest is imported for the copies too
     try:
         if is_debug(args):
+            forks.close()                     # none is made
             has_rows = config.settings.stages.get("store", {}).get("output") == "-"
             with redirect_stdout(sys.stderr) if has_rows else nullcontext():
                 return _crawl(args, config, read(), stop, forks)
@@ -157,6 +161,7 @@ class Session:
 
     def start(self, here: Crawl | DebugCrawl) -> Callable[[Sequence[str]], None]:
         """Start hub and stages. Returns the function that starts more of the stages that read these busy queues."""
+        from crawler.plugins import find
         from crawler.run.workers import Workers
 
         self._running.append(here)
@@ -165,8 +170,10 @@ class Session:
         workers = Workers(self.plan.pipeline, self.plan.stages, delay, self.view.say if is_shared else lambda _line: None)
         one_each = [*common.forward(self.args), "--hub", self.address, "--processes", "1"]
 
-        def start_stages() -> None:
+        def start_stages() -> None:                   # while the hub opens its store
             preload()
+            for name in self.plan.stages:
+                find(self.plan.pipeline.stages[name].use).preload(self.plan.options[name])
             workers.start(here, one_each)
 
         here.start_hub(start_stages)                  # all of them before there is a thread here
@@ -213,8 +220,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
 
 
 def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
-    """Decide how the crawl begins, and import what its stages need. Raises UsageError for a crawl that is not to begin."""
-    from crawler.plugins import find
+    """Decide how the crawl begins. Raises UsageError for a crawl that is not to begin."""
     from crawler.run import resume
     from crawler.run.command import Command
 
@@ -226,8 +232,6 @@ def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
     plan = resume.plan(load, texts, Command(args.typed), is_fresh=args.fresh, is_change=is_change)
     if plan.output == "-":
         streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
-    for name in plan.stages:
-        find(plan.pipeline.stages[name].use).preload(plan.options[name])
     return plan
 
 

@@ -80,7 +80,7 @@ def store_settings(args: argparse.Namespace) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    common.name_process(args, args.name)
+    common.settle_process(args, args.name)
     from crawler.chain import SIGN
     from crawler.pipeline import build
     from crawler.run.verify import verify
@@ -126,7 +126,8 @@ def leave_keyboard(args: argparse.Namespace) -> None:
 # Modules that every worker imports: workers are forked from this process and need not import them again.
 PRELOADED = (
     "crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier", "crawler.run.talk", "crawler.run.prints",
-    "crawler.run.making", "crawler.run.parting", "crawler.run.unattended",
+    "crawler.run.making", "crawler.run.parting", "crawler.run.unattended", "crawler.cli.worker", "crawler.pulse",
+    "mmap",
 )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
-from pickletools import genops
 from typing import Any
 
 from crawler.errors import WireError
@@ -82,6 +81,8 @@ class _Reader:
         self._memo: dict[Any, Any] = {}
 
     def run(self, data: bytes) -> Any:
+        from pickletools import genops  # here, because few hubs have a client of the standard library
+
         stack = self._stack
         for count, (opcode, argument, _) in enumerate(genops(data)):
             if count > 4 * MAX_PARTS:     # a mark, a memo entry and a collecting instruction for each
