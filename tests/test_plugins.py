@@ -234,7 +234,7 @@ def test_options_are_filled_from_the_table() -> None:
     [
         ({"timout": 3}, "crawler.toml: stages.picky.timout is not a setting; did you mean 'timeout'?"),
         ({"outptus": []}, "crawler.toml: stages.picky.outptus is not a setting; did you mean 'outputs'?"),
-        ({"timeout": "3"}, "crawler.toml: stages.picky.timeout is '3'; expected a number"),
+        ({"timeout": "3"}, "crawler.toml: stages.picky.timeout is '3'; expected a number; write it without quotes"),
         ({"fields": {"a": 1}}, "crawler.toml: stages.picky.fields.a is 1; expected a string"),
     ],
 )

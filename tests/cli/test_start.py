@@ -62,7 +62,7 @@ LATER = frozenset({
 # time to the first page. A module too many is imported in the function that needs it, or becomes part of the one that it serves.
 # `shortage` and `strain` are among them because a process without open files cannot import what tells it so.
 # `limits` is among them because the types of what travels refer to it.
-# What every worker needs is among them (`cli.worker`, `pulse`, `stages.slow`): imported once here, it is not imported by each of them.
+# What every worker needs is among them (`cli.worker`, `pulse`, `stages.slow`): imported here, it is not imported by each of them.
 MOST = 142
 WHY = "imported before the first page; import it in the function that needs it, or say here why it is needed"
 
@@ -80,6 +80,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     return {name: set((folder / name).read_text("utf-8").split()) for name in ("main", "hub", "fetch+parse", "store")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", ["main", "hub", "fetch+parse", "store"])
 def test_no_process_of_a_plain_crawl_imports_what_it_has_no_use_for(modules: dict[str, set[str]], process: str) -> None:
     assert sorted(IDLE & modules[process]) == [], f"{process}: {WHY}"

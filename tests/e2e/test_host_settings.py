@@ -53,7 +53,7 @@ def test_secrets_of_a_host_are_not_shown(shell: Shell, monkeypatch: pytest.Monke
     assert main(["settings", "hosts"]) == main(["settings", "--json", "hosts"]) == main(["settings", "--explain", "hosts"]) == 0
     assert main(["check"]) == 0
     assert main(["check", "-s", "hosts.a.test.auth=s3cret"]) == 2
-    assert main(["check", "-s", "hosts.a.test.headers.Cookie=7"]) == 2
+    assert main(["check", "-s", "hosts.a.test.headers={Cookie=7}"]) == 2
 
     said = "".join(capsys.readouterr())
     assert "s3cret" not in said

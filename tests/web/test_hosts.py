@@ -124,7 +124,7 @@ def test_a_table_in_the_file_may_have_quotes_or_not(tmp_path: Any, heading: str)
     ("hosts.a.test.dealy=1", "hosts.a.test.dealy is not a setting; did you mean 'delay'?"),
     ("hosts.a.test.delay=-1", "hosts.a.test.delay is -1; expected a number from 0"),
     ("hosts.a.test.per_host=0", "hosts.a.test.per_host is 0; expected a whole number from 1"),
-    ("hosts.a.test.headers.Cookie=7", "hosts.a.test.headers.Cookie is '(hidden)'; expected a string"),
+    ("hosts.a.test.headers={Cookie=7}", "hosts.a.test.headers.Cookie is '(hidden)'; expected a string"),
     ("hosts=1", "expected a table"),
 ])  # fmt: skip
 def test_a_key_that_is_none_is_told_as_anywhere(setting: str, words: str) -> None:
