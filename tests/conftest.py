@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 # Not ours to install: sets of cases that lie beside a checkout, other crawlers, and what the machine itself has not.
 FREE = ("CRAWLER_CASES", "[bench]", "IPv6")
+
+# The directory for compiled modules of processes that tests start, where Python is told to write none (as many containers do).
+BYTECODE = "TESTS_BYTECODE"
+QUICK_FOLDERS = pytest.StashKey[dict[Path, bool]]()          # see `quick_folders`
+WAITING = 2          # test processes more than processors: slow tests mostly wait, for processes and clocks
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors + (0 if config.option.markexpr == "quick" else WAITING)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes that tests start compile each module once: a crawl takes half the CPU time then."""
+    config.stash[QUICK_FOLDERS] = defaultdict(bool)
+    if not hasattr(config, "workerinput") and "PYTHONDONTWRITEBYTECODE" in os.environ:
+        os.environ[BYTECODE] = tempfile.mkdtemp(prefix="crawler-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(BYTECODE)))
+    if BYTECODE in os.environ and (hasattr(config, "workerinput") or not config.getoption("numprocesses", None)):
+        os.environ["PYTHONPYCACHEPREFIX"] = os.environ[BYTECODE]
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -17,6 +43,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not any(item.get_closest_marker(name) for name in ("slow", "soak")):
             item.add_marker("quick")
+        folder = item.path.parent
+        item.config.stash[QUICK_FOLDERS][folder] |= item.get_closest_marker("quick") is not None
+
+
+@pytest.fixture
+def quick_folders(pytestconfig: pytest.Config) -> dict[Path, bool]:
+    """The folders in which tests were collected, and whether one of these is quick."""
+    return pytestconfig.stash[QUICK_FOLDERS]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -122,6 +122,7 @@ def sends(item: Any) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(ITEMS, st.sampled_from(ANNOTATIONS))
 def test_a_chain_hands_over_what_the_hub_would_or_refuses_it_with_the_same_words(item: Any, annotation: Any) -> None:

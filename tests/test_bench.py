@@ -29,6 +29,7 @@ def test_a_site_is_the_same_each_time() -> None:
     assert dict(sites.generate(sites.SMALL, ORIGIN, 40, seed=1)) != once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [sites.SMALL, sites.LARGE], ids=lambda shape: shape.name)
 def test_every_page_of_a_site_can_be_reached_and_has_its_size_and_links(shape: sites.Shape, tmp_path: Path) -> None:
     written = sites.write(shape, tmp_path, ORIGIN, 30)

@@ -111,6 +111,7 @@ def test_a_store_that_cannot_be_read_stops_all_but_a_fresh_start(tmp_path):
     assert start(tmp_path, is_fresh=True) == Beginning.FRESH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_fresh", [False, True])
 def test_a_store_in_use_is_left_alone(tmp_path, store, is_fresh):
     store.put([New("urls", b"a")])
@@ -201,6 +202,7 @@ def test_a_question_is_answered_by_a_hub_that_has_to_be_started_again_for_it(cra
     assert here.hub.stats().is_drained
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_holds_nothing_any_more(crawl, data):
     here = crawl()
     here.start_hub()
@@ -260,6 +262,7 @@ def test_a_hub_that_somebody_else_runs_there_is_not_touched(crawl, data, store):
     serving.join(TIME)
 
 
+@pytest.mark.slow
 def test_what_workers_have_used_of_the_processors_is_known_while_all_of_them_run(crawl, data):
     here = crawl()
     here.start_hub()

@@ -53,6 +53,7 @@ def test_a_source_that_is_gone_is_not_named(installed: Callable[..., None], tmp_
     assert how_to_install("br") == "pip install '.[br]' in the folder of its source"
 
 
+@pytest.mark.slow
 def test_nothing_tells_people_to_ask_the_public_index_for_an_extra() -> None:
     """There the name is another project's."""
     files = [path for path in ROOT.rglob("*") if path.suffix in (".py", ".md", ".toml") and path != Path(__file__)]

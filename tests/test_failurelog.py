@@ -60,6 +60,7 @@ def test_what_a_stage_gives_up_is_one_kind_and_kinds_are_bounded() -> None:
     assert log.level(KeyError(0), "one kind more")[0] == logging.INFO
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_at_every_item_is_told_of_a_few(caplog: pytest.LogCaptureFixture) -> None:
     broker = Watched([QueueSpec("in", is_read=True, max_attempts=1), QueueSpec("out")])
     broker.fill("in", *range(4 * TOLD))

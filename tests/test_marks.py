@@ -37,6 +37,7 @@ def test_what_a_killed_process_had_begun_and_was_at_work_on_is_known() -> None:
     memory.close()
 
 
+@pytest.mark.slow
 @linux
 def test_the_next_process_of_a_child_begins_with_empty_memory() -> None:
     process = spawn(["settings"], {}, is_heard=False)

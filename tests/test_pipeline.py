@@ -168,6 +168,7 @@ names = st.sampled_from([f"q{n}" for n in range(7)])
 graphs = st.dictionaries(names, st.lists(names, max_size=4), min_size=1)
 
 
+@pytest.mark.slow
 @given(edges=graphs, full=st.sets(names), unbounded=st.sets(names))
 @settings(max_examples=200, deadline=None)
 def test_some_full_queue_is_always_worked_on(edges: dict[str, list[str]], full: set[str], unbounded: set[str]) -> None:

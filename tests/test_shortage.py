@@ -127,6 +127,7 @@ CLIENTS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["CurlClient", "RequestsClient"])
 @pytest.mark.parametrize("left", [0, 1, 3])
 def test_a_client_without_open_files_says_so_of_connections_and_names(client, left):

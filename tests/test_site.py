@@ -145,6 +145,7 @@ def test_the_shop_is_what_it_says_to_be():
         assert 60 <= len(found) <= 80
 
 
+@pytest.mark.slow
 def test_every_product_has_its_price_at_every_start():
     prices = []
     for _ in range(2):

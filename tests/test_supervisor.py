@@ -322,6 +322,7 @@ search()
 """
 
 
+@pytest.mark.slow
 def test_a_child_whose_threads_are_all_held_up_is_ended_and_told_of_with_its_place(stand, caplog):
     stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=2.0)
     stand.script(HELD_UP)
@@ -333,6 +334,7 @@ def test_a_child_whose_threads_are_all_held_up_is_ended_and_told_of_with_its_pla
     assert re.search(r"gave no sign of life for \d s at \S*__main__.py:\d+ in search and was ended", child.ending)
 
 
+@pytest.mark.slow
 def test_a_child_that_is_stopped_is_ended_as_well(stand, monkeypatch):
     monkeypatch.setattr(supervising, "ABORTING", 0.2)
     stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=2.0)
@@ -346,6 +348,7 @@ def test_a_child_that_is_stopped_is_ended_as_well(stand, monkeypatch):
     assert re.fullmatch(r"gave no sign of life for \d s and was ended", child.ending)
 
 
+@pytest.mark.slow
 def test_a_child_that_gives_signs_of_life_is_left_alone_and_one_that_never_did_as_well(stand):
     stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=1.5)
     stand.script("from crawler import pulse\nfrom crawler.marks import given\nif 'alive' in sys.argv:\n    pulse.start(given())\n"

@@ -283,6 +283,7 @@ def whole(row: Row) -> Row:
     return {**found, **json.loads(row.get("_extra") or "{}")}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(_ROWS)
 def test_any_item_is_stored_alike_in_every_sink_or_refused_in_one_sentence(item: dict[Any, Any]) -> None:

@@ -86,6 +86,7 @@ def test_repeated_calls_are_known_after_a_restart(durable: House) -> None:
     assert counts(broker, "result") == (1, 0, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_worker_goes_on_with_what_it_held_before_a_restart(durable: House) -> None:
     hand = Hand(durable.open())
     put(hand.broker, "task", b"a", b"b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hands import Hand, counts, put, queue
 
 from crawler.broker.base import Broker
@@ -20,6 +21,7 @@ def test_take_is_lease_and_complete_at_once(broker: Broker) -> None:
     assert broker.stats().workers == []
 
 
+@pytest.mark.slow
 def test_one_answer_holds_no_more_than_a_frame_can_carry(broker: Broker, hand: Hand) -> None:
     put(broker, "task", b"." * (5 << 20))
     put(broker, "task", b"." * (5 << 20))

@@ -151,6 +151,7 @@ def test_a_worker_of_an_earlier_run_is_listed_only_while_it_holds_something(dura
     assert sorted(worker.name for worker in again.stats().workers) == ["holds", "idle"]
 
 
+@pytest.mark.slow
 def test_a_list_of_dead_tasks_ends_where_a_message_would_be_too_large(broker: Broker, hand: Hand) -> None:
     put(broker, "task", *(b"." * (5 << 20) for _ in range(4)))
     while leases := hand.lease("task", 4):

@@ -44,6 +44,7 @@ def test_what_is_over_the_limit_in_a_step_is_counted_and_the_step_stands(any_hou
     assert broker.stats().counters["urls/skipped/over the limit"] == 3
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4)), max_size=9), max_size=6),

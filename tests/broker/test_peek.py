@@ -37,6 +37,7 @@ def test_a_store_is_looked_into_without_a_pipeline_and_nothing_changes(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_store_that_is_in_use_or_none_is_refused(path):
     broker = SqliteBroker(str(path), QUEUES)
     with pytest.raises(UsageError, match="another hub is using"):

@@ -36,6 +36,7 @@ def path(tmp_path: Path) -> str:
 # ---- the file
 
 
+@pytest.mark.slow
 def test_a_store_is_one_hubs_alone(path: str) -> None:
     first = SqliteBroker(path, QUEUES)
 
@@ -105,6 +106,7 @@ def test_full_durability_is_the_same_broker(path: str) -> None:
     broker.close()
 
 
+@pytest.mark.slow
 def test_a_log_cut_anywhere_leaves_the_first_so_many_puts(path: str, tmp_path: Path) -> None:
     broker = SqliteBroker(path, QUEUES)
     for n in range(40):
@@ -169,6 +171,7 @@ def test_a_queue_outside_the_pipeline_is_counted_and_emptied_but_not_filled(path
     broker.close()
 
 
+@pytest.mark.slow
 def test_the_counts_are_those_of_the_table_after_any_work(path: str) -> None:
     random, clock = Random(3), ManualClock()
     broker = SqliteBroker(path, QUEUES, Politeness(delay=0.0), clock=clock, random=Longest())
@@ -401,6 +404,7 @@ def test_a_worker_needs_a_name() -> None:
     broker.close()
 
 
+@pytest.mark.slow
 def test_a_flood_of_empty_tasks_ends_within_an_answer_too() -> None:
     broker = SqliteBroker(":memory:", QUEUES)
     broker.put([New("task", b"")] * (REPLY_BYTES // 100))

@@ -89,6 +89,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["status", "status --json", "host list", "dead list", "dead list --queue pages", "dead retry --all", "dead drop --all"],
@@ -102,6 +103,7 @@ def test_a_command_over_junk(data: Path, capsys: pytest.CaptureFixture[str], com
         assert f"{2 * (len(JUNK) + 2)} dead tasks" in told.err
 
 
+@pytest.mark.slow
 def test_each_dead_task_is_shown(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     n = 2 * (len(JUNK) + 2)
     assert main(["dead", "list"]) == common.OK

@@ -193,6 +193,7 @@ def test_who_takes_at_a_terminal_is_told_of_the_wait(here: Path, monkeypatch: py
     assert out == "1\n"
 
 
+@pytest.mark.slow
 def test_ids_of_no_dead_task_are_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dead", "retry", "1", "7", "8"]) == main(["dead", "drop", "9"]) == common.USAGE
 
@@ -299,6 +300,7 @@ def as_nobody(arguments: Sequence[str]) -> int:
         os.seteuid(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o000, 0o500])
 def test_a_data_directory_of_somebody_else_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int

@@ -182,6 +182,7 @@ def test_a_producer_takes_no_work(producer: str, hub: HubServer, capsys: pytest.
     assert hub.broker.take("task", 5) == [b"\x01"]
 
 
+@pytest.mark.slow
 def test_a_producer_that_has_filled_its_part_is_told_so(producer: str, hub: HubServer, capsys: pytest.CaptureFixture[str]) -> None:
     big = json.dumps("x" * 8_000)
     assert main(["put", "result", big, "--hub", producer, *SQUARES]) == common.OK

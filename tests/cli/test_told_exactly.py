@@ -53,7 +53,10 @@ def test_a_hint_about_a_private_address_is_the_setting_that_works(capsys: pytest
 
 
 @pytest.mark.parametrize("command", ["status", "dead list", "put task 1"])
-def test_a_web_server_in_place_of_the_hub_is_told_soon(capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_a_web_server_in_place_of_the_hub_is_told_soon(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("crawler.hub.opening.SILENCE", 0.1)
     Path("crawler-data").mkdir()
     Path("crawler-data/authkey").write_text("k" * 40)
     Path("crawler-data/authkey").chmod(0o600)

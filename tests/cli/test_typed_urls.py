@@ -57,6 +57,7 @@ def test_standard_input_is_read_as_a_file_is(
     assert "line 4: 'nope'" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "put urls", "fetch", "parse"])
 def test_a_password_is_not_repeated_in_a_refusal(capsys: pytest.CaptureFixture[str], command: str) -> None:
     for typed in ("user:secret@example.org", "htp://user:secret@example.org/", "http://user:sec/ret@/", "http:/user:secret@[/"):
@@ -140,6 +141,7 @@ def test_a_host_that_speaks_http_alone_is_fetched_as_it_was_typed(
     assert f"http://127.0.0.1:{site.port}/" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_several_urls_in_one_word_and_a_url_in_place_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     for typed, words in (
         (["run", "http://a.org/ http://b.org/"], "'http://a.org/ http://b.org/' is more than one URL; give each as a word"),
@@ -152,6 +154,7 @@ def test_several_urls_in_one_word_and_a_url_in_place_of_a_file(capsys: pytest.Ca
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_path_of_a_file_is_offered_as_no_host(capsys: pytest.CaptureFixture[str]) -> None:
     Path("ok.txt").touch()
     for typed in ("./ok.txt", str(Path("ok.txt").resolve())):
@@ -168,6 +171,7 @@ def test_a_setting_in_place_of_a_url_is_not_repeated_with_its_secret(caplog: pyt
     assert "s3cretpw" not in caplog.text.lower()
 
 
+@pytest.mark.slow
 def test_a_file_or_directory_in_place_of_a_url_is_told_how_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
     Path("ok.txt").write_text("http://example.org/\n")
     Path("a/b").mkdir(parents=True)

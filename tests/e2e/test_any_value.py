@@ -38,6 +38,7 @@ ROWS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chain", "output"), [("true", "out.jsonl"), ("false", "out.sqlite")])
 def test_what_can_be_stored_is_and_what_cannot_costs_one_item(shell: Shell, chain: str, output: str) -> None:
     (shell.directory / "odd.py").write_text(STAGE)

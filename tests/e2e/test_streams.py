@@ -98,6 +98,7 @@ TYPED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_values_are_put_as_any_editor_writes_them_and_stay_on_their_queue_if_they_cannot_be_printed(shell: Shell) -> None:
     shell.start_hub()
     for typed, _ in TYPED:

@@ -40,6 +40,7 @@ def crawled(request: pytest.FixtureRequest, shell: Shell, site: Site, monkeypatc
     return str(request.param)
 
 
+@pytest.mark.slow
 def test_why_knows_what_happened_behind_parse(crawled: str, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     told = {}
     for path in PATHS:

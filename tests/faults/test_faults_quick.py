@@ -104,6 +104,7 @@ def test_a_good_network_passes_all_on_and_ends_with_its_peers(network: Proxy) ->
         assert sock.recv(100) == b""
 
 
+@pytest.mark.slow
 def test_a_half_open_link_says_nothing(network: Proxy) -> None:
     network.fault = proxy.silence
     with socket.create_connection(("127.0.0.1", network.port), 0.2) as sock, pytest.raises(TimeoutError):

@@ -122,6 +122,7 @@ def judge(answer: bytes | None) -> None:
     assert answer is None or classic.INTERNAL.encode() not in answer
 
 
+@pytest.mark.slow
 @examples(150)
 @given(st.sampled_from(sorted(PLAIN)).flatmap(lambda verb: st.tuples(st.just(verb), bent(PLAIN[verb]))))
 def test_a_call_with_any_arguments_is_answered(visitor: Visitor, call: tuple[str, Any]) -> None:

@@ -69,6 +69,7 @@ def process(handler: Handler, body: bytes) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 @examples(200)
 @given(st.sampled_from(["parse", "store", "square"]).flatmap(
     lambda name: st.tuples(st.just(name), st.one_of(
@@ -81,6 +82,7 @@ def test_any_item_is_done_or_dead_with_a_reason(handlers: dict[str, Handler], gi
     process(handlers[name], body)
 
 
+@pytest.mark.slow
 @examples(150)
 @given(
     st.sampled_from(["text/html", "application/xml", "application/rss+xml", "text/plain", "", "application/json",

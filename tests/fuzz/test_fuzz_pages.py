@@ -74,6 +74,7 @@ TAGS = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @examples(300)
 @given(st.lists(st.one_of(TAGS, st.text(max_size=4)), max_size=40).map("".join), st.integers(1, 30))
 def test_what_is_read_of_any_page_is_a_small_multiple_of_it(page: str, times: int) -> None:

@@ -52,6 +52,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "crawler.toml"
 
 
+@pytest.mark.slow
 @examples(150)
 @given(st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=3))
 def test_any_option_is_taken_or_refused(file: Path, given: list[tuple[str, str]]) -> None:
@@ -59,6 +60,7 @@ def test_any_option_is_taken_or_refused(file: Path, given: list[tuple[str, str]]
     read(file, [f"{name}={value}" for name, value in given], {})
 
 
+@pytest.mark.slow
 @examples(100)
 @given(st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=3))
 def test_any_variable_is_taken_or_refused(file: Path, given: list[tuple[str, str]]) -> None:
@@ -66,6 +68,7 @@ def test_any_variable_is_taken_or_refused(file: Path, given: list[tuple[str, str
     read(file, [], {f"CRAWLER_{name.replace('.', '__').upper()}": value for name, value in given})
 
 
+@pytest.mark.slow
 @examples(100)
 @given(
     st.lists(st.one_of(

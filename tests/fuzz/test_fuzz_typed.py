@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 
+import pytest
 from corpora import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ TYPED = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @examples(300)
 @example(f"http://me:@{SECRET}?@example.org/")
 @given(TYPED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 
+import pytest
 from corpora import examples, kept
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,7 @@ def read_url(text: str) -> None:
                 assert Robots(b"User-agent: *\nDisallow: /a*b$\n").allowed("x", known) in (True, False)
 
 
+@pytest.mark.slow
 @examples(400)
 @given(PIECES)
 def test_any_url_is_canonical_for_good_or_refused(text: str) -> None:
@@ -84,6 +86,7 @@ HEADER = st.one_of(
 NAMES = st.sampled_from(["Content-Type", "Location", "Retry-After", "X-Robots-Tag", "Link", "content-type", "", "X"])
 
 
+@pytest.mark.slow
 @examples(200)
 @given(st.lists(st.tuples(NAMES, HEADER), max_size=5), st.sampled_from([200, 301, 302, 404, 503]), st.binary(max_size=20))
 def test_any_header_is_read(pairs: list[tuple[str, str]], status: int, content: bytes) -> None:
@@ -125,6 +128,7 @@ EXPRESSIONS = st.recursive(
 NODES = Html("<div class='a b' id=q><ul><li class=a>1<li>2 <a href=/x>l</a></ul><p>t<br>u<!--c--><b>v</b></p></div>" * 2)
 
 
+@pytest.mark.slow
 @examples(300)
 @given(EXPRESSIONS)
 def test_an_xpath_that_is_taken_fails_on_no_page(expression: str) -> None:

@@ -144,6 +144,7 @@ def test_counters_beyond_the_limit_are_one(client: Callable[..., HubClient], bro
     assert "c0/0" not in broker.stats().counters
 
 
+@pytest.mark.slow
 def test_a_store_that_an_older_version_has_broken_heals(tmp_path: Path) -> None:
     path = str(tmp_path / "hub.sqlite3")
     SqliteBroker(path, QUEUES).close()
@@ -169,6 +170,7 @@ def test_a_store_that_an_older_version_has_broken_heals(tmp_path: Path) -> None:
     broker.close()
 
 
+@pytest.mark.slow
 def test_notes_come_in_pages_and_none_is_missing(client: Callable[..., HubClient], broker: SqliteBroker) -> None:
     names = [f"own/{n:06}" for n in range(2 * PAGE + 3)]
     for first in range(0, len(names), 1_000):
@@ -269,6 +271,7 @@ def test_workers_beyond_the_limit_are_counted_and_those_with_leases_are_listed(
     assert (len(stats.workers), stats.workers_total) == (2, 6)
 
 
+@pytest.mark.slow
 def test_dead_tasks_with_long_reasons_come_in_lists_that_fit_a_frame(client: Callable[..., HubClient]) -> None:
     hub, calls = client(), itertools.count(1)
     for _ in range(6):

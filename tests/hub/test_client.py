@@ -151,9 +151,9 @@ def test_no_hub_is_said_at_once_to_a_command_and_later_to_a_worker():
         HubClient(address, KEY, patience=0.2).stats()
 
 
-@pytest.mark.slow
 def test_something_that_does_not_answer_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("crawler.hub.wire.HANDSHAKE_TIME", 0.05)
+    monkeypatch.setattr("crawler.hub.opening.HANDSHAKE_TIME", 0.05)
+    monkeypatch.setattr("crawler.hub.opening.SILENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
 

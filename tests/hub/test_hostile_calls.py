@@ -86,6 +86,7 @@ def attack(server: HubServer, role: str) -> int:
     return n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", KEYS)
 def test_a_hub_works_on_after_everything_that_a_role_can_say(tmp_path: Path, role: str) -> None:
     path = tmp_path / "hub.sqlite3"

@@ -27,6 +27,7 @@ class Evil:
         return os.system, (self.command,)
 
 
+@pytest.mark.slow
 @given(values, st.sampled_from([3, 4, 5]))
 def test_plain_data_is_read_as_the_standard_library_reads_it(value, protocol):
     assert plain.loads(pickle.dumps(value, protocol)) == value
@@ -61,6 +62,7 @@ def _shared(depth: int) -> bytes:
     return b"\x80\x04]\x94" + b"".join(b"](h%ch%ce\x94" % (n, n) for n in range(depth)) + b"."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [
     b"", b"\x80", b"\x80\x04", b"\x80\x04.", b"\x80\x04e.", b"\x80\x04(.", b"\x80\x04\x85.", b"\x80\x04]]", b"\x80\x04NN.",
     b"\x80\x04h\x05.", b"\x80\x04K\x01K\x02a.", b"\x80\x04}K\x01s.", b"\x80\x04}(K\x01u.", b"\x80\x04I12\n.", b"cos\nsystem\n.",

@@ -145,9 +145,8 @@ def test_silent_connections_are_few_and_keep_nobody_out(hub, connect):
         sock.close()
 
 
-@pytest.mark.slow
 def test_a_silent_connection_is_closed_after_its_time(dial, monkeypatch):
-    monkeypatch.setattr("crawler.hub.wire.HANDSHAKE_TIME", 0.1)
+    monkeypatch.setattr("crawler.hub.door.HANDSHAKE_TIME", 0.1)
     stranger = dial(proven=False)
     stranger.recv_bytes()
 

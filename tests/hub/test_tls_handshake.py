@@ -234,15 +234,19 @@ def test_tls_to_a_plain_hub_is_explained(serve: Callable[..., HubServer], certs:
         client.stats()
 
 
+@pytest.mark.slow
 def test_a_plain_client_of_a_tls_hub_finds_out_why_nobody_speaks(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "HANDSHAKE_TIME", 0.1)
+    monkeypatch.setattr(opening, "SILENCE", 0.1)
 
     with client_of(hub, None) as client, pytest.raises(TlsRefused, match=r"it speaks TLS; add --certs DIR"):
         client.stats()
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_silent_is_no_tls_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "HANDSHAKE_TIME", 0.1)
+    monkeypatch.setattr(opening, "SILENCE", 0.1)
     monkeypatch.setattr("crawler.hub.tls.PROBE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert speaks_tls(silent.getsockname()) is False
@@ -290,6 +294,7 @@ def test_who_is_silent_before_tls_is_shown_out(hub: HubServer, monkeypatch: pyte
         assert sock.recv(100) == b""
 
 
+@pytest.mark.slow
 def test_who_reads_nothing_is_given_up(certs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline of a frame holds over TLS, where one frame is many writes."""
     monkeypatch.setattr(wire, "FRAME_TIME", 0.2)

@@ -74,6 +74,7 @@ def recorder(hub: HubServer) -> Iterator[tuple[tuple[str, int], list[bytes], lis
     listener.close()
 
 
+@pytest.mark.slow
 def test_nothing_can_be_read_on_the_way_not_even_while_the_hub_stops(
     hub: HubServer, broker: MemoryBroker, certs: Path, recorder: tuple[tuple[str, int], list[bytes], list[socket.socket]]
 ) -> None:

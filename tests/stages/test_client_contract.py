@@ -259,6 +259,7 @@ def drip(peer: Peer, start: bytes, pause: float = 0.02) -> Talk:
     return talk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start",
     [

@@ -35,6 +35,7 @@ def server() -> Iterator[Oddities]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_page_is_read_if_its_type_is_html_or_says_nothing(server: Oddities, client: str) -> None:
     outcomes = Crawl(server, row([*READ, *NOT_READ]), client=client).outcomes

@@ -13,6 +13,8 @@ from stages.cookies import Cookies
 from stages.redirects import _MAX_AGAIN, Redirects
 from tests.stages.hosts import CLIENTS, Answer, crawl, page, redirect, reply
 
+pytestmark = pytest.mark.slow        # a hundred crawls
+
 S = "http://site.test"
 Headers = Mapping[str, str]
 

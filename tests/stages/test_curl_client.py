@@ -65,6 +65,7 @@ def test_a_hundred_transfers_run_at_once_in_one_thread(serve: Callable[..., Peer
     assert loop_threads() == loops
 
 
+@pytest.mark.slow
 def test_what_is_over_is_not_kept_until_somebody_looks_for_circles(serve: Callable[..., Peer]) -> None:
     peer = serve()
     peer.talks.append(answering(body(b"x" * 100), keep=True)(peer))

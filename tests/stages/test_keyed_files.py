@@ -44,6 +44,7 @@ def test_rows_in_the_file_that_the_index_has_not_heard_of_are_found(text: Output
     assert [row["url"] for row in text.rows()] == ["http://a/", "http://b/", "http://c/"]
 
 
+@pytest.mark.slow
 def test_a_half_written_last_row_is_cut_at_every_byte(text: Output, caplog: pytest.LogCaptureFixture):
     text.put([page("http://a/")])
     whole = text.path.read_bytes()

@@ -18,6 +18,8 @@ from tests import cases
 from tests.oddities import DEAD, FAILED, SHORT, SKIPPED, Oddities, Row, rows
 from tests.stages.begun import given
 
+pytestmark = pytest.mark.slow        # hundreds of rows, each a crawl of its own
+
 ATTEMPTS = 3
 CLIENTS = ["requests", "curl", "curl begun"]
 ROWS = {row.id: row for row in rows()}

@@ -430,6 +430,7 @@ def test_a_page_that_needs_too_much_memory_is_stored_with_the_reason() -> None:
     assert parse.take_counts() == {"pages/unreadable": 1}
 
 
+@pytest.mark.slow
 def test_long_titles_and_texts_are_cut_and_counted() -> None:
     parse = stage(text="text")
     long = "long " * 700_000

@@ -309,6 +309,7 @@ SCRAPS = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(SCRAPS, st.text(max_size=4))).map("".join), st.one_of(st.just(URL), st.text(max_size=20)))
 def test_whatever_the_page_and_its_address_nothing_is_raised(page: str, url: str) -> None:

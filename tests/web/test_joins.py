@@ -23,6 +23,7 @@ HREFS = st.lists(st.sampled_from([
 ]), max_size=4)  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(BASES, st.lists(HREFS.map("".join), max_size=4))
 def test_whatever_was_remembered_all_joined_are_as_each_by_itself(base: str, hrefs: list[str]) -> None:

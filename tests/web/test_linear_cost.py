@@ -28,6 +28,8 @@ from stages.clients.head import read_head
 from stages.cookies import Cookies
 from stages.failures import retry_after
 
+pytestmark = pytest.mark.slow        # many rows, each large
+
 Read = Callable[[bytes], Any]
 Shape = Callable[[int], bytes]     # of about so many bytes
 

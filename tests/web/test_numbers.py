@@ -145,6 +145,7 @@ def test_a_price_is_read_in_every_notation(whole: int, cents: int, marks: tuple[
     assert number(f"{text} EUR") == number(f"€{text}") == float(f"{whole}.{cents:02}")
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="0123456789.,' -+$€kRrs:/()½٣٫–xEUM\u00a0\u200e\x01\x02\x03", max_size=14), st.sampled_from(["", ",", "."]))
 @settings(max_examples=500, deadline=None)
 def test_no_text_fails(text: str, decimal: Decimal) -> None:

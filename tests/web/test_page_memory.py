@@ -26,6 +26,7 @@ def test_a_page_that_needs_too_much_memory_is_given_up_with_the_reason() -> None
     assert (html.title, html.links, html.text(), html.metas, html.jsonld, html.encoding) == (None, [], "", {}, [], "utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_after_one_that_was_given_up_is_read() -> None:
     for _ in range(3):
         assert Html(BOMB).problem
@@ -54,6 +55,7 @@ def test_memory_that_other_work_has_taken_is_not_the_pages() -> None:
         limited(1 << 20, lambda: bytearray(8 << 30))       # more than earlier tests can have left to this process
 
 
+@pytest.mark.slow
 def test_threads_that_read_at_once_are_each_limited() -> None:
     found: list[tuple[str, str | None]] = []
     all_started = threading.Barrier(4)     # the stack of a thread that starts while a page is read would count as the page's
@@ -102,6 +104,7 @@ print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) >> 10)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DENSE)
 def test_the_text_of_a_dense_page_with_deep_levels_is_made_in_little_memory(name: str) -> None:
     """In a process of its own: the library that makes the text ends its process where it gets no memory."""

@@ -168,6 +168,7 @@ pieces = st.sampled_from(["a", "b", "c", "/", "1", ".", "-", "A", "ab", "aaaa", 
 texts = st.lists(pieces, min_size=1, max_size=12).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(patterns, st.lists(texts, min_size=1, max_size=5))
 def test_the_form_for_re2_matches_what_re_matches(pattern: str, given_texts: list[str]) -> None:

@@ -139,6 +139,7 @@ def test_robots_txt_itself_is_allowed() -> None:
     assert rules("User-agent: *", "Disallow: /").allowed("x", "http://h/robots.txt")
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300), st.text(max_size=40))
 def test_garbage_never_raises(data: bytes, text: str) -> None:
     robots = Robots(b"User-agent: *\nDisallow: " + data)

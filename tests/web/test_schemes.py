@@ -140,6 +140,7 @@ def test_of_very_many_hosts_some_are_asked_and_https_is_assumed_of_the_others(mo
     assert "has no scheme: taken as https" in str(taken[-1])
 
 
+@pytest.mark.slow
 def test_a_host_that_does_not_answer_at_all_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
     monkeypatch.setattr(schemes, "PATIENCE", 0.2)

@@ -253,6 +253,7 @@ MARKUP = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(MARKUP, st.binary(max_size=3)), max_size=30).map(b"".join), st.booleans())
 def test_whatever_is_read_nothing_is_raised(body: bytes, is_packed: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 
 from crawler import Stage, To
 from crawler.items import New, Step, Stepped
@@ -86,6 +87,7 @@ def test_a_key_that_a_power_cut_might_undo_is_sent_again(broker, work):
     assert broker.counts("urls").accepted == 1
 
 
+@pytest.mark.slow
 def test_a_store_that_was_replaced_under_the_worker_gets_nothing_of_the_old_one(broker, work):
     class Gated(Stage):
         concurrency = 3

@@ -75,6 +75,7 @@ def put(broker: Watched, *items: str, host: str = "") -> None:
     broker.put([New("in", msgspec.msgpack.encode(item), host=host or item) for item in items])
 
 
+@pytest.mark.slow
 def test_many_are_in_process_and_none_has_a_thread(broker, work, stage):
     threads = threading.active_count()
     put(broker, *map(str, range(60)))
@@ -89,6 +90,7 @@ def test_many_are_in_process_and_none_has_a_thread(broker, work, stage):
     assert sorted(broker.results(60)) == sorted(2 * str(n) for n in range(60))
 
 
+@pytest.mark.slow
 def test_no_more_are_begun_than_the_stage_or_the_user_says(broker, work, stage):
     put(broker, *map(str, range(10)))
     work(stage, concurrency=3)
@@ -102,6 +104,7 @@ def test_no_more_are_begun_than_the_stage_or_the_user_says(broker, work, stage):
     assert broker.results(1) == ["x"]
 
 
+@pytest.mark.slow
 def test_a_host_is_free_once_its_page_is_there_and_before_it_is_worked_on(broker, work, stage):
     put(broker, "a", "b", "c", host="example.org")
     work(stage)
@@ -116,6 +119,7 @@ def test_a_host_is_free_once_its_page_is_there_and_before_it_is_worked_on(broker
     assert broker.results(1) == ["first"]
 
 
+@pytest.mark.slow
 def test_a_host_that_may_have_to_rest_waits_for_what_the_work_says(broker, work, stage):
     put(broker, "a", "b", "c", host="example.org")
     work(stage)
@@ -132,6 +136,7 @@ def test_a_host_that_may_have_to_rest_waits_for_what_the_work_says(broker, work,
     assert stage.asked.empty()
 
 
+@pytest.mark.slow
 def test_what_was_taken_from_a_host_is_not_counted_twice(broker, work, stage):
     put(broker, *map(str, range(6)), host="example.org")
     work(stage)
@@ -147,6 +152,7 @@ def test_what_was_taken_from_a_host_is_not_counted_twice(broker, work, stage):
     assert (third[0], fourth[0]) == ("2", "3")
 
 
+@pytest.mark.slow
 def test_more_is_asked_for_while_little_is_waiting_here_and_nothing_while_much_is(broker, work, stage, monkeypatch):
     monkeypatch.setattr(worker, "BEHIND", 0.0)            # then one is much
     put(broker, *map(str, range(8)))
@@ -203,6 +209,7 @@ def all_wait(broker: Watched) -> None:
     broker.wait_until(lambda: len(broker.steps) > seen + 2)
 
 
+@pytest.mark.slow
 def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, work, introduced):
     running = work(introduced)
     assert introduced.begun.get(timeout=TIME) == "0"
@@ -217,6 +224,7 @@ def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, wor
     running.stop()
 
 
+@pytest.mark.slow
 def test_where_one_could_learn_nothing_all_get_threads(broker, work, introduced):
     work(introduced, concurrency=6)
     assert introduced.begun.get(timeout=TIME) == "0"
@@ -230,6 +238,7 @@ def test_where_one_could_learn_nothing_all_get_threads(broker, work, introduced)
     assert len(broker.results(6)) == 6
 
 
+@pytest.mark.slow
 def test_what_waits_for_another_to_learn_of_its_host_is_given_back_at_a_stop(broker, work, introduced):
     running = work(introduced)
     introduced.begun.get(timeout=TIME)
@@ -242,6 +251,7 @@ def test_what_waits_for_another_to_learn_of_its_host_is_given_back_at_a_stop(bro
     assert broker.results(1) == ["0, in a thread"]
 
 
+@pytest.mark.slow
 def test_what_is_just_handed_in_is_no_room_for_more(broker, work, stage):
     put(broker, *map(str, range(30)))
     work(stage, concurrency=4)
@@ -284,6 +294,7 @@ def test_a_retry_at_the_beginning_counts_attempts(broker, work, stage):
     assert broker.dead("in")[0].attempt == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(3)])
 def test_what_is_raised_at_the_end_is_a_failed_attempt(broker, work, stage, error):
     put(broker, "a")
@@ -317,6 +328,7 @@ def test_what_cannot_be_read_is_dead_and_never_begun(broker, work, stage):
     assert broker.counts("in").dead == 1
 
 
+@pytest.mark.slow
 def test_work_that_hangs_is_a_failed_attempt_and_who_waits_for_it_is_given_back(broker, work, stage):
     type(stage).hang_at_work = 0.2
     put(broker, "hangs", "stays")
@@ -333,6 +345,7 @@ def test_work_that_hangs_is_a_failed_attempt_and_who_waits_for_it_is_given_back(
     assert broker.counts("in").ready + broker.counts("in").delayed == 2
 
 
+@pytest.mark.slow
 def test_a_begun_task_that_hangs_is_named_by_its_item_and_by_no_place(broker, work, stage):
     type(stage).hang = 0.2
     put(broker, "never comes")
@@ -347,6 +360,7 @@ def test_a_begun_task_that_hangs_is_named_by_its_item_and_by_no_place(broker, wo
     assert reason == "still in process after 0.2 s"
 
 
+@pytest.mark.slow
 def test_stopping_waits_for_what_is_begun_and_gives_back_what_does_not_come(broker, work, stage):
     put(broker, "quick", "never")
     running = work(stage)
@@ -361,6 +375,7 @@ def test_stopping_waits_for_what_is_begun_and_gives_back_what_does_not_come(brok
     assert running.worker.has_leftovers
 
 
+@pytest.mark.slow
 def test_what_came_back_after_it_was_given_back_changes_nothing(broker, work, stage):
     put(broker, "late")
     running = work(stage)

@@ -69,6 +69,7 @@ def opened(kind: type[Blocks]) -> Blocks:
     return stage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Blocks, Overlaps])
 def test_what_is_slow_leaves_its_thread_to_others(broker, work, kind):
     stage = opened(kind)
@@ -85,6 +86,7 @@ def test_what_is_slow_leaves_its_thread_to_others(broker, work, kind):
     stage.over.set()
 
 
+@pytest.mark.slow
 def test_no_more_is_leased_than_can_begin_soon(broker, work):
     stage = opened(Overlaps)
     work(stage)

@@ -85,6 +85,7 @@ class WitnessOfMuch(Witness):
     concurrency = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Witness, WitnessOfMany, WitnessOfMuch])
 def test_what_a_worker_was_at_work_on_when_it_died_is_begun_alone(broker, work, kind):
     broker.fill("in", *range(8))

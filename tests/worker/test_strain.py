@@ -41,6 +41,7 @@ class Short(Stage):
         return number
 
 
+@pytest.mark.slow
 def test_what_fails_for_lack_of_something_is_given_back_and_costs_no_attempt(broker, work, monkeypatch, caplog):
     monkeypatch.setattr(strain, "PAUSE", 0.01)
     caplog.set_level(logging.INFO)
@@ -57,6 +58,7 @@ def test_what_fails_for_lack_of_something_is_given_back_and_costs_no_attempt(bro
     assert any(step.trouble.startswith("is short of open files: a process may have 256") for step, _ in broker.steps)
 
 
+@pytest.mark.slow
 def test_a_stage_that_cannot_open_a_file_has_no_attempt_counted(broker, work, monkeypatch):
     class Opens(Short):
         times = 6
@@ -76,6 +78,7 @@ def test_a_stage_that_cannot_open_a_file_has_no_attempt_counted(broker, work, mo
     assert {lease.attempt for lease in broker.leased()} == {1}
 
 
+@pytest.mark.slow
 def test_without_a_thread_tasks_are_given_back_until_there_is_one(broker, work, monkeypatch):
     start = threading.Thread.start
     refused = [3]

@@ -59,6 +59,7 @@ class Waits(Stage):
         self.go.wait(TIME)
 
 
+@pytest.mark.slow
 def test_a_stage_at_one_item_for_long_is_named_with_the_item_and_the_line(broker, work, said) -> None:
     stage = Waits()
     broker.fill("in", {"url": "http://a/"}, {"url": "http://b/"})
