@@ -62,7 +62,7 @@ class Chain(Stage):
     def __init__(self, links: Sequence[Link], gatekeepers: Mapping[str, Gatekeeper] = MappingProxyType({})) -> None:
         super().__init__(shared=links[0].stage.shared)
         known = Known()
-        self.router: Routes = _Routed(links[0].name, known)
+        self.router: Routes = _Routed([link.name for link in links], known)
         routers = [
             Router(link.name, link.outputs, gatekeepers, known, input=link.input, stored=link.stored, count=link.stage.count)
             for link in links
@@ -239,8 +239,9 @@ class Chain(Stage):
 class _Routed:
     """The router of a chain. It passes everything on, because the links have already routed what they give."""
 
-    def __init__(self, name: str, known: Known) -> None:
-        self.name = name
+    def __init__(self, names: Sequence[str], known: Known) -> None:
+        self.name = names[0]
+        self.later = tuple(names[1:])
         self.outputs: tuple[str, ...] = ()       # what the links give is counted by them
         self.known = known
 

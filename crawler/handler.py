@@ -128,6 +128,7 @@ class Handler:
         self._schema = schema
         self._decoder = decoder(schema)
         self._router = router
+        self._names = tuple(f"{name}: " for name in (router.name, *router.later))
         self._failures = FailureLog()
         self._seeds = SeedLog()
         self._drops = Drops()
@@ -170,7 +171,7 @@ class Handler:
             outcomes = self._conclude(ready, process)
         finally:
             counting.reset(before)
-        return _with_counts(outcomes, counted)
+        return self._told(_with_counts(outcomes, counted))
 
     def _conclude(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         try:
@@ -191,6 +192,18 @@ class Handler:
             return self._one_by_one(ready)
         return self._done_in_part(ready, gathered, gathered.refused_item)
 
+    def _told(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Return outcomes with the stage's name before its reports, if they will stand in the story of another stage's task.
+
+        That is so for a task without a key, whose story is not kept: the hub adds them to that of the task from which it came.
+        """
+        for outcome in outcomes:
+            if outcome.done is not None and outcome.done.report and outcome.lease.key is None:
+                lines = outcome.done.report.split("\n")
+                report = "\n".join(line if line.startswith(self._names) else f"{self._names[0]}{line}" for line in lines)
+                outcome.done = msgspec.structs.replace(outcome.done, report=report)
+        return outcomes
+
     def _one_by_one(self, ready: Sequence[tuple[Lease, Any]]) -> list[Outcome]:
         """Process the items of a batch again, each for itself."""
         _forget_counts()
@@ -207,7 +220,7 @@ class Handler:
             found = await self._conclude_async(ready)
         finally:
             counting.reset(before)
-        return outcomes + _with_counts(found, counted)
+        return outcomes + self._told(_with_counts(found, counted))
 
     async def _conclude_async(self, ready: Sequence[tuple[Lease, Any]]) -> list[Outcome]:
         try:

@@ -93,7 +93,8 @@ class Done(Struct, frozen=True, array_like=True):
 
     token: int
     children: Tasks[New] = ()
-    report: Line = ""              # one line for the task's life story, e.g. "200 text/html 5120 B"
+    report: Line = ""              # for the task's life story, as "200 text/html 5120 B"; without a key, for that of the keyed
+                                   # task from which it came
 
 
 class Failed(Struct, frozen=True, array_like=True):

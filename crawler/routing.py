@@ -89,6 +89,7 @@ class Routes(Protocol):
 
     name: str                 # of the stage that takes the items
     outputs: tuple[str, ...]  # queues that the stage may put to, its own output first
+    later: tuple[str, ...]    # stages behind it in the same chain, whose reports begin with their names
     known: Known
 
     def take(self, item: Any) -> Taken:
@@ -102,6 +103,8 @@ class Routes(Protocol):
 
 class Router:
     """Turns what one stage yields into tasks. Thread-safe."""
+
+    later: tuple[str, ...] = ()
 
     def __init__(
         self, stage: str, outputs: Iterable[str], gatekeepers: Mapping[str, Gatekeeper], known: Known | None = None, *,

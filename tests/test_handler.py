@@ -17,8 +17,8 @@ from crawler.texts import words
 from crawler.web.frontier import Frontier
 
 
-def lease(item: Any, token: int = 1, host: str = "") -> Lease:
-    return Lease(token, token, 1, "in", msgspec.msgpack.encode(item), None, host, 0)
+def lease(item: Any, token: int = 1, host: str = "", key: bytes | None = None) -> Lease:
+    return Lease(token, token, 1, "in", msgspec.msgpack.encode(item), key, host, 0)
 
 
 def handle(stage: Stage, *leases: Lease) -> list[Outcome]:
@@ -155,7 +155,7 @@ def test_a_drop_is_done_with_nothing_to_show():
     (outcome,) = handle(raising(Drop("robots.txt")), lease(1))
 
     assert outcome.done is not None
-    assert (outcome.done.children, outcome.done.report) == ((), "dropped: robots.txt")
+    assert (outcome.done.children, outcome.done.report) == ((), "it: dropped: robots.txt")
     assert outcome.counts == {"dropped": 1, "dropped/robots.txt": 1}
 
 
@@ -167,10 +167,13 @@ def test_reports_paces_and_what_a_gatekeeper_skips_are_gathered():
             yield To("more", -1)
             yield To("more", -2)
 
-    (outcome,) = handle(Busy(), lease(1))
+    (outcome,) = handle(Busy(), lease(1, key=b"k" * 16))
+    (of_another,) = handle(Busy(), lease(1))
 
     assert outcome.done is not None
+    assert of_another.done is not None
     assert outcome.done.report == "200 text/html\nnot followed: too deep"
+    assert of_another.done.report == "it: 200 text/html\nit: not followed: too deep"      # the story is another stage's
     assert outcome.paces == [Pace("example.org", delay=3.0)]
     assert outcome.counts == {"skipped/too deep": 2}
 

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence, Set
 from hashlib import blake2b
+from typing import TypeVar
 
 from crawler.broker.base import MAX_BODY
 from crawler.broker.policy import Lane
@@ -14,20 +15,25 @@ from crawler.broker.state import Queue
 from crawler.broker.verdicts import Verdicts
 from crawler.items import New, Verdict
 
+_Some = TypeVar("_Some")
+
 log = logging.getLogger(__name__)
 
 
 class Intake(Verdicts):
     """The books, and tasks put on them."""
 
-    def insert(self, items: Sequence[New]) -> list[Verdict]:
-        """Store tasks whose queues were checked; one verdict each, in order."""
+    def insert(self, items: Sequence[New], origins: Sequence[int | None] = ()) -> list[Verdict]:
+        """Store tasks whose queues were checked; one verdict each, in order.
+
+        origins: for each the keyed task from which it came, if that is known; no origins: put by a person.
+        """
         bounded = {name for name in {new.queue for new in items} if self.queues[name].may_overgrow(len(items))}
         room = self._room(items, bounded) if bounded else {}
         if not room:
-            return self._take_in(items)
+            return self._take_in(items, origins)
         is_in = [new.parent is None or self._has_room(new, room) for new in items]
-        others = iter(self._take_in([new for new, fits in zip(items, is_in, strict=True) if fits]))
+        others = iter(self._take_in(_only(items, is_in), _only(origins, is_in)))
         return [next(others) if fits else Verdict.WAITING for fits in is_in]
 
     def _room(self, items: Sequence[New], queues: Set[str]) -> dict[tuple[str, str], int]:
@@ -61,20 +67,24 @@ class Intake(Verdicts):
         known = self.db.execute("SELECT 1 FROM task WHERE queue = ? AND key = ?", (queue.id, new.key or _digest(new)))
         return known.fetchone() is not None
 
-    def _take_in(self, items: Sequence[New]) -> list[Verdict]:
+    def _take_in(self, items: Sequence[New], origins: Sequence[int | None]) -> list[Verdict]:
         limited = {name for name in {new.queue for new in items} if self.queues[name].is_limited}
         if not limited:
-            return self._insert(items)
+            return self._insert(items, origins)
         at_limit = {name for name in limited if self.queues[name].is_at_limit}
         # Nothing changes there any more, and nothing there what becomes of the others.
-        others = iter(self._insert_limited([new for new in items if new.queue not in at_limit]))
-        return [self._refused(new) if new.queue in at_limit else next(others) for new in items]
+        is_in = [new.queue not in at_limit for new in items]
+        others = iter(self._insert_limited(_only(items, is_in), _only(origins, is_in)))
+        return [next(others) if may_go_in else self._refused(new) for new, may_go_in in zip(items, is_in, strict=True)]
 
-    def _insert_limited(self, items: Sequence[New]) -> list[Verdict]:
+    def _insert_limited(self, items: Sequence[New], origins: Sequence[int | None]) -> list[Verdict]:
         """All at once, or where not all may be taken one by one, as each counts before the next is looked at."""
         if not self._may_go_over(items):
-            return self._insert(items)
-        return [verdict for new in items for verdict in ([self._refused(new)] if self._is_over(new) else self._insert([new]))]
+            return self._insert(items, origins)
+        return [
+            verdict for place, new in enumerate(items)
+            for verdict in ([self._refused(new)] if self._is_over(new) else self._insert([new], origins[place : place + 1]))
+        ]  # fmt: skip
 
     def _may_go_over(self, items: Sequence[New]) -> bool:
         """There would be more than a queue takes, in all or of a host, were all of these new."""
@@ -96,7 +106,7 @@ class Intake(Verdicts):
             return Verdict.TOO_BIG
         return Verdict.DUPLICATE if self._is_known(self.queues[new.queue], new) else Verdict.LIMIT
 
-    def _insert(self, items: Sequence[New]) -> list[Verdict]:
+    def _insert(self, items: Sequence[New], origins: Sequence[int | None]) -> list[Verdict]:
         verdicts = [Verdict.ACCEPTED] * len(items)
         queues, named, now = self.queues, self.lanes.named, self.now
         first = id = self._next_id
@@ -109,12 +119,12 @@ class Intake(Verdicts):
                 continue
             queue = queues[new.queue]
             spec = queue.spec
-            key = (new.key or _digest(new)) if spec.keyed else None
+            key, parent = (new.key or _digest(new), new.parent) if spec.keyed else (None, origins[place] if origins else None)
             lane = named(queue, new.host) if spec.polite else None
             delay = new.delay
             rows.append((
                 id, queue.id, queue.lane if lane is None else lane.id, DELAYED if delay > 0 else READY, new.priority, new.depth,
-                now + delay, now, now, key, new.parent, item if size <= INLINE else None,
+                now + delay, now, now, key, parent, item if size <= INLINE else None,
             ))  # fmt: skip
             kept.append((place, id, new, queue, lane, size))
             id += 1
@@ -156,6 +166,11 @@ class Intake(Verdicts):
 def _exceeds(queue: Queue, lane: Lane, n: int) -> bool:
     """Tell whether a host would have more tasks than it may with n more."""
     return 0 < queue.limit_of(lane) < lane.accepted + n
+
+
+def _only(values: Sequence[_Some], chosen: Sequence[bool]) -> list[_Some]:
+    """Return the values that are chosen; of no values none."""
+    return [value for value, is_chosen in zip(values, chosen, strict=False) if is_chosen]
 
 
 def _digest(new: New) -> bytes:

@@ -25,6 +25,10 @@ from crawler.items import Done, Failed, New, Pace, Step, Verdict, counts_of_each
 from crawler.limits import LONGEST_REST
 
 NOTHING: Set[int] = frozenset()
+STORY = 2_000             # characters of reports from which no more are added to the story of a task
+# Add a report on a task whose row is not kept to the story of the keyed task from which it came.
+TELL = ("UPDATE task SET report = iif(report = '', '', report || char(10)) || ? "
+        "WHERE id = (SELECT parent FROM task WHERE id = ?) AND state = 4 AND length(report) < ?")  # fmt: skip
 PROMOTE = 1_000           # delayed tasks made ready in one transaction
 WORKER_GONE = "the lease ran out: worker {} died, hung or was cut off"
 
@@ -42,6 +46,7 @@ class Ledger(Lending):
         verdicts: list[Verdict] = []
         finished: list[tuple[Loan, str]] = []
         children: list[New] = []
+        origins: list[int | None] = []
         for done in step.done:
             loan = self.loans.end(done.token, step.worker)
             if loan is None:
@@ -50,10 +55,12 @@ class Ledger(Lending):
                 verdicts.append(self._fail(loan, refusal, None, True))
             else:
                 finished.append((loan, done.report))
-                children += done.children
+                if done.children:
+                    children += done.children
+                    origins += [self._origin(loan)] * len(done.children)
                 verdicts.append(Verdict.DONE)
         self.finish(finished)
-        inserted = self.insert(children) if children else []
+        inserted = self.insert(children, origins) if children else []
         for limit in (Verdict.LIMIT, Verdict.WAITING):
             if limit in inserted:
                 pairs = zip(children, inserted, strict=True)
@@ -75,13 +82,15 @@ class Ledger(Lending):
 
     def finish(self, finished: Sequence[tuple[Loan, str]]) -> None:
         """These loans, already off the books, are done."""
-        kept, gone, now, in_trouble = [], [], self.now, self.troubles.lanes
+        kept, gone, told, now, in_trouble = [], [], [], self.now, self.troubles.lanes
         for loan, report in finished:
             queue = loan.queue
             if queue.spec.keyed:
                 kept.append((loan.attempt, report, now, loan.task))
             else:
                 gone.append((loan.task,))
+                if report:
+                    told.append((report, loan.task, STORY))
             queue.move(LEASED, DONE)
             queue.bytes -= loan.size
             if queue.suspects:
@@ -94,8 +103,17 @@ class Ledger(Lending):
             queue.recent.add(now, n)
         if kept:
             self.db.executemany("UPDATE task SET state = 4, attempt = ?, report = ?, changed_at = ? WHERE id = ?", kept)
+        if told:
+            self.db.executemany(TELL, told)
         if gone:
             self.db.executemany("DELETE FROM task WHERE id = ?", gone)
+
+    def _origin(self, loan: Loan) -> int | None:
+        """Return the keyed task from which the children of a task come: itself, or the one from which it came. None: unknown."""
+        if loan.queue.spec.keyed:
+            return loan.task
+        (origin,) = self.db.execute("SELECT parent FROM task WHERE id = ?", (loan.task,)).fetchone()
+        return origin if isinstance(origin, int) else None
 
     def _failed(self, worker: str, failed: Failed) -> Verdict:
         loan = self.loans.end(failed.token, worker)

@@ -55,7 +55,9 @@ CREATE TABLE task (
   state INTEGER NOT NULL,           -- that of a leased task is READY: see `caller`
   attempt INTEGER NOT NULL DEFAULT 0,       -- those that have ended otherwise than done
   depth INTEGER NOT NULL, due REAL NOT NULL, put_at REAL NOT NULL, changed_at REAL NOT NULL,
-  key BLOB, parent BLOB, report TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '',
+  key BLOB,
+  parent BLOB,                      -- key of the task that found it; on a queue without keys the id of the keyed task it came from
+  report TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '',
   item BLOB                         -- NULL: it is in `body`
 );
 CREATE TABLE body (                 -- the items that are larger than `INLINE`, by task

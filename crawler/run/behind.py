@@ -1,8 +1,8 @@
 """Describe what became of a URL's page behind the frontier: its reports, its tasks on other queues, or how it may have ended.
 
-    reports of its own step ──▶ 200, 122 bytes · dropped by enrich: no title
+    reports of all stages   ──▶ 200, 122 bytes · dropped by enrich: no title
     tasks on other queues   ──▶ dead on parsed: KeyError: 'ttle' at enrich.py:9 in process; see 'crawler dead show 2'
-    neither, and no record  ──▶ a stage in another process dropped it or gave nothing; its task is forgotten
+    neither, and no record  ──▶ a stage gave nothing for it; its task is forgotten
 """
 
 from __future__ import annotations

@@ -67,6 +67,41 @@ def test_why_tells_the_life_of_a_task(broker: Broker, hand: Hand, clock: ManualC
     assert broker.why("urls", b"never heard of it"[:16]) is None
 
 
+def test_a_report_on_a_task_that_is_forgotten_is_in_the_story_of_the_one_it_came_from(broker: Broker, hand: Hand) -> None:
+    key, other = b"k" * 16, b"o" * 16
+    broker.put([New("urls", b"/", key=key), New("urls", b"/other", key=other), New("pages", b"by hand")])
+    hand.complete(hand.lease_one("pages"), New("task", b"from nowhere"), report="parse: of no URL")
+    for body in (b"page", b"page of another"):
+        hand.complete(hand.lease_one("urls"), New("urls", b"/known", key=key), New("pages", body), report="200")
+
+    page, another = hand.lease("pages", 2)
+    hand.release(page)
+    hand.complete(another)                                    # nothing to tell
+    hand.complete(hand.lease_one("pages"), New("task", b"record"), report="parse: one\nparse: two")
+    for lease in hand.lease("task", 2):
+        hand.complete(lease, report=f"enrich: {lease.item.decode()}")
+
+    assert report(broker, key) == "200\nparse: one\nparse: two\nenrich: record"
+    assert report(broker, other) == "200"
+
+
+def test_a_story_grows_only_so_long(broker: Broker, hand: Hand) -> None:
+    key = b"k" * 16
+    broker.put([New("urls", b"/", key=key)])
+    hand.complete(hand.lease_one("urls"), *(New("pages", b"%d" % n) for n in range(50)), report="200")
+
+    for lease in hand.lease("pages", 50):
+        hand.complete(lease, report="x" * 500)
+
+    assert report(broker, key) == "\n".join(["200", *["x" * 500] * 4])
+
+
+def report(broker: Broker, key: bytes) -> str:
+    story = broker.why("urls", key)
+    assert story is not None
+    return story.report
+
+
 def test_counts_add_up_at_every_moment_and_bytes_are_those_of_unfinished_tasks(broker: Broker, hand: Hand) -> None:
     put(broker, "task", b"aaaa", b"bb", b"c")
     put(broker, "task", b"dddddddd", delay=9.0)

@@ -264,7 +264,7 @@ def test_calls_from_many_threads_while_it_closes_are_all_answered() -> None:
 
 def test_a_fault_of_one_call_is_not_that_of_those_committed_with_it(caplog: pytest.LogCaptureFixture) -> None:
     broker = SqliteBroker(":memory:", QUEUES)
-    odd = New("task", b"x", key=b"k", host="\ud800", parent="no bytes, and a surrogate \ud800")  # type: ignore[arg-type]  # the fault
+    odd = New("urls", b"x", key=b"k", host="a", parent="no bytes, and a surrogate \ud800")  # type: ignore[arg-type]  # the fault
     with ThreadPoolExecutor(8) as pool, caplog.at_level(logging.CRITICAL, "crawler.broker"):
         sound = [pool.submit(put, broker, "task", b"%d" % n) for n in range(200)]
         faulty = [pool.submit(broker.put, [odd]) for _ in range(20)]

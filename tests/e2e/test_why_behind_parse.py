@@ -20,28 +20,33 @@ class Enrich(Stage):
             case "drops": raise Drop("no title")
             case "gives_up": raise GiveUp("never")
             case "fails": return record["ttle"]
+            case "nothing": return
             case "reports": yield Report("three prices")
         yield record
 """
-PATHS = ("drops", "gives_up", "fails", "reports", "plain")
+PATHS = ("drops", "gives_up", "fails", "reports", "plain", "nothing", "noindex")
 
 
-@pytest.fixture(params=["together", "apart"])
-def crawled(request: pytest.FixtureRequest, shell: Shell, site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A crawl that has ended, in the working directory. Returns whether enrich shared the process of fetch."""
+# Which of the stages behind fetch are in processes of their own.
+APART = {"none apart": (), "enrich apart": ("enrich",), "all apart": ("enrich", "parse")}
+
+
+@pytest.fixture(params=APART)
+def crawled(request: pytest.FixtureRequest, shell: Shell, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crawl that has ended, in the working directory."""
     for path in PATHS:
-        site.pages[f"/{path}"] = f"<title>{path}</title>"
+        site.pages[f"/{path}"] = f"<title>{path}</title>" + "<meta name=robots content=noindex>" * (path == "noindex")
     (shell.directory / "enrich.py").write_text(STAGE)
-    (shell.directory / "crawler.toml").write_text(BETWEEN + f"chain = {str(request.param == 'together').lower()}\n"
-                                                  "[hub]\nmax_attempts = 1\n[frontier]\nmax_depth = 0\n")  # fmt: skip
-    done = shell.run("run", *(site.link(f"/{path}") for path in PATHS), "-o", "pages.jsonl", *FAST)
+    (shell.directory / "crawler.toml").write_text(f"{BETWEEN}[hub]\nmax_attempts = 1\n[frontier]\nmax_depth = 0\n")
+    chains = (word for name in APART[request.param] for word in ("-s", f"stages.{name}.chain=false"))
+    done = shell.run("run", *(site.link(f"/{path}") for path in PATHS), "-o", "pages.jsonl", *FAST, *chains)
     assert done.returncode == 3, done.stderr
     monkeypatch.chdir(shell.directory)
-    return str(request.param)
 
 
 @pytest.mark.slow
-def test_why_knows_what_happened_behind_parse(crawled: str, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("crawled")
+def test_why_knows_what_happened_behind_parse(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     told = {}
     for path in PATHS:
         assert main(["why", site.link(f"/{path}")]) == 0
@@ -54,11 +59,10 @@ def test_why_knows_what_happened_behind_parse(crawled: str, site: Site, capsys: 
     assert "dead on parsed: never; see 'crawler dead show" in told["gives_up"]
     assert "dead on parsed: KeyError: 'ttle' at enrich.py:" in told["fails"]
     assert "enrich counted seen" in status
-    if crawled == "together":
-        assert "dropped by enrich: no title" in told["drops"]
-        assert "enrich: three prices" in told["reports"]
-    else:
-        assert "left the queues without a record: a stage dropped it or gave nothing for it" in told["drops"]
-        assert f"'crawler parse {site.link('/drops')}' fetches it again and shows what parse makes of it" in told["drops"]
-        assert "1 item was dropped by enrich: no title" in told["drops"]
+    assert "dropped by enrich: no title" in told["drops"]
+    assert "enrich: three prices" in told["reports"]
+    assert "not recorded: it says noindex" in told["noindex"]
+    assert f"'crawler parse {site.link('/nothing')}' fetches it again and shows what parse makes of it" in told["nothing"]
+    assert "left the queues without a record: a stage dropped it or gave nothing for it" in told["nothing"]
+    assert "1 item was dropped by enrich: no title" in told["nothing"]
     assert Path("pages.jsonl").is_file()
