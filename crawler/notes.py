@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -74,6 +74,7 @@ class Kind(Struct, frozen=True):
     size: int                      # bytes of a value at most
     fault: Callable[[str, bytes], str]     # what is wrong with a note, given its name behind the prefix and its value; "": nothing
     is_one: bool = False           # the prefix is the whole name
+    is_remade: bool = False        # what a power cut undoes of it is found out again
 
 
 def read_robots(value: bytes | None, now: float) -> RobotsNote | None:
@@ -152,10 +153,10 @@ KINDS: Final = (
     Kind(ROOT, ALL, SMALL, _root),
     Kind(BELOW, ALL, SMALL, _below),
     Kind("auth/", PUT, SMALL, _auth),
-    Kind("bare/", WORK, SMALL, _bare),
-    Kind("robots/", WORK, ROBOTS_BYTES + SMALL, _robots),
-    Kind("rows/", WORK, SMALL, _rows),
-    Kind("field/", WORK, SMALL, _any),
+    Kind("bare/", WORK, SMALL, _bare, is_remade=True),
+    Kind("robots/", WORK, ROBOTS_BYTES + SMALL, _robots, is_remade=True),
+    Kind("rows/", WORK, SMALL, _rows, is_remade=True),
+    Kind("field/", WORK, SMALL, _any, is_remade=True),
     Kind("hub/", ADMIN, DEFINITION_BYTES, _any),
     Kind("crawl", ADMIN, SMALL, _any, is_one=True),
     Kind("definition", ADMIN, DEFINITION_BYTES, _any, is_one=True),
@@ -166,6 +167,11 @@ OWN: Final = Kind("", ALL, OWN_BYTES, _any)
 def kind(name: str) -> Kind:
     """Return what a note of this name is."""
     return next((each for each in KINDS if (name == each.prefix if each.is_one else name.startswith(each.prefix))), OWN)
+
+
+def are_remade(notes: Sequence[Note]) -> bool:
+    """Tell whether all of these notes are found out again after a power cut, so that nobody has to wait for the disk."""
+    return all(kind(note.name).is_remade for note in notes)
 
 
 class HasNotes(Protocol):

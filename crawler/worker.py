@@ -260,6 +260,7 @@ class Worker:
         if answer.epoch != self._epoch:             # what it said before a power cut it may have forgotten
             self._epoch = answer.epoch
             self._router.known.clear()
+            self._shared.clear()
         self._router.known.trust(answer.durable)
         self._shared.advance(answer.notes)
         self._held.add(answer.leases, asked_at + self._lease)

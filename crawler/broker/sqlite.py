@@ -188,8 +188,9 @@ class SqliteBroker:
         checks.paces(paces)
         self._call(lambda ledger: ledger.set_paces(paces))
 
-    def note(self, notes: Sequence[Note]) -> int:
-        return self._call(lambda ledger: desk.note(ledger, notes), Kind.KEEPS)
+    def note(self, notes: Sequence[Note], *, is_remade: bool = False) -> int:
+        """is_remade: a power cut may undo it, as it may undo a step."""
+        return self._call(lambda ledger: desk.note(ledger, notes), Kind.STEPS if is_remade else Kind.KEEPS)
 
     def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
         checks.whole("a version", since)

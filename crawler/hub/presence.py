@@ -18,7 +18,7 @@ from crawler.broker.base import Broker, Quota
 from crawler.errors import CallRefused, CrawlerError
 from crawler.hub.identity import MOST_BYTES, SECRET_BYTES, digest
 from crawler.hub.wire import Connection
-from crawler.items import New, Verdict
+from crawler.items import New, Note, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,10 @@ class Served(Broker, Protocol):
 
     def put(self, items: Sequence[New], caller: str = "", call: int = 0, quota: Quota | None = None) -> list[Verdict]:
         """See `Broker.put`. quota: raise QueueFull rather than pass it."""
+        ...
+
+    def note(self, notes: Sequence[Note], *, is_remade: bool = False) -> int:
+        """See `Broker.note`. is_remade: a power cut may undo it, as it may undo a step."""
         ...
 
     def lost(self, worker: str) -> None:

@@ -113,7 +113,7 @@ class MemoryBroker:
     def pace(self, paces: Sequence[Pace]) -> None:
         self.paces += paces
 
-    def note(self, notes: Sequence[Note]) -> int:
+    def note(self, notes: Sequence[Note], *, is_remade: bool = False) -> int:
         for note in notes:
             self.stored[note.name] = msgspec.structs.replace(note, version=len(self.stored) + 1)
         return len(self.stored)

@@ -12,6 +12,7 @@ from memory_broker import KEY
 
 from crawler import notes
 from crawler.broker.base import QueueSpec
+from crawler.broker.calls import Kind
 from crawler.broker.sqlite import SqliteBroker
 from crawler.errors import CallRefused
 from crawler.hub.client import HubClient
@@ -191,3 +192,25 @@ def test_hosts_that_cannot_be_read_are_left_out() -> None:
     noted = {"root/a.org": b"seed", "root/[x": b"seed", "root/": b"seed", "root/b.org:80": b"redirect", "root/c.org": b"x"}
 
     assert hosts(noted, "root/") == ["a.org", "b.org:80"]
+
+
+@pytest.mark.parametrize(("role", "name", "value", "waits"), [
+    ("worker", "robots/https://example.org", robots(), False),
+    ("worker", "rows/pages.jsonl", b'{"was_empty":true,"rows":1}', False),
+    ("worker", "field/price", b"dear", False),
+    ("worker", "bare/example.org", b"", False),
+    ("worker", "root/shop.example.org", b"redirect", True),
+    ("producer", "auth/https://example.org", b"me:word", True),
+    ("admin", "definition", b"{}", True),
+    ("worker", "mine", b"x", True),
+])  # fmt: skip
+def test_only_a_note_that_is_found_out_again_is_answered_before_it_is_on_disk(
+    broker: SqliteBroker, client: Callable[[str], HubClient], monkeypatch: pytest.MonkeyPatch, role: str, name: str, value: bytes,
+    waits: bool,
+) -> None:  # fmt: skip
+    kinds: list[Kind] = []
+    call = broker._call
+    monkeypatch.setattr(broker, "_call", lambda run, kind=Kind.STEPS: (kinds.append(kind), call(run, kind))[1])
+    client(role).note([Note(name, value)])
+
+    assert kinds[-1] == (Kind.KEEPS if waits else Kind.STEPS)

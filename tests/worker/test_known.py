@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from crawler import Stage, To
-from crawler.items import New, Step, Stepped
+from crawler.items import New, Note, Step, Stepped
+from crawler.shared import SharedNotes
 from tests.workshop import TIME, Watched
 
 
@@ -85,6 +86,44 @@ def test_a_key_that_a_power_cut_might_undo_is_sent_again(broker, work):
     running.stop()
     assert children(broker) == [1, 1]
     assert broker.counts("urls").accepted == 1
+
+
+class Undone(Relay):
+    """A hub that a power cut has set back: its notes count from a lower number, and one of them is another."""
+
+    has_lost = False
+
+    def step(self, step: Step) -> Stepped:
+        answer = self.broker.step(step)
+        return msgspec.structs.replace(answer, epoch=answer.epoch + 1, notes=1) if self.has_lost else answer
+
+    def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
+        if not self.has_lost:
+            return self.broker.notes(prefix, since, after)
+        return [Note("word", b"new", 1)] if since < 1 else []
+
+
+def test_notes_that_a_power_cut_has_set_back_are_read_again(broker, work):
+    class Reader(Stage):
+        def process(self, item: str) -> str:
+            return self.shared.find("word")["word"].decode()
+
+    relay = Undone(broker)
+    broker.note([Note("other", b"1")])
+    broker.note([Note("word", b"old")])
+    stage = Reader()
+    stage.shared = SharedNotes(relay)
+    running = work(stage, broker=relay, side=relay, shared=stage.shared)
+    broker.fill("in", "a")
+    assert broker.results(1) == ["old"]
+
+    relay.has_lost = True
+    seen = len(broker.steps)
+    broker.wait_until(lambda: len(broker.steps) > seen + 1)
+    broker.fill("in", "b")
+
+    assert broker.results(1) == ["new"]
+    running.stop()
 
 
 @pytest.mark.slow
