@@ -41,7 +41,8 @@ class SqliteTable:
             self._db = sqlite3.connect(output, timeout=BUSY, isolation_level=None, check_same_thread=False)
             undo.callback(self._db.close)
             self._db.execute("PRAGMA journal_mode = DELETE")
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if options.sync == 'batch' else 'NORMAL'}")
+            # EXTRA: the removal of the journal is on disk as well, or a power cut would bring it back and undo the batch.
+            self._db.execute(f"PRAGMA synchronous = {'EXTRA' if options.sync == 'batch' else 'NORMAL'}")
             if options.mode == "overwrite":
                 self._overwrite()
             self._begin_to_count()

@@ -5,11 +5,8 @@ The disk is a model (see `recording`), what it is asked is what a real process a
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +14,10 @@ from random import Random
 
 import pytest
 from hands import QUEUES, bodies, queue
-from recording import OPTIONS, Event, Leaves, cut, read
 
 from crawler.broker.schema import STATES
 from crawler.broker.sqlite import SqliteBroker
+from tests.recording import Event, Leaves, cut, record
 
 # One producer, one worker, each in order, so that every state has a first so many puts and a first so many done. The log is
 # moved into the database often, so that many a cut falls into that.
@@ -75,22 +72,6 @@ LATE = 1.0                # s; a tenth of that is promised, and strace makes eve
 pytestmark = pytest.mark.slow
 
 
-def record(tmp_path: Path, durability: str) -> list[Event]:
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("optional: install strace to record what a process asks of its disk")
-    recording, place = tmp_path / "recording", tmp_path / "live"
-    place.mkdir()
-    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    victim = [sys.executable, "-c", VICTIM, str(place / "hub.sqlite3"), durability, str(TASKS)]
-    words = [strace, *OPTIONS, "-o", str(recording), *victim]
-    done = subprocess.run(words, capture_output=True, text=True, env=environ, timeout=100, check=False)
-    if "ptrace" in done.stderr:
-        pytest.skip(f"strace is not allowed here: {done.stderr.splitlines()[-1]}")
-    assert done.returncode == 0, done.stderr
-    return read(recording)
-
-
 def last_sync(events: Sequence[Event]) -> int:
     """Return the place of the last sync of the log that came back within these events; -1 if there was none."""
     syncs = [n for n, event in enumerate(events) if event.kind == "sync" and event.file.endswith("-wal")]
@@ -101,7 +82,9 @@ def last_sync(events: Sequence[Event]) -> int:
 @pytest.mark.parametrize("durability", ["normal", "full"])
 def test_after_a_power_cut_at_any_moment_the_store_is_whole(tmp_path: Path, durability: str, cuts: int) -> None:
     random, is_timed = Random(11), cuts > FEW
-    events = record(tmp_path, durability)
+    (tmp_path / "live").mkdir()
+    arguments = [str(tmp_path / "live" / "hub.sqlite3"), durability, str(TASKS)]
+    events = record(VICTIM, arguments, tmp_path / "recording", Path(__file__).parent)
     says = [(number, event.at, *event.data.split()) for number, event in enumerate(events) if event.kind == "says"]
     assert Counter(word for _, _, word, _ in says) >= Counter({b"open": 1, b"put": TASKS, b"done": TASKS, b"sure": TASKS // 4})
     first = says[0][0]

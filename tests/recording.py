@@ -2,19 +2,27 @@
 
     pwrite64 ─┬─ before a sync of the file that came back before the cut ──▶ it is there
               └─ after that ──▶ it may be there, or not, or half of it, and in any order
+    unlink ───┬─ before a sync of the directory that came back before the cut ──▶ the file is gone
+              └─ after that ──▶ it may be there
 
 That is what POSIX promises and no more; real disks and file systems do better most of the time.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
+
+import pytest
 
 CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,unlink"
 OPTIONS = ("-f", "-qq", "-y", "-ttt", "-xx", "-s", "200000", "--seccomp-bpf", "-e", f"trace={CALLS}")
@@ -23,6 +31,7 @@ STDOUT = 1
 
 _LINE = re.compile(r"(\d+) +([\d.]+) (?:<\.\.\. )?(\w+)(?: resumed>)?(.*)")
 _FILE = re.compile(r"\((\d+)<([^>]*)>(?:, (.*))?")
+_UNLINKED = re.compile(r'\("([^"]*)"\)')
 _WRITE = re.compile(r'"([^"]*)", \d+(?:, (\d+))?')
 
 
@@ -37,11 +46,25 @@ class Leaves(StrEnum):
 
 class Event(NamedTuple):
     at: float                 # s, when the call began
-    kind: str                 # write, truncate, sync, says
+    kind: str                 # write, truncate, sync, unlink, says
     file: str                 # its path
     offset: int = 0           # or the new length
     data: bytes = b""
     done: int = -1            # of a sync: number of events that had begun when it came back
+
+
+def record(victim: str, arguments: Sequence[str], recording: Path, *path: Path) -> list[Event]:
+    """Run a Python program and return what it asked of its disk. path: folders where it finds modules, beside ours."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("optional: install strace to record what a process asks of its disk")
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, path), *sys.path])}
+    words = [strace, *OPTIONS, "-o", str(recording), sys.executable, "-c", victim, *arguments]
+    done = subprocess.run(words, capture_output=True, text=True, env=environ, timeout=100, check=False)
+    if "ptrace" in done.stderr:
+        pytest.skip(f"strace is not allowed here: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return read(recording)
 
 
 def read(recording: Path) -> list[Event]:
@@ -58,9 +81,13 @@ def read(recording: Path) -> list[Event]:
                 n = unfinished.pop(thread)
                 events[n] = events[n]._replace(done=len(events))
             continue
+        if call == "unlink":
+            if unlinked := _UNLINKED.match(rest):
+                events.append(Event(float(at), "unlink", _text(unlinked[1]).decode()))
+            continue
         target = _FILE.match(rest)
         if target is None:
-            continue                      # unlink: none of a store that is in use
+            continue
         number, name, more = target.groups()
         file = _text(name).decode()
         if call in ("fdatasync", "fsync"):
@@ -83,8 +110,14 @@ def cut(events: Sequence[Event], n: int, leaves: Leaves, random: Random) -> dict
             synced[event.file] = number
     unsynced: dict[str, list[Event]] = defaultdict(list)
     files: dict[str, bytearray] = defaultdict(bytearray)
+    last = {event.file: number for number, event in enumerate(events[:n])}
     for number, event in enumerate(events[:n]):
-        if event.kind in ("write", "truncate"):
+        if event.kind == "unlink":
+            is_sure = number < synced[str(Path(event.file).parent)] or last[event.file] > number     # or there is a new one
+            if is_sure or leaves == Leaves.ALL or (leaves != Leaves.NOTHING and random.random() < 0.5):
+                files.pop(event.file, None)
+                unsynced.pop(event.file, None)
+        elif event.kind in ("write", "truncate"):
             if number < synced[event.file]:
                 _apply(files[event.file], event)
             else:
