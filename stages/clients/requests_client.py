@@ -54,6 +54,8 @@ class RequestsClient:
         self._limits = limits
         self._guard = guard
         self._proxies = dict(proxies or {})
+        if verify is False:            # which somebody has asked for: a warning for each host would bury all others
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._adapter = _Adapter(_context(verify), size, self._proxies.values())
         self._attempts: set[Attempt] = set()       # that run
         self._is_closed = False

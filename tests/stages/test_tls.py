@@ -136,6 +136,16 @@ def test_an_expired_certificate_is_refused(over_tls: Callable[..., str], make: C
         make(verify=str(expired)).get(over_tls(expired), {})
 
 
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("days", [365, -1], ids=["valid", "expired"])
+def test_where_nothing_is_to_be_verified_any_certificate_is_accepted(
+    over_tls: Callable[..., str], make: Callable[..., Client], tmp_path: Path, name: str, days: int
+) -> None:
+    url = over_tls(self_signed(tmp_path / "any.pem", days=days), b"page").replace("localhost", name)
+
+    assert make(verify=False).get(url, {}).content == b"page"
+
+
 @pytest.mark.parametrize("talk", TRIED_AGAIN.values(), ids=TRIED_AGAIN)
 def test_a_handshake_that_ends_without_a_verdict_is_a_failed_connection(
     serve: Callable[..., Peer], make: Callable[..., Client], talk: Talk
