@@ -112,7 +112,8 @@ class HubUnreachable(HubError):
         """advice: what else is known, and the next step; "": start a hub there."""
         super().__init__(address)
         self.address = address
-        self.advice = advice or f"start one with 'crawler hub --address {address}', or name another with --hub"
+        there = "" if address.startswith(("unix:", "127.", "localhost:", "[::1]:")) else " there"
+        self.advice = advice or f"start one{there} with 'crawler hub --address {address}', or name another with --hub"
 
     def __str__(self) -> str:
         return f"no hub answers at {self.address}; {self.advice}"
@@ -190,6 +191,15 @@ class TlsRefused(HubError):
 
 class CallRefused(HubError):
     """The hub understood who we are and will not do what was asked; the message says why."""
+
+    @classmethod
+    def by_role(cls, role: str, what: str, *others: str) -> CallRefused:
+        """Return the error for something that a role may not do. others: the roles that may.
+
+        A client whose key and certificate are of two roles has both in its name.
+        """
+        way = "use a key and a certificate of one role," if " and " in role else "use the key (and with TLS the certificate) of"
+        return cls(f"the role {role!r} may not {what}; {way} {' or '.join(others)}")
 
 
 class WireError(CrawlerError):

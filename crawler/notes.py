@@ -195,9 +195,7 @@ class Gate:
         for note in notes:
             found = kind(note.name)
             if role not in found.writers:
-                others = " or ".join(sorted(found.writers))
-                raise CallRefused(f"the role {role!r} may not write the note {note.name[:80]!r}; use the key (and with TLS the "
-                                  f"certificate) of {others}")  # fmt: skip
+                raise CallRefused.by_role(role, f"write the note {note.name[:80]!r}", *sorted(found.writers))
             if len(note.value) > found.size:
                 raise CallRefused(f"the note {note.name[:80]!r} has {len(note.value)} bytes; at most {found.size} are stored")
             fault = found.fault(note.name.removeprefix(found.prefix), note.value)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler import private
 from crawler.cli.parser import Parser
-from crawler.errors import HubUnreachable, UsageError
+from crawler.errors import UsageError
 from crawler.run.hints import Hint as Hint
 from crawler.run.hints import hints as hints_with
 from crawler.run.lines import EscapedLines, FormedLines
@@ -336,11 +336,13 @@ def connect(
 def refuse_if_deserted(address: str) -> None:
     """HubUnreachable if nothing listens there."""
     from crawler.hub.address import Address, connect
+    from crawler.hub.opening import unreachable
 
+    where = Address.parse(address)
     try:
-        connect(Address.parse(address), PATIENCE).close()
+        connect(where, PATIENCE).close()
     except OSError as error:
-        raise HubUnreachable(address) from error
+        raise unreachable(where, error) from error
 
 
 def stop_on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> Callable[[], int]:

@@ -130,7 +130,7 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError(f"{address} is in use, perhaps by another hub; "
-                             "stop that one or choose another hub.address") from error
+                             "stop that one, or choose another port with --address or hub.address") from error
         raise UsageError(f"a hub cannot listen at {address}: {error.strerror or error}; choose another hub.address") from error
     return sock, Address(host=address.host, port=sock.getsockname()[1])
 

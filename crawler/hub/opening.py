@@ -35,7 +35,7 @@ def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] 
     try:
         sock = connect(address, timeout)
     except OSError as error:
-        raise HubUnreachable(str(address)) from error
+        raise unreachable(address, error) from error
     began = time.monotonic()
     try:
         if tls is not None:
@@ -57,6 +57,13 @@ def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] 
         raise
     connection.deadline = time.monotonic() + CALL_TIME
     return connection
+
+
+def unreachable(address: Address, error: OSError) -> HubUnreachable:
+    """Return our error for a connection that failed; a name that cannot be resolved, other than for a lack of network, is told."""
+    is_unknown = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
+    known = f"the name {address.host} is not known here; give the hub's with --hub" if is_unknown else ""
+    return HubUnreachable(str(address), known)
 
 
 def _refuse_http(sock: socket.socket, address: Address) -> None:

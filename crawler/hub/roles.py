@@ -66,8 +66,7 @@ def check(role: Role, verb: str) -> None:
     if verb not in role.verbs:
         others = [other.name for other in ROLES.values() if verb in other.verbs]
         what = "speak as a worker" if verb in SESSION_VERBS else f"call {verb!r}"
-        raise CallRefused(f"the role {role.name!r} may not {what}; use the key (and with TLS the certificate) "
-                          f"of {' or '.join(others)}")
+        raise CallRefused.by_role(role.name, what, *others)
 
 
 def needs_name(role: Role, verb: str) -> bool:
@@ -83,8 +82,7 @@ def check_paces(role: Role, paces: Sequence[Pace]) -> None:
     if not role.is_admin:
         for pace in paces:
             if pace.paused is not None or pace.fixed is not None:
-                raise CallRefused(f"the role {role.name!r} may not pause the host {pace.host[:80]!r} or fix its delay; use the key "
-                                  "(and with TLS the certificate) of admin")  # fmt: skip
+                raise CallRefused.by_role(role.name, f"pause the host {pace.host[:80]!r} or fix its delay", "admin")
 
 
 def readable(role: Role, notes: list[Note]) -> list[Note]:
@@ -98,8 +96,7 @@ def check_session(role: Role, arguments: Sequence[object]) -> None:
     if is_taker:
         check(role, "take")
     if "extend" not in role.verbs and arguments and not is_taker:
-        raise CallRefused(f"the role {role.name!r} may not speak as a worker; use the key (and with TLS the certificate) of admin "
-                          f"or worker, or a name that begins with {TAKER}")  # fmt: skip
+        raise CallRefused.by_role(role.name, "speak as a worker", "admin", f"worker, or a name that begins with {TAKER}")
 
 
 def check_step(role: Role, step: Step, work: Set[str]) -> None:
@@ -115,5 +112,4 @@ def check_step(role: Role, step: Step, work: Set[str]) -> None:
 def check_take(role: Role, queue: str, *, is_work: bool) -> None:
     """Raises CallRefused where tasks that a stage is to do would be taken away by a role that may take results only."""
     if is_work and not role.is_admin:
-        raise CallRefused(f"the role {role.name!r} may not take from {queue!r}, which a stage reads; "
-                          "use the key (and with TLS the certificate) of admin")
+        raise CallRefused.by_role(role.name, f"take from {queue!r}, which a stage reads", "admin")

@@ -2,7 +2,7 @@
 
     parse: 2 workers at 127.0.0.1:8000, reading pages
     parse: 120 done (12.0/s), 3 failed
-    parse: 480 done (0.0/s), 3 failed; nothing to do: no tasks on pages
+    parse: 480 done (0.0/s), 3 failed; nothing to do: no tasks on pages       (not again while that is so)
     parse: 480 done (0.0/s), 3 failed; the hub at 127.0.0.1:8000 has been gone for 12 s
     parse: ended after 65 s: 480 done, 3 failed
 
@@ -105,7 +105,7 @@ def connected(name: str, workers: int, address: str, queue: str) -> None:
 
 
 class Talk:
-    """A thread that logs every `EVERY` s how the workers are doing, and once at the end. A context manager."""
+    """A thread that logs every `EVERY` s how the workers are doing, if it has changed, and once at the end. A context manager."""
 
     def __init__(self, name: str, counts: Counts, why_idle: Callable[[], str], every: float = EVERY,
                  trouble: Callable[[], str] = lambda: "") -> None:  # fmt: skip
@@ -119,6 +119,8 @@ class Talk:
         self._every = every
         self._began = time.monotonic()
         self._before = 0
+        self._said = ""                                      # why they do not work, in the last line
+        self._told: tuple[int, int, str] | None = None       # counts and reason of the last line, if they had nothing to do
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
 
@@ -136,7 +138,8 @@ class Talk:
         done = self._counts.done
         rate, self._before = (done - self._before) / self._every, done
         failed = f", {self._counts.failed} failed" if self._counts.failed else ""
-        return f"{self._name}: {done} done ({rate:.1f}/s){failed}{self._why()}"
+        self._said = self._why()
+        return f"{self._name}: {done} done ({rate:.1f}/s){failed}{self._said}"
 
     def _why(self) -> str:
         """Return the end of the line: what keeps the workers from working, or why they have nothing to do."""
@@ -151,7 +154,15 @@ class Talk:
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):
-            log.info("%s", self.line())
+            if line := self.news():
+                log.info("%s", line)
+
+    def news(self) -> str:
+        """Return the current progress, or "" if the workers still have nothing to do, for the reason that was told before."""
+        line = self.line()
+        state = (self._counts.done, self._counts.failed, self._said) if self._counts.is_idle else None
+        is_told, self._told = state is not None and state == self._told, state
+        return "" if is_told else line
 
 
 @contextmanager

@@ -141,6 +141,17 @@ def test_a_long_poll_keeps_no_heart_beat_waiting(client, broker):
     assert [lease.item for lease in stepped[0].leases] == [b"wakes it"]
 
 
+def test_a_hub_elsewhere_is_started_there_and_a_name_that_is_not_known_is_told():
+    for address, said in (
+        ("nosuchhub.invalid:8000", "the name nosuchhub.invalid is not known here; give the hub's with --hub"),
+        ("unix:nosuchhub", "start one with 'crawler hub --address unix:nosuchhub', or name another with --hub"),
+    ):
+        with pytest.raises(HubUnreachable) as caught:
+            HubClient(address, KEY, patience=0).stats()
+        assert str(caught.value) == f"no hub answers at {address}; {said}"
+    assert "start one there with 'crawler hub --address 10.0.0.7:8000'" in str(HubUnreachable("10.0.0.7:8000"))
+
+
 def test_no_hub_is_said_at_once_to_a_command_and_later_to_a_worker():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"

@@ -18,7 +18,7 @@ from crawler.hub import proof
 from crawler.hub.client import HubClient
 from crawler.hub.manager import QueueManager
 from crawler.hub.proof import Unproven
-from crawler.hub.roles import ADMIN, CLASSIC, NOBODY, PRODUCER, ROLES, WORKER, both, of_certificate
+from crawler.hub.roles import ADMIN, CLASSIC, NOBODY, PRODUCER, ROLES, WORKER, both, check, of_certificate
 from crawler.hub.server import HubServer
 from crawler.hub.verbs import BROKER_VERBS
 from crawler.hub.wire import Connection, prove
@@ -166,6 +166,10 @@ def test_two_roles_that_are_not_one_in_the_other_leave_what_they_share() -> None
     shared = both(WORKER, PRODUCER)
 
     assert shared.name == "worker and producer"
+    with pytest.raises(CallRefused) as caught:
+        check(shared, "put")
+    words = "the role 'worker and producer' may not call 'put'; use a key and a certificate of one role, admin or producer"
+    assert str(caught.value) == words
     assert shared.verbs == WORKER.verbs & PRODUCER.verbs
     assert "extend" not in shared.verbs, "so its steps only take"
     assert "put" not in shared.verbs

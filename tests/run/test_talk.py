@@ -38,6 +38,20 @@ def test_a_line_has_what_was_done_how_fast_what_failed_and_why_nothing_is_done_n
     assert second == "parse: 120 done (0.0/s), 2 failed; nothing to do: no tasks on pages"
 
 
+def test_workers_that_have_nothing_to_do_say_so_once_for_each_reason():
+    tally, reasons = Tally(), iter(["no tasks on pages"] * 3 + ["records is full"] * 2 + ["no tasks on pages"] * 2)
+    talk = Talk("parse", tally, lambda: next(reasons), every=10.0)
+    tally.see(answered(), held=0)
+
+    said = [talk.news() for _ in range(7)]
+
+    assert [line.rpartition("; nothing to do: ")[2] for line in said] == [
+        "no tasks on pages", "", "", "records is full", "", "no tasks on pages", ""
+    ]
+    tally.see(answered(Verdict.DONE), held=1)
+    assert [talk.news(), talk.news()] == ["parse: 1 done (0.1/s)", "parse: 1 done (0.0/s)"]      # at work: also if one takes long
+
+
 def test_workers_in_other_processes_are_summed_up_and_what_is_no_count_is_nobody_s():
     tally, total = Tally(), Sum("parse")
     tally.see(answered(Verdict.DONE, Verdict.RETRY), held=1)
