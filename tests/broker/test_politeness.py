@@ -5,10 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hands import FRONTIER, TTL, Hand, House, granted, host, put, queue, seed
+from hands import FRONTIER, TTL, Hand, House, Longest, granted, host, put, queue, seed
 
 from crawler.broker.base import Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
+from crawler.broker.policy import backoff
 from crawler.items import Done, Failed, New, Pace
 
 HOUR = 3600.0
@@ -123,10 +124,21 @@ def test_several_at_a_time_start_a_delay_apart(any_house: House) -> None:
     seed(broker, a=5)
 
     assert len(granted(hand)) == 1
-    any_house.clock.advance(1.1)
+    assert granted(hand) == []
+    any_house.clock.advance(0.9)
+    assert granted(hand) == []
+    any_house.clock.advance(0.2)
     assert len(granted(hand)) == 1
     any_house.clock.advance(10)
     assert granted(hand) == []
+
+
+@pytest.mark.parametrize(
+    ("attempt", "longest"),
+    [(1, 1.0), (2, 2.0), (5, 16.0), (12, 2048.0), (13, HOUR), (14, HOUR), (61, HOUR), (1_000, HOUR), (10**9, HOUR)],
+)
+def test_the_wait_after_a_failure_doubles_up_to_an_hour(attempt: int, longest: float) -> None:
+    assert backoff(attempt, Longest()) == longest
 
 
 def test_a_slow_host_keeps_nobody_waiting(broker: Broker, hand: Hand, clock: ManualClock) -> None:

@@ -4,11 +4,14 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
+import msgspec
 import pytest
 from memory_broker import KEY
 
 from crawler.errors import CallRefused, HubLost, HubUnreachable
+from crawler.hub import verbs
 from crawler.hub.client import HubClient
 from crawler.hub.wire import Connection, prove
 from crawler.items import Dead, Done, New, Note, Pace, Step, Verdict
@@ -258,6 +261,32 @@ def test_patience_ends_with_hub_lost_when_the_hub_does_not_come_back():
     with pytest.raises(HubLost, match="went away in the middle of a call"):
         client.drained()
     dying.join()
+
+
+def test_an_answer_to_another_call_is_taken_for_none() -> None:
+    """A hub that answers with the number of another call has lost its way: the connection is given up, and the call made again."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked: list[int] = []
+
+    def serve() -> None:
+        for wrong in (-1, 1, 0):                         # added to the number; the last one is right
+            connection = Connection(listener.accept()[0])
+            prove(connection, KEY, first=True)
+            number, *_ = msgspec.msgpack.decode(connection.recv_bytes())
+            asked.append(number)
+            connection.send_bytes(msgspec.msgpack.encode((number + wrong, verbs.OK, not wrong)))
+            with suppress(EOFError, OSError):
+                connection.recv_bytes()                  # until the client closes it
+            connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener, HubClient(listener.getsockname(), KEY, patience=10) as client:
+        assert client.drained() is True
+    thread.join(10)
+
+    assert len(set(asked)) == 1
+    assert len(asked) == 3
 
 
 def test_a_call_without_patience_that_fails_finds_the_hub_for_the_next(hub) -> None:

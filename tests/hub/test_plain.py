@@ -58,24 +58,65 @@ def _nested(depth: int) -> bytes:
     return b"\x80\x04)" + b"\x85" * depth + b"."
 
 
-def _shared(depth: int) -> bytes:
-    return b"\x80\x04]\x94" + b"".join(b"](h%ch%ce\x94" % (n, n) for n in range(depth)) + b"."
+def _shared(depth: int) -> list[object]:
+    """A list with 2**depth parts, of which few have to be sent."""
+    parts: list[object] = []
+    for _ in range(depth):
+        parts = [parts, parts]
+    return parts
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("data", [
     b"", b"\x80", b"\x80\x04", b"\x80\x04.", b"\x80\x04e.", b"\x80\x04(.", b"\x80\x04\x85.", b"\x80\x04]]", b"\x80\x04NN.",
-    b"\x80\x04h\x05.", b"\x80\x04K\x01K\x02a.", b"\x80\x04}K\x01s.", b"\x80\x04}(K\x01u.", b"\x80\x04I12\n.", b"cos\nsystem\n.",
+    b"\x80\x04h\x05.", b"\x80\x04K\x01K\x02a.", b"\x80\x04}K\x01s.", b"\x80\x04}(K\x01u.",
     b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff.",
-    b"\x80\x04X\xff\xff\xff\xffx.", b"\x80\x04\x82\x01.", b"\x80\x04Pid\n.",
-    pytest.param(_nested(100_000), id="deep"),
-    pytest.param(b"\x80\x04}" + _nested(100_000)[2:-1] + b"Ns.", id="deep key"),
-    pytest.param(_shared(60), id="shared into 2**60 parts"),
-    pytest.param(b"\x80\x04]\x94h\x00a.", id="a list in itself"),
+    b"\x80\x04X\xff\xff\xff\xffx.",
 ])
-def test_a_malformed_or_exploding_pickle_is_refused(data):
-    with pytest.raises(WireError):
+def test_a_malformed_pickle_is_refused(data):
+    with pytest.raises(WireError, match=r"^a message is not a well-formed pickle$"):
         plain.loads(data)
+
+
+@pytest.mark.parametrize("data", [b"\x80\x04I12\n.", b"cos\nsystem\n.", b"\x80\x04\x82\x01.", b"\x80\x04Pid\n."])
+def test_an_instruction_that_plain_data_does_not_need_is_refused_by_name(data):
+    with pytest.raises(WireError, match=r"^a pickle with [A-Z0-9]+ in it is not plain data"):
+        plain.loads(data)
+
+
+@pytest.mark.parametrize(("data", "guard"), [
+    (pickle.dumps(_shared(60)), "unfolds to more than 1000000 values"),
+    (pickle.dumps([_shared(19), _shared(19)]), "unfolds to more than 1000000 values"),
+    (pickle.dumps(["x" * (1 << 20)] * 33), "or 33554432 bytes"),
+    (pickle.dumps([b"x" * (1 << 20)] * 33), "or 33554432 bytes"),
+    (_nested(100), "nests more than 100 deep"),
+    pytest.param(_nested(100_000), "nests more than 100 deep", marks=pytest.mark.slow),
+    (b"\x80\x04]\x94h\x00a.", "nests more than 100 deep"),
+    (b"\x80\x04}" + _nested(5)[2:-1] + b"Ns.", "a key of a dict or a member of a set must be None"),
+    (pickle.dumps({(1, 2)}), "a key of a dict or a member of a set must be None"),
+], ids=[
+    "shared into 2**60 parts", "a million and some parts", "33 MiB of text", "33 MiB of bytes", "deeper by one", "deep",
+    "a list in itself", "deep key", "a tuple for a key",
+])  # fmt: skip
+def test_a_pickle_that_explodes_is_refused_by_the_guard_that_is_there_for_it(data, guard):
+    """All of them are well-formed, and most are short."""
+    with pytest.raises(WireError, match=guard):
+        plain.loads(data)
+
+
+def test_what_is_just_below_a_limit_is_read(monkeypatch):
+    assert plain.loads(_nested(99)) is not None
+    monkeypatch.setattr(plain, "MAX_PARTS", 10)
+    monkeypatch.setattr(plain, "MAX_SIZE", 10)
+
+    assert plain.loads(pickle.dumps([None] * 9)) == [None] * 9
+    assert plain.loads(pickle.dumps({"12345": b"67890"})) == {"12345": b"67890"}
+    assert plain.loads(b"\x80\x04N" + b"\x94" * 38 + b".") is None
+    with pytest.raises(WireError, match="unfolds to more than 10 values"):
+        plain.loads(pickle.dumps([None] * 10))
+    with pytest.raises(WireError, match="or 10 bytes"):
+        plain.loads(pickle.dumps({"12345": b"678901"}))
+    with pytest.raises(WireError, match="a pickle of more than 40 instructions"):
+        plain.loads(b"\x80\x04N" + b"\x94" * 39 + b".")
 
 
 def test_a_far_memo_entry_takes_no_memory():

@@ -11,6 +11,7 @@ import pytest
 
 from crawler import StorageError, UsageError
 from stages.sinks import SinkOptions, Written, open_sink
+from stages.sinks.keyed import SCANNED
 from tests.stages.outputs import Output, page
 
 
@@ -30,6 +31,22 @@ def test_a_lost_or_broken_index_is_made_again_from_the_file(text: Output):
     (index,) = (text.path.parent / "state").glob("out*.index")
     index.write_bytes(b"no database at all, but long enough to be looked at" * 100)
     assert text.put(rows) == [Written(0, 0, 30)]
+    assert text.path.read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_lost", [True, False], ids=["an index that is lost", "a file from elsewhere"])
+def test_every_row_of_a_long_file_is_indexed_again(text: Output, is_lost: bool):
+    rows = [page(f"http://a/{number}") for number in range(2 * SCANNED + 2)]
+    text.put(rows)
+    if is_lost:
+        text.lose_index()
+    else:
+        text.path.rename(text.path.with_name("elsewhere"))
+        text.path.write_bytes(text.path.with_name("elsewhere").read_bytes())
+    before = text.path.read_bytes()
+
+    assert text.put(rows[SCANNED - 1 : SCANNED + 1], rows) == [Written(0, 0, 2), Written(0, 0, len(rows))]
     assert text.path.read_bytes() == before
 
 

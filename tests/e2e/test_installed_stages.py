@@ -1,0 +1,80 @@
+"""A package of somebody else offers stages by entry point: installed by pip, they are named like the built-in ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from crawler import plugins
+from crawler.cli import main
+from crawler.errors import ConfigError
+from tests.e2e.conftest import BETWEEN, FAST, Shell
+from tests.site import Site
+
+pytestmark = pytest.mark.slow
+
+MODULE = """
+from typing import Any
+
+from crawler import Stage
+
+
+class Loud(Stage):
+    class Options(Stage.Options, frozen=True, kw_only=True):
+        mark: str = "!"
+
+    def process(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"title": row["title"].upper() + self.options.mark}
+"""
+
+
+def installed(folder: Path, name: str) -> Path:
+    """Have pip install a package whose entry point "loud" is this class; returns the folder where modules are then found."""
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": MODULE,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[crawler.stages]\nloud = {name}:Loud\n",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+        record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+        archive.writestr(f"{info}/RECORD", record)
+    target = folder / f"site-{name}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
+    return target
+
+
+def test_an_installed_stage_is_found_checked_and_run(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = installed(shell.directory, "acme_loud")
+    monkeypatch.chdir(shell.directory)
+    monkeypatch.syspath_prepend(str(target))
+    file = shell.directory / "crawler.toml"
+    file.write_text(BETWEEN.replace("enrich:Enrich", "loud") + 'mark = "?"\n')
+
+    assert "loud" in plugins.names()
+    assert plugins.find("loud").__module__ == "acme_loud"
+    assert main(["check"]) == 0
+    assert main(["check", "-s", "stages.enrich.marc='?'"]) == 2
+    assert "stages.enrich.marc is not a setting; did you mean 'mark'?" in capsys.readouterr().err
+
+    shell.environment["PYTHONPATH"] = str(target)
+    with Site({"/": "<title>tea</title>"}) as site:
+        done = shell.run("run", site.url, *FAST, "-o", "rows.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert [row["title"] for row in shell.rows("rows.jsonl")] == ["TEA?"]
+
+    monkeypatch.syspath_prepend(str(installed(shell.directory, "other_loud")))
+    with pytest.raises(ConfigError, match="2 installed packages offer a stage 'loud'") as refused:
+        plugins.find("loud")
+    assert 'use = "acme_loud:Loud" or use = "other_loud:Loud"' in str(refused.value)
