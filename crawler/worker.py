@@ -51,6 +51,7 @@ CLOSING = 2.0         # s more for what is still in process then, or after an er
 ROOM = 1.0            # s between tries while a disk is full
 BEHIND = 0.08         # s of work that may lie here, where waiting and work overlap, while more is asked for
 LOOK = 1.0            # s between questions to the stage what is slow
+LOOK_FULL = 0.2       # s the same while there is no room for more: what is slow makes some
 WAITING = 2           # tasks that may wait for a thread, for each thread
 HEARTBEATS = 3        # per lease time: two may get lost
 
@@ -220,9 +221,9 @@ class Worker:
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + LOOK
         self._slow = self._stage.slow()
         pool.widen(self._slow)
+        self._next_look = now + (LOOK if self._want() else LOOK_FULL)
 
     def _patience(self, busy: int, room: int) -> tuple[int, float]:
         """How many tasks must be through with something, or s after the first of them, until the hub is to hear of it."""

@@ -85,6 +85,7 @@ _OVERLAP: Final = 256              # pages at once at most, where the client nee
 _OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
 _MOST_SLOW: Final = 2_000          # slow requests beyond the usual number
 _CROWDED_REST: Final = 30.0        # s that a host waits whose site holds its share of slow requests
+_PAUSING: Final = 4                # threads that may wait between a robots.txt and its page: few, because new hosts need threads
 _FILES_APART: Final = 32           # open files for all that is not a connection to a site
 _NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
 _TYPE: Final = 256                 # characters of a content type that are looked at
@@ -213,6 +214,7 @@ class Fetch(Stage):
         self._met: dict[str, float] = {}   # visits that wait for a robots.txt: when they came, s since the epoch
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
         self._closing = threading.Event()
+        self._pauses = threading.Semaphore(_PAUSING)
         log.info("fetching with %s as %s", name, agent)
 
     def interrupt(self) -> None:
@@ -446,16 +448,26 @@ class Fetch(Stage):
     def _pause(self, url: Url, rules: Rules) -> None:
         """Wait between robots.txt and the page. The hub is told of a long wait, so that it can say what the crawl waits for.
 
-        Raises Interrupted instead of asking too early.
+        Raises Interrupted instead of asking too early, and where many wait already: the hub lends the page once the pause is over.
         """
-        if not self._has_hub:
-            return
         delay = self._delay(rules)
         pause = max(self._pause_of(url.host), delay)
+        if not (self._has_hub and pause):
+            return
+        if not self._pauses.acquire(blocking=False):
+            self.tell(Pace(url.host, rest=pause))
+            raise Interrupted
+        try:
+            self._wait(url, pause, delay)
+        finally:
+            self._pauses.release()
+
+    def _wait(self, url: Url, pause: float, delay: float) -> None:
+        """Wait for a pause in s. delay: the Crawl-delay. Raises Interrupted if the stage ends meanwhile."""
         if delay or pause > _TOLD_PAUSE:   # with a rest: nobody else is to be lent a page that would come too soon after this one
             held = pause if pause > _TOLD_PAUSE else None
             self.tell(Pace(url.host, held=held, rest=pause + delay if delay else None))
-        if pause and self._closing.wait(pause):
+        if self._closing.wait(pause):
             raise Interrupted
 
     def _came(self, visit: Visit) -> float:

@@ -86,6 +86,19 @@ def test_what_is_slow_leaves_its_thread_to_others(broker, work, kind):
     stage.over.set()
 
 
+def test_a_worker_without_room_looks_for_what_is_slow_more_often(broker, work, monkeypatch):
+    monkeypatch.setattr(worker, "LOOK", 3_600.0)
+    monkeypatch.setattr(worker, "LOOK_FULL", 0.02)
+    stage = opened(Blocks)
+    work(stage)
+    stage.has_begun(THREADS)
+
+    stage.dripping = THREADS
+    stage.has_begun(THREADS)
+
+    stage.over.set()
+
+
 @pytest.mark.slow
 def test_no_more_is_leased_than_can_begin_soon(broker, work):
     stage = opened(Overlaps)

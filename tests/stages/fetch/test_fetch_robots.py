@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ import responses
 
 from crawler import ConfigError, Drop, Interrupted, LocalShared, Pace, Page, Retry, Visit
 from crawler.cli import main
-from stages.fetch import Fetch
+from stages.fetch import _PAUSING, Fetch
 from tests.stages.fetch.given import ROBOTS, URL, Shop, only
 
 
@@ -186,6 +187,35 @@ def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
     assert paused.take_paces() == []   # it is over before anybody looks
     assert hasty.take_paces() == [Pace("example.org", held=3600.0)]
     assert [call.request.url for call in web.calls] == [ROBOTS, URL, ROBOTS], "no page is asked for too early"
+
+
+def test_few_threads_wait_for_pauses_after_robots_txt_and_other_pages_are_given_back(
+    web: responses.RequestsMock, make: Callable[..., Fetch]
+) -> None:
+    """Else a crawl that begins with many hosts would get to know as many of them in a pause as it has threads."""
+    hosts = [f"h{n}.example" for n in range(3 * _PAUSING)]
+    for host in hosts:
+        web.get(f"http://{host}/robots.txt", body="")
+    fetch = make(pause_after_robots=3600)
+    given_back: SimpleQueue[str] = SimpleQueue()
+
+    def process(host: str) -> None:
+        with pytest.raises(Interrupted):
+            list(fetch.process(Visit(f"http://{host}/")))
+        given_back.put(host)
+
+    threads = [threading.Thread(target=process, args=(host,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    early = {given_back.get(timeout=60) for _ in range(2 * _PAUSING)}
+    paces = fetch.take_paces()
+    fetch.interrupt()
+    for thread in threads:
+        thread.join(60)
+
+    assert {pace.host for pace in paces if pace.rest == 3600.0} == early
+    assert {pace.host for pace in paces if pace.held == 3600.0} == set(hosts) - early
+    assert {call.request.url for call in web.calls} == {f"http://{host}/robots.txt" for host in hosts}
 
 
 def test_many_threads_that_want_one_robots_txt_ask_once(make: Callable[..., Fetch]) -> None:
