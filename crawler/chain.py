@@ -24,6 +24,7 @@ from typing import Any
 from msgspec import Struct
 
 from crawler import forked
+from crawler.counting import together
 from crawler.errors import ConfigError, StorageError
 from crawler.given import NOTHING, is_item
 from crawler.items import Admitted, New, Pace
@@ -313,7 +314,7 @@ class Share(Struct, frozen=True):
         """What a person is to know of so many processes; "" if it is as plain as can be."""
         if len(self.stages) == 1:
             return "" if processes == 1 else f"{self.stages[0]} has {processes} processes"
-        return f"{' and '.join(self.stages)} share {'a process' if processes == 1 else f'{processes} processes'}"
+        return f"{together(self.stages)} share {'a process' if processes == 1 else f'{processes} processes'}"
 
 
 def share(pipeline: Pipeline, group: Sequence[str], delay: float) -> Share:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(n: int, noun: str, plural: str = "") -> str:
     """Return the number with its noun: `counted(1, "URL")` is "1 URL", `counted(1200, "page")` is "1,200 pages".
@@ -14,6 +16,11 @@ def counted(n: int, noun: str, plural: str = "") -> str:
 def agree(n: int, singular: str, plural: str) -> str:
     """Return the form of a verb or pronoun that fits the number: `agree(1, "waits", "wait")` is "waits"."""
     return singular if n == 1 else plural
+
+
+def together(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: "fetch, parse and enrich"."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def sized(n: int) -> str:

@@ -46,13 +46,15 @@ class ConfigError(UsageError):
 
 
 class Mistakes(ConfigError):
-    """Several mistakes in one configuration."""
+    """One or several mistakes in one configuration."""
 
     def __init__(self, each: Sequence[str]) -> None:
         super().__init__(*each)
         self.each = tuple(each)
 
     def __str__(self) -> str:
+        if len(self.each) == 1:
+            return self.each[0]
         return "\n  ".join([f"{len(self.each)} mistakes in the configuration", *self.each])
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from crawler.counting import agree, counted
+from crawler.counting import agree, counted, together
+from crawler.errors import Mistakes
 
 
 def test_a_noun_agrees_with_its_number():
@@ -10,3 +11,12 @@ def test_a_noun_agrees_with_its_number():
 
 def test_a_verb_agrees_with_its_number():
     assert [f"{counted(n, 'host')} {agree(n, 'rests', 'rest')}" for n in (1, 2)] == ["1 host rests", "2 hosts rest"]
+
+
+def test_names_are_a_list_in_a_sentence():
+    assert [together("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_one_mistake_needs_no_list():
+    assert str(Mistakes(["delay is -1"])) == "delay is -1"
+    assert str(Mistakes(["delay is -1", "scope is x"])) == "2 mistakes in the configuration\n  delay is -1\n  scope is x"

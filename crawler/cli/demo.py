@@ -78,7 +78,9 @@ def on_its_own(directory: Path) -> Path:
     if DEFAULT_FILE.exists():
         ignored.append(f"./{DEFAULT_FILE}")
     if ignored:
-        tell(f"the demo does not use {' and '.join(ignored)}; -c FILE makes it use one")
+        from crawler.counting import together
+
+        tell(f"the demo does not use {together(ignored)}; -c FILE makes it use one")
     config = directory / DATA / "demo.toml"
     config.parent.mkdir(mode=0o700)
     config.touch()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from crawler.codec import visit
-from crawler.counting import agree, counted
+from crawler.counting import agree, counted, together
 from crawler.items import New
 from crawler.pipeline import FRONTIER
 from crawler.run.hints import Hint
@@ -115,7 +115,7 @@ def _not_known(counters: Mapping[str, int], changed: Mapping[str, Change], hint:
             f"now on; '{hint('run --fresh')}' visits all pages again"
         )
     if names := sorted(NAMES & set(changed)):
-        lines.append(f"{' and '.join(names)}: pages visited before are known by their earlier names, and may be visited again")
+        lines.append(f"{together(names)}: pages visited before are known by their earlier names, and may be visited again")
     return lines
 
 
