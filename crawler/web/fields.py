@@ -5,7 +5,7 @@
     day   = { css = "time", type = "date" }                     2024-05-12 from "Published: 12 May 2024"
     image = { css = "img.main::attr(src)", type = "url" }       absolute
     tags  = { css = "a[rel=tag]", many = true }                 all matches, a list
-    sku   = "//td[@class='sku']/text()"                         XPath: begins with "/", "(" or "xpath:"
+    sku   = "//td[@class='sku']/text()"                         XPath: begins with "/", "./", "(" or "xpath:"
 
 A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`; for XPath see
 `xpaths`. The first match is the value. If it lacks the attribute or is not of the field's type, the value is null; a later match is
@@ -256,6 +256,7 @@ def _converter(spec: FieldSpec) -> Convert | None:
 def _spec(spec: str | FieldSpec) -> FieldSpec:
     if isinstance(spec, FieldSpec):
         return spec
+    spec = spec.strip()
     if spec.startswith("xpath:"):
         return FieldSpec(xpath=spec.removeprefix("xpath:").strip())
-    return FieldSpec(xpath=spec) if spec.startswith(("/", "(")) else FieldSpec(css=spec)
+    return FieldSpec(xpath=spec) if spec.startswith(("/", "(", "./", "../")) else FieldSpec(css=spec)

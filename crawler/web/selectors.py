@@ -29,6 +29,9 @@ _ENDING: Final = re.compile(rf"(\s*)::\s*(?:(text|html)|attr\(\s*{_ATTRIBUTE}\s*
 _PLAIN_NAME: Final = re.compile(r"[a-z][a-z-]*")     # of an attribute that a selector finds as it is written
 _ESCAPE: Final = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))")
 _QUOTED: Final = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[[^\]"']*\]""")
+_DIGIT: Final = re.compile(r"([.#])(\d[\w-]*)|(?<![\w\\.#-])(\d[\w-]*)")       # a name that begins with a digit
+_AXIS: Final = re.compile(r"(?:(?:child|self|descendant|ancestor|parent|following|preceding)[a-z-]*\s*::|[\w*-]+/)\s*(.+)")
+_STRINGS: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _LOOKS: Final = re.compile(r":has\(", re.IGNORECASE)
 _COUNTS: Final = re.compile(r":nth-|-of-type", re.IGNORECASE)
 _ENDINGS: Final = "::text, ::html and ::attr(NAME)"
@@ -68,6 +71,8 @@ class Css:
         self._plain, self._form, self._attribute, self._is_below = _split(selector)
         self._looks = len(_LOOKS.findall(self._plain))
         self._counts = bool(_COUNTS.search(self._plain))
+        if said := _refused(selector, self._attribute):
+            raise ValueError(said)
         try:
             _sample().select_one(self._plain)
         except ValueError as error:
@@ -97,6 +102,38 @@ class Css:
             return iter([value for value in values if value is not None] if self._is_below else values)
         # One by one, because elements may hold each other: all their texts together may be long.
         return (element.html for element in elements) if self._form == "html" else each_words(elements, most, cut)
+
+
+def _refused(selector: str, attribute: str) -> str:
+    """Return what to write instead of a selector that the engine takes although it means nothing here; "" if it is fine."""
+    masked = _within(selector)
+    if re.search(r"\s\|\s", masked):
+        return "a comma stands between selectors of which one is to match; | is for XPath, as in //h1 | //h2"
+    if found := re.search(r"(?:^|[^\w*|\\-])((?!\*)[\w-]*)\|(?![=|])\s*([\w-]+|\*)", masked):
+        prefix, name = found.groups()
+        meant = f"{prefix} {name}, for elements inside <{prefix}>" if prefix in ("svg", "math") and name != "*" else name
+        return f"{prefix}|{name} has a prefix of a namespace, and none can be declared here; write {meant}"
+    if found := re.search(r"\[\s*([\w*-]+)\|(?!=)([\w-]+)", _STRINGS.sub("", selector)):
+        name = found[2]
+        return f"[{found[1]}|{name}] has a prefix of a namespace; write [{name}], or [xlink\\:{name}] for xlink:{name}"
+    if "|" in attribute:
+        return f"::attr({attribute}) has a prefix of a namespace; write ::attr({attribute.replace('|', ':')})"
+    if found := _DIGIT.search(masked):
+        kind, name = found[1] or "", found[2] or found[3]
+        instead = {"#": f"write [id='{name}']", ".": f"write [class~='{name}']"}.get(kind, "if it is XPath, write xpath: in front")
+        return f"{kind}{name}: a name does not begin with a digit in CSS; {instead}"
+    return ""
+
+
+def _within(selector: str) -> str:
+    """Return the selector with what is in quotes, brackets and parentheses replaced."""
+    masked, depth = [], 0
+    plain = _ESCAPE.sub(lambda found: "_" * len(found[0]), selector)
+    for character in _QUOTED.sub(lambda found: "_" * len(found[0]), plain):
+        depth -= character in ")]"
+        masked.append("_" if depth > 0 else character)
+        depth += character in "(["
+    return "".join(masked)
 
 
 def _split(selector: str) -> tuple[str, str, str, bool]:
@@ -154,6 +191,8 @@ def _taught(selector: str, plain: str, error: str) -> str:
             return f"a {closing!r} closes nothing"
     if re.search(r"""["']""", masked):
         return "a quote is not closed"
+    if said := _xpath(masked):
+        return said
     if found := re.search(r"::\s*([\w-]*)(.*)", masked):
         name, behind = found.groups()
         if name == "attr" and "(" not in behind:
@@ -171,6 +210,18 @@ def _taught(selector: str, plain: str, error: str) -> str:
     if function := re.match(r"\s*([a-z-]+)\(", plain):
         return f"CSS has no function {function[1]}(); if it is XPath, write xpath: in front"
     return re.sub(r'^invalid CSS selector ".*": ', "", error, flags=re.DOTALL)
+
+
+def _xpath(masked: str) -> str:
+    """Return what to write instead of an XPath that was taken for CSS; "" if it is none."""
+    text = masked.strip()
+    if text in (".", ".."):
+        return "a dot is followed by the name of a class; if it is XPath, write a path, as //h1"
+    if attribute := re.match(r"@([\w:-]+)$", text):
+        return f"an attribute is read from its element, as in a::attr({attribute[1]}), or in XPath //a/@{attribute[1]}"
+    if step := _AXIS.match(text):
+        return f"it is no CSS; if it is XPath, write //{step[1] if '::' in step[0] else text}"
+    return ""
 
 
 def _unknown(masked: str) -> str:

@@ -7,9 +7,11 @@ brackets, each argument, each side of an operator) is evaluated alone, on a smal
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from turbohtml import Node
 
 from crawler.web.html import Html
 from crawler.web.words import each_words
+from crawler.web.xpath_checks import refuse
 from crawler.web.xpath_cost import Shape, closing, harmless_nodes, is_affordable
 
 _NODE_TESTS: Final = frozenset({"text", "node", "comment", "processing-instruction"})
@@ -48,7 +51,7 @@ class XPath:
 
     def __init__(self, expression: str) -> None:
         try:
-            _refuse_variables(expression)
+            _refuse_slips(expression)
             full = _with_classes(expression)
             self._compiled = turbohtml.XPath(full)
             self._masked = _masked(full)
@@ -89,10 +92,15 @@ def _texts(values: Sequence[Any], most: int, cut: Callable[[], None]) -> Iterato
 
 
 def _scalar(value: str | float) -> str:
-    """Convert a value as string() of XPath 1.0 §4.2 does: whole numbers without a point, truth values in lower case."""
+    """Convert a value as string() of XPath 1.0 §4.2 does: numbers without an exponent, truth values in lower case."""
     if isinstance(value, str):
         return value.strip()
-    return str(value).lower() if isinstance(value, bool) else f"{value:.15g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    text = f"{value + 0.0:.15g}"               # + 0.0: a negative zero is 0
+    return format(Decimal(text), "f") if "e" in text else text
 
 
 def _masked(expression: str, *, brackets: bool = False) -> str:
@@ -108,9 +116,12 @@ def _masked(expression: str, *, brackets: bool = False) -> str:
     return "".join(characters)
 
 
-def _refuse_variables(expression: str) -> None:
-    if found := _VARIABLE.search(_masked(expression)):
+def _refuse_slips(expression: str) -> None:
+    masked = _masked(expression)
+    if found := _VARIABLE.search(masked):
         raise XPathError(f"{found[0]} has no value; write the value itself, in quotes")
+    if said := refuse(expression, masked):
+        raise XPathError(said)
 
 
 def _with_classes(expression: str) -> str:

@@ -112,3 +112,74 @@ def test_what_is_no_css_is_refused_with_what_to_write_instead(selector: str, wor
         Fields({"it": selector})
 
     assert words in str(caught.value)
+
+
+# As it is written in [stages.parse.fields], and the first value.
+FOUND = [
+    (".//h1", "One"), ("./html//h1", "One"), ("//h1", "One"), (" //h1 ", "One"), ("\n//h1\n", "One"), ("xpath: .//h1", "One"),
+    ("/html/body/h1", "One"), ("/*/body/h1", "One"), ("xpath:html/body/h1", "One"), ("xpath:descendant::h1", "One"),
+    ("(//h1)[1]", "One"), ("//li[last() - 1]", "c"), ("//a/text()|//h2", "Two"), ("//h1 | //h2", "Two"), ("//h2|//h1", "Two"),
+    ("//nav/a/@href", "1"), ("//a[@href='2']/..", "y"), ("//a[@href = '2']/parent::p/@class", None),
+    ("//li[1]/following-sibling::li[1]", "b"), ("//div/h1 | //div", None), ("//div", None), ("//and | //h1", "One"),
+    ("xpath:string(1)", "1"), ("xpath:string(//h1)", "One"), ("xpath:count(//a)", "4"), ("xpath:count(//a) div 0", "Infinity"),
+    ("xpath:-1 div 0", "-Infinity"), ("xpath:0 div 0", "NaN"), ("xpath:sum(//li)", "NaN"), ("xpath:number(//nav/a/@href)", "1"),
+    ("xpath:1 div 0", "Infinity"), ("xpath:1 div 4", "0.25"), ("xpath:0.1 + 0.2", "0.3"), ("xpath:-0", "0"), ("xpath:2 * 3", "6"),
+    ("xpath:100000000000000000000 * 10", "1000000000000000000000"), ("xpath:1 div 10000000", "0.0000001"),
+    ("xpath:boolean(//h1)", "true"), ("xpath:not(//h1)", "false"), ("xpath:concat(//h1, ' - ', //h2)", "One - Two"),
+    ("xpath:normalize-space(//h1)", "One"), ("xpath:id('nope')", None), ("xpath:name(//svg/*)", "a"),
+    ("//*[name() = 'a'][@*[name() = 'xlink:href']]", "s"), ("//svg/@viewBox", "0 0 1 1"), ("//linearGradient", None),
+    ("//p[contains(., 'H1')]", None), ("//li[. = 'd' or . = 'X0']", "d"), ("//li[text() = 'b']", "b"), ("//li[a/@href]", None),
+    ("*|h1", "One"), ("svg a", "s"), ("svg a::attr(xlink:href)", "/s"), ("[xlink\\:href]", "s"), ("[lang|=en] h1", "One"),
+    ("li:nth-child(2n+1)", "a"), ("li:nth-child(4)", "d"), (".\\31 a", None), ("#\\31 23", None), (".col-2", None),
+    ("[id='1']", None),
+    ("li[class~='2x']", None), ("h1, h2", "Two"), (".w-1\\/2", None), ("li:not(.first):nth-of-type(3)", "c"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("selector", "value"), FOUND)
+def test_what_a_selector_finds(selector: str, value: str | None) -> None:
+    told: list[str] = []
+
+    assert Fields({"it": selector}).read(PAGE, lambda name, what, text: told.append(text)) == {"it": value}
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        # a path that starts at the document and finds nothing there
+        ("xpath:@href", "@href finds nothing: the document has no attributes; name their element, as in //a/@href"),
+        ("xpath:attribute::href", "as in //a/@href"), ("xpath:string(@href)", "as in //a/@href"),
+        ("xpath:..", ".. finds nothing: it starts at the document, which has nothing above or beside it"), ("../a", ".. finds"),
+        ("xpath:parent::node()", "nothing above or beside it"), ("xpath:following::b", "nothing above or beside it"),
+        ("xpath:h1", "h1 finds nothing: it starts at the document, whose only element is html; write //h1"), ("./h1", "write //h1"),
+        ("/h1", "write //h1"), ("/body/h1", "write //body"), ("(h1)[1]", "write //h1"), ("xpath:count(a)", "write //a"),
+        ("xpath:concat(//h1, h2)", "write //h2"), ("//h1 | h2", "write //h2"), ("//h1 and h2", "write //h2"),
+        ("xpath:text()", "the document has no text of its own"), ("xpath:h1/text()", "write //h1"), ("xpath:div", "write //div"),
+        # names, positions, endings
+        ("//H1", "H1 finds nothing: names are in small letters here; write h1"), ("//a/@HREF", "write @href"),
+        ("//div[H2]", "write h2"), ("//li[0]", "[0] finds nothing; positions count from 1"),
+        ("//li[-1]", "the last one is [last()]"), ("//h1::text", "::text is an ending of CSS; in XPath write //h1"),
+        ("//a::attr(href)", "in XPath write //a/@href"), ("//a::attr('href')", "in XPath write //a/@href"),
+        ("//h1::html", "in XPath write css, which has ::html"), ("//svg:a", "HTML has none: write the name alone"),
+        ("//h1/string()", "as in string(//h1)"), ("xpath:foo()", "unknown function 'foo'"), ("xpath:$x", "$x has no value"),
+        # XPath that was taken for CSS
+        ("h1/text()", "if it is XPath, write //h1/text()"), ("descendant::h1", "if it is XPath, write //h1"),
+        ("@href", "as in a::attr(href), or in XPath //a/@href"), ("..", "a dot is followed by the name of a class"),
+        (".", "a dot is followed by the name of a class"), ("count(//a)", "if it is XPath, write xpath: in front"),
+        ("string(1)", "if it is XPath, write xpath: in front"), ("1 div 0", "if it is XPath, write xpath: in front"),
+        ("h1 | h2", "a comma stands between selectors"),
+        # namespaces, and names with digits
+        ("svg|a", "svg|a has a prefix of a namespace, and none can be declared here; write svg a, for elements inside <svg>"),
+        ("math|mi", "write math mi"), ("svg|*", "write *"), ("|a", "write a"), ("x|y", "write y"), ("div > svg|a", "write svg a"),
+        ("svg|a::attr(href)", "write svg a"), ("a, svg|a", "write svg a"), ("[xlink|href]", "write [href], or [xlink\\:href]"),
+        ("a[*|href]", "write [href], or [xlink\\:href]"), ("svg a::attr(xlink|href)", "write ::attr(xlink:href)"),
+        ("#1", "write [id='1']"), (".2x", "write [class~='2x']"), ("li.2x", "write [class~='2x']"),
+        ("1", "does not begin with a digit"),
+    ],
+)  # fmt: skip
+def test_a_selector_that_finds_nothing_anywhere_is_refused_with_what_to_write_instead(selector: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Fields({"it": selector})
+
+    assert words in str(caught.value)
