@@ -81,6 +81,23 @@ def test_where_more_is_begun_than_there_is_room_for_nothing_is_known(monkeypatch
 
 
 @linux
+def test_the_places_of_tasks_that_are_over_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = MarkMemory()
+    for name, value in memory.environment.items():
+        monkeypatch.setenv(name, value)
+    memory_given = given()
+    assert memory_given is not None
+    written = Marks(memory_given.words)
+    for token in range(1, marks.SLOTS + 2):
+        written.begin(token, is_work=True)
+        written.over(token)
+    written.begin(7, is_work=True)
+
+    assert memory.read() == ([7], [7])
+    memory.close()
+
+
+@linux
 def test_a_task_that_waits_again_is_not_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = MarkMemory()
     for name, value in memory.environment.items():

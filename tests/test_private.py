@@ -48,6 +48,17 @@ def test_a_data_directory_of_somebody_else_is_refused(
     assert "belongs to nobody, not to you (root)" in refused(capsys, *command)
 
 
+@root
+def test_a_link_of_somebody_else_to_a_directory_of_ours_is_refused(data: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(data)
+    private.check_directory(link, "the data directory", "choose another one")
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+
+    with pytest.raises(UsageError, match="belongs to nobody, not to you"):
+        private.check_directory(link, "the data directory", "choose another one")
+
+
 def test_a_data_directory_that_everybody_may_write_to_is_refused(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

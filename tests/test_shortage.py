@@ -82,6 +82,17 @@ def test_what_a_host_or_a_stage_does_wrong_is_no_shortage(error):
     assert shortage_of(error, HERE) is None      # this machine has a route to itself
 
 
+@pytest.mark.parametrize("number", [socket.EAI_AGAIN, socket.EAI_FAIL])
+def test_a_name_server_that_does_not_answer_is_no_lack_where_there_is_a_route(number, monkeypatch):
+    """That this machine has a route, or none, cannot be arranged without a network of its own."""
+    error = socket.gaierror(number, "no answer")
+
+    monkeypatch.setattr("crawler.shortage.has_route", lambda: True)
+    assert shortage_of(error) is None
+    monkeypatch.setattr("crawler.shortage.has_route", lambda: False)
+    assert shortage_of(error).lack == "has no network"
+
+
 def test_an_address_that_no_address_of_ours_leads_to_is_no_lack_of_ports():
     assert shortage_by_errno(errno.EADDRNOTAVAIL) is None
     assert shortage_by_errno(errno.EADDRNOTAVAIL, HERE) is not None

@@ -67,6 +67,21 @@ def test_a_death_among_many_never_makes_a_task_dead(broker: Broker, hand: Hand) 
     assert queue(broker, "task").quarantined == 9
 
 
+def test_a_death_among_many_at_their_last_attempt_leaves_each_of_them_one_alone(broker: Broker, hand: Hand, other: Hand) -> None:
+    put(broker, "task", b"a", b"b")
+    for _ in range(2):
+        for lease in hand.lease("task", 2):
+            hand.fail(lease)
+    assert [lease.attempt for lease in hand.lease("task", 2)] == [3, 3]
+    broker.expire("w")
+
+    assert (queue(broker, "task").dead, queue(broker, "task").quarantined) == (0, 2)
+    (alone,) = other.lease("task", 9, is_probe=True)
+    assert (alone.attempt, alone.is_last) == (3, True)
+    broker.expire("other", at_work=tokens(alone))
+    assert (queue(broker, "task").dead, queue(broker, "task").quarantined) == (1, 1)
+
+
 def test_what_was_lent_and_not_begun_leaves_no_trace_at_its_host(hosts: Broker) -> None:
     hand = Hand(hosts)
     leases = hand.lease("urls", 100)
@@ -164,6 +179,19 @@ def test_suspects_are_lent_in_groups_that_get_smaller_with_each_death(any_house:
     assert sizes[1:] == [GROUPS[1], GROUPS[1], GROUPS[1]]
 
 
+def test_a_group_is_as_small_as_the_deaths_of_any_in_it_ask_for(any_house: House) -> None:
+    broker = any_house.open((QueueSpec("task", is_read=True, max_attempts=9),))
+    hand = Hand(broker)
+    put(broker, "task", *(b"%d" % n for n in range(GROUPS[1] + GROUPS[2])))
+    sizes = []
+    for _ in range(4):
+        sizes.append(len(hand.lease("task", 300)))
+        broker.expire("w")
+
+    # After the second, so many as a group of the first kind have died twice, and the others, who come first, once.
+    assert sizes == [GROUPS[1] + GROUPS[2], GROUPS[1], GROUPS[2], GROUPS[2]]
+
+
 # ---- without a probe
 
 
@@ -243,6 +271,31 @@ def test_a_probe_that_waits_has_the_next_turn_of_a_busy_host(any_house: House) -
     probe.complete(lease)
 
     clock.advance(PROBED / 2)
+    assert len(hand.lease("urls", 9)) == 1
+
+
+def test_a_host_that_is_paused_has_no_turn_that_could_be_kept_for_a_probe(any_house: House) -> None:
+    clock = any_house.clock
+    broker = any_house.open(FIVE, Politeness(per_host=1, delay=1.0))
+    hand, probe = Hand(broker), Hand(broker, "probe")
+    seed(broker, a=5, b=50)
+    broker.expire("w", at_work=tokens(*hand.lease("urls", 2)))
+    assert probe.lease("urls", 1, is_probe=True) == [], "both hosts rest"
+    clock.advance(1.05)
+    broker.pace([Pace("a", paused=True)])
+
+    assert hand.lease("urls", 9) == [], "the next turn of the other one is kept"
+    (lease,) = probe.lease("urls", 1, is_probe=True)
+    assert lease.host == "b"
+
+
+def test_while_a_probe_is_at_work_nothing_is_kept_for_it(any_house: House) -> None:
+    broker = any_house.open(FIVE, Politeness(per_host=2, delay=0.0))
+    hand, probe = Hand(broker), Hand(broker, "probe")
+    seed(broker, a=5)
+    broker.expire("w", at_work=tokens(*hand.lease("urls", 2)))
+    assert len(probe.lease("urls", 1, is_probe=True)) == 1
+
     assert len(hand.lease("urls", 9)) == 1
 
 

@@ -326,6 +326,28 @@ def test_a_lost_worker_no_longer_waits_and_what_it_held_soon_comes_back() -> Non
     broker.close()
 
 
+def test_what_a_lost_worker_holds_is_lent_again_no_later_than_without_the_loss() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    put(broker, "task", b"a")
+    Hand(broker).step("task", 1, ttl=1.0)
+
+    broker.lost("w")
+    clock.advance(1.1)
+
+    assert Hand(broker, "other").lease_one("task").attempt == 2
+    broker.close()
+
+
+def test_one_answer_has_so_many_leases_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.broker.lending.LEASES", 5)
+    broker = SqliteBroker(":memory:", QUEUES)
+    put(broker, "task", *(b"%d" % n for n in range(9)))
+
+    assert [len(Hand(broker, name).lease("task", 9)) for name in "ab"] == [5, 4]
+    broker.close()
+
+
 def _lost(broker: SqliteBroker) -> bool:
     broker.lost("w")
     return False

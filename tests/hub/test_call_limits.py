@@ -90,6 +90,7 @@ REFUSED: dict[str, Callable[[HubClient], object]] = {
     "many queues": lambda hub: hub.drained(["task"] * 1_001),
     "many to delete": lambda hub: hub.forget(["n"] * 1_001),
     "a lease of a day": lambda hub: hub.step(Step("w", 1, ttl=86_400.0)),
+    "a lease of more than an hour": lambda hub: hub.step(Step("w", 1, ttl=3_601.0)),
     "an extension for years": lambda hub: hub.extend("w", [], 1e9),
     "a lease of no number": lambda hub: hub.extend("w", [], float("nan")),
     "a long wait": lambda hub: hub.step(Step("w", 1, wait=21.0)),

@@ -288,6 +288,21 @@ def test_a_worker_with_another_connection_or_a_good_bye_is_not(broker, connect):
     assert broker.gone == ["w3"]
 
 
+def test_a_worker_that_comes_back_after_its_good_bye_is_missed_when_it_dies(broker, dial):
+    """Its name is that of a connection which is still there, so nothing has been forgotten."""
+    old, new = dial(), dial()
+    for connection in (old, new):
+        assert ask(connection, [1, "hello", ["w1", b"s" * 16]]) == [1, "ok", None]
+    ask(old, [2, "bye", []])
+    third = dial()
+    assert ask(third, [1, "hello", ["w1", b"s" * 16]]) == [1, "ok", None]
+
+    for connection in (old, new, third):
+        connection.close()
+
+    assert broker.wait_until_lost("w1")
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_while_it_waits_is_noticed(broker, dial):
     connection = dial()

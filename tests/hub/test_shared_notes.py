@@ -214,3 +214,23 @@ def test_only_a_note_that_is_found_out_again_is_answered_before_it_is_on_disk(
     client(role).note([Note(name, value)])
 
     assert kinds[-1] == (Kind.KEEPS if waits else Kind.STEPS)
+
+
+@pytest.mark.parametrize(
+    ("names", "are_remade"),
+    [
+        (["robots/https://a.test"], True), (["robots/https://a.test", "bare/a.test", "rows/x", "field/x"], True),
+        (["root/a.test"], False), (["robots/https://a.test", "root/a.test"], False), (["mine", "robots/https://a.test"], False),
+    ],
+)  # fmt: skip
+def test_only_what_is_found_out_again_does_not_wait_for_the_disk(names: list[str], are_remade: bool) -> None:
+    assert notes.are_remade([Note(name, b"") for name in names]) is are_remade
+
+
+def test_sites_of_all_seeds_count_whenever_they_came(broker: SqliteBroker, client: Callable[[str], HubClient]) -> None:
+    worker = client("worker")
+    worker.note([Note("root/en.example.org", b"redirect")])
+    client("producer").note([Note("root/www.example.net", b"seed")])
+
+    assert worker.note([Note("root/en.example.net", b"redirect")])
+    assert worker.note([Note("root/de.example.org", b"redirect")])

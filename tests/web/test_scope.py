@@ -10,7 +10,7 @@ from crawler.settings import FrontierSettings
 from crawler.stage import LocalShared
 from crawler.web.frontier import Frontier
 from crawler.web.page import Visit, Visits
-from crawler.web.scope import directory
+from crawler.web.scope import Scope, directory, was_seeded
 
 OUT = "out of scope"
 ELSEWHERE = "seed redirects to another site"
@@ -189,6 +189,27 @@ def test_a_redirect_to_a_host_of_another_seed_is_in_scope_whatever_the_rule() ->
     gate = frontier("http://a.test/", "http://b.test/", seed_redirects="never")
 
     assert verdict(gate, "http://b.test/x", "http://a.test/") == "in"
+
+
+def test_a_host_of_a_seed_stays_one_when_another_seed_redirects_into_another_directory_of_it() -> None:
+    shared = LocalShared()
+    gate = frontier("http://example.org/a/", "http://www.example.org/b/", shared=shared, scope="path")
+
+    assert verdict(gate, "http://www.example.org/c/", "http://example.org/a/") == "in"
+    assert was_seeded(shared, "www.example.org")
+
+
+def test_what_a_redirect_has_brought_into_scope_can_be_taken_out_again() -> None:
+    shared = LocalShared()
+    scope = Scope(FrontierSettings(), shared)
+    scope.add_seed("http://example.org/", "example.org")
+    assert scope.refusal("http://example.org/", "http://www.example.org/", "www.example.org") == ""
+    assert scope.has("http://www.example.org/x", "www.example.org")
+
+    scope.forget()
+
+    assert not scope.has("http://www.example.org/x", "www.example.org")
+    assert scope.has("http://example.org/x", "example.org")
 
 
 @pytest.mark.parametrize(("target", "expected"), [

@@ -111,6 +111,16 @@ def test_fewer_are_held_at_once_and_what_fails_together_counts_once(clock):
     assert sizes == [75, 75, 75, 52, 52]
 
 
+@pytest.mark.parametrize("held", [0, 1, 2, 3])
+def test_a_machine_that_lacks_something_still_works_on_two_tasks(clock, held):
+    strained = Strain("it")
+    for _ in range(5):
+        strained.met(FILES, held)
+        clock[0] += PAUSE + 0.1
+
+    assert strained.size == 2
+
+
 def test_a_few_more_are_held_each_second_until_it_is_over(clock, caplog):
     caplog.set_level(logging.INFO)
     strained = Strain("it")
