@@ -44,11 +44,12 @@ def _is_connected(port: int) -> bool:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def hangup() -> Iterator[None]:
-    """The signal of a closed terminal as it is by default: who has started the tests may have it ignored, as nohup does."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals() -> Iterator[None]:
+    """Signals as they are by default: who has started the tests may have them ignored, as nohup does, and a shell with its "&"."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL), signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, before[0])
+    signal.signal(signal.SIGINT, before[1])
 
 
 CLIENTS = ("curl", "requests")
