@@ -368,6 +368,14 @@ def test_an_explanation_is_for_people(here: Path, capsys: pytest.CaptureFixture[
     assert lines[4] == "stages.store.chain is not set"
 
 
+def test_the_exemption_of_seeds_is_explained(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings_command("--explain", "frontier.allow", "frontier.deny") == 0
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a URL must match one; seeds need not" in said
+    assert "a URL that matches one is skipped, but no seed" in said
+
+
 def test_a_setting_of_a_stage_of_ones_own_is_explained_by_its_type(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("own_words.py").write_text(
         "from crawler import Stage\n\nclass Own(Stage):\n    class Options(Stage.Options, frozen=True, kw_only=True):\n"

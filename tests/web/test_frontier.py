@@ -45,6 +45,24 @@ def test_a_seed_is_canonical_keyed_and_makes_its_host_a_root(shared: LocalShared
     assert shared.get("root/example.com:8080") == b"seed"
 
 
+@pytest.mark.parametrize(("rules", "path"), [
+    ({"deny": ["/p"]}, "p"), ({"allow": ["/only"]}, "p"), ({"scope": "path"}, "other/p"), ({"scope": "host"}, "p"),
+    ({"max_url_length": 20}, "p" * 100), ({"max_path_depth": 1}, "a/b/c"), ({"max_repeats": 1}, "a/a/a"),
+    ({"max_query_keys": 1}, "?a=1&b=2&c=3"), ({"max_depth": 1}, "p"),
+])  # fmt: skip
+def test_a_seed_is_taken_whatever_the_rules_for_links_and_stays_when_they_change(
+    shared: LocalShared, rules: dict[str, object], path: str
+) -> None:
+    made = frontier(shared, **rules)
+    url = f"https://another.test/{path}"
+
+    new = made.seed(url)
+
+    assert visit_of(new) == Visit(url, 0, is_seed=True)
+    assert isinstance(made.judge(visit_of(new)), New)
+    assert isinstance(made.admit(link(url.replace("another", "third"), depth=2)), str), "as a link it is not taken"
+
+
 def test_a_seed_that_is_no_url_is_refused(shared: LocalShared) -> None:
     with pytest.raises(BadUrl, match="'not a url'"):
         frontier(shared).seed("not a url")
