@@ -218,20 +218,19 @@ class Html:
     def _text(self, form: TextForm, most: int) -> tuple[str, bool]:
         # Without a limit on memory: where the library gets none here, it ends the process. A copy takes no more than its tree,
         # which was made within the limit, and a text is a small multiple of the page: the library indents by 16 levels at most.
-        tree = copy.deepcopy(self.document)     # because parts are cut out of it
+        # The tree is copied because parts are cut out of it, and handed on by this call alone, so that it can be freed early.
         if form == "markdown":
             from crawler.web.markdown import markdown  # here, because most crawls keep no text
 
-            return markdown(tree, self.base, most // 2, self.encoding)
+            return markdown(copy.deepcopy(self.document), self.base, most // 2, self.encoding)
         from crawler.web.text import text
 
         if form == "article":
             from crawler.web.article import article
 
-            if found := article(tree, self.url):
+            if found := article(copy.deepcopy(self.document), self.url):
                 return found, False
-            tree = copy.deepcopy(self.document)
-        return text(tree), False
+        return text(copy.deepcopy(self.document)), False
 
 
 def links(html: bytes | str | Html, base: str) -> list[Link]:

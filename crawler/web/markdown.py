@@ -45,17 +45,23 @@ def markdown(tree: Document, base: str, room: int, encoding: str = "utf-8") -> t
     """
     shown = Shown(tree, ("img",))
     is_cut = _make_absolute(shown, base, room, encoding)
-    for table in shown.elements("table"):
-        if _is_layout(table):
-            _as_blocks(table)
-    for each in shown.elements(*_FORM_BLOCKS):
-        each.tag = "div"
+    _simplify(shown)
     found = "\n\n".join(node.to_markdown(_FORM) for node in shown.nodes)
     # The library's way to write a no-break space, unless the page is about it.
     if "&#160;" in found and not any("&#160;" in node.text for node in shown.nodes):
         found = found.replace("&#160;", " ")
     found = found.replace("\xa0", " ")
+    del tree, shown            # for a page of emphasis alone, what follows takes as much memory
     return _with_emphasis(found) if _MARK in found else found, is_cut
+
+
+def _simplify(shown: Shown) -> None:
+    """Make plain blocks of tables of layout and of forms."""
+    for table in shown.elements("table"):
+        if table.tag == "table" and _is_layout(table):         # otherwise a table around it was one of layout
+            _as_blocks(table)
+    for block in shown.elements(*_FORM_BLOCKS):
+        block.tag = "div"
 
 
 def _make_absolute(shown: Shown, base: str, room: int, encoding: str) -> bool:
@@ -120,16 +126,22 @@ def _is_layout(table: Element) -> bool:
 
 
 def _as_blocks(table: Element) -> None:
-    parts = list(table.iter_elements(_PARTS))
+    """Make a table of layout plain blocks, and the tables in it with it, so that each element is looked at once."""
+    parts = list(table.iter_elements((*_PARTS, "caption", "table")))
     is_code = next(table.iter_elements("pre"), None) is not None
     for part in parts:
-        if is_code and part.tag in CELLS and _NUMBERS.fullmatch(part.text) and part.next_sibling is not None:
+        if is_code and part.tag in CELLS and _is_numbers(part):
             part.decompose()
         else:
             part.tag = "div"
-    for caption in table.iter_elements("caption"):
-        caption.tag = "div"
     table.tag = "div"
+
+
+def _is_numbers(cell: Element) -> bool:
+    """Tell whether a cell has the numbers of the lines of code that stand in a cell behind it."""
+    if cell.next_sibling is None or next(cell.iter_elements("table"), None) is not None:
+        return False                       # with tables in it, its text would be read once for each level
+    return _NUMBERS.fullmatch(cell.text) is not None
 
 
 def _marked(kind: str) -> Callable[[Element, str], str]:

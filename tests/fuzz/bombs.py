@@ -53,6 +53,11 @@ def bombs(size: int) -> dict[str, str]:
         "a cell of code": "<table><tr><td><pre>" + many("x\n", size),
         "a cell of lists": "<table><tr><td>" + many("<ul><li>x", size),
         "tables in tables": many("<table><tr><td>a<td>b<td>", size),
+        "tables alone": many("<table>", size),
+        "tables, one cell each": many("<table><tr><td>", size),
+        "cells of numbers beside code": "<table><tr><td>1<td><pre>x</pre>" + many("<tr><td><table><tr><td>1<td>x", size),
+        "deep tables around code": many("<table><tr><td>1<table><tr><td>2", half) + "<pre>" + many("x\n", half),
+        "open elements": many("<p><b><i><u><a href=x>", size),
         # Rows of small things.
         **{piece: many(piece, size) for piece in (
             "<p>x</p>", "<br>", "<hr>", "<main>x</main>", "<em>x</em>", "<option>x", "<title>x</title>", "&NotEqualTilde;", "&#x1F600;", "&",

@@ -16,6 +16,7 @@ from crawler.web import feed, seeds, sitemap
 from crawler.web.dates import read_date
 from crawler.web.directives import directives
 from crawler.web.encoding import charset, decode, is_html
+from crawler.web.fields import Fields, FieldSpec
 from crawler.web.headers import Headers
 from crawler.web.html import Html
 from crawler.web.mime import combined, media_type
@@ -117,6 +118,35 @@ def typed(text: bytes) -> None:
     seeds.check(seeds.lines(seeds.decode(text, "seeds.txt")), "seeds.txt")
 
 
+def reading(form: str) -> Read:
+    def read(text: bytes) -> None:
+        html = Html(text, URL, "text/html")
+        if form == "fields":
+            FIELDS.read(html)
+        else:
+            html.text("markdown" if form == "markdown" else "text")
+
+    return read
+
+
+FIELDS = Fields({"css": "td::text", "xpath": "//li", "attribute": "a::attr(href)", "many": FieldSpec(css="p", many=True)})
+# Elements in each other and beside each other, and what a cell, an attribute or a text may have.
+SHAPES: dict[str, Shape] = {
+    **{piece: repeated(piece) for piece in (
+        "<table>", "<table><tr><td>", "<table><td>x", "<table><caption>", "<table><tr><td>a<td>b</table>", "<ul><li>x",
+        "<ol><li>", "<dl><dd>x", "<blockquote>x", "<span>x", "<b><i>x", "<a href=x>", "<div>x", "<p>x", "<p><b><i><u>",
+        "x<br>", "<hr>", "&amp;", "&", "&CounterClockwiseContourIntegral;", "<option>x", "<details><summary>x", "<q>x",
+        "<del>x<ins>", "<p hidden>x", "<b>.</b>", "<!-- x -->", "<ul><li><table><tr><td>x", "<blockquote><ul><li>x",
+    )},
+    "cells": repeated("<td>x", "<table><tr>"), "rows": repeated("<tr><td>x<td>y", "<table>"),
+    "wide cells": repeated("<tr><td colspan=100000>x", "<table>"),
+    "tall cells": repeated("<tr><td rowspan=65534>x<td>y", "<table>"),
+    "items": repeated("<li>x", "<ul>"), "options": repeated("<option>x", "<select>"), "lines of code": repeated("x\n", "<pre>"),
+    "an attribute": repeated("x", '<p title="', '">'), "attributes": numbered("a@=b ", "<p ", ">x"),
+    "links": numbered("<a href=/@>x</a> "), "ticks": repeated("`", "<code>"), "stars": repeated("*"), "blanks": repeated(" "),
+}  # fmt: skip
+
+
 READERS: dict[str, tuple[Read, dict[str, Shape]]] = {
     "robots.txt": (robots, {
         "agents, then rules": halves(numbered("User-agent: a@\n"), numbered("Disallow: /@\n")),
@@ -198,6 +228,7 @@ READERS: dict[str, tuple[Read, dict[str, Shape]]] = {
         "a blank refresh": repeated(" ", '<meta http-equiv=refresh content="0', 'url=">'),
         "robots": repeated("<meta name=robots content=noarchive>"),
     }),
+    **{f"{form} of a page": (reading(form), SHAPES) for form in ("text", "markdown", "fields")},
     "encoding": (encoding, {
         "ASCII": repeated("a"), "not UTF-8": repeated(b"\xe4 "), "metas": repeated("<meta charset=x>"), "blanks": repeated(" "),
         "declaration": repeated(" ", "<?xml version='1.0'"), "declarations": repeated("<?xml encoding="), "zeros": repeated(b"\0"),

@@ -90,3 +90,11 @@ def test_a_long_base_does_not_make_a_page_longer_without_end() -> None:
     assert len(found) <= 10 * len(html.source) + 1_000
     assert found.count("y") == 5_000
     assert html.is_text_cut
+
+
+def test_tables_in_a_table_of_layout_are_blocks_and_numbers_beside_code_go() -> None:
+    inner = "<table><tr><td>1<td><pre>a = 1</pre></table>"
+
+    found = Html(f"<table><caption>all</caption><tr><td>7<td>x {inner}<tr><td>{inner}<td>y</table>", "http://e.org/").text("markdown")
+
+    assert found.split() == ["all", "x", "```", "a", "=", "1", "```", "```", "a", "=", "1", "```", "y"]
