@@ -78,6 +78,34 @@ NUMBERS = [
     ("12,5", 12.5), ("12,3456", 12.3456), ("123,456.789", 123456.789), ("1.0000", 1.0),
 ]  # fmt: skip
 
+# As shops print them, by country.
+PRICES = {
+    "Switzerland": [("1'299.–", 1299.0), ("CHF 1'299.–", 1299.0), ("CHF 1'299.—", 1299.0), ("Fr. 1’299.50", 1299.5),
+        ("1'299.95 CHF", 1299.95)],
+    "India": [("₹1,23,456.00", 123456.0), ("Rs. 1,23,456/-", 123456.0), ("INR 1,23,456", 123456.0)],
+    "Japan": [("1,980円", 1980.0), ("¥1,980(税込)", 1980.0), ("1,980円（税込）", 1980.0), ("税込価格：2,178円", 2178.0),
+        ("2,178円(税抜1,980円)", 2178.0), ("￥1,980", 1980.0)],
+    "Brazil": [("R$ 1.299,90", 1299.9), ("R$1.299,90 à vista", 1299.9), ("por R$ 1.299,90", 1299.9)],
+    "Czechia": [("1 299,- Kč", 1299.0), ("1\u00a0299,-\u00a0Kč", 1299.0), ("1 299,00 Kč", 1299.0), ("od 1 299 Kč", 1299.0)],
+    "Sweden": [("1 299:-", 1299.0), ("1\u00a0299:-", 1299.0), ("1 299 kr", 1299.0), ("1 299,50 kr", 1299.5)],
+    "Poland": [("12,99 zł", 12.99), ("1 299,99 zł", 1299.99), ("12,99\u00a0PLN", 12.99)],
+    "Denmark": [("1.299,-", 1299.0), ("kr. 1.299,-", 1299.0), ("1.299,00 kr.", 1299.0), ("1.299,95 DKK", 1299.95)],
+    "South Africa": [("R1 299.99", 1299.99), ("R 1 299.99", 1299.99), ("R1,299.99", 1299.99), ("ZAR 1 299,99", 1299.99)],
+    "Arabic and Persian digits": [("١٬٢٩٩٫٥٠ ر.س", 1299.5), ("١٢٩٩ ر.س", 1299.0), ("٢٥٫٥٠ د.إ", 25.5),
+        ("۱٬۲۹۹٬۰۰۰ تومان", 1299000.0), ("۱,۲۹۹,۰۰۰ تومان", 1299000.0)],
+    "Russia, Ukraine, Kazakhstan": [("1 299 ₽", 1299.0), ("1 299,90 руб.", 1299.9), ("1 299,50 грн", 1299.5),
+        ("1 299.00 ₸", 1299.0)],
+    "Turkey, Israel": [("1.299,90 TL", 1299.9), ("₪1,299.90", 1299.9), ("\u200f1,299.90 ₪", 1299.9)],
+    "Vietnam, Indonesia, Korea, Thailand": [("1.299.000 ₫", 1299000.0), ("Rp1.299.000", 1299000.0),
+        ("₩1,299,000", 1299000.0), ("1,299,000원", 1299000.0), ("฿1,299.00", 1299.0)],
+    "the euro": [("1.299,00 €", 1299.0), ("€ 1.299,-", 1299.0), ("1 299,00 €", 1299.0)],
+    "Australia, Canada, New Zealand, Mexico, the United Kingdom": [("A$1,299.95", 1299.95), ("C$1,299.95", 1299.95),
+        ("1 299,95 $", 1299.95), ("NZ$1,299", 1299.0), ("MX$1,299.00", 1299.0), ("£1,299.99", 1299.99)],
+    "Romania, Bulgaria, Hungary, Croatia": [("1.299,99 lei", 1299.99), ("1299,99 лв.", 1299.99), ("12 990 Ft", 12990.0),
+        ("1.299,99 kn", 1299.99)],
+    "Peru, Chile": [("S/ 1,299.90", 1299.9), ("$1.299.990 CLP", 1299990.0)],
+}  # fmt: skip
+
 NO_NUMBERS = [
     "", "none", "call us", "m²",
     "3.11.2", "1.2.3.4", "192.168.1.1", "v3.2", "1,299,00", "1.23.456", "1..2", "1,,2", "..5",      # versions, addresses, slips
@@ -151,3 +179,10 @@ def test_a_price_is_read_in_every_notation(whole: int, cents: int, marks: tuple[
 def test_no_text_fails(text: str, decimal: Decimal) -> None:
     assert isinstance(number(text, "float", decimal), float | None)
     assert isinstance(number(text, "int", decimal), int | None)
+
+
+@pytest.mark.parametrize(("country", "text", "value"), [(country, *row) for country, rows in PRICES.items() for row in rows])
+def test_a_price_as_shops_of_a_country_print_it(country: str, text: str, value: float) -> None:
+    assert number(text) == value, country
+    if value % 1 == 0:
+        assert number(text, "int") == value
