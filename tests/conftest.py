@@ -20,6 +20,10 @@ QUICK_FOLDERS = pytest.StashKey[dict[Path, bool]]()          # see `quick_folder
 WAITING = 2          # test processes more than processors: slow tests mostly wait, for processes and clocks
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bounds", type=int, metavar="N", help="set caches and bounds to N, 1 to 4: see tests/bounds.py")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -29,6 +33,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the processes that tests start compile each module once: a crawl takes half the CPU time then."""
     config.stash[QUICK_FOLDERS] = defaultdict(bool)
+    if small := config.getoption("bounds"):
+        from tests.bounds import shrink  # here, because it imports all modules there are
+
+        shrink(small)
     if not hasattr(config, "workerinput") and "PYTHONDONTWRITEBYTECODE" in os.environ:
         os.environ[BYTECODE] = tempfile.mkdtemp(prefix="crawler-tests-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(BYTECODE)))
@@ -40,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `pytest -m quick` runs. A slow test is among it only by a mark of its own."""
+    if items and items[0].config.getoption("bounds"):
+        items[:] = [item for item in items if not item.get_closest_marker("cost")]
     for item in items:
         if not any(item.get_closest_marker(name) for name in ("slow", "soak")):
             item.add_marker("quick")

@@ -52,6 +52,7 @@ def test_however_a_task_ends_its_host_has_its_rest(broker: Broker, hand: Hand, c
     assert len(granted(hand)) == 1
 
 
+@pytest.mark.cost      # of a host that is not in memory the turn that was given back is not known
 def test_a_lease_that_is_given_back_unbegun_leaves_no_trace(broker: Broker, hand: Hand, clock: ManualClock) -> None:
     seed(broker, a=2, b=2, c=2)
     hand.complete(hand.lease_one("urls"))
@@ -93,6 +94,7 @@ def test_a_lease_given_back_unbegun_does_not_take_the_rest_after_another_that_en
     assert len(granted(hand)) == 1
 
 
+@pytest.mark.cost      # of a host that is not in memory the turn that was given back is not known
 def test_giving_back_what_was_not_begun_costs_no_host_its_turn(any_house: House) -> None:
     """A hundred hosts a second apart; each time all are leased, one is done, and the others are given back."""
     broker = any_house.open(FRONTIER, Politeness(per_host=1, delay=1.0))
