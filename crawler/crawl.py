@@ -186,11 +186,14 @@ class Crawl:
         """Until one of the processes ends, the bell is rung, or so many seconds are over."""
         self._supervisor.wait(seconds, bell)
 
-    def is_drained(self, queues: Sequence[str]) -> bool:
-        """Look after the processes; whether nothing is left on these queues, as far as can be told. Cheap. Raises ChildFailed."""
+    def is_drained(self, queues: Sequence[str], wait: float = 0.0) -> bool:
+        """Look after the processes; whether nothing is left on these queues, as far as can be told. Cheap. Raises ChildFailed.
+
+        wait: s to wait for that; meanwhile the processes are not looked after.
+        """
         self._supervisor.watch()
         try:
-            return self.hub.drained(queues)
+            return self.hub.drained(queues, wait)
         except HubError as error:
             log.debug("no answer this time: %s", error)
             return False

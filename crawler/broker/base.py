@@ -40,6 +40,7 @@ from crawler.limits import (
     Url,
 )
 
+MAX_DRAINED_WAIT = 1.0    # s; longest wait until a crawl is at its end
 MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
 MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
 
@@ -212,8 +213,10 @@ class Broker(Protocol):
         """Tasks that are not done, on queues without keys, whose item has this `url`. Looks at the first thousands of each."""
         ...
 
-    def drained(self, queues: Names[Name] | None = None) -> bool:
+    def drained(self, queues: Names[Name] | None = None, wait: float = 0.0) -> bool:
         """Nothing ready, delayed or leased on these queues (None: all that a stage reads), counted in one transaction.
+
+        wait: s, at most MAX_DRAINED_WAIT, to wait for that.
 
         What waits on a queue with a budget that is used up does not count: it will not be leased."""
         ...

@@ -69,9 +69,10 @@ class Waiting(Call[T]):
 
     def __init__(
         self, run: Callable[[Ledger], T | None], again: Callable[[Ledger], T | None], empty: Callable[[Ledger], T],
-        queue: str, worker: str, wait: float, *, is_probe: bool = False,
+        queue: str, worker: str, wait: float, *, is_probe: bool = False, kind: Kind = Kind.STEPS,
     ) -> None:  # fmt: skip
-        super().__init__(run, Kind.STEPS)   # type: ignore[arg-type]  # None never reaches the caller: it is parked instead
+        """queue: whose tasks it waits for; "": it waits for something else."""
+        super().__init__(run, kind)   # type: ignore[arg-type]  # None never reaches the caller: it is parked instead
         self.again = again
         self.empty = empty                  # the answer when time is up
         self.queue = queue

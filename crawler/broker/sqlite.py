@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 from crawler.broker import checks, desk, schema
 from crawler.broker.ballast import Ballast
-from crawler.broker.base import MAX_WAIT, Politeness, QueueSpec, Quota, all_pages, is_taker
+from crawler.broker.base import MAX_DRAINED_WAIT, MAX_WAIT, Politeness, QueueSpec, Quota, all_pages, is_taker
 from crawler.broker.calls import Call, Kind, Waiting
 from crawler.broker.clock import Clock, SystemClock
 from crawler.broker.disk import Disk
@@ -249,8 +249,15 @@ class SqliteBroker:
     def find(self, url: str) -> list[Found]:
         return self._call(lambda ledger: desk.find(ledger, url), Kind.ASKS)
 
-    def drained(self, queues: Sequence[str] | None = None) -> bool:
-        return self._call(lambda ledger: desk.drained(ledger, queues), Kind.ASKS)
+    def drained(self, queues: Sequence[str] | None = None, wait: float = 0.0) -> bool:
+        checks.seconds("a wait", wait)
+
+        def ask(ledger: Ledger) -> bool | None:
+            return desk.drained(ledger, queues) or None
+
+        if not wait:
+            return self._call(ask, Kind.ASKS) is True
+        return self._writer.ask(Waiting(ask, ask, lambda _: False, "", NOBODY, min(wait, MAX_DRAINED_WAIT), kind=Kind.ASKS)) is True
 
     def close(self) -> None:
         self._writer.close()

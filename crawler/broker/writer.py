@@ -198,9 +198,10 @@ class Writer:
                     answered.append(waiting)
                 else:
                     still.append(waiting)
-                    if not (waiting.is_probe or ledger.queue(waiting.queue).suspects):      # else it depends on who asks
+                    # What a probe is given, or any worker while there are suspects, depends on who asks.
+                    if waiting.queue and not (waiting.is_probe or ledger.queue(waiting.queue).suspects):
                         empty.add(waiting.queue)
-            event = ledger.next_event(ledger.queue(name) for name in {call.queue for call in still})
+            event = ledger.next_event(ledger.queue(name) for name in {call.queue for call in still} - {""})
             ledger.flush()
             db.execute("COMMIT")
         except BaseException:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
 
-QUICK = 0.01          # s between questions whether it is over, when it may soon be
+SOON = 0.05           # s of one question whether it is over, when it may soon be: the hub answers once it is
+QUICK = 0.01          # s between these
 OVERGROWN = 20_000    # URLs of one host that wait from which it is looked at more closely
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
 
@@ -84,7 +85,7 @@ def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, ad
     while not stop.is_rung:
         now = time.monotonic()
         if now < next_counts:
-            if here.is_drained(read):
+            if here.is_drained(read, SOON if outlook.is_near else 0.0):
                 return True
         elif (stats := here.watch()) is not None:
             next_counts = now + view.every

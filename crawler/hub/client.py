@@ -154,8 +154,8 @@ class HubClient:
     def find(self, url: str) -> list[Found]:
         return self._list("find", url)
 
-    def drained(self, queues: Sequence[str] | None = None) -> bool:
-        is_drained: bool = self._ask("drained", queues)
+    def drained(self, queues: Sequence[str] | None = None, wait: float = 0.0) -> bool:
+        is_drained: bool = self._ask("drained", queues, wait, wait=wait)
         return is_drained
 
     def cut(self, patience: float) -> None:

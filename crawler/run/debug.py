@@ -131,7 +131,8 @@ class DebugCrawl:
     def insist(self, question: Callable[[], T]) -> T:
         return question()
 
-    def is_drained(self, queues: Sequence[str]) -> bool:
+    def is_drained(self, queues: Sequence[str], wait: float = 0.0) -> bool:
+        """Tell whether nothing is left. wait: not used, because nothing is done while this thread waits."""
         return self.hub.drained(queues)
 
     def wait(self, seconds: float, bell: Bell) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -335,6 +336,23 @@ def test_drained_is_when_no_queue_that_is_read_has_work_left(broker: Broker, han
 
     assert broker.drained() is True
     assert broker.drained(["task", "result"]) is False
+
+
+def test_who_asks_whether_all_is_drained_may_wait_for_it(broker: Broker, hand: Hand, clock: ManualClock) -> None:
+    put(broker, "task", b"a")
+    lease = hand.lease_one("task")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(broker.drained, ["task"], 1.0)
+        while not wait([waiting], 0.1).done:
+            clock.advance(0.3)
+        assert waiting.result() is False, "the time is up"
+
+        waiting = pool.submit(broker.drained, ["task"], 1.0)
+        hand.complete(lease)
+        assert waiting.result(30) is True
+
+    with pytest.raises(CallRefused, match="pges"):
+        broker.drained(["pges"], 1.0)
 
 
 def test_a_dead_task_keeps_the_traceback_of_its_last_attempt_until_somebody_decides(broker: Broker, hand: Hand) -> None:

@@ -160,7 +160,7 @@ class MemoryBroker:
     def find(self, url: str) -> list[Found]:
         return []
 
-    def drained(self, queues: Sequence[str] | None = None) -> bool:
+    def drained(self, queues: Sequence[str] | None = None, wait: float = 0.0) -> bool:
         with self.changed:
             return not self.leased and not any(self.ready[name] for name in queues or self.ready)
 
