@@ -126,7 +126,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
         uptime=uptime,
         queues=[
             QueueStats(
-                name=queue.spec.name, accepted=queue.accepted, **dict(zip(STATES, queue.counts, strict=True)), bytes=queue.bytes,
+                name=queue.spec.name, accepted=queue.accepted + queue.coming, **_places(queue), bytes=queue.bytes,
                 keyed=queue.spec.keyed, polite=queue.spec.polite, is_read=queue.spec.is_read, full=queue.full_gate(),
                 is_outside=queue.spec.is_outside, due=due.get(queue.id, 0.0), failure=ledger.troubles.queues.get(queue.id, ""),
                 longest=ledger.now - oldest[queue.id].since if queue.id in oldest else 0.0,
@@ -147,6 +147,13 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
         is_drained=drained(ledger, None),
         is_short=ledger.is_short,
     )  # fmt: skip
+
+
+def _places(queue: Queue) -> dict[str, int]:
+    """Return the number of tasks by state. Those in the inbox count as ready; some of them may turn out to be known."""
+    places = dict(zip(STATES, queue.counts, strict=True))
+    places["ready"] += queue.coming
+    return places
 
 
 def hosts(ledger: Ledger, names: Sequence[str]) -> list[HostStats]:
@@ -305,7 +312,8 @@ def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:
     else:
         chosen = [ledger.queue(name) for name in names]
     return not any(
-        queue.counts[LEASED] or ((queue.counts[READY] or queue.counts[DELAYED]) and not ledger.spent(queue)) for queue in chosen
+        queue.counts[LEASED] or ((queue.counts[READY] or queue.counts[DELAYED] or queue.coming) and not ledger.spent(queue))
+        for queue in chosen
     )
 
 

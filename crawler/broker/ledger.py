@@ -60,12 +60,8 @@ class Ledger(Lending):
                     origins += [self._origin(loan)] * len(done.children)
                 verdicts.append(Verdict.DONE)
         self.finish(finished)
-        inserted = self.insert(children, origins) if children else []
-        for limit in (Verdict.LIMIT, Verdict.WAITING):
-            if limit in inserted:
-                pairs = zip(children, inserted, strict=True)
-                over = Counter(child.queue for child, verdict in pairs if verdict == limit)
-                self.count({f"{name}/skipped/{limit}": n for name, n in over.items()})
+        if children:
+            self.bring(children, origins)
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
         verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]

@@ -43,7 +43,8 @@ def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
         counts, counters = db.execute("SELECT counts, counters FROM head").fetchone()
         by_id = json.decode(counts, type=dict[int, list[int]])
         names = db.execute("SELECT id, name FROM queue ORDER BY id").fetchall()
-        queues = {name: Counts(*(by_id.get(id) or [0] * 6)[:6]) for id, name in names}
+        coming = schema.coming(db)
+        queues = {name: _counts(by_id.get(id) or [0] * 6, coming.get(id, 0)) for id, name in names}
         notes = {
             name: value
             for prefix in prefixes
@@ -54,6 +55,12 @@ def peek(path: Path, prefixes: Sequence[str] = ()) -> Peek:
     finally:
         db.close()
     return Peek(queues, json.decode(counters, type=dict[str, int]), notes)
+
+
+def _counts(stored: Sequence[int], coming: int) -> Counts:
+    """Return the counts of a queue. coming: tasks in its inbox, of which some may turn out to be known."""
+    accepted, ready, *others = stored[:6]
+    return Counts(accepted + coming, ready + coming, *others)
 
 
 def seeds(path: Path, queue: str, limit: int) -> list[bytes]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from crawler.broker.base import is_taker
-from crawler.broker.intake import Intake
+from crawler.broker.inbox import Inbox
 from crawler.broker.loans import Loan
 from crawler.broker.policy import Lane
 from crawler.broker.schema import DELAYED, LEASED, NEVER, READY
@@ -27,7 +27,7 @@ PATIENCE = 5.0            # s for which a quarantined task waits for a probe bef
 LOOKED_AT = 64            # suspects that are looked at in one call
 
 
-class Quarantine(Intake):
+class Quarantine(Inbox):
     """The books, and suspects kept apart from other tasks."""
 
     # ---- in

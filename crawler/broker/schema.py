@@ -89,6 +89,10 @@ CREATE TABLE suspect (              -- tasks that were held when a worker died: 
   deaths INTEGER NOT NULL,          -- of workers that held it, in a row
   alone INTEGER NOT NULL            -- whether a worker that has it is to have nothing else
 );
+CREATE TABLE inbox (                -- children of large steps that are still to be put on their queue: see `inbox`
+  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL,
+  n INTEGER NOT NULL, tasks BLOB NOT NULL     -- so many, in msgpack
+);
 CREATE TABLE note (name TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL);
 CREATE INDEX note_version ON note (version);
 CREATE TABLE note_total (           -- one row: of all notes, with their names
@@ -186,18 +190,22 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("COMMIT")
     if version != VERSION:
         raise StorageError(f"{path} is of store version {version}, this crawler reads {VERSION}; use --fresh or another --data")
-    if found and "note_total" not in found:
-        _complete(connection)
+    if found and not {"note_total", "inbox"} <= found:
+        _complete(connection, has_total="note_total" in found)
 
 
-def _complete(connection: sqlite3.Connection) -> None:
-    """Add what a store of an older version lacks."""
+def _complete(connection: sqlite3.Connection, *, has_total: bool) -> None:
+    """Add what a store of an older version lacks. has_total: its notes are counted."""
     connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS inbox (id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, n INTEGER NOT NULL, tasks BLOB NOT NULL)"
+    )
     if "claim" not in {name for _, name, *_ in connection.execute("PRAGMA table_info(caller)")}:
         connection.execute("ALTER TABLE caller ADD COLUMN claim BLOB")
     connection.execute("CREATE INDEX IF NOT EXISTS note_version ON note (version)")
-    connection.execute("CREATE TABLE note_total (n INTEGER NOT NULL, bytes INTEGER NOT NULL)")
-    connection.execute("INSERT INTO note_total SELECT count(*), ifnull(sum(length(name) + length(value)), 0) FROM note")
+    if not has_total:
+        connection.execute("CREATE TABLE note_total (n INTEGER NOT NULL, bytes INTEGER NOT NULL)")
+        connection.execute("INSERT INTO note_total SELECT count(*), ifnull(sum(length(name) + length(value)), 0) FROM note")
     connection.execute("COMMIT")
 
 
@@ -210,6 +218,14 @@ def stored_politeness(path: str) -> dict[str, bool]:
         raise refusal(path, error) from error
     finally:
         db.close()
+
+
+def coming(db: sqlite3.Connection) -> dict[int, int]:
+    """Return the number of tasks in the inbox by queue id."""
+    found: dict[int, int] = {}
+    for queue, n in db.execute("SELECT queue, n FROM inbox"):
+        found[queue] = found.get(queue, 0) + n
+    return found
 
 
 def _has_content(path: str) -> bool:

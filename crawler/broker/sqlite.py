@@ -219,7 +219,12 @@ class SqliteBroker:
 
     def run(self, call: Callable[[Ledger], T]) -> T:
         """Run a function of the ledger in a transaction: for work on a store that no hub serves, such as `review`."""
-        return self._call(call)
+
+        def run(ledger: Ledger) -> T:
+            ledger.empty_inbox()
+            return call(ledger)
+
+        return self._call(run)
 
     # ---- what people ask
 

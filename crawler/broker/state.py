@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence, Set
 
+from crawler.broker import schema
 from crawler.broker.base import Politeness, QueueSpec
 from crawler.broker.policy import Lane
 from crawler.broker.recent import Recent
@@ -45,7 +46,7 @@ class Queue:
     """One queue's specification and its counts."""
 
     __slots__ = (
-        "accepted", "bytes", "counts", "floor", "gates", "id", "lane", "least_host_limit", "probed_at", "recent", "spec",
+        "accepted", "bytes", "coming", "counts", "floor", "gates", "id", "lane", "least_host_limit", "probed_at", "recent", "spec",
         "stand_in", "suspects", "work_until",
     )  # fmt: skip
 
@@ -58,6 +59,7 @@ class Queue:
         self.accepted = accepted
         self.counts = list(counts)         # by state, in the order of schema.STATES
         self.bytes = bytes                 # of bodies not yet done or dead
+        self.coming = 0                    # tasks in the inbox, not counted elsewhere: see `inbox`
         self.gates: list[Queue] = []       # queues downstream that hold this one back when they are full
         self.lane = 0                      # id of a plain queue's only lane
         self.floor: Floor | None = None    # of a plain queue's lane
@@ -105,7 +107,7 @@ class Queue:
     @property
     def is_full(self) -> bool:
         """Above its high-water mark: who feeds it is given no work."""
-        return self.counts[0] + self.counts[1] >= self.spec.high_water or self.bytes >= self.spec.high_water_bytes
+        return self.counts[0] + self.counts[1] + self.coming >= self.spec.high_water or self.bytes >= self.spec.high_water_bytes
 
     def full_gate(self) -> str:
         """The name of a full queue downstream, or ""."""
@@ -118,13 +120,15 @@ def load_queues(
     """Return the queues of the pipeline, making the new ones, and queues outside it that still have tasks. least: see `Queue`."""
     named = list(specs)
     queues = {}
-    for spec in [*named, *_outside(db, {spec.name for spec in named}, counts)]:
+    coming = schema.coming(db)
+    for spec in [*named, *_outside(db, {spec.name for spec in named}, counts, coming)]:
         db.execute("INSERT OR IGNORE INTO queue (name) VALUES (?)", (spec.name,))
         id, polite = db.execute("SELECT id, polite FROM queue WHERE name = ?", (spec.name,)).fetchone()
         if polite != spec.polite:
             _change_lanes(db, id, spec.polite)
         accepted, *states, size = counts.get(id) or [0] * (len(STATES) + 2)
         queues[spec.name] = Queue(id, spec, accepted, states, size, least)
+        queues[spec.name].coming = coming.get(id, 0)
     for queue in queues.values():
         queue.gates = [queues[name] for name in queue.spec.feeds if name in queues]
     return queues
@@ -143,11 +147,13 @@ def load_suspects(db: sqlite3.Connection, queues: Mapping[int, Queue], on_loan: 
             queues[queue].suspects[id] = Suspect(id, lane, deaths, bool(is_alone), now)
 
 
-def _outside(db: sqlite3.Connection, named: set[str], counts: Mapping[int, Sequence[int]]) -> list[QueueSpec]:
+def _outside(
+    db: sqlite3.Connection, named: set[str], counts: Mapping[int, Sequence[int]], coming: Mapping[int, int]
+) -> list[QueueSpec]:  # fmt: skip
     """Return queues with unfinished or dead tasks that the pipeline does not name, because a stage was removed or renamed."""
     found = []
     for id, name, polite in db.execute("SELECT id, name, polite FROM queue ORDER BY id").fetchall():
-        if name in named or not any(counts.get(id, [])[1:5]):        # all states but done
+        if name in named or not (any(counts.get(id, [])[1:5]) or id in coming):        # all states but done
             continue
         (keyed,) = db.execute("SELECT EXISTS (SELECT 1 FROM task WHERE queue = ? AND key IS NOT NULL)", (id,)).fetchone()
         found.append(QueueSpec(name, keyed=bool(keyed), polite=bool(polite), is_outside=True))

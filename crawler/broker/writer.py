@@ -53,7 +53,7 @@ class Writer:
 
     def start(self) -> None:
         self._clock.subscribe(self._turns.poke)
-        self._turns.start(self._disk.patience(None))
+        self._turns.start(self._disk.patience(0.0 if self._ledger.coming() else None))
         self._syncer.start()
 
     def ask(self, call: Call[T]) -> T:
@@ -184,6 +184,8 @@ class Writer:
                 ledger.open(is_new_epoch=False)
                 self._must_reread = False
             ledger.tick()
+            if ledger.coming() and not ledger.is_short:
+                ledger.put_slice()
             for call in calls:
                 if self._has_answer(call, is_parked=False):
                     answered.append(call)
@@ -216,6 +218,8 @@ class Writer:
         self._parked = still                      # not before: if the sync fails, all of them hear of it
         for call in answered:
             call.settle()
+        if ledger.coming() and not ledger.is_short:
+            return 0.0
         if not still:
             return None
         times = [call.deadline for call in still]
