@@ -194,7 +194,7 @@ class Crawl:
         self._supervisor.watch()
         try:
             return self.hub.drained(queues, wait)
-        except HubError as error:
+        except (HubError, StorageFull) as error:       # the latter: its disk filled up while it waited
             log.debug("no answer this time: %s", error)
             return False
 
