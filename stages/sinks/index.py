@@ -96,6 +96,10 @@ class Index:
             self._db.execute("DELETE FROM rows")
             self._note(mark)
 
+    def sync(self) -> None:
+        """Put what was noted on disk: no power cut undoes it."""
+        self._db.execute("PRAGMA wal_checkpoint(FULL)")
+
     def in_order(self) -> Iterator[tuple[bytes, int, int]]:
         """Key, offset and length of every row as they stand in the file; sorted on disk, so `move` may run meanwhile."""
         yield from self._db.execute("SELECT key, offset, length FROM rows ORDER BY offset")

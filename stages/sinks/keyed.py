@@ -167,6 +167,8 @@ class KeyedFile:
         if there.st_size:
             self._read(is_ours=fits, is_written=fits and not mark.is_closed)
         self._index.put([], self._mark(self._size, self._stale))
+        if not fits:
+            self._index.sync()     # so that the file is known as ours after a power cut
 
     def _read(self, *, is_ours: bool, is_written: bool) -> None:
         """Index what is behind `_size`, and cut or complete the file's last row. is_ours: nobody else has been at
