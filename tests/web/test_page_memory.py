@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import subprocess
 import sys
@@ -11,10 +12,17 @@ from typing import Final
 import pytest
 
 from crawler.errors import PageTooCostly
+from crawler.web import memory
 from crawler.web.html import Html
 from crawler.web.memory import IS_LIMITED, limited, process_limit
 
 pytestmark = pytest.mark.skipif(not IS_LIMITED, reason="only Linux limits the memory of a process")
+
+@pytest.fixture(autouse=True)
+def _look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what other tests used: their memory may be free again since the last look."""
+    monkeypatch.setattr(memory._used, "at", -math.inf)
+
 
 BOMB = "".join(f"<b id={i}><p>" for i in range(8_000))
 
