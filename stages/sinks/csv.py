@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from crawler import UsageError
 from stages.sinks.base import Row, SinkOptions, json_line
-from stages.sinks.layout import HOLE, BadRow, Found
+from stages.sinks.layout import BadRow, Found
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class CsvRows:
     def scan(self, file: BinaryIO, is_ours: bool) -> Iterator[Found]:
         for raw, cells, is_open in _records(file):
             is_short = len(cells) < len(self.columns)
-            if is_open or (is_ours and HOLE in raw) or (not raw.endswith(b"\n") and (is_ours or is_short)):
+            if is_open or (not raw.endswith(b"\n") and (is_ours or is_short)):
                 yield Found(raw, is_torn=True)
             elif cells:
                 yield Found(raw, *self._seen(cells))    # too many cells or too few: it is kept, and not ours to judge

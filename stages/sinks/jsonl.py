@@ -11,7 +11,7 @@ import msgspec
 
 from crawler import as_row
 from stages.sinks.base import Row, json_line
-from stages.sinks.layout import HOLE, BadRow, Found
+from stages.sinks.layout import BadRow, Found
 
 # What a line of ours can begin with when it was cut short: the object, or the noughts that a file system leaves in blocks
 # whose data did not reach the disk before the power went. Anything else at the end of a file is not ours to cut.
@@ -40,7 +40,7 @@ class JsonLines:
             try:
                 yield self._found(raw)
             except (ValueError, RecursionError) as error:
-                if not (is_last and raw.startswith(TORN)) and not (is_ours and HOLE in raw):
+                if not (is_last and raw.startswith(TORN)):
                     raise BadRow(behind, str(error)) from error
                 yield Found(raw, is_torn=True)
             behind += len(raw)

@@ -167,12 +167,14 @@ class KeyedFile:
         if there.st_size:
             self._read(is_ours=fits, is_written=fits and not mark.is_closed)
         self._index.put([], self._mark(self._size, self._stale))
-        if not fits:
-            self._index.sync()     # so that the file is known as ours after a power cut
+        if not fits or mark.is_closed:
+            self._index.sync()     # so that after a power cut the rows that come now are known as ours
 
     def _read(self, *, is_ours: bool, is_written: bool) -> None:
         """Index what is behind `_size`, and cut or complete the file's last row. is_ours: nobody else has been at
         it. is_written: what is read are rows that a store wrote and died before it indexed them."""
+        if is_written:
+            self._cut_hole()
         with os.fdopen(os.dup(self._fd), "rb") as file:
             file.seek(0)
             head = self._layout.resume(file)
@@ -223,11 +225,25 @@ class KeyedFile:
             self._size += len(piece.raw)
         self._index.put(entries.values(), self._mark(self._size, self._stale))
 
+    def _cut_hole(self) -> None:
+        """Cut rows behind `_size` that did not reach the disk whole: a block that a power cut kept from it is zeros.
+
+        Neither such a row nor those behind it were acknowledged.
+        """
+        size = self._size
+        with os.fdopen(os.dup(self._fd), "rb") as file:
+            file.seek(size)
+            for line in file:
+                if b"\0" in line:
+                    self._cut(size)
+                    return
+                size += len(line)
+
     def _cut(self, size: int) -> None:
         torn = os.fstat(self._fd).st_size - size
         log.warning("%s: cut off a half-written row at its end, %d bytes", self._named, torn)
         os.ftruncate(self._fd, size)
-        self._size = size
+        self._size = min(self._size, size)
 
     def _unusable(self, offset: int, why: str) -> str:
         line, at = 1, 0

@@ -7,9 +7,6 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from stages.sinks.base import Row
 
-# In rows of ours behind the index's mark: a block that a power cut kept from the disk. What follows was not acknowledged either.
-HOLE = b"\0"
-
 
 class Found(NamedTuple):
     """A piece of an existing file."""

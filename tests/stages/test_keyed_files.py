@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,32 @@ def test_a_half_written_last_row_is_cut_at_every_byte(text: Output, caplog: pyte
         is_whole = text.path.suffix == ".jsonl" and n == len(half) - 1    # all but its line end
         assert text.path.read_bytes() == (whole + half if is_whole else whole)
         assert is_whole or f"cut off a half-written row at its end, {n} bytes" in caplog.text
+
+
+def test_a_hole_that_a_power_cut_left_is_cut_with_what_follows(text: Output):
+    whole = Output(text.path.with_name("whole" + text.path.suffix))
+    whole.put([page(f"http://{name}/") for name in "abcd"])
+    sink = open_sink(SinkOptions(output=str(text.path), **text.options))
+    sink.write([page("http://a/")])
+    os.close(sink._fd)                             # killed: neither the file nor the index is closed in order
+    sink._index.close()
+    text.path.write_bytes(whole.path.read_bytes().replace(b"http://c/", bytes(9)))
+
+    assert text.put([page(f"http://{name}/") for name in "bcd"]) == [Written(2, 0, 1)]
+
+    assert text.rows() == whole.rows()
+
+
+def test_zeros_that_somebody_else_has_added_are_not_cut(text: Output):
+    text.put([page("http://a/")])
+    with text.path.open("ab") as file:
+        file.write(b"mine\0mine\nmine\n")
+    before = text.path.read_bytes()
+
+    with suppress(UsageError):                     # of JSON Lines: that is no row
+        text.put([])
+
+    assert text.path.read_bytes() == before
 
 
 def test_a_file_cut_short_from_outside_loses_what_was_cut_and_no_more(text: Output):
