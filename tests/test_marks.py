@@ -59,6 +59,16 @@ def test_the_memory_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPa
     memory.close()
 
 
+def pair(monkeypatch: pytest.MonkeyPatch) -> tuple[MarkMemory, Marks]:
+    """Return the parent's end of the marks and the worker's."""
+    memory = MarkMemory()
+    for name, value in memory.environment.items():
+        monkeypatch.setenv(name, value)
+    memory_given = given()
+    assert memory_given is not None
+    return memory, Marks(memory_given.words)
+
+
 @pytest.mark.parametrize("value", ["", "/proc/self/fd/999999", "/etc/passwd", "/proc/self/status", "junk"])
 def test_what_is_no_such_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv(marks.VARIABLE, value)
@@ -67,12 +77,7 @@ def test_what_is_no_such_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch, v
 
 
 def test_where_more_is_begun_than_there_is_room_for_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = MarkMemory()
-    for name, value in memory.environment.items():
-        monkeypatch.setenv(name, value)
-    memory_given = given()
-    assert memory_given is not None
-    written = Marks(memory_given.words)
+    memory, written = pair(monkeypatch)
     for token in range(1, marks.SLOTS + 2):
         written.begin(token, is_work=True)
 
@@ -82,12 +87,7 @@ def test_where_more_is_begun_than_there_is_room_for_nothing_is_known(monkeypatch
 
 @linux
 def test_the_places_of_tasks_that_are_over_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = MarkMemory()
-    for name, value in memory.environment.items():
-        monkeypatch.setenv(name, value)
-    memory_given = given()
-    assert memory_given is not None
-    written = Marks(memory_given.words)
+    memory, written = pair(monkeypatch)
     for token in range(1, marks.SLOTS + 2):
         written.begin(token, is_work=True)
         written.over(token)
@@ -99,12 +99,7 @@ def test_the_places_of_tasks_that_are_over_are_used_again(monkeypatch: pytest.Mo
 
 @linux
 def test_a_task_that_waits_again_is_not_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = MarkMemory()
-    for name, value in memory.environment.items():
-        monkeypatch.setenv(name, value)
-    memory_given = given()
-    assert memory_given is not None
-    written = Marks(memory_given.words)
+    memory, written = pair(monkeypatch)
     written.begin(7, is_work=True)
     written.work(7, is_work=False)
     written.begin(8, is_work=False)

@@ -43,7 +43,7 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_the_quick_tests_are_of_every_area(quick_folders: dict[Path, bool]) -> None:
-    """Of every folder that was collected: of all of them, in a run of the whole suite."""
+    """Look at every folder that was collected: all of them, in a run of the whole suite."""
     assert ROOT / "tests" in quick_folders
     assert [folder for folder, has_quick in quick_folders.items() if not has_quick] == []
 

@@ -1,4 +1,4 @@
-"""What is said of a number with a unit, with marks between its digits, or in quotes: the unit of the setting, and what to write."""
+"""Messages about a number with a unit, with marks between its digits, or in quotes: the unit of the setting, and what to write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parent of a worker process tells the hub when that has died."""
+"""Reports to the hub by the parent of a worker process that has died."""
 
 from __future__ import annotations
 

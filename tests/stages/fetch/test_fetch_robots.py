@@ -192,7 +192,7 @@ def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
 def test_few_threads_wait_for_pauses_after_robots_txt_and_other_pages_are_given_back(
     web: responses.RequestsMock, make: Callable[..., Fetch]
 ) -> None:
-    """Else a crawl that begins with many hosts would get to know as many of them in a pause as it has threads."""
+    """Hold few threads in pauses: else a crawl that begins with many hosts would learn as many in a pause as it has threads."""
     hosts = [f"h{n}.example" for n in range(3 * _PAUSING)]
     for host in hosts:
         web.get(f"http://{host}/robots.txt", body="")
