@@ -49,10 +49,11 @@ def test_why_says_what_became_of_a_page_without_a_record(
 ) -> None:
     monkeypatch.chdir(shell.directory)
     pages = {
-        "/": "".join(f"<a href={path}>x</a>" for path in ("/hidden", "/alone", "/away", "/picture")),
+        "/": "".join(f"<a href={path}>x</a>" for path in ("/hidden", "/alone", "/away", "/picture", "/end")),
         "/hidden": "<meta name=robots content=noindex>",
         "/alone": "<meta name=robots content=nofollow><a href=/never>x</a>",
         "/away": Response(301, headers={"Location": "http://other.invalid/"}),
+        "/end": "<a href=http://other.invalid/>x</a>",
         "/picture": Response(headers={"Content-Type": "image/png"}, body=b"x"),
     }
     with Site(pages) as site:
@@ -66,6 +67,7 @@ def test_why_says_what_became_of_a_page_without_a_record(
     assert "no record of it in o.jsonl" in told["/hidden"]
     assert "links not followed: it says nofollow" in told["/alone"]
     assert "to http://other.invalid/\n  not followed: out of scope\n" in told["/away"]
+    assert "\n  links not followed: out of scope\n" in told["/end"], "the page itself was in scope"
     assert "body of type image/png not read; see stages.fetch.content_types" in told["/picture"]
     assert "its record: o.jsonl, line" in told["/picture"]
     assert "interrupted" not in "".join(told.values())
