@@ -24,6 +24,9 @@ from crawler.stage import Slow
 LEAST = 32            # tasks on their way at once, to begin with
 BUSY = 0.4            # of the time worked, from which on more of them would only wait
 PLENTY = 0.04         # s of work that has arrived, at which there should be less
+BEHIND = 0.08         # s of work that may have arrived while more is asked for
+LINGER = 0.01         # s a finished task waits for others to be handed in with it
+BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
 
 
 class Window:
@@ -48,6 +51,19 @@ class Window:
             self.size = max(self.size * 3 // 4, self._least)
         elif is_fed and worked - worked_before < BUSY * (now - before):
             self.size = min(self.size * 2, self._most)
+
+
+def until_told(busy: int, arrived: int, tempo: Tempo, *, is_dry: bool) -> tuple[int, float]:
+    """Return when the hub is to be told: after so many arrivals and ends of tasks, or so many s after the first of them.
+
+    busy: tasks in our hands; arrived: how many of them wait for work, or are worked on. is_dry: the hub had fewer tasks than
+    were asked for, so that other workers may wait for the links that are found here.
+    """
+    news = 2 * busy - arrived                        # to come: each arrives, and ends
+    is_awaited = is_dry and arrived <= tempo.ahead(BEHIND)
+    if arrived > tempo.ahead(LINGER) and not is_awaited:
+        return max(1, news), BUSY_LINGER
+    return max(1, news // 2), LINGER
 
 
 class OverlapPool:

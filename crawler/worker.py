@@ -27,7 +27,7 @@ from crawler.held import Held
 from crawler.items import Failed, Lease, Pace, Step, Stepped, Verdict
 from crawler.marks import Marks
 from crawler.opening import closing, opening
-from crawler.overlap import OverlapPool, Window
+from crawler.overlap import BEHIND, LINGER, OverlapPool, Window, until_told
 from crawler.pool import MOST_THREADS, Finished, Pool, Tempo, ThreadPool
 from crawler.room import LOG_HUB, Room, in_short
 from crawler.routing import Routes, pace
@@ -42,14 +42,11 @@ log = logging.getLogger("crawler.worker")
 
 POLL = 0.3            # s; longest wait at the hub before we look at stop
 IDLE = 0.1            # s between looks for work while tasks are in process and there is room for more
-LINGER = 0.01         # s a finished task waits for others to be handed in with it
-BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
 GATHER = 0.02         # s the same where items are taken in batches: more of them come meanwhile
 GRACE = 17.0          # s from the wish to stop until what is unfinished is given back; with CLOSING, and all that takes: 20 s.
 #                       A stage may have less for what only waits: see `Stage.grace`
 CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
 ROOM = 1.0            # s between tries while a disk is full
-BEHIND = 0.08         # s of work that may lie here, where waiting and work overlap, while more is asked for
 LOOK = 1.0            # s between questions to the stage what is slow
 LOOK_FULL = 0.2       # s the same while there is no room for more: what is slow makes some
 WAITING = 2           # tasks that may wait for a thread, for each thread
@@ -107,6 +104,7 @@ class Worker:
         self._concurrency = concurrency or stage.concurrency
         self._window = Window(self._concurrency, is_fixed=True)
         self._slow = NOT_SLOW
+        self._is_dry = False                       # the hub had fewer tasks than we asked for
         self._next_hung = 0.0                      # monotonic time at which hung tasks are looked for
         self._next_look = 0.0                      # monotonic time at which the stage is asked what is slow
         self._pool: Pool | None = None             # with a loop of its own, beside which few tasks have a thread
@@ -232,10 +230,7 @@ class Worker:
         busy = max(busy - self._slow.items, 0)           # nothing is to be expected of what is slow
         if not self._stage.overlap:
             return max(1, min(busy, room // 2)), LINGER
-        behind = self._held.beyond()
-        if behind > self._tempo.ahead(LINGER):
-            return busy + behind, BUSY_LINGER        # there is enough to do here meanwhile
-        return max(1, (busy - behind) // 2), LINGER
+        return until_told(busy, self._held.beyond(), self._tempo, is_dry=self._is_dry)
 
     def _want(self) -> int:
         """Tasks to ask for. With much arrived and not worked on we ask for none: others may have them."""
@@ -265,6 +260,8 @@ class Worker:
         self._router.known.trust(answer.durable)
         self._shared.advance(answer.notes)
         self._held.add(answer.leases, asked_at + self._lease)
+        if step.want:
+            self._is_dry = len(answer.leases) < step.want
         if self._stage.overlap:
             self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)

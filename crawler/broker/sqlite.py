@@ -124,7 +124,8 @@ class SqliteBroker:
                 verdicts, leases = list(last.verdicts), ledger.leased_between(step.worker, last.first, last.last)
             lent: list[Lease] = []
             if queue is not None and not leases:
-                lent = ledger.lend(queue, step.worker, step.want, step.ttl, is_probe=step.is_probe)
+                want = queue.share(step.want, 0 if step.is_probe else self._writer.waiting(step.queue, step.worker))
+                lent = ledger.lend(queue, step.worker, want, step.ttl, is_probe=step.is_probe)
             if is_new or lent:
                 ledger.callers.remember(
                     step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl,

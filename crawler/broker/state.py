@@ -104,6 +104,10 @@ class Queue:
         self.counts[old] -= n
         self.counts[new] += n
 
+    def share(self, want: int, others: int) -> int:
+        """Return how many tasks a worker may have that wants so many, while others wait for tasks: as many as each of them."""
+        return min(want, max(1, -(-self.counts[0] // (others + 1)))) if others else want
+
     @property
     def is_full(self) -> bool:
         """Above its high-water mark: who feeds it is given no work."""

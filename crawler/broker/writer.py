@@ -72,6 +72,11 @@ class Writer:
             if worker is None or call.worker == worker:
                 call.is_dismissed = True
 
+    def waiting(self, queue: str, worker: str) -> int:
+        """In a call: return how many other workers wait for ordinary tasks of this queue."""
+        others = [call for call in self._parked if call.queue == queue and call.worker not in ("", worker)]
+        return sum(not (call.is_probe or call.is_dismissed) and call.answer is None for call in others)
+
     def repeated(self, worker: str) -> None:
         """In a call: it came before, and whoever waits with it is to be answered as this one is."""
         for call in self._parked:

@@ -113,6 +113,19 @@ def test_a_waiting_worker_is_woken_by_the_task_that_arrives(broker: Broker, hand
         assert [lease.item for lease in waiting.result()] == [b"at last"]
 
 
+def test_few_tasks_are_shared_with_the_workers_that_wait(broker: Broker, hand: Hand, other: Hand) -> None:
+    put(broker, "task", b"a")
+    first = hand.lease_one("task")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(other.lease, "task", 32, wait=20.0)
+        until(lambda: len(broker.stats().workers) == 2)
+
+        answer = hand.step("task", 32, done=[Done(first.token, [New("task", b"%d" % n) for n in range(5)])])
+
+        assert len(answer.leases) == 3
+        assert len(waiting.result()) == 2
+
+
 def test_a_waiting_worker_is_sent_away_when_its_time_is_up(broker: Broker, hand: Hand, clock: ManualClock) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(hand.lease, "task", 1, wait=20.0)

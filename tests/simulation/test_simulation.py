@@ -165,7 +165,7 @@ def promote_nothing(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("break_it", "first"),
     [
-        (accept_late_answers, 10),
+        (accept_late_answers, 4),
         (count_what_was_given_back, 0),
         (forget_the_delay_of_what_ran_out, 0),
         (store_the_children_of_the_first_alone, 4),

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from crawler import overlap
-from crawler.overlap import Window
+from crawler.overlap import BUSY_LINGER, LINGER, Window, until_told
 from crawler.pool import Tempo
 
 
@@ -63,3 +63,28 @@ def test_what_a_person_says_is_how_many(clock, arrived):
     window.see(arrived, tempo, is_fed=True)
 
     assert window.size == 100
+
+
+@pytest.mark.parametrize(
+    ("busy", "arrived", "is_dry", "told"),
+    [
+        (40, 10, False, (70, BUSY_LINGER)),      # enough to do: 30 arrive, 40 end
+        (5, 5, False, (5, BUSY_LINGER)),         # when all that is here is done there is no more to wait for
+        (1, 1, False, (1, LINGER)),
+        (40, 1, False, (39, LINGER)),            # little to do: the hub may have more
+        (5, 5, True, (2, LINGER)),               # others may wait for what these lead to
+        (1, 0, True, (1, LINGER)),
+        (40, 20, True, (60, BUSY_LINGER)),       # but here is 100 ms of work
+        (0, 3, False, (1, BUSY_LINGER)),         # all are slow
+    ],
+)
+def test_the_hub_is_told_soon_where_work_is_scarce_and_of_many_at_once_where_there_is_enough(busy, arrived, is_dry, told):
+    tempo = Tempo(1)
+    tempo.took(0.005)
+
+    assert until_told(busy, arrived, tempo, is_dry=is_dry) == told
+
+
+def test_of_a_first_page_the_hub_is_told_when_it_ends():
+    """How long pages take is not known yet."""
+    assert until_told(1, 1, Tempo(1), is_dry=True)[0] == 1
