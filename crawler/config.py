@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args, get_origin
 
+import msgspec
 from msgspec import Struct
 
 from crawler.errors import ConfigError
@@ -48,10 +49,15 @@ class Config(Struct, frozen=True):
     settings: Settings
     origins: dict[str, str]
     file: str = ""         # path of the file that was read; "": none
+    tree: dict[str, Any] = {}      # the settings that somebody set, before they were checked
 
     def origin(self, name: str) -> str:
         """Say where this value was set: itself, in part, or with the table or list it is in; else "default"."""
         return _place(self.origins, name) or "default"
+
+    def packed(self) -> str:
+        """Return what was set as text, for a process of ours that is to have the same settings: see `load`."""
+        return msgspec.json.encode([self.tree, self.origins, self.file]).decode()
 
 
 class _Setting(NamedTuple):
@@ -64,14 +70,16 @@ class _Setting(NamedTuple):
 
 
 def load(
-    file: Path | None, sets: Sequence[str], environ: Mapping[str, str], spelled: Mapping[str, str] = MappingProxyType({})
-) -> Config:
+    file: Path | None, sets: Sequence[str], environ: Mapping[str, str], spelled: Mapping[str, str] = MappingProxyType({}),
+    packed: str = "",
+) -> Config:  # fmt: skip
     """Read and check file (None: ./crawler.toml if there is one), environment and -s options. Raises ConfigError.
 
-    spelled: settings among `sets` that were given by another option, such as frontier.delay by --delay.
+    spelled: settings among `sets` that were given by another option, such as frontier.delay by --delay. packed: the settings of
+    the parent process, in place of file and environment: these may have changed since it read them. See `Config.packed`.
     """
     try:
-        return _load(file, sets, environ, spelled)
+        return _load(file, sets, environ, spelled, packed)
     except RecursionError as error:   # of the TOML reader or of ours: a file can nest deeper than Python can follow
         raise ConfigError(
             f"the settings in {file or DEFAULT_FILE}, the environment or -s nest too deeply to be read; "
@@ -79,16 +87,16 @@ def load(
         ) from error
 
 
-def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str], spelled: Mapping[str, str]) -> Config:
+def _load(
+    file: Path | None, sets: Sequence[str], environ: Mapping[str, str], spelled: Mapping[str, str], packed: str
+) -> Config:  # fmt: skip
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for setting in _from_file(file):
-        name = ".".join(setting.path)
-        if name in origins:   # TOML itself refuses the same key twice, but cannot know that - and _ are one to us
-            raise ConfigError(f"{setting.origin}: {name} is set twice, with dash and underscore; keep one")
-        _assign(tree, origins, setting)
-    for setting in _from_environment(environ, tree):
-        _assign(tree, origins, setting)
+    if packed:
+        tree, origins, read = json.loads(packed)
+    else:
+        read = str(file or (DEFAULT_FILE if DEFAULT_FILE.exists() else ""))
+        _read(tree, origins, file, environ)
     for setting in _from_options(sets, spelled):
         _assign(tree, origins, setting)
 
@@ -96,8 +104,18 @@ def _load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str], sp
         return _place(origins, name)
 
     refuse_infinite(tree, "", place)
-    read = str(file or (DEFAULT_FILE if DEFAULT_FILE.exists() else ""))
-    return Config(settings=fill(Settings, tree, place=place), origins=origins, file=read)
+    return Config(settings=fill(Settings, tree, place=place), origins=origins, file=read, tree=tree)
+
+
+def _read(tree: dict[str, Any], origins: dict[str, str], file: Path | None, environ: Mapping[str, str]) -> None:
+    """Put what file and environment say into the tree."""
+    for setting in _from_file(file):
+        name = ".".join(setting.path)
+        if name in origins:   # TOML itself refuses the same key twice, but cannot know that - and _ are one to us
+            raise ConfigError(f"{setting.origin}: {name} is set twice, with dash and underscore; keep one")
+        _assign(tree, origins, setting)
+    for setting in _from_environment(environ, tree):
+        _assign(tree, origins, setting)
 
 
 def _from_file(file: Path | None) -> Iterator[_Setting]:

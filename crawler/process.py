@@ -10,7 +10,6 @@ input, whose end tells them that the parent is gone, however it went. How a copy
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -19,16 +18,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 from crawler.marks import MarkMemory
-from crawler.secrets import is_secret
 
 SAMPLE = 0.1            # s for which it is looked which thread of a process uses the CPU
 PAUSE = 0.02            # s between looks where the system does not tell of an end
-SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings its parent gave it, as JSON
+SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings of its parent: see `Config.packed`
+WITH_SETTINGS = "--settings"   # among the arguments of a process to start: what that variable is to be
+ON_STDIN = "-"          # in the variable: the settings are the first line of standard input
+LONGEST = 100_000       # characters of a variable; Linux takes 131,071 bytes
 LONG = 3600.0           # s the system is asked to wait at most
 CPU_CLOCK = 2           # of all threads of a process; the rest of such a clock's number is the process
 
@@ -131,6 +131,9 @@ def cpu_clock(pid: int) -> float:
 def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process:
     """A new interpreter that runs the command. is_heard: we read its standard error."""
     marks = MarkMemory()
+    line = ""
+    if len(environment.get(SETTINGS, "")) > LONGEST:
+        line, environment = environment[SETTINGS], {**environment, SETTINGS: ON_STDIN}
     try:
         popen = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
             [sys.executable, *_path_option(), "-m", "crawler", *arguments],
@@ -141,20 +144,30 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bo
         marks.close()
         raise
     assert popen.stdin is not None  # noqa: S101  (it was asked for)
+    if line:
+        with suppress(BrokenPipeError):    # it has ended, which is seen as any end is
+            popen.stdin.write(line.encode() + b"\n")
+            popen.stdin.flush()
     return Process(popen.pid, popen.stdin, popen.stderr, marks, popen)
 
 
 def private(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return arguments that anybody on this machine may see, and variables of the environment for the rest.
-
-    If one of the `-s` settings is secret, all of them move to the environment, because their order has a meaning.
-    """
-    settings = [value for option, value in pairwise(arguments) if option == "-s"]
-    if not any(is_secret(setting) for setting in settings):
+    """Return arguments that anybody on this machine may see, and variables for the settings, of which some may be secret."""
+    if WITH_SETTINGS not in arguments:
         return list(arguments), {}
-    places = {index for index, word in enumerate(arguments[:-1]) if word == "-s"}
-    kept = [word for index, word in enumerate(arguments) if index not in places and index - 1 not in places]
-    return kept, {SETTINGS: json.dumps(settings)}
+    place = arguments.index(WITH_SETTINGS)
+    return [*arguments[:place], *arguments[place + 2 :]], {SETTINGS: arguments[place + 1]}
+
+
+def settings_of_parent() -> str:
+    """Return the settings of the process that started this one, once; "": there are none."""
+    packed = os.environ.pop(SETTINGS, "")        # they are not meant for processes that a stage starts
+    if packed != ON_STDIN:
+        return packed
+    line = b""
+    while not line.endswith(b"\n") and (part := os.read(0, 1 << 16)):
+        line += part
+    return line.rstrip(b"\n").decode()
 
 
 def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None = None) -> None:

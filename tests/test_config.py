@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec import Struct, field, structs
 
-from crawler.cli import build_parser, main, settings
-from crawler.cli.common import SHORT_FORMS, forward
+from crawler.cli import main, settings
+from crawler.cli.common import SHORT_FORMS
 from crawler.config import Config, _value, load, shown
 from crawler.errors import ConfigError
 from crawler.pipeline import BUILT_IN, build, check, values
@@ -314,12 +314,6 @@ def test_the_help_of_a_short_form_names_its_setting(capsys: pytest.CaptureFixtur
         [setting] = [setting for name, setting, *_ in SHORT_FORMS if name == option]
         assert f"{option} " in shown
         assert f"(sets {setting})" in shown
-
-
-def test_what_a_command_starts_is_given_its_short_forms() -> None:
-    args = build_parser("run").parse_args(["run", "http://example.org/", "--max-pages", "3", "--allow", "/a"])
-
-    assert {"frontier.max_pages=3", 'frontier.allow=["/a"]'} <= set(forward(args))
 
 
 def test_the_command_speaks_json_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -297,14 +297,19 @@ def test_children_hear_of_the_death_of_a_parent_that_was_killed(stand, tmp_path)
         assert life.read() == ""                          # ends when the child has ended
 
 
-def test_a_secret_setting_of_a_child_is_in_its_environment_at_each_start(stand: Stand) -> None:
-    stand.script("print(sys.argv[1:], os.environ.get('CRAWLER_PARENT_SETTINGS'), file=sys.stderr, flush=True)\ntime.sleep(60)")
-    arguments = ["hub", "-s", "stages.fetch.auth=S3cret", "-s", "data=d", "-c", "c.toml"]
+@pytest.mark.parametrize("packed", ['[{"data": "d"}]', '["' + "x" * 300_000 + '"]'])
+def test_a_child_is_given_its_settings_at_each_start_however_long_they_are(stand: Stand, packed: str) -> None:
+    stand.script(
+        "from crawler.process import settings_of_parent\n"
+        "packed = settings_of_parent()\n"
+        "print(sys.argv[1:], packed[:20], len(packed), sys.stdin.read(0), file=sys.stderr, flush=True)\ntime.sleep(60)"
+    )
+    arguments = ["hub", "--settings", packed, "-c", "c.toml"]
     child = stand.supervisor.start("hub", arguments, {"PYTHONPATH": str(stand._directory)})
 
     for start in (1, 2):
         assert child.starts == start
-        assert """['hub', '-c', 'c.toml'] ["stages.fetch.auth=S3cret", "data=d"]""" in stand.line()
+        assert f"['hub', '-c', 'c.toml'] {packed[:20]} {len(packed)}" in stand.line()
         os.kill(child.pid, signal.SIGKILL)
         ended(child)
         stand.supervisor.watch()

@@ -145,7 +145,7 @@ def certs_option(parser: argparse.ArgumentParser) -> None:
 def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyType({})) -> Config:
     """Load the configuration that these arguments ask for, and start logging.
 
-    remembered: settings of the crawl that continues. `forward` passes them on to the processes that we start.
+    remembered: settings of the crawl that continues. A process that we started takes its parent's settings: see `forward`.
     """
     from crawler.config import load as load_config
     from crawler.config import unknown_variables
@@ -165,7 +165,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
 
         args.remembered = [f"{name}={toml(value)}" for name, value in remembered.items()]
         spelled |= dict.fromkeys(remembered, RESUMED)
-    config = load_config(args.config, settings_of(args), os.environ, spelled)
+    config = load_config(args.config, settings_of(args), os.environ, spelled, _packed(args))
     if args.config is not None and any("use" in table for table in config.settings.stages.values()):
         from crawler.plugins import look_beside  # here, because few commands load the user's own stages
 
@@ -175,7 +175,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
 
 def settings_of(args: argparse.Namespace) -> list[str]:
     """What the options say, as -s would."""
-    sets = [*getattr(args, "remembered", ()), *_inherited(args), *args.set]
+    sets = [*getattr(args, "remembered", ()), *args.set]
     if args.data is not None:
         sets.append(f"data={args.data}")
     if getattr(args, "hub", None):
@@ -189,15 +189,15 @@ def settings_of(args: argparse.Namespace) -> list[str]:
     return sets
 
 
-def _inherited(args: argparse.Namespace) -> list[str]:
-    """Return the settings that the parent process gave to this one in its environment, because some of them are secret."""
+def _packed(args: argparse.Namespace) -> str:
+    """Return the settings of the parent process; "" in a process that a person started."""
     if not args.while_stdin:
-        return []
-    from crawler.process import SETTINGS
+        return ""
+    if getattr(args, "packed", None) is None:
+        from crawler.process import settings_of_parent
 
-    if SETTINGS in os.environ:
-        args.inherited = json.loads(os.environ.pop(SETTINGS))     # popped: they are not meant for processes that a stage starts
-    return list(getattr(args, "inherited", ()))
+        args.packed = settings_of_parent()
+    return str(args.packed)
 
 
 def _short(args: argparse.Namespace, option: str) -> Any:
@@ -217,17 +217,17 @@ def spelled(args: argparse.Namespace) -> list[str]:
     return options
 
 
-def forward(args: argparse.Namespace, *more: str) -> list[str]:
-    """The common options again, for a process of ours that is to mean the same."""
+def forward(args: argparse.Namespace, config: Config) -> list[str]:
+    """Return the common options again, and the settings as they are now, for a process of ours that is to mean the same."""
+    from crawler.process import WITH_SETTINGS
+
     level = "DEBUG" if args.verbose else "ERROR" if args.quiet else "WARNING"
     options = ["--log-level", level, CHILD]
     if args.heard:
         options += ["--heard"]
     if args.config is not None:
-        options += ["-c", str(args.config)]
-    for setting in [*settings_of(args), *more]:
-        options += ["-s", setting]
-    return options
+        options += ["-c", str(args.config)]         # beside it are stages of the user's own, and hints repeat it
+    return [*options, WITH_SETTINGS, config.packed()]
 
 
 def start_logging(args: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
 
-SOON = 0.02           # s of one question whether it is over, when it may soon be: the hub answers once it is
+SOON = 0.05           # s of one question whether it is over, when it may soon be: the hub answers once it is
 QUICK = 0.01          # s between these
 OVERGROWN = 20_000    # URLs of one host that wait from which it is looked at more closely
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once

@@ -168,7 +168,7 @@ class Session:
         is_shared = not is_debug(self.args)           # else all stages are in this process, and nothing is to be said of that
         delay = self.plan.config.settings.frontier.delay
         workers = Workers(self.plan.pipeline, self.plan.stages, delay, self.view.say if is_shared else lambda _line: None)
-        one_each = [*common.forward(self.args), "--hub", self.address, "--processes", "1"]
+        one_each = [*common.forward(self.args, self.plan.config), "--hub", self.address, "--processes", "1"]
 
         def start_stages() -> None:                   # while the hub opens its store
             preload()
@@ -193,7 +193,7 @@ class Session:
         from crawler.supervisor import silence
 
         hub = HubClient(self.address, self._key, patience=0.5, tls=common.client_tls(config, self.address))
-        typed = ["hub", "--address", self.address, *common.forward(self.args)]
+        typed = ["hub", "--address", self.address, *common.forward(self.args, config)]
         return Crawl(hub, self.address, typed, self.view.on_line, forks, silence(self.plan.config.settings.hub.lease))
 
 

@@ -56,7 +56,7 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
     hub.close()                       # closed before workers are forked from this process
     common.stop_on_signals(stop.ring, supervisor.kill)      # not before: until here Ctrl-C ends every wait
     args.heard = True
-    arguments = ["--counts", *common.forward(args)]
+    arguments = ["--counts", *common.forward(args, config)]
     if args.concurrency:
         arguments += ["--concurrency", str(args.concurrency)]
     if args.until_drained:

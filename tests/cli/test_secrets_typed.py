@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -74,21 +73,25 @@ def test_settings_and_hints_hide_what_is_typed(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("word", WORDS[4:])
-def test_a_secret_setting_is_handed_to_a_child_in_its_environment(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+def test_a_child_has_the_settings_of_its_parent_and_its_arguments_show_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.toml").write_text("frontier.per_host = 2\n")
     args = build_parser("run").parse_args(["run", "x", "-s", word, "--delay", "3", "-c", "c.toml"])
+    config = common.load(args)
 
-    arguments, variables = private(["hub", *common.forward(args), "--processes", "1"])
+    arguments, variables = private(["hub", *common.forward(args, config), "--processes", "1"])
 
     assert SECRET not in " ".join(arguments)
-    assert json.loads(variables[SETTINGS]) == [word, "frontier.delay=3"]
     assert arguments == ["hub", "--log-level", "WARNING", common.CHILD, "-c", "c.toml", "--processes", "1"]
+    (tmp_path / "c.toml").write_text("changed since [")
+    monkeypatch.setenv("CRAWLER_FRONTIER__DELAY", "9")
     monkeypatch.setenv(SETTINGS, variables[SETTINGS])
-    child = build_parser("stage").parse_args(["stage", "fetch", *arguments[1:]])
-    assert common.settings_of(child) == common.settings_of(child) == [word, "frontier.delay=3"]
+    child = build_parser("stage").parse_args(["stage", "fetch", *arguments[1:], "-s", "frontier.max_pages=4"])
+    theirs = common.load(child)
+    assert theirs.settings.stages == config.settings.stages
+    assert (theirs.settings.frontier.delay, theirs.settings.frontier.per_host, theirs.settings.frontier.max_pages) == (3, 2, 4)
+    assert (theirs.origin("frontier.delay"), theirs.origin("frontier.per_host")) == ("--delay", "c.toml")
+    assert common.load(child) == theirs, "a command may load them more than once"
     assert SETTINGS not in os.environ
-
-
-def test_settings_without_a_secret_stay_arguments() -> None:
-    arguments = ["hub", "-s", "frontier.delay=3", "-s", 'frontier.allow=["/a"]']
-
-    assert private(arguments) == (arguments, {})

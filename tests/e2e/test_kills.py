@@ -52,6 +52,27 @@ def test_killing_a_process_in_the_middle_of_a_crawl_loses_nothing(
     assert len(rows) == len(expected(site))
 
 
+@pytest.mark.parametrize("change", ["frontier.delay = ", '[frontier]\nscope = "any"\n[stages.parse.fields]\nother = "h1"\n'])
+def test_a_settings_file_that_is_edited_meanwhile_is_for_the_next_crawl(shell: Shell, site: Site, change: str) -> None:
+    file = shell.directory / "crawler.toml"
+    file.write_text('[stages.parse.fields]\nheading = "h1"\n')
+    site.hold("/p/3.html")
+    process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
+    site.wait_for_request("/p/3.html")
+
+    file.write_text(change)
+    for pid in children(process).values():
+        os.kill(pid, signal.SIGKILL)
+    site.release("/p/3.html")
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said
+    rows = shell.rows("pages.jsonl")
+    assert statuses(rows) == expected(site)
+    assert {"heading" in row for row in rows if row["status"] == 200} == {True}
+    assert not any("other" in row for row in rows)
+
+
 def command(pid: int) -> str:
     return (Path("/proc") / str(pid) / "cmdline").read_bytes().decode().replace("\0", " ")
 
