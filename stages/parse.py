@@ -36,6 +36,7 @@ from crawler import (
     Page,
     Record,
     Report,
+    Shared,
     Stage,
     To,
     Unsendable,
@@ -82,9 +83,17 @@ class Parse(Stage):
             need_article(f"{table}.text")
         _fields(options, table)
 
-    def open(self) -> None:
-        self._fields = _fields(self.options, "stages.parse")
+    def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
+        super().__init__(options, shared)
         self._examples: set[str] = set()   # fields, and failed selectors, for which an example has been stored
+        self._fields: Fields | None = None
+
+    def open(self) -> None:
+        self._compile()                    # now, so that the first page need not wait for it
+
+    def _compile(self) -> Fields:
+        self._fields = _fields(self.options, "stages.parse")
+        return self._fields
 
     def process(self, page: Page) -> Iterator[Any]:
         sitemap = page.sitemap
@@ -166,7 +175,8 @@ class Parse(Stage):
         if html.cut:                       # title and the like, which have been read by now
             for name in sorted(html.cut):
                 self.count(f"{name}/cut")
-        values = self._fields.read(html, self._field_told)
+        fields = self._fields or self._compile()      # a test calls `process` without `open`
+        values = fields.read(html, self._field_told)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)
             if html.is_text_cut:

@@ -24,9 +24,8 @@ def page(html: str = SHOP, /, content_type: str = "text/html; charset=utf-8", **
 
 
 def stage(cls: type[Parse] = Parse, **options: Any) -> Parse:
-    made = cls(msgspec.convert(options, cls.Options))
-    made.open()
-    return made
+    """Return a stage that is not opened: `process` is a function to a test."""
+    return cls(msgspec.convert(options, cls.Options))
 
 
 def outputs(parse: Parse, page: Page) -> tuple[list[Any], list[str]]:
@@ -105,7 +104,7 @@ def test_a_record_is_a_dict_in_every_way() -> None:
 )
 def test_options_that_cannot_work_are_refused_before_the_first_page(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        stage(**options)
+        stage(**options).open()
 
 
 @pytest.mark.parametrize(
