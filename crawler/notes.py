@@ -177,7 +177,7 @@ def are_remade(notes: Sequence[Note]) -> bool:
 class HasNotes(Protocol):
     """The part of a broker that is needed here."""
 
-    def notes(self, prefix: str, since: int = 0) -> list[Note]: ...
+    def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]: ...
 
 
 class Gate:
@@ -220,7 +220,8 @@ class Gate:
         return "" if self._is_any_site or self._is_of_a_seed(host) else "no seed is of its site (see frontier.seed_redirects)"
 
     def _value(self, name: str) -> bytes:
-        return next((note.value for note in self._broker.notes(name) if note.name == name), b"")
+        first_page = self._broker.notes(name, 0, "")
+        return next((note.value for note in first_page[:1] if note.name == name), b"")
 
     def _is_of_a_seed(self, host: str) -> bool:
         from crawler.web.domains import site  # here, because a hub needs it only where a seed redirects

@@ -42,7 +42,8 @@ class SharedNotes:
             self._found.clear()
 
     def get(self, name: str) -> bytes | None:
-        return next((note.value for note in self._broker.notes(name) if note.name == name), None)
+        first_page = self._broker.notes(name, 0, "")        # in the order of names: no more, others may begin with this one
+        return next((note.value for note in first_page[:1] if note.name == name), None)
 
     def set(self, name: str, value: bytes) -> None:
         era = self._era

@@ -13,9 +13,9 @@ from crawler.shared import SharedNotes, new_id
 class Counting(SqliteBroker):
     asked = 0
 
-    def notes(self, prefix: str, since: int = 0) -> list[Note]:
+    def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
         self.asked += 1
-        return super().notes(prefix, since)
+        return super().notes(prefix, since, after)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_an_answer_that_comes_after_the_change_of_hubs_is_not_kept(broker):
     class Changing(Counting):
         """The hub is found to be another while a question is on its way."""
 
-        def notes(self, prefix: str, since: int = 0) -> list[Note]:
+        def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
             notes.clear()
             return [Note("root/old", b"1", version=1_000)]
 

@@ -164,7 +164,9 @@ class Broker(Protocol):
         ...
 
     def pace(self, paces: Paces[Pace]) -> None:
-        """Set when and how often hosts may be asked."""
+        """Set when and how often hosts may be asked.
+
+        A host that never had a task is known only once it is paused or its delay is fixed; anything else about it is left out."""
         ...
 
     def note(self, notes: Notes[Note]) -> int:

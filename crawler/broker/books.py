@@ -128,6 +128,7 @@ class Books:
 
     def flush(self) -> None:
         """Write counts and lanes; the last thing before a commit."""
+        self.lanes.drop_unused()
         self.lanes.flush()
         self.callers.flush()
         for queue in self.queues.values():

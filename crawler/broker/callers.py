@@ -6,9 +6,11 @@ Workers (who step) and producers (who put) are numbered apart, whatever they are
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from hmac import compare_digest
+from itertools import groupby
 
 from msgspec import Struct, json
 
@@ -25,12 +27,37 @@ class LastCall(Struct, frozen=True):
     """What a caller's last call was answered."""
 
     call: int | None = None                # None: it never called
-    verdicts: Sequence[Verdict] = ()
+    short: str = ""                        # the verdicts: see `shortened`
     first: int = 0                         # tokens of its leases, which are consecutive; 0: it got none
     last: int = 0
 
 
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return lengthened(self.short)
+
+
 NO_CALL = LastCall()
+_LETTERS = {verdict: chr(ord("a") + place) for place, verdict in enumerate(Verdict)}      # stored: new ones go at the end
+_VERDICTS = {letter: verdict for verdict, letter in _LETTERS.items()}
+_RUN = re.compile(r"([0-9]*)([a-z])")
+
+
+def shortened(verdicts: Sequence[Verdict]) -> str:
+    """Write verdicts in a few bytes, since they are kept of each caller: ":5f2j" is DONE five times and STALE twice."""
+    if not verdicts:
+        return ""
+    if verdicts.count(verdicts[0]) == len(verdicts):       # as nearly always
+        return f":{len(verdicts)}{_LETTERS[verdicts[0]]}"
+    runs = [(verdict, len(list(same))) for verdict, same in groupby(verdicts)]
+    return ":" + "".join([_LETTERS[verdict] if n == 1 else f"{n}{_LETTERS[verdict]}" for verdict, n in runs])
+
+
+def lengthened(text: str) -> list[Verdict]:
+    """Read what `shortened` wrote, or the words of an older version."""
+    if not text.startswith(":"):
+        return [Verdict(word) for word in text.split(",") if word]
+    return [verdict for n, letter in _RUN.findall(text) for verdict in [_VERDICTS[letter]] * int(n or 1)]
 
 
 class Caller:
@@ -108,10 +135,10 @@ class Callers:
         """Store the answer to this call. queue: the one that a worker asked for work."""
         known = self._get((name, is_worker), now)
         if leases:
-            known.last = LastCall(call, verdicts, leases[0].token, leases[-1].token)
+            known.last = LastCall(call, shortened(verdicts), leases[0].token, leases[-1].token)
             known.ttl = max(known.ttl, ttl)
         else:
-            known.last = LastCall(call, verdicts)
+            known.last = LastCall(call, shortened(verdicts))
         known.seen = now
         known.is_here = True
         if queue:
@@ -221,8 +248,7 @@ class Callers:
             ).fetchone()
             if row is not None:
                 id, call, verdicts, first, last, ttl, seen, lent, claim = row
-                words = [Verdict(word) for word in verdicts.split(",") if word]
-                known = self._known[name] = Caller(id, name, LastCall(call, words, first, last), ttl, seen, True, claim)
+                known = self._known[name] = Caller(id, name, LastCall(call, verdicts, first, last), ttl, seen, True, claim)
                 for token, tasks in json.decode(lent, type=dict[int, list[int]]).items():
                     Batch(token, known, tasks)
         return known
@@ -231,4 +257,4 @@ class Callers:
 def _columns(caller: Caller) -> tuple[object, ...]:
     last, batches = caller.last, caller.batches
     lent = json.encode({first: batch.tasks for first, batch in batches.items()}).decode() if batches else "{}"
-    return last.call, ",".join(last.verdicts), last.first, last.last, caller.ttl, caller.seen, lent, caller.claim
+    return last.call, last.short, last.first, last.last, caller.ttl, caller.seen, lent, caller.claim

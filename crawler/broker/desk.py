@@ -317,16 +317,19 @@ def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:
     )
 
 
-def note(ledger: Ledger, notes: Sequence[Note]) -> int:
-    """Store notes; the version after that. A note that says nothing new changes nothing. CallRefused if there are too many."""
+def note(ledger: Ledger, notes: Sequence[Note], part: float) -> int:
+    """Store notes; the version after that. A note that says nothing new changes nothing. CallRefused if there are too many.
+
+    part: of the room for all notes that there may be after this."""
     known = {each.name: _value(ledger, each.name) for each in notes}
     changed = [each for each in {each.name: each for each in notes}.values() if known[each.name] != each.value]
     n, size = ledger.db.execute("SELECT n, bytes FROM note_total").fetchone()
     more = sum(known[each.name] is None for each in changed)
     grown = sum(len(each.value) + (len(each.name) if (old := known[each.name]) is None else -len(old)) for each in changed)
-    if (more and n + more > NOTES) or (grown > 0 and size + grown > NOTES_BYTES):
-        raise CallRefused(f"the hub has {n} shared notes of {size} bytes, and takes {NOTES} of {NOTES_BYTES} bytes; delete some: "
-                          "crawler notes drop")  # fmt: skip
+    most, most_bytes = int(NOTES * part), int(NOTES_BYTES * part)
+    if (more and n + more > most) or (grown > 0 and size + grown > most_bytes):
+        raise CallRefused(f"the hub has {n} shared notes of {size} bytes, and takes {most} of {most_bytes} bytes "
+                          f"{'' if part == 1 else 'from this role '}at most; delete some: crawler notes drop")  # fmt: skip
     for each in changed:
         ledger.notes_version += 1
         ledger.db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (each.name, each.value, ledger.notes_version))

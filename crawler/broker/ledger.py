@@ -41,7 +41,8 @@ class Ledger(Lending):
     def hand_in(self, step: Step) -> list[Verdict]:
         """Complete, fail and release; children go in with the task that made them."""
         self.check(child for done in step.done for child in done.children)
-        self.set_paces(step.paces)     # first: when the hosts of what has arrived or ended may be asked again depends on it
+        # First, since it decides when the hosts of what has arrived or ended may be asked again.
+        unknown = self.set_paces(step.paces)
         self._arrived(step.worker, step.arrived)
         verdicts: list[Verdict] = []
         finished: list[tuple[Loan, str]] = []
@@ -62,6 +63,8 @@ class Ledger(Lending):
         self.finish(finished)
         if children:
             self.bring(children, origins)
+        if unknown:
+            self.set_paces(unknown)    # some may be hosts of the children
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
         verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]
@@ -250,12 +253,19 @@ class Ledger(Lending):
 
     # ---- hosts, counters
 
-    def set_paces(self, paces: Iterable[Pace]) -> None:
-        """What hosts asked of us, for every polite queue."""
+    def set_paces(self, paces: Iterable[Pace]) -> list[Pace]:
+        """Set what hosts asked of us, for every polite queue. Returns what is for hosts that are not known, and was not set.
+
+        Only what an admin sets by hand makes a host known: otherwise a worker could fill the store with names.
+        """
+        unknown = []
+        polite = [queue for queue in self.queues.values() if queue.spec.polite]
         for pace in paces:
-            for queue in self.queues.values():
-                if not queue.spec.polite:
-                    continue
+            is_by_hand = pace.paused is not None or pace.fixed is not None
+            if not is_by_hand and not any(self.lanes.known(queue, pace.host) for queue in polite):
+                unknown.append(pace)
+                continue
+            for queue in polite:
                 lane = self.lanes.named(queue, pace.host)
                 if pace.rest is not None:
                     lane.rest(self.now + min(pace.rest, LONGEST_REST))
@@ -267,8 +277,9 @@ class Ledger(Lending):
                     lane.fixed = pace.fixed if pace.fixed >= 0 else None
                     lane.next, lane.undo = min(lane.next, self.now + lane.gap()), None
                 if pace.held is not None:
-                    self.troubles.hold(lane.id, self.now + pace.held, self.now)
+                    self.troubles.hold(lane.id, self.now + pace.held)
                 self.lanes.touch(lane)
+        return unknown
 
 
 def _too_big(done: Done) -> str | None:

@@ -53,6 +53,11 @@ class Lane:
         """There is something to grant once `next` is reached."""
         return self.ready > 0 and not self.paused and self.room() > 0
 
+    @property
+    def is_unused(self) -> bool:
+        """It has never had a task, and nothing was set for it."""
+        return not (self.accepted or self.next or self.paused) and self.delay is self.fixed is None
+
     def gap(self) -> float:
         """s between the end of one task and the start of the next. A host may ask for more than our own delay, not for less."""
         if self.fixed is not None:

@@ -86,7 +86,7 @@ class SqliteBroker:
             if caller:
                 last = ledger.callers.last(caller, call, is_worker=False)
                 if last.call == call:
-                    return list(last.verdicts)
+                    return last.verdicts
             if quota is not None:
                 from crawler.broker import quotas  # here, because a hub without other roles than admins has none
 
@@ -121,7 +121,7 @@ class SqliteBroker:
                 if not was_here:
                     call.is_repeated = True
                     self._writer.repeated(step.worker)
-                verdicts, leases = list(last.verdicts), ledger.leased_between(step.worker, last.first, last.last)
+                verdicts, leases = last.verdicts, ledger.leased_between(step.worker, last.first, last.last)
             lent: list[Lease] = []
             if queue is not None and not leases:
                 want = queue.share(step.want, 0 if step.is_probe else self._writer.waiting(step.queue, step.worker))
@@ -187,11 +187,11 @@ class SqliteBroker:
 
     def pace(self, paces: Sequence[Pace]) -> None:
         checks.paces(paces)
-        self._call(lambda ledger: ledger.set_paces(paces))
+        self._call(lambda ledger: ledger.set_paces(paces) and None)
 
-    def note(self, notes: Sequence[Note], *, is_remade: bool = False) -> int:
-        """is_remade: a power cut may undo it, as it may undo a step."""
-        return self._call(lambda ledger: desk.note(ledger, notes), Kind.STEPS if is_remade else Kind.KEEPS)
+    def note(self, notes: Sequence[Note], *, is_remade: bool = False, part: float = 1.0) -> int:
+        """is_remade: a power cut may undo it, as it may undo a step. part: of the room for notes that these may be in."""
+        return self._call(lambda ledger: desk.note(ledger, notes, part), Kind.STEPS if is_remade else Kind.KEEPS)
 
     def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
         checks.whole("a version", since)

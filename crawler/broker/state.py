@@ -191,15 +191,38 @@ class Lanes:
         self._by_name: dict[tuple[int, str], Lane] = {}
         self._by_id: dict[int, Lane] = {}
         self._changed: dict[int, Lane] = {}
+        self._made: list[Lane] = []          # in this transaction, of polite queues
 
     def named(self, queue: Queue, name: str) -> Lane:
         """The lane of this name, made if it is new."""
         lane = self._by_name.get((queue.id, name))
         if lane is None:
-            self._db.execute(NEW_LANE, (queue.id, name))
+            is_new = self._db.execute(NEW_LANE, (queue.id, name)).rowcount == 1
             self._read(queue, "queue = ? AND name = ?", (queue.id, name))
             lane = self._by_name[queue.id, name]
+            if is_new and queue.spec.polite:
+                self._made.append(lane)
         return lane
+
+    def known(self, queue: Queue, name: str) -> Lane | None:
+        """The lane of this name; None if the queue never had a task of this host, and nobody has set anything for it."""
+        lane = self._by_name.get((queue.id, name))
+        if lane is None:
+            self._read(queue, "queue = ? AND name = ?", (queue.id, name))
+            lane = self._by_name.get((queue.id, name))
+        return lane
+
+    def drop_unused(self) -> None:
+        """Delete the lanes that were made in this transaction for tasks none of which was stored. Called before the commit."""
+        if not self._made:
+            return
+        unused = [lane for lane in self._made if lane.is_unused]
+        self._made = []
+        self._db.executemany("DELETE FROM lane WHERE id = ?", [(lane.id,) for lane in unused])
+        for lane in unused:
+            self._by_name.pop((lane.queue, lane.name), None)
+            self._by_id.pop(lane.id, None)
+            self._changed.pop(lane.id, None)
 
     def numbered(self, queue: Queue, id: int) -> Lane:
         """The lane of this id."""
@@ -240,6 +263,7 @@ class Lanes:
             )
             self._changed.clear()
         if len(self._by_id) > LANES_KEPT:
+            self.drop_unused()               # now: afterwards they may be read anew, and be used
             self._by_id.clear()
             self._by_name.clear()
 

@@ -31,8 +31,9 @@ class Troubles:
         if len(self.lanes) > KEPT:
             del self.lanes[next(iter(self.lanes))]
 
-    def hold(self, lane: int, until: float, now: float) -> None:
-        """Record that the task of this host in process waits until then. Waits that are over are forgotten."""
-        if len(self.held) >= KEPT:
-            self.held = {each: end for each, end in self.held.items() if end > now}
+    def hold(self, lane: int, until: float) -> None:
+        """Record that the task of this host in process waits until then. Beyond `KEPT` the oldest record is forgotten."""
+        self.held.pop(lane, None)
         self.held[lane] = until
+        if len(self.held) > KEPT:
+            del self.held[next(iter(self.held))]

@@ -36,8 +36,9 @@ class Served(Broker, Protocol):
         """See `Broker.put`. quota: raise QueueFull rather than pass it."""
         ...
 
-    def note(self, notes: Sequence[Note], *, is_remade: bool = False) -> int:
-        """See `Broker.note`. is_remade: a power cut may undo it, as it may undo a step."""
+    def note(self, notes: Sequence[Note], *, is_remade: bool = False, part: float = 1.0) -> int:
+        """See `Broker.note`. is_remade: a power cut may undo it, as it may undo a step. part: of the room for all notes, which
+        these may take up to."""
         ...
 
     def lost(self, worker: str) -> None:

@@ -45,6 +45,7 @@ from crawler.hub.roles import (
 from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
 from crawler.items import New, Note, Step, Stepped, Verdict
+from crawler.limits import NOTES_PARTS, WORKERS_PART
 from crawler.notes import Gate, are_remade
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class HubServer(Server):
             return self._notes(role, *arguments)
         if verb == "note":
             self._gate.check(role.name, *arguments)
-            return self.broker.note(*arguments, is_remade=are_remade(*arguments))
+            return self.broker.note(*arguments, is_remade=are_remade(*arguments), part=NOTES_PARTS.get(role.name, WORKERS_PART))
         if needs_name(role, verb):
             check_name(connection, arguments[0])
         if verb == "take":

@@ -67,7 +67,7 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
         released=[released], paces=[Pace("h", rest=1.0)], counters={"n": 1},
     ))  # fmt: skip
     assert len(ledger.leased_between("w", late[0], late[-1])) == len(late)
-    desk.note(ledger, [Note("a", b"")])
+    desk.note(ledger, [Note("a", b"")], 1.0)
     assert desk.notes(ledger, "a", 0, "")
     assert desk.notes(ledger, "a", 1, "") == []
     assert desk.why(ledger, "urls", b"k") is None

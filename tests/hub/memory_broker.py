@@ -113,7 +113,7 @@ class MemoryBroker:
     def pace(self, paces: Sequence[Pace]) -> None:
         self.paces += paces
 
-    def note(self, notes: Sequence[Note], *, is_remade: bool = False) -> int:
+    def note(self, notes: Sequence[Note], *, is_remade: bool = False, part: float = 1.0) -> int:
         for note in notes:
             self.stored[note.name] = msgspec.structs.replace(note, version=len(self.stored) + 1)
         return len(self.stored)
@@ -122,7 +122,8 @@ class MemoryBroker:
         return sum(self.stored.pop(name, None) is not None for name in notes)
 
     def notes(self, prefix: str, since: int = 0, after: str | None = None) -> list[Note]:
-        return [note for note in self.stored.values() if note.name.startswith(prefix) and note.version > since]
+        found = [note for note in self.stored.values() if note.name.startswith(prefix) and note.version > since]
+        return found if after is None else sorted(found, key=lambda note: note.name)
 
     def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
         with self.changed:

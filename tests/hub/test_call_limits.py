@@ -247,6 +247,7 @@ def test_a_worker_neither_pauses_a_host_nor_fixes_its_delay(client: Callable[...
 
 def test_a_host_rests_for_a_week_at_most_whoever_asks_for_more(client: Callable[..., HubClient]) -> None:
     hub = client("worker")
+    client("admin").put([New("urls", b"u", host="h")])
 
     hub.pace([Pace("h", rest=1e9, delay=1e9)])
 
