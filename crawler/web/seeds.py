@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from msgspec import Struct
 
 from crawler.errors import BadUrl, UsageError
-from crawler.web import urls
+from crawler.web import slips, urls
 
 UNKNOWN: Final = "not a URL"
 SHOWN: Final = 20              # bad lines that are named one by one
@@ -135,7 +135,7 @@ def _fault(text: str) -> str:
     try:
         urls.seed(text)
     except BadUrl:
-        return urls.fault(text) or UNKNOWN
+        return slips.fault(text) or UNKNOWN
     return ""
 
 

@@ -26,6 +26,8 @@ from crawler.errors import BadUrl
 
 KEY_BYTES: Final = 16
 MAX_PORT: Final = 65_535
+MAX_LABEL: Final = 63              # characters between two dots of a host's name
+MAX_NAME: Final = 253              # characters of a host's name
 _PLACE_BYTES: Final = 3            # of these, what the URLs of a host have in common; two of one key take 52 bits of work to find
 _SHOWN: Final = 200                # characters of a bad URL in a message: it may be a megabyte
 
@@ -248,35 +250,27 @@ def origin(canonical: str) -> str:
 
 
 def seed(text: str) -> str:
-    """What a person means by this: `example.org/x` is `https://example.org/x`. BadUrl: we cannot tell."""
+    """What a person means by this: `example.org/x` is `https://example.org/x`. BadUrl: none, or no host's name."""
     typed = text.strip()
     if lacks_scheme(typed):
         typed = f"https://{typed}"
-    if not _SCHEME.match(typed) or not is_crawlable(typed):
-        why = fault(typed)
-        said = f"{shown(text)} cannot be crawled{f': {why}' if why else ''}"
-        raise BadUrl(f"{said}; give an http:// or https:// URL, such as https://example.org/")
-    return as_written(typed)
+    if _SCHEME.match(typed) and is_crawlable(typed):
+        written = as_written(typed)
+        if is_name(split(written)[1].partition(":")[0]):
+            return written
+    from crawler.web import slips  # here, because only mistakes need it
+
+    why = slips.fault(typed)
+    said = f"{shown(text)} cannot be crawled{f': {why}' if why else ''}"
+    raise BadUrl(f"{said}; give an http:// or https:// URL, such as https://example.org/")
 
 
-def fault(typed: str) -> str:
-    """Return what is wrong with a text meant as a URL, without repeating it; "" if it is not one of the usual slips."""
-    web = re.match(r"https?(:?[/\\]*)", typed, re.IGNORECASE)
-    if web is None or not web[1]:
-        return ""
-    if not _SCHEME.match(typed):
-        return "two slashes follow http: or https:"
-    place = re.split(r"[/?#\\]", typed[web.end() :])[0].rpartition("@")[2]
-    host, _, port = place.partition("]:") if place.startswith("[") else place.partition(":")
-    if not host.strip():
-        return "its host is missing"
-    if re.search(r"\s", place.strip()):
-        return "there is a space in its host"
-    if port and re.fullmatch(r"[0-9]+", port) is None:
-        return "its port is not a number"
-    if port and int(port[:9]) > MAX_PORT:
-        return f"its port is above {MAX_PORT}"
-    return "its host is not a host's name or address"
+def is_name(host: str) -> bool:
+    """Tell whether a host in ASCII can be looked up (RFC 1035 §2.3.4) and is no pattern; True for an IPv6 address."""
+    if host.startswith("["):
+        return True
+    name = host.removesuffix(".")
+    return len(name) <= MAX_NAME and "*" not in name and all(0 < len(label) <= MAX_LABEL for label in name.split("."))
 
 
 def with_and_without_www(host: str) -> tuple[str, ...]:

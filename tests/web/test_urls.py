@@ -186,6 +186,10 @@ def test_keys_of_a_host_lie_together() -> None:
         ("127.0.0.1:8000/a?b", "https://127.0.0.1:8000/a?b"),
         ("[::1]:80/", "https://[::1]:80/"),
         ("bücher.example", "https://xn--bcher-kva.example/"),
+        ("example.org./x", "https://example.org./x"),
+        (f"{'a' * 63}.org", f"https://{'a' * 63}.org/"),
+        ("http://my_shop.example/", "http://my_shop.example/"),
+        ("http://user:p*w@example.org/*", "http://user:p*w@example.org/*"),
     ],
 )
 def test_what_a_person_types_becomes_a_url(typed: str, url: str) -> None:
@@ -263,8 +267,21 @@ def test_most_urls_are_plain_and_what_would_be_rewritten_is_not() -> None:
         ("http://", "its host is missing"),
         ("http://:80/", "its host is missing"),
         ("http://[::1/", "its host is not a host's name or address"),
+        ("http://256.1.1.1/", "its host is not a host's name or address"),
+        ("http://x..org/", "its host is not a host's name: each part between dots must have 1 to 63 characters"),
+        ("x..org/shop", "its host is not a host's name: each part between dots must have 1 to 63 characters"),
+        ("https://.org:80/", "its host is not a host's name: each part between dots must have 1 to 63 characters"),
+        (f"http://{'a' * 64}.org/", "its host is not a host's name: each part between dots must have 1 to 63 characters"),
+        (f"http://{'a' * 40}.{'b.' * 120}org/", "its host is longer than 253 characters"),
+        ("http://*.example.org/", "there is a [*] in its host; begin from one host, and --scope domain follows links to all hosts"),
+        ("*.example.org", "there is a [*] in its host"),
+        ("<https://example.org/>", "it begins with <; leave out what stands around the URL"),
+        ("'https://example.org/'", "it begins with '; leave out what stands around the URL"),
+        ("“https://example.org/”", "it begins with “; leave out what stands around the URL"),
+        ("//example.org/", "it begins without http: or https:"),
+        ("://example.org/", "it begins without http: or https:"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_named(typed: str, fault: str) -> None:
-    with pytest.raises(BadUrl, match=f"cannot be crawled: {fault}; give an http:// or https:// URL"):
+    with pytest.raises(BadUrl, match=f"cannot be crawled: {fault}.*; give an http:// or https:// URL"):
         urls.seed(typed)
