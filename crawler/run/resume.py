@@ -158,7 +158,7 @@ def plan(
         return _by_hand(load, found.store, asked, texts, data)
     if is_change and texts and not found.is_empty:
         raise UsageError(_nothing_to_change(found, was, command, data, texts))
-    seeds = list(texts) or _seeds_again(found, was, command, data, asked, is_fresh=is_fresh)
+    seeds = list(texts) or _seeds_again(found, was, command, data, asked, is_fresh=is_fresh, is_change=is_change)
     definition = definitions.of(_kept(was, asked, asked.settings), seeds, how=_how(was, asked))
     definition = structs.replace(definition, config=definitions.stored_file(config, definition.directory))
     said = _same_rules(definition) if is_fresh and not texts else []
@@ -238,7 +238,7 @@ def _file_used(asked: _Asked) -> list[str]:
 
 
 def _seeds_again(
-    found: Found, was: Definition | None, command: Command, data: Path, asked: _Asked, *, is_fresh: bool
+    found: Found, was: Definition | None, command: Command, data: Path, asked: _Asked, *, is_fresh: bool, is_change: bool
 ) -> list[str]:  # fmt: skip
     """Return the seeds of the previous crawl, to begin it again.
 
@@ -251,8 +251,9 @@ def _seeds_again(
         raise UsageError(f"nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; {data} has none")
     if not is_fresh:
         raise UsageError("\n".join([
-            _finished(found, was, command, data), *left,
-            f"crawl it again:    {command.bare('--fresh')}", f"another crawl:     {command.bare('URL')}",
+            ("--change resumes an unfinished crawl, and " if is_change else "") + _finished(found, was, command, data), *left,
+            f"crawl it again:    {command.again('--fresh', without='--change')}",
+            f"another crawl:     {command.again('URL', without='--change')}",
         ]))  # fmt: skip
     if len(was.seeds) < was.seeds_total:
         why = f"it began from {was.seeds_total:,} URLs, which are not all stored"

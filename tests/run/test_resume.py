@@ -277,6 +277,21 @@ def test_of_a_finished_crawl_it_is_said_where_its_rows_are_and_urls_begin_anothe
     assert plan.output == "records.jsonl"
 
 
+@pytest.mark.parametrize("options", ["-o b.csv", "--depth 2 -o b.csv", "-s frontier.delay=0", "--data crawler-data -O b.csv", "-q"])
+@pytest.mark.parametrize("is_change", [False, True])
+def test_the_ways_out_of_a_finished_crawl_keep_what_was_typed(options, is_change):
+    begun(A, sets=["stages.store.output=a.jsonl"], done=True)
+
+    said = refused(is_change=is_change, typed=[*options.split(), *(["--change"] if is_change else [])])
+
+    finished = "the crawl in crawler-data is finished"
+    assert said[0].startswith(f"--change resumes an unfinished crawl, and {finished}" if is_change else finished)
+    assert said[1:] == [
+        f"crawl it again:    crawler run {options} --fresh",
+        f"another crawl:     crawler run {options} URL",
+    ]
+
+
 @pytest.mark.parametrize("done", [False, True])
 def test_without_urls_a_fresh_crawl_is_the_same_from_its_beginning(done):
     begun(A, "b.org", sets=["stages.store.output=a.jsonl", "stages.store.mode=overwrite", "frontier.delay=0"], done=done)
