@@ -60,7 +60,7 @@ from stages.clients.base import FetchFailed, Lacking, Limits, PutOff, Reply, Run
 from stages.clients.choice import choose, preload, refuse
 from stages.failures import ON_STATUS, Failures, Outage
 from stages.identity import Identity
-from stages.redirects import LOOP
+from stages.redirects import LOOP, told
 from stages.robots import RobotsFiles, Rules
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ class Fetch(Stage):
         most = self.options.max_redirects
         led = self._identity.follow(visit, target, most, headers.get("Cookie", ""), news) if target else None
         if target:
-            line += f", to {target}{self._what_of(led)}"
+            line += f", to {target}{self._what_of(visit, led, reply)}"
         elif page.unread:
             line += f", body of {page.unread} not read; see stages.fetch.content_types"
         if page.unread or not reply.content:
@@ -360,11 +360,15 @@ class Fetch(Stage):
             self._told.add(url.host)
             log.warning("%s: the server answers with status %d", visit.url, status)
 
-    def _what_of(self, led: Visit | str | None) -> str:
+    def _what_of(self, visit: Visit, led: Visit | str | None, reply: Reply) -> str:
         """Count a redirect that is not followed, and return what there is to say of one."""
         if isinstance(led, str):
             self.count(f"skipped/{led}")
-            return ": a loop" if led == LOOP else f": more than {self.options.max_redirects} redirects"
+            wants_cookies = not self.options.cookies and any(name.lower() == "set-cookie" for name, _ in reply.headers)
+            why = told(led, self.options.max_redirects, wants_cookies=wants_cookies)
+            if wants_cookies and led == LOOP and visit.is_seed:
+                log.warning("%s: redirects in %s", visit.url, why)
+            return f": {why}"
         return ", again with other cookies" if led and led.trail and led.url in led.history else ""
 
     def _headers(self, visit: Visit, url: Url) -> Mapping[str, str]:

@@ -75,6 +75,13 @@ class Redirects:
         return times < _MAX_AGAIN
 
 
+def told(led: str, most: int, *, wants_cookies: bool) -> str:
+    """Say why a redirect is not followed. most: redirects that are followed. wants_cookies: cookies may end the loop."""
+    if led != LOOP:
+        return f"more than {most} redirects"
+    return "a loop, and it sets a cookie: stages.fetch.cookies = true sends cookies back" if wants_cookies else "a loop"
+
+
 def digest(cookie: str) -> str:
     """Return a short name for the cookies of a request that does not tell them; "" for none."""
     return blake2b(cookie.encode("latin-1", "replace"), digest_size=6).hexdigest() if cookie else ""

@@ -73,7 +73,9 @@ def conclude(args: argparse.Namespace, plan: Plan, end: End, read: list[str], vi
 def show(args: argparse.Namespace, plan: Plan, end: End, ending: Ending, taken: Taken, view: View, beginning: Beginning) -> int:
     """Write the report, show the summary, and return the exit code of a crawl that did not fail."""
     from crawler import report as reporting
+    from crawler.cli.printing import tell
     from crawler.run.gone import gone, warning
+    from crawler.run.nothing import brief
     from crawler.run.seeds import not_taken
     from crawler.run.summary import summary
 
@@ -108,6 +110,8 @@ def show(args: argparse.Namespace, plan: Plan, end: End, ending: Ending, taken: 
     elif lost is not None:
         view.say(f"crawler: {lost}")
     code = exit_code(report, is_done, end.code)
+    if args.quiet and code == common.NOTHING_FETCHED:
+        tell(f"crawler: {brief(report)}")      # an exit code alone does not say what to correct
     return common.STORAGE if (lost is not None or not is_there) and is_done else code
 
 

@@ -36,14 +36,14 @@ KINDS: Final[Mapping[str, str]] = {
     "timed out": r"timed out|no connection to .* within|not finished after|see stages\.fetch\.(timeout|connect_timeout|min_rate)",
     "larger than stages.fetch.max_bytes": r"see stages\.fetch\.max_bytes",
     "expands to more than stages.fetch.max_ratio allows": r"see stages\.fetch\.max_ratio",
-    "certificate not accepted": r"certificate",
+    "certificate not accepted, see stages.fetch.verify": r"certificate",
     "no TLS there, perhaps plain HTTP": r"does not speak tls|plain http",
     "connection closed": r"closed the connection",
     "TLS failed": r"\bssl\b|\btls\b",
     "the worker died or hung": r"^the lease ran out",
 }  # fmt: skip
 # Compiled when they are first used, like the table: most crawls give nothing up.
-_STATUS = r"(?:^|: )(status \d{3})\b"
+_STATUS = r"(?:^|: )((?:robots\.txt: )?status \d{3})\b"      # of a robots.txt it is no status of the page
 _URL = r"\w+://[^\s,;'\"]+"
 _NUMBER = r"(?<!\.py:)(?<!\d)\d+(\.\d+)?"     # keeps the line number in a stage's code
 _PLACE = r" \(?at \S+:\d+( in \S+)?$"

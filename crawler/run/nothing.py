@@ -28,6 +28,12 @@ def told(report: Mapping[str, Any], *, is_explained: bool = False) -> list[str]:
     return lines
 
 
+def brief(report: Mapping[str, Any]) -> str:
+    """Return one sentence on why there is no page, for a crawl whose summary is not shown."""
+    given_up = "; ".join(f"{group['reason']}: {', '.join(group['examples'])}" for group in report["given_up"][:1])
+    return f"no page was got: {', '.join(_reasons(report))}" + (f" ({given_up})" if given_up else "")
+
+
 def _reasons(report: Mapping[str, Any]) -> list[str]:
     """List what became of each answer and each URL, in the order in which a person would ask."""
     statuses: Mapping[str, int] = report["statuses"]

@@ -33,4 +33,6 @@ def why_small(report: Mapping[str, Any]) -> str:
         return f"{pages} is of a type that is not read; see stages.fetch.content_types"
     if not counters.get(BYTES):
         return f"{pages} is empty"
-    return f"{pages} has no links to follow (JavaScript is not run)"
+    is_led_to = n < sum(report["statuses"].values())
+    led = "; a redirect led to it, perhaps to a login: see `location` in the other row" if is_led_to else ""
+    return f"{pages} has no links to follow (JavaScript is not run){led}"

@@ -31,7 +31,7 @@ def refuse(name: str, verify: bool | str = True) -> None:
 
 
 def _unreadable(verify: bool | str, error: OSError) -> str:
-    return f"stages.fetch.verify: {verify!r} cannot be read: {error.strerror or error}"
+    return f"stages.fetch.verify: {verify!r} cannot be read: {error.strerror or error}; write true, false, or a file of authorities"
 
 
 def choose(

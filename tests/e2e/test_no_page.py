@@ -14,6 +14,7 @@ from tests.site import Content, Response, Site
 pytestmark = pytest.mark.slow
 
 ELSEWHERE = Response(302, {"Location": "http://other.invalid/"})
+WALL = Response(302, {"Location": "/", "Set-Cookie": "seen=1; Path=/"})
 NOT_READ = Response(200, {"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n")
 PAGE = "<title>tea</title><p>A cup of tea."
 LIST = "<urlset><url><loc>http://other.invalid/</loc></url></urlset>"
@@ -76,6 +77,54 @@ def test_one_page_is_enough(name: str, capsys: pytest.CaptureFixture[str]) -> No
     assert crawl(SOMETHING[name]) == 0
 
     assert "no page was got" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("forbidden", "1 forbidden by robots.txt"), ("missing", "1 × status 404"), ("noindex", "1 with noindex"), ("empty", "1 empty"),
+])  # fmt: skip
+def test_a_quiet_crawl_says_in_one_line_why_it_got_no_page(name: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert crawl(NOTHING[name][0], "-q") == 4
+
+    assert capsys.readouterr().err == f"crawler: no page was got: {reason}\n"
+
+
+def test_a_quiet_crawl_names_what_was_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--debug", "-q", "http://nosuch.invalid/", "-s", "hub.max_attempts=1"]) == 4
+
+    assert "crawler: no page was got: 1 given up (name not found: http://nosuch.invalid/)\n" in capsys.readouterr().err
+
+
+def test_a_robots_txt_that_fails_is_not_said_to_be_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert crawl({"/": PAGE, "/robots.txt": Response(500)}, "-s", "hub.max_attempts=1") == 4
+
+    assert "given up: 1 URL: robots.txt: status 500 (1): http://" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("path", "pages"), [
+    ("/", {"/": WALL}), ("/gate", {"/": Response(302, {"Location": "/gate"}), "/gate": WALL}),
+])  # fmt: skip
+def test_a_loop_that_cookies_may_end_names_the_setting(
+    path: str, pages: Mapping[str, Content], caplog: pytest.LogCaptureFixture
+) -> None:
+    why = "redirects in a loop, and it sets a cookie: stages.fetch.cookies = true sends cookies back"
+    assert crawl(pages) == 4
+    assert f"{path}: {why}" in caplog.text
+
+    caplog.clear()
+    crawl(pages, "-s", "stages.fetch.cookies=true", "--fresh")
+    assert why not in caplog.text
+
+
+def test_a_page_with_noindex_is_no_mistake_of_the_parse_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert crawl(NOTHING["noindex"][0]) == 4
+
+    assert "does it return or yield them" not in capsys.readouterr().err
+
+
+def test_a_login_that_a_redirect_led_to_is_no_page_that_lacks_links_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert crawl({"/": Response(302, {"Location": "/login"}), "/login": PAGE}) == 0
+
+    assert "no links to follow (JavaScript is not run); a redirect led to it, perhaps to a login" in capsys.readouterr().err
 
 
 def test_a_redirect_out_of_scope_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def dead(url: str, reason: str, id: int = 1) -> Dead:
         ("robots.txt: 127.0.0.1:1: Connection refused", "connection refused"),
         ("no connection to example.org within 10 s; see stages.fetch.connect_timeout", "timed out"),
         ("a body of 20971520 bytes; see stages.fetch.max_bytes", "larger than stages.fetch.max_bytes"),
-        ("robots.txt: status 503", "status 503"),
+        ("robots.txt: status 503", "robots.txt: status 503"),
         ("status 429, Retry-After 120 s", "status 429"),
         ("example.org: self-signed certificate", "certificate not accepted"),
         ("robots.txt: a:1: does not speak TLS; if it speaks plain HTTP, write http:// instead", "no TLS there, perhaps plain HTTP"),
@@ -68,6 +68,7 @@ PLACE = " at enrich.py:18 in process"
         (["ValueError: " + "x" * 200 + PLACE, "ValueError: " + "x" * 200 + PLACE.replace("18", "19")], 2),
         (["", ""], ["no reason given"]),
         (["http://a.example/: status 503", "status 503"], ["status 503"]),
+        (["robots.txt: status 500", "robots.txt: status 500"], ["robots.txt: status 500"]),
     ],
 )  # fmt: skip
 def test_a_group_has_its_reason_as_written_and_keeps_the_place(reasons: list[str], shown: list[str] | int) -> None:

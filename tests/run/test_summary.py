@@ -71,7 +71,8 @@ NO_LINKS = "the only page has no links to follow (JavaScript is not run)"
     ("counters", "why"),
     [
         ({"fetch/status/200": 1, "fetch/bytes": 9}, NO_LINKS),
-        ({"fetch/status/301": 2, "fetch/status/200": 1, "fetch/bytes": 9}, NO_LINKS),
+        ({"fetch/status/301": 2, "fetch/status/200": 1, "fetch/bytes": 9},
+         f"{NO_LINKS}; a redirect led to it, perhaps to a login: see `location` in the other row"),
         ({"fetch/status/200": 1}, "the only page is empty"),
         ({"fetch/status/200": 1, "fetch/body/skipped": 1}, "the only page is of a type that is not read; see "
                                                            "stages.fetch.content_types"),

@@ -189,7 +189,8 @@ def test_what_may_not_be_written_to(locked: Path, here: Path, capsys: pytest.Cap
             "-s: stages.fetch.proxy: the proxy for http is no URL of an HTTP proxy; write http://HOST:PORT, such as "
             "http://127.0.0.1:3128 (SOCKS, and TLS to the proxy itself, are not supported)",
         ),
-        ("stages.fetch.verify=absent.pem", "-s: stages.fetch.verify: 'absent.pem' cannot be read: No such file or directory"),
+        ("stages.fetch.verify=absent.pem", "-s: stages.fetch.verify: 'absent.pem' cannot be read: No such file or directory; "
+         "write true, false, or a file of authorities"),
         (
             'stages.fetch.headers={Authorization="Bearer secret"}',
             "-s: stages.fetch.headers: Authorization would go to every site that is crawled; set stages.fetch.auth instead",
