@@ -3,6 +3,7 @@
     start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ poll
     abandon(curl) ──────────╯                └──▶ transfer.finish(failure) ──▶ work, where nobody waits for it: done here
 
+While a piece of work takes long, a second thread drives the transfers: see `curl_relief`.
 `CurlMulti.perform` with `select` would be shorter: it looks at every transfer each time, and at no socket beyond the 1,024th.
 """
 
@@ -20,6 +21,7 @@ from typing import Final
 import pycurl
 
 from stages.clients.base import ConnectFailed, PutOff, TimedOut, Work
+from stages.clients.curl_relief import Relief
 from stages.clients.curl_transfer import Transfer
 from stages.clients.wire import Attempt
 
@@ -54,6 +56,7 @@ class Loop:
         self._waiting: deque[tuple[pycurl.Curl, Transfer | None]] = deque()     # None: it is abandoned
         self._work: deque[Work] = deque()          # of transfers that are over
         self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)    # for the thread that works, while another drives: work, or the end
         self.has_failed = False                    # it ended by itself: a new one is needed
         self._is_closed = False
         self._is_asleep = False                    # or about to be: it is to be woken for what is handed in
@@ -61,6 +64,7 @@ class Loop:
         self._bell.setblocking(False)
         self._bell_number = self._bell.fileno()
         self._poll.register(self._bell, POLLIN)
+        self._relief = Relief(self._turn, self._interrupt, self._fail)
         self._thread = threading.Thread(target=self._run, name="transfers", daemon=True)
         self._thread.start()
 
@@ -83,6 +87,8 @@ class Loop:
             if not self._is_closed:
                 self._is_closed = True
                 self._wake()
+                self._news.notify()
+        self._relief.close()
         self._thread.join(_STOPPING)
 
     def _hand_in(self, curl: pycurl.Curl, transfer: Transfer | None) -> bool:
@@ -98,15 +104,34 @@ class Loop:
             self._is_asleep = False
             self._rope.send(b"\0")
 
+    def _interrupt(self) -> None:
+        with self._lock:
+            self._wake()
+
     def _run(self) -> None:
+        self._relief.begin()
         try:
             while not self._is_closed:
+                if not self._relief.is_first:
+                    self._work_on()
+                    continue
                 self._turn()
-        except Exception:
-            self.has_failed = True
-            log.exception("the loop of transfers failed; the fetches it was at are tried again, in a new one")
+                if self._work:
+                    self._relief.work(self._work_off)
+        except Exception:  # noqa: BLE001  it is logged, and ends the loop
+            self._fail()
         finally:
+            self._relief.close()
+            self._relief.end()
             self._end()
+
+    def _fail(self) -> None:
+        """Called in an `except`."""
+        self.has_failed = True
+        log.exception("the loop of transfers failed; the fetches it was at are tried again, in a new one")
+        with self._lock:
+            self._is_closed = True
+            self._news.notify()
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -123,8 +148,6 @@ class Loop:
         if now >= self._swept + SWEEP:
             self._swept = now
             self._sweep()
-        if self._work:
-            self._work_off()
 
     def _work_off(self) -> None:
         """Some of it: what is on its way does not wait for all."""
@@ -134,11 +157,21 @@ class Loop:
             if time.monotonic() >= until:
                 break
 
+    def _work_on(self) -> None:
+        """Wait for work and do it, while another thread drives."""
+        with self._lock:
+            self._news.wait_for(lambda: self._work or self._is_closed)
+        if not self._work:
+            return
+        began = time.monotonic()
+        self._work.popleft()()
+        self._relief.took(time.monotonic() - began)
+
     def _patience(self, now: float) -> float:
         """ms in which nothing can be to do unless a socket says so."""
         latest = self._swept + SWEEP if self._running else now + SWEEP
         with self._lock:
-            self._is_asleep = not (self._work or self._waiting)
+            self._is_asleep = not (self._waiting or (self._work and not self._relief.is_second))
         return max(0.0, min(latest, self._due or latest) - now) * 1000 if self._is_asleep else 0.0
 
     def _take(self) -> None:
@@ -177,6 +210,9 @@ class Loop:
         work = transfer.finish(failure)
         if work is not None:
             self._work.append(work)
+            if not self._relief.is_first:
+                with self._lock:
+                    self._news.notify()
 
     def _end(self) -> None:
         with self._lock:
