@@ -29,7 +29,8 @@ Secret = Annotated[bytes, Meta(max_length=64)]
 
 # Parts of a call: what the hub does in some ten milliseconds. Tasks are bounded by the bytes of a frame as well.
 Tasks = Annotated[Sequence[_Part], Meta(max_length=130_000)]       # children of a task: 32 MiB of them at 256 bytes each
-PUTS = 2_000                                                       # put in one call; `HubClient` makes several of more
+PUTS = 2_000                                                       # put in one call
+PUT_AT_ONCE = 500                                                  # by `HubClient`, which makes several calls of more: 10 ms each
 Puts = Annotated[Sequence[_Part], Meta(max_length=PUTS)]
 Ends = Annotated[Sequence[_Part], Meta(max_length=50_000)]         # tasks that a worker holds, ended or extended at once
 Hosts = Annotated[Sequence[_Part], Meta(max_length=1_000)]         # asked for by name

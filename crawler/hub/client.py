@@ -32,7 +32,7 @@ from crawler.hub.identity import secret as own_secret
 from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
-from crawler.limits import PUTS
+from crawler.limits import PUT_AT_ONCE
 
 if TYPE_CHECKING:
     from crawler.hub.tls import Tls
@@ -86,8 +86,8 @@ class HubClient:
             return self._list("put", items, caller, call)
         verdicts: list[Verdict] = []
         with self._put_lock:
-            for first in range(0, len(items) or 1, PUTS):        # each part is on disk before the next is sent
-                verdicts += self._list("put", items[first : first + PUTS], self._caller, next(self._puts))
+            for first in range(0, len(items) or 1, PUT_AT_ONCE):        # each part is on disk before the next is sent
+                verdicts += self._list("put", items[first : first + PUT_AT_ONCE], self._caller, next(self._puts))
         return verdicts
 
     def step(self, step: Step) -> Stepped:

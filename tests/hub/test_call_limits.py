@@ -116,9 +116,16 @@ def test_a_call_that_is_too_long_says_so(client: Callable[..., HubClient]) -> No
         client().hosts(["h"] * 1_001)
 
 
-def test_a_client_puts_many_tasks_in_several_calls(client: Callable[..., HubClient]) -> None:
+def test_a_client_puts_many_tasks_in_several_calls(
+    client: Callable[..., HubClient], broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    put = broker.put
+    monkeypatch.setattr(broker, "put", lambda items, *more: sizes.append(len(items)) or put(items, *more))
+
     assert len(client().put([New("task", b"%d" % n) for n in range(limits.PUTS + 5)])) == limits.PUTS + 5
     assert client().put([]) == []
+    assert max(sizes) == limits.PUT_AT_ONCE
 
 
 @pytest.mark.parametrize("n", [LARGEST, -LARGEST])
