@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
@@ -173,12 +174,20 @@ def serve(args: argparse.Namespace) -> int:
             tell(*lines)
         common.stop_on_signals(server.stop)
         common.stop_with_stdin(args, lambda: stop_when_left(broker, server))
-        server.serve_forever()
+        with contextlib.nullcontext() if args.while_stdin else endless_watched(broker):
+            server.serve_forever()
         if broker.failure is not None:
             raise broker.failure
     finally:
         broker.close()
     return common.OK
+
+
+def endless_watched(broker: SqliteBroker) -> contextlib.AbstractContextManager[None]:
+    """Warn of hosts without end, as `crawler run` does by itself."""
+    from crawler.run import endless  # here, because the hub of `crawler run` does not need it
+
+    return endless.watched(broker.stats)
 
 
 def hub_tls(config: Config) -> Tls:

@@ -153,6 +153,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     """Print the state, the reason why the crawl is idle, and the tasks that no stage reads."""
     from crawler.cli.view import SHORT, render
     from crawler.report import own_counters
+    from crawler.run.endless import endless
     from crawler.run.stranded import described, stranded
 
     if not any(queue.accepted for queue in stats.queues):
@@ -171,6 +172,8 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     for stage, counters in own_counters(stats.counters).items():
         shown = ", ".join(f"{name} {n:,}" for name, n in sorted(counters.items(), key=lambda each: -each[1])[:COUNTERS])
         say(f"{stage} counted {shown}")
+    for line in endless(stats.hosts, set()):
+        say(line)
     if said := drained(stats, hint):
         say(said)
     for name, n in stranded(stats.queues).items():
