@@ -118,7 +118,10 @@ class Scope:
         return self._shared.find(ROOT).get(ROOT + host) or None
 
     def _has_root(self, host: str) -> bool:
-        return any(self._root(name) is not None for name in self._names_of(host))
+        roots = self._shared.find(ROOT)                # of most pages each link to another host is looked up here
+        if not self._settings.strip_www:
+            return bool(roots.get(ROOT + host))
+        return any(roots.get(ROOT + name) for name in self._names_of(host))
 
     def _names_of(self, host: str) -> tuple[str, ...]:
         """Return the names that the settings take for one host: with `strip_www`, with and without www."""

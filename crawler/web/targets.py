@@ -79,7 +79,8 @@ class Targets:
             return "not a url"
         if not plain.startswith(("http://", "https://")):
             return "not http"
-        plain = urls.without_userinfo(plain)                   # a page must not set credentials
+        if "@" in plain:
+            plain = urls.without_userinfo(plain)               # a page must not set credentials
         _, host, rest = urls.split(plain)
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
         if against:
