@@ -203,6 +203,11 @@ class Stage:
         """
 
     @classmethod
+    def sends_to(cls, options: Any) -> tuple[str, ...]:
+        """Return the queues that `process` names in `To` with these options. Outputs that lack one are refused at the start."""
+        return ()
+
+    @classmethod
     def preload(cls, options: Any) -> None:
         """Import what `open` would import: called once, before a crawl's processes are made as copies of the one that starts them.
 

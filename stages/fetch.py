@@ -154,6 +154,10 @@ class Fetch(Stage):
         import_module("stages.slow")
 
     @classmethod
+    def sends_to(cls, options: Fetch.Options) -> tuple[str, ...]:
+        return ("urls",) if cls.process is Fetch.process else ()
+
+    @classmethod
     def check(cls, options: Fetch.Options, table: str) -> None:
         found = Collected()
         with found.mistakes():

@@ -83,6 +83,10 @@ class Parse(Stage):
             need_article(f"{table}.text")
         _fields(options, table)
 
+    @classmethod
+    def sends_to(cls, options: Parse.Options) -> tuple[str, ...]:
+        return ("urls",) if options.follow and cls.process is Parse.process else ()
+
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         super().__init__(options, shared)
         self._examples: set[str] = set()   # fields, and failed selectors, for which an example has been stored

@@ -45,7 +45,14 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
         pipeline = build(config)
     if names is None:                     # a worker's machine, with names, stores nothing there
         with found.mistakes():
+            if not config.settings.data:
+                raise UsageError(f'{at(config.origin("data"))}data is empty; name a directory, or "." for this one')
             check_directory(Path(config.settings.data))
+    if config.settings.hub.address:
+        from crawler.hub.address import Address  # here, because most crawls use the socket in their data directory
+
+        with found.mistakes():
+            Address.parse(config.settings.hub.address)
     with found.mistakes(), _placed(config):
         Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
     if config.settings.hosts:
@@ -97,18 +104,23 @@ def refuse_own_file(output: object, data: Path) -> None:
 def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
     """List queues that nothing fills or reads, with the setting that names them, and cycles that would never end."""
     unread = [name for name in pipeline.unread() if name not in pipeline.by_hand]
+    inputs = {stage.name: stage.input for stage in pipeline.stages.values()}
     unfilled = [name for name in pipeline.unfilled() if name not in pipeline.by_hand]
     messages = []
     for queue in unfilled:
         if not pipeline.queues[queue].polite:      # seeds are put there by people
             key = f"stages.{pipeline.readers(queue)[0].name}.input"
             near = nearest(queue, unread) or nearest(queue, _filled(pipeline))
+            if near in unread and not _place(config, key):
+                continue                          # the other end of one misspelled name: it is named below
             messages.append(f"{_place(config, key)}{key} is {queue!r}, which no stage fills; {_ways(queue, near, 'put')}")
             if near in unread:                    # both ends of one misspelled name
                 unread.remove(near)
     for queue in unread:
-        key = f"stages.{pipeline.writers(queue)[0].name}.outputs"
-        near = nearest(queue, [stage.input for stage in pipeline.stages.values()])
+        writer = pipeline.writers(queue)[0].name
+        key = f"stages.{writer}.outputs"
+        near = nearest(queue, [name for stage, name in inputs.items() if stage != writer])
+        near = "" if near == inputs[writer] else near         # it would read what it gives
         messages.append(f"{_place(config, key)}{key} has {queue!r}, which no stage reads; {_ways(queue, near, 'take')}")
     if drawn := _endless(pipeline):
         messages.append(drawn)
@@ -122,7 +134,8 @@ def _filled(pipeline: Pipeline) -> list[str]:
 def _ways(queue: str, near: str, command: str) -> str:
     if near:
         return f"did you mean {near!r}?"
-    return f"if people do so with 'crawler {command} {queue}', set queues.{queue}.by_hand = true"
+    end = "in the outputs of the stage that fills it" if command == "put" else "as the input of the stage that reads it"
+    return f"name it {end}, or, if people do so with 'crawler {command} {queue}', set queues.{queue}.by_hand = true"
 
 
 def _endless(pipeline: Pipeline) -> str:
@@ -158,6 +171,8 @@ def options_of(stage: StageSpec, config: Config) -> Stage.Options:
     found = Collected()
     with found.mistakes():
         _ask(kind, options, stage)
+    with found.mistakes():
+        _refuse_lacking(kind, options, stage)
     if found.each:
         raise Mistakes([f"{_place(config, message)}{message}" for message in found.each])
     return options
@@ -173,6 +188,14 @@ def _ask(kind: type[Stage], options: Stage.Options, stage: StageSpec) -> None:
         from crawler.places import told  # here, because only mistakes need it
 
         raise ConfigError(f"stages.{stage.name}: {stage.use} cannot check its options: {told(error)}") from error
+
+
+def _refuse_lacking(kind: type[Stage], options: Stage.Options, stage: StageSpec) -> None:
+    """Refuse outputs without a queue that the stage sends items to by name: each such item would be the failure of its page."""
+    if lacking := [name for name in kind.sends_to(options) if name not in stage.outputs]:
+        outputs = ", ".join(f'"{name}"' for name in (*stage.outputs, *lacking))
+        raise ConfigError(f"stages.{stage.name}.outputs lacks '{lacking[0]}', where {stage.name} sends links and redirects; "
+                          f"write outputs = [{outputs}]")  # fmt: skip
 
 
 @contextmanager

@@ -65,6 +65,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+def by_hand(does: str, queue: str) -> str:
+    """The end of a message about a queue that no stage reads or fills."""
+    if does == "reads":
+        where, command = "as the input of the stage that reads it", "take"
+    else:
+        where, command = "in the outputs of the stage that fills it", "put"
+    return f"{does}; name it {where}, or, if people do so with 'crawler {command} {queue}', set queues.{queue}.by_hand = true"
+
+
 def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: str) -> list[str]:
     """What check and run say of it: the same, with exit code 2, and no trace is left in the directory."""
     (here / "crawler.toml").write_text(toml, encoding="utf-8")
@@ -88,22 +97,45 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             '[stages.parse]\noutputs = ["recrods", "urls"]\n',
-            ["stages.store.input is 'records', which no stage fills; did you mean 'recrods'?"],
+            ["crawler.toml: stages.parse.outputs has 'recrods', which no stage reads; did you mean 'records'?"],
         ),
         (
             '[stages.parse]\noutputs = ["records", "side", "urls"]\n',
-            ["crawler.toml: stages.parse.outputs has 'side', which no stage reads; if people do so with "
-             "'crawler take side', set queues.side.by_hand = true"],
+            ["crawler.toml: stages.parse.outputs has 'side', which no stage " + by_hand("reads", "side")],
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "elsewhere"\noutputs = ["records"]\n',
-            ["crawler.toml: stages.enrich.input is 'elsewhere', which no stage fills; if people do so with "
-             "'crawler put elsewhere', set queues.elsewhere.by_hand = true"],
+            ["crawler.toml: stages.enrich.input is 'elsewhere', which no stage " + by_hand("fills", "elsewhere")],
         ),
         (
+            '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records2"]\n',
+            ["crawler.toml: stages.enrich.outputs has 'records2', which no stage " + by_hand("reads", "records2")],
+        ),
+        (
+            '[stages.parse]\noutputs = ["parsed", "urls"]\n'
+            '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\noutputs = ["record"]\n',
+            ["crawler.toml: stages.enrich.outputs has 'record', which no stage reads; did you mean 'records'?"],
+        ),
+        (
+            '[stages.parse]\noutputs = ["parsed", "urls"]\n[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\n',
+            ["stages.store.input is 'records', which no stage " + by_hand("fills", "records")],
+        ),
+        (
+            '[stages.parse]\noutputs = ["records"]\n',
+            ["crawler.toml: stages.parse.outputs lacks 'urls', where parse sends links and redirects; "
+             'write outputs = ["records", "urls"]'],
+        ),
+        (
+            '[stages.fetch]\noutputs = "pages"\n',
+            ["crawler.toml: stages.fetch.outputs lacks 'urls', where fetch sends links and redirects; "
+             'write outputs = ["pages", "urls"]'],
+        ),
+        ('[hub]\naddress = "localhost"\n', ["'localhost' is not a hub's address, its port is missing; write localhost:8000 for the "
+                                            "default port"]),
+        ('data = ""\n', ['crawler.toml: data is empty; name a directory, or "." for this one']),
+        (
             '[stages.store]\nenabled = false\n',
-            ["stages.parse.outputs has 'records', which no stage reads; if people do so with 'crawler take records', "
-             "set queues.records.by_hand = true"],
+            ["stages.parse.outputs has 'records', which no stage " + by_hand("reads", "records")],
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records"]\n',
@@ -151,8 +183,7 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         (
             '[stages.parse]\noutputs = ["records", "side", "urls"]\nmax_lnks = 3\n[stages.fetch]\ntimout = 3\n',
             [
-                "crawler.toml: stages.parse.outputs has 'side', which no stage reads; if people do so with "
-                "'crawler take side', set queues.side.by_hand = true",
+                "crawler.toml: stages.parse.outputs has 'side', which no stage " + by_hand("reads", "side"),
                 "crawler.toml: stages.fetch.timout is not a setting; did you mean 'timeout'?",
                 "crawler.toml: stages.parse.max_lnks is not a setting; did you mean 'max_links'?",
             ],
