@@ -74,6 +74,7 @@ def build(
         "gave_nothing": nothing(stats.counters),
         "left": {queue.name: queue.ready + queue.delayed + queue.leased for queue in stats.queues if queue.is_read},
         "fields": unread.tally(stats.counters, examples),
+        "fields_unmatched": unread.unmatched(stats.counters),
         "queues": {queue.name: msgspec.to_builtins(queue) for queue in stats.queues},
         "unread": by_name(stats.counters, "/unread/"),
         "sitemaps": {

@@ -56,6 +56,7 @@ MAX_INDEXES = 2            # sitemap indexes, one in the other, that are followe
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
 _EXAMPLE: Final = 60               # characters kept of an example of a text that could not be read
+_COUNTED: Final = 3                # pages of each worker on which it is counted that a field matched, or did not
 _NO_RECORDS: Final = (Mapping, str, bytes)      # they can be iterated over, and what that gives is no record
 _VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
 
@@ -91,6 +92,7 @@ class Parse(Stage):
         super().__init__(options, shared)
         self._examples: set[str] = set()   # fields, and failed selectors, for which an example has been stored
         self._fields: Fields | None = None
+        self._to_count = {name: {"found": _COUNTED, "missed": _COUNTED} for name in self.options.fields}
 
     def open(self) -> None:
         self._compile()                    # now, so that the first page need not wait for it
@@ -181,6 +183,8 @@ class Parse(Stage):
                 self.count(f"{name}/cut")
         fields = self._fields or self._compile()      # a test calls `process` without `open`
         values = fields.read(html, self._field_told)
+        if self._to_count:
+            self._count_matches(values)
         if self.options.text != "none":
             values["text"] = html.text(self.options.text)
             if html.is_text_cut:
@@ -188,6 +192,18 @@ class Parse(Stage):
         for name in self.options.metadata:
             values[name] = html.jsonld if name == "jsonld" else html.opengraph
         return values
+
+    def _count_matches(self, values: Mapping[str, Any]) -> None:
+        """Count for the first pages whether each field matched, so that the summary can name the fields that never did."""
+        for name, value in values.items():
+            left = self._to_count.get(name, {})
+            outcome = "missed" if value is None or value == [] else "found"
+            if not left.get(outcome):
+                continue
+            self.count(f"fields/{name}/{outcome}")
+            left[outcome] -= 1
+            if not left["found"]:
+                del self._to_count[name]           # it has matched often enough
 
     def _field_told(self, name: str, trouble: str, text: str) -> None:
         """Count what made a field null or was cut, and store one example per field for the summary."""

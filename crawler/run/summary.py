@@ -41,6 +41,7 @@ def summary(
     lines += nothing.told(report, is_explained=bool(small))
     lines += skipped_lines(report["skipped"])
     lines += unread.told(report["fields"])
+    lines += unread.nowhere(report["fields_unmatched"]) if not report["got_nothing"] else []
     if report["replaced"]:
         lines.append("replaced in records: " + ", ".join(f"{what} ({n:,})" for what, n in report["replaced"].items()))
     lines += [_dropped(stage, reasons) for stage, reasons in report["dropped"].items() if reasons]

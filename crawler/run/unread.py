@@ -1,8 +1,8 @@
-"""Fields that could not be read or were cut: counted by the parse stage, reported in the summary of a crawl."""
+"""Fields that could not be read, were cut or matched nowhere: counted by the parse stage, reported in the summary of a crawl."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from crawler.counting import agree, counted
@@ -29,6 +29,25 @@ def tally(counters: Mapping[str, int], examples: Mapping[str, str]) -> dict[str,
         one = found.setdefault(field, {"unread": 0, "type": kind, "example": example, "failed": 0, "reason": reason, "cut": 0})
         one[trouble or "unread"] += n
     return found
+
+
+def unmatched(counters: Mapping[str, int]) -> list[str]:
+    """Return the fields whose selector matched on no page, though there were pages to read it from."""
+    seen: dict[str, set[str]] = {}
+    for name in counters:
+        _, mark, key = name.partition(COUNTER)
+        field, _, outcome = key.partition("/")
+        if mark:
+            seen.setdefault(field, set()).add(outcome)
+    return sorted(field for field, outcomes in seen.items() if outcomes == {"missed"})
+
+
+def nowhere(fields: Sequence[str]) -> list[str]:
+    """Describe these fields for a person, in one line."""
+    if not fields:
+        return []
+    shown = ", ".join(fields[:MOST]) + (f" and {len(fields) - MOST} more" if len(fields) > MOST else "")
+    return [f"{shown}: matched on no page; 'crawler shell URL' is for trying selectors"]
 
 
 def told(found: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -127,6 +127,18 @@ def test_a_login_that_a_redirect_led_to_is_no_page_that_lacks_links_alone(capsys
     assert "no links to follow (JavaScript is not run); a redirect led to it, perhaps to a login" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("selector", "is_named"), [
+    (".nope", True), ("//p[@class=price]", True), ("//title/text", True), ("//title/text()", False), ("p", False),
+])  # fmt: skip
+def test_a_field_that_matched_nowhere_is_in_the_summary(selector: str, is_named: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = {"/": '<title>tea</title><p class=price>1</p><a href="/a">a</a>', "/a": PAGE}
+
+    assert crawl(pages, "-s", f'stages.parse.fields.price="{selector}"') == 0
+
+    assert ("price: matched on no page; 'crawler shell URL'" in capsys.readouterr().err) == is_named
+    assert json.loads(Path("crawler-data/report.json").read_text())["fields_unmatched"] == ["price"] * is_named
+
+
 def test_a_redirect_out_of_scope_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["-s", "frontier.deny=['other']"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.run.unread import tally, told
+from crawler.run.unread import nowhere, tally, told, unmatched
 
 
 def test_troubles_of_fields_are_counted_and_told_with_examples() -> None:
@@ -23,3 +23,18 @@ def test_troubles_of_fields_are_counted_and_told_with_examples() -> None:
         "day: 1 text was no unambiguous date, for example 'soon'; the selector failed on 2 pages: no such thing",
         "price: 3 texts were no number, for example 'call us'",
     ]
+
+
+def test_a_field_that_matched_on_no_page_is_named() -> None:
+    counters = {
+        "parse/fields/typo/missed": 3,                                          # nothing else is known of it
+        "parse/fields/name/found": 3, "parse/fields/name/missed": 2,
+        "parse/fields/price/missed": 3, "parse/fields/price": 9,                # it matched, and was no number
+        "parse/fields/slow/missed": 3, "parse/fields/slow/failed": 9,
+        "shop/fields/a/missed": 1, "parse/links/cut": 7,
+    }  # fmt: skip
+
+    assert unmatched(counters) == ["a", "typo"]
+    assert nowhere(["a", "typo"]) == ["a, typo: matched on no page; 'crawler shell URL' is for trying selectors"]
+    assert nowhere([]) == []
+    assert nowhere([f"f{n}" for n in range(12)])[0].startswith("f0, f1, f2, f3, f4, f5, f6, f7, f8, f9 and 2 more: matched")

@@ -362,11 +362,25 @@ def test_fields_that_could_not_be_read_are_counted_with_an_example_and_the_page_
     rows = [outputs(parse, page(f"<h1>soon</h1><p class=price data-re='{pattern}'>ask {pattern}"))[0][0] for pattern in "[(x"]
 
     assert [added(row) for row in rows] == [{"price": None, "odd": odd, "day": None} for odd in (None, None, "ask x")]
-    assert parse.take_counts() == {"fields/price": 3, "fields/odd/failed": 2, "fields/day": 3}
+    assert parse.take_counts() == {
+        "fields/price": 3, "fields/odd/failed": 2, "fields/day": 3,
+        "fields/price/missed": 3, "fields/odd/missed": 2, "fields/odd/found": 1, "fields/day/missed": 3,
+    }  # fmt: skip
     notes = {name: parse.shared.get(name) for name in ("field/price", "field/odd/failed", "field/day")}
     assert notes == {
         "field/price": b"float ask [", "field/day": b"date soon",
         "field/odd/failed": b"failed unterminated character set at position 0",
+    }  # fmt: skip
+
+
+def test_that_fields_match_is_counted_for_the_first_pages_alone() -> None:
+    parse = stage(fields={"always": "h1", "never": ".nope", "later": {"css": "b", "many": True}})
+
+    for n in range(100):
+        outputs(parse, page("<h1>x</h1>" + "<b>x</b>" * (n > 50)))
+
+    assert parse.take_counts() == {
+        "fields/always/found": 3, "fields/never/missed": 3, "fields/later/missed": 3, "fields/later/found": 3,
     }  # fmt: skip
 
 
@@ -379,7 +393,7 @@ def test_the_record_of_a_hostile_page_stays_small_enough_to_travel() -> None:
 
     assert len(urls) == len(record["links"]) > 500
     assert len(msgspec.msgpack.encode(record)) < 16 << 20
-    assert parse.take_counts() == {"links/cut": 1, "fields/all/cut": 1}
+    assert parse.take_counts() == {"links/cut": 1, "fields/all/cut": 1, "fields/all/found": 1}
 
 
 class OneDict(Parse):
