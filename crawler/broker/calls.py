@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from crawler.broker.base import MAX_WAIT
 from crawler.broker.ledger import Ledger
@@ -51,13 +51,20 @@ class Call(Generic[T]):
             self._end()
 
     def result(self) -> T:
-        """Of a settled call. Raises what it raised."""
-        if self._error is not None:
-            raise self._error
+        """Of a settled call, once. Raises what it raised."""
+        error, self._error, self.refusal = self._error, None, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error                   # its traceback has this frame, which would hold it, and with it all that was sent
         return self.answer  # type: ignore[return-value]  # None where T is None
 
     def _end(self) -> None:
+        """Let go of what was to be run: it may refer to this call, and both would hold what was sent until the garbage collector
+        comes, which counts objects, not their bytes."""
         self.is_settled = True
+        self.run = _over
         if self.turn is not None:
             self.turn.set()
 
@@ -83,6 +90,15 @@ class Waiting(Call[T]):
         self.is_repeated = False            # there is another call like it: what that is answered is the answer to this one too
         self.is_dismissed = False           # nobody waits for the answer any more: it is not to lease anything
 
+    def _end(self) -> None:
+        self.again = self.empty = _over
+        super()._end()
+
     def waits_for_tasks_alone(self, now: float) -> bool:
         """Nothing else can have become its answer."""
         return not (self.is_dismissed or self.is_repeated or self.deadline <= now)
+
+
+def _over(_: Ledger) -> Any:
+    """What a settled call would run."""
+    raise AssertionError("a settled call is not run again")

@@ -111,31 +111,36 @@ class HubServer(Server):
     def _converse(self, connection: Connection, role: Role) -> None:
         try:
             while not self._door.is_closing:
-                body = connection.recv_frame()
-                connection.send_frame(self._answer(connection, role, body))
+                connection.send_frame(self._answer(connection, role, [connection.recv_frame()]))
         finally:
             self._presence.part(connection)
 
-    def _answer(self, connection: Connection, role: Role, body: bytearray) -> bytearray:
-        first = body[0] if body else None
+    def _answer(self, connection: Connection, role: Role, frame: list[bytearray]) -> bytearray:
+        """Return the answer to a frame. Whoever reads it takes it out of the list: nothing holds its 32 MiB while a call waits."""
+        first = frame[0][0] if frame[0] else None
         if first == classic.ARRAY_3:
-            return self._answer_call(connection, role, body)
+            return self._answer_call(connection, role, frame)
         if first in (classic.PICKLE, classic.ARRAY_4):
-            return self._answer_request(connection, role, body, pickled=first == classic.PICKLE)
+            return self._answer_request(connection, role, frame, pickled=first == classic.PICKLE)
         raise WireError("a frame that is neither a call nor a manager's request")
 
-    def _answer_call(self, connection: Connection, role: Role, body: bytearray) -> bytearray:
-        call = verbs.read_call(body)
+    def _answer_call(self, connection: Connection, role: Role, frame: list[bytearray]) -> bytearray:
+        call = verbs.read_call(frame.pop())
+        number, verb = call.number, call.verb
         try:
-            return verbs.frame((call.number, verbs.OK, self._do(connection, role, call)))
+            if verb in verbs.VERBS:
+                check(role, verb)
+            arguments = verbs.read_arguments(call)
+            del call                          # which holds the frame
+            return verbs.frame((number, verbs.OK, self._do(connection, role, verb, arguments)))
         except Exception as error:  # noqa: BLE001 - whatever a broker raises, this worker gets an answer and the others their hub
-            self._note(call.verb, error)
-            return verbs.frame((call.number, *classic.failure(error)))
+            self._note(verb, error)
+            return verbs.frame((number, *classic.failure(error)))
 
-    def _answer_request(self, connection: Connection, role: Role, body: bytearray, *, pickled: bool) -> bytearray:
+    def _answer_request(self, connection: Connection, role: Role, frame: list[bytearray], *, pickled: bool) -> bytearray:
         method = "a request"
         try:
-            request = classic.read_request(body)
+            request = classic.read_request(frame.pop())
             method = request.method
             return classic.returned(self._serve_request(connection, role, request), pickled=pickled)
         except Exception as error:  # noqa: BLE001 - as above
@@ -150,11 +155,7 @@ class HubServer(Server):
 
     # a worker's calls
 
-    def _do(self, connection: Connection, role: Role, call: verbs.Call) -> Any:
-        verb = call.verb
-        if verb in verbs.VERBS:
-            check(role, verb)
-        arguments = verbs.read_arguments(call)
+    def _do(self, connection: Connection, role: Role, verb: str, arguments: list[Any]) -> Any:
         if verb == "step":
             check_step(role, arguments[0], self._work)
             return self._step(connection, role, *arguments)
