@@ -15,6 +15,7 @@ LOG_HUB = logging.getLogger("crawler.room.hub")
 NO_NETWORK: Final = "has no network"
 LACKS: Final = ("is short of ", NO_NETWORK)            # how `MachineShort.lack` begins
 PLACES: Final = "places are held by "                  # in the note of `stage.Slow`: no trouble, but worth knowing
+AT_WORK: Final = " has been at "                       # in the note of `stuck.Watch`: as above
 SHORT_SAFE: Final = "until then it makes fewer requests at once; nothing is lost, and no host is blamed"
 SAFE: Final = "nothing is lost, and it goes on by itself once there is"
 
@@ -41,6 +42,11 @@ class Room:
         if self._since is not None:
             self._log.info("%s goes on: there is room again after %.0f s", self._name, time.monotonic() - self._since)
             self._since, self.trouble = None, ""
+
+
+def is_note(text: str) -> bool:
+    """Tell whether what a worker says of itself is worth knowing, but nothing that keeps it from going on."""
+    return PLACES in text or AT_WORK in text
 
 
 def in_short(full: StorageFull) -> str:

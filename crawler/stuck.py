@@ -11,12 +11,14 @@ import threading
 from crawler import places
 from crawler.held import Held
 from crawler.items import Lease
+from crawler.room import AT_WORK
 from crawler.stage import Stage
 from crawler.texts import about, about_body
 
 log = logging.getLogger("crawler.worker")
 
 LOOK = 1.0            # s between two checks
+NOTED = 3.0           # s at one item after which those who watch a crawl are told
 
 
 class Watch:
@@ -44,6 +46,20 @@ class Watch:
                 if thread not in at:                            # otherwise it is reported above, under the later link's name
                     what = about_body(leases[0].item) + (f" and {len(leases) - 1} more" if len(leases) > 1 else "")
                     self._say(self._name, what, now - since, thread, self._stage.hang)
+
+    def note(self, now: float) -> str:
+        """Return which stage of a chain has been at which item for more than NOTED s, for people who watch; mostly "".
+
+        now: monotonic time, s.
+        """
+        at = self._stage.at
+        if not at:
+            return ""
+        thread, one = min(list(at.items()), key=lambda each: each[1].since, default=(0, None))
+        if one is None or now - one.since < NOTED:
+            return ""
+        place = self._place(thread)
+        return f"{one.stage}{AT_WORK}{about(one.item)} for {now - one.since:.0f} s" + (f" ({place})" if place else "")
 
     def where(self, lease: Lease) -> str:
         """Return where the thread of a task is, as the end of a sentence; "" if it is not known. Call it in the worker's thread."""

@@ -277,8 +277,9 @@ class Worker:
         return answer
 
     def _note(self) -> str:
-        """Return what a person should know of the worker: what this machine lacks, or who holds its places."""
-        return (self._strain.trouble if self._strain is not None else "") or self._slow.note
+        """Return what a person should know of the worker: what this machine lacks, who holds its places, or what it is slow at."""
+        lack = self._strain.trouble if self._strain is not None else ""
+        return lack or self._slow.note or self._watch.note(time.monotonic())
 
     def _feel_strain(self, outcomes: Sequence[Outcome], held: int) -> None:
         """Hold fewer tasks if this machine lacks something, and more again later. held: tasks before these were at their end."""

@@ -132,6 +132,10 @@ def stopping(stats: Stats | None) -> str:
     leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
     requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
     what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")
+    from crawler.run.idle import at_work
+
+    if stats is not None and (slow := at_work(stats)):
+        return f"stopping: {slow}; Ctrl-C again stops at once"
     return f"stopping{f': waiting for {what}' if leased else ''} (Ctrl-C again stops at once)"
 
 

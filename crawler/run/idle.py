@@ -13,9 +13,9 @@ from typing import Final
 from crawler.config import Config
 from crawler.counting import agree, counted
 from crawler.items import QueueStats, Stats, WorkerStats
-from crawler.room import LACKS, PLACES
+from crawler.room import AT_WORK, LACKS, PLACES, is_note
 from crawler.run.hints import PLAIN, Hint
-from crawler.run.waits import not_answered, short, slowest, why_hosts_wait
+from crawler.run.waits import SLOW, not_answered, short, slowest, why_hosts_wait
 
 STUCK: Final = 10.0       # s; a task that has been in process for longer is reported, because few pages take so long
 NEWS: Final = 3.0         # s after the hub's start before a queue that no worker has read is reported
@@ -60,6 +60,7 @@ def idle_reason(
         lambda: _full(stats, hint, READERS if readers is None else readers),
         lambda: _unread(stats, hint, READERS if readers is None else readers),
         lambda: _slow_hosts(stats),
+        lambda: _at_work(stats),
         lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
         lambda: _stuck(stats),
         lambda: _back_off(stats.queues),
@@ -74,6 +75,7 @@ def why_frontier_waits(stats: Stats, hint: Hint = PLAIN, *, is_by_hand: bool = F
         lambda: _disk(stats),
         lambda: _spent(stats),
         lambda: _slow_hosts(stats),
+        lambda: _at_work(stats),
         lambda: _frontier(stats, hint, is_by_hand=is_by_hand),
         lambda: _back_off(frontier),
     )
@@ -87,7 +89,7 @@ def _disk(stats: Stats) -> str:
 
 def _no_room(stats: Stats) -> str:
     """Report a worker that waits for room on the disk of its output, or whose machine lacks something."""
-    waiting = next((worker for worker in _troubled(stats) if PLACES not in worker.trouble), None)
+    waiting = next((worker for worker in _troubled(stats) if not is_note(worker.trouble)), None)
     if waiting is None:
         return ""
     stage = waiting.name.partition("@")[0].replace(_SIGN, " + ")
@@ -98,6 +100,16 @@ def _slow_hosts(stats: Stats) -> str:
     """Report workers most of whose places are held by slow hosts."""
     worker = next((worker for worker in _troubled(stats) if PLACES in worker.trouble), None)
     return "" if worker is None else f"{worker.name.partition('@')[0].replace(_SIGN, ' + ')}: {worker.trouble}"
+
+
+def at_work(stats: Stats) -> str:
+    """Return which stage has been at one item for some seconds; "" if none has."""
+    return next((worker.trouble for worker in _troubled(stats) if AT_WORK in worker.trouble), "")
+
+
+def _at_work(stats: Stats) -> str:
+    """Report a slow stage where it would look as if its host did not answer."""
+    return at_work(stats) if slowest(stats.hosts, SLOW) else ""
 
 
 def _troubled(stats: Stats) -> list[WorkerStats]:
@@ -173,7 +185,7 @@ def _stuck(stats: Stats) -> str:
     if any(worker.name == oldest.holder and not worker.is_heard for worker in stats.workers):
         what = f"1 {_noun(oldest)} of the queue {oldest.name}"
         return f"{what} is held by {oldest.holder}, which is gone; another worker gets it soon"
-    return _held(oldest, "")
+    return at_work(stats) or _held(oldest, "")
 
 
 def _held(queue: QueueStats, sign: str) -> str:

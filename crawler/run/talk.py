@@ -24,7 +24,7 @@ from msgspec import structs
 from crawler.counting import agree, counted
 from crawler.errors import HubError, StorageError
 from crawler.items import QueueStats, Stats
-from crawler.room import LACKS, PLACES, SAFE, SHORT_SAFE
+from crawler.room import LACKS, SAFE, SHORT_SAFE, is_note
 from crawler.run.lines import COUNTS
 
 log = logging.getLogger("crawler.stage")
@@ -87,7 +87,7 @@ class Sum:
 
     def _what_stops(self) -> str:
         """The trouble that is told when it begins and when it is over."""
-        return next((trouble for *_, trouble in self._counts.values() if trouble and PLACES not in trouble), "")
+        return next((trouble for *_, trouble in self._counts.values() if trouble and not is_note(trouble)), "")
 
     @property
     def trouble(self) -> str:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from crawler.cli.following import Outlook
-from crawler.items import QueueStats, Stats
+from crawler.cli.following import Outlook, stopping
+from crawler.items import QueueStats, Stats, WorkerStats
 
 EMPTY = QueueStats("urls", **dict.fromkeys(("accepted", "ready", "delayed", "leased", "dead", "done", "bytes"), 0),
                    keyed=True, polite=True, is_read=True)  # fmt: skip
@@ -59,3 +59,15 @@ def test_queues_with_something_to_do_are_named():
     outlook.see(stats(ready=1))
 
     assert outlook.ready == ["urls"]
+
+
+def test_a_stop_names_the_stage_that_it_waits_for() -> None:
+    at = "enrich has been at http://a/ for 12 s (enrich.py:4 in process)"
+    slow = (WorkerStats("fetch+enrich@here:9:cd", 1, 1.0, "urls", at),)
+
+    def said(*workers: WorkerStats) -> str:
+        return stopping(structs.replace(stats(leased=1), workers=workers))
+
+    assert said(*slow) == f"stopping: {at}; Ctrl-C again stops at once"
+    assert said() == "stopping: waiting for 1 request (Ctrl-C again stops at once)"
+    assert stopping(None) == "stopping (Ctrl-C again stops at once)"

@@ -42,6 +42,10 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
     return stats(frontier, hosts=hosts, workers=(FETCH,))
 
 
+LOOPS = "enrich has been at http://example.org/2 for 12 s (enrich.py:4 in process)"
+SLOW = (WorkerStats("fetch+parse+enrich@here:9:cd", 1, 1.0, "urls", LOOPS),)
+
+
 @pytest.mark.parametrize(
     ("seen", "says"),
     [
@@ -106,6 +110,9 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
          "1 URL of the queue urls has been in process for 50 s in fetch + parse"),
         (stats(queue("parsed", **LATE), workers=(WorkerStats("enrich@here:9:cd", 1, 60.0, is_heard=False),)),
          "1 task of the queue parsed is held by enrich@here:9:cd, which is gone; another worker gets it soon"),
+        # a stage that is at a page for long is no host that does not answer
+        (structs.replace(waiting(host(leased=1, asked=18.0), frontier=queue("urls", leased=1, longest=18.0)), workers=SLOW), LOOPS),
+        (stats(queue("urls", leased=1, longest=50.0, holder="fetch+parse@here:7:ab"), workers=SLOW), LOOPS),
         # a host that does not answer
         (waiting(host(ready=0, leased=1, asked=18.0), frontier=queue("urls", leased=1, longest=18.0)),
          "waiting for example.org to answer for 18 s"),

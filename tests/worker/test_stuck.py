@@ -39,6 +39,7 @@ class Said(logging.Handler):
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     monkeypatch.setattr(stuck, "LOOK", 0.0)
+    monkeypatch.setattr(stuck, "NOTED", 0.0)
     said = Said()
     logging.getLogger("crawler.worker").addHandler(said)
     yield said
@@ -95,6 +96,9 @@ def test_in_a_chain_the_link_is_named(broker, work, said) -> None:
     (line,) = said.wait(1)
 
     assert re.match(r"second has been at http://a/ for 0 s \(tests/worker/test_stuck\.py:\d+ in wait\); after 300 s", line)
+    broker.wait_until(lambda: broker.steps[-1][0].trouble)                  # those who watch the crawl are told as well
+    note = broker.steps[-1][0].trouble
+    assert re.match(r"second has been at http://a/ for 0 s \(tests/worker/test_stuck\.py:\d+ in wait\)$", note)
     second.go.set()
     running.stop()
 
