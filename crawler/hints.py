@@ -36,7 +36,8 @@ FOREIGN: Final = {
     "hub.address": "address host port listen",
     "hub.authkey_file": "authkey key keyfile",
     "hub.lease": "visibilitytimeout leasetime",
-    "stages.fetch.robots": "robots obeyrobots robotstxtobey robotstxt respectrobotstxt respectrobotstxtfile ignorerobotstxt",
+    "stages.fetch.robots": "robots obeyrobots robotstxtobey robotstxt respectrobotstxt respectrobotstxtfile ignorerobotstxt "
+                           "ignorerobots norobots norobotstxt",
     "stages.fetch.user_agent": "useragent ua",
     "stages.fetch.timeout": "timeout downloadtimeout requesttimeout timeoutsecs",
     "stages.fetch.connect_timeout": "dnstimeout connectiontimeout",
@@ -60,6 +61,8 @@ def elsewhere(key: str) -> list[str]:
     """List the full names of settings that end in this key, or that another program calls by it."""
     if meant := _MEANT.get(key.lower().replace("_", "").replace("-", "")):
         return meant
+    if key in {name.split(".")[1] for name in entries() if name.startswith("stages.")}:
+        return [f"stages.{key}"]
     return _offered(name for name in _general() if leaf(name) == key.lower())
 
 

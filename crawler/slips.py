@@ -26,16 +26,37 @@ SLIPS: Final = (
 )  # fmt: skip
 
 
+# The reader's words for what a person does not know by that name, and what is meant.
+_MEANT: Final = (
+    (re.compile(r"Unescaped '\\' in a string"), r"in double quotes a backslash begins an escape; write single quotes, as in '\d+'"),
+    (re.compile(r"Illegal character '\\n'"), "a quote is not closed"),
+    (re.compile(r"Cannot declare .* twice"), "this table is there twice; put both parts together"),
+    (re.compile(r"Cannot overwrite a value"), "this setting is there twice"),
+)  # fmt: skip
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+# A bare word as a value within a list or a table.
+_BARE: Final = re.compile(r"[\[,=]\s*(?!(?:true|false|inf|nan)\b)([^\W\d][\w.-]*)\s*(?=[,}\]])")
+
+
 def told(text: str, error: str) -> str:
     """Return the reader's error with the line where it is, and the usual slip if it is one."""
     place = _PLACE.search(error)
     if place is None:
-        return error
+        return _unclosed(text) or error
     number = int(place[1])
     lines = text.split("\n")
     line = lines[number - 1].strip() if number <= len(lines) else ""
-    what = slip(line) or error[: place.start()]
+    error = error[: place.start()]
+    what = slip(line) or next((meant for pattern, meant in _MEANT if pattern.match(error)), error)
     return f"line {number}: {_safe(line)}: {what}"
+
+
+def _unclosed(text: str) -> str:
+    """Return the first line with an odd quote, for a text that ended within a string; "" if there is none."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if re.search(r"[\"']", _QUOTED.sub("", line.partition("#")[0])):
+            return f"line {number}: {_safe(line.strip())}: a quote is not closed"
+    return ""
 
 
 def slip(line: str) -> str:
@@ -45,6 +66,8 @@ def slip(line: str) -> str:
         number = any_meant(value.partition("#")[0])
         if number:
             return f"a number is written without a unit; {number}"
+        if value.strip()[:1] in "[{" and _BARE.search(_QUOTED.sub('""', value)):
+            return 'a string stands in quotes: "..."'
         return next((meant for pattern, meant in SLIPS if pattern.fullmatch(value.strip())), "")
     return "a setting is written as key = value" if re.match(r"[\w.-]+\s*:", line) else ""
 

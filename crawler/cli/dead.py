@@ -37,7 +37,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         if verb == "list":
             sub.add_argument("--queue", metavar="QUEUE", help="only of this queue")
         else:
-            sub.add_argument("ids", metavar="ID", nargs="+" if verb == "show" else "*", type=common.number("Id"))
+            kind = common.number("Id") if verb == "show" else task_id
+            sub.add_argument("ids", metavar="ID", nargs="+" if verb == "show" else "*", type=kind)
         if verb in ("retry", "drop"):
             sub.add_argument("--all", action="store_true", help="all there are")
         sub.set_defaults(run=run, verb=verb)
@@ -78,6 +79,14 @@ def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
     tell(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' shows one in full, "
           f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again")
     return common.OK
+
+
+def task_id(text: str) -> int:
+    """Return the id of a task, as of the command line."""
+    if text == "all":
+        raise argparse.ArgumentTypeError("for all tasks write --all")
+    id: int = common.number("Id")(text)
+    return id
 
 
 def table(tasks: list[Dead]) -> None:

@@ -32,6 +32,16 @@ OPTIONS = {
     "input-file": "--seeds FILE", "n": "--max-pages N", "follow": "--watch",
     "H": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'", "header": "-s 'stages.fetch.headers={NAME=\"VALUE\"}'",
     "A": "-s stages.fetch.user_agent=TEXT", "k": "-s stages.fetch.verify=false", "x": "-s stages.fetch.proxy=URL",
+    "url": "crawler run URL", "u": "crawler run URL",
+    "ignore-robots": "-s stages.fetch.robots=false", "no-robots": "-s stages.fetch.robots=false",
+}  # fmt: skip
+# The same for single commands; these come before the ones above.
+OPTIONS_OF = {
+    ("put", "file"): "crawler put QUEUE - < FILE", ("put", "f"): "crawler put QUEUE - < FILE",
+    ("put", "input"): "crawler put QUEUE - < FILE",
+    ("put", "seeds"): "crawler put urls - < FILE", ("hub", "port"): "--address 127.0.0.1:PORT",
+    ("hub", "p"): "--address 127.0.0.1:PORT",
+    ("hub", "host"): "--address HOST:PORT", ("hub", "listen"): "--address HOST:PORT", ("hub", "bind"): "--address HOST:PORT",
 }  # fmt: skip
 COLUMNS = 80           # width of a help text that no terminal shows
 MARGIN = 2             # columns left free at its right, as argparse does
@@ -146,7 +156,10 @@ class Parser(argparse.ArgumentParser):
                    if option.startswith("--") and action.help != argparse.SUPPRESS]  # fmt: skip
         wrong = next((word.partition("=")[0].lstrip("-") for word in extra if word.startswith("-")), "")
         near = nearest(wrong, options, OPTION)
-        meant = self._foreign(wrong) or self._setting(wrong) or (near and f"--{near}")
+        if not wrong and self.prog.endswith((" parse", " run", " try")) and "=" in extra[0]:
+            return f"{said}; a setting is written -s KEY=VALUE, and a field -s 'stages.parse.fields.NAME=\"SELECTOR\"'"
+        own = OPTIONS_OF.get((self.prog.rpartition(" ")[2], wrong), "")
+        meant = own or self._foreign(wrong) or self._setting(wrong) or (near and f"--{near}")
         return f"{said}; did you mean {meant}?" if meant else said
 
 

@@ -36,6 +36,8 @@ def read(words: Sequence[str], files: Sequence[str] = ()) -> list[str]:
             from crawler.web import seeds  # here, because only mistakes need it
 
             seeds.refuse_several(word)
+        if "=" in word or word == "help":
+            refuse_other(word)
         urls.seed(word)
     if "-" in (*words, *files):
         found += _listed(sys.stdin.buffer.read(), STDIN)
@@ -59,6 +61,22 @@ def refuse_path(word: str) -> None:
         from crawler.cli import files  # here, because most URLs are typed with their scheme
 
         files.refuse(word)
+
+
+def refuse_other(word: str) -> None:
+    """Raise UsageError for a setting, or the word help, that was typed in place of a URL."""
+    if word == "help":
+        raise UsageError("'help' is no URL; what a command does: crawler help run")
+    name, _, value = word.partition("=")
+    if set(name) & set(":/?#@"):
+        return
+    from crawler import hints
+    from crawler.reference import entries
+
+    meant = [name] if name in entries() else hints.elsewhere(name.lstrip("-")) or hints.similar(name, "")
+    if meant:
+        shown = "…" if is_secret(word) else value
+        raise UsageError(f"{name}={shown} is a setting and no URL; write {' or '.join(f'-s {each}={shown}' for each in meant)}")
 
 
 def settle(

@@ -197,12 +197,18 @@ def _taught(selector: str, plain: str, error: str) -> str:
         name, behind = found.groups()
         if name == "attr" and "(" not in behind:
             return "::attr needs a name, as in ::attr(href)"
+        if name == "attr" and re.match(r"\(\s*\)", behind):
+            return "::attr() needs a name, as in ::attr(href)"
         if name in ("text", "html", "attr"):
             return f"::{name} ends a selector; nothing may follow it"
         near = "" if name in ("after", "before") else nearest(name, ["text", "html", "attr"])
         return f"::{name} is not known; a selector may end with {_ENDINGS}" + (f"; did you mean ::{near}?" if near else "")
     if different := re.search(r"\[\s*([\w|-]+)\s*!=\s*([^\]]*)\]", selector):
         return f"[{different[1]}!=…] is not CSS; write :not([{different[1]}={different[2].strip()}])"
+    if attribute := re.fullmatch(r"([^@]*[\w\])])\s*/?\s*@([\w:-]+)\s*", selector):
+        return f"an attribute is read with ::attr(NAME), as in {attribute[1].strip().rstrip('/')}::attr({attribute[2]})"
+    if call := re.match(r"\s*\w+\.(css|xpath|select|select_one|find)\(\s*(_+)", masked):
+        return f"it is Python; write the selector alone: {selector[call.start(2) + 1 : call.end(2) - 1]}"
     if combinator := re.search(r">>>?|/deep/", masked):
         return f"{combinator[0]} is not CSS; write a space for any depth, > for a child"
     if "unknown pseudo-class" in error and (unknown := _unknown(masked)):

@@ -90,6 +90,8 @@ def form_of(options: SinkOptions) -> tuple[str, bool]:
 
 def _by_suffix(output: str) -> str:
     suffix = Path(output).suffix.lower()
+    if "," in output and all(Path(name.strip()).suffix.lower() in SUFFIXES for name in output.split(",")):
+        raise UsageError(f"{output}: one output for now, several are not supported; name one of them")
     if suffix == ".json":
         raise UsageError(f"{output}: one JSON document cannot be added to; use JSON Lines, {Path(output).stem}.jsonl")
     if suffix.strip() in SUFFIXES and suffix not in SUFFIXES:

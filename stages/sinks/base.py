@@ -141,7 +141,7 @@ def opening(output: str) -> Iterator[None]:
     except (OSError, *of_sqlite()) as error:
         if is_full(error):
             raise StorageFull(f"cannot write to {output}: {reason(error)}; free some space") from error
-        raise UsageError(f"cannot write to {output}: {reason(error)}; give another output, or see to that one") from error
+        raise UsageError(f"cannot write to {output}: {reason(error)}; give another output, or correct that") from error
 
 
 def of_sqlite() -> tuple[type[Exception]]:

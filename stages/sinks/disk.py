@@ -44,9 +44,11 @@ def locked(path: Path, named: str = "") -> int:
 def usable_directory(path: Path, named: str = "") -> None:
     """Raise UsageError if the file cannot be made because its directory does not exist. named: the name to use in messages."""
     if not path.parent.is_dir():
-        parent = Path(named or path).parent
+        is_link = bool(named) and Path(named).is_symlink()
+        parent = path.parent if is_link else Path(named or path).parent
         what = f"{parent} is not a directory" if path.parent.exists() else f"there is no directory {parent}"
-        raise UsageError(f"cannot write to {named or path}: {what}; create it, or give another output")
+        led = f"it leads to {path}, and " if is_link else ""
+        raise UsageError(f"cannot write to {named or path}: {led}{what}; create it, or give another output")
 
 
 def lock(fd: int) -> None:

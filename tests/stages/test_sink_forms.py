@@ -80,6 +80,8 @@ def test_a_name_that_no_file_can_or_should_have_is_refused(tmp_path: Path, monke
     ("gone/", "it ends like a directory; name a file, such as gone.jsonl"),
     ("a.jsonl/", "it ends like a directory; name a file, such as a.jsonl"),
     ("gone/a.jsonl", "there is no directory gone; create it, or give another output"),
+    ("led.jsonl", "cannot write to led.jsonl: it leads to {here}/gone/x, and there is no directory {here}/gone; create it"),
+    ("a.jsonl,b.csv", "a.jsonl,b.csv: one output for now, several are not supported"),
     ("/dev/nosuch", "what format is a name without suffix?"),
 ])  # fmt: skip
 def test_an_output_that_cannot_take_rows_is_refused_before_anything_is_fetched(
@@ -87,14 +89,15 @@ def test_an_output_that_cannot_take_rows_is_refused_before_anything_is_fetched(
 ):
     monkeypatch.chdir(tmp_path)
     Path("here").mkdir()
+    Path("led.jsonl").symlink_to("gone/x")
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind("socket")
 
     with pytest.raises(UsageError) as error:
         check(SinkOptions(output=output))
 
-    assert words in str(error.value)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "socket"]
+    assert words.replace("{here}", str(tmp_path.resolve())) in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "led.jsonl", "socket"]
 
 
 @pytest.mark.parametrize("output", ["-", "/dev/null", "fifo"])
