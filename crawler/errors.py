@@ -188,7 +188,7 @@ class TlsRefused(HubError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"no TLS with the hub at {self.address}: {self.reason}"
+        return f"TLS with the hub at {self.address} failed: {self.reason}"
 
 
 class CallRefused(HubError):

@@ -214,7 +214,7 @@ class Gate:
         if note.name.startswith(BELOW):
             return "" if self._value(ROOT + host) else "its host is not in scope"
         if note.value != REDIRECT:
-            return "only whoever puts seeds names their hosts"
+            return "only a producer or an admin may put seeds; use the key, and with TLS the certificate, of one"
         if self._value(note.name) == SEED:
             return "its host is that of a seed"
         return "" if self._is_any_site or self._is_of_a_seed(host) else "no seed is of its site (see frontier.seed_redirects)"

@@ -191,9 +191,11 @@ def endless_watched(broker: SqliteBroker) -> contextlib.AbstractContextManager[N
 
 
 def hub_tls(config: Config) -> Tls:
-    from crawler.hub.tls import for_hub  # here, because it imports `ssl`, which the hub of `crawler run` does not need
+    from crawler.hub import tls as files  # here, because it imports `ssl`, which the hub of `crawler run` does not need
 
-    return for_hub(common.certs_directory(config))
+    tls = files.for_hub(common.certs_directory(config))
+    files.refuse_unusable(tls)
+    return tls
 
 
 def left_over(broker: SqliteBroker, hint: common.Hint) -> list[str]:

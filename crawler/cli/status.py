@@ -12,6 +12,7 @@ from crawler.cli import common, streams
 from crawler.cli.printing import console, data, say
 from crawler.cli.reach import reach
 from crawler.counting import agree
+from crawler.errors import HubLost, HubUnreachable
 
 if TYPE_CHECKING:
     from crawler.broker.base import Broker
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PRINT = 5.0           # s between lines of --watch if standard output is not a terminal
 WATCH = 1.0           # s between looks of --watch
 
+LOST = "the hub does not answer; the numbers are the last it gave, and it is asked again"
 COUNTERS = 20         # counters of one stage that are shown; --json has all
 
 
@@ -67,6 +69,7 @@ def watch(args: argparse.Namespace, config: Config) -> int:
 
     streams.refuse_closed_output("nobody would see what is watched")
     is_over = is_quiet = False
+    stats: Stats | None = None
     is_live = is_drawable(sys.stdout)
     hint = common.hints(args, config)
     reason = ""
@@ -78,13 +81,19 @@ def watch(args: argparse.Namespace, config: Config) -> int:
         while not is_over:
             if is_quiet:
                 time.sleep(WATCH if is_live else PRINT)
-            with reach(args, config, is_quiet=is_quiet) as broker:
-                stats = broker.stats()
-                reason = reason_of(broker, config, stats, hint)
+            try:
+                with reach(args, config, is_quiet=is_quiet) as broker:
+                    stats = broker.stats()
+                    reason = reason_of(broker, config, stats, hint)
+                    view.show(stats)
+                    is_over = stats.is_drained and not isinstance(broker, HubClient)
+            except (HubUnreachable, HubLost):
+                if stats is None:
+                    raise
+                reason = LOST
                 view.show(stats)
-                is_over = stats.is_drained and not isinstance(broker, HubClient)
             is_quiet = True
-    if is_live:                # the live view is erased at its end
+    if is_live and stats is not None:                # the live view is erased at its end
         show(stats, reason, hint)
     return common.OK
 

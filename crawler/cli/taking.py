@@ -123,7 +123,7 @@ def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint, *, is_b
 
     queue = next((queue for queue in stats.queues if queue.name == name), None)
     if queue is None or not queue.ready + queue.delayed:
-        return f"{name} had no more within {timeout:g} s"
+        return f"no more came on {name} within {timeout:g} s"
     there = f"{counted(queue.ready + queue.delayed, 'task')} {agree(queue.ready + queue.delayed, 'waits', 'wait')} on {name}"
     is_held = queue.polite and queue.ready and not stats.hosts_open
     why = why_hosts_wait(stats, hint, is_by_hand=is_by_hand) if is_held else ""

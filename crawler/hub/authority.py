@@ -73,6 +73,13 @@ class Authority:
         return _pems(builder.sign(self._key, SHA256()), key), until
 
 
+def names_of(pem: bytes) -> list[str]:
+    """Return the names and addresses that a hub's certificate is for."""
+    extensions = x509.load_pem_x509_certificate(pem).extensions
+    found = [each.value for each in extensions if isinstance(each.value, x509.SubjectAlternativeName)]
+    return [str(name.value) for names in found for name in names]
+
+
 def _begin(subject: x509.Name, key: ec.EllipticCurvePublicKey, today: datetime, until: datetime) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder().subject_name(subject).public_key(key).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(today - EARLY).not_valid_after(until)

@@ -7,8 +7,10 @@ certificates: whoever has lost a key makes a new directory, which is one command
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ from crawler.hub.tls import CA, HUB
 
 if TYPE_CHECKING:
     from crawler.hub.authority import Authority, Pems
+
+_HOST = r"(\*\.)?[\w-]+(\.[\w-]+)*\.?|[\da-fA-F:]+"     # the form of a name or an address
 
 HERE = ("localhost", "127.0.0.1", "::1")   # the names under which the hub's own machine talks to it
 
@@ -41,9 +45,15 @@ def make(directory: str | Path, hosts: Sequence[str] = (), today: datetime | Non
     Raises UsageError where the library is missing, a pair is not whole, a host is none, or a file cannot be written.
     """
     folder = Path(directory)
+    for host in hosts:
+        if not re.fullmatch(_HOST, host):
+            raise UsageError(f"{host!r} is not a host's name or address; --names takes them without scheme and port, "
+                             "as in --names hub.example,10.0.0.7")
     now = until = today or datetime.now(UTC)
     names = list(dict.fromkeys([*hosts, *HERE, socket.gethostname()]))
     missing = [name for name in (CA, HUB, *ROLES) if not _is_there(folder, name)]
+    if hosts and HUB not in missing:
+        _refuse_other_names(folder / f"{HUB}.pem", hosts)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority = _authority(folder, now) if missing else None
@@ -57,6 +67,26 @@ def make(directory: str | Path, hosts: Sequence[str] = (), today: datetime | Non
         raise UsageError(f"no certificate can be made: {error}; --names takes host names and addresses, "
                          f"and {folder / CA}.pem and .key must be those that were made here") from error
     return Made(missing, [name for name in (CA, HUB, *ROLES) if name not in missing], names, until)
+
+
+def _refuse_other_names(file: Path, hosts: Sequence[str]) -> None:
+    """Raise UsageError if the hub's certificate that is there is not for all of these hosts."""
+    try:
+        from crawler.hub.authority import names_of
+
+        there = [name.lower().rstrip(".") for name in names_of(file.read_bytes())]
+    except (ImportError, ValueError, OSError):     # it is not to be read here: a hub or a client says what is wrong with it
+        return
+    if lacking := [host for host in hosts if _ascii(host) not in there]:
+        raise UsageError(f"{file} is there already, and it is not for {', '.join(lacking)} but for {', '.join(there)}; "
+                         "remove it and its key, and the same command makes them anew")
+
+
+def _ascii(host: str) -> str:
+    """Return a host as a certificate has it; one that cannot be written so as it is."""
+    with suppress(UnicodeError):
+        host = host.encode("idna").decode("ascii")
+    return host.lower().rstrip(".")
 
 
 def _is_there(folder: Path, name: str) -> bool:

@@ -86,7 +86,8 @@ def _failure(error: Exception, address: Address, tls: Tls | None, waited: float)
     if tls is not None:
         reason = tls_hub.explanation(error, tls, address.name)
     elif not address.path and waited > HANDSHAKE_TIME / 2 and tls_hub.speaks_tls((address.host, address.port)):
-        reason = "it speaks TLS; add --certs DIR, a directory with certificates of its CA (or set hub.tls = true and hub.certs)"
+        reason = ("it speaks TLS, and this command does not; add --certs DIR, a directory with certificates of its CA "
+                  "(or set hub.tls = true and hub.certs)")
     else:
         reason = ""
     return TlsRefused(str(address), reason) if reason else HubLost(str(address))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
 
@@ -64,6 +65,23 @@ def for_hub(directory: str | Path) -> Tls:
     tls.context.verify_mode = ssl.CERT_REQUIRED
     tls.context.num_tickets = 0        # every connection shows its certificate; and nothing lies unread when a client leaves
     return tls
+
+
+def refuse_unusable(tls: Tls) -> None:
+    """Raise UsageError for a hub's certificate that no client would accept: it has expired, or is not from its CA."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.load_verify_locations(tls.ca)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client.wrap_bio(to_client, to_server)
+    far = tls.context.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for end in (near, far, near):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        raise UsageError(f"no client would accept {tls.certificate}: {error.verify_message}; remove it and its key, and "
+                         f"'crawler hub --make-certs {tls.certificate.parent} --names HOST,…' makes them anew") from error
 
 
 def for_client(directory: str | Path, role: str) -> Tls:

@@ -169,7 +169,7 @@ def test_a_pause_of_a_finished_crawl_is_said_to_be_forgotten(tmp_path: Path, mon
     [
         ("paused.example", "0 of 1: 1 task waits on urls, and none could be taken within 0 s: paused.example is paused; "
                            "'crawler host resume paused.example' goes on"),
-        ("", "0 of 1: result had no more within 0 s"),
+        ("", "0 of 1: no more came on result within 0 s"),
     ],
 )  # fmt: skip
 def test_who_takes_and_gets_nothing_is_told_why(here: Path, capsys: pytest.CaptureFixture[str], host: str, says: str) -> None:

@@ -128,6 +128,24 @@ def test_a_status_that_is_watched_elsewhere_than_on_a_terminal_is_a_line_each_ti
     watched.terminate()
 
 
+@pytest.mark.slow
+def test_a_watched_status_outlives_a_hub_that_is_started_again(shell: Shell) -> None:
+    hub = shell.start_hub()
+    shell.run("put", "urls", "http://127.0.0.1:1/")
+    address = (shell.directory / "crawler-data/hub.address").read_text().strip()
+    watched = shell.start("status", "--watch", "--hub", address)
+    assert watched.stdout is not None
+    assert "1 waiting" in watched.stdout.readline()
+
+    hub.kill()
+    hub.wait()
+    assert "the hub does not answer; the numbers are the last it gave" in watched.stdout.readline()
+    shell.start_hub("--address", address)
+    assert "the hub does not answer" not in watched.stdout.readline()
+    assert watched.poll() is None
+    watched.terminate()
+
+
 def test_a_status_that_is_watched_says_once_that_the_crawl_is_finished_and_ends(shell: Shell, site: Site) -> None:
     shell.run("run", site.link("/"), *FAST, "--max-pages", "1", "-o", "a.jsonl")
 

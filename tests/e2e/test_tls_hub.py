@@ -113,11 +113,10 @@ def test_who_does_not_get_through_hears_why_in_one_line(shell: Shell, certs: Pat
     assert "its certificate is not from the CA in others/ca.pem" in said(shell, "status", "--certs", "others")
     assert "it refuses our certificate late/worker.pem: it has expired" in said(shell, "stage", "square", "--certs", "late")
     assert "strange/admin.pem: it is not from the hub's CA" in said(shell, "status", "--certs", "strange")
-    assert "it speaks TLS; add --certs DIR" in said(shell, "status")
+    assert "it speaks TLS, and this command does not; add --certs DIR" in said(shell, "status")
 
 
 def test_tls_to_a_hub_without_it_and_to_one_that_has_expired(shell: Shell, certs: Path) -> None:
-    here = shell.directory
     hub = shell.start_hub()
 
     assert "it does not speak TLS 1.3" in said(shell, "status", "--certs", "certs")
@@ -127,9 +126,9 @@ def test_tls_to_a_hub_without_it_and_to_one_that_has_expired(shell: Shell, certs
     for suffix in ("pem", "key"):
         os.unlink(certs / f"hub.{suffix}")
     make(certs, today=datetime(2001, 1, 1, tzinfo=UTC))
-    shell.start_hub("--address", "127.0.0.1:0", "--certs", "certs")
-    assert "its certificate is not valid today" in said(shell, "put", "task", "1", "--certs", "certs")
-    assert (here / "crawler-data" / "hub.address").exists()
+    refused = shell.run("hub", "--address", "127.0.0.1:0", "--certs", "certs")
+    assert refused.returncode == 2
+    assert "no client would accept certs/hub.pem: certificate has expired; remove it and its key, and" in refused.stderr
 
 
 def test_an_address_for_all_needs_tls_and_what_is_made_is_said(shell: Shell) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from crawler.errors import UsageError
 from crawler.hub.certificates import make
-from crawler.hub.tls import for_client, for_hub
+from crawler.hub.tls import for_client, for_hub, refuse_unusable
 
 NAMES = ("ca", "hub", "admin", "producer", "worker")
 
@@ -98,6 +98,38 @@ def test_the_cas_key_must_be_that_of_its_certificate(tmp_path: Path) -> None:
 def test_what_is_no_host_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--names takes host names and addresses"):
         make(tmp_path, ["x" * 70])
+
+
+@pytest.mark.parametrize("host", ["https://hub.example/", "hub.example:8000", "hub example", "a,b", "x..y", "me@hub", "10.0.0.0/8"])
+def test_a_url_or_a_port_is_no_name_and_nothing_is_made(tmp_path: Path, host: str) -> None:
+    with pytest.raises(UsageError, match="is not a host's name or address; --names takes them without scheme and port"):
+        make(tmp_path / "certs", [host])
+
+    assert not (tmp_path / "certs").exists()
+
+
+@pytest.mark.parametrize("host", ["hub.example", "HUB.example.", "10.0.0.7", "fe80::1", "bücher.example", "my_hub", "*.example"])
+def test_names_for_a_certificate_that_is_there_are_compared_with_its_own(tmp_path: Path, host: str) -> None:
+    make(tmp_path, [host])
+
+    assert make(tmp_path, [host, "localhost"]).made == []
+    with pytest.raises(UsageError, match=r"hub\.pem is there already, and it is not for other\.example but for .*; remove it"):
+        make(tmp_path, [host, "other.example"])
+    (tmp_path / "hub.pem").unlink()
+    (tmp_path / "hub.key").unlink()
+    assert make(tmp_path, [host, "other.example"]).made == ["hub"]
+
+
+def test_a_certificate_that_no_client_would_accept_is_refused_when_the_hub_starts(tmp_path: Path) -> None:
+    make(tmp_path / "good")
+    refuse_unusable(for_hub(tmp_path / "good"))
+    make(tmp_path / "old", today=datetime.now(UTC) - timedelta(days=900))
+    make(tmp_path / "mixed")
+    (tmp_path / "mixed" / "ca.pem").write_bytes((tmp_path / "good" / "ca.pem").read_bytes())
+
+    for directory, why in (("old", "certificate has expired"), ("mixed", "no client would accept .*hub.pem: ")):
+        with pytest.raises(UsageError, match=f"{why}.*; remove it and its key, and 'crawler hub --make-certs .*{directory} --names HOST,…' makes"):
+            refuse_unusable(for_hub(tmp_path / directory))
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_a_hub_whose_seeds_may_redirect_anywhere_takes_every_site_but_no_seed(br
     gate = notes.Gate(broker, is_any_site=True)
 
     gate.check("worker", [Note("root/other.org", b"redirect")])
-    with pytest.raises(CallRefused, match="only whoever puts seeds"):
+    with pytest.raises(CallRefused, match="only a producer or an admin may put seeds"):
         gate.check("worker", [Note("root/other.org", b"seed")])
 
 
