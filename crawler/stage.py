@@ -73,7 +73,7 @@ class Drop(Exception):
     In a process shared with fetch, which is the default, `crawler why` shows the reason for the page's URL.
     """
 
-    def __init__(self, reason: str):
+    def __init__(self, reason: str = "no reason given"):
         super().__init__(reason)
         self.reason = reason
 
@@ -81,7 +81,7 @@ class Drop(Exception):
 class GiveUp(Exception):
     """Raise it when no further attempt makes sense: the task is dead at once, kept with this reason for `crawler dead`."""
 
-    def __init__(self, reason: str):
+    def __init__(self, reason: str = "the stage gave it up"):
         super().__init__(reason)
         self.reason = reason
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from crawler import Drop, GiveUp, Retry
 from crawler.drops import KINDS, Drops
 
 
@@ -16,6 +19,14 @@ def test_a_stage_that_gives_a_reason_of_its_own_for_each_item_makes_few_counters
 
     assert len(names) == KINDS + 1
     assert "bad a" in str(drops.counters("bad a"))
+
+
+@pytest.mark.parametrize("error", [Drop, GiveUp, Retry])
+def test_a_reason_may_be_left_out(error: type[Drop | GiveUp | Retry]) -> None:
+    with pytest.raises(error) as raised:
+        raise error
+
+    assert raised.value.reason == str(raised.value) != ""
 
 
 def test_a_drop_without_a_reason_is_counted() -> None:

@@ -170,7 +170,8 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     else:
         is_hub = stats.uptime > SHORT         # a store opened only to be read has no rates
         rates = {queue.name: queue.rate for queue in stats.queues if queue.rate} if is_hub else {}
-        console().print(render(stats, rates, reason))
+        out = console()
+        out.print(render(stats, rates, reason, is_wrapped=out.is_terminal), crop=False)
     for worker in stats.workers:
         if "@" in worker.name:
             gone = "not connected: others get what it holds when its lease ends"

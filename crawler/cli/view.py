@@ -31,6 +31,7 @@ FIRST = 3.0           # s until the first line: the estimate is wanted early
 WIDE = 100            # columns from which tables have more of them
 LONGEST = 140         # columns of a sentence; longer lines are hard to read
 DUMB = ("", "dumb", "unknown")   # values of TERM: it cannot move its cursor
+UNWRAPPED = 10_000    # columns of a sentence where there is no terminal: a command in it is to be copied whole
 NO_LIMIT = 1_000      # lines: not a terminal
 SAFE = "Ctrl-C is safe, the same command resumes"
 SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
@@ -185,15 +186,19 @@ def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
     return "; ".join(part for part in (*queues, reason, left) if part)
 
 
-def render(stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> Screen:
-    """Return the state of the hub as tables: queues, hosts, fetched pages, and the reason if the crawl is idle."""
-    return Screen(stats, rates, reason, advice)
+def render(stats: Stats, rates: dict[str, float], reason: str, advice: str = "", *, is_wrapped: bool = True) -> Screen:
+    """Return the state of the hub as tables: queues, hosts, fetched pages, and the reason if the crawl is idle.
+
+    is_wrapped: sentences are wrapped to the width there is.
+    """
+    return Screen(stats, rates, reason, advice, is_wrapped=is_wrapped)
 
 
 class Screen:
     """Counts in tables, with a width and detail that fit the terminal."""
 
-    def __init__(self, stats: Stats, rates: dict[str, float], reason: str, advice: str = "") -> None:
+    def __init__(self, stats: Stats, rates: dict[str, float], reason: str, advice: str = "", *, is_wrapped: bool = True) -> None:
+        self._is_wrapped = is_wrapped
         self._stats = stats
         self._rates = rates
         self._reason = reason
@@ -201,7 +206,7 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         stats, width = self._stats, options.max_width
-        narrower = options.update(width=_measure(width))
+        narrower = options.update(width=_measure(width) if self._is_wrapped else UNWRAPPED)
         above: list[RenderableType] = [queue_table(stats, self._rates, width)]
         if stats.uptime > SHORT:
             above.insert(0, Fitted(self._facts(), narrower))

@@ -21,3 +21,12 @@ def test_dead_tasks_are_named_with_the_command_that_tries_them_again(
     show(Stats(1.0, 2.0, (queue,), [], [], 0, {}, is_drained=True), "", hints(["--data", "d"]))
 
     assert told in capsys.readouterr().out
+
+
+def test_a_command_in_a_sentence_is_not_wrapped_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    queue = QueueStats("urls", 3, 3, 0, 0, 0, 0, 0, keyed=True, polite=True, is_read=True)
+    reason = "3 URLs wait on urls: no worker reads it; start 'crawler stage fetch --hub hub.example:8000 --certs certs'"
+
+    show(Stats(1.0, 2.0, (queue,), [], [], 0, {}, is_drained=False), reason, hints([]))
+
+    assert f"{reason}\n" in capsys.readouterr().out
