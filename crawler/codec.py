@@ -122,7 +122,7 @@ def unfit(error: Exception, stage: str, schema: Any, body: bytes) -> Unfit:
     text = _with_key(str(error), schema, item)
     for name, ours in _IN_PYTHON.items():
         text = text.replace(name, ours)
-    return Unfit(f"{NOT_AN_ITEM} {stage!r}: {text}")
+    return Unfit(f"{NOT_AN_ITEM} {stage!r}: {text}; the annotation of process says what it takes")
 
 
 _WANTED: Final[dict[Any, str]] = {Page: "a page", Visit: "a URL to fetch", Record: "a record"}

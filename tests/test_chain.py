@@ -248,7 +248,9 @@ def test_an_item_that_does_not_fit_the_second_goes_to_its_queue_and_is_never_pro
     taken = list(chain.process(1))
 
     assert given(taken) == [("middle", "three", 0.0), None]
-    assert tried(taken) == [Tried("not an item of stage 'second': Expected `int`, got `str`", final=True)]
+    assert tried(taken) == [
+        Tried("not an item of stage 'second': Expected `int`, got `str`; the annotation of process says what it takes", final=True)
+    ]
     assert seen == [3]
     assert "second cannot take 'three': not an item of stage 'second': Expected `int`, got `str`" in caplog.text
 

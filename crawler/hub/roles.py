@@ -96,7 +96,7 @@ def check_session(role: Role, arguments: Sequence[object]) -> None:
     if is_taker:
         check(role, "take")
     if "extend" not in role.verbs and arguments and not is_taker:
-        raise CallRefused.by_role(role.name, "speak as a worker", "admin", f"worker, or a name that begins with {TAKER}")
+        raise CallRefused.by_role(role.name, "speak as a worker", "admin", "worker")
 
 
 def check_step(role: Role, step: Step, work: Set[str]) -> None:

@@ -190,7 +190,7 @@ def test_what_does_not_fit_the_annotation_is_dead_at_once_and_says_why(broker, w
     broker.wait_until(lambda: broker.counts("in").dead == 2)
 
     first, second = broker.dead()
-    assert first.reason == "not an item of stage 'it': Expected `int`, got `str`"
+    assert first.reason == "not an item of stage 'it': Expected `int`, got `str`; the annotation of process says what it takes"
     assert first.attempt == second.attempt == 1
 
 
