@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.cli import common
 from crawler.cli.printing import say, tell
 from crawler.counting import counted
+from crawler.errors import ConfigError
 from crawler.texts import escaped
 
 if TYPE_CHECKING:
@@ -100,7 +101,10 @@ class Names(dict[str, Any]):
     def _find(self, **selector: str) -> list[Any]:
         from crawler.web.fields import Fields, FieldSpec
 
-        fields = Fields({"found": FieldSpec(many=True, **selector)})          # type: ignore[arg-type]
+        try:
+            fields = Fields({"found": FieldSpec(many=True, **selector)})      # type: ignore[arg-type]
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("fields.found: ")) from None
         found: list[Any] = fields.read(self["page"].html, _raise_failure)["found"]
         return found
 

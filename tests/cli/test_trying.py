@@ -226,6 +226,8 @@ print("goes on")
         ("print(1", 1, "", "SyntaxError"),
         ("if links:\n    print('last')", 0, "last", ""),
         ("len(", 1, "", "SyntaxError"),
+        ("css('h1:text')", 1, "", "\nValueError: cannot use the selector 'h1:text': :text is not known; did you mean ::text?\n"),
+        ("xpath('//p[')", 1, "", "\nValueError: cannot use the selector '//p[': "),
         ("page", 0, f"page.html text/html, {len(PAGE)} bytes>", ""),
         ("print('soup' in dir(), record['title'])", 0, "True Tea", ""),
     ],
