@@ -75,7 +75,7 @@ class _Gathered(msgspec.Struct):
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
     reports: dict[str, int] = msgspec.field(default_factory=dict)       # how often each text was given, in their order
     refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
-    links: dict[str, None] = msgspec.field(default_factory=dict)        # reasons why links were not, if none of them was
+    links: dict[str, int] = msgspec.field(default_factory=dict)         # by reason how many links were not, if none was taken
     size: int = 0
     refused_item: Misgiven | None = None       # the first error of an item that cannot be put, if there is one
 
@@ -85,7 +85,7 @@ class _Gathered(msgspec.Struct):
         if not (self.reports or self.refused or self.links):
             return ""
         lines = [f"{text} ({n:,} times)" if n > 1 else text for text, n in self.reports.items()]
-        lines += [f"links not followed: {', '.join(self.links)}"[:MOST]] if self.links else []
+        lines += [f"links not followed: {', '.join(f'{n:,} {why}' for why, n in self.links.items())}"[:MOST]] if self.links else []
         lines += [f"not followed: {', '.join(self.refused)}"[:MOST]] if self.refused else []
         while len(lines) > 1 and sum(map(len, lines)) > REPORTED:
             lines = [*lines[:-2], "and more"] if lines[-1] == "and more" else [*lines[:-1], "and more"]
@@ -104,7 +104,8 @@ class _Gathered(msgspec.Struct):
                 self.children += taken.tasks
                 self._grow(size(taken.tasks))
             elif taken.skipped:                # nothing new came of it, so it is told why
-                self.links.update(dict.fromkeys(taken.skipped))
+                for reason, n in taken.skipped.items():
+                    self.links[reason] = self.links.get(reason, 0) + n
             self.keys += [(taken.queue, name) for name in taken.names]
         elif isinstance(taken, str):
             self.counts[f"skipped/{taken}"] += 1

@@ -67,7 +67,7 @@ def test_why_says_what_became_of_a_page_without_a_record(
     assert "no record of it in o.jsonl" in told["/hidden"]
     assert "links not followed: it says nofollow" in told["/alone"]
     assert "to http://other.invalid/\n  not followed: out of scope\n" in told["/away"]
-    assert "\n  links not followed: out of scope\n" in told["/end"], "the page itself was in scope"
+    assert "\n  links not followed: 1 out of scope\n" in told["/end"], "the page itself was in scope"
     assert "body of type image/png not read; see stages.fetch.content_types" in told["/picture"]
     assert "its record: o.jsonl, line" in told["/picture"]
     assert "interrupted" not in "".join(told.values())
