@@ -190,6 +190,20 @@ def endless_watched(broker: SqliteBroker) -> contextlib.AbstractContextManager[N
     return endless.watched(broker.stats)
 
 
+def refuse_address(config: Config, key: bytes) -> None:
+    """Raise UsageError if no hub can listen at hub.address as it is configured. Nothing is left open or made."""
+    from crawler.hub.address import Address, check_exposure, listen
+
+    hub = config.settings.hub
+    address = Address.of(hub.address)
+    tls = hub_tls(config) if hub.tls and not address.path else None
+    if not address.is_local():
+        check_exposure(address, key, insecure=hub.insecure, encrypted=tls is not None)
+    listen(address)[0].close()
+    if address.path:
+        Path(address.path).unlink(missing_ok=True)
+
+
 def hub_tls(config: Config) -> Tls:
     from crawler.hub import tls as files  # here, because it imports `ssl`, which the hub of `crawler run` does not need
 

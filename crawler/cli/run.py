@@ -94,7 +94,7 @@ class Session:
     def __init__(self, args: argparse.Namespace, plan: Plan, stop: Bell) -> None:
         """Make way for the crawl in its data directory. stop: rung to end the crawl, by a signal as well."""
         from crawler.cli.ends import End
-        from crawler.cli.hub import make_directory
+        from crawler.cli.hub import make_directory, refuse_address
         from crawler.cli.view import make_view
         from crawler.crawl import socket_address
         from crawler.hub.key import authkey
@@ -105,9 +105,11 @@ class Session:
         self.hint = common.hints(args, config)
         self._told: list[str] = []
         make_directory(self.data)
-        self.beginning = self._make_way()
         self.address = config.settings.hub.address or socket_address(self.data)
         self._key = authkey(self.data, config.settings.hub.authkey_file, os.environ, create=True)
+        if config.settings.hub.address and not is_debug(args):
+            refuse_address(config, self._key)      # before the store of the last crawl is moved aside
+        self.beginning = self._make_way()
         self._running: list[Crawl | DebugCrawl] = []
         self.interrupted = common.stop_on_signals(self._stop, self._end_at_once)
         self.end = End()
