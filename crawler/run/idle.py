@@ -19,6 +19,7 @@ from crawler.run.waits import SLOW, not_answered, short, slowest, why_hosts_wait
 
 STUCK: Final = 10.0       # s; a task that has been in process for longer is reported, because few pages take so long
 NEWS: Final = 3.0         # s after the hub's start before a queue that no worker has read is reported
+SILENT: Final = 5.0       # s without a call after which a worker that holds tasks is reported: it calls several times a second
 ASKED: Final = 30.0       # s; a worker that is alive has called within this time
 READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}   # used if no pipeline is given
 _SIGN = "+"               # between the names of chained stages
@@ -103,8 +104,18 @@ def _slow_hosts(stats: Stats) -> str:
 
 
 def at_work(stats: Stats) -> str:
-    """Return which stage has been at one item for some seconds; "" if none has."""
-    return next((worker.trouble for worker in _troubled(stats) if AT_WORK in worker.trouble), "")
+    """Return which stage has been at one item for some seconds, or which worker does not call; "" if there is none."""
+    slow = next((worker.trouble for worker in _troubled(stats) if AT_WORK in worker.trouble), "")
+    return _silent(stats) or slow
+
+
+def _silent(stats: Stats) -> str:
+    """Report a worker that holds tasks and does not call: its process is stopped, or busy with one long piece of work."""
+    worker = next((worker for worker in stats.workers if worker.leased and worker.is_heard and SILENT < worker.seen < ASKED), None)
+    if worker is None:
+        return ""
+    stage = worker.name.partition("@")[0].replace(_SIGN, " + ")
+    return f"{stage} has given no sign of life for {worker.seen:.0f} s and holds {counted(worker.leased, 'task')}"
 
 
 def _at_work(stats: Stats) -> str:

@@ -42,6 +42,7 @@ def waiting(*hosts: HostStats, frontier: QueueStats = READY) -> Stats:
     return stats(frontier, hosts=hosts, workers=(FETCH,))
 
 
+STOPPED = (WorkerStats("fetch+parse@here:9:cd", 2, 12.0, "urls"),)
 LOOPS = "enrich has been at http://example.org/2 for 12 s (enrich.py:4 in process)"
 SLOW = (WorkerStats("fetch+parse+enrich@here:9:cd", 1, 1.0, "urls", LOOPS),)
 
@@ -110,6 +111,11 @@ SLOW = (WorkerStats("fetch+parse+enrich@here:9:cd", 1, 1.0, "urls", LOOPS),)
          "1 URL of the queue urls has been in process for 50 s in fetch + parse"),
         (stats(queue("parsed", **LATE), workers=(WorkerStats("enrich@here:9:cd", 1, 60.0, is_heard=False),)),
          "1 task of the queue parsed is held by enrich@here:9:cd, which is gone; another worker gets it soon"),
+        # a process that is stopped is no host that does not answer
+        (structs.replace(waiting(host(leased=1, asked=18.0), frontier=queue("urls", leased=1, longest=18.0)), workers=STOPPED),
+         "fetch + parse has given no sign of life for 12 s and holds 2 tasks"),
+        (stats(queue("parsed", **LATE), workers=(structs.replace(ENRICH, seen=12.0),)),
+         "enrich has given no sign of life for 12 s and holds 1 task"),
         # a stage that is at a page for long is no host that does not answer
         (structs.replace(waiting(host(leased=1, asked=18.0), frontier=queue("urls", leased=1, longest=18.0)), workers=SLOW), LOOPS),
         (stats(queue("urls", leased=1, longest=50.0, holder="fetch+parse@here:7:ab"), workers=SLOW), LOOPS),
