@@ -38,9 +38,10 @@ ORPHANED = 1.0          # s for children to end by themselves when what they wou
 LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
 LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
 FAILED = 1              # exit code for any failure of the child's own code: it says nothing about ours
+UNHEARD = 205           # exit code of a child that writes to a standard output which nobody reads any more
 # Exit codes of a child for which a new start is useless, and what each means to a script: usage, no hub, storage, output closed.
 # No convention uses these numbers, so a stage that ends its process with 2, 5 or 75 is not mistaken for one of them.
-HOPELESS = {194: 2, 197: 5, 203: 75, 205: 141}
+HOPELESS = {194: 2, 197: 5, 203: 75, UNHEARD: 141}
 UNUSABLE = 198          # exit code of a child whose stage cannot be opened; twice in a row is enough to give up
 AGAIN = "--again"       # option of the second one: it need not say why, because the first has
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
@@ -53,6 +54,7 @@ class ChildFailed(CrawlerError):
         """code: the child's exit code."""
         self.name = name
         self.is_hopeless = code in HOPELESS or code == UNUSABLE
+        self.is_unheard = code == UNHEARD
         self.code = HOPELESS.get(code, FAILED)
         super().__init__(
             f"{name} gave up with exit code {self.code}" if self.is_hopeless else

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     from bench import crawl, processes, table
     from bench.peers import known
-    from crawler.cli.hub import make_directory
+    from crawler.run.local import make_directory
 
     common.load(args)                         # what is handed on is checked before anything is measured
     processes.require_proc()

@@ -95,9 +95,10 @@ def make_certs(args: argparse.Namespace, hosts: list[str]) -> None:
 
 def make_keys(args: argparse.Namespace) -> None:
     from crawler.hub import key
+    from crawler.run import local
 
     data = Path(common.load(args).settings.data)
-    make_directory(data)
+    local.make_directory(data)
     say(*(masked(str(path), args.typed) for path in key.make_keys(data)))
     say("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
           "a hub that is running takes them when it is started again")
@@ -129,6 +130,7 @@ def serve(args: argparse.Namespace) -> int:
     from crawler.hub.key import authkey, role_keys
     from crawler.hub.server import HubServer
     from crawler.pipeline import build, politeness
+    from crawler.run import local
 
     config = common.load(args)
     from crawler import shortage  # here, because only what runs needs it
@@ -138,7 +140,7 @@ def serve(args: argparse.Namespace) -> int:
     data = Path(settings.data)
     pipeline = build(config)
     queues = list(pipeline.queues.values())
-    make_directory(data)
+    local.make_directory(data)
     os.umask(0o077)                    # an existing directory may be open to all; what is made in it must not be
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
@@ -253,17 +255,6 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
         "next, each in a terminal of its own in this directory (on another machine with --hub HOST:PORT and the key):",
         *(f"  crawler {shlex.join(command)}" for command in [*commands, ["status", "--watch", *everywhere]]),
     ]
-
-
-def make_directory(data: Path) -> None:
-    """Make the data directory, readable only by the user: it holds the key and all pages. Raises UsageError."""
-    from crawler.run.local import check_directory
-
-    check_directory(data)
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"the data directory {data} cannot be made: {error.strerror}; choose another with --data") from error
 
 
 def note_start(broker: SqliteBroker, config: Config, pipeline: Pipeline, *, is_by_hand: bool) -> None:

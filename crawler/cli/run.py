@@ -7,7 +7,7 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 from crawler.cli import common, seeds, streams
 from crawler.cli.stage import output_options, preload, store_settings
 from crawler.counting import counted
-from crawler.errors import HubError, StorageError
 
 if TYPE_CHECKING:
-    from crawler.broker.sqlite import SqliteBroker
     from crawler.cli.forking import Forks
     from crawler.config import Config
-    from crawler.crawl import Beginning, Crawl
+    from crawler.crawl import Crawl
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
     from crawler.run.resume import Plan
+    from crawler.run.session import Session, View
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -88,137 +87,77 @@ def is_debug(args: argparse.Namespace) -> bool:
     return bool(getattr(args, "debug", False))      # the demo's arguments lack the option
 
 
-class Session:
-    """A crawl by `crawler run`: its plan, its processes, and what a person sees of it."""
-
-    def __init__(self, args: argparse.Namespace, plan: Plan, stop: Bell) -> None:
-        """Make way for the crawl in its data directory. stop: rung to end the crawl, by a signal as well."""
-        from crawler.cli.ends import End
-        from crawler.cli.hub import make_directory, refuse_address
-        from crawler.cli.view import make_view
-        from crawler.crawl import socket_address
-        from crawler.hub.key import authkey
-
-        self.args, self.plan, self.stop = args, plan, stop
-        config = plan.config
-        self.data = Path(config.settings.data)
-        self.hint = common.hints(args, config)
-        self._told: list[str] = []
-        make_directory(self.data)
-        self.address = config.settings.hub.address or socket_address(self.data)
-        self._key = authkey(self.data, config.settings.hub.authkey_file, os.environ, create=True)
-        if config.settings.hub.address and not is_debug(args):
-            refuse_address(config, self._key)      # before the store of the last crawl is moved aside
-        self.beginning = self._make_way()
-        self._running: list[Crawl | DebugCrawl] = []
-        self.interrupted = common.stop_on_signals(self._stop, self._end_at_once)
-        self.end = End()
-        self.view = make_view(config, self.hint, quiet=args.quiet, is_live=not is_debug(args))
-        args.heard = self.view.on_line is not None     # for the options passed on to child processes
-        self.seeds = seeds.settle(plan.texts, config, self.view.say)       # in the order of `plan.texts`
-        for line in [opening(self.beginning, plan, self.data), *plan.said, *self._told]:
-            self.view.say(line)
-
-    @property
-    def read(self) -> list[str]:
-        """The queues of the crawl's stages."""
-        return [self.plan.pipeline.stages[name].input for name in self.plan.stages]
-
-    @property
-    def restarts(self) -> Mapping[str, int]:
-        """Return how often each process was started again."""
-        return self._running[0].restarts if self._running else {}
-
-    @property
-    def by_text(self) -> dict[str, str]:
-        """The URL of each seed as it was typed."""
-        return dict(zip(self.plan.texts, self.seeds, strict=True))
-
-    def _make_way(self) -> Beginning:
-        from crawler.crawl import begin
-        from crawler.pipeline import politeness
-
-        granted = politeness(self.plan.config.settings)
-        queues = list(self.plan.pipeline.queues.values())
-        goes_on = bool(self.plan.rules)
-        return begin(self.data, queues, self.plan.queues_read, self.args.fresh, granted, self._correct, goes_on=goes_on)
-
-    def _correct(self, broker: SqliteBroker) -> None:
-        self._told += correct(self.plan, self.hint, broker)
-
-    def _stop(self) -> None:
-        """For the first Ctrl-C, in the signal handler."""
-        self.stop.ring()
-        for here in self._running:
-            here.interrupt()
-
-    def _end_at_once(self) -> None:
-        """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
-        for here in self._running:
-            here.kill()
-        n = sum(here.pages for here in self._running)
-        after = f" after about {counted(n, 'page')}" if n else ""
-        # Not by the view: it may be in the middle of a line, and hold its lock.
-        os.write(sys.stderr.fileno(), f"\nstopped at once{after}; what was done is kept, '{self.hint('run')}' goes on\n".encode())
-
-    def start(self, here: Crawl | DebugCrawl) -> Callable[[Sequence[str]], None]:
-        """Start hub and stages. Returns the function that starts more of the stages that read these busy queues."""
-        from crawler.plugins import find
-        from crawler.run.workers import Workers
-
-        self._running.append(here)
-        is_shared = not is_debug(self.args)           # else all stages are in this process, and nothing is to be said of that
-        delay = self.plan.config.settings.frontier.delay
-        workers = Workers(self.plan.pipeline, self.plan.stages, delay, self.view.say if is_shared else lambda _line: None)
-        one_each = [*common.forward(self.args, self.plan.config), "--hub", self.address, "--processes", "1"]
-
-        def start_stages() -> None:                   # while the hub opens its store
-            preload()
-            for name in self.plan.stages:
-                find(self.plan.pipeline.stages[name].use).preload(self.plan.options[name])
-            workers.start(here, one_each)
-
-        here.start_hub(start_stages)                  # all of them before there is a thread here
-        return lambda ready: workers.adapt(here, one_each, ready)
-
-    def processes(self, forks: Forks) -> Crawl | DebugCrawl:
-        """Return the crawl to start: with processes of its own, or all of it in this one."""
-        config = self.plan.config
-        if is_debug(self.args):
-            from crawler.cli import debug
-
-            own = debug.crawl_here(config, self.plan.pipeline, self.plan.stages)
-            self.view.say(debug.SAID)
-            return own
-        from crawler.crawl import Crawl
-        from crawler.hub.client import HubClient
-        from crawler.supervisor import silence
-
-        hub = HubClient(self.address, self._key, patience=0.5, tls=common.client_tls(config, self.address))
-        typed = ["hub", "--address", self.address, *common.forward(self.args, config)]
-        return Crawl(hub, self.address, typed, self.view.on_line, forks, silence(self.plan.config.settings.hub.lease))
-
-
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
-    from crawler.cli.ends import conclude
-    from crawler.supervisor import ChildFailed
+    from crawler.cli.view import make_view
+    from crawler.run.session import Session
 
-    session = Session(args, planned(args, config, texts), stop)
-    end = session.end
-    try:
-        with session.processes(forks) as here:
-            adapt = session.start(here)
-            from crawler.cli.following import (
-                to_the_end,  # here: not needed earlier, and this process is idle while the stages start
-            )
+    plan = planned(args, config, texts)
+    config = plan.config
+    hint = common.hints(args, config)
+    in_one = is_debug(args)
+    key = prepared(config, has_hub=not in_one)
+    session = Session(plan, stop, hint, is_fresh=args.fresh)
+    interrupted = common.stop_on_signals(session.interrupt, lambda: end_at_once(session))
+    view = make_view(config, hint, quiet=args.quiet, is_live=not in_one)
+    args.heard = view.on_line is not None         # for the options passed on to child processes
+    found = seeds.settle(plan.texts, config, view.say)
+    one_each = [*common.forward(args, config), "--hub", session.address, "--processes", "1"]
 
-            to_the_end(session, here, adapt)
-    except (ChildFailed, HubError, StorageError) as failure:      # of the hub: the store is read after its end
-        if end.failure is None or isinstance(failure, ChildFailed):
-            end.failure = failure                                 # the stages failed because of it
-    end.restarts = session.restarts
-    end.code = end.code or session.interrupted()
-    return conclude(args, session.plan, end, session.read, session.view, session.beginning)
+    def processes() -> Crawl | DebugCrawl:
+        return here(session, view) if in_one else apart(args, session, view, forks, key)
+
+    ended = session.run(found, view, processes, one_each, preload, shares_process=in_one)
+    from crawler.cli.ends import conclude  # here: it is not needed earlier
+
+    return conclude(session, ended, view, interrupted(), quiet=args.quiet)
+
+
+def prepared(config: Config, *, has_hub: bool) -> bytes:
+    """Make the data directory and return its key. Raises UsageError for what would keep the crawl from its start.
+
+    has_hub: a hub is to listen at hub.address. It is tried before the store of the last crawl is moved aside.
+    """
+    from crawler.cli.hub import refuse_address
+    from crawler.hub.key import authkey
+    from crawler.run.local import make_directory
+
+    settings = config.settings
+    make_directory(Path(settings.data))
+    key = authkey(settings.data, settings.hub.authkey_file, os.environ, create=True)
+    if settings.hub.address and has_hub:
+        refuse_address(config, key)
+    return key
+
+
+def here(session: Session, view: View) -> DebugCrawl:
+    """Return a crawl that runs in this process."""
+    from crawler.cli import debug
+
+    plan = session.plan
+    own = debug.crawl_here(plan.config, plan.pipeline, plan.stages)
+    view.say(debug.SAID)
+    return own
+
+
+def apart(args: argparse.Namespace, session: Session, view: View, forks: Forks, key: bytes) -> Crawl:
+    """Return a crawl that runs in processes of its own."""
+    from crawler.crawl import Crawl
+    from crawler.hub.client import HubClient
+    from crawler.supervisor import silence
+
+    config, address = session.plan.config, session.address
+    hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
+    typed = ["hub", "--address", address, *common.forward(args, config)]
+    return Crawl(hub, address, typed, view.on_line, forks, silence(config.settings.hub.lease))
+
+
+def end_at_once(session: Session) -> None:
+    """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
+    session.kill()
+    after = f" after about {counted(session.pages, 'page')}" if session.pages else ""
+    # Not by the view: it may be in the middle of a line, and hold its lock.
+    goes_on = f"what was done is kept, '{session.hint('run')}' goes on"
+    os.write(sys.stderr.fileno(), f"\nstopped at once{after}; {goes_on}\n".encode())
 
 
 def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
@@ -235,34 +174,3 @@ def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
     if plan.output == "-":
         streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
     return plan
-
-
-def correct(plan: Plan, hint: common.Hint, broker: SqliteBroker) -> list[str]:
-    """Correct the store of a crawl that is resumed: the counts of missing outputs, and what changed rules mean for queued URLs.
-
-    Returns the messages about it.
-    """
-    told: list[str] = []
-    if plan.rules:
-        from crawler.run.review import apply
-
-        obeys_robots = getattr(plan.options.get("fetch"), "robots", True)
-        told += apply(broker, plan.config.settings.frontier, plan.rules, hint, obeys_robots=obeys_robots)
-    if plan.gone and plan.definition is not None:
-        from crawler.run.gone import forget
-
-        forget(broker, plan.gone, plan.definition.directory)
-    return told
-
-
-def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
-    """What is about to happen, in one line."""
-    n = counted(len(plan.texts), "URL")
-    which = "the last one's" if plan.last_pages else "an earlier one's"     # one that fetched nothing does not displace another
-    added = f", with {counted(len(plan.added), 'URL')} more to begin from" if plan.added else ""
-    what = {
-        "first": f"crawling from {n}",
-        "resumed": f"resuming the unfinished crawl in {data}{added}",
-        "fresh": f"starting a fresh crawl from {n}; {which} store is kept as {data}/hub.sqlite3.previous",
-    }
-    return what[beginning]

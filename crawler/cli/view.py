@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from crawler.cli.printing import cell, console, pass_on, tell
 from crawler.counting import counted, sized
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crawler.config import Config
     from crawler.items import HostStats, Stats
     from crawler.run.idle import Explain
+    from crawler.run.session import View
 
 # What shows counts is imported when there are some: the stages of a crawl are to start before that.
 
@@ -36,18 +37,6 @@ NO_LIMIT = 1_000      # lines: not a terminal
 SAFE = "Ctrl-C is safe, the same command resumes"
 SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
 RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
-
-
-class View(Protocol):
-    """Somewhere to show a crawl."""
-
-    on_line: Callable[[str], None] | None      # what a child's line on stderr goes to; None: to ours as it is
-    every: float                               # s between counts that it can show
-
-    def say(self, line: str) -> None: ...
-    def show(self, stats: Stats) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 class Rates:

@@ -45,6 +45,15 @@ def check_directory(data: Path, *, is_made: bool = True) -> None:
     private.check_directory(data, "the data directory", "choose another with --data")
 
 
+def make_directory(data: Path) -> None:
+    """Make the data directory, readable only by the user: it holds the key and all pages. Raises UsageError."""
+    check_directory(data)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the data directory {data} cannot be made: {error.strerror}; choose another with --data") from error
+
+
 def _check_parents(data: Path, *, is_made: bool) -> None:
     """Raise UsageError if one of the parent directories is a file or, if `data` is to be made, may not be written to."""
     for parent in data.absolute().parents:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from crawler.cli.following import Outlook, stopping
 from crawler.items import QueueStats, Stats, WorkerStats
+from crawler.run.follow import Outlook, stopping
 
 EMPTY = QueueStats("urls", **dict.fromkeys(("accepted", "ready", "delayed", "leased", "dead", "done", "bytes"), 0),
                    keyed=True, polite=True, is_read=True)  # fmt: skip

@@ -1,19 +1,18 @@
-"""A crawl by `crawler run` while its stages run. Imported when they have been started.
+"""A crawl while its stages run. Imported when they have been started.
 
-    seeds put ──▶ watched, shown, given more workers ──▶ drained or stopped ──▶ stages end ──▶ `ends`: report, summary, exit code
+    seeds put ──▶ watched, shown, given more workers ──▶ drained or stopped ──▶ stages end ──▶ its last counts
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from crawler.cli import common, ends
 from crawler.counting import counted
 from crawler.items import QueueStats, Stats
 from crawler.pipeline import FRONTIER
-from crawler.run import definition
+from crawler.run import definition, reporting
 from crawler.run import seeds as putting
 from crawler.run.seeds import Taken
 from crawler.shared import SharedNotes
@@ -21,11 +20,10 @@ from crawler.supervisor import ChildFailed
 from crawler.web.frontier import Frontier
 
 if TYPE_CHECKING:
-    from crawler.cli.run import Session
-    from crawler.cli.view import View
     from crawler.crawl import Crawl
     from crawler.process import Bell
     from crawler.run.debug import DebugCrawl
+    from crawler.run.session import Ended, Session, View
 
 SOON = 0.05           # s of one question whether it is over, when it may soon be: the hub answers once it is
 QUICK = 0.01          # s between these
@@ -33,42 +31,45 @@ OVERGROWN = 20_000    # URLs of one host that wait from which it is looked at mo
 LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
 
 
-def to_the_end(session: Session, here: Crawl | DebugCrawl, adapt: Callable[[list[str]], None]) -> None:
-    """Put the seeds, watch the crawl until nothing is left or it is stopped, and tell `session.end` how it went.
+def to_the_end(
+    session: Session, here: Crawl | DebugCrawl, view: View, by_text: Mapping[str, str], adapt: Callable[[list[str]], None],
+    ended: Ended,
+) -> None:  # fmt: skip
+    """Put the seeds, watch the crawl until nothing is left or it is stopped, and note in `ended` how it went.
 
-    adapt: see `follow`. Raises ChildFailed and HubError if the hub is lost.
+    by_text: the URL of each seed as it was typed. adapt: see `follow`. Raises ChildFailed and HubError if the hub is lost.
     """
-    view, stop, end = session.view, session.stop, session.end
+    stop = session.stop
     is_over = False
     with view:
-        end.taken = put_seeds(session, here)
+        ended.taken = put_seeds(session, here, view, by_text)
         try:
             is_over = follow(here, session.read, view, stop, adapt)
         except ChildFailed as failure:
-            if failure.code == common.CLOSED:
-                end.code = failure.code
+            if failure.is_unheard:
+                ended.is_unheard = True
             else:
-                end.failure = failure
+                ended.failure = failure
         if stop.is_rung and not is_over:
             from crawler.run.idle import disk_trouble
 
             stats = here.watch()
             view.say(stopping(stats))
-            end.trouble = disk_trouble(stats) if stats is not None else ""
+            ended.trouble = disk_trouble(stats) if stats is not None else ""
         here.stop_stages(are_idle=is_over, meanwhile=Showing(here, view))
         from crawler.run.ending import ending
 
-        end.ending = ending(here, session.read, session.plan.definition)
+        ended.ending = ending(here, session.read, session.plan.definition)
 
 
-def put_seeds(session: Session, here: Crawl | DebugCrawl) -> Taken:
+def put_seeds(session: Session, here: Crawl | DebugCrawl, view: View, by_text: Mapping[str, str]) -> Taken:
     """Store what the crawl is, put its seeds on the frontier, and warn about what will not be done."""
-    plan, view, hub = session.plan, session.view, here.hub
-    frontier, by_text = plan.config.settings.frontier, session.by_text
+    plan, hub = session.plan, here.hub
+    frontier = plan.config.settings.frontier
     if plan.definition is not None:
         note = definition.encode(definition.settled(plan.definition, by_text), session.data)
         here.insist(lambda: hub.note([note]))
-    taken = here.insist(lambda: putting.put(session.seeds, Frontier(frontier, SharedNotes(hub)).seed, hub.put))
+    taken = here.insist(lambda: putting.put(list(by_text.values()), Frontier(frontier, SharedNotes(hub)).seed, hub.put))
     from crawler.run.stranded import described, stranded  # here, because the seeds are not to wait for it
 
     lines = putting.warnings(taken, frontier, [by_text[text] for text in plan.added])
@@ -148,7 +149,7 @@ class Showing:
         self._next = time.monotonic() + view.every
 
     def __call__(self) -> None:
-        ends.preload()
+        reporting.preload()
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._view.every
             if (stats := self._here.watch()) is not None:
