@@ -10,16 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crawler.bounds import BodyBytes as BodyBytes
-    from crawler.bounds import Delay as Delay
-    from crawler.bounds import Expansion as Expansion
-    from crawler.bounds import Factor as Factor
-    from crawler.bounds import HeaderBytes as HeaderBytes
-    from crawler.bounds import Links as Links
-    from crawler.bounds import Rate as Rate
-    from crawler.bounds import Redirects as Redirects
-    from crawler.bounds import Timeout as Timeout
-    from crawler.counting import counted as counted
+    from crawler.config.bounds import BodyBytes as BodyBytes
+    from crawler.config.bounds import Delay as Delay
+    from crawler.config.bounds import Expansion as Expansion
+    from crawler.config.bounds import Factor as Factor
+    from crawler.config.bounds import HeaderBytes as HeaderBytes
+    from crawler.config.bounds import Links as Links
+    from crawler.config.bounds import Rate as Rate
+    from crawler.config.bounds import Redirects as Redirects
+    from crawler.config.bounds import Timeout as Timeout
     from crawler.errors import AddressRefused as AddressRefused
     from crawler.errors import BadUrl as BadUrl
     from crawler.errors import CallRefused as CallRefused
@@ -38,21 +37,17 @@ if TYPE_CHECKING:
     from crawler.errors import StorageFull as StorageFull
     from crawler.errors import UsageError as UsageError
     from crawler.errors import WireError as WireError
-    from crawler.extras import how_to_install as how_to_install
     from crawler.hub.client import HubClient as HubClient
     from crawler.hub.manager import QueueManager as QueueManager
     from crawler.items import New as New
     from crawler.items import Pace as Pace
+    from crawler.machine.shortage import no_network as no_network
+    from crawler.machine.shortage import open_files as open_files
+    from crawler.machine.shortage import short_of as short_of
+    from crawler.machine.shortage import shortage_by_errno as shortage_by_errno
+    from crawler.machine.shortage import shortage_of as shortage_of
     from crawler.notes import RobotsNote as RobotsNote
     from crawler.notes import read_robots as read_robots
-    from crawler.routing import Unsendable as Unsendable
-    from crawler.routing import misgiven as misgiven
-    from crawler.rows import as_row as as_row
-    from crawler.shortage import no_network as no_network
-    from crawler.shortage import open_files as open_files
-    from crawler.shortage import short_of as short_of
-    from crawler.shortage import shortage_by_errno as shortage_by_errno
-    from crawler.shortage import shortage_of as shortage_of
     from crawler.stage import Drop as Drop
     from crawler.stage import GiveUp as GiveUp
     from crawler.stage import Interrupted as Interrupted
@@ -64,7 +59,6 @@ if TYPE_CHECKING:
     from crawler.stage import Stage as Stage
     from crawler.stage import Then as Then
     from crawler.stage import To as To
-    from crawler.texts import visible_json as visible_json
     from crawler.web.addresses import Guard as Guard
     from crawler.web.article import need_article as need_article
     from crawler.web.directives import Directives as Directives
@@ -97,27 +91,33 @@ if TYPE_CHECKING:
     from crawler.web.scope import was_seeded as was_seeded
     from crawler.web.sitemap import Sitemap as Sitemap
     from crawler.web.urls import Url as Url
+    from crawler.wording.counting import counted as counted
+    from crawler.wording.extras import how_to_install as how_to_install
+    from crawler.wording.texts import visible_json as visible_json
+    from crawler.worker.routing import Unsendable as Unsendable
+    from crawler.worker.routing import misgiven as misgiven
+    from crawler.worker.rows import as_row as as_row
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "crawler.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
-    "crawler.counting": ("counted",),
+    "crawler.config.bounds": ("BodyBytes", "Delay", "Expansion", "Factor", "HeaderBytes", "Links", "Rate", "Redirects", "Timeout"),
+    "crawler.wording.counting": ("counted",),
     "crawler.errors": (
         "AddressRefused", "BadUrl", "CallRefused", "Collected", "ConfigError", "CrawlerError", "HubError", "HubLost",
         "HubUnreachable", "KeyRefused", "MachineShort", "Mistakes", "OutputClosed", "PageTooCostly", "StorageError", "StorageFull",
         "UsageError", "WireError",
     ),
-    "crawler.extras": ("how_to_install",),
+    "crawler.wording.extras": ("how_to_install",),
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),
     "crawler.notes": ("RobotsNote", "read_robots"),
-    "crawler.routing": ("Unsendable", "misgiven"),
-    "crawler.rows": ("as_row",),
-    "crawler.shortage": ("no_network", "open_files", "short_of", "shortage_by_errno", "shortage_of"),
+    "crawler.worker.routing": ("Unsendable", "misgiven"),
+    "crawler.worker.rows": ("as_row",),
+    "crawler.machine.shortage": ("no_network", "open_files", "short_of", "shortage_by_errno", "shortage_of"),
     "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"),
-    "crawler.texts": ("visible_json",),
+    "crawler.wording.texts": ("visible_json",),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.article": ("need_article",),
     "crawler.web.directives": ("Directives", "directives"),

@@ -2,7 +2,7 @@
 
     New ──put──▶ (broker) ──lease──▶ Lease ──▶ Done(children: New…) | Failed | a released token
 
-Items are opaque bytes here; the worker encodes and decodes a stage's own items: see `codec`.
+Items are opaque bytes here; the worker encodes and decodes a stage's own items: see `crawler.codec.bodies`.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class Stage:
         """What `[stages.NAME]` may say about this stage: subclass it in yours as a Struct with defaults."""
 
         # Names of options that say how the work is done, not what is crawled and kept. They may change when a crawl is resumed;
-        # a change of any other option must be asked for: see `crawler.run.definition`.
+        # a change of any other option must be asked for: see `crawler.run.resume.definition`.
         OPERATIONAL: ClassVar[frozenset[str]] = frozenset()
 
     concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from crawler.broker.base import Broker
+from crawler.broker.contract import Broker
 from crawler.hub.verbs import VERBS, Session
 
 MANY = 100_000            # parts

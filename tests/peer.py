@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from stages.clients.base import Limits
+from crawler_stages.clients.contract import Limits
 
 Talk = Callable[[socket.socket], None]
 LIMITS = Limits(timeout=5, connect_timeout=5, min_rate=0, max_bytes=4 << 20, max_ratio=200, max_header_bytes=64 << 10)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from crawler.loopback import Loopback, Request, Response
+from crawler.demo.loopback import Loopback, Request, Response
 
 __all__ = ["Content", "Hit", "Request", "Response", "Site", "generated"]
 

@@ -15,19 +15,19 @@ from typing import Any
 
 import pytest
 
-from crawler import plugins
-from crawler.broker.base import Politeness
-from crawler.broker.sqlite import SqliteBroker
-from crawler.chain import SIGN, groups
+from crawler.broker.contract import Politeness
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.cli import stage
-from crawler.config import Config, load
-from crawler.pipeline import Pipeline, build
+from crawler.config.load import Config, load
+from crawler.pipeline import plugins
+from crawler.pipeline.build import Pipeline, build
+from crawler.pipeline.scaffold import table, write_stage
 from crawler.run import making
-from crawler.scaffold import table, write_stage
-from crawler.shared import SharedNotes
 from crawler.stage import Stage
-from crawler.tally import Tally
 from crawler.web.frontier import Frontier
+from crawler.worker.chain import SIGN, groups
+from crawler.worker.shared_notes import SharedNotes
+from crawler.worker.tally import Tally
 from tests.site import Site
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")

@@ -12,8 +12,8 @@ from urllib.parse import urldefrag, urlsplit
 import ada_url
 import pytest
 
-from crawler.loopback import Response
-from crawler.shop import Shop
+from crawler.demo.loopback import Response
+from crawler.demo.shop import Shop
 from tests.site import Site, generated
 
 Answer = tuple[int, dict[str, str], bytes]

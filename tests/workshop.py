@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from crawler import Stage
-from crawler.broker.base import Politeness, QueueSpec
-from crawler.broker.sqlite import SqliteBroker
-from crawler.chain import Chain
+from crawler.broker.contract import Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import New, QueueStats, Step, Stepped
-from crawler.plugins import item_schema
-from crawler.routing import Router, Routes
-from crawler.shared import SharedNotes
-from crawler.worker import Worker
+from crawler.pipeline.plugins import item_schema
+from crawler.worker.chain import Chain
+from crawler.worker.loop import Worker
+from crawler.worker.routing import Router, Routes
+from crawler.worker.shared_notes import SharedNotes
 
 QUEUES = (
     QueueSpec("in", is_read=True),

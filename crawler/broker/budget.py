@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from crawler.broker.base import Budget
+from crawler.broker.contract import Budget
 
 _TIME: Final = "/milliseconds"    # in the name of a counter, behind the queue: time in which it had unfinished tasks
 

@@ -16,7 +16,7 @@ from crawler.cli import common, streams
 from crawler.cli.parser import Parser
 from crawler.cli.printing import tell
 from crawler.errors import CallRefused, CrawlerError, HubError, OutputClosed, StageFailed, StageUnusable, StorageError, UsageError
-from crawler.secrets import masked
+from crawler.wording.secrets import masked
 
 # The module of each command, of which no other is imported, and its line in the help. In the order of the help.
 COMMANDS: Final = {
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _unwritable(error)
         return _run(args)
-    from crawler.supervisor import UNUSABLE, private_code
+    from crawler.run.processes.supervisor import UNUSABLE, private_code
 
     try:
         args = _parse(argv)

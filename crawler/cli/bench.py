@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from crawler.cli import common, printing
 
 if TYPE_CHECKING:
-    from bench.crawl import Crawler
-    from bench.table import Report
+    from crawler_bench.crawl import Crawler
+    from crawler_bench.table import Report
 
 Say = Callable[[str], None]
 
@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    from bench import crawl, processes, table
-    from bench.peers import known
-    from crawler.run.local import make_directory
+    from crawler.run.local_store import make_directory
+    from crawler_bench import crawl, processes, table
+    from crawler_bench.peers import known
 
     common.load(args)                         # what is handed on is checked before anything is measured
     processes.require_proc()
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure_hub(args: argparse.Namespace, report: Report, say: Say) -> None:
-    from bench import hub, streams, table
+    from crawler_bench import hub, streams, table
 
     report.hub.extend(hub.bench(handed_on(args), runs=report.runs, is_quick=args.quick))
     if missing := streams.missing():
@@ -108,7 +108,7 @@ def measure_hub(args: argparse.Namespace, report: Report, say: Say) -> None:
 
 
 def measure_frontier(args: argparse.Namespace, report: Report, say: Say) -> None:
-    from bench import frontier, table
+    from crawler_bench import frontier, table
 
     largest = args.urls or (frontier.QUICK if args.quick else frontier.LARGEST)
     report.frontier.extend(frontier.bench(handed_on(args), largest, runs=report.runs))
@@ -116,8 +116,8 @@ def measure_frontier(args: argparse.Namespace, report: Report, say: Say) -> None
 
 
 def measure_crawl(args: argparse.Namespace, report: Report, say: Say, tree: Path | None, peers: Sequence[Crawler]) -> None:
-    from bench import crawl, steps, table
-    from bench.peers import turns
+    from crawler_bench import crawl, steps, table
+    from crawler_bench.peers import turns
 
     for name in [args.site] if args.site else [site for site in SITES if site != crawl.DOCS or tree]:
         pages = args.pages or (crawl.QUICK.get(name, 0) if args.quick else 0)

@@ -23,7 +23,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    from crawler.pipeline import build, draw
+    from crawler.pipeline.build import build, draw
     from crawler.run.verify import verify
 
     config = common.load(args)

@@ -17,16 +17,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from crawler import private
 from crawler.cli.parser import Parser
 from crawler.errors import UsageError
-from crawler.run.hints import Hint as Hint
-from crawler.run.hints import hints as hints_with
-from crawler.run.lines import EscapedLines, FormedLines
-from crawler.secrets import is_secret
+from crawler.machine import private
+from crawler.run.next_commands import Hint as Hint
+from crawler.run.next_commands import hints as hints_with
+from crawler.wording.lines import EscapedLines, FormedLines
+from crawler.wording.secrets import is_secret
 
 if TYPE_CHECKING:
-    from crawler.config import Config
+    from crawler.config.load import Config
     from crawler.hub.client import HubClient
     from crawler.hub.contact import Contact
     from crawler.hub.tls import Tls
@@ -81,20 +81,20 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("-q", "--quiet", action="store_true", help="log errors only")
     group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
     group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)      # for processes that we start; so is the next:
-    group.add_argument("--heard", action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.lines`
-    group.add_argument(AGAIN, action="store_true", help=argparse.SUPPRESS)      # see `crawler.supervisor.AGAIN`
+    group.add_argument("--heard", action="store_true", help=argparse.SUPPRESS)  # see `crawler.wording.lines`
+    group.add_argument(AGAIN, action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.processes.supervisor.AGAIN`
     return parent
 
 
 def number(kind: str) -> Callable[[str], Any]:
-    """Return an argument type that accepts numbers within these bounds. kind: a type name in `crawler.bounds`."""
+    """Return an argument type that accepts numbers within these bounds. kind: a type name in `crawler.config.bounds`."""
 
     def read(text: str) -> Any:
         import msgspec
 
-        from crawler import bounds
-        from crawler.tables import expected
-        from crawler.units import hint
+        from crawler.config import bounds
+        from crawler.config.tables import expected
+        from crawler.config.units import hint
 
         wanted = getattr(bounds, kind)
         try:
@@ -147,8 +147,8 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
 
     remembered: settings of the crawl that continues. A process that we started takes its parent's settings: see `forward`.
     """
-    from crawler.config import load as load_config
-    from crawler.config import unknown_variables
+    from crawler.config.load import load as load_config
+    from crawler.config.load import unknown_variables
 
     start_logging(args)
     if not args.while_stdin and not remembered:   # otherwise the parent process has warned, or an earlier call
@@ -160,14 +160,14 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
     if getattr(args, "overwrite", None) is not None:
         spelled |= {"stages.store.output": "-O", "stages.store.mode": "-O"}
     if remembered:
-        from crawler.run.definition import RESUMED
-        from crawler.run.differences import toml
+        from crawler.run.resume.definition import RESUMED
+        from crawler.run.resume.differences import toml
 
         args.remembered = [f"{name}={toml(value)}" for name, value in remembered.items()]
         spelled |= dict.fromkeys(remembered, RESUMED)
     config = load_config(args.config, settings_of(args), os.environ, spelled, _packed(args))
     if args.config is not None and any("use" in table for table in config.settings.stages.values()):
-        from crawler.plugins import look_beside  # here, because few commands load the user's own stages
+        from crawler.pipeline.plugins import look_beside  # here, because few commands load the user's own stages
 
         look_beside(args.config)
     return config
@@ -194,7 +194,7 @@ def _packed(args: argparse.Namespace) -> str:
     if not args.while_stdin:
         return ""
     if getattr(args, "packed", None) is None:
-        from crawler.process import settings_of_parent
+        from crawler.run.processes.process import settings_of_parent
 
         args.packed = settings_of_parent()
     return str(args.packed)
@@ -219,7 +219,7 @@ def spelled(args: argparse.Namespace) -> list[str]:
 
 def forward(args: argparse.Namespace, config: Config) -> list[str]:
     """Return the common options again, and the settings as they are now, for a process of ours that is to mean the same."""
-    from crawler.process import WITH_SETTINGS
+    from crawler.run.processes.process import WITH_SETTINGS
 
     level = "DEBUG" if args.verbose else "ERROR" if args.quiet else "WARNING"
     options = ["--log-level", level, CHILD]
@@ -257,7 +257,7 @@ def settle_process(args: argparse.Namespace, name: str) -> None:
 
 
 def rename_process(name: str) -> None:
-    """Name this process, a child of `crawler run`, for ps and top. `crawler.run.owner` finds the hub by this name."""
+    """Name this process, a child of `crawler run`, for ps and top. `crawler.run.resume.owner` finds the hub by this name."""
     with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
         file.write(f"crawler:{name}")
 
@@ -336,7 +336,7 @@ def connect(
 def refuse_if_deserted(address: str) -> None:
     """HubUnreachable if nothing listens there."""
     from crawler.hub.address import Address, connect
-    from crawler.hub.opening import unreachable
+    from crawler.hub.connect import unreachable
 
     where = Address.parse(address)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from crawler.texts import escaped
+from crawler.wording.texts import escaped
 
 
 class SafeConsole(Console):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from crawler.cli import common
 from crawler.cli.printing import columns, data, say, tell
 from crawler.cli.reach import reach
-from crawler.counting import agree, counted
 from crawler.errors import UsageError
+from crawler.wording.counting import agree, counted
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
+    from crawler.broker.contract import Broker
     from crawler.items import Dead
 
 COLUMN = 60           # characters to which a task's URL is padded; a longer one is shown whole and shifts its reason
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
     """Print the dead tasks in columns, and their number by reason on stderr."""
-    from crawler.run.givenup import every, given_up
+    from crawler.run.report.given_up import every, given_up
 
     page: list[Dead] = []
     total = 0
@@ -91,7 +91,7 @@ def task_id(text: str) -> int:
 
 def table(tasks: list[Dead]) -> None:
     """Print one line for each task: in columns on a terminal, separated by tabs otherwise."""
-    from crawler.run.givenup import brief
+    from crawler.run.report.given_up import brief
 
     rows = [(str(task.id), task.queue, counted(task.attempt, "attempt"), brief(task), task.reason) for task in tasks]
     if not sys.stdout.isatty():
@@ -107,7 +107,7 @@ def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
     """Print these tasks as JSON, each with its item."""
     import msgspec
 
-    from crawler.run.givenup import every, plain
+    from crawler.run.report.given_up import every, plain
 
     wanted = dict.fromkeys(ids)
     for task in every(broker):
@@ -124,7 +124,7 @@ def shown(broker: Broker, ids: list[int], hint: common.Hint) -> int:
 def changed(broker: Broker, args: argparse.Namespace, hint: common.Hint) -> int:
     """Retry or drop tasks."""
     from crawler.hub.client import HubClient
-    from crawler.run.givenup import every
+    from crawler.run.report.given_up import every
 
     ids = [task.id for task in every(broker)] if args.all else list(dict.fromkeys(args.ids))
     strange = [] if args.all else [id for id in ids if not is_dead(broker, id)]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crawler.config import Config
-    from crawler.pipeline import Pipeline
+    from crawler.config.load import Config
+    from crawler.pipeline.build import Pipeline
     from crawler.run.debug import DebugCrawl
 
 SAID = "debugging: the stages take turns in this process; breakpoint() and print() work, Ctrl-C stops cleanly"
@@ -17,15 +17,15 @@ SAID = "debugging: the stages take turns in this process; breakpoint() and print
 
 def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> DebugCrawl:
     """Return a crawl of these stages on the store of this configuration. Raises UsageError while another hub uses the store."""
-    from crawler import plugins
-    from crawler.broker.place import store_path
-    from crawler.broker.sqlite import SqliteBroker
+    from crawler.broker.sqlite.broker import SqliteBroker
+    from crawler.broker.sqlite.place import store_path
     from crawler.cli.hub import note_start
-    from crawler.pipeline import politeness
-    from crawler.routing import Router
+    from crawler.pipeline import plugins
+    from crawler.pipeline.build import politeness
     from crawler.run.debug import Bench, DebugCrawl
     from crawler.run.making import keepers, make
-    from crawler.shared import SharedNotes
+    from crawler.worker.routing import Router
+    from crawler.worker.shared_notes import SharedNotes
 
     settings = config.settings
     broker = SqliteBroker(

@@ -14,7 +14,7 @@ from crawler.cli.printing import cell, console, say, tell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crawler.shop import Shop
+    from crawler.demo.shop import Shop
 
 SETTINGS = (
     "frontier.delay=0.02",                      # it is our own shop; a stranger's is asked once a second
@@ -40,7 +40,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     import tempfile
 
-    from crawler.shop import Shop
+    from crawler.demo.shop import Shop
 
     directory = Path(tempfile.mkdtemp(prefix="crawler-demo-"))
     output = directory / OUTPUT
@@ -70,7 +70,7 @@ def crawl_shop(args: argparse.Namespace, shop: Shop, output: Path) -> int:
 
 def on_its_own(directory: Path) -> Path:
     """Write an empty configuration to use instead of ./crawler.toml and the environment, which could change the demo's result."""
-    from crawler.config import DEFAULT_FILE
+    from crawler.config.load import DEFAULT_FILE
 
     ignored = [name for name in os.environ if name.startswith("CRAWLER_")]
     for name in ignored:
@@ -78,7 +78,7 @@ def on_its_own(directory: Path) -> Path:
     if DEFAULT_FILE.exists():
         ignored.append(f"./{DEFAULT_FILE}")
     if ignored:
-        from crawler.counting import together
+        from crawler.wording.counting import together
 
         tell(f"the demo does not use {together(ignored)}; -c FILE makes it use one")
     config = directory / DATA / "demo.toml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crawler.broker.place import store_path
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import common
 from crawler.run.reporting import Report, report
 
@@ -17,7 +17,7 @@ def conclude(session: Session, ended: Ended, view: View, interrupted: int, *, qu
 
     interrupted: the exit code for the signal that ended the crawl; 0: none did.
     """
-    from crawler.supervisor import ChildFailed
+    from crawler.run.processes.supervisor import ChildFailed
 
     failure = ended.failure
     if isinstance(failure, ChildFailed) and not failure.is_hopeless:       # otherwise the child has said it
@@ -54,7 +54,7 @@ def show(session: Session, ended: Ended, found: Report, view: View) -> None:
 def tell_why(found: Report) -> None:
     """Tell why no page was got, where nothing else is shown: an exit code alone does not say what to correct."""
     from crawler.cli.printing import tell
-    from crawler.run.nothing import brief
+    from crawler.run.report.no_page import brief
 
     tell(f"crawler: {brief(found.numbers)}")
 

@@ -26,8 +26,8 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from crawler.cli.common import INTERNAL, OK
-from crawler.marks import MarkMemory
-from crawler.process import Process
+from crawler.run.processes.process import Process
+from crawler.worker.marks import MarkMemory
 
 FDS, THREADS = "/proc/self/fd", "/proc/self/task"
 SETTLE: Final = 0.1     # s a thread that was joined may take to be gone
@@ -45,7 +45,7 @@ def descriptors() -> set[int]:
 
 
 class Forks:
-    """A `crawler.process.Fork`. Make it before what is to be shared is imported, and foreign code with it."""
+    """A `crawler.run.processes.process.Fork`. Make it before what is to be shared is imported, and foreign code with it."""
 
     def __init__(self, main: Callable[[Sequence[str]], int]) -> None:
         """main: what a copy runs; its result is the exit code."""

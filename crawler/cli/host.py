@@ -11,7 +11,7 @@ from crawler.cli.reach import reach
 from crawler.errors import BadUrl, UsageError
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
+    from crawler.broker.contract import Broker
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -94,7 +94,7 @@ def note_on(name: str, hub: Broker) -> str:
 
     Raises UsageError if the port is missing: no other host can be meant.
     """
-    from crawler.tables import nearest
+    from crawler.config.tables import nearest
 
     if hub.hosts([name]):
         return ""

@@ -14,27 +14,28 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawler import private
 from crawler.cli import common
 from crawler.cli.printing import say, tell
 from crawler.errors import UsageError
-from crawler.secrets import masked
+from crawler.machine import private
+from crawler.wording.secrets import masked
 
 if TYPE_CHECKING:
-    from crawler.broker.sqlite import SqliteBroker
-    from crawler.config import Config
+    from crawler.broker.sqlite.broker import SqliteBroker
+    from crawler.config.load import Config
     from crawler.hub.address import Address
     from crawler.hub.server import HubServer
     from crawler.hub.tls import Tls
     from crawler.items import New
-    from crawler.pipeline import Pipeline
+    from crawler.pipeline.build import Pipeline
     from crawler.web.frontier import Frontier
 
 log = logging.getLogger("crawler.cli")
 
 PRELOADED = (
-    "crawler.broker.sqlite", "crawler.hub.server", "crawler.pipeline", "crawler.hub.key", "crawler.run.local", "crawler.run.obeyed",
-    "crawler.shared", "crawler.shortage", "crawler.supervisor",
+    "crawler.broker.sqlite.broker", "crawler.hub.server", "crawler.pipeline.build", "crawler.hub.key",
+    "crawler.run.local_store", "crawler.run.obeyed",
+    "crawler.worker.shared_notes", "crawler.machine.shortage", "crawler.run.processes.supervisor",
 )  # fmt: skip
 ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
 
@@ -95,10 +96,10 @@ def make_certs(args: argparse.Namespace, hosts: list[str]) -> None:
 
 def make_keys(args: argparse.Namespace) -> None:
     from crawler.hub import key
-    from crawler.run import local
+    from crawler.run import local_store
 
     data = Path(common.load(args).settings.data)
-    local.make_directory(data)
+    local_store.make_directory(data)
     say(*(masked(str(path), args.typed) for path in key.make_keys(data)))
     say("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
           "a hub that is running takes them when it is started again")
@@ -122,25 +123,25 @@ def run(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     common.settle_process(args, "hub")
     if args.while_stdin and not args.quiet:       # our parent shows warnings only, and is to hear when there is room again
-        logging.getLogger("crawler.broker.disk").setLevel(logging.INFO)
-    from crawler.broker.base import Quota
-    from crawler.broker.place import store_path
-    from crawler.broker.sqlite import SqliteBroker
+        logging.getLogger("crawler.broker.sqlite.disk").setLevel(logging.INFO)
+    from crawler.broker.contract import Quota
+    from crawler.broker.sqlite.broker import SqliteBroker
+    from crawler.broker.sqlite.place import store_path
     from crawler.hub.address import Address
     from crawler.hub.key import authkey, role_keys
     from crawler.hub.server import HubServer
-    from crawler.pipeline import build, politeness
-    from crawler.run import local
+    from crawler.pipeline.build import build, politeness
+    from crawler.run import local_store
 
     config = common.load(args)
-    from crawler import shortage  # here, because only what runs needs it
+    from crawler.machine import shortage  # here, because only what runs needs it
 
     shortage.provide_open_files(is_told=not args.while_stdin)
     settings = config.settings
     data = Path(settings.data)
     pipeline = build(config)
     queues = list(pipeline.queues.values())
-    local.make_directory(data)
+    local_store.make_directory(data)
     os.umask(0o077)                    # an existing directory may be open to all; what is made in it must not be
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
@@ -167,7 +168,7 @@ def serve(args: argparse.Namespace) -> int:
         private.write(data / common.ADDRESS_FILE, f"{server.place}\n".encode())
         if not args.while_stdin and not args.quiet:
             from crawler.run import obeyed
-            from crawler.run.by_hand import output_of  # here, because the hub of `crawler run` starts without it
+            from crawler.run.resume.by_hand import output_of  # here, because the hub of `crawler run` starts without it
 
             output, hint = output_of(broker, data), common.hints(args, config)
             for line in obeyed.ignored_by_hub(config, pipeline, hint):
@@ -187,7 +188,7 @@ def serve(args: argparse.Namespace) -> int:
 
 def endless_watched(broker: SqliteBroker) -> contextlib.AbstractContextManager[None]:
     """Warn of hosts without end, as `crawler run` does by itself."""
-    from crawler.run import endless  # here, because the hub of `crawler run` does not need it
+    from crawler.run.explain import endless  # here, because the hub of `crawler run` does not need it
 
     return endless.watched(broker.stats)
 
@@ -216,7 +217,7 @@ def hub_tls(config: Config) -> Tls:
 
 def left_over(broker: SqliteBroker, hint: common.Hint) -> list[str]:
     """List warnings about tasks that no stage of this pipeline reads."""
-    from crawler.run.stranded import described, stranded
+    from crawler.run.report.stranded import described, stranded
 
     return [f"warning: {described(name, n, hint, is_hub=True)}" for name, n in stranded(broker.stats().queues).items()]
 
@@ -226,9 +227,9 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
 
     output: the place that the crawl writes to; "" if it has written nowhere yet.
     """
-    from crawler.broker.place import store_path
+    from crawler.broker.sqlite.place import store_path
     from crawler.hub.key import FILE, VARIABLE
-    from crawler.pipeline import FRONTIER
+    from crawler.pipeline.build import FRONTIER
 
     settings, data = config.settings, Path(config.settings.data)
     if os.environ.get(VARIABLE):
@@ -261,7 +262,7 @@ def note_start(broker: SqliteBroker, config: Config, pipeline: Pipeline, *, is_b
     """Store the settings that this hub obeys, and the id of a crawl that is new: it tells a sink a restart from a new crawl."""
     from crawler.items import Note
     from crawler.run import obeyed
-    from crawler.shared import CRAWL_NOTE, new_id
+    from crawler.worker.shared_notes import CRAWL_NOTE, new_id
 
     settings = obeyed.note(config, pipeline, is_by_hand=is_by_hand)
     known = {note.name: note.value for prefix in (CRAWL_NOTE, obeyed.NOTE) for note in broker.notes(prefix)}
@@ -274,12 +275,12 @@ def note_start(broker: SqliteBroker, config: Config, pipeline: Pipeline, *, is_b
 
 def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
     """What a classic `put` of a plain URL means on the frontier."""
-    from crawler.pipeline import FRONTIER
+    from crawler.pipeline.build import FRONTIER
 
     @cache
     def frontier() -> Frontier:
-        from crawler.shared import SharedNotes
         from crawler.web.frontier import Frontier  # here, because hardly any hub is ever put a plain URL
+        from crawler.worker.shared_notes import SharedNotes
 
         return Frontier(config.settings.frontier, SharedNotes(broker))
 

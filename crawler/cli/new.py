@@ -38,13 +38,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def say(args: argparse.Namespace, line: str) -> None:
     """Print a line without passwords: what was typed as a file name may be a URL."""
-    from crawler.secrets import masked
+    from crawler.wording.secrets import masked
 
     printing.say(masked(line, args.typed))
 
 
 def run_config(args: argparse.Namespace) -> int:
-    from crawler.scaffold import write_config
+    from crawler.pipeline.scaffold import write_config
 
     path = args.dir / args.file
     write_config(path)
@@ -56,7 +56,7 @@ def run_config(args: argparse.Namespace) -> int:
 def run_stage(args: argparse.Namespace) -> int:
     from importlib.util import find_spec
 
-    from crawler.scaffold import module_of, table, write_stage
+    from crawler.pipeline.scaffold import module_of, table, write_stage
 
     code, test = write_stage(args.name, args.dir)
     needs = "" if find_spec("pytest") else " (after: pip install pytest)"

@@ -14,7 +14,7 @@ from crawler.errors import CrawlerError, MachineShort, StageFailed, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from crawler.config import Config
+    from crawler.config.load import Config
     from crawler.stage import LocalShared, Stage
     from crawler.web.page import Page
 
@@ -53,11 +53,11 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 def run_parse(args: argparse.Namespace) -> int:
     from crawler.cli.trying import told
-    from crawler.opening import closing
-    from crawler.pipeline import build
-    from crawler.run.prints import to_stderr
+    from crawler.pipeline.build import build
+    from crawler.run.processes.prints import to_stderr
     from crawler.run.trial import attempt
     from crawler.run.verify import options_of
+    from crawler.worker.opening import closing
 
     config = common.load(args)
     page_file(args.page)                      # refuses a missing one
@@ -97,13 +97,13 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
 
     Raises StageFailed if the code of the stage fails.
     """
-    from crawler import places
     from crawler.cli import seeds
-    from crawler.opening import closing
-    from crawler.run.prints import to_stderr
+    from crawler.run.processes.prints import to_stderr
     from crawler.stage import Drop, GiveUp, LocalShared, Retry
     from crawler.web.frontier import Frontier
     from crawler.web.page import Page, Visit
+    from crawler.wording import places
+    from crawler.worker.opening import closing
 
     shared = LocalShared()
     import msgspec
@@ -140,10 +140,10 @@ def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
 
 def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> Stage:
     """Open a stage of this pipeline. Raises ConfigError for options that `crawler run` would refuse."""
-    from crawler import plugins
-    from crawler.opening import opening
-    from crawler.pipeline import build
+    from crawler.pipeline import plugins
+    from crawler.pipeline.build import build
     from crawler.run.verify import options_of
+    from crawler.worker.opening import opening
 
     common.quieten("crawler.fetch")
     spec = build(config).stage(name)

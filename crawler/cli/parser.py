@@ -86,7 +86,7 @@ class Parser(argparse.ArgumentParser):
             printing.tell(*message.removesuffix("\n").split("\n"))
 
     def error(self, message: str) -> NoReturn:
-        from crawler.secrets import masked
+        from crawler.wording.secrets import masked
 
         message = self._with_dash(message)
         help_ = f"crawler help {self.prog.removeprefix('crawler').strip()}".strip()
@@ -129,7 +129,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
-        from crawler.secrets import shown
+        from crawler.wording.secrets import shown
 
         there = [str(choice) for choice in action.choices]
         is_command = isinstance(action, argparse._SubParsersAction)
@@ -147,7 +147,7 @@ class Parser(argparse.ArgumentParser):
 
     def _unknown(self, found: argparse.Namespace, extra: Sequence[str]) -> str:
         """Return the message for arguments that the command does not know."""
-        from crawler.secrets import shown
+        from crawler.wording.secrets import shown
 
         said = f"unrecognized arguments: {' '.join(shown('', word) for word in extra)}"
         if self.prog.endswith(" stage") and not any(word.startswith("-") for word in extra):
@@ -173,11 +173,11 @@ class Parser(argparse.ArgumentParser):
 
     def _setting(self, option: str) -> str:
         """Return how to write an unknown option as a setting of the same name: its short form, or -s frontier.per_host=VALUE."""
-        from crawler import hints
         from crawler.cli.common import SHORT_FORMS
+        from crawler.config import suggestions
 
         short = {setting: f"{form} {value}" for form, setting, value, _ in SHORT_FORMS if form in self._option_string_actions}
-        found = hints.elsewhere(option.replace("-", "_")) if len(option) > 1 else []
+        found = suggestions.elsewhere(option.replace("-", "_")) if len(option) > 1 else []
         return " or ".join(self._obeyed(name, short.get(name, f"-s {name}=VALUE")) for name in found)
 
     def _obeyed(self, setting: str, written: str) -> str:

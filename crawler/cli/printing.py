@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from crawler.texts import coloured, escaped, visible_json
+from crawler.wording.texts import coloured, escaped, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console

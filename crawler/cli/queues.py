@@ -17,8 +17,8 @@ from crawler.cli.taking import run_take
 from crawler.errors import CallRefused, ConfigError, QueueFull, StorageFull, UsageError
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.config import Config
+    from crawler.broker.contract import Broker
+    from crawler.config.load import Config
     from crawler.items import New
 
 log = logging.getLogger("crawler.cli")
@@ -53,8 +53,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run_put(args: argparse.Namespace) -> int:
     from crawler.cli import seeds
     from crawler.items import Verdict
-    from crawler.pipeline import FRONTIER
-    from crawler.room import in_short
+    from crawler.machine.room import in_short
+    from crawler.pipeline.build import FRONTIER
 
     config = common.load(args)
     is_frontier = args.queue == FRONTIER
@@ -93,9 +93,9 @@ def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
     """How a line of text becomes a task of this queue."""
 
     from crawler.items import New
-    from crawler.pipeline import FRONTIER
-    from crawler.shared import SharedNotes
+    from crawler.pipeline.build import FRONTIER
     from crawler.web.frontier import Frontier
+    from crawler.worker.shared_notes import SharedNotes
 
     hub.drained([queue])                     # says at once if there is no such queue, and which there are
     if queue == FRONTIER:
@@ -107,7 +107,7 @@ def encoded(item: Any) -> bytes:
     """Return a value as bytes for a queue, and warn about each kind of what had to be replaced in it."""
     from collections import Counter
 
-    from crawler.codec import encode
+    from crawler.codec.bodies import encode
 
     counts = Counter[str]()
     body = encode(item, lambda what: counts.update([what]))
@@ -120,9 +120,9 @@ def checked(values: Iterable[str], queue: str, config: Config) -> Iterator[str]:
     """Yield the values. Warn about the first that does not fit the built-in stage that reads the queue: it will be given up."""
     import msgspec
 
-    from crawler.codec import encode
-    from crawler.pipeline import build
-    from crawler.plugins import find, item_schema
+    from crawler.codec.bodies import encode
+    from crawler.pipeline.build import build
+    from crawler.pipeline.plugins import find, item_schema
     from crawler.web.urls import shown
 
     schemas = {}

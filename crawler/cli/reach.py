@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crawler.broker.place import store_path
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import common
 from crawler.cli.printing import tell
 from crawler.errors import ConfigError, HubLost, HubUnreachable, NoCrawl, UsageError
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.config import Config
+    from crawler.broker.contract import Broker
+    from crawler.config.load import Config
     from crawler.hub.client import HubClient
 
 
@@ -30,7 +30,8 @@ def reach(
 ) -> Iterator[Broker]:
     """Yield the broker that these arguments mean, and close it at the end. Says on stderr if it is the store itself.
 
-    worker, role: as for `common.connect`. is_quiet: do not say it again. Raises what `common.connect` and `local.open_store` raise.
+    worker, role: as for `common.connect`. is_quiet: do not say it again. Raises what `common.connect` and
+    `local_store.open_store` raise.
     """
     broker = find(args, config, worker, role, is_quiet=is_quiet)
     try:
@@ -41,12 +42,12 @@ def reach(
 
 def find(args: argparse.Namespace, config: Config, worker: str, role: str, *, is_quiet: bool = False) -> Broker:
     """Return a client of the hub if it answers, otherwise the store."""
-    from crawler.run import local  # here and below, because they would slow down `crawler --help`
+    from crawler.run import local_store  # here and below, because they would slow down `crawler --help`
 
     if not means_data(config):
         return common.connect(config, worker, common.PATIENCE, role)
     data = Path(config.settings.data)
-    has_store = local.has_store(data)
+    has_store = local_store.has_store(data)
     address = common.hub_address(config)
     try:
         return answering(config, worker, role, patience=0.0)
@@ -91,11 +92,11 @@ def means_data(config: Config) -> bool:
 def remembering(args: argparse.Namespace, config: Config) -> Config:
     """Return the configuration with the settings that were typed for the crawl in the data directory, where nothing sets them now.
 
-    Raises what `resume.look` raises.
+    Raises what `decide.look` raises.
     """
-    from crawler.run import differences, resume
+    from crawler.run.resume import decide, differences
 
-    was = resume.look(Path(config.settings.data)).definition
+    was = decide.look(Path(config.settings.data)).definition
     values = {} if was is None else differences.remembered(was, config.origin, os.getcwd())
     try:
         return common.load(args, values) if values else config
@@ -105,12 +106,12 @@ def remembering(args: argparse.Namespace, config: Config) -> Config:
 
 
 def open_store(config: Config) -> Broker:
-    """Open the store in the data directory. Raises what `local.open_store` raises."""
-    from crawler.pipeline import build, politeness
-    from crawler.run import local
+    """Open the store in the data directory. Raises what `local_store.open_store` raises."""
+    from crawler.pipeline.build import build, politeness
+    from crawler.run import local_store
 
     settings = config.settings
-    return local.open_store(Path(settings.data), build(config).queues.values(), politeness(settings), settings.hub.durability)
+    return local_store.open_store(Path(settings.data), build(config).queues.values(), politeness(settings), settings.hub.durability)
 
 
 def nothing_here(data: Path, hint: common.Hint) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from crawler.cli import common
 from crawler.cli.printing import columns, tell
 from crawler.cli.reach import reach
-from crawler.counting import agree, counted
 from crawler.errors import UsageError
+from crawler.wording.counting import agree, counted
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
+    from crawler.broker.contract import Broker
 
 BATCH = 1_000         # names in one call
 ALL = "*"             # at the end of a name: all names that begin so

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common, seeds, streams
 from crawler.cli.stage import output_options, preload, store_settings
-from crawler.counting import counted
+from crawler.wording.counting import counted
 
 if TYPE_CHECKING:
     from crawler.cli.forking import Forks
-    from crawler.config import Config
-    from crawler.crawl import Crawl
-    from crawler.process import Bell
+    from crawler.config.load import Config
+    from crawler.run.crawl import Crawl
     from crawler.run.debug import DebugCrawl
-    from crawler.run.resume import Plan
+    from crawler.run.processes.process import Bell
+    from crawler.run.resume.decide import Plan
     from crawler.run.session import Session, View
 
 
@@ -51,7 +51,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
-    from crawler import shortage  # here, because only what runs needs it
+    from crawler.machine import shortage  # here, because only what runs needs it
 
     shortage.provide_open_files(is_told=True)
     return crawl(args, config, lambda: seeds.read(args.urls, args.seeds))
@@ -65,7 +65,7 @@ def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]
     """
     from crawler.cli import hub, main
     from crawler.cli.forking import Forks
-    from crawler.process import Bell
+    from crawler.run.processes.process import Bell
 
     atexit.register(gc.freeze)                # what is left is not looked through for garbage when the interpreter ends
     stop = Bell()
@@ -119,7 +119,7 @@ def prepared(config: Config, *, has_hub: bool) -> bytes:
     """
     from crawler.cli.hub import refuse_address
     from crawler.hub.key import authkey
-    from crawler.run.local import make_directory
+    from crawler.run.local_store import make_directory
 
     settings = config.settings
     make_directory(Path(settings.data))
@@ -141,9 +141,9 @@ def here(session: Session, view: View) -> DebugCrawl:
 
 def apart(args: argparse.Namespace, session: Session, view: View, forks: Forks, key: bytes) -> Crawl:
     """Return a crawl that runs in processes of its own."""
-    from crawler.crawl import Crawl
     from crawler.hub.client import HubClient
-    from crawler.supervisor import silence
+    from crawler.run.crawl import Crawl
+    from crawler.run.processes.supervisor import silence
 
     config, address = session.plan.config, session.address
     hub = HubClient(address, key, patience=0.5, tls=common.client_tls(config, address))
@@ -162,15 +162,15 @@ def end_at_once(session: Session) -> None:
 
 def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
     """Decide how the crawl begins. Raises UsageError for a crawl that is not to begin."""
-    from crawler.run import resume
     from crawler.run.command import Command
+    from crawler.run.resume import decide
 
     def load(remembered: Mapping[str, Any], file: Path | None = None) -> Config:
         args.config = file or args.config
         return common.load(args, remembered) if remembered or file is not None else config
 
     is_change = getattr(args, "change", False)        # the demo's arguments lack the option
-    plan = resume.plan(load, texts, Command(args.typed), is_fresh=args.fresh, is_change=is_change)
+    plan = decide.plan(load, texts, Command(args.typed), is_fresh=args.fresh, is_change=is_change)
     if plan.output == "-":
         streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
     return plan

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from crawler.errors import UsageError
-from crawler.secrets import is_secret
+from crawler.wording.secrets import is_secret
 
 if TYPE_CHECKING:
-    from crawler.config import Config
+    from crawler.config.load import Config
 
 log = logging.getLogger("crawler.cli")
 
@@ -70,10 +70,10 @@ def refuse_other(word: str) -> None:
     name, _, value = word.partition("=")
     if set(name) & set(":/?#@"):
         return
-    from crawler import hints
-    from crawler.reference import entries
+    from crawler.config import suggestions
+    from crawler.config.reference import entries
 
-    meant = [name] if name in entries() else hints.elsewhere(name.lstrip("-")) or hints.similar(name, "")
+    meant = [name] if name in entries() else suggestions.elsewhere(name.lstrip("-")) or suggestions.similar(name, "")
     if meant:
         shown = "…" if is_secret(word) else value
         raise UsageError(f"{name}={shown} is a setting and no URL; write {' or '.join(f'-s {each}={shown}' for each in meant)}")

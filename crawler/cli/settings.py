@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.cli import common
 from crawler.cli.printing import data, say, tell
 from crawler.errors import ConfigError, UsageError
-from crawler.secrets import masked
+from crawler.wording.secrets import masked
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -38,8 +38,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    from crawler.config import shown
-    from crawler.pipeline import build, check, values
+    from crawler.config.load import shown
+    from crawler.pipeline.build import build, check, values
 
     try:
         config = common.load(args)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     except ConfigError as error:
         if not args.explain:
             raise
-        from crawler.config import load
+        from crawler.config.load import load
 
         tell(*f"crawler: {masked(str(error), args.typed)}".split("\n"), "crawler: the defaults are explained in its place")
         config = load(Path(os.devnull), [], {})
@@ -83,21 +83,21 @@ def chosen(names: list[str], wanted: Iterable[str]) -> list[str]:
 
 
 def _meant(word: str, names: Iterable[str]) -> str:
-    from crawler import hints
-    from crawler.tables import nearest
+    from crawler.config import suggestions
+    from crawler.config.tables import nearest
 
     last = word.rpartition(".")[2]
     if tables := [table for table in dict.fromkeys(name.rpartition(".")[0] for name in names) if table.endswith(f".{last}")]:
-        return hints.question(tables)
+        return suggestions.question(tables)
     near = nearest(word, names)
-    offers = hints.elsewhere(last) or ([near] if near else hints.similar(last, ""))
-    return hints.question(offers) if offers else "'crawler settings' shows all of them"
+    offers = suggestions.elsewhere(last) or ([near] if near else suggestions.similar(last, ""))
+    return suggestions.question(offers) if offers else "'crawler settings' shows all of them"
 
 
 def about(name: str, options: Mapping[str, Struct]) -> dict[str, Any]:
     """Return the meaning, the allowed values and the default of a setting. Of a user's own stage only the values are known."""
-    from crawler.reference import explain
-    from crawler.tables import expected
+    from crawler.config.reference import explain
+    from crawler.config.tables import expected
 
     entry, kind = explain(name), kind_of(name, options)
     return {
@@ -123,7 +123,7 @@ def kind_of(name: str, options: Mapping[str, Struct]) -> Any:
     """Return the type of a setting; None for one in a table whose names the user chooses."""
     from msgspec import structs
 
-    from crawler.settings import HostSettings, QueueSettings, Settings, StageSettings
+    from crawler.config.settings import HostSettings, QueueSettings, Settings, StageSettings
 
     first, _, rest = name.partition(".")
     stage, _, key = rest.partition(".")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.printing import say, tell
-from crawler.counting import counted
 from crawler.errors import ConfigError
-from crawler.texts import escaped
+from crawler.wording.counting import counted
+from crawler.wording.texts import escaped
 
 if TYPE_CHECKING:
-    from crawler.config import Config
+    from crawler.config.load import Config
     from crawler.web.page import Page
 
 BANNER = """\
@@ -46,7 +46,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     from crawler.cli.files import page_file
     from crawler.cli.pages import page_of
-    from crawler.pipeline import build
+    from crawler.pipeline.build import build
     from crawler.run.verify import options_of
 
     config = common.load(args)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from crawler.cli.printing import cell, console, data
-from crawler.counting import counted
-from crawler.texts import escaped
+from crawler.wording.counting import counted
+from crawler.wording.texts import escaped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +37,7 @@ def emit(item: Any) -> None:
     """Print one JSON line, for visits one each; a control item is printed with its kind."""
     import msgspec
 
-    from crawler import values
+    from crawler.codec import values
     from crawler.stage import To
     from crawler.web.page import Page, Visits
 
@@ -66,7 +66,7 @@ def facts(page: Page) -> dict[str, Any]:
 
 def show_readable(items: Iterable[Any]) -> None:
 
-    from crawler import values
+    from crawler.codec import values
     from crawler.stage import Report, To
     from crawler.web.page import Page, Visit, Visits
 

@@ -15,7 +15,7 @@ from crawler.cli.parser import Once
 from crawler.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from crawler.pipeline import Pipeline, StageSpec
+    from crawler.pipeline.build import Pipeline, StageSpec
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,8 +36,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--concurrency", type=common.number("Concurrency"), metavar="N", help="items at once in each (default: the stage's setting)"
     )
     parser.add_argument("--until-drained", action="store_true", help="end when nothing can reach this stage any more")
-    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.talk`
-    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)       # see `crawler.run.probes`
+    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.processes.progress`
+    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)       # see `crawler.run.processes.probes`
     output_options(parser)
     common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
@@ -81,9 +81,9 @@ def store_settings(args: argparse.Namespace) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     common.settle_process(args, args.name)
-    from crawler.chain import SIGN
-    from crawler.pipeline import build
+    from crawler.pipeline.build import build
     from crawler.run.verify import verify
+    from crawler.worker.chain import SIGN
 
     if args.while_stdin:
         leave_keyboard(args)
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{why}; give it to 'crawler stage store'")
     args.set = [*args.set, *store_settings(args)]
     config = common.load(args)
-    from crawler import shortage  # here, because only what runs needs it
+    from crawler.machine import shortage  # here, because only what runs needs it
 
     shortage.provide_open_files(is_told=not args.while_stdin)
     if "store" in names and not args.while_stdin and config.settings.stages.get("store", {}).get("output") == "-":
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
 def leave_keyboard(args: argparse.Namespace) -> None:
     """Take standard input from the stages of this process, before their modules are imported: nobody can answer them."""
-    from crawler.run import unattended
+    from crawler.run.processes import unattended
 
     args.parent = unattended.leave_stdin()
     unattended.refuse_breakpoints()
@@ -125,15 +125,17 @@ def leave_keyboard(args: argparse.Namespace) -> None:
 
 # Modules that every worker imports: workers are forked from this process and need not import them again.
 PRELOADED = (
-    "crawler.worker", "crawler.chain", "crawler.hub.client", "crawler.web.frontier", "crawler.run.talk", "crawler.run.prints",
-    "crawler.run.making", "crawler.run.parting", "crawler.run.unattended", "crawler.cli.worker", "crawler.pulse",
+    "crawler.worker.loop", "crawler.worker.chain", "crawler.hub.client", "crawler.web.frontier",
+    "crawler.run.processes.progress", "crawler.run.processes.prints",
+    "crawler.run.making", "crawler.run.processes.parting", "crawler.run.processes.unattended", "crawler.cli.worker",
+    "crawler.worker.pulse",
     "mmap",
 )  # fmt: skip
 
 
 def preload(specs: Iterable[StageSpec] = ()) -> None:
     """Import what workers need, and what these stages do, before copies of this process are made. Raises ConfigError."""
-    from crawler import plugins
+    from crawler.pipeline import plugins
 
     for module in PRELOADED:
         importlib.import_module(module)
@@ -143,7 +145,7 @@ def preload(specs: Iterable[StageSpec] = ()) -> None:
 
 def choose(pipeline: Pipeline, name: str) -> StageSpec:
     """The stage a person means, by its name or by what it uses; or several as one."""
-    from crawler import chain
+    from crawler.worker import chain
 
     if "," in name:
         raise ConfigError(f"stages in one process are written with {chain.SIGN}: crawler stage {name.replace(',', chain.SIGN)}")

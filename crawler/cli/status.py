@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from crawler.cli import common, streams
 from crawler.cli.printing import console, data, say
 from crawler.cli.reach import reach
-from crawler.counting import agree
 from crawler.errors import HubLost, HubUnreachable
+from crawler.wording.counting import agree
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.config import Config
+    from crawler.broker.contract import Broker
+    from crawler.config.load import Config
     from crawler.items import Stats
-    from crawler.run.idle import Explain
+    from crawler.run.explain.idle import Explain
 
 PRINT = 5.0           # s between lines of --watch if standard output is not a terminal
 WATCH = 1.0           # s between looks of --watch
@@ -101,8 +101,9 @@ def watch(args: argparse.Namespace, config: Config) -> int:
 def reason_of(broker: Broker, config: Config, stats: Stats, hint: common.Hint) -> str:
     """Explain why the crawl is idle; without a hub it rests, whatever its hosts and queues would allow."""
     from crawler.hub.client import HubClient
-    from crawler.run import definition, obeyed
-    from crawler.run.idle import at_rest, explainer
+    from crawler.run import obeyed
+    from crawler.run.explain.idle import at_rest, explainer
+    from crawler.run.resume import definition
 
     if isinstance(broker, HubClient):
         return explainer(config, hint, is_by_hand=obeyed.is_by_hand(broker))(stats)
@@ -137,8 +138,8 @@ class Printed:
 def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
     """Describe a crawl begun by `crawler run`: its seeds, and where its rows are."""
     from crawler.cli.view import SHORT
-    from crawler.run import definition
-    from crawler.run.outputs import ROWS, described, rows_by_output
+    from crawler.run.report.outputs import ROWS, described, rows_by_output
+    from crawler.run.resume import definition
 
     crawl = definition.read(broker, data)
     if crawl is None:
@@ -161,9 +162,9 @@ def drained(stats: Stats, hint: common.Hint) -> str:
 def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     """Print the state, the reason why the crawl is idle, and the tasks that no stage reads."""
     from crawler.cli.view import SHORT, render
-    from crawler.report import own_counters
-    from crawler.run.endless import endless
-    from crawler.run.stranded import described, stranded
+    from crawler.run.explain.endless import endless
+    from crawler.run.report.stranded import described, stranded
+    from crawler.run.report.totals import own_counters
 
     if not any(queue.accepted for queue in stats.queues):
         say(f"no task was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")

@@ -16,7 +16,7 @@ import sys
 from typing import Final, TextIO, cast
 
 from crawler.errors import UsageError
-from crawler.texts import as_json
+from crawler.wording.texts import as_json
 
 ESCAPE: Final = "crawler-escape"           # the name under which `codecs` knows `_escaped`
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.ENXIO)

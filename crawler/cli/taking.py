@@ -15,14 +15,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from crawler.broker.base import TAKER
+from crawler.broker.contract import TAKER
 from crawler.cli import common, streams
 from crawler.cli.printing import data, tell
 from crawler.cli.reach import reach
-from crawler.counting import agree, counted
+from crawler.wording.counting import agree, counted
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
+    from crawler.broker.contract import Broker
     from crawler.items import Lease, Stats
 
 log = logging.getLogger("crawler.cli")
@@ -112,14 +112,14 @@ def show(body: bytes) -> None:
     """Print a value as one line of JSON, at once."""
     import msgspec
 
-    from crawler.codec import readable
+    from crawler.codec.bodies import readable
 
     data(msgspec.json.encode(readable(body)).decode(), flush=True)
 
 
 def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint, *, is_by_hand: bool = False) -> str:
     """Explain why no value was taken within so many s. is_by_hand: see `why_hosts_wait`."""
-    from crawler.run.waits import why_hosts_wait
+    from crawler.run.explain.waits import why_hosts_wait
 
     queue = next((queue for queue in stats.queues if queue.name == name), None)
     if queue is None or not queue.ready + queue.delayed:

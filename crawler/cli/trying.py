@@ -15,8 +15,8 @@ from crawler.cli.shown import json_option, show
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
-    from crawler.config import Config
-    from crawler.pipeline import StageSpec
+    from crawler.config.load import Config
+    from crawler.pipeline.build import StageSpec
     from crawler.run.trial import Trial
     from crawler.stage import Stage
 
@@ -38,7 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.cli.files import page_file
-    from crawler.pipeline import build
+    from crawler.pipeline.build import build
     from crawler.run.trial import route
     from crawler.run.verify import verify_options
 
@@ -119,10 +119,10 @@ def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json:
 
 
 def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Trial]:
-    from crawler.opening import closing, opening
     from crawler.run.making import make
-    from crawler.run.prints import to_stderr
+    from crawler.run.processes.prints import to_stderr
     from crawler.run.trial import attempt
+    from crawler.worker.opening import closing, opening
 
     with to_stderr():          # standard output is only for what the stage gives
         stage: Stage = make(config, spec)
@@ -141,13 +141,13 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
 
 def told(spec: StageSpec, trial: Trial) -> bool:
     """Report on stderr an outcome other than given items. Returns False if the stage failed."""
-    from crawler import places
-    from crawler.codec import Unfit
+    from crawler.codec.bodies import Unfit
     from crawler.errors import MachineShort
-    from crawler.handler import reason
-    from crawler.routing import Misgiven
     from crawler.stage import Drop, GiveUp, Retry
-    from crawler.texts import words
+    from crawler.wording import places
+    from crawler.wording.texts import words
+    from crawler.worker.handler import reason
+    from crawler.worker.routing import Misgiven
 
     error = trial.failure
     if isinstance(error, Drop):

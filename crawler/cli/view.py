@@ -11,16 +11,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self, TextIO
 
 from crawler.cli.printing import cell, console, pass_on, tell
-from crawler.counting import counted, sized
-from crawler.run.hints import Hint
-from crawler.texts import coloured, escaped
+from crawler.run.next_commands import Hint
+from crawler.wording.counting import counted, sized
+from crawler.wording.texts import coloured, escaped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from crawler.config import Config
+    from crawler.config.load import Config
     from crawler.items import HostStats, Stats
-    from crawler.run.idle import Explain
+    from crawler.run.explain.idle import Explain
     from crawler.run.session import View
 
 # What shows counts is imported when there are some: the stages of a crawl are to start before that.
@@ -58,7 +58,7 @@ def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) 
     """The view for where stderr goes."""
 
     def explain(stats: Stats) -> str:
-        from crawler.run.idle import explainer
+        from crawler.run.explain.idle import explainer
 
         return explainer(config, hint, starts_stages=True)(stats)
 
@@ -169,7 +169,7 @@ def line(stats: Stats, rates: dict[str, float], reason: str) -> str:
             waiting = queue.ready + queue.delayed
             rest = f", {waiting} waiting" if waiting or queue.polite else ""
             queues.append(f"{queue.name}: {queue.done} done ({rates.get(queue.name, 0.0):.1f}/s){rest}")
-    from crawler.run.estimate import estimate
+    from crawler.run.explain.estimate import estimate
 
     left = estimate(stats, is_brief=True) if stats.uptime > SHORT else ""
     return "; ".join(part for part in (*queues, reason, left) if part)
@@ -211,7 +211,7 @@ class Screen:
 
     def _facts(self) -> RenderableType:
 
-        from crawler.run.estimate import lasting
+        from crawler.run.explain.estimate import lasting
 
         return cell("  ".join(("running for " + lasting(self._stats.uptime), *_rows(self._stats))))
 
@@ -219,9 +219,9 @@ class Screen:
         """is_brief: only why the crawl is idle, and how long it will take."""
         from rich.console import Group
 
-        from crawler.report import STATUS, skipped
-        from crawler.run.estimate import estimate
-        from crawler.run.summary import skipped_lines
+        from crawler.run.explain.estimate import estimate
+        from crawler.run.report.summary import skipped_lines
+        from crawler.run.report.totals import STATUS, skipped
 
         counters = self._stats.counters
         notes: list[RenderableType] = []
@@ -260,7 +260,7 @@ def _measure(width: int) -> int:
 
 def _rows(stats: Stats) -> Iterator[str]:
     """List the number of stored rows in each output."""
-    from crawler.run.outputs import COUNTERS
+    from crawler.run.report.outputs import COUNTERS
 
     for name, n in stats.counters.items():
         _, mark, output = name.partition(COUNTERS)
@@ -290,7 +290,7 @@ def host_table(hosts: Sequence[HostStats], total: int, width: int = 80, *, is_lo
     """Return the hosts as a table. is_long: also say what set the delay of each."""
     from rich.table import Table
 
-    from crawler.run.waits import FROM
+    from crawler.run.explain.waits import FROM
 
     table = Table(box=None, pad_edge=False)
     narrow = width < WIDE

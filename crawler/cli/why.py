@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from crawler.cli import common, seeds
 from crawler.cli.printing import say
 from crawler.cli.reach import reach
-from crawler.counting import agree, counted
+from crawler.wording.counting import agree, counted
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.config import Config
+    from crawler.broker.contract import Broker
+    from crawler.config.load import Config
+    from crawler.config.settings import FrontierSettings
     from crawler.items import HostStats, Story
-    from crawler.run.definition import Definition
-    from crawler.settings import FrontierSettings
+    from crawler.run.resume.definition import Definition
     from crawler.web.page import Visit
 
 RECORD = "its record: "
@@ -51,8 +51,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.hub.client import HubClient
-    from crawler.run import behind, definition
-    from crawler.run.idle import at_rest
+    from crawler.run.explain import behind
+    from crawler.run.explain.idle import at_rest
+    from crawler.run.resume import definition
     from crawler.web import urls
 
     config = common.load(args)
@@ -93,8 +94,8 @@ def find(hub: Broker, settings: FrontierSettings, typed: str) -> tuple[str, str,
 
     If a redirect led to just this spelling of a page that was known already, it is the story of that visit.
     """
-    from crawler.codec import visit
-    from crawler.pipeline import FRONTIER
+    from crawler.codec.bodies import visit
+    from crawler.pipeline.build import FRONTIER
     from crawler.web import urls
     from crawler.web.targets import Targets
 
@@ -107,8 +108,8 @@ def find(hub: Broker, settings: FrontierSettings, typed: str) -> tuple[str, str,
 
 def stranger(settings: FrontierSettings, hub: Broker, url: str) -> list[str]:
     """Explain why the hub has never heard of a URL. settings: those of the crawl."""
-    from crawler.shared import SharedNotes
     from crawler.web.frontier import Frontier
+    from crawler.worker.shared_notes import SharedNotes
 
     verdict = Frontier(settings, SharedNotes(hub)).admit(url)
     if isinstance(verdict, str):
@@ -124,9 +125,9 @@ def against(reason: str) -> str:
 
 def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
     """From its discovery to now. is_running: a hub runs, so that something may happen to it."""
-    from crawler.codec import visit
-    from crawler.run.behind import reports
-    from crawler.run.givenup import plain
+    from crawler.codec.bodies import visit
+    from crawler.run.explain.behind import reports
+    from crawler.run.report.given_up import plain
 
     found = visit(story.item)
     came_from = [f"its task is no URL to fetch: {plain(story.item)}"] if found is None else origin(found)
@@ -161,7 +162,7 @@ def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
         return [*(line for line in waits(hub, story, hint, "") if "paused" in line), rest]
     if story.state not in ("ready", "leased"):
         return []
-    from crawler.run.waits import FROM, clock
+    from crawler.run.explain.waits import FROM, clock
 
     hosts = [host for host in hub.hosts([story.host]) if host.name == story.host]
     lines = []
@@ -179,7 +180,7 @@ def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
 
 def held(host: HostStats) -> str:
     """Explain why a URL in process is not asked for yet."""
-    from crawler.run.waits import clock
+    from crawler.run.explain.waits import clock
 
     asks = f": its robots.txt asks for {host.delay:g} s between requests (Crawl-delay)" if host.delay_by == "host" else ""
     return f"it waits until {clock(host.held)} after robots.txt of {host.name} was read{asks}"
@@ -209,8 +210,8 @@ def robots(agent: str, hub: Broker, url: str) -> list[str]:
 
 def record(config: Config, crawl: Definition | None, url: str) -> list[str]:
     """List where the URL's records are: in the outputs of the crawl, or in the configured output if no crawl is stored."""
-    from crawler.run.outputs import STDOUT
-    from crawler.run.places import from_here
+    from crawler.run.paths import from_here
+    from crawler.run.report.outputs import STDOUT
 
     if crawl is None:
         outputs, table = [Path(output_of(config))], str(config.settings.stages.get("store", {}).get("table", "records"))
@@ -230,8 +231,8 @@ def place_in(output: Path, table: str, url: str) -> str:
 
 def output_of(config: Config) -> str:
     """Return the output that this configuration sets."""
-    from crawler import plugins
-    from crawler.pipeline import build
+    from crawler.pipeline import plugins
+    from crawler.pipeline.build import build
 
     spec = build(config).stages.get("store")
     if spec is None:

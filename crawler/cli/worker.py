@@ -16,13 +16,13 @@ from crawler.cli.printing import say
 from crawler.errors import CrawlerError, HubError, HubGone, HubLost, HubUnreachable
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.config import Config
+    from crawler.broker.contract import Broker
+    from crawler.config.load import Config
     from crawler.hub.client import HubClient
-    from crawler.marks import Marks
-    from crawler.pipeline import Pipeline, StageSpec
+    from crawler.pipeline.build import Pipeline, StageSpec
     from crawler.stage import Stage
-    from crawler.worker import Worker
+    from crawler.worker.loop import Worker
+    from crawler.worker.marks import Marks
 
 log = logging.getLogger("crawler.cli")
 
@@ -33,16 +33,17 @@ PAUSE = 0.1           # s between attempts to find a hub that is not there yet
 
 def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
     """Run the worker in this process. Returns its exit code, and whether a thread of the stage still runs and would block exit."""
-    from crawler import chain
-    from crawler.run import talk
     from crawler.run.making import keepers, make, make_chain, wire
-    from crawler.run.parting import Parting
-    from crawler.shared import SharedNotes
-    from crawler.tally import Tally
+    from crawler.run.processes import progress
+    from crawler.run.processes.parting import Parting
     from crawler.web.memory import process_limit
-    from crawler.worker import StageHung, worker_name
+    from crawler.worker import chain
+    from crawler.worker.loop import StageHung, worker_name
+    from crawler.worker.shared_notes import SharedNotes
+    from crawler.worker.tally import Tally
 
-    logging.getLogger("crawler.room" if args.counts else "crawler.room.hub").setLevel(logging.ERROR)   # our parent reports on these
+    waits = "crawler.machine.room" if args.counts else "crawler.machine.room.hub"
+    logging.getLogger(waits).setLevel(logging.ERROR)   # our parent reports on these
     marks = show_life()
     name = worker_name(spec.name)
     side = reach(config, spec.input, name)
@@ -78,7 +79,7 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
     if args.until_drained:
         third = common.connect(config, patience=HUB_PATIENCE, role="worker")
         threading.Thread(target=stop_when_drained, args=(third, worker, pipeline.upstream(spec.input)), daemon=True).start()
-    told = talk.telling(tally) if args.counts else nullcontext()
+    told = progress.telling(tally) if args.counts else nullcontext()
     try:
         with told, process_limit(config.settings.worker_memory, threads):
             worker.run()
@@ -138,8 +139,8 @@ def reach(config: Config, queue: str, name: str = "", hint: common.Hint | None =
 
 def show_life() -> Marks:
     """Let the parent process, if it looks after this one, see that it lives and what it works on."""
-    from crawler import pulse
-    from crawler.marks import Marks, given
+    from crawler.worker import pulse
+    from crawler.worker.marks import Marks, given
 
     memory = given()
     if memory is None:
@@ -150,8 +151,8 @@ def show_life() -> Marks:
 
 def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> AbstractContextManager[None]:
     """Return the context in which a stage's prints are shown line by line, with the stage's name."""
-    from crawler.chain import SIGN
-    from crawler.run.prints import shown_by_stage
+    from crawler.run.processes.prints import shown_by_stage
+    from crawler.worker.chain import SIGN
 
     links = [pipeline.stage(name) for name in spec.name.split(SIGN)]
     has_rows = any(link.options_table.get("output") == "-" for link in links)

@@ -17,13 +17,13 @@ from crawler.cli.stage import choose, preload
 from crawler.errors import HubError, StorageError
 
 if TYPE_CHECKING:
-    from crawler.config import Config
+    from crawler.config.load import Config
     from crawler.hub.client import HubClient
     from crawler.hub.contact import Contact
-    from crawler.pipeline import Pipeline, StageSpec
-    from crawler.run import talk
-    from crawler.run.probes import Probes
-    from crawler.supervisor import Child
+    from crawler.pipeline.build import Pipeline, StageSpec
+    from crawler.run.processes import progress
+    from crawler.run.processes.probes import Probes
+    from crawler.run.processes.supervisor import Child
 
 log = logging.getLogger("crawler.cli")
 
@@ -32,21 +32,21 @@ WATCH = 1.0           # s between checks whether the hub is there, in a process 
 
 def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> int:
     """Run a stage's workers, each in a process of its own that is started again when it dies, until they have ended."""
-    from crawler.chain import SIGN
     from crawler.cli import main
     from crawler.cli.forking import Forks
     from crawler.hub.contact import Contact
-    from crawler.process import Bell
-    from crawler.run import talk
-    from crawler.run.probes import Probes
-    from crawler.run.workers import probed_queue
-    from crawler.supervisor import ChildFailed, Supervisor, silence
+    from crawler.run.processes import progress
+    from crawler.run.processes.probes import Probes
+    from crawler.run.processes.process import Bell
+    from crawler.run.processes.supervisor import ChildFailed, Supervisor, silence
+    from crawler.run.processes.workers import probed_queue
+    from crawler.worker.chain import SIGN
 
     processes = args.processes or spec.processes or 1
     stop = Bell()
     forks = Forks(main)
     preload(pipeline.stage(name) for name in spec.name.split(SIGN))
-    counts = talk.Sum(spec.name)
+    counts = progress.Sum(spec.name)
     supervisor = Supervisor(partial(died, config), partial(hear, counts), forks, silence(config.settings.hub.lease))
     probed = probed_queue(pipeline, spec.name.split(SIGN))
     contact = Contact(common.hub_address(config))
@@ -66,7 +66,7 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
         children = [supervisor.start(name, ["stage", spec.name, *arguments]) for name in names]
         probes = Probes(supervisor, [(spec.name, probed, arguments)] if probed else [])
         hub = common.connect(config, patience=worker.HUB_PATIENCE, role="worker", contact=contact)
-        talk.connected(spec.name, processes, common.hub_address(config), spec.input)
+        progress.connected(spec.name, processes, common.hub_address(config), spec.input)
         at_once = common.connect(config, patience=0.0, role="worker")     # it does not wait for a lost hub
         with at_once, speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
@@ -88,8 +88,8 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
 
 def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient) -> int:
     """Return the exit code of a stage that was to run until its queues are drained, and report dead tasks on them."""
-    from crawler.chain import SIGN
-    from crawler.counting import agree, counted
+    from crawler.wording.counting import agree, counted
+    from crawler.worker.chain import SIGN
 
     if not args.until_drained:
         return common.OK
@@ -109,10 +109,10 @@ def as_the_crawl(
     args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient
 ) -> tuple[Config, Pipeline, StageSpec]:
     """Let a stage with an output that nobody set write where the crawl on this hub writes, and log where it writes."""
-    from crawler.chain import SIGN
-    from crawler.run import definition
-    from crawler.run.by_hand import of_stages
+    from crawler.run.resume import definition
+    from crawler.run.resume.by_hand import of_stages
     from crawler.run.verify import verify
+    from crawler.worker.chain import SIGN
 
     names = spec.name.split(SIGN)
     if not any(hasattr(verify(config, names).options[name], "output") for name in names):
@@ -131,8 +131,8 @@ def as_the_crawl(
 
 def warn(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient) -> None:
     """Log the settings that have no effect in the processes of this stage, each with who obeys it."""
-    from crawler.chain import SIGN
     from crawler.run import obeyed
+    from crawler.worker.chain import SIGN
 
     for line in obeyed.ignored_by_stage(config, pipeline, spec.name.split(SIGN), obeyed.read(hub), common.hints(args, config)):
         log.warning("%s", line)
@@ -140,7 +140,7 @@ def warn(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: Sta
 
 def died(config: Config, child: Child, pid: int) -> str | None:
     """Tell the hub of a worker process that has died. Returns what it was at: see `Supervisor`."""
-    from crawler.run.deaths import claim_workers, report_death
+    from crawler.run.processes.deaths import claim_workers, report_death
 
     with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:     # waits for no lost hub
         claim_workers(hub, pid)           # else the key of a worker may not end them
@@ -155,9 +155,9 @@ def look_for_quarantined(hub: HubClient, probes: Probes) -> None:
             probes.look(hub.stats())
 
 
-def hear(counts: talk.Sum, line: str) -> None:
+def hear(counts: progress.Sum, line: str) -> None:
     """Handle a line of a worker process: store its counts, or show the line."""
-    from crawler.run.lines import COUNTS
+    from crawler.wording.lines import COUNTS
 
     if line.startswith(COUNTS):
         worker, _, numbers = line.removeprefix(COUNTS).rpartition(": ")
@@ -185,21 +185,24 @@ def watching(hub: HubClient) -> Iterator[None]:
 
 def why_idle(args: argparse.Namespace, config: Config, pipeline: Pipeline, hub: HubClient, queue: str) -> str:
     """Return why the workers of a stage that reads this queue have nothing to do, and what a stage that is to end waits for."""
-    from crawler.run import obeyed, talk
-    from crawler.run.idle import explainer, why_frontier_waits
+    from crawler.run import obeyed
+    from crawler.run.explain.idle import explainer, why_frontier_waits
+    from crawler.run.processes import progress
 
     stats, hint, is_by_hand = hub.stats(), common.hints(args, config), obeyed.is_by_hand(hub)
-    why = talk.why_idle(stats, queue, partial(why_frontier_waits, hint=hint, is_by_hand=is_by_hand))
+    why = progress.why_idle(stats, queue, partial(why_frontier_waits, hint=hint, is_by_hand=is_by_hand))
     if not args.until_drained:
         return why
-    return talk.why_unended(stats, queue, pipeline.upstream(queue), why, explainer(config, hint, is_by_hand=is_by_hand))
+    return progress.why_unended(stats, queue, pipeline.upstream(queue), why, explainer(config, hint, is_by_hand=is_by_hand))
 
 
 def speaking_to_a_person(
-    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, contact: Contact, counts: talk.Counts
-) -> talk.Talk:
+    args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, contact: Contact, counts: progress.Counts
+) -> progress.Talk:
     """Return the context that logs the progress. It has a client of its own, which does not wait for a lost hub."""
-    from crawler.run import talk
+    from crawler.run.processes import progress
 
     hub = common.connect(config, patience=0.0, role="worker")
-    return talk.Talk(spec.name, counts, lambda: why_idle(args, config, pipeline, hub, spec.input), trouble=lambda: contact.trouble)
+    return progress.Talk(
+        spec.name, counts, lambda: why_idle(args, config, pipeline, hub, spec.input), trouble=lambda: contact.trouble
+    )

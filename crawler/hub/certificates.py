@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from crawler.errors import UsageError
-from crawler.extras import how_to_install
 from crawler.hub.roles import ROLES
 from crawler.hub.tls import CA, HUB
+from crawler.wording.extras import how_to_install
 
 if TYPE_CHECKING:
     from crawler.hub.authority import Authority, Pems

@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import Struct
 
-from crawler import values
-from crawler.broker.base import MAX_BODY, MAX_WAIT, Broker, QueueSpec
+from crawler.broker.contract import MAX_BODY, MAX_WAIT, Broker, QueueSpec
+from crawler.codec import values
 from crawler.errors import CallRefused, QueueFull, StorageError, StorageFull, WireError
-from crawler.hub import plain, verbs
+from crawler.hub import plain_pickle, verbs
 from crawler.items import New, Verdict
 
 PICKLE = 0x80             # first byte of a pickle of protocol 2 and up …
@@ -53,20 +53,20 @@ def read_request(body: bytearray) -> Request:
     """Raises WireError for anything but a request made of plain data."""
     try:
         if body[:1] == bytes([PICKLE]):
-            return msgspec.convert(plain.loads(body), Request)
+            return msgspec.convert(plain_pickle.loads(body), Request)
         return _request.decode(body)
     except verbs.UNREADABLE as error:
         raise WireError(f"a message is not a request to a manager: {error}") from error
 
 
 def returned(value: Any, *, pickled: bool) -> bytearray:
-    return plain.dumps((RETURN, value)) if pickled else verbs.frame((RETURN, value))
+    return plain_pickle.dumps((RETURN, value)) if pickled else verbs.frame((RETURN, value))
 
 
 def failed(error: Exception, *, pickled: bool) -> bytearray:
     name, message = failure(error)
     if pickled:
-        return plain.dumps((ERROR, STOCK[name](message) if message else STOCK[name]()))
+        return plain_pickle.dumps((ERROR, STOCK[name](message) if message else STOCK[name]()))
     return verbs.frame((ERROR, (name, message)))
 
 

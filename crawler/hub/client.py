@@ -23,13 +23,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from crawler.broker.base import all_pages
+from crawler.broker.contract import all_pages
 from crawler.errors import CallRefused, HubLost, HubUnreachable, UsageError, WireError
 from crawler.hub import verbs
 from crawler.hub.address import Address
+from crawler.hub.connect import CALL_TIME, open_connection
 from crawler.hub.contact import Contact
 from crawler.hub.identity import secret as own_secret
-from crawler.hub.opening import CALL_TIME, open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Dead, Found, HostStats, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 from crawler.limits import PUT_AT_ONCE

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from crawler.errors import WireError
-from crawler.hub.proof import Unproven
+from crawler.hub.handshake import Unproven
 from crawler.hub.roles import NOBODY, Role, both, of_certificate
 from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
 

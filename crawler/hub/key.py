@@ -16,8 +16,8 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from crawler import private
 from crawler.errors import UsageError
+from crawler.machine import private
 
 VARIABLE = "CRAWLER_AUTHKEY"
 FILE = "authkey"

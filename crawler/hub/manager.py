@@ -20,15 +20,15 @@ from multiprocessing.managers import BaseManager, BaseProxy
 from pathlib import Path
 from typing import Any
 
-from crawler.broker.base import MAX_WAIT, QueueSpec
+from crawler.broker.contract import MAX_WAIT, QueueSpec
 from crawler.errors import HubLost, UsageError
 from crawler.hub.address import Address
 from crawler.hub.classic import ClassicQueue
-from crawler.hub.opening import CALL_TIME
+from crawler.hub.connect import CALL_TIME
+from crawler.hub.manager_wire import serializer
 from crawler.hub.presence import Served
 from crawler.hub.server import HubServer
 from crawler.hub.tls import for_client, for_hub
-from crawler.hub.transport import serializer
 
 
 class QueueProxy(BaseProxy):

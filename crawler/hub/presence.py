@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from crawler.broker.base import Broker, Quota
+from crawler.broker.contract import Broker, Quota
 from crawler.errors import CallRefused, CrawlerError
 from crawler.hub.identity import MOST_BYTES, SECRET_BYTES, digest
 from crawler.hub.wire import Connection

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from crawler.broker.base import TAKER
+from crawler.broker.contract import TAKER
 from crawler.errors import CallRefused
 from crawler.hub.verbs import SESSION_VERBS, VERBS
 from crawler.items import Note, Pace, Step

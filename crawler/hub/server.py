@@ -21,12 +21,13 @@ from multiprocessing.managers import Server
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from crawler.broker.base import MAX_WAIT, QueueSpec, Quota, is_full
+from crawler.broker.contract import MAX_WAIT, QueueSpec, Quota, is_full
 from crawler.errors import CallRefused, QueueFull, StorageError, UsageError, WireError
 from crawler.hub import classic, verbs
 from crawler.hub.address import Address, check_exposure
 from crawler.hub.classic import ClassicQueue, Request
 from crawler.hub.door import MAX_GUESTS, Door
+from crawler.hub.manager_wire import SERIALIZER
 from crawler.hub.presence import Presence, Served
 from crawler.hub.presence import check as check_name
 from crawler.hub.roles import (
@@ -42,7 +43,6 @@ from crawler.hub.roles import (
     needs_name,
     readable,
 )  # fmt: skip
-from crawler.hub.transport import SERIALIZER
 from crawler.hub.wire import Connection
 from crawler.items import New, Note, Step, Stepped, Verdict
 from crawler.limits import NOTES_PARTS, WORKERS_PART
@@ -180,7 +180,7 @@ class HubServer(Server):
         return getattr(self.broker, verb)(*arguments)
 
     def _notes(self, role: Role, prefix: str, since: int, after: str | None) -> list[Note]:
-        """Return a page of the notes that a role may read: a full one if there are more, see `base.all_pages`."""
+        """Return a page of the notes that a role may read: a full one if there are more, see `contract.all_pages`."""
         page = self.broker.notes(prefix, since, after or "")
         found = readable(role, page)
         while is_full(page) and not is_full(found):

@@ -19,10 +19,10 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
-from crawler import private
 from crawler.errors import UsageError
 from crawler.hub.key import warn_if_open
 from crawler.hub.roles import ROLES
+from crawler.machine import private
 
 CA, HUB = "ca", "hub"      # names of their files, as the roles are of theirs
 DIRECTORY = "certs"        # in the data directory, where hub.certs is not set

@@ -19,7 +19,7 @@ from typing import Any, Protocol, get_type_hints
 import msgspec
 from msgspec import Raw, Struct
 
-from crawler.broker.base import Broker
+from crawler.broker.contract import Broker
 from crawler.errors import CallRefused, QueueFull, StorageError, StorageFull, WireError
 from crawler.hub.wire import MAX_FRAME
 from crawler.limits import Name, Secret

@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from crawler.errors import WireError
-from crawler.hub import proof
+from crawler.hub import handshake
 
 MAX_FRAME = 32 << 20          # bytes; two of the largest bodies
-MAX_HANDSHAKE_FRAME = proof.MAX_MESSAGE   # bytes; before the key is proven
+MAX_HANDSHAKE_FRAME = handshake.MAX_MESSAGE   # bytes; before the key is proven
 CHUNK = 64 << 10              # bytes asked of the kernel at a time
 FRAME_TIME = 60.0             # s from the first byte of a frame to its last, either way
 HANDSHAKE_TIME = 5.0          # s for TLS, where there is TLS, and both challenges together
@@ -161,11 +161,11 @@ def prove(connection: Connection, *authkeys: bytes, first: bool) -> int:
     connection.deadline = connection.deadline or time.monotonic() + HANDSHAKE_TIME
     connection.limit = MAX_HANDSHAKE_FRAME
     if first:
-        which = proof.challenge(connection, authkeys)
-        proof.answer(connection, authkeys[which])
+        which = handshake.challenge(connection, authkeys)
+        handshake.answer(connection, authkeys[which])
     else:
         which = 0
-        proof.answer(connection, authkeys[which])
-        proof.challenge(connection, authkeys)
+        handshake.answer(connection, authkeys[which])
+        handshake.challenge(connection, authkeys)
     connection.deadline, connection.limit = None, MAX_FRAME
     return which

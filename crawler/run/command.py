@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from crawler.secrets import HIDDEN, PRIVATE, masked, shown
+from crawler.wording.secrets import HIDDEN, PRIVATE, masked, shown
 
 PLACES: Final = ("-c", "--config", "--data")    # options that say where the crawl is; each takes a value
 SETTINGS: Final = ("-s", "--set")

@@ -16,19 +16,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from crawler.broker.base import Broker
+from crawler.broker.contract import Broker
 from crawler.errors import StageUnusable, StorageError, StorageFull
-from crawler.handler import Handler, Outcome
 from crawler.items import Lease, Stats, Step
-from crawler.opening import closing, opening
-from crawler.process import Bell, wait_for_any
-from crawler.room import Room
-from crawler.routing import Routes
-from crawler.run.prints import to_stderr
-from crawler.shared import SharedNotes
+from crawler.machine.room import Room
+from crawler.run.processes.prints import to_stderr
+from crawler.run.processes.process import Bell, wait_for_any
 from crawler.stage import Stage
-from crawler.tally import counters_of
-from crawler.worker import worker_name
+from crawler.worker.handler import Handler, Outcome
+from crawler.worker.loop import worker_name
+from crawler.worker.opening import closing, opening
+from crawler.worker.routing import Routes
+from crawler.worker.shared_notes import SharedNotes
+from crawler.worker.tally import counters_of
 
 if TYPE_CHECKING:
     from asyncio import Runner

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from crawler.broker.place import store_path
+from crawler.broker.sqlite.place import store_path
 from crawler.errors import StorageError
 from crawler.items import Stats
-from crawler.run.definition import Definition
-from crawler.run.givenup import Group, given_up
-from crawler.run.outputs import ROWS, Rows, rows_by_output
-from crawler.shared import CRAWL_NOTE
+from crawler.run.report.given_up import Group, given_up
+from crawler.run.report.outputs import ROWS, Rows, rows_by_output
+from crawler.run.resume.definition import Definition
 from crawler.web.fields import FIELD_NOTE
+from crawler.worker.shared_notes import CRAWL_NOTE
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.crawl import Crawl
+    from crawler.broker.contract import Broker
+    from crawler.run.crawl import Crawl
     from crawler.run.debug import DebugCrawl
-    from crawler.run.resume import Plan
+    from crawler.run.resume.decide import Plan
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ class AtRest:
 
 def at_rest(plan: Plan, read: Sequence[str]) -> Ending:
     """Collect the results from the store after the hub has ended. Raises UsageError or StorageError if it cannot be read."""
-    from crawler.broker.base import Politeness
-    from crawler.run.local import open_store
+    from crawler.broker.contract import Politeness
+    from crawler.run.local_store import open_store
 
     settings = plan.config.settings
     politeness = Politeness(settings.frontier.per_host, settings.frontier.delay)

@@ -9,20 +9,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from crawler.counting import counted
 from crawler.items import QueueStats, Stats
-from crawler.pipeline import FRONTIER
-from crawler.run import definition, reporting
+from crawler.pipeline.build import FRONTIER
+from crawler.run import reporting
 from crawler.run import seeds as putting
+from crawler.run.processes.supervisor import ChildFailed
+from crawler.run.resume import definition
 from crawler.run.seeds import Taken
-from crawler.shared import SharedNotes
-from crawler.supervisor import ChildFailed
 from crawler.web.frontier import Frontier
+from crawler.wording.counting import counted
+from crawler.worker.shared_notes import SharedNotes
 
 if TYPE_CHECKING:
-    from crawler.crawl import Crawl
-    from crawler.process import Bell
+    from crawler.run.crawl import Crawl
     from crawler.run.debug import DebugCrawl
+    from crawler.run.processes.process import Bell
     from crawler.run.session import Ended, Session, View
 
 SOON = 0.05           # s of one question whether it is over, when it may soon be: the hub answers once it is
@@ -51,7 +52,7 @@ def to_the_end(
             else:
                 ended.failure = failure
         if stop.is_rung and not is_over:
-            from crawler.run.idle import disk_trouble
+            from crawler.run.explain.idle import disk_trouble
 
             stats = here.watch()
             view.say(stopping(stats))
@@ -70,7 +71,7 @@ def put_seeds(session: Session, here: Crawl | DebugCrawl, view: View, by_text: M
         note = definition.encode(definition.settled(plan.definition, by_text), session.data)
         here.insist(lambda: hub.note([note]))
     taken = here.insist(lambda: putting.put(list(by_text.values()), Frontier(frontier, SharedNotes(hub)).seed, hub.put))
-    from crawler.run.stranded import described, stranded  # here, because the seeds are not to wait for it
+    from crawler.run.report.stranded import described, stranded  # here, because the seeds are not to wait for it
 
     lines = putting.warnings(taken, frontier, [by_text[text] for text in plan.added])
     lines += [described(name, n, session.hint) for name, n in stranded(here.insist(hub.stats).queues).items()]
@@ -92,7 +93,7 @@ def follow(here: Crawl | DebugCrawl, read: list[str], view: View, stop: Bell, ad
             next_counts = now + view.every
             view.show(stats)
             if stats.hosts and stats.hosts[0].ready >= OVERGROWN:
-                from crawler.run.endless import endless  # here, because few crawls have such hosts
+                from crawler.run.explain.endless import endless  # here, because few crawls have such hosts
 
                 for line in endless(stats.hosts, told):
                     view.say(f"warning: {line}")
@@ -133,7 +134,7 @@ def stopping(stats: Stats | None) -> str:
     leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
     requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
     what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")
-    from crawler.run.idle import at_work
+    from crawler.run.explain.idle import at_work
 
     if stats is not None and (slow := at_work(stats)):
         return f"stopping: {slow}; Ctrl-C again stops at once"

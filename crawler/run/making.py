@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crawler.broker.base import Broker
-    from crawler.chain import Chain
-    from crawler.config import Config
-    from crawler.marks import Marks
-    from crawler.pipeline import Pipeline, StageSpec
-    from crawler.routing import Gatekeeper, Routes
-    from crawler.shared import SharedNotes
+    from crawler.broker.contract import Broker
+    from crawler.config.load import Config
+    from crawler.pipeline.build import Pipeline, StageSpec
     from crawler.stage import Shared, Stage
-    from crawler.tally import Tally
-    from crawler.worker import Worker
+    from crawler.worker.chain import Chain
+    from crawler.worker.loop import Worker
+    from crawler.worker.marks import Marks
+    from crawler.worker.routing import Gatekeeper, Routes
+    from crawler.worker.shared_notes import SharedNotes
+    from crawler.worker.tally import Tally
 
 
 def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
     """Return the stage with its options. Options that only a running crawl knows are filled in if the stage has them."""
     import msgspec
 
-    from crawler import plugins
-    from crawler.opening import opening
-    from crawler.shared import CRAWL_NOTE
-    from crawler.stage_class import refuse_init, refuse_uninitialised
+    from crawler.pipeline import plugins
+    from crawler.pipeline.stage_class import refuse_init, refuse_uninitialised
+    from crawler.worker.opening import opening
+    from crawler.worker.shared_notes import CRAWL_NOTE
 
     kind = plugins.find(spec.use)
     refuse_init(kind)
@@ -46,7 +46,7 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
 
 def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
     """Return the gatekeepers that decide on items for the queues this stage feeds: only the frontier has one."""
-    from crawler.pipeline import FRONTIER
+    from crawler.pipeline.build import FRONTIER
     from crawler.web.frontier import Frontier
 
     frontier = Frontier(config.settings.frontier, shared)
@@ -57,8 +57,8 @@ def make_chain(
     config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
 ) -> Chain:
     """Return a chain of stages, each with its own options."""
-    from crawler.chain import SIGN, Chain, refuse_unfit
-    from crawler.joint import Link
+    from crawler.worker.chain import SIGN, Chain, refuse_unfit
+    from crawler.worker.chain_link import Link
 
     names = spec.name.split(SIGN)
     refuse_unfit(pipeline, names)
@@ -83,10 +83,10 @@ def wire(
     *, is_probe: bool = False, marks: Marks | None = None,
 ) -> Worker:  # fmt: skip
     """Return a worker of this stage. concurrency, is_probe, marks: see `Worker`."""
-    from crawler import plugins
-    from crawler.chain import Chain
-    from crawler.routing import Router
-    from crawler.worker import Worker
+    from crawler.pipeline import plugins
+    from crawler.worker.chain import Chain
+    from crawler.worker.loop import Worker
+    from crawler.worker.routing import Router
 
     schema, is_async = plugins.item_schema(type(stage.first if isinstance(stage, Chain) else stage))
     router: Routes = stage.router if isinstance(stage, Chain) else Router(

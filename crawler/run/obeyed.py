@@ -16,10 +16,10 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from crawler.config import Config
+from crawler.config.load import Config
 from crawler.items import Note
-from crawler.pipeline import FRONTIER, Pipeline
-from crawler.run.hints import PLAIN, Hint
+from crawler.pipeline.build import FRONTIER, Pipeline
+from crawler.run.next_commands import PLAIN, Hint
 
 NOTE: Final = "hub/settings"           # name of the note
 HUB: Final = (
@@ -175,7 +175,7 @@ def _given(name: str, value: Any, origin: str) -> str:
 
 
 def _text(value: Any) -> str:
-    from crawler.run.differences import toml  # here, because the hub of `crawler run` starts without it
+    from crawler.run.resume.differences import toml  # here, because the hub of `crawler run` starts without it
 
     return f"{value:g}" if isinstance(value, float) else toml(value)
 

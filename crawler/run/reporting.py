@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from crawler.broker.place import store_path
+from crawler.broker.sqlite.place import store_path
 from crawler.errors import CrawlerError, StorageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crawler.run.seeds import Taken
     from crawler.run.session import Ended, Session
 
-NEEDED: Final = ("crawler.run.ending", "crawler.report", "crawler.run.gone", "crawler.run.summary")     # by every end
+NEEDED: Final = ("crawler.run.ending", "crawler.run.report.totals", "crawler.run.resume.gone", "crawler.run.report.summary")     # by every end
 
 
 def preload() -> None:
@@ -28,7 +28,7 @@ def preload() -> None:
 class Report(Struct):
     """What a crawl came to."""
 
-    numbers: dict[str, Any]        # as in report.json: see `crawler.report`
+    numbers: dict[str, Any]        # as in report.json: see `crawler.run.report.totals`
     lines: list[str]               # the summary
     is_done: bool                  # nothing is left to do
     has_store: bool                # else the store was removed while the crawl ran, and the crawl cannot go on
@@ -48,10 +48,10 @@ def report(session: Session, ended: Ended) -> Report | None:
 
 
 def _report(session: Session, ended: Ended, ending: Ending, taken: Taken) -> Report:
-    from crawler import report as reporting
-    from crawler.run.gone import gone, warning
+    from crawler.run.report import totals as reporting
+    from crawler.run.report.summary import summary
+    from crawler.run.resume.gone import gone, warning
     from crawler.run.seeds import not_taken
-    from crawler.run.summary import summary
 
     plan, data, hint = session.plan, session.data, session.hint
     numbers = reporting.build(
@@ -76,7 +76,7 @@ def _report(session: Session, ended: Ended, ending: Ending, taken: Taken) -> Rep
 
 def in_words(failure: CrawlerError | None) -> str:
     """Return what ended a crawl that failed; its message has been shown."""
-    from crawler.supervisor import ChildFailed
+    from crawler.run.processes.supervisor import ChildFailed
 
     if failure is None:
         return ""

@@ -8,10 +8,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from crawler.config import shown
-from crawler.counting import agree, counted
+from crawler.config.load import shown
+from crawler.config.settings import FrontierSettings
 from crawler.items import New, Verdict
-from crawler.settings import FrontierSettings
+from crawler.wording.counting import agree, counted
 
 BATCH: Final = 1_000               # tasks in one call
 NAMED: Final = 3                   # seeds named in a message

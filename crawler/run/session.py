@@ -13,18 +13,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from crawler.counting import counted
 from crawler.errors import CrawlerError, HubError, StorageError
+from crawler.wording.counting import counted
 
 if TYPE_CHECKING:
-    from crawler.broker.sqlite import SqliteBroker
-    from crawler.crawl import Beginning, Crawl
+    from crawler.broker.sqlite.broker import SqliteBroker
     from crawler.items import Stats
-    from crawler.process import Bell
+    from crawler.run.crawl import Beginning, Crawl
     from crawler.run.debug import DebugCrawl
     from crawler.run.ending import Ending
-    from crawler.run.hints import Hint
-    from crawler.run.resume import Plan
+    from crawler.run.next_commands import Hint
+    from crawler.run.processes.process import Bell
+    from crawler.run.resume.decide import Plan
     from crawler.run.seeds import Taken
 
 Processes = Callable[[], AbstractContextManager["Crawl | DebugCrawl"]]
@@ -70,9 +70,9 @@ class Session:
         hint: completes commands in messages. is_fresh: start over even if the last crawl was interrupted.
         Raises UsageError or StorageError if the crawl cannot begin there.
         """
-        from crawler.crawl import begin, socket_address
-        from crawler.pipeline import politeness
-        from crawler.run.local import make_directory
+        from crawler.pipeline.build import politeness
+        from crawler.run.crawl import begin, socket_address
+        from crawler.run.local_store import make_directory
 
         self.plan, self.stop, self.hint = plan, stop, hint
         settings = plan.config.settings
@@ -115,7 +115,7 @@ class Session:
         seeds: the URLs of `plan.texts`, in their order. options: of the worker processes. preload: imports what all stages need.
         shares_process: hub and stages are in this process.
         """
-        from crawler.supervisor import ChildFailed
+        from crawler.run.processes.supervisor import ChildFailed
 
         for line in [opening(self.beginning, self.plan, self.data), *self.plan.said, *self._told]:
             view.say(line)
@@ -136,8 +136,8 @@ class Session:
         self, here: Crawl | DebugCrawl, view: View, options: Sequence[str], preload: Callable[[], None], *, shares_process: bool
     ) -> Callable[[Sequence[str]], None]:  # fmt: skip
         """Start hub and stages. Returns the function that starts more of the stages that read these busy queues."""
-        from crawler.plugins import find
-        from crawler.run.workers import Workers
+        from crawler.pipeline.plugins import find
+        from crawler.run.processes.workers import Workers
 
         self._running.append(here)
         plan = self.plan
@@ -165,12 +165,12 @@ def correct(plan: Plan, hint: Hint, broker: SqliteBroker) -> list[str]:
     """
     told: list[str] = []
     if plan.rules:
-        from crawler.run.review import apply
+        from crawler.run.resume.review import apply
 
         obeys_robots = getattr(plan.options.get("fetch"), "robots", True)
         told += apply(broker, plan.config.settings.frontier, plan.rules, hint, obeys_robots=obeys_robots)
     if plan.gone and plan.definition is not None:
-        from crawler.run.gone import forget
+        from crawler.run.resume.gone import forget
 
         forget(broker, plan.gone, plan.definition.directory)
     return told

@@ -10,13 +10,15 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from crawler import forked, graph, places
-from crawler.codec import decoder, encode, unfit
+from crawler.codec.bodies import decoder, encode, unfit
 from crawler.errors import UsageError
-from crawler.pipeline import Pipeline, StageSpec
-from crawler.plugins import item_schema
-from crawler.routing import Misgiven, Router, many, misgiven, seconds
+from crawler.pipeline import graph
+from crawler.pipeline.build import Pipeline, StageSpec
+from crawler.pipeline.plugins import item_schema
 from crawler.stage import Retry, Stage, To
+from crawler.wording import places
+from crawler.worker import forked
+from crawler.worker.routing import Misgiven, Router, many, misgiven, seconds
 
 
 class Trial(Struct):

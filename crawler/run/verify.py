@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from crawler import chain, graph
-from crawler.config import Config
+from crawler.config.load import Config
+from crawler.config.tables import at, nearest
 from crawler.errors import Collected, ConfigError, Mistakes, UsageError
-from crawler.pipeline import Pipeline, StageSpec, build, load
-from crawler.run.local import check_directory
+from crawler.pipeline import graph
+from crawler.pipeline.build import Pipeline, StageSpec, build, load
+from crawler.run.local_store import check_directory
 from crawler.stage import LocalShared, Stage
-from crawler.tables import at, nearest
 from crawler.web.frontier import Frontier
+from crawler.worker import chain
 
 _OURS = r"hub\.|authkey|report\.json|sinks$|certs$"     # names of files in a data directory; compiled where it is used, as few are
 _KEY = r"(?:stages|frontier)\.[\w.-]*\w"             # the setting that a message begins with
@@ -185,7 +186,7 @@ def _ask(kind: type[Stage], options: Stage.Options, stage: StageSpec) -> None:
     except UsageError:
         raise
     except Exception as error:
-        from crawler.places import told  # here, because only mistakes need it
+        from crawler.wording.places import told  # here, because only mistakes need it
 
         raise ConfigError(f"stages.{stage.name}: {stage.use} cannot check its options: {told(error)}") from error
 

@@ -13,8 +13,8 @@ from typing import Final
 from turbohtml import Document
 
 from crawler.errors import ConfigError, PageTooCostly
-from crawler.extras import how_to_install
 from crawler.web.memory import limited
+from crawler.wording.extras import how_to_install
 
 MAX_ARTICLE: Final = 200_000       # characters of HTML; with these the worst page takes 1 s, most take 0.05 s
 _RATIO: Final = 4                  # how many times the memory of our own readers it may take

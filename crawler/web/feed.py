@@ -13,10 +13,10 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from crawler.counting import counted
 from crawler.web.joins import MAX_URL
 from crawler.web.urls import join
 from crawler.web.xml import Element, Elements, root, unpack
+from crawler.wording.counting import counted
 
 Kind = Literal["rss", "atom", "rdf", ""]
 

@@ -16,9 +16,9 @@ from typing import Final
 
 import msgspec
 
+from crawler.config.settings import FrontierSettings
 from crawler.errors import BadUrl
 from crawler.items import Admitted, New, Unknown
-from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
 from crawler.web.names import SiteNames

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from crawler.config.settings import HostSettings
 from crawler.errors import BadUrl, Collected, ConfigError
-from crawler.settings import HostSettings
 from crawler.web import urls
 from crawler.web.headers import authorization, header_fault
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from turbohtml import Document
 
-from crawler import values
+from crawler.codec import values
 
 MAX_CHARS: Final = 1 << 20         # of all that is told by one page, in either way; product pages have some 20,000
 MAX_DEPTH: Final = 32              # lists and objects in each other; schema.org needs 6

@@ -21,11 +21,11 @@ import zstandard
 from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
-from crawler.counting import counted
 from crawler.errors import WireError
 from crawler.web.headers import Headers
 from crawler.web.lazy import lazy
 from crawler.web.mime import combined, media_type
+from crawler.wording.counting import counted
 
 if TYPE_CHECKING:                         # at work they are imported by who asks for them: most stages do not read HTML
     from bs4 import BeautifulSoup

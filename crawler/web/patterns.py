@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from crawler.errors import ConfigError
-from crawler.extras import how_to_install
 from crawler.web.pattern_cost import search_cost
 from crawler.web.pattern_tree import Tree, Untranslatable, literal, read, written
+from crawler.wording.extras import how_to_install
 
 Search = Callable[[str], object]
 """A function that tells whether a URL matches: a true value if so."""

@@ -20,9 +20,9 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from crawler.config.settings import FrontierSettings
 from crawler.errors import CallRefused
 from crawler.notes import BELOW, GONE, REDIRECT, ROOT, SEED, hosts
-from crawler.settings import FrontierSettings
 from crawler.stage import Shared
 from crawler.web import urls
 from crawler.web.domains import is_same_site, site

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from turbohtml import Node
 
-from crawler.tables import nearest
+from crawler.config.tables import nearest
 from crawler.web.html import Html
 from crawler.web.words import each_words
 from crawler.web.xpath_cost import AFFORDABLE

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from crawler.config.settings import FrontierSettings
 from crawler.errors import BadUrl
-from crawler.settings import FrontierSettings
 from crawler.web import urls
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hands import Hand, House, house
 
-from crawler.broker.base import Broker
 from crawler.broker.clock import ManualClock
+from crawler.broker.contract import Broker
 
 KINDS = ("memory", "file", "wire")
 DURABLE = ("file", "wire")            # those that can be closed and opened again

@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from crawler.broker.base import Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import Broker, Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
 from crawler.items import Done, Failed, HostStats, Lease, New, QueueStats, Step, Stepped, Verdict

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from crawler.broker.ledger import BEATS, SILENCE
-from crawler.broker.quarantine import GROUPS
+from crawler.broker.sqlite.hand_in import BEATS, SILENCE
+from crawler.broker.sqlite.quarantine import GROUPS
 from crawler.items import Done, Failed, Lease, New, Verdict
 
 MAX_ATTEMPTS = 3

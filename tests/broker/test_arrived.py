@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hands import FRONTIER, TTL, Hand, House, granted, host, put, queue, seed, until
 
-from crawler.broker.base import Broker, Politeness
 from crawler.broker.clock import ManualClock
+from crawler.broker.contract import Broker, Politeness
 from crawler.errors import CallRefused
 from crawler.items import Done, Failed, Verdict
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hands import Hand, House, queue
 
-from crawler.broker.base import Budget, Politeness, QueueSpec
 from crawler.broker.budget import time_counter
 from crawler.broker.clock import ManualClock
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import Budget, Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import Done, New
 
 NAME = "frontier.max_total_bytes = 100"

@@ -10,8 +10,8 @@ import pytest
 from hands import TTL, Hand, bodies, counts, put, queue
 from msgspec import msgpack
 
-from crawler.broker.base import MAX_BODY, Broker
 from crawler.broker.clock import ManualClock
+from crawler.broker.contract import MAX_BODY, Broker
 from crawler.errors import CallRefused
 from crawler.items import Done, Failed, New, Tried, Verdict
 

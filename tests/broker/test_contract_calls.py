@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hands import QUEUES, TTL, Hand, House, bodies, counts, put, until
 
-from crawler.broker.base import Broker
 from crawler.broker.clock import ManualClock
+from crawler.broker.contract import Broker
 from crawler.errors import CallRefused
 from crawler.items import Done, New, Step, Verdict
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hands import Hand, counts, put, queue
 
-from crawler.broker.base import Broker
 from crawler.broker.clock import ManualClock
+from crawler.broker.contract import Broker
 from crawler.items import New, Note
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hands import FRONTIER, QUEUES, TTL, Hand, House, host, put, queue, seed
 
-from crawler.broker.base import Broker, Politeness
 from crawler.broker.clock import ManualClock
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import Broker, Politeness
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import Failed, Pace, Step
 
 

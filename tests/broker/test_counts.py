@@ -6,8 +6,8 @@ import pytest
 from hands import TTL, Hand, put
 from msgspec import msgpack
 
-from crawler.broker.base import Broker
 from crawler.broker.clock import ManualClock
+from crawler.broker.contract import Broker
 from crawler.items import Done, Failed
 
 

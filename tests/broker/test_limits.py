@@ -7,9 +7,9 @@ from hands import Hand, House, queue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.broker.base import MAX_BODY, Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import MAX_BODY, Broker, Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import Attempt, Done, New, Pace, Verdict
 
 LIMITED = (QueueSpec("urls", keyed=True, polite=True, is_read=True, limit=4, host_limit=2), QueueSpec("pages"))

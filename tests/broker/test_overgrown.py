@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hands import Hand, House, counts, host
 
-from crawler.broker.base import Broker, Politeness, QueueSpec
+from crawler.broker.contract import Broker, Politeness, QueueSpec
 from crawler.items import New, Verdict
 
 ACCEPTED, WAITING, DUPLICATE = Verdict.ACCEPTED, Verdict.WAITING, Verdict.DUPLICATE
@@ -58,7 +58,7 @@ def test_what_a_step_gives_beyond_is_counted_with_its_reason_and_told_once(
 ) -> None:
     broker.put([New("urls", b"1", key=b"1" * 16, host="b"), New("urls", b"2", key=b"2" * 16, host="b")])
     first, second = hand.lease("urls", 2)
-    with caplog.at_level(logging.WARNING, "crawler.broker.intake"):
+    with caplog.at_level(logging.WARNING, "crawler.broker.sqlite.insert"):
         hand.complete(first, *found("a", range(25)))
         hand.complete(second, *found("a", range(25, 30)))
 

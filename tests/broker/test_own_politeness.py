@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hands import Hand, House, queue
 
-from crawler.broker.base import Politeness, QueueSpec
-from crawler.config import load
+from crawler.broker.contract import Politeness, QueueSpec
+from crawler.config.load import load
 from crawler.items import Done, New, Pace, Verdict
-from crawler.pipeline import politeness
+from crawler.pipeline.build import politeness
 
 QUEUES = (QueueSpec("urls", keyed=True, polite=True, is_read=True, host_limit=3),)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hands import QUEUES, TTL, Hand, House, counts, put, queue, seed
 
-from crawler.broker.base import Broker, Politeness, QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.broker.quarantine import GROUPS, LOOKED_AT, PATIENCE, PROBED
+from crawler.broker.contract import Broker, Politeness, QueueSpec
+from crawler.broker.sqlite.quarantine import GROUPS, LOOKED_AT, PATIENCE, PROBED
 from crawler.items import Done, Lease, Pace, Verdict
 
 FIVE = (QueueSpec("urls", keyed=True, polite=True, is_read=True, max_attempts=5),)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hands import QUEUES, TTL, Hand, House, put, queue
 
-from crawler.broker import quotas
-from crawler.broker.base import TAKER, Broker, Quota
 from crawler.broker.clock import ManualClock
-from crawler.broker.quotas import TASK_BYTES
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import TAKER, Broker, Quota
+from crawler.broker.sqlite import quotas
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.quotas import TASK_BYTES
 from crawler.errors import QueueFull
 from crawler.items import New, Verdict
 

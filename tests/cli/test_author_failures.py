@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
-from crawler.config import load
-from crawler.pipeline import build
+from crawler.config.load import load
+from crawler.pipeline.build import build
 from tests.site import Site
 
 FETCH = """
-from stages.fetch import Fetch
+from crawler_stages.fetch import Fetch
 
 
 class Mine(Fetch):
@@ -21,7 +21,7 @@ class Mine(Fetch):
         yield
 """
 STORE = """
-from stages.store import Store
+from crawler_stages.store import Store
 
 
 class Ours(Store):

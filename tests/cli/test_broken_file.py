@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
-from crawler.config import load
+from crawler.config.load import load
 from crawler.errors import ConfigError
 
 

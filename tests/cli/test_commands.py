@@ -38,7 +38,7 @@ def test_the_help_does_not_wait_for_what_it_does_not_need():
     code = "import sys; from crawler.cli import overview; overview().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
-    slow = {"msgspec", "sqlite3", "ssl", "socket", "requests", "rich", "turbohtml", "ada_url", "crawler.settings", "difflib",
+    slow = {"msgspec", "sqlite3", "ssl", "socket", "requests", "rich", "turbohtml", "ada_url", "crawler.config.settings", "difflib",
             "secrets", "hashlib", "shutil", "tomllib"}  # fmt: skip
     assert slow & set(loaded) == set()
     assert {f"crawler.cli.{module}" for module, _ in COMMANDS.values()} & set(loaded) == set(), "a command's module is imported"

@@ -6,7 +6,7 @@ import pytest
 
 from crawler.cli.status import show
 from crawler.items import QueueStats, Stats
-from crawler.run.hints import hints
+from crawler.run.next_commands import hints
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
-from crawler.config import load
+from crawler.config.load import load
 from tests.e2e.conftest import FAST
 from tests.site import Site
 

@@ -18,7 +18,7 @@ TIME = 20.0      # s after which a test that waits has failed
 START = """
 import atexit, json, logging, os, random, signal, sys, threading, time
 from crawler.cli.forking import Forks, descriptors
-from crawler.supervisor import Supervisor
+from crawler.run.processes.supervisor import Supervisor
 
 def look():
     return {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import COMMANDS, build_parser
-from crawler.run.hints import hints
+from crawler.run.next_commands import hints
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "crawler").rglob("*.py"), *(ROOT / "stages").rglob("*.py")])

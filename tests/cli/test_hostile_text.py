@@ -22,16 +22,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler.broker.sqlite import SqliteBroker, store_path
+from crawler.broker.sqlite.broker import SqliteBroker, store_path
 from crawler.cli import common, main, view
 from crawler.cli.printing import coloured, escaped
-from crawler.config import load
+from crawler.config.load import load
 from crawler.items import Done, Failed, HostStats, New, Note, QueueStats, Stats, Step, WorkerStats
-from crawler.pipeline import build
-from crawler.run.hints import PLAIN
-from crawler.texts import visible_json
+from crawler.pipeline.build import build
+from crawler.run.next_commands import PLAIN
 from crawler.web import urls
 from crawler.web.page import Visit
+from crawler.wording.texts import visible_json
 from tests.site import Response, Site
 
 # Title of the window with its end, colour, erasing, the same as C1, direction, line ends, others that show nothing, a false line.
@@ -279,7 +279,7 @@ def test_the_state_of_a_crawl_is_shown_as_harmless_text(written: Callable[..., s
 
 
 def test_a_log_record_is_one_line_and_a_traceback_stays_lines() -> None:
-    from crawler.run.lines import EscapedLines
+    from crawler.wording.lines import EscapedLines
 
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

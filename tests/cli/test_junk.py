@@ -9,17 +9,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler.broker.place import store_path
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import common, main
-from crawler.codec import readable, visit
-from crawler.config import load
+from crawler.codec.bodies import readable, visit
+from crawler.config.load import load
 from crawler.items import Dead, Failed, New, Step
-from crawler.pipeline import build
-from crawler.run.by_hand import define
-from crawler.run.givenup import brief, plain
-from crawler.texts import about_body, escaped
+from crawler.pipeline.build import build
+from crawler.run.report.given_up import brief, plain
+from crawler.run.resume.by_hand import define
 from crawler.web import urls
+from crawler.wording.texts import about_body, escaped
 
 JUNK = {
     "nothing": b"",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from crawler import hints
 from crawler.cli import COMMANDS, build_parser, main
 from crawler.cli.parser import FOREIGN
-from crawler.reference import entries
+from crawler.config import suggestions
+from crawler.config.reference import entries
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +166,7 @@ def test_a_process_that_a_command_started_does_not_tell_again(
 
 
 def test_every_name_that_is_offered_is_there() -> None:
-    assert {name for names in hints.FOREIGN for name in names.split()} <= set(entries())
+    assert {name for names in suggestions.FOREIGN for name in names.split()} <= set(entries())
     assert set(FOREIGN.values()) <= set(COMMANDS)
     assert set(FOREIGN).isdisjoint(COMMANDS)
 
@@ -174,7 +174,7 @@ def test_every_name_that_is_offered_is_there() -> None:
 def test_a_setting_found_by_its_last_part_is_offered_by_its_whole_name() -> None:
     for name in entries():
         leaf = name.rpartition(".")[2]
-        assert not (found := hints.elsewhere(leaf)) or all(each in entries() or "NAME" in each for each in found)
+        assert not (found := suggestions.elsewhere(leaf)) or all(each in entries() or "NAME" in each for each in found)
 
 
 def test_every_parser_below_tells_what_was_meant() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler.broker.base import Politeness, QueueSpec
-from crawler.broker.place import store_path
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import common, main
 from crawler.hub.server import HubServer
 from crawler.items import Done, Failed, New, Step
@@ -276,7 +276,7 @@ def test_a_store_that_somebody_has_who_does_not_answer(
     (here / "crawler-data" / "authkey").write_text("k" * 40)
     (here / "crawler-data" / "hub.address").write_text(f"unix:{here}/none.sock")
     monkeypatch.setattr(common, "PATIENCE", 0.1)
-    monkeypatch.setattr("crawler.broker.schema.LOCK_WAIT", 0.0)
+    monkeypatch.setattr("crawler.broker.sqlite.schema.LOCK_WAIT", 0.0)
     broker = SqliteBroker(str(store_path(here / "crawler-data")), SPECS)
     try:
         assert main(["status"]) == common.NO_HUB

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crawler.broker.base import QueueSpec
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.cli import main
 from crawler.items import New, Note, Step
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import build_parser, common, main
-from crawler.process import SETTINGS, private
 from crawler.run.command import Command
+from crawler.run.processes.process import SETTINGS, private
 
 SECRET = "S3cretPw"
 WORDS = [

@@ -48,23 +48,27 @@ IDLE = frozenset({
     "ssl", "_ssl", "tomllib", "asyncio", "difflib", "http.client", "urllib.request", "encodings.idna",
     "requests", "urllib3", "bs4", "rich", "turbohtml.detect", "publicsuffixlist",
     "crawler.web.feed", "crawler.web.numbers", "crawler.web.selectors", "crawler.web.sitemap", "crawler.web.xml",
-    "crawler.hub.tls", "stages.copies", "stages.clients.requests_client",
+    "crawler.hub.tls", "crawler_stages.fetch.copies", "crawler_stages.clients.requests.client",
 })  # fmt: skip
 # What some process needs, or what shows, compares and ends a crawl, but nothing that the main process needs in order to start one.
 LATER = frozenset({
-    "sqlite3", "multiprocessing", "shutil", "tempfile", "crawler.broker.sqlite", "crawler.cli.debug", "crawler.hub.server",
-    "crawler.report", "crawler.run.begun_with", "crawler.run.by_hand", "crawler.run.change", "crawler.run.debug",
-    "crawler.run.differences", "crawler.run.ending", "crawler.run.estimate", "crawler.run.givenup", "crawler.run.gone",
-    "crawler.run.idle", "crawler.run.outputs", "crawler.run.owner", "crawler.run.rules", "crawler.run.seeds",
-    "crawler.run.stranded", "crawler.run.summary", "crawler.run.waits",
+    "sqlite3", "multiprocessing", "shutil", "tempfile", "crawler.broker.sqlite.broker", "crawler.cli.debug", "crawler.hub.server",
+    "crawler.run.report.totals", "crawler.run.resume.begun_with", "crawler.run.resume.by_hand", "crawler.run.resume.change",
+    "crawler.run.debug",
+    "crawler.run.resume.differences", "crawler.run.ending", "crawler.run.explain.estimate", "crawler.run.report.given_up",
+    "crawler.run.resume.gone",
+    "crawler.run.explain.idle", "crawler.run.report.outputs", "crawler.run.resume.owner", "crawler.run.resume.rules",
+    "crawler.run.seeds",
+    "crawler.run.report.stranded", "crawler.run.report.summary", "crawler.run.explain.waits",
 })  # fmt: skip
 # Modules of ours that are imported before the first stage starts, at most. Each takes about 0.3 ms, so three of them are 1 % of the
 # time to the first page. A module too many is imported in the function that needs it, or becomes part of the one that it serves.
 # `shortage` and `strain` are among them because a process without open files cannot import what tells it so.
 # `limits` is among them because the types of what travels refer to it.
-# What every worker needs is among them (`cli.worker`, `pulse`, `stages.slow`): imported here, it is not imported by each of them.
+# Packages count as well: of a package that is a docstring each takes a fifth of that.
+# What every worker needs is among them (`cli.worker`, `pulse`, `fetch.slow`): imported here, it is not imported by each of them.
 # `run.session` is among them because a crawl is there for other callers than the command.
-MOST = 143
+MOST = 156
 WHY = "imported before the first page; import it in the function that needs it, or say here why it is needed"
 
 
@@ -92,12 +96,13 @@ def test_the_main_process_imports_what_ends_a_crawl_when_the_stages_run(modules:
 
 
 def test_the_main_process_imports_few_modules_of_ours_before_its_stages_start(modules: dict[str, set[str]]) -> None:
-    ours = sorted(name for name in modules["main"] if name.partition(".")[0] in ("crawler", "stages"))
+    ours = sorted(name for name in modules["main"] if name.partition(".")[0] in ("crawler", "crawler_stages"))
 
     assert len(ours) <= MOST, f"{len(ours)} modules {WHY}: {' '.join(ours)}"
 
 
 def test_the_lists_name_modules_that_there_are(modules: dict[str, set[str]]) -> None:
     root = Path(__file__).parents[2]
-    for name in [name for name in IDLE | LATER if name.startswith(("crawler.", "stages."))]:
-        assert (root / f"{name.replace('.', '/')}.py").is_file(), name
+    for name in [name for name in IDLE | LATER if name.startswith(("crawler.", "crawler_stages."))]:
+        home = root / "stages" if name.startswith("crawler_stages.") else root
+        assert (home / f"{name.replace('.', '/')}.py").is_file(), name

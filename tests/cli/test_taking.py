@@ -15,14 +15,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler.broker.place import store_path
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import common, main, taking
-from crawler.config import load
+from crawler.config.load import load
 from crawler.hub.key import make_keys
 from crawler.hub.server import HubServer
 from crawler.items import New
-from crawler.pipeline import build
+from crawler.pipeline.build import build
 
 SQUARES = ["-s", "stages.square.use='square'", "-s", "stages.square.input='task'", "-s", "stages.square.outputs='result'",
            "-s", "queues.task.by_hand=true", "-s", "queues.result.by_hand=true"]  # fmt: skip
@@ -141,7 +141,7 @@ def after_a_while(data: Path) -> list[object]:
 @pytest.fixture
 def hub(data: Path) -> Iterator[HubServer]:
     """A hub with keys of roles."""
-    from crawler.broker.base import Quota
+    from crawler.broker.contract import Quota
     from crawler.hub.key import authkey, role_keys
 
     data.mkdir(mode=0o700)

@@ -56,7 +56,7 @@ def test_a_hint_about_a_private_address_is_the_setting_that_works(capsys: pytest
 def test_a_web_server_in_place_of_the_hub_is_told_soon(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("crawler.hub.opening.SILENCE", 0.1)
+    monkeypatch.setattr("crawler.hub.connect.SILENCE", 0.1)
     Path("crawler-data").mkdir()
     Path("crawler-data/authkey").write_text("k" * 40)
     Path("crawler-data/authkey").chmod(0o600)
@@ -70,7 +70,7 @@ def test_a_web_server_in_place_of_the_hub_is_told_soon(
 
 def test_a_value_that_the_built_in_stage_cannot_read_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     from crawler.cli.queues import checked
-    from crawler.config import load
+    from crawler.config.load import load
 
     with caplog.at_level(logging.WARNING):
         assert list(checked(["3", "x", "y"], "task", load(None, [], {}))) == ["3", "x", "y"]

@@ -246,7 +246,7 @@ def test_a_shell_ends_as_it_is_told_to(capsys, monkeypatch, typed, code, out, er
 def test_a_shell_goes_on_to_other_pages_and_shows_them_in_a_browser(tmp_path, capsys, monkeypatch):
     from crawler.cli import shell
     from crawler.cli.pages import from_file
-    from crawler.config import load
+    from crawler.config.load import load
 
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
@@ -278,7 +278,7 @@ ODD = """
 import os, subprocess, sys
 from typing import Any
 from crawler import Page, Retry, Stage
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 class Odd(Exception):
     def __str__(self) -> str:

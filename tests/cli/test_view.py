@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from crawler.cli import paint, view
-from crawler.config import load
+from crawler.config.load import load
 from crawler.items import HostStats, QueueStats, Stats
-from crawler.run.hints import PLAIN
-from crawler.run.idle import idle_reason
+from crawler.run.explain.idle import idle_reason
+from crawler.run.next_commands import PLAIN
 
 
 def queue(name: str, full: str = "", **counts: int) -> QueueStats:
@@ -151,9 +151,9 @@ def test_what_this_process_logs_stands_above_the_view_and_not_in_it(capsys, monk
     with view.Live(lambda _: "") as live:
         live.show(stats(WAITING))
         capsys.readouterr()
-        logging.getLogger("crawler.supervisor").warning("fetch was killed by SIGKILL; starting it again")
+        logging.getLogger("crawler.run.processes.supervisor").warning("fetch was killed by SIGKILL; starting it again")
         said = capsys.readouterr().err
-    logging.getLogger("crawler.supervisor").warning("later")
+    logging.getLogger("crawler.run.processes.supervisor").warning("later")
 
     assert said.startswith(f"\r{paint.ERASE}{paint.UP}")
     assert f"{paint.ERASE}fetch was killed by SIGKILL; starting it again\n" in said

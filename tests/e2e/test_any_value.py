@@ -12,7 +12,7 @@ from tests.site import Site
 
 STAGE = '''
 import datetime, math
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 ODD = {
     "/half": {"name": "a\\ud83d", "k\\ud83d": 1}, "/big": {"n": 10**30}, "/nan": {"n": math.nan, "m": [math.inf]},

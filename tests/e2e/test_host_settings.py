@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.broker.peek import peek
-from crawler.broker.place import store_path
+from crawler.broker.sqlite.peek import peek
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import main
 from tests.e2e.conftest import Shell, statuses
 from tests.site import Request, Response, Site

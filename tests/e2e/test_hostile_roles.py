@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crawler.broker.base import TAKER
+from crawler.broker.contract import TAKER
 from crawler.hub.address import Address
-from crawler.hub.opening import open_connection
+from crawler.hub.connect import open_connection
 from tests import hostile
 from tests.e2e.conftest import Shell
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 SHORT = """
 import sys
 from crawler.cli import main, worker
-from crawler.run import talk
+from crawler.run.processes import progress as talk
 worker.HUB_PATIENCE = 3.0
 talk.Talk.__init__.__defaults__ = (1.0, *talk.Talk.__init__.__defaults__[1:])
 sys.exit(main(sys.argv[1:]))

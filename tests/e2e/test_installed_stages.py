@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler import plugins
 from crawler.cli import main
 from crawler.errors import ConfigError
+from crawler.pipeline import plugins
 from tests.e2e.conftest import BETWEEN, FAST, Shell
 from tests.site import Site
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from crawler.broker.place import store_path
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.place import store_path
 from crawler.cli import main
-from crawler.counting import counted
 from crawler.items import New
-from crawler.pipeline import build
+from crawler.pipeline.build import build
+from crawler.wording.counting import counted
 from tests.e2e.conftest import BETWEEN, FAST, Shell
 from tests.e2e.test_kills import children
 from tests.site import Site, generated
@@ -214,7 +214,7 @@ def test_a_seed_that_a_limit_keeps_out_is_told(here: Path, shell: Shell) -> None
 
 def strand(directory: Path, n: int) -> None:
     """Tasks as a stage that is there now would read them."""
-    from crawler.config import load
+    from crawler.config.load import load
 
     (directory / "crawler.toml").write_text(BETWEEN)
     (directory / "enrich.py").write_text(ENRICH)

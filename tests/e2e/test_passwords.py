@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.loopback import Request
+from crawler.demo.loopback import Request
 from tests.e2e.conftest import FAST, Shell
 from tests.site import Response, Site
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from crawler.supervisor import TRIES
+from crawler.run.processes.supervisor import TRIES
 from tests.e2e.conftest import FAST, Shell, statuses
 from tests.site import Site
 
@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler import Page
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 
 class Poisoned(Parse):
@@ -120,7 +120,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler import Page
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 
 class Failing(Parse):

@@ -40,7 +40,7 @@ def test_a_site_is_crawled_completely_into_a_file_and_a_second_run_is_a_fresh_on
 
 GROWS_AT_ONCE = """
 import sys
-from crawler import chain, growth
+from crawler.worker import chain; from crawler.run.processes import growth
 from crawler.cli import main
 growth.WINDOW, growth.BUSY, chain.cores = 0.2, 0.0, lambda: 2
 sys.exit(main(sys.argv[1:]))

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from crawler.broker.base import Politeness, QueueSpec
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.cli.status import Printed
 from crawler.items import New
 from tests.e2e.conftest import CRAWLER, FAST, Shell

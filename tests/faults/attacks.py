@@ -17,7 +17,7 @@ import msgspec
 from crawler.errors import CallRefused, HubError, KeyRefused
 from crawler.hub.address import Address
 from crawler.hub.client import HubClient
-from crawler.hub.opening import open_connection
+from crawler.hub.connect import open_connection
 from crawler.hub.wire import Connection
 from crawler.items import Done, New, Step, Verdict
 from tests.faults.processes import PATIENCE, Bench, Gauge, Look, look, until

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from bench.processes import PAGE, cpu_seconds, role
 from crawler.errors import HubError
 from crawler.hub.client import HubClient
+from crawler_bench.processes import PAGE, cpu_seconds, role
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # s anything may take before it is taken for hung

@@ -32,19 +32,19 @@ SUITES = {
         "the disk of the hub or of the output fills up, and is emptied again",
         "nothing acknowledged is lost, work from outside is refused, the crawl goes on unaided",
         "with SQLite alone a lease fails as well (measured); Redis refuses every write once it could not save (documentation)",
-        ("tests/broker/test_disk.py", "tests/e2e/test_storage_faults.py", "-k", "test_disk or full or room"),
+        ("tests/broker/sqlite/test_disk.py", "tests/e2e/test_storage_faults.py", "-k", "test_disk or full or room"),
     ),
     "R8": Suite(
         "the disk fails: EIO of write and fdatasync",
         "nothing is acknowledged that is not kept, the hub ends with 75, the next one goes on",
         "with the plain SQLite schema the same: rows and acknowledgements agree (measured)",
-        ("tests/broker/test_sqlite_faults.py", "tests/e2e/test_storage_faults.py", "-k", "fails or sync or damaged"),
+        ("tests/broker/sqlite/test_sqlite_faults.py", "tests/e2e/test_storage_faults.py", "-k", "fails or sync or damaged"),
     ),
     "R9": Suite(
         "the power goes: of what was not synced all, nothing, the first part or any sectors are left",
         "the store opens, is a state it was in, and has every put that was acknowledged",
         "NATS may lose 2 minutes, Faktory 120 s, beanstalkd 50 ms by default (their documentation)",
-        ("tests/broker/test_power.py", "tests/simulation/test_power_cut.py"),
+        ("tests/broker/sqlite/test_power.py", "tests/simulation/test_power_cut.py"),
         ("-m", "slow or soak"),
     ),
     "R10": Suite(
@@ -63,13 +63,13 @@ SUITES = {
         "links, redirects and names that lead to private addresses",
         "a canary at a private address is never asked",
         "Scrapy and Crawlee ask it (their source)",
-        ("tests/e2e/test_guard.py", "tests/web/test_addresses.py", "tests/stages/test_clients_and_networks.py"),
+        ("tests/e2e/test_guard.py", "tests/web/test_addresses.py", "tests/stages/clients/test_clients_and_networks.py"),
     ),
     "R16": Suite(
         "robots.txt that is missing, forbidden, late, huge, redirected",
         "RFC 9309, case by case",
         "Scrapy allows all on a 5xx or a timeout (its source)",
-        ("tests/web/test_robots.py", "tests/stages/test_robots_files.py"),
+        ("tests/web/test_robots.py", "tests/stages/fetch/test_robots_files.py"),
     ),
     "P1": Suite(
         "any calls in any order, with crashes, against a model of the broker",

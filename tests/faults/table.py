@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.processes import machine
+from crawler_bench.processes import machine
 
 MIB = 1 << 20
 LOAD = "{:.1f}, {:.1f}, {:.1f}: processes that wanted a core in the last 1, 5 and 15 minutes of the run"

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from itertools import pairwise
 
-from crawler.loopback import Loopback, Request, Response
+from crawler.demo.loopback import Loopback, Request, Response
 from tests.site import Hit, Site, generated
 
 LINK = re.compile(r'href="(?:/p/(\d+)\.html|/)"')

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from bench.processes import role
+from crawler_bench.processes import role
 from tests.faults.checker import CLOCKS, check_rows
 from tests.faults.hosts import ManyHosts, Pause
 from tests.faults.kills import Crawl, kill
@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler import Page
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 
 class Poisoned(Parse):

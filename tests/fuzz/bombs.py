@@ -39,8 +39,10 @@ def bombs(size: int) -> dict[str, str]:
         "attributes of html": many(lambda i: f"<html a{i}=b>", size),
         # Depth.
         **{f"deep {tag}": many(f"{tag}x", size) for tag in (
-            "<div>", "<b>", "<span>", "<ul><li>", "<ol><li>", "<blockquote>", "<dl><dd>", "<table><td>", "<svg><g>", "<math><mi>", "<q>",
-            "<template>", "<select><optgroup>", "<button>", "<main>", "<nav>", "<details>", "<em><strong>", "<h1>", "<a href=y><h1>",
+            "<div>", "<b>", "<span>", "<ul><li>", "<ol><li>", "<blockquote>", "<dl><dd>", "<table><td>", "<svg><g>",
+            "<math><mi>", "<q>",
+            "<template>", "<select><optgroup>", "<button>", "<main>", "<nav>", "<details>", "<em><strong>", "<h1>",
+            "<a href=y><h1>",
             "<div hidden>", "<ruby><rt>", "<object>", "<fieldset>", "<frameset>", "<noscript>", "<table><caption>",
         )},
         **{f"{deep} x lines": deep * 2_000 + many(line, size) for deep in ("<blockquote>", "<ul><li>", "<ol><li>", "<dl><dd>")
@@ -61,7 +63,8 @@ def bombs(size: int) -> dict[str, str]:
         # Rows of small things.
         **{piece: many(piece, size) for piece in (
             "<p>x</p>", "<br>", "<hr>", "<main>x</main>", "<em>x</em>", "<option>x", "<title>x</title>", "&NotEqualTilde;", "&#x1F600;", "&",
-            "&lt;", "*", "_[`\\", "<", "<!-", "<!---->", "<a b='<", "\xa0", "\n", "<code>`</code>", "<ol start=999999999><li>x</ol>",
+            "&lt;", "*", "_[`\\", "<", "<!-", "<!---->", "<a b='<", "\xa0", "\n", "<code>`</code>",
+            "<ol start=999999999><li>x</ol>",
             "<img alt=y>", "<a href=javascript:x>y</a>", "<p style=display:none>x", "<script type=application/ld+json>{}</script>",
         )},
         "links": many(lambda i: f"<a href=/{i}>x</a>", size),

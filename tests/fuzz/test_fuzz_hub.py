@@ -19,8 +19,8 @@ from corpora import NUMBERS, VALUES, bent, broken, examples, kept
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.broker.base import QueueSpec
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.hub import classic, verbs
 from crawler.hub.server import HubServer
 from crawler.hub.wire import Connection, prove
@@ -39,7 +39,8 @@ STEP = Step(
 )  # fmt: skip
 CALLS: dict[str, list[Any]] = {
     "put": [[New("urls", b"x", b"k" * 16, "h", 1, 0.5, 1, b"p" * 16), New("task", b"y")], "me", 7],
-    "step": [STEP], "extend": ["w", [1, 2], 30.0], "expire": ["w", "was killed"], "held": ["w"], "pace": [[Pace("h", 1.0)]], "note": [[Note("n", b"v")]],
+    "step": [STEP], "extend": ["w", [1, 2], 30.0], "expire": ["w",
+    "was killed"], "held": ["w"], "pace": [[Pace("h", 1.0)]], "note": [[Note("n", b"v")]],
     "forget": [["n"], ["c"]], "notes": ["n", 0], "take": ["task", 1, 0.0], "dead": ["task", 10, 0], "revive": [[1]], "drop": [[1]], "stats": [],
     "hosts": [["h"]], "why": ["urls", b"k" * 16], "find": ["http://a/"], "drained": [["task"]], "hello": ["w", b"s" * 16], "claim": ["w", b"s" * 16],
     "bye": [],

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Page, Record, Stage, UsageError, Visit
-from crawler.handler import Handler, Outcome
 from crawler.items import Lease, New
-from crawler.plugins import item_schema
-from crawler.routing import Router
-from stages.parse import Parse
-from stages.square import Square
-from stages.store import Store
+from crawler.pipeline.plugins import item_schema
+from crawler.worker.handler import Handler, Outcome
+from crawler.worker.routing import Router
+from crawler_stages.parse import Parse
+from crawler_stages.square import Square
+from crawler_stages.store import Store
 from tests.stages.outputs import Output, page
 
 PAGE = Page.of(

@@ -67,10 +67,14 @@ def test_no_page_takes_far_more_memory_or_time_than_others_of_its_size() -> None
 
 
 TAGS = st.sampled_from([
-    "<p>", "<b id=1>", "<b id=2>", "<i class=x>", "</b>", "</p>", "<div>", "</div>", "<table>", "<tr>", "<td>", "</table>", "<ul>", "<ol>", "<li>",
-    "<blockquote>", "<pre>", "<main>", "</main>", "<a href=x>", "<a href=javascript:x>", "</a>", "<img src=y alt=z>", "<br>", "<q>", "<select>",
-    "<option>", "<template>", "<svg>", "<title>", "<nav>", "<span hidden>", "<dialog>", "<noscript>", "<em>", "<strong>", "</em>", "<code>", "&amp;",
-    "<caption>", "<th>", "<dl><dt>", "<dd>", "<h1>", "\n", " ", "\xa0", "「", "」", "(", ".", "*", "`", "|", "\1", "\2", "\3", "\3b", "\3B",
+    "<p>", "<b id=1>", "<b id=2>", "<i class=x>", "</b>", "</p>", "<div>", "</div>", "<table>", "<tr>", "<td>", "</table>",
+    "<ul>", "<ol>", "<li>",
+    "<blockquote>", "<pre>", "<main>", "</main>", "<a href=x>", "<a href=javascript:x>", "</a>", "<img src=y alt=z>", "<br>",
+    "<q>", "<select>",
+    "<option>", "<template>", "<svg>", "<title>", "<nav>", "<span hidden>", "<dialog>", "<noscript>", "<em>", "<strong>",
+    "</em>", "<code>", "&amp;",
+    "<caption>", "<th>", "<dl><dt>", "<dd>", "<h1>", "\n", " ", "\xa0", "「", "」", "(", ".", "*", "`", "|", "\1", "\2", "\3",
+    "\3b", "\3B",
 ])  # fmt: skip
 
 

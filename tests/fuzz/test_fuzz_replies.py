@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Guard
-from stages.clients.base import Client, FetchFailed, Limits
-from stages.clients.curl_client import CurlClient
-from stages.clients.requests_client import RequestsClient
+from crawler_stages.clients.contract import Client, FetchFailed, Limits
+from crawler_stages.clients.curl.client import CurlClient
+from crawler_stages.clients.requests.client import RequestsClient
 from tests.peer import Peer, answering
 
 LIMITS = Limits(timeout=3, connect_timeout=3, min_rate=0, max_bytes=100_000, max_ratio=100, max_header_bytes=8 << 10)

@@ -12,9 +12,9 @@ from corpora import examples, kept
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.config import load
+from crawler.config.load import load
 from crawler.errors import ConfigError
-from crawler.pipeline import build, check, draw, values
+from crawler.pipeline.build import build, check, draw, values
 
 EXAMPLE = (Path(__file__).parents[2] / "config.example.toml").read_text(encoding="utf-8")
 KEYS = sorted(set(re.findall(r"^#?\s*([a-z_]+) = ", EXAMPLE, re.MULTILINE)))

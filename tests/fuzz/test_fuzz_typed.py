@@ -10,8 +10,8 @@ from corpora import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from crawler.config.settings import FrontierSettings
 from crawler.errors import BadUrl, UsageError
-from crawler.settings import FrontierSettings
 from crawler.stage import LocalShared
 from crawler.web import seeds, urls
 from crawler.web.frontier import Frontier

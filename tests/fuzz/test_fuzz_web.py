@@ -17,7 +17,7 @@ from crawler.web.directives import directives
 from crawler.web.fields import Fields, FieldSpec
 from crawler.web.numbers import number
 from crawler.web.robots import Robots
-from stages.failures import retry_after
+from crawler_stages.fetch.failures import retry_after
 
 PIECES = st.lists(
     st.one_of(
@@ -115,7 +115,8 @@ def test_any_selector_is_read_or_refused(selector: str) -> None:
 
 
 FUNCTIONS = ["contains", "count", "sum", "string", "not", "position", "concat", "substring-after", "has-class", "re:test", "matches", "foo",
-             "string-length", "translate", "id", "name", "set:difference", "re:replace", "math:max", "starts-with", "normalize-space"]
+             "string-length", "translate", "id", "name", "set:difference", "re:replace", "math:max", "starts-with",
+             "normalize-space"]
 EXPRESSIONS = st.recursive(
     st.sampled_from(["//li", ".", "@class", "//nope", "x:y", "$v", "1", "'a'", "'['", "text()", "ancestor::div", "*", "li[1]"]),
     lambda inner: st.one_of(

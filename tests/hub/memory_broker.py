@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from crawler.broker.base import MAX_BODY, QueueSpec
+from crawler.broker.contract import MAX_BODY, QueueSpec
 from crawler.errors import CallRefused
 from crawler.items import Dead, Found, HostStats, Lease, New, Note, Pace, QueueStats, Stats, Step, Stepped, Story, Verdict
 

@@ -14,10 +14,10 @@ import pytest
 from memory_broker import KEY
 
 from crawler import limits
-from crawler.broker.base import PAGE, QueueSpec
-from crawler.broker.checks import LARGEST
+from crawler.broker.arguments import LARGEST
 from crawler.broker.clock import ManualClock
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import PAGE, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.errors import CallRefused
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
@@ -197,10 +197,10 @@ def test_notes_come_in_pages_and_none_is_missing(client: Callable[..., HubClient
 
 
 def test_the_notes_in_all_are_bounded_and_room_can_be_made(broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crawler.broker import desk
+    from crawler.broker.sqlite import inspection
 
-    monkeypatch.setattr(desk, "NOTES", 3)
-    monkeypatch.setattr(desk, "NOTES_BYTES", 40)
+    monkeypatch.setattr(inspection, "NOTES", 3)
+    monkeypatch.setattr(inspection, "NOTES_BYTES", 40)
     broker.note([Note("a", b"1"), Note("b", b"1"), Note("c", b"1")])
 
     with pytest.raises(CallRefused, match="delete some: crawler notes drop"):
@@ -216,7 +216,7 @@ def test_the_notes_in_all_are_bounded_and_room_can_be_made(broker: SqliteBroker,
 
 
 def test_callers_are_bounded_and_those_at_work_are_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    from crawler.broker import callers
+    from crawler.broker.sqlite import callers
 
     monkeypatch.setattr(callers, "CALLERS", 3)
     clock = ManualClock()
@@ -266,9 +266,9 @@ def test_a_host_rests_for_a_week_at_most_whoever_asks_for_more(client: Callable[
 def test_workers_beyond_the_limit_are_counted_and_those_with_leases_are_listed(
     broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from crawler.broker import desk
+    from crawler.broker.sqlite import inspection
 
-    monkeypatch.setattr(desk, "WORKERS", 2)
+    monkeypatch.setattr(inspection, "WORKERS", 2)
     broker.put([New("task", b"1")])
     broker.step(Step("busy", 1, "task", 1))
     for n in range(5):

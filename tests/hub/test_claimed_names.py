@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from memory_broker import KEY
 
-from crawler.broker.base import QueueSpec
 from crawler.broker.clock import ManualClock
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.errors import CallRefused
 from crawler.hub import identity
 from crawler.hub.client import HubClient

@@ -166,8 +166,8 @@ def test_no_hub_is_said_at_once_to_a_command_and_later_to_a_worker():
 
 
 def test_something_that_does_not_answer_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("crawler.hub.opening.HANDSHAKE_TIME", 0.05)
-    monkeypatch.setattr("crawler.hub.opening.SILENCE", 0.05)
+    monkeypatch.setattr("crawler.hub.connect.HANDSHAKE_TIME", 0.05)
+    monkeypatch.setattr("crawler.hub.connect.SILENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
 

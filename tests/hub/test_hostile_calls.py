@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from memory_broker import KEY
 
-from crawler.broker.base import TAKER, QueueSpec
-from crawler.broker.checks import LARGEST
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.arguments import LARGEST
+from crawler.broker.contract import TAKER, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.hub import classic, verbs
 from crawler.hub.client import HubClient
 from crawler.hub.roles import ROLES

@@ -15,9 +15,9 @@ from types import FrameType
 import pytest
 from memory_broker import KEY
 
-from crawler.broker.base import QueueSpec, Quota
-from crawler.broker.calls import Call
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec, Quota
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.calls import Call
 from crawler.errors import CrawlerError
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.errors import WireError
-from crawler.hub import plain
+from crawler.hub import plain_pickle
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 values = st.recursive(
@@ -30,26 +30,26 @@ class Evil:
 @pytest.mark.slow
 @given(values, st.sampled_from([3, 4, 5]))
 def test_plain_data_is_read_as_the_standard_library_reads_it(value, protocol):
-    assert plain.loads(pickle.dumps(value, protocol)) == value
+    assert plain_pickle.loads(pickle.dumps(value, protocol)) == value
 
 
 def test_sets_and_shared_parts_are_plain_too():
     row = [1, "a"]
     value = [row, row, {1, 2}, frozenset({"x"}), (row, "a")]
 
-    assert plain.loads(pickle.dumps(value)) == value
+    assert plain_pickle.loads(pickle.dumps(value)) == value
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("value", [Evil("true"), datetime.date(2026, 1, 1), os.system, ValueError("x"), bytearray(b"x"), 1j])
 def test_whatever_needs_a_name_looked_up_is_refused(value, protocol):
     with pytest.raises(WireError):
-        plain.loads(pickle.dumps([1, value], protocol))
+        plain_pickle.loads(pickle.dumps([1, value], protocol))
 
 
 def test_a_refused_pickle_has_run_nothing(tmp_path):
     with pytest.raises(WireError, match=r"GLOBAL in it is not plain data"):
-        plain.loads(pickle.dumps(Evil(f"touch {tmp_path}/run")))
+        plain_pickle.loads(pickle.dumps(Evil(f"touch {tmp_path}/run")))
 
     assert not list(tmp_path.iterdir())
 
@@ -74,13 +74,13 @@ def _shared(depth: int) -> list[object]:
 ])
 def test_a_malformed_pickle_is_refused(data):
     with pytest.raises(WireError, match=r"^a message is not a well-formed pickle$"):
-        plain.loads(data)
+        plain_pickle.loads(data)
 
 
 @pytest.mark.parametrize("data", [b"\x80\x04I12\n.", b"cos\nsystem\n.", b"\x80\x04\x82\x01.", b"\x80\x04Pid\n."])
 def test_an_instruction_that_plain_data_does_not_need_is_refused_by_name(data):
     with pytest.raises(WireError, match=r"^a pickle with [A-Z0-9]+ in it is not plain data"):
-        plain.loads(data)
+        plain_pickle.loads(data)
 
 
 @pytest.mark.parametrize(("data", "guard"), [
@@ -100,37 +100,37 @@ def test_an_instruction_that_plain_data_does_not_need_is_refused_by_name(data):
 def test_a_pickle_that_explodes_is_refused_by_the_guard_that_is_there_for_it(data, guard):
     """All of them are well-formed, and most are short."""
     with pytest.raises(WireError, match=guard):
-        plain.loads(data)
+        plain_pickle.loads(data)
 
 
 def test_what_is_just_below_a_limit_is_read(monkeypatch):
-    assert plain.loads(_nested(99)) is not None
-    monkeypatch.setattr(plain, "MAX_PARTS", 10)
-    monkeypatch.setattr(plain, "MAX_SIZE", 10)
+    assert plain_pickle.loads(_nested(99)) is not None
+    monkeypatch.setattr(plain_pickle, "MAX_PARTS", 10)
+    monkeypatch.setattr(plain_pickle, "MAX_SIZE", 10)
 
-    assert plain.loads(pickle.dumps([None] * 9)) == [None] * 9
-    assert plain.loads(pickle.dumps({"12345": b"67890"})) == {"12345": b"67890"}
-    assert plain.loads(b"\x80\x04N" + b"\x94" * 38 + b".") is None
+    assert plain_pickle.loads(pickle.dumps([None] * 9)) == [None] * 9
+    assert plain_pickle.loads(pickle.dumps({"12345": b"67890"})) == {"12345": b"67890"}
+    assert plain_pickle.loads(b"\x80\x04N" + b"\x94" * 38 + b".") is None
     with pytest.raises(WireError, match="unfolds to more than 10 values"):
-        plain.loads(pickle.dumps([None] * 10))
+        plain_pickle.loads(pickle.dumps([None] * 10))
     with pytest.raises(WireError, match="or 10 bytes"):
-        plain.loads(pickle.dumps({"12345": b"678901"}))
+        plain_pickle.loads(pickle.dumps({"12345": b"678901"}))
     with pytest.raises(WireError, match="a pickle of more than 40 instructions"):
-        plain.loads(b"\x80\x04N" + b"\x94" * 39 + b".")
+        plain_pickle.loads(b"\x80\x04N" + b"\x94" * 39 + b".")
 
 
 def test_a_far_memo_entry_takes_no_memory():
-    assert plain.loads(b"\x80\x04Nr\xff\xff\xff\xff.") is None
+    assert plain_pickle.loads(b"\x80\x04Nr\xff\xff\xff\xff.") is None
 
 
 @given(st.binary(max_size=60))
 def test_noise_is_read_or_refused_and_nothing_else(data):
     with contextlib.suppress(WireError):
-        plain.loads(b"\x80\x04" + data)
+        plain_pickle.loads(b"\x80\x04" + data)
 
 
 def test_an_answer_is_read_by_the_standard_library():
-    frame = plain.dumps(("#RETURN", {"a": [1, 2]}))
+    frame = plain_pickle.dumps(("#RETURN", {"a": [1, 2]}))
 
     read = subprocess.run([sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer))"],
                           input=frame[4:], capture_output=True, check=True)

@@ -13,11 +13,11 @@ import pytest
 from memory_broker import KEY, QUEUES
 
 from crawler.errors import CallRefused, KeyRefused, UsageError
+from crawler.hub import handshake
 from crawler.hub import key as keys
-from crawler.hub import proof
 from crawler.hub.client import HubClient
+from crawler.hub.handshake import Unproven
 from crawler.hub.manager import QueueManager
-from crawler.hub.proof import Unproven
 from crawler.hub.roles import ADMIN, CLASSIC, NOBODY, PRODUCER, ROLES, WORKER, both, check, of_certificate
 from crawler.hub.server import HubServer
 from crawler.hub.verbs import BROKER_VERBS
@@ -250,7 +250,7 @@ def test_a_server_learns_which_of_its_keys_it_was(pair: tuple[Connection, Connec
 
 @pytest.mark.parametrize("strong", [True, False])
 def test_the_answers_of_python_3_12_and_of_3_11_are_both_right(pair: tuple[Connection, Connection], strong: bool) -> None:
-    thread, said = in_thread(lambda: proof.challenge(pair[0], [KEY]))
+    thread, said = in_thread(lambda: handshake.challenge(pair[0], [KEY]))
     asked = pair[1].recv_bytes().removeprefix(b"#CHALLENGE#")
     assert asked.startswith(b"{sha256}")
 
@@ -268,7 +268,7 @@ def test_the_answers_of_python_3_12_and_of_3_11_are_both_right(pair: tuple[Conne
 def test_the_questions_of_python_3_12_and_of_3_11_are_both_answered(
     pair: tuple[Connection, Connection], question: bytes, right: bytes
 ) -> None:
-    thread, said = in_thread(lambda: proof.answer(pair[0], KEY))
+    thread, said = in_thread(lambda: handshake.answer(pair[0], KEY))
 
     pair[1].send_bytes(b"#CHALLENGE#" + question)
 
@@ -280,7 +280,7 @@ def test_the_questions_of_python_3_12_and_of_3_11_are_both_answered(
 
 @pytest.mark.parametrize("question", [b"", b"#CHALLENGE#", b"#CHALLENGE#short", b"#WELCOME#" + b"n" * 40, b"x" * 60])
 def test_what_is_no_question_gets_no_answer(pair: tuple[Connection, Connection], question: bytes) -> None:
-    thread, said = in_thread(lambda: proof.answer(pair[0], KEY))
+    thread, said = in_thread(lambda: handshake.answer(pair[0], KEY))
 
     pair[1].send_bytes(question)
 
@@ -290,7 +290,7 @@ def test_what_is_no_question_gets_no_answer(pair: tuple[Connection, Connection],
 
 @pytest.mark.parametrize("wrong", [b"", b"{sha256}", b"{md5}" + b"x" * 16, b"x" * 16, b"{sha256}" + b"x" * 32])
 def test_a_wrong_answer_hears_that_it_failed(pair: tuple[Connection, Connection], wrong: bytes) -> None:
-    thread, said = in_thread(lambda: proof.challenge(pair[0], [KEY]))
+    thread, said = in_thread(lambda: handshake.challenge(pair[0], [KEY]))
     pair[1].recv_bytes()
 
     pair[1].send_bytes(wrong)

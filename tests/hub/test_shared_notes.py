@@ -11,20 +11,21 @@ import pytest
 from memory_broker import KEY
 
 from crawler import notes
-from crawler.broker.base import QueueSpec
-from crawler.broker.calls import Kind
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.calls import Kind
+from crawler.config.settings import FrontierSettings
 from crawler.errors import CallRefused
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
 from crawler.items import Note
 from crawler.notes import DAY, RobotsNote, hosts, kind, read_robots, read_rows
-from crawler.run import definition as definitions
-from crawler.run import obeyed, outputs
-from crawler.settings import FrontierSettings
-from crawler.shared import CRAWL_NOTE, SharedNotes
+from crawler.run import obeyed
+from crawler.run.report import outputs
+from crawler.run.resume import definition as definitions
 from crawler.web import frontier, names, scope
 from crawler.web.fields import FIELD_NOTE
+from crawler.worker.shared_notes import CRAWL_NOTE, SharedNotes
 
 KEYS = {"admin": KEY, "worker": b"w" * 64, "producer": b"p" * 64}
 QUEUES = (QueueSpec("task", is_read=True), QueueSpec("result"))

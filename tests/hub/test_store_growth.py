@@ -11,10 +11,10 @@ import pytest
 from memory_broker import KEY
 
 from crawler import limits
-from crawler.broker import desk, troubles
-from crawler.broker.base import QueueSpec
-from crawler.broker.callers import lengthened, shortened
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite import inspection, troubles
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.callers import lengthened, shortened
 from crawler.errors import CallRefused
 from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
@@ -185,7 +185,7 @@ def test_a_call_repeated_after_a_restart_has_the_same_answer(tmp_path: Path) -> 
 def test_notes_of_workers_leave_room_for_those_of_seeds_and_of_admins(
     client: Clients, broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "NOTES", 100)
+    monkeypatch.setattr(inspection, "NOTES", 100)
     hubs = {role: client(role) for role in KEYS}
 
     def fill(role: str) -> int:

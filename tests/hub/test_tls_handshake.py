@@ -17,7 +17,7 @@ from memory_broker import KEY, QUEUES, MemoryBroker
 from tls_parts import ask, client_of, taken
 
 from crawler.errors import CallRefused, HubLost, TlsRefused
-from crawler.hub import door, opening, wire
+from crawler.hub import connect, door, wire
 from crawler.hub.certificates import make
 from crawler.hub.client import HubClient
 from crawler.hub.manager import QueueManager
@@ -236,8 +236,8 @@ def test_tls_to_a_plain_hub_is_explained(serve: Callable[..., HubServer], certs:
 
 @pytest.mark.slow
 def test_a_plain_client_of_a_tls_hub_finds_out_why_nobody_speaks(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "HANDSHAKE_TIME", 0.1)
-    monkeypatch.setattr(opening, "SILENCE", 0.1)
+    monkeypatch.setattr(connect, "HANDSHAKE_TIME", 0.1)
+    monkeypatch.setattr(connect, "SILENCE", 0.1)
 
     with client_of(hub, None) as client, pytest.raises(TlsRefused, match=r"it speaks TLS, .* add --certs DIR"):
         client.stats()
@@ -245,8 +245,8 @@ def test_a_plain_client_of_a_tls_hub_finds_out_why_nobody_speaks(hub: HubServer,
 
 @pytest.mark.slow
 def test_a_hub_that_is_silent_is_no_tls_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "HANDSHAKE_TIME", 0.1)
-    monkeypatch.setattr(opening, "SILENCE", 0.1)
+    monkeypatch.setattr(connect, "HANDSHAKE_TIME", 0.1)
+    monkeypatch.setattr(connect, "SILENCE", 0.1)
     monkeypatch.setattr("crawler.hub.tls.PROBE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert speaks_tls(silent.getsockname()) is False

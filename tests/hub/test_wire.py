@@ -10,7 +10,7 @@ import pytest
 
 from crawler.errors import WireError
 from crawler.hub import wire
-from crawler.hub.proof import Unproven
+from crawler.hub.handshake import Unproven
 from crawler.hub.wire import Connection, prove
 
 

@@ -8,12 +8,12 @@ import pytest
 from msgspec import structs
 
 from crawler.cli import main
-from crawler.config import load
+from crawler.config.load import load
+from crawler.config.settings import FrontierSettings, HubSettings
 from crawler.items import Note
-from crawler.pipeline import build
+from crawler.pipeline.build import build
 from crawler.run import obeyed
-from crawler.run.hints import hints
-from crawler.settings import FrontierSettings, HubSettings
+from crawler.run.next_commands import hints
 
 
 class Hub:

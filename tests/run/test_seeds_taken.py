@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from crawler.broker.base import QueueSpec
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.config.settings import FrontierSettings
 from crawler.run.seeds import Taken, put, warnings
-from crawler.settings import FrontierSettings
-from crawler.shared import SharedNotes
 from crawler.web.frontier import Frontier
+from crawler.worker.shared_notes import SharedNotes
 
 
 def put_into(limit: int, *texts: str, before: tuple[str, ...] = ()) -> Taken:

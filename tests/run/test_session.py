@@ -10,13 +10,13 @@ from typing import Any, Self
 import pytest
 
 from crawler.cli.debug import crawl_here
-from crawler.config import load
+from crawler.config.load import load
 from crawler.items import Stats
-from crawler.process import Bell
-from crawler.run import differences, resume
 from crawler.run.command import Command
-from crawler.run.hints import PLAIN
+from crawler.run.next_commands import PLAIN
+from crawler.run.processes.process import Bell
 from crawler.run.reporting import Report, report
+from crawler.run.resume import decide, differences
 from crawler.run.session import Ended, Session
 from tests.site import Site, generated
 
@@ -59,7 +59,7 @@ def crawled(site: Site, stop: Bell, view: Quiet) -> tuple[Session, Ended, Report
         again = [f"{name}={differences.toml(value)}" for name, value in remembered.items()]
         return load(None, [*again, "frontier.delay=0", "stages.store.output=pages.jsonl"], {}, dict.fromkeys(remembered, "resumed"))
 
-    plan = resume.plan(loaded, [site.url], Command(["run"]))
+    plan = decide.plan(loaded, [site.url], Command(["run"]))
     session = Session(plan, stop, PLAIN, is_fresh=False)
     ended = session.run(
         plan.texts, view, lambda: crawl_here(plan.config, plan.pipeline, plan.stages), [], lambda: None, shares_process=True

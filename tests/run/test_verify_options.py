@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from crawler.cli import main
-from stages.sinks import open_sink
-from stages.sinks.base import SinkOptions
+from crawler_stages.sinks import open_sink
+from crawler_stages.sinks.contract import SinkOptions
 from tests.disks import mounted
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from crawler.broker.base import Politeness, QueueSpec
-from crawler.broker.callers import FORGET
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import Politeness, QueueSpec
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.callers import FORGET
 from crawler.errors import CallRefused, StorageError
 from crawler.hub import classic, verbs
 from tests.simulation.referee import Referee

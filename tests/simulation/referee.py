@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from crawler.broker.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
+from crawler.broker.sqlite.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
 from crawler.items import Step, Verdict
 
 LATE = 1e-6                # s of rounding

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from crawler.broker import disk, writer
-from crawler.broker.base import QueueSpec
-from crawler.broker.sqlite import SqliteBroker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite import commits, disk
+from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import New, Step
 
 QUEUES = [QueueSpec("work", is_read=True)]
@@ -20,7 +20,7 @@ QUEUES = [QueueSpec("work", is_read=True)]
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the log when it was put on disk; nobody does that unasked here."""
     sizes: list[int] = []
-    monkeypatch.setattr(writer, "SYNC_EVERY", 3600.0)
+    monkeypatch.setattr(commits, "SYNC_EVERY", 3600.0)
     monkeypatch.setattr(disk.os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
     return sizes
 

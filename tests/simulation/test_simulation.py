@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
-from crawler.broker import books, callers, clock, ledger, loans, policy
+from crawler.broker import clock
+from crawler.broker.sqlite import callers, leases, state
+from crawler.broker.sqlite import hand_in as ledger
+from crawler.broker.sqlite import lane as policy
 from crawler.items import Step
-from crawler.known import Known
+from crawler.worker.known import Known
 from tests.simulation.machine import Disk
 from tests.simulation.world import outcome, replay
 
@@ -61,15 +64,15 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def accept_late_answers(patch: pytest.MonkeyPatch) -> None:
-    end, ended = loans.Loans.end, dict[int, loans.Loan]()
+    end, ended = leases.Loans.end, dict[int, leases.Loan]()
 
-    def remember(self: loans.Loans, token: int, worker: str) -> loans.Loan | None:
+    def remember(self: leases.Loans, token: int, worker: str) -> leases.Loan | None:
         loan = end(self, token, worker) or ended.get(token)
         if loan is not None:
             ended[token] = loan
         return loan
 
-    patch.setattr(loans.Loans, "end", remember)
+    patch.setattr(leases.Loans, "end", remember)
 
 
 def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
@@ -116,11 +119,11 @@ def answer_no_call_as_before(patch: pytest.MonkeyPatch) -> None:
 
 
 def begin_tokens_anew_at_each_start(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(books, "EPOCH_SHIFT", 0)
+    patch.setattr(state, "EPOCH_SHIFT", 0)
 
 
 def forget_what_is_on_loan_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(books.Books, "_read_loans", lambda self, _: loans.Loans(self.callers))
+    patch.setattr(state.Books, "_read_loans", lambda self, _: leases.Loans(self.callers))
 
 
 def go_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
@@ -136,11 +139,11 @@ def lend_a_host_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def free_a_host_again_when_what_arrived_ends(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(loans.Loan, "has_arrived", property(lambda _: False, lambda *_: None))
+    patch.setattr(leases.Loan, "has_arrived", property(lambda _: False, lambda *_: None))
 
 
 def remember_slots_over_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(books.Books, "_recount_lanes", lambda _: None)
+    patch.setattr(state.Books, "_recount_lanes", lambda _: None)
 
 
 def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
@@ -150,7 +153,7 @@ def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
 def try_for_ever(patch: pytest.MonkeyPatch) -> None:
     fail = ledger.Ledger._fail
 
-    def patient(self: ledger.Ledger, loan: loans.Loan, *why: Any) -> Any:
+    def patient(self: ledger.Ledger, loan: leases.Loan, *why: Any) -> Any:
         loan.attempt = min(loan.attempt, 1)
         return fail(self, loan, *why)
 

@@ -14,19 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import msgspec
 
-from crawler import broker, held, pool, worker
-from crawler.broker import schema
-from crawler.broker.base import QueueSpec
+from crawler import broker
+from crawler.broker.contract import QueueSpec
+from crawler.broker.sqlite import schema
 from crawler.errors import CallRefused, HubError, StorageError
 from crawler.hub import client
 from crawler.items import New
-from crawler.routing import Router
-from crawler.shared import SharedNotes
-from crawler.worker import StageHung, Worker
+from crawler.worker import held, loop, pool
+from crawler.worker.loop import StageHung, Worker
+from crawler.worker.routing import Router
+from crawler.worker.shared_notes import SharedNotes
 from tests.simulation.crawl import Fetch, Parse, Store, draw_site
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Ballast, Hub
@@ -41,8 +42,8 @@ MAX_ATTEMPTS = 5
 PATIENCE = 600.0          # s in which everything must have ended once all is well
 POLL = 3.0                # s of a long poll: the package's own is shorter, and costs a run most of its time
 BAD_BOOTS = 0.1           # of the hub's starts end at once in a power cut
-BROKER = [import_module(f"crawler.broker.{found.name}") for found in iter_modules(broker.__path__)]
-SIMULATED = [worker, held, pool, client, *BROKER]
+BROKER = [import_module(found.name) for found in walk_packages(broker.__path__, "crawler.broker.") if not found.ispkg]
+SIMULATED = [loop, held, pool, client, *BROKER]
 
 QUEUES = (
     QueueSpec("urls", keyed=True, polite=True, is_read=True, feeds=("pages",), max_attempts=MAX_ATTEMPTS),
@@ -185,7 +186,7 @@ def replay(seed: int, bad_boots: float = BAD_BOOTS) -> tuple[list[str], str | No
     try:
         with (
             _listening(world.referee), installed(SIMULATED, names), installed([schema], {"sqlite3": world.hub.sqlite}),
-            installed([worker], {"POLL": POLL}),
+            installed([loop], {"POLL": POLL}),
         ):  # fmt: skip
             try:
                 world.run()

@@ -7,10 +7,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from crawler import Stage, Url
-from stages.clients.base import Reply, Wants
-from stages.clients.curl_client import CurlClient
-from stages.clients.curl_setup import peer_of
-from stages.clients.wire import Attempt
+from crawler_stages.clients.contract import Reply, Wants
+from crawler_stages.clients.curl.client import CurlClient
+from crawler_stages.clients.curl.setup import peer_of
+from crawler_stages.clients.sockets import Attempt
 
 TIME = 60.0     # s after which a test that waits has failed
 

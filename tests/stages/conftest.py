@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from crawler import Guard
-from stages.clients.base import Client, Limits
-from stages.clients.curl_client import CurlClient
-from stages.clients.requests_client import RequestsClient
+from crawler_stages.clients.contract import Client, Limits
+from crawler_stages.clients.curl.client import CurlClient
+from crawler_stages.clients.requests.client import RequestsClient
 from tests.certificates import self_signed
 from tests.peer import LIMITS, Peer, Talk
 from tests.stages.begun import BegunClient

@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 
 from crawler import Drop, LocalShared, New, Page, Retry, To, Visit, Visits
-from crawler.settings import FrontierSettings
+from crawler.config.settings import FrontierSettings
 from crawler.web.frontier import Frontier
-from stages.fetch import Fetch
-from stages.parse import Parse
+from crawler_stages.fetch import Fetch
+from crawler_stages.parse import Parse
 from tests.stages.begun import given
 
 CLIENTS = ["requests", "curl", "curl begun"]

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from stages.sinks import Row, SinkOptions, Written, open_sink
+from crawler_stages.sinks import Row, SinkOptions, Written, open_sink
 
 PAGE = {"fetched_at": "2026-01-01", "sha256": "aa"}
 

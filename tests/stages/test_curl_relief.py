@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from crawler import Guard, Url
-from stages.clients.base import Reply
-from stages.clients.curl_client import CurlClient
-from stages.clients.curl_loop import Loop
+from crawler_stages.clients.contract import Reply
+from crawler_stages.clients.curl.client import CurlClient
+from crawler_stages.clients.curl.loop import Loop
 from tests.peer import LIMITS, Peer, answering, body
 
 TIME = 30.0          # s after which a wait of a test has failed

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from crawler import Drop, GiveUp, LocalShared, New, Page, Record, Retry, To, Visit, Visits
-from crawler.settings import FrontierSettings
+from crawler.config.settings import FrontierSettings
 from crawler.web.frontier import Frontier
-from stages.fetch import Fetch
-from stages.parse import Parse
+from crawler_stages.fetch import Fetch
+from crawler_stages.parse import Parse
 from tests import cases
 from tests.oddities import DEAD, FAILED, SHORT, SKIPPED, Oddities, Row, rows
 from tests.stages.begun import given
@@ -30,9 +30,9 @@ ELSEWHERE = {
     "head_405": "not applicable: only GET is ever sent",
     "robots_slow": "tests/stages/fetch and test_robots_files.py: a host of its own, whose robots.txt does not come",
     "ipv6": "test_the_same_server_at_an_ipv6_address, below",
-    "tls_bad": "tests/stages/test_tls.py: certificates are made there",
+    "tls_bad": "tests/stages/clients/test_tls.py: certificates are made there",
     "slow_many": "tests/broker/test_politeness.py: who is asked when is the hub's business",
-    "host_ports": "tests/stages/test_robots_files.py: a robots.txt is of scheme, host and port",
+    "host_ports": "tests/stages/fetch/test_robots_files.py: a robots.txt is of scheme, host and port",
 }
 
 # Where we do otherwise than the conformance set says, or leave something to others.

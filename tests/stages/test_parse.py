@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from crawler import ConfigError, CrawlerError, Html, Page, Record, Report, To, Visit, Visits
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 URL = "http://example.org/a/"
 SHOP = """<html lang=en><title>Hats</title><meta name=description content="All hats"><link rel=canonical href=/hats>

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stages.square import Square
+from crawler_stages.square import Square
 
 
 def test_a_number_is_squared_in_the_classic_words():

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from crawler import LocalShared, UsageError
-from stages.store import Store
+from crawler_stages.store import Store
 
 RECORD: dict[str, Any] = {
     "url": "http://a.example/", "final_url": "http://a.example/", "status": 200, "content_type": "text/html",
@@ -27,7 +27,7 @@ RECORD: dict[str, Any] = {
 # A store in a process of its own: takes a batch of JSON a line, says "ok" when it is acknowledged.
 PROCESS = """
 import json, sys
-from stages.store import Store
+from crawler_stages.store import Store
 store = Store(Store.Options(output=sys.argv[1], state=sys.argv[2], run="r1", mode="overwrite"))
 store.open()
 for line in sys.stdin:

@@ -9,7 +9,7 @@ import pytest
 from crawler.errors import ConfigError
 from crawler.web import article
 from crawler.web.html import Html
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 WORDS = "The blue whale is the largest animal that is known to have lived on this planet, and it feeds on krill alone."
 PAGE = (

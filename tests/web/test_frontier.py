@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from crawler.config.settings import FrontierSettings
 from crawler.errors import BadUrl, ConfigError
 from crawler.items import New
-from crawler.settings import FrontierSettings
 from crawler.stage import LocalShared
 from crawler.web import urls
 from crawler.web.frontier import AUTH, Frontier

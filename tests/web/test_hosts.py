@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler.config import load
+from crawler.config.load import load
+from crawler.config.settings import HostSettings
 from crawler.errors import ConfigError
-from crawler.settings import HostSettings
 from crawler.web.hosts import Hosts, check
 
 TABLES = {

@@ -23,11 +23,11 @@ from crawler.web.mime import combined, media_type
 from crawler.web.numbers import number
 from crawler.web.page import Page
 from crawler.web.robots import MAX_BYTES, Robots
-from stages.clients.base import FetchFailed
-from stages.clients.coding import Source, read_body
-from stages.clients.head import read_head
-from stages.cookies import Cookies
-from stages.failures import retry_after
+from crawler_stages.clients.coding import Source, read_body
+from crawler_stages.clients.contract import FetchFailed
+from crawler_stages.clients.head import read_head
+from crawler_stages.fetch.cookies import Cookies
+from crawler_stages.fetch.failures import retry_after
 
 pytestmark = pytest.mark.slow        # many rows, each large
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawler.config.settings import FrontierSettings
 from crawler.errors import ConfigError
-from crawler.settings import FrontierSettings
 from crawler.web.pattern_cost import FOR_EVER, search_cost
 from crawler.web.pattern_tree import Untranslatable, read, written
 from crawler.web.patterns import searches
@@ -22,7 +22,8 @@ from crawler.web.targets import Target, Targets
 
 LONGEST = 2083                     # as frontier.max_url_length
 URLS = [
-    "https://www.example.org/", "https://www.example.org/blog/2024/05/12/some-title.html", "http://e.org/a.jpg?w=300", "http://e.org/a.PDF",
+    "https://www.example.org/", "https://www.example.org/blog/2024/05/12/some-title.html", "http://e.org/a.jpg?w=300",
+    "http://e.org/a.PDF",
     "https://shop.example.org/en/shoes?page=3&sort=price&utm_source=x", "http://e.org/tag/a/b/", "http://e.org/product-123.html",
     "http://e.org/%C3%A9", "http://[::1]:8080/x;y=(1)|{a}^$*+", "http://e.org/search/?q=login", "http://e.org/a/b/c/d?x=1/2/x",
     "https://example.com/de/a-b_c/", "http://e.org/calendar/2024-05-12",

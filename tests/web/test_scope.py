@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from crawler.config.settings import FrontierSettings
 from crawler.items import New
-from crawler.settings import FrontierSettings
 from crawler.stage import LocalShared
 from crawler.web.frontier import Frontier
 from crawler.web.page import Visit, Visits

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crawler.web.page import Page
-from stages.parse import Parse
+from crawler_stages.parse import Parse
 
 URLS = ["http://e.org/a", "http://e.org/b"]
 XML = "<urlset>{}</urlset>".format("".join(f"<url><loc>{url}</loc></url>" for url in URLS)).encode()

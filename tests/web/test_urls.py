@@ -247,7 +247,8 @@ def test_most_urls_are_plain_and_what_would_be_rewritten_is_not() -> None:
     for url in ("http://a.example/", "https://a.example:8080/b/c.d/?e=f%20&g", "http://127.0.0.1/a/b/", "http://xn--bcher-kva.example/x"):
         assert urls.is_plain(url), url
     for url in (
-        "http://a.example", "http://a.example:80/", "http://A.example/", "http://01.2.3.4/", "http://256.1.1.1/", "http://a.example:70000/",
+        "http://a.example", "http://a.example:80/", "http://A.example/", "http://01.2.3.4/", "http://256.1.1.1/",
+        "http://a.example:70000/",
         "http://a.example/b/../c", "http://a.example/b/.", "http://a.example/%2e", "http://a.example/b c", "http://a.example/b#c",
         "http://a.example/?'", "http://u@a.example/", "ftp://a.example/", f"http://{'a' * 271}/", "",
     ):  # fmt: skip

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from crawler import worker
+from crawler.worker import loop
 from tests.workshop import Running, Watched, workers
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "POLL", 0.05)
+    monkeypatch.setattr(loop, "POLL", 0.05)
 
 
 @pytest.fixture

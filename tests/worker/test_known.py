@@ -11,7 +11,7 @@ import pytest
 
 from crawler import Stage, To
 from crawler.items import New, Note, Step, Stepped, Verdict
-from crawler.shared import SharedNotes
+from crawler.worker.shared_notes import SharedNotes
 from tests.workshop import TIME, Watched
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Drop, GiveUp, Pace, Retry, Stage, worker
-from crawler.broker.base import Politeness, QueueSpec
+from crawler import Drop, GiveUp, Pace, Retry, Stage
+from crawler.broker.contract import Politeness, QueueSpec
 from crawler.items import New
 from crawler.stage import Then
-from crawler.worker import StageHung
+from crawler.worker import loop
+from crawler.worker.loop import StageHung
 from tests.workshop import TIME, Watched
 
 QUEUES = (QueueSpec("in", polite=True, is_read=True), QueueSpec("out"), QueueSpec("urls", keyed=True))
@@ -51,9 +52,9 @@ class Answers(Stage):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "POLL", 0.05)
-    monkeypatch.setattr(worker, "GRACE", 0.2)
-    monkeypatch.setattr(worker, "CLOSING", 0.2)
+    monkeypatch.setattr(loop, "POLL", 0.05)
+    monkeypatch.setattr(loop, "GRACE", 0.2)
+    monkeypatch.setattr(loop, "CLOSING", 0.2)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_what_was_taken_from_a_host_is_not_counted_twice(broker, work, stage):
 
 @pytest.mark.slow
 def test_more_is_asked_for_while_little_is_waiting_here_and_nothing_while_much_is(broker, work, stage, monkeypatch):
-    monkeypatch.setattr(worker, "BEHIND", 0.0)            # then one is much
+    monkeypatch.setattr(loop, "BEHIND", 0.0)            # then one is much
     put(broker, *map(str, range(8)))
     work(stage, concurrency=2)
     first, second = (then(lambda: "x") for _, then in stage.all(2))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from crawler import Slow, Stage, worker
-from crawler.broker.base import QueueSpec
+from crawler import Slow, Stage
+from crawler.broker.contract import QueueSpec
 from crawler.stage import Then
-from crawler.worker import WAITING
+from crawler.worker import loop
+from crawler.worker.loop import WAITING
 from tests.workshop import TIME, Watched
 
 THREADS = 4
@@ -50,8 +51,8 @@ class Overlaps(Blocks):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "POLL", 0.02)
-    monkeypatch.setattr(worker, "LOOK", 0.02)
+    monkeypatch.setattr(loop, "POLL", 0.02)
+    monkeypatch.setattr(loop, "LOOK", 0.02)
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_what_is_slow_leaves_its_thread_to_others(broker, work, kind):
 
 
 def test_a_worker_without_room_looks_for_what_is_slow_more_often(broker, work, monkeypatch):
-    monkeypatch.setattr(worker, "LOOK", 3_600.0)
-    monkeypatch.setattr(worker, "LOOK_FULL", 0.02)
+    monkeypatch.setattr(loop, "LOOK", 3_600.0)
+    monkeypatch.setattr(loop, "LOOK_FULL", 0.02)
     stage = opened(Blocks)
     work(stage)
     stage.has_begun(THREADS)

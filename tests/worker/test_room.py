@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
-from crawler import Stage, worker
+from crawler import Stage
 from crawler.errors import StorageFull
 from crawler.items import Step, Stepped
-from crawler.shared import SharedNotes
+from crawler.worker import loop
+from crawler.worker.shared_notes import SharedNotes
 from tests.worker.doubles import Double
 from tests.workshop import Watched
 
@@ -29,7 +30,7 @@ class Cramped(Stage):
 
 
 def test_a_stage_that_has_no_room_to_open_is_opened_once_there_is(broker, work, monkeypatch, caplog):
-    monkeypatch.setattr(worker, "ROOM", 0.01)
+    monkeypatch.setattr(loop, "ROOM", 0.01)
     broker.fill("in", 7)
     stage = Cramped()
 
@@ -39,13 +40,13 @@ def test_a_stage_that_has_no_room_to_open_is_opened_once_there_is(broker, work, 
 
     assert broker.results(1) == [7]
     assert stage.tries == stage.needed
-    told = [record.getMessage() for record in caplog.records if record.name == "crawler.room"]
+    told = [record.getMessage() for record in caplog.records if record.name == "crawler.machine.room"]
     assert told == ["it waits for room: no room; nothing is lost, and it goes on by itself once there is",
                     "it goes on: there is room again after 0 s"]  # fmt: skip
 
 
 def test_one_that_waits_for_room_to_open_can_be_stopped(broker, work, monkeypatch):
-    monkeypatch.setattr(worker, "ROOM", 0.01)
+    monkeypatch.setattr(loop, "ROOM", 0.01)
     stage = Cramped()
     stage.needed = 10**9
 
@@ -70,7 +71,7 @@ class Full(Watched):
 
 
 def test_a_full_disk_of_the_hub_is_waited_for_with_the_same_call(work, monkeypatch, caplog):
-    monkeypatch.setattr(worker, "ROOM", 0.01)
+    monkeypatch.setattr(loop, "ROOM", 0.01)
     broker = Full(times=3)
     broker.fill("in", 1, 2)
     caplog.set_level(logging.INFO)
@@ -80,14 +81,14 @@ def test_a_full_disk_of_the_hub_is_waited_for_with_the_same_call(work, monkeypat
     assert sorted(broker.results(2)) == [2, 4]
     running.stop()
     assert {step.call for step in broker.refused} == {broker.refused[0].call}
-    told = [record.getMessage() for record in caplog.records if record.name == "crawler.room.hub"]
+    told = [record.getMessage() for record in caplog.records if record.name == "crawler.machine.room.hub"]
     assert [words.partition(":")[0] for words in told] == ["it waits for room", "it goes on"]
     broker.close()
 
 
 def test_a_worker_that_is_to_stop_does_not_wait_for_room_for_ever(work, monkeypatch):
-    monkeypatch.setattr(worker, "ROOM", 0.01)
-    monkeypatch.setattr(worker, "GRACE", 0.1)
+    monkeypatch.setattr(loop, "ROOM", 0.01)
+    monkeypatch.setattr(loop, "GRACE", 0.1)
     broker = Full(times=1_000_000)
     broker.fill("in", 1)
     running = work(Double(), broker=broker, side=broker, shared=SharedNotes(broker))
@@ -110,7 +111,7 @@ def test_what_a_stage_has_no_room_for_is_given_back_and_costs_no_attempt(work, b
                 raise StorageFull("no room")
             return number
 
-    monkeypatch.setattr(worker, "ROOM", 0.01)
+    monkeypatch.setattr(loop, "ROOM", 0.01)
     broker.fill("in", 7)
 
     work(Sink())

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from crawler import Drop, Pace, Report, Retry, Stage, To, pool, worker
+from crawler import Drop, Pace, Report, Retry, Stage, To
 from crawler.items import New, Step
+from crawler.worker import loop, pool
 from tests.worker.doubles import Double
 from tests.workshop import Watched
 
@@ -102,7 +103,7 @@ def test_what_a_worker_was_at_work_on_when_it_died_is_begun_alone(broker, work, 
 def test_what_has_a_host_is_not_hoarded(broker, work):
     broker.fill("in", *range(20))
     polite = [msgspec.structs.replace(lease, host="example.org") for lease in broker.step(Step("x", 1, "in", 20)).leases]
-    tempo = worker.Tempo(1)
+    tempo = loop.Tempo(1)
     for lease in polite:
         tempo.note([lease], 0.0)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import threading
 
-from crawler import Stage, worker
+from crawler import Stage
 from crawler.errors import StorageError
 from crawler.items import Step, Verdict
-from crawler.routing import Router
-from crawler.shared import SharedNotes
 from crawler.stage import Interrupted
-from crawler.worker import StageHung, Worker
+from crawler.worker import loop
+from crawler.worker.loop import StageHung, Worker
+from crawler.worker.routing import Router
+from crawler.worker.shared_notes import SharedNotes
 from tests.worker.doubles import Double, held
 from tests.workshop import TIME
 
@@ -34,8 +35,8 @@ def test_stop_finishes_what_is_in_process_and_gives_back_the_rest_uncounted(brok
 
 
 def test_what_does_not_end_within_the_grace_is_given_back(broker, work, monkeypatch):
-    monkeypatch.setattr(worker, "GRACE", 0.05)
-    monkeypatch.setattr(worker, "CLOSING", 0.05)
+    monkeypatch.setattr(loop, "GRACE", 0.05)
+    monkeypatch.setattr(loop, "CLOSING", 0.05)
     stage = held()
     broker.fill("in", "a")
     running = work(stage)
@@ -78,7 +79,7 @@ def test_a_stage_that_cannot_open_leaves_no_thread(broker, work):
 
 
 def test_a_hung_task_fails_the_others_are_given_back_and_the_worker_ends(broker, work, monkeypatch):
-    monkeypatch.setattr(worker, "CLOSING", 0.05)
+    monkeypatch.setattr(loop, "CLOSING", 0.05)
     stage = held(prefetch=3, hang=0.01)
     broker.fill("in", "a", "b")
 

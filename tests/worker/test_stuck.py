@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from crawler import Page, Stage, stuck
-from crawler.chain import Chain
-from crawler.joint import Link
+from crawler import Page, Stage
+from crawler.worker import stuck
+from crawler.worker.chain import Chain
+from crawler.worker.chain_link import Link
 
 TIME = 10.0          # s until a test gives up
 
@@ -122,7 +123,7 @@ def test_a_batch_is_told_of_in_one_line(broker, work, said) -> None:
 
 
 def test_the_limits_of_the_stages_we_ship() -> None:
-    from stages.fetch import Fetch
-    from stages.parse import Parse
+    from crawler_stages.fetch import Fetch
+    from crawler_stages.parse import Parse
 
     assert (Fetch.stuck, Parse.stuck, Stage.stuck) == (0.0, 30.0, 30.0)

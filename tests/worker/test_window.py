@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from crawler import overlap
-from crawler.overlap import BUSY_LINGER, LINGER, Window, until_told
-from crawler.pool import Tempo
+from crawler.worker import overlap
+from crawler.worker.overlap import BUSY_LINGER, LINGER, Window, until_told
+from crawler.worker.pool import Tempo
 
 
 @pytest.fixture

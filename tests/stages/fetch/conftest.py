@@ -8,7 +8,7 @@ import pytest
 import responses
 
 from crawler import LocalShared
-from stages.fetch import Fetch
+from crawler_stages.fetch import Fetch
 
 
 @pytest.fixture

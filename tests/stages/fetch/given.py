@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, TypeVar
 
-from crawler.loopback import Loopback, Request, Response
+from crawler.demo.loopback import Loopback, Request, Response
 
 URL = "http://example.org/a"
 ROBOTS = "http://example.org/robots.txt"

@@ -16,9 +16,9 @@ import requests
 import responses
 
 from crawler import GiveUp, Pace, Page, Retry, Visit
-from stages.clients.base import ConnectFailed, NameUnknown, Reply
-from stages.failures import MAX_REST, SOON, Failures, retry_after
-from stages.fetch import Fetch
+from crawler_stages.clients.contract import ConnectFailed, NameUnknown, Reply
+from crawler_stages.fetch import Fetch
+from crawler_stages.fetch.failures import MAX_REST, SOON, Failures, retry_after
 from tests.peer import Peer, answering
 from tests.stages.fetch.given import URL, only
 
@@ -118,7 +118,7 @@ def test_each_failure_is_retried_or_given_up_as_the_table_says(
 
 
 def test_failures_of_many_hosts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.failures._HOSTS", 10)
+    monkeypatch.setattr("crawler_stages.fetch.failures._HOSTS", 10)
     failures = Failures()
 
     for n in range(100):

@@ -11,7 +11,7 @@ import pytest
 import responses
 
 from crawler import ConfigError, Drop, LocalShared, Page, Report, To, Visit
-from stages.fetch import Fetch
+from crawler_stages.fetch import Fetch
 from tests.stages.fetch.given import URL, Shop, only
 
 
@@ -125,13 +125,13 @@ def test_as_many_pages_are_fetched_at_once_as_there_is_memory_for(make: Callable
     assert make(client="requests", max_bytes=max_bytes).overlap == 0
 
 
-@pytest.mark.parametrize(("client", "module"), [("requests", "requests_client"), ("curl", "curl_client"), ("auto", "curl_client")])
+@pytest.mark.parametrize(("client", "module"), [("requests", "requests.client"), ("curl", "curl.client"), ("auto", "curl.client")])
 def test_what_its_processes_will_import_can_be_imported_before_them(client: str, module: str) -> None:
     code = (
-        "import sys; from stages.fetch import Fetch; before = set(sys.modules); "
+        "import sys; from crawler_stages.fetch import Fetch; before = set(sys.modules); "
         f"Fetch.preload(Fetch.Options(client={client!r})); print(*(set(sys.modules) - before))"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert f"stages.clients.{module}" in done.stdout.split()
+    assert f"crawler_stages.clients.{module}" in done.stdout.split()

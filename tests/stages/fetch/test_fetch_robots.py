@@ -15,7 +15,8 @@ import responses
 
 from crawler import ConfigError, Drop, Interrupted, LocalShared, Pace, Page, Retry, Visit
 from crawler.cli import main
-from stages.fetch import _PAUSING, Fetch
+from crawler_stages.fetch import Fetch
+from crawler_stages.fetch.stage import _PAUSING
 from tests.stages.fetch.given import ROBOTS, URL, Shop, only
 
 

@@ -1,0 +1,1 @@
+"""The embedded engine: a broker that keeps its tasks in one SQLite file."""

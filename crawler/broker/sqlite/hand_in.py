@@ -1,0 +1,290 @@
+"""The verbs of the embedded engine on its tables, one call inside one open transaction; no thread, no waiting.
+
+    put ──insert──▶ READY / DELAYED ──lend──▶ LEASED ──hand_in──▶ DONE (row kept if keyed, else deleted), DEAD, or READY again
+                                  ▲──── tick: loans that ran out, delays that are over
+
+`insert` is the way in, `lend` the way out, and here is the way back. `commits.Writer` runs these, many to a commit. Nothing
+is changed before a call can be refused, so a refused one leaves the transaction usable; after a failed one `open` reads
+everything again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
+
+from crawler.broker.arguments import LARGEST
+from crawler.broker.budget import time_counter
+from crawler.broker.contract import MAX_BODY, is_taker
+from crawler.broker.sqlite.leases import Loan
+from crawler.broker.sqlite.lend import Lending
+from crawler.broker.sqlite.queues import Queue
+from crawler.broker.sqlite.schema import DELAYED, DONE, LEASED, READY
+from crawler.broker.sqlite.state import BEATS, SILENCE
+from crawler.items import Done, Failed, New, Pace, Step, Verdict, counts_of_each
+from crawler.limits import LONGEST_REST
+
+NOTHING: Set[int] = frozenset()
+STORY = 2_000             # characters of reports from which no more are added to the story of a task
+# Add a report on a task whose row is not kept to the story of the keyed task from which it came.
+TELL = ("UPDATE task SET report = iif(report = '', '', report || char(10)) || ? "
+        "WHERE id = (SELECT parent FROM task WHERE id = ?) AND state = 4 AND length(report) < ?")  # fmt: skip
+PROMOTE = 1_000           # delayed tasks made ready in one transaction
+WORKER_GONE = "the lease ran out: worker {} died, hung or was cut off"
+
+
+class Ledger(Lending):
+    """Every verb is one function inside an open transaction."""
+
+    # ---- back
+
+    def hand_in(self, step: Step) -> list[Verdict]:
+        """Complete, fail and release; children go in with the task that made them."""
+        self.check(child for done in step.done for child in done.children)
+        # First, since it decides when the hosts of what has arrived or ended may be asked again.
+        unknown = self.set_paces(step.paces)
+        self._arrived(step.worker, step.arrived)
+        verdicts: list[Verdict] = []
+        finished: list[tuple[Loan, str]] = []
+        children: list[New] = []
+        origins: list[int | None] = []
+        for done in step.done:
+            loan = self.loans.end(done.token, step.worker)
+            if loan is None:
+                verdicts.append(Verdict.STALE)
+            elif (refusal := _too_big(done)) is not None:
+                verdicts.append(self._fail(loan, refusal, None, True))
+            else:
+                finished.append((loan, done.report))
+                if done.children:
+                    children += done.children
+                    origins += [self._origin(loan)] * len(done.children)
+                verdicts.append(Verdict.DONE)
+        self.finish(finished)
+        if children:
+            self.bring(children, origins)
+        if unknown:
+            self.set_paces(unknown)    # some may be hosts of the children
+        verdicts += [self._failed(step.worker, failed) for failed in step.failed]
+        verdicts += [self._release(step.worker, token) for token in step.released]
+        verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]
+        self.count(step.counters)
+        if Verdict.STALE in verdicts:
+            self._uncount(step, verdicts)
+        return verdicts
+
+    def _uncount(self, step: Step, verdicts: Sequence[Verdict]) -> None:
+        """Take back what was counted for tasks that somebody else has now."""
+        for verdict, counts in zip(verdicts, counts_of_each(step), strict=False):
+            if verdict == Verdict.STALE:
+                self.count({name: -n for name, n in counts.items() if abs(n) <= LARGEST})
+
+    def finish(self, finished: Sequence[tuple[Loan, str]]) -> None:
+        """These loans, already off the books, are done."""
+        kept, gone, told, now, in_trouble = [], [], [], self.now, self.troubles.lanes
+        for loan, report in finished:
+            queue = loan.queue
+            if queue.spec.keyed:
+                kept.append((loan.attempt, report, now, loan.task))
+            else:
+                gone.append((loan.task,))
+                if report:
+                    told.append((report, loan.task, STORY))
+            queue.move(LEASED, DONE)
+            queue.bytes -= loan.size
+            if queue.suspects:
+                self.forget_suspect(queue, loan.task)
+            if queue.spec.polite:
+                self._ended(loan)
+                if loan.lane in in_trouble:
+                    del in_trouble[loan.lane]
+        for queue, n in Counter([loan.queue for loan, _ in finished]).items():
+            queue.recent.add(now, n)
+        if kept:
+            self.db.executemany("UPDATE task SET state = 4, attempt = ?, report = ?, changed_at = ? WHERE id = ?", kept)
+        if told:
+            self.db.executemany(TELL, told)
+        if gone:
+            self.db.executemany("DELETE FROM task WHERE id = ?", gone)
+
+    def _origin(self, loan: Loan) -> int | None:
+        """Return the keyed task from which the children of a task come: itself, or the one from which it came. None: unknown."""
+        if loan.queue.spec.keyed:
+            return loan.task
+        (origin,) = self.db.execute("SELECT parent FROM task WHERE id = ?", (loan.task,)).fetchone()
+        return origin if isinstance(origin, int) else None
+
+    def _failed(self, worker: str, failed: Failed) -> Verdict:
+        loan = self.loans.end(failed.token, worker)
+        if loan is None:
+            return Verdict.STALE
+        return self._fail(loan, failed.reason, failed.after, failed.final, failed.trace)
+
+    def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool, trace: str = "") -> Verdict:
+        self._ended(loan)
+        self.loans.give_back(loan)
+        self.forget_suspect(loan.queue, loan.task)
+        if loan.queue.spec.polite:
+            self.troubles.host_failed(loan.lane, reason)
+        return self.judge(loan.task, loan.queue, LEASED, loan.size, loan.attempt, reason, after, is_final, trace)
+
+    def _release(self, worker: str, token: int, *, was_begun: bool = True) -> Verdict:
+        loan = self.loans.end(token, worker)
+        if loan is None:
+            return Verdict.STALE
+        self._take_back(loan, was_begun=was_begun)
+        return Verdict.RELEASED
+
+    def _take_back(self, loan: Loan, *, was_begun: bool) -> None:
+        """Make the task of a lease, already off the books, READY again without counting an attempt. One that was not begun leaves
+        no trace: neither its host's clock nor its order has moved."""
+        self._ended(loan, was_begun=was_begun)
+        self.loans.give_back(loan)
+        if self.put_back(loan):
+            return
+        self.db.execute("UPDATE task SET changed_at = ? WHERE id = ?", (self.now, loan.task))
+        loan.queue.move(LEASED, READY)
+        self.made_ready(loan.queue, loan.lane)
+
+    def expire(self, loans: Iterable[Loan], reason: str = "", begun: Set[int] = NOTHING, at_work: Set[int] = NOTHING) -> int:
+        """End these leases, already off the books, because their workers are gone.
+
+        reason: how the worker ended, if that is known. begun, at_work: tokens of the tasks that it had begun and was at work on. If
+        any is known, an attempt is counted of these alone, and the others are as if they had not been leased.
+        """
+        by_worker: dict[str, list[Loan]] = {}
+        for loan in loans:
+            by_worker.setdefault(loan.worker, []).append(loan)
+        for of_worker in by_worker.values():
+            self._worker_died(of_worker, reason, begun, at_work)
+        return sum(map(len, by_worker.values()))
+
+    def _worker_died(self, loans: Sequence[Loan], reason: str, begun: Set[int], at_work: Set[int]) -> None:
+        """End these leases of one worker: see `expire`."""
+        worker = loans[0].worker
+        if is_taker(worker):
+            for loan in loans:
+                self._take_back(loan, was_begun=False)
+            return
+        known = {loan.token for loan in loans}
+        charged = (at_work & known) or (begun & known) or known
+        is_only_one = len(charged) == 1 and not self.loans.of(worker)
+        for loan in loans:
+            if loan.token in charged:
+                self._ended(loan)
+                self.loans.give_back(loan)
+                why = f"its worker {reason}" if reason else WORKER_GONE.format(worker)
+                self.charge_death(loan, why, is_certain=is_only_one or loan.token in at_work)
+            else:
+                self._take_back(loan, was_begun=loan.token in begun)
+
+    def _arrived(self, worker: str, tokens: Iterable[int]) -> None:
+        """What these tasks asked of their hosts is over, however long they are still in process."""
+        for token in tokens:
+            loan = self.loans.held(token, worker)
+            if loan is not None:
+                self._ended(loan)
+                loan.has_arrived = True
+
+    def _ended(self, loan: Loan, *, was_begun: bool = True) -> None:
+        """Free the host of this lease, unless it has been freed before."""
+        if loan.queue.spec.polite and not loan.has_arrived:
+            lane = self.lanes.numbered(loan.queue, loan.lane)
+            if was_begun:
+                lane.ended(self.now)
+            else:
+                lane.untouched(loan.token)
+            self.lanes.touch(lane)
+
+    # ---- workers that fall silent
+
+    def heard(self, worker: str) -> None:
+        """A worker called: if its connection had broken, its loans last again as it asked for."""
+        if worker in self._silent:
+            self._silent.discard(worker)
+            self.loans.restore(worker, self.now)
+
+    def lost(self, worker: str) -> None:
+        """A worker's last connection broke: it may come back, but not for long. Until then it does not count as heard of."""
+        self.callers.leave(worker)
+        if loans := self.loans.of(worker):
+            self._silent.add(worker)
+            self.loans.shorten(worker, self.now + max(SILENCE, max(loan.ttl for loan in loans) * BEATS))
+
+    # ---- time
+
+    def tick(self) -> None:
+        """Look at the clock: loans that ran out, delays that are over."""
+        before, self.now = self.now, self.time.now()
+        if self.timed:
+            self._pass_time(self.now - before)
+        self.expire(self.loans.ended(self.now))
+        if self._next_due is not None and self._next_due <= self.now:
+            self._promote()
+
+    def _pass_time(self, seconds: float) -> None:
+        """Count the time of queues that had work meanwhile."""
+        for queue in self.timed:
+            if queue.counts[READY] or queue.counts[DELAYED] or queue.counts[LEASED]:
+                self.unpaid[queue.id] = self.unpaid.get(queue.id, 0.0) + seconds * 1_000
+                whole, self.unpaid[queue.id] = divmod(self.unpaid[queue.id], 1)
+                self.count({time_counter(queue.spec.name): int(whole)})
+
+    def _promote(self) -> None:
+        rows = self.db.execute(
+            f"SELECT id, queue, lane FROM task WHERE state = 1 AND due <= ? AND {self._ours} ORDER BY due LIMIT ?",  # noqa: S608  (numbers of ours)
+            (self.now, PROMOTE),
+        ).fetchall()
+        self.db.executemany("UPDATE task SET state = ? WHERE id = ?", [(READY, id) for id, _, _ in rows])
+        for _, queue_id, lane in rows:
+            queue = self._by_id[queue_id]
+            queue.move(DELAYED, READY)
+            self.made_ready(queue, lane)
+        self._next_due = self._first_due()
+
+    def next_event(self, waited_for: Iterable[Queue]) -> float | None:
+        """Hub time at which something may change by itself, for who waits on these queues."""
+        times = [self._next_due, self.loans.next_end()]
+        for queue in waited_for:
+            if not queue.full_gate() and not self.spent(queue):
+                times += [self.lanes.next_open(queue)] if queue.spec.polite else []
+                times += [self.next_apart(queue)] if queue.suspects else []
+        return min((time for time in times if time is not None), default=None)
+
+    # ---- hosts, counters
+
+    def set_paces(self, paces: Iterable[Pace]) -> list[Pace]:
+        """Set what hosts asked of us, for every polite queue. Returns what is for hosts that are not known, and was not set.
+
+        Only what an admin sets by hand makes a host known: otherwise a worker could fill the store with names.
+        """
+        unknown = []
+        polite = [queue for queue in self.queues.values() if queue.spec.polite]
+        for pace in paces:
+            is_by_hand = pace.paused is not None or pace.fixed is not None
+            if not is_by_hand and not any(self.lanes.known(queue, pace.host) for queue in polite):
+                unknown.append(pace)
+                continue
+            for queue in polite:
+                lane = self.lanes.named(queue, pace.host)
+                if pace.rest is not None:
+                    lane.rest(self.now + min(pace.rest, LONGEST_REST))
+                if pace.delay is not None:
+                    lane.delay = min(pace.delay, LONGEST_REST)
+                if pace.paused is not None:
+                    lane.paused = pace.paused
+                if pace.fixed is not None:
+                    lane.fixed = pace.fixed if pace.fixed >= 0 else None
+                    lane.next, lane.undo = min(lane.next, self.now + lane.gap()), None
+                if pace.held is not None:
+                    self.troubles.hold(lane.id, self.now + pace.held)
+                self.lanes.touch(lane)
+        return unknown
+
+
+def _too_big(done: Done) -> str | None:
+    """Why a step cannot be stored as it is; its task is dead then, with this reason, rather than half done."""
+    for child in done.children:
+        if len(child.item) > MAX_BODY:
+            return f"an item of {len(child.item)} bytes for queue {child.queue!r}; at most {MAX_BODY} bytes fit on a queue"
+    return None

@@ -1,0 +1,190 @@
+"""Tasks on their way out: which may be had, in which order, and to whom they are lent. Part of `hand_in.Ledger`.
+
+A lease changes no task: what is on loan is known by `leases`, and passed over. So that nobody looks again and again at what is on
+loan, each lane has a floor: in its order, all that is READY up to there is on loan. Whatever becomes READY below takes it away.
+
+A step may lend one task of each of a hundred hosts, which lie far apart in a large store: each page read is some microseconds. Of a
+host the next few tasks are known by number (see `Lane.ahead`), and those of all hosts are read in one statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from crawler.broker.sqlite.callers import Batch
+from crawler.broker.sqlite.lane import AHEAD, Lane
+from crawler.broker.sqlite.leases import Loan
+from crawler.broker.sqlite.quarantine import Quarantine
+from crawler.broker.sqlite.queues import Floor, Queue, Suspect
+from crawler.broker.sqlite.schema import DELAYED, LEASED, READY
+from crawler.items import Attempt, Lease
+from crawler.limits import LEASES
+
+REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
+LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
+HIGHEST = 1 << 60         # above every priority
+ROWS_READ = 256           # tasks in one statement: 0.5 MB of them, as larger items stand elsewhere
+COLUMNS = "id, priority, attempt, item, key, depth"
+TASK = f"SELECT {COLUMNS} FROM whole WHERE id = ?"      # noqa: S608  (columns of ours)
+READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"      # noqa: S608  (columns of ours)
+READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
+TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608
+Task = tuple[Any, ...]    # a row of these statements
+Offer = tuple[Lane | None, Suspect | None, Task]     # with the lane of its host, on a polite queue, and the suspect if it is one
+
+
+class Lending(Quarantine):
+    """The books, and tasks lent from them."""
+
+    def lend(self, queue: Queue, worker: str, n: int, ttl: float, *, is_probe: bool = False) -> list[Lease]:
+        """Lease up to n tasks that may be had now. worker: "" for a take, which ends in this transaction.
+
+        is_probe: only quarantined ones, one at a time.
+        """
+        lent: list[Lease] = []
+        room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
+        batch: Batch | None = None
+        granted: dict[Lane, range] = {}              # tokens, which are consecutive for each lane
+        n = min(n, LEASES)
+        for lane, suspect, (id, priority, attempt, item, key, depth) in self._offers(queue, worker, n, is_probe=is_probe):
+            size = len(item)
+            if lent and size > room:
+                break
+            room -= size + LEASE_BYTES
+            self._token += 1
+            if batch is None:
+                batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
+            place = lane.id if lane else queue.lane
+            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now)
+            add(loan)
+            batch.tasks.append(id)
+            lent.append(_lease(loan, item, key, lane.name if lane else "", depth))
+            if suspect is not None:
+                self._lent_apart(queue, suspect, lane, loan.token)
+            elif lane is None:
+                queue.floor = (priority, id)
+            else:
+                lane.floor = (priority, id)
+                first = granted[lane].start if lane in granted else loan.token
+                granted[lane] = range(first, loan.token + 1)
+            if len(lent) == n or room <= 0:
+                break
+        for lane, tokens in granted.items():
+            lane.granted(tokens, self.now)
+            self.lanes.touch(lane)
+        if lent:
+            queue.move(READY, LEASED, len(lent))
+        return lent
+
+    def _lent_apart(self, queue: Queue, suspect: Suspect, lane: Lane | None, token: int) -> None:
+        """Lend a suspect: like all that is on loan it is READY in the tables."""
+        self.db.execute("UPDATE task SET state = ? WHERE id = ?", (READY, suspect.task))
+        queue.move(DELAYED, READY)
+        if lane is not None:
+            lane.granted_apart(range(token, token + 1), self.now)
+            self.lanes.touch(lane)
+
+    def _offers(self, queue: Queue, worker: str, n: int, *, is_probe: bool) -> Iterator[Offer]:
+        """Find tasks that may be lent to this worker, in the order in which they are to be."""
+        if n <= 0 or not (queue.counts[READY] or queue.suspects or is_probe) or queue.full_gate():
+            return
+        if queue.spec.budgets and self.spent(queue):
+            return
+        if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
+            return
+        if queue.suspects or is_probe:
+            chosen, may_have_others = self.choose_apart(queue, worker, n, is_probe=is_probe)
+            for suspect in chosen:
+                lane = self.lanes.numbered(queue, suspect.lane) if queue.spec.polite else None
+                yield lane, suspect, self.db.execute(TASK, (suspect.task,)).fetchone()
+            n -= len(chosen)
+            if not may_have_others or not n:
+                return
+        yield from self._ordinary(queue, n)
+
+    def _ordinary(self, queue: Queue, n: int) -> Iterator[Offer]:
+        """Find tasks that are no suspects, with the lanes of a polite queue."""
+        if not queue.counts[READY]:
+            return
+        if not queue.spec.polite:
+            # Of a host few are on loan, of a plain queue perhaps thousands: a floor is worth a search.
+            floor = queue.floor or self._first_ready(queue.lane)
+            yield from ((None, None, task) for task in self._ready(READY_TASKS, queue.lane, floor))
+            return
+        chosen: list[tuple[Lane, int]] = []
+        reserved = self.reserved(queue)
+        for lane in self.lanes.open(queue, self.now, n if reserved is None else n + 1):
+            if lane is reserved:
+                continue
+            chosen += [(lane, id) for id in self._next(lane, min(lane.room(), lane.ready, n - len(chosen)))]
+            if len(chosen) == n:
+                break
+        for start in range(0, len(chosen), ROWS_READ):
+            some = chosen[start : start + ROWS_READ]
+            tasks = {task[0]: task for task in self.db.execute(TASKS, (str([id for _, id in some]),))}
+            for lane, id in some:
+                task = tasks[id]
+                yield lane, None, task if task[3] is not None else (*task[:3], self._body(id), *task[4:])
+
+    def _body(self, id: int) -> bytes:
+        (item,) = self.db.execute("SELECT item FROM body WHERE id = ?", (id,)).fetchone()
+        return item  # type: ignore[no-any-return]  # a BLOB column
+
+    def _next(self, lane: Lane, n: int) -> list[int]:
+        """The numbers of the first n tasks of a lane that are READY and not on loan."""
+        if lane.ahead is None or len(lane.ahead) < n:
+            found = list(islice(self._ready(READY_IDS, lane.id, lane.floor), n + AHEAD))
+            lane.ahead, lane.last = [id for id, _ in found], found[-1][1] if found else 0
+        return lane.ahead[:n]
+
+    def _ready(self, tasks: str, lane: int, floor: Floor | None) -> Iterator[tuple[Any, ...]]:
+        """What is READY in a lane and not on loan, in its order. tasks: a statement, whose rows begin with a task's number."""
+        on_loan, below = self.loans.tasks, HIGHEST
+        if floor is not None:
+            below = floor[0]
+            for row in self.db.execute(f"{tasks} AND priority = ? AND id > ? ORDER BY id", (lane, *floor)):
+                if row[0] not in on_loan:
+                    yield row
+        for row in self.db.execute(f"{tasks} AND priority < ? ORDER BY priority DESC, id", (lane, below)):
+            if row[0] not in on_loan:
+                yield row
+
+    def _first_ready(self, lane: int) -> Floor | None:
+        """Right before the first task that is READY and not on loan; only the index is read for it."""
+        for priority, id in self.db.execute(
+            "SELECT priority, id FROM task WHERE lane = ? AND state = 0 ORDER BY priority DESC, id", (lane,)
+        ):
+            if id not in self.loans.tasks:
+                return priority, id - 1
+        return None
+
+    def leased_between(self, worker: str, first: int, last: int) -> list[Lease]:
+        """What a call of this worker was given and still holds: to answer a repeated call."""
+        leases = []
+        for loan in [loan for loan in self.loans.of(worker) if first <= loan.token <= last]:
+            row = self.db.execute(
+                "SELECT item, key, name, depth FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (loan.task,)
+            ).fetchone()
+            leases.append(_lease(loan, *row))
+        return leases
+
+
+def failures(noted: str) -> list[Attempt]:
+    """What was noted of a task's failed attempts; the first line may have been cut."""
+    attempts = []
+    for line in noted.splitlines():
+        at, _, rest = line.partition(" ")
+        number, _, reason = rest.partition(" ")
+        if number.isdecimal() and at.replace(".", "", 1).isdecimal():
+            attempts.append(Attempt(float(at), int(number), reason))
+    return attempts
+
+
+def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int) -> Lease:
+    spec = loan.queue.spec
+    return Lease(
+        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, loan.attempt >= spec.max_attempts,
+        max(spec.max_attempts - loan.attempt, 0),
+    )

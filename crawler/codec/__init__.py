@@ -1,0 +1,1 @@
+"""Encoding of items: as bytes for a queue, and as the values of a row."""

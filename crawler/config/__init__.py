@@ -1,0 +1,1 @@
+"""The settings: their types and defaults, where each value came from, and messages for wrong ones."""

@@ -1,0 +1,1 @@
+"""Resources of this machine: private files, room on its disks, descriptors, memory."""

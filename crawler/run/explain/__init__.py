@@ -1,0 +1,1 @@
+"""Explanations of why a crawl waits, and for how long."""

@@ -1,0 +1,206 @@
+"""One process of ours as its parent has it, and starting one by a new interpreter.
+
+    spawn ──▶ python -m crawler ARGUMENTS ╮
+                                          ├──▶ running ──▶ ended: its end is seen at once, and it is reaped by whoever asks
+    fork  ──▶ a copy of this process ─────╯
+
+Both have a session of their own, so that Ctrl-C reaches the parent alone, which ends them in order; and a pipe for standard
+input, whose end tells them that the parent is gone, however it went. How a copy is made is a command's business: it is handed in.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from crawler.worker.marks import MarkMemory
+
+SAMPLE = 0.1            # s for which it is looked which thread of a process uses the CPU
+PAUSE = 0.02            # s between looks where the system does not tell of an end
+SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings of its parent: see `Config.packed`
+WITH_SETTINGS = "--settings"   # among the arguments of a process to start: what that variable is to be
+ON_STDIN = "-"          # in the variable: the settings are the first line of standard input
+LONGEST = 100_000       # characters of a variable; Linux takes 131,071 bytes
+LONG = 3600.0           # s the system is asked to wait at most
+CPU_CLOCK = 2           # of all threads of a process; the rest of such a clock's number is the process
+
+
+class Process:
+    """A child of this process, from its start until it has been reaped and closed."""
+
+    def __init__(
+        self, pid: int, stdin: IO[bytes], stderr: IO[bytes] | None, marks: MarkMemory, popen: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        """stdin: our end of its standard input. stderr: where what it says can be read; None: it says it where we do.
+
+        marks: where it marks what it works on. popen: what has started it, and is to be told of its end.
+        """
+        self.pid = pid
+        self.marks = marks
+        self.stdin = stdin
+        self.stderr = stderr
+        self._popen = popen
+        self._code: int | None = None
+        self.ended = _pidfd(pid)           # descriptor that can be read once it has ended; None: the system has none
+
+    def poll(self) -> int | None:
+        """Its exit code, or the negative number of the signal it died of; None while it runs."""
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:      # somebody else has reaped it: how it ended is lost
+                pid, status = self.pid, 0
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+                if self._popen is not None:
+                    self._popen.returncode = self._code
+        return self._code
+
+    def wait(self, seconds: float) -> int | None:
+        """The same, once it has ended or after so many seconds."""
+        give_up = time.monotonic() + seconds
+        while self.poll() is None and (left := give_up - time.monotonic()) > 0:
+            wait_for_any([self], left)
+        return self._code
+
+    def cpu(self) -> float | None:
+        """s of CPU it has used, in all its threads; None: it has ended, or the system does not tell."""
+        with suppress(OSError):
+            return None if self.poll() is not None else cpu_clock(self.pid)
+        return None
+
+    def signal(self, number: int) -> None:
+        """Nothing happens to one that has ended: until it is reaped its number is no other's."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def abort(self) -> None:
+        """Have it write where it is, and end. The thread that uses the CPU is asked, if the system tells which that is."""
+        busiest = self.pid
+        with suppress(OSError, ValueError, IndexError):
+            before = _thread_times(self.pid)
+            time.sleep(SAMPLE)
+            after = _thread_times(self.pid)
+            busiest = max(after, key=lambda thread: after[thread] - before.get(thread, after[thread]))
+        if self.poll() is None:
+            os.kill(busiest, signal.SIGABRT)       # to the process, by way of this thread
+
+    def close(self) -> None:
+        """Let go of what we have of one that has been reaped; `stderr` is closed by who reads it."""
+        self.stdin.close()
+        self.marks.close()
+        if self.ended is not None:
+            os.close(self.ended)
+            self.ended = None
+
+
+class Bell:
+    """Ends a wait, now or later: `ring` may be called from a signal handler, so it is there as long as this process."""
+
+    def __init__(self) -> None:
+        self.rung, self._rope = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else os.pipe()
+        self.is_rung = False
+
+    def ring(self) -> None:
+        if not self.is_rung:
+            self.is_rung = True
+            os.write(self._rope, b"!")     # nobody reads it: what can be read ends every wait from now on
+
+
+Fork = Callable[[Sequence[str], Mapping[str, str], bool], Process | None]
+"""Starts a copy of this process that runs a command: its arguments, what its environment has besides ours, whether its standard
+error is to be read by us. None: this process cannot be copied safely now."""
+
+
+def cpu_clock(pid: int) -> float:
+    """s of CPU that a process that is alive has used, to the nanosecond: clock_getcpuclockid(3), which Python does not have.
+
+    Raises OSError where there is no such process, or no such clock.
+    """
+    return time.clock_gettime(~pid << 3 | CPU_CLOCK)
+
+
+def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bool) -> Process:
+    """A new interpreter that runs the command. is_heard: we read its standard error."""
+    marks = MarkMemory()
+    line = ""
+    if len(environment.get(SETTINGS, "")) > LONGEST:
+        line, environment = environment[SETTINGS], {**environment, SETTINGS: ON_STDIN}
+    try:
+        popen = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
+            [sys.executable, *_path_option(), "-m", "crawler", *arguments],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE if is_heard else None,
+            start_new_session=True, env={**os.environ, **environment, **marks.environment},
+        )  # fmt: skip
+    except OSError:
+        marks.close()
+        raise
+    assert popen.stdin is not None  # noqa: S101  (it was asked for)
+    if line:
+        with suppress(BrokenPipeError):    # it has ended, which is seen as any end is
+            popen.stdin.write(line.encode() + b"\n")
+            popen.stdin.flush()
+    return Process(popen.pid, popen.stdin, popen.stderr, marks, popen)
+
+
+def private(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return arguments that anybody on this machine may see, and variables for the settings, of which some may be secret."""
+    if WITH_SETTINGS not in arguments:
+        return list(arguments), {}
+    place = arguments.index(WITH_SETTINGS)
+    return [*arguments[:place], *arguments[place + 2 :]], {SETTINGS: arguments[place + 1]}
+
+
+def settings_of_parent() -> str:
+    """Return the settings of the process that started this one, once; "": there are none."""
+    packed = os.environ.pop(SETTINGS, "")        # they are not meant for processes that a stage starts
+    if packed != ON_STDIN:
+        return packed
+    line = b""
+    while not line.endswith(b"\n") and (part := os.read(0, 1 << 16)):
+        line += part
+    return line.rstrip(b"\n").decode()
+
+
+def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None = None) -> None:
+    """Until one of these ends, which may have been before, or the bell is rung, or so many seconds are over."""
+    poll = select.poll()                   # not select(): descriptors may have any number
+    is_told = True
+    for descriptor in [process.ended for process in processes] + ([] if bell is None else [bell.rung]):
+        if descriptor is None:
+            is_told = False
+        else:
+            poll.register(descriptor, select.POLLIN)
+    poll.poll(max(min(seconds, LONG if is_told else PAUSE), 0.0) * 1000)
+
+
+def _thread_times(pid: int) -> dict[int, int]:
+    """Return the CPU time that each thread of a process has used, in ticks (proc(5)). Raises OSError where there is no /proc."""
+    times = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        fields = Path(f"/proc/{pid}/task/{thread}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        times[int(thread)] = int(fields[11]) + int(fields[12])
+    return times
+
+
+def _pidfd(pid: int) -> int | None:
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):            # a system before Linux 5.3, or no descriptors left
+            return os.pidfd_open(pid)
+    return None
+
+
+def _path_option() -> list[str]:
+    """Return the option that keeps the working directory out of the path: no file there must take the place of a module.
+
+    A stage's own module is found there all the same (`plugins.find`). Without it in a checkout that is not installed.
+    """
+    return [] if Path(__file__).parents[3] == Path.cwd() else ["-P"]

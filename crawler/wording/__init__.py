@@ -1,0 +1,1 @@
+"""Parts of messages for people: numbers in sentences, foreign text made safe, places in code, masked secrets."""

@@ -1,0 +1,1 @@
+"""One worker process: it leases tasks, has its stage process them, and hands in the results."""

@@ -1,0 +1,349 @@
+"""Stages that run one after another in one process: what one gives for the next never crosses the hub.
+
+    urls: Visit ──▶ [ fetch ──Page──▶ parse ] ──▶ records: Record
+                                        └──────▶ urls: Visit
+
+To the worker a chain is one stage, so all promises hold: one task, one step, one transaction. A link gets the same item as from the
+hub: encoded, decoded and checked against its annotation. Only a Page for a stage that takes a Page is passed on unchanged. What a
+link gives is routed at once, so that an error is assigned to the link's own item. If a later link fails at an item, the item is put
+on that link's queue with its first attempt counted, and the stage alone tries it again: no page is fetched twice because it cannot
+be parsed. Only what ends the process counts as an attempt of the whole chain.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+
+from crawler.errors import ConfigError, StorageError
+from crawler.items import Admitted, New, Pace
+from crawler.machine.shortage import machine_short
+from crawler.pipeline.build import Pipeline, StageSpec
+from crawler.pipeline.plugins import find, item_schema
+from crawler.stage import At, Drop, Report, Slow, Stage, Then
+from crawler.wording.counting import together
+from crawler.wording.texts import words
+from crawler.worker import forked
+from crawler.worker.chain_link import Handed, Joint, Link, Room
+from crawler.worker.given import NOTHING, is_item
+from crawler.worker.known import Known
+from crawler.worker.opening import closing, opening
+from crawler.worker.routing import (
+    CHILD_BYTES,
+    MAX_GIVEN,
+    Gatekeeper,
+    Incomplete,
+    Misgiven,
+    Router,
+    Routes,
+    Taken,
+    TooMuch,
+    many,
+    misgiven,
+    refuse_too_much,
+    size,
+)
+from crawler.worker.speaker import speaker
+
+SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
+ROOM = MAX_GIVEN // 2     # bytes of a step for what later links give; the rest is kept free to put their items back
+
+
+class Chain(Stage):
+    """Several stages that act as one. Each link decides about its items as it would if it ran alone."""
+
+    def __init__(self, links: Sequence[Link], gatekeepers: Mapping[str, Gatekeeper] = MappingProxyType({})) -> None:
+        super().__init__(shared=links[0].stage.shared)
+        known = Known()
+        self.router: Routes = _Routed([link.name for link in links], known)
+        routers = [
+            Router(link.name, link.outputs, gatekeepers, known, input=link.input, stored=link.stored, count=link.stage.count)
+            for link in links
+        ]  # fmt: skip
+        self._joints = [Joint(link, router) for link, router in zip(links, routers, strict=True)]
+        self._joints[0].is_first = True
+        for one, following in itertools.pairwise(self._joints):
+            one.before(following)
+        self.at: dict[int, At] = {}              # threads in a link after the first
+        self.at_work: dict[int, float] = {}      # as above
+        self.concurrency = self.first.concurrency     # type: ignore[misc]  # a class attribute elsewhere; here the first link's
+        self.prefetch = self.first.prefetch           # type: ignore[misc]  # as above
+        self.stuck = self.first.stuck                 # type: ignore[misc]  # as above
+        self.hang = sum(link.stage.hang for link in links)   # type: ignore[misc]  # as above
+        self.grace = self.first.grace                 # type: ignore[misc]  # as above; later links have the worker's whole grace
+
+    @property
+    def first(self) -> Stage:
+        """The stage that takes the items of the chain's input."""
+        return self._joints[0].stage
+
+    def open(self) -> None:
+        with ExitStack() as undo:
+            for joint in self._joints:
+                speaker.stage = joint.name
+                with opening(joint.name):
+                    joint.stage.open()
+                undo.callback(self._close, joint)
+            undo.pop_all()
+
+    def close(self) -> None:
+        with ExitStack() as rest:                # a stage that fails to close must not keep the others open
+            for joint in reversed(self._joints):
+                rest.callback(self._close, joint)
+
+    @staticmethod
+    def _close(joint: Joint) -> None:
+        speaker.stage = joint.name
+        with closing(joint.name):
+            joint.stage.close()
+
+    def interrupt(self) -> None:
+        self.first.interrupt()
+
+    @property
+    def overlap(self) -> int:      # type: ignore[override]  # of the class for other stages, of the first link here
+        return self.first.overlap
+
+    @property
+    def hang_at_work(self) -> float:
+        return sum(joint.stage.hang for joint in self._joints[1:])
+
+    def process(self, item: Any) -> Iterator[Taken]:
+        speaker.stage = self._joints[0].name
+        return iter(self._through(0, self.first.process(item), Room()))
+
+    def begin(self, item: Any, then: Then) -> bool:
+        """Start on an item with the first link; the other links process what it gives."""
+        return self.first.begin(
+            item, lambda finish, is_free=True: then(finish and (lambda: iter(self._through(0, finish(), Room()))), is_free)
+        )
+
+    def prepare(self, item: Any) -> bool:
+        return self.first.prepare(item)
+
+    def slow(self) -> Slow:
+        return self.first.slow()
+
+    def counters(self, name: str) -> dict[str, int]:
+        """Each link counts under its own name, as it would alone."""
+        return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
+
+    def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+        return {
+            counter: n for joint in self._joints if id(joint.stage) in of_task
+            for counter, n in joint.stage.counted(joint.name, of_task).items()
+        }  # fmt: skip
+
+    def take_paces(self) -> list[Pace]:
+        return [pace for joint in self._joints for pace in joint.stage.take_paces()]
+
+    def _through(self, place: int, result: Any, room: Room) -> list[Taken]:
+        """Return what the links from this place on give for one item. result: what `process` of this link returned.
+
+        Raises Incomplete if this link gave items that cannot be put: the others are not lost with them.
+        The next link starts only after this one has finished: it must not see an item of an attempt that fails.
+        """
+        joint = self._joints[place]
+        given: list[Taken | Handed] = []
+        refused: Misgiven | None = None
+        has_given = not joint.has_outputs
+        for item in many(result, joint.stage.process):
+            has_given = has_given or is_item(item)
+            try:
+                given += joint.take(item, result)
+            except Misgiven as error:
+                if not error.is_of_item:
+                    raise
+                refused = refused or error
+        if not has_given:
+            joint.stage.count(NOTHING)
+        kept = passed_on = 0       # bytes
+        has_handed = False
+        for one in given:
+            if type(one) is New:
+                kept += len(one.item) + CHILD_BYTES
+            elif type(one) is Handed:
+                has_handed = True
+                passed_on += one.size
+            elif type(one) is Admitted:
+                kept += size(one.tasks)
+        try:
+            refuse_too_much(kept + passed_on, len(given))
+            room.keep(kept, ROOM if place else MAX_GIVEN)
+            if not has_handed:
+                taken: list[Taken] = given     # type: ignore[assignment]  # nothing in it is Handed
+            else:
+                taken = []
+                for one in given:
+                    taken += self._by_next(place + 1, one, room) if isinstance(one, Handed) else (one,)
+        except TooMuch as error:
+            raise misgiven(error, result, joint.stage.process) from error
+        if refused is not None:
+            raise Incomplete(taken, refused) if taken else refused
+        return taken
+
+    def _by_next(self, place: int, handed: Handed, room: Room) -> list[Taken]:
+        """Return what the links from this place on give for an item; if that fails, the item itself for this link's queue.
+
+        Raises TooMuch if there is no room for the item: then the previous link gave too much.
+        """
+        joint = self._joints[place]
+        used, began, thread = room.used, time.monotonic(), threading.get_ident()
+        is_first = self.at_work.setdefault(thread, began) == began
+        if is_first:
+            self.on_work(True)
+        before, speaker.stage = speaker.stage, joint.name
+        try:
+            item = joint.item(handed)
+            self.at[thread] = At(joint.name, item, began, joint.stage.stuck)
+            return self._through(place, joint.stage.process(item), room)
+        except Drop as drop:
+            for name, n in joint.drops.counters(drop.reason).items():
+                joint.stage.count(name, n)
+            return [Report(words(f"{joint.name}: dropped: {drop.reason}"))]
+        except StorageError:
+            raise
+        except Incomplete as rest:
+            return [*rest.taken, *self._put_back(place, handed, rest.error, room)]
+        except BaseException as error:
+            forked.end_if_copy(joint.name)
+            if machine_short(error) is not None:
+                raise
+            room.used = used
+            return self._put_back(place, handed, error, room)
+        finally:
+            forked.end_if_copy(joint.name)
+            speaker.stage = before
+            self.at.pop(thread, None)
+            if is_first:
+                self.at_work.pop(thread, None)
+                self.on_work(False)
+
+    def _put_back(self, place: int, handed: Handed, error: BaseException, room: Room) -> list[Taken]:
+        """Return an item that this link failed at as a task for the link's queue, with a line for its life story."""
+        task = handed.task or self._joints[place - 1].task(handed.page)
+        if not isinstance(task, New):
+            return [task]
+        room.keep(size([task]), MAX_GIVEN)
+        back = self._joints[place].put_back(task, handed, error)
+        return [back, self._joints[place].story(back)]
+
+
+class _Routed:
+    """The router of a chain. It passes everything on, because the links have already routed what they give."""
+
+    def __init__(self, names: Sequence[str], known: Known) -> None:
+        self.name = names[0]
+        self.later = tuple(names[1:])
+        self.outputs: tuple[str, ...] = ()       # what the links give is counted by them
+        self.known = known
+
+    def take(self, item: Taken) -> Taken:
+        return item
+
+
+def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
+    """One specification for stages that read from each other, the first one's settings for the whole. Raises ConfigError."""
+    specs = [pipeline.stage(name) for name in names]
+    for first, second in itertools.pairwise(specs):
+        pair = f"{first.name}{SIGN}{second.name}: "
+        if second.input not in first.outputs:
+            raise ConfigError(f"{pair}{second.name} reads {second.input!r}, which {first.name} does not fill")
+        if [reader.name for reader in pipeline.readers(second.input)] != [second.name]:
+            raise ConfigError(f"{pair}others read {second.input!r} as well; its items have to pass through the hub")
+        if pipeline.queues[second.input].keyed:
+            raise ConfigError(f"{pair}{second.input!r} takes each item only once; its items have to pass through the hub")
+    inside = [spec.input for spec in specs[1:]]        # last: they get only what is put back
+    outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
+    first = specs[0]
+    return StageSpec(
+        name=SIGN.join(names), use="", input=first.input, outputs=tuple(outputs), processes=first.processes,
+        concurrency=first.concurrency, chain=first.chain, options_table={},
+    )  # fmt: skip
+
+
+def refuse_unfit(pipeline: Pipeline, names: Sequence[str]) -> None:
+    """Raise ConfigError for a stage whose class cannot be part of a chain."""
+    for name in names:
+        kind = find(pipeline.stage(name).use)
+        if kind.batch or item_schema(kind)[1]:
+            raise ConfigError(f"{SIGN.join(names)}: {name} takes items in batches or is async; run it as a stage of its own")
+        if name != names[0] and _begins(kind):
+            raise ConfigError(f"{SIGN.join(names)}: {name} has a loop of its own, begin(); run it as a stage of its own")
+
+
+def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
+    """Which of these stages, in the order of the flow, share their processes: those that are told to, and those of which nobody has
+    said anything and that may. Raises ConfigError for a `chain` that cannot be.
+    """
+    found: list[list[str]] = []
+    for name in names:
+        wish = pipeline.stage(name).chain
+        if wish and not found:
+            raise ConfigError(f"stages.{name}.chain: it is the first stage, there is none for it to share a process with")
+        if wish:
+            chained(pipeline, [*found[-1], name])
+            refuse_unfit(pipeline, [*found[-1], name])
+        if wish or (wish is None and found and _may_join(pipeline, found[-1], name)):
+            found[-1].append(name)
+        else:
+            found.append([name])
+    return found
+
+
+class Share(Struct, frozen=True):
+    """Stages that share processes, and how many of these `crawler run` starts."""
+
+    stages: tuple[str, ...]
+    processes: int
+    most: int                  # that it may have later on, where it has too much to do: see `growth`
+
+    @property
+    def name(self) -> str:
+        return SIGN.join(self.stages)
+
+    def said(self, processes: int) -> str:
+        """What a person is to know of so many processes; "" if it is as plain as can be."""
+        if len(self.stages) == 1:
+            return "" if processes == 1 else f"{self.stages[0]} has {processes} processes"
+        return f"{together(self.stages)} share {'a process' if processes == 1 else f'{processes} processes'}"
+
+
+def share(pipeline: Pipeline, group: Sequence[str], delay: float) -> Share:
+    """delay: s between two pages of a host. Where there is none, what limits a crawl is the work on pages: one process a core."""
+    wish = pipeline.stage(group[0]).processes
+    most = wish or (cores() if len(group) > 1 else 1)
+    return Share(tuple(group), most if delay == 0 else wish or 1, most)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_join(pipeline: Pipeline, group: Sequence[str], name: str) -> bool:
+    """It does one item after the other anyway, and all of them come from there."""
+    try:
+        chained(pipeline, [*group, name])
+    except ConfigError:
+        return False
+    spec = pipeline.stage(name)
+    if spec.processes is not None or spec.concurrency is not None:      # a person has thought about its workers
+        return False
+    firsts = [find(pipeline.stage(one).use) for one in group]
+    kind = find(spec.use)
+    is_plain = not any(each.batch or item_schema(each)[1] for each in (*firsts, kind))
+    return kind.concurrency == 1 and is_plain and not _begins(kind)
+
+
+def _begins(kind: type[Stage]) -> bool:
+    """Tell whether a stage has a loop of its own: only the first stage of a chain is asked to `begin`."""
+    return kind.begin is not Stage.begin

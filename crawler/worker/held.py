@@ -1,0 +1,218 @@
+"""The leases in a worker's hands: until when they are ours, and how far each has come.
+
+    add ──▶ start ──▶ (wait) ──arrive──▶ work ──▶ end          extend: a heart-beat;  clear: we let go of all
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from crawler.items import Lease
+from crawler.worker.handler import Outcome
+from crawler.worker.marks import Marks
+
+
+class _Loan:
+    """A lease in our hands."""
+
+    __slots__ = ("has_arrived", "is_told", "lease", "started", "thread", "until", "was_begun", "worked")
+
+    def __init__(self, lease: Lease, until: float) -> None:
+        self.lease = lease
+        self.until = until                        # monotonic time
+        self.started: float | None = None         # monotonic time
+        self.was_begun = False                    # work on it has begun at some time, or its host was asked
+        self.has_arrived = False                  # it asks no more of its host
+        self.thread = 0                           # that has started it
+        self.worked: float | None = None          # monotonic time: work on what has arrived began
+        self.is_told = False                      # whether a warning has said that it takes long
+
+
+class Held:
+    """The leases in this worker's hands: until when, and since when in process.
+
+    A lease is known by its object: after the store was replaced under the hub, a new one may come with a token of old.
+    """
+
+    def __init__(self, marks: Marks | None = None) -> None:
+        """marks: of what is begun, for who looks after this process; they are made under our lock."""
+        self.starts_work = True                   # what is started is at work at once, and does not wait for a host first
+        self._marks = marks or Marks()
+        self._by_thread: dict[int, _Loan] = {}    # the last one started, or worked on, in it
+        self._loans: dict[int, _Loan] = {}        # by token
+        self._beyond = 0                          # of these, how many have arrived
+        self._arrivals: list[Lease] = []          # that the hub has not been told of
+        self._lock = threading.Lock()
+
+    def add(self, leases: Sequence[Lease], until: float) -> None:
+        with self._lock:
+            self._loans.update((lease.token, _Loan(lease, until)) for lease in leases)
+
+    def extend(self, tokens: Sequence[int], kept: Sequence[bool], until: float) -> None:
+        """What the hub said to a heart-beat; what it says is not ours is not begun any more."""
+        with self._lock:
+            for token, is_ours in zip(tokens, kept, strict=True):
+                if (loan := self._loans.get(token)) is not None:
+                    loan.until = until if is_ours else 0.0
+
+    def start(self, lease: Lease) -> bool:
+        """Work on it begins. False: its time is over, it is somebody else's by now (this process was frozen, or cut off)."""
+        now = time.monotonic()
+        with self._lock:
+            loan = self._loans.get(lease.token)
+            if loan is None or loan.lease is not lease or loan.until < now:
+                return False
+            thread = threading.get_ident()
+            loan.started, loan.thread, loan.was_begun = now, thread, True
+            self._by_thread[thread] = loan
+            self._marks.begin(lease.token, is_work=self.starts_work)
+            return True
+
+    def wait(self, lease: Lease, *, was_begun: bool = True) -> None:
+        """Put back a lease that was started and is not in process after all, for a thread to `start` once one is free.
+
+        was_begun: its host may have been asked.
+        """
+        with self._lock:
+            if self._is_ours(lease):
+                loan = self._loans[lease.token]
+                loan.started, loan.was_begun = None, was_begun
+                if was_begun:
+                    self._marks.work(lease.token, is_work=False)
+                else:
+                    self._marks.over(lease.token)
+
+    def arrive(self, lease: Lease, *, is_free: bool = True) -> None:
+        """It asks no more of its host, which another may have, if it is_free: else it waits for what the work on this one says."""
+        with self._lock:
+            loan = self._loans.get(lease.token)
+            if loan is not None and loan.lease is lease:
+                self._beyond += not loan.has_arrived
+                loan.has_arrived = True
+                if is_free:
+                    self._arrivals.append(lease)
+
+    def arrivals(self) -> list[int]:
+        """Tokens of those that have arrived since the last call, are still in our hands, and have a host."""
+        with self._lock:
+            arrivals, self._arrivals = self._arrivals, []
+            return [lease.token for lease in arrivals if lease.host and self._is_ours(lease)]
+
+    def beyond(self) -> int:
+        """How many have arrived and are still in our hands."""
+        return self._beyond
+
+    def end(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """They are on their way to the hub. Returns those that were in our hands: the others are nobody's business any more."""
+        with self._lock:
+            return [outcome for outcome in outcomes if self._ends(outcome.lease)]
+
+    def untouched(self, outcomes: Sequence[Outcome]) -> set[int]:
+        """Return the tokens of the leases that are given back and were never begun."""
+        given_back = [outcome.lease for outcome in outcomes if outcome.is_released]
+        if not given_back:
+            return set()
+        with self._lock:
+            return {lease.token for lease in given_back if self._is_ours(lease) and not self._loans[lease.token].was_begun}
+
+    def clear(self) -> tuple[list[Lease], list[Lease]]:
+        """Let go of all. Returns those that were begun, and those that were not."""
+        with self._lock:
+            begun = [loan.lease for loan in self._loans.values() if loan.was_begun]
+            untouched = [loan.lease for loan in self._loans.values() if not loan.was_begun]
+            self._loans.clear()
+            self._beyond = 0
+            for lease in begun:
+                self._marks.over(lease.token)
+        return begun, untouched
+
+    def give_up_waiting(self, threads: Mapping[int, float]) -> list[Lease]:
+        """Let go of the leases that still wait for something else, such as a server's answer. threads: see `Stage.at_work`."""
+        with self._lock:
+            leases = [loan.lease for loan in self._loans.values() if not (loan.has_arrived or loan.thread in threads)]
+            for lease in leases:
+                self._ends(lease)
+        return leases
+
+    def tokens(self) -> list[int]:
+        with self._lock:
+            return list(self._loans)
+
+    def work(self, lease: Lease) -> None:
+        """Work on what has arrived begins."""
+        with self._lock:
+            loan = self._loans.get(lease.token)
+            if loan is not None and loan.lease is lease:
+                loan.worked = time.monotonic()
+                loan.thread = threading.get_ident()
+                self._by_thread[loan.thread] = loan
+                self._marks.work(lease.token)
+
+    def worked(self, leases: Sequence[Lease]) -> None:
+        """Work on these is over; they wait for the hub to hear of it."""
+        with self._lock:
+            for lease in leases:
+                if self._is_ours(lease):
+                    self._marks.work(lease.token, is_work=False)
+
+    def thread_works(self, is_work: bool) -> None:
+        """Mark the task that this thread has started as at work, or as waiting again: see `Stage.on_work`."""
+        loan = self._by_thread.get(threading.get_ident())
+        if loan is None or loan.worked is not None:      # marked already: only this thread changes either
+            return
+        with self._lock:
+            if loan.started is not None and self._is_ours(loan.lease):
+                self._marks.work(loan.lease.token, is_work=is_work)
+
+    def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
+        """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
+        was. Who waits for work that hangs does not hang itself. threads: see `Stage.at_work`."""
+        now = time.monotonic()
+        with self._lock:
+            loans = self._loans.values()
+            since = [(loan.lease, loan.worked or (threads.get(loan.thread) if loan.started else None)) for loan in loans]
+            at_work = [lease for lease, began in since if began is not None and began < now - hang_at_work]
+            if at_work:
+                return at_work, hang_at_work
+            return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang
+
+    def slow(self, seconds: float, *, in_batches: bool = False) -> list[tuple[list[Lease], int, float]]:
+        """List the leases in process for longer than this that no earlier call returned, with their thread and start time.
+
+        in_batches: all tasks of a thread are one batch and are returned together.
+        """
+        now = time.monotonic()
+        found: dict[int, tuple[list[Lease], int, float]] = {}
+        with self._lock:
+            begun = [(loan, loan.started) for loan in self._loans.values() if loan.started is not None and not loan.is_told]
+            late = {loan.thread for loan, since in begun if since < now - seconds}
+            for loan, since in begun:
+                if loan.thread in late if in_batches else since < now - seconds:
+                    loan.is_told = True
+                    key = loan.thread if in_batches else loan.lease.token
+                    found.setdefault(key, ([], loan.thread, since))[0].append(loan.lease)
+        return list(found.values())
+
+    def thread(self, lease: Lease) -> int:
+        """Return the thread that processes this lease; 0 if the lease is not ours."""
+        with self._lock:
+            return self._loans[lease.token].thread if self._is_ours(lease) else 0
+
+    def __len__(self) -> int:
+        return len(self._loans)
+
+    def _is_ours(self, lease: Lease) -> bool:
+        loan = self._loans.get(lease.token)
+        return loan is not None and loan.lease is lease
+
+    def _ends(self, lease: Lease) -> bool:
+        token = lease.token
+        loan = self._loans.get(token)
+        if loan is None or loan.lease is not lease:
+            return False
+        del self._loans[token]
+        self._beyond -= loan.has_arrived
+        self._marks.over(token)
+        return True

@@ -1,0 +1,184 @@
+"""Where the tasks of a stage run that waits for others most of the time: many in process at once, and no thread for each.
+
+    submit ──begin──▶ the stage's own loop ──then──▶ arrived: its host is free ──▶ work on it, in the loop's thread ──▶ finished
+                 ├─ has to wait first ──▶ a thread, as for any stage; others of its host wait without one, and are begun then
+                 ╰─ needs it after all ─▶ a thread
+
+To the worker it is a pool like the others. What the work takes, the loop's thread is not there for other items' waits: a few ms.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from crawler.items import Lease
+from crawler.stage import Slow
+from crawler.worker.handler import Handler, Outcome
+from crawler.worker.held import Held
+from crawler.worker.pool import Finished, Tempo, ThreadPool
+
+LEAST = 32            # tasks on their way at once, to begin with
+BUSY = 0.4            # of the time worked, from which on more of them would only wait
+PLENTY = 0.04         # s of work that has arrived, at which there should be less
+BEHIND = 0.08         # s of work that may have arrived while more is asked for
+LINGER = 0.01         # s a finished task waits for others to be handed in with it
+BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
+
+
+class Window:
+    """How many to have on their way at once: as many as keep the work going. More would only lie here, and others lack them."""
+
+    def __init__(self, most: int, is_fixed: bool) -> None:
+        """is_fixed: a person has said how many."""
+        self._most = most
+        self._least = most if is_fixed else min(LEAST, most)
+        self.size = self._least
+        self._worked = 0.0                # s, ever
+        self._seen = 0.0, 0.0             # monotonic time of the last look, and what had been worked by then
+
+    def worked(self, seconds: float) -> None:
+        self._worked += seconds
+
+    def see(self, arrived: int, tempo: Tempo, *, is_fed: bool) -> None:
+        """arrived: how many wait for work, or are worked on. is_fed: there were as many to be had as we had room for."""
+        now, worked = time.monotonic(), self._worked
+        (before, worked_before), self._seen = self._seen, (now, worked)
+        if arrived > tempo.ahead(PLENTY):
+            self.size = max(self.size * 3 // 4, self._least)
+        elif is_fed and worked - worked_before < BUSY * (now - before):
+            self.size = min(self.size * 2, self._most)
+
+
+def until_told(busy: int, arrived: int, tempo: Tempo, *, is_dry: bool) -> tuple[int, float]:
+    """Return when the hub is to be told: after so many arrivals and ends of tasks, or so many s after the first of them.
+
+    busy: tasks in our hands; arrived: how many of them wait for work, or are worked on. is_dry: the hub had fewer tasks than
+    were asked for, so that other workers may wait for the links that are found here.
+    """
+    news = 2 * busy - arrived                        # to come: each arrives, and ends
+    is_awaited = is_dry and arrived <= tempo.ahead(BEHIND)
+    if arrived > tempo.ahead(LINGER) and not is_awaited:
+        return max(1, news), BUSY_LINGER
+    return max(1, news // 2), LINGER
+
+
+class OverlapPool:
+    """`begin` for each task that can be begun. Where one cannot it is mostly the host that is not known yet, and one thread enough
+    to learn of it; without a host, each has a thread."""
+
+    def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, window: Window, threads: int) -> None:
+        self._handler = handler
+        self._held = held
+        self._finished = finished
+        self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned, self._prepare)
+        self._tempo = tempo
+        self._window = window
+        self._changed = threading.Condition()
+        self._running = 0                              # begun, and not over
+        self._behind: dict[str, deque[Lease]] = {}     # by host, in the order they came: those that wait for
+        self._ahead: dict[str, Lease] = {}             # one that has a thread
+
+    def submit(self, leases: list[Lease]) -> None:
+        for lease in leases:
+            if not self._is_begun(lease):
+                self._queue(lease)
+
+    def resume(self) -> None:
+        for host, leases in list(self._behind.items()):
+            while leases and self._is_begun(leases[0]):
+                leases.popleft()
+            while leases and host not in self._ahead:      # it has not helped: they share what they hear, and how long it takes
+                self._threads.submit([leases.popleft()])
+            if not leases:
+                del self._behind[host]
+
+    def widen(self, slow: Slow) -> None:
+        self._threads.widen(slow)
+
+    def waiting(self) -> int:
+        """Return how many wait for a thread; what waits behind another of its host is begun as soon as that has one."""
+        return self._threads.waiting()
+
+    def withdraw(self) -> list[Lease]:
+        """Take back what has not been started: what waits for a thread, or for one that has one."""
+        back = self._threads.withdraw()
+        for lease in back:
+            self._learned([lease])
+        back += [lease for leases in self._behind.values() for lease in leases]
+        self._behind.clear()
+        return back
+
+    def close(self, seconds: float) -> bool:
+        """False: after so many seconds something is still in process."""
+        give_up = time.monotonic() + seconds
+        with self._changed:
+            is_over = self._changed.wait_for(lambda: not self._running, seconds)
+        return self._threads.close(max(give_up - time.monotonic(), 0.0)) and is_over
+
+    def _is_begun(self, lease: Lease) -> bool:
+        """False: it has to wait first."""
+        if not self._held.start(lease):
+            self._finished.add([Outcome(lease, is_released=True)])
+            return True
+        with self._changed:
+            self._running += 1
+        if self._handler.begin(lease, partial(self._then, lease)):
+            return True
+        self._held.wait(lease, was_begun=False)
+        self._left()
+        return False
+
+    def _prepare(self, lease: Lease) -> list[Outcome] | None:
+        """In a thread: wait for what there is to wait for, and begin. None: it is to be handled in the thread, from its start."""
+        is_worth_it, outcomes = self._handler.prepare(lease)
+        if outcomes or not is_worth_it:
+            return outcomes or None
+        if self._is_begun(lease):
+            return []
+        return None if self._held.start(lease) else [Outcome(lease, is_released=True)]
+
+    def _queue(self, lease: Lease) -> None:
+        """For a thread, or behind one of its host that has one."""
+        if lease.host and self._ahead.setdefault(lease.host, lease) is not lease:
+            self._behind.setdefault(lease.host, deque()).append(lease)
+        else:
+            self._threads.submit([lease])
+
+    def _learned(self, leases: list[Lease]) -> None:
+        """What had a thread is over: what there is to know of its host is known, or another has to see."""
+        if self._ahead.get(leases[0].host) is leases[0]:
+            del self._ahead[leases[0].host]
+
+    def _then(self, lease: Lease, finish: Callable[[], list[Outcome]] | None, is_free: bool = True) -> Callable[[], None]:
+        if finish is None:
+            return lambda: self._to_thread(lease)
+        self._held.arrive(lease, is_free=is_free)
+        self._finished.arrived()
+
+        def work() -> None:
+            began = time.monotonic()
+            self._held.work(lease)
+            outcomes = finish()
+            self._held.worked([lease])
+            seconds = time.monotonic() - began
+            self._tempo.took(seconds)
+            self._window.worked(seconds)
+            self._finished.add(outcomes)
+            self._left()
+
+        return work
+
+    def _to_thread(self, lease: Lease) -> None:
+        self._held.wait(lease)
+        self._threads.submit([lease])
+        self._left()
+
+    def _left(self) -> None:
+        with self._changed:
+            self._running -= 1
+            if not self._running:
+                self._changed.notify_all()

@@ -1,0 +1,256 @@
+"""Where a worker's tasks run, and what became of them: threads for a blocking stage. `async_pool` has the same for an async one,
+`overlap` for one with a loop of its own.
+
+    submit(leases) ──▶ thread, or asyncio task ──▶ finished ──take──▶ the worker's loop
+
+Every thread is a daemon: one that never comes back from `process` must not keep a process that is to end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from crawler.errors import MachineShort
+from crawler.items import Lease
+from crawler.machine.shortage import THREADS, short_of
+from crawler.stage import Slow
+from crawler.worker.handler import Handler, Outcome
+from crawler.worker.held import Held
+from crawler.worker.routing import MAX_GIVEN
+
+log = logging.getLogger("crawler.worker")
+
+AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
+MOST_AHEAD = 256      # tasks so held at most
+MOST_THREADS = 512    # where most of them wait for what is slow: such a thread takes some 50 kB
+
+
+class Finished:
+    """Outcomes on their way back to the loop, and the wait for them."""
+
+    def __init__(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._news = 0                            # outcomes and arrivals since the last `take`
+        self._enough = 1                          # of them, to end the wait
+        self._first_at = 0.0
+        self._is_woken = False
+        self._changed = threading.Condition()
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        with self._changed:
+            self._outcomes += outcomes
+            self._heard(len(outcomes))
+
+    def arrived(self) -> None:
+        """A task asks no more of its host, which the hub should hear of as of an outcome."""
+        with self._changed:
+            self._heard(1)
+
+    def _heard(self, n: int) -> None:
+        before, self._news = self._news, self._news + n
+        if not before:
+            self._first_at = time.monotonic()
+        if not before or self._news >= self._enough:      # not each time: who is woken takes the interpreter from who works
+            self._changed.notify()
+
+    def wait(self, enough: int, linger: float, timeout: float) -> None:
+        """Until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or somebody calls `wake`."""
+        give_up = time.monotonic() + timeout
+        with self._changed:
+            self._enough = enough
+            while self._news < enough and not self._is_woken:
+                until = min(give_up, self._first_at + linger) if self._news else give_up
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+            self._is_woken = False
+
+    def wake(self) -> None:
+        """End the wait, or the next one. May be called from a signal handler: the condition's lock is one that its owner may
+        take again."""
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify()
+
+    def take(self) -> list[Outcome]:
+        """All there are, or as many of the first as one message to the hub can carry."""
+        with self._changed:
+            size, n = 0, 0
+            for outcome in self._outcomes:
+                size += outcome.size
+                if n and size > MAX_GIVEN:
+                    break
+                n += 1
+            taken, self._outcomes = self._outcomes[:n], self._outcomes[n:]
+            self._news = len(self._outcomes)
+        return taken
+
+
+class Tempo:
+    """How quick tasks are, and so how many to hold beyond those in process: none of slow ones, which others could do meanwhile."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._usual: float | None = None          # s a task takes, of late
+
+    def note(self, leases: Sequence[Lease], seconds: float) -> None:
+        """So long took a task, alone. What has a host is left out: while we held it, the host would wait."""
+        if len(leases) == 1 and not leases[0].host:
+            self.took(seconds)
+
+    def took(self, seconds: float) -> None:
+        self._usual = seconds if self._usual is None else self._usual + (seconds - self._usual) / 8
+
+    def ahead(self, seconds: float = AHEAD) -> int:
+        """Tasks that take so long together."""
+        if self._usual is None:
+            return 0
+        return min(int(self._concurrency * seconds / max(self._usual, 1e-6)), MOST_AHEAD)
+
+
+class Pool(Protocol):
+    """Does the work of a worker, out of its loop."""
+
+    def submit(self, leases: list[Lease]) -> None:
+        """A group of leases is one unit of work."""
+        ...
+
+    def resume(self) -> None:
+        """Called from time to time by who submits: go on with what waited for something that may be there now."""
+        ...
+
+    def widen(self, slow: Slow) -> None:
+        """Called about once a second: see `Stage.slow`."""
+        ...
+
+    def waiting(self) -> int:
+        """Return the number of tasks that cannot begin now."""
+        ...
+
+    def withdraw(self) -> list[Lease]:
+        """Take back what has not been started."""
+        ...
+
+    def close(self, seconds: float) -> bool:
+        """Takes no more work. False: after so many seconds something is still in `process`."""
+        ...
+
+
+class ThreadPool:
+    """Threads, made as they are needed, `concurrency` at most; a group of leases is one unit of work. `submit` is thread-safe."""
+
+    def __init__(
+        self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int,
+        on_end: Callable[[list[Lease]], None] = lambda _: None, begin: Callable[[Lease], list[Outcome] | None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """on_end: called in the thread when a group is over, whatever became of it, but not for what is withdrawn.
+
+        begin: called in the thread first; what it returns are the outcomes, and none follow if it has begun something that will
+        have some; None: the group is to be handled here.
+        """
+        self._handler = handler
+        self._held = held
+        self._finished = finished
+        self._tempo = tempo
+        self._concurrency = concurrency
+        self._most = concurrency
+        self._on_end = on_end
+        self._begin = begin
+        self._waiting: SimpleQueue[list[Lease] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._groups = 0                          # waiting or in process
+        self._lock = threading.Lock()
+
+    def submit(self, leases: list[Lease]) -> None:
+        with self._lock:
+            self._groups += 1
+            short = self._add_thread() if len(self._threads) < min(self._groups, self._most) else None
+            if short is not None and not self._threads:        # nobody would come to these
+                self._groups -= 1
+        if short is not None and not self._threads:
+            self._on_end(leases)
+            self._finished.add([Outcome(lease, is_released=True, short=short) for lease in leases])
+        else:
+            self._waiting.put(leases)
+
+    def _add_thread(self) -> MachineShort | None:
+        """Start one more thread. Returns what this machine lacks if that is not possible: the others go on."""
+        thread = threading.Thread(target=self._serve, name=f"stage-{len(self._threads) + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.debug("no thread can be started: %s", error)
+            return short_of(THREADS)
+        self._threads.append(thread)
+        return None
+
+    def resume(self) -> None:
+        """Nothing waits here but for a thread."""
+
+    def widen(self, slow: Slow) -> None:
+        """Have more threads: as many as wait for what is slow, and twice as many where that is all of them."""
+        extra = slow.threads + max(slow.threads - self._concurrency, 0)
+        self._most = min(self._concurrency + extra, max(MOST_THREADS, self._concurrency))
+        with self._lock:
+            while len(self._threads) < min(self._groups, self._most) and self._add_thread() is None:
+                pass
+
+    def waiting(self) -> int:
+        """Return the number of groups that wait for a thread."""
+        return max(self._groups - len(self._threads), 0)
+
+    def withdraw(self) -> list[Lease]:
+        """Take back what has not been started."""
+        back: list[Lease] = []
+        try:
+            while True:
+                back += self._waiting.get_nowait() or []
+                self._ended()
+        except Empty:
+            return back
+
+    def close(self, seconds: float) -> bool:
+        """Takes no more work. False: after so many seconds something is still in `process`."""
+        self.withdraw()
+        with self._lock:
+            threads = list(self._threads)
+        for _ in threads:
+            self._waiting.put(None)
+        give_up = time.monotonic() + seconds
+        for thread in threads:
+            thread.join(max(give_up - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _serve(self) -> None:
+        while (leases := self._waiting.get()) is not None:
+            ready, late = started(self._held, leases)
+            began = time.monotonic()
+            begun = self._begin(ready[0]) if len(ready) == 1 else None
+            outcomes = begun if begun is not None else self._handler.handle(ready) if ready else []
+            self._held.worked(ready)
+            self._tempo.note(leases, time.monotonic() - began)
+            self._ended()
+            self._on_end(leases)                  # first: who hears of the outcomes is to find that this is over
+            self._finished.add(late + outcomes)
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._groups -= 1
+
+
+def started(held: Held, leases: Sequence[Lease]) -> tuple[list[Lease], list[Outcome]]:
+    """Those that are still ours to do, and the others as given back."""
+    ready: list[Lease] = []
+    late: list[Outcome] = []
+    for lease in leases:
+        if held.start(lease):
+            ready.append(lease)
+        else:
+            late.append(Outcome(lease, is_released=True))
+    return ready, late

@@ -1,0 +1,3 @@
+"""Fetch: a visit in, the page out."""
+
+from crawler_stages.fetch.stage import Fetch as Fetch

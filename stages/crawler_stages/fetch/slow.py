@@ -1,0 +1,36 @@
+"""Requests for which hardly a byte comes: what is said of them, and which sites have more of them than their share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from crawler import site
+from crawler_stages.clients.contract import Running
+from crawler_stages.clients.sockets import SLOW
+
+SHARE: Final = 64                  # slow requests of one site, a registered domain, in one process
+_FEW: Final = 16                   # slow requests that nobody needs to know of
+
+
+def crowded(slow: Sequence[Running]) -> frozenset[str]:
+    """Return the sites that have their share of slow requests."""
+    if len(slow) < SHARE:
+        return frozenset()
+    hosts = Counter(each.host for each in slow)
+    sites: Counter[str] = Counter()
+    for host, n in hosts.items():
+        sites[site(host)] += n
+    return frozenset(name for name, n in sites.items() if n >= SHARE)
+
+
+def places_note(slow: Sequence[Running], running: int, now: float) -> str:
+    """Say who holds the places; "" if most of them are held by nobody slow. running: all requests. now: monotonic time."""
+    if len(slow) < _FEW or 2 * len(slow) < running:
+        return ""
+    slowest = min(slow, key=lambda each: each.received / max(now - each.start, 1.0))
+    lasted = now - slowest.start
+    rate = slowest.received / max(lasted, 1.0)
+    which = f"the slowest: {slowest.host} ({rate:,.0f} bytes/s for {lasted:.0f} s)"
+    return f"{len(slow)} of {running} places are held by hosts slower than {SLOW:,.0f} bytes/s, {which}; others go on beside them"

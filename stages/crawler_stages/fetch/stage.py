@@ -1,0 +1,610 @@
+"""Fetch: a visit in, the page out. Which URLs, and when, is not decided here.
+
+    urls: Visit ──▶ robots.txt ──▶ HTTP ──▶ pages: Page, whatever its status
+                        │            └────▶ urls: Visit, where a redirect leads
+                        └▶ Drop      └▶ Retry, with rest for the host where it asked for it, or GiveUp: see `failures`
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from msgspec import field
+
+from crawler import (
+    REDIRECTS,
+    AddressRefused,
+    BadUrl,
+    BodyBytes,
+    Collected,
+    ConfigError,
+    Delay,
+    Drop,
+    Expansion,
+    Factor,
+    Guard,
+    HeaderBytes,
+    Interrupted,
+    Mistakes,
+    Pace,
+    Page,
+    Rate,
+    Redirects,
+    Report,
+    Shared,
+    Slow,
+    Stage,
+    Then,
+    Timeout,
+    To,
+    Url,
+    Visit,
+    __version__,
+    combined,
+    media_type,
+    open_files,
+    product_token,
+    site,
+    was_seeded,
+)
+from crawler_stages.clients.choice import choose, preload, refuse
+from crawler_stages.clients.contract import FetchFailed, Lacking, Limits, PutOff, Reply, Running, Start, Take, Wants, Work
+from crawler_stages.fetch.failures import ON_STATUS, Failures, Outage
+from crawler_stages.fetch.identity import Identity
+from crawler_stages.fetch.redirects import LOOP, told
+from crawler_stages.fetch.robots_files import RobotsFiles, Rules
+
+if TYPE_CHECKING:
+    from crawler import Hosts
+    from crawler_stages.fetch.copies import Copies
+
+log = logging.getLogger("crawler.fetch")
+
+AGENT: Final = f"crawler/{__version__}"
+# What parsers read, and gzipped sitemaps. Heritrix and Nutch fetch all that is linked and sort it out later; Colly and spider
+# have such a gate. A type that is not said is let in.
+READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "application/gzip", "application/x-gzip"]
+_SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
+# Types that say nothing of the content: such a body is read if a person named it, because it may be a sitemap.
+_UNSPOKEN: Final = frozenset({
+    "application/octet-stream", "binary/octet-stream", "application/x-download", "application/force-download",
+})  # fmt: skip
+_TYPES_COUNTED: Final = 20         # types of bodies that are not read, counted apart
+_LISTED: Final = 1_000             # sitemaps taken from one robots.txt
+_LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
+_OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
+_OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
+_MOST_SLOW: Final = 2_000          # slow requests beyond the usual number
+_CROWDED_REST: Final = 30.0        # s that a host waits whose site holds its share of slow requests
+_PAUSING: Final = 4                # threads that may wait between a robots.txt and its page: few, because new hosts need threads
+_FILES_APART: Final = 32           # open files for all that is not a connection to a site
+_NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
+_TYPE: Final = 256                 # characters of a content type that are looked at
+_ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
+_MARGIN: Final = 60.0              # s
+_TOLD: Final = 10                  # hosts; nobody reads more of ten thousand seeds that are not found
+_TOLD_PAUSE: Final = 1.0           # s; a shorter pause after robots.txt is over before anybody looks
+_SHOWN: Final = 80                 # characters of a value in an error
+_ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
+_VISITS: Final = 10_000            # that wait for a robots.txt; many more than are lent at once
+_TELLING: Final = 2.0              # s until the hub knows a Crawl-delay for sure: a worker talks to it each second
+
+
+class Fetch(Stage):
+    """Fetch pages as robots.txt allows, within limits of time, size and address."""
+
+    class Options(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
+        timeout: Timeout = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
+        connect_timeout: Timeout = 10.0   # s for TCP and TLS together
+        min_rate: Rate = 100.0   # bytes a second on average, from 20 s after the first byte on; 0: any. Modems have 5,000
+        max_bytes: BodyBytes = 10 << 20    # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
+        max_ratio: Expansion = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
+        max_redirects: Redirects = 10   # on the way to a page; browsers 20, Heritrix 20
+        max_header_bytes: HeaderBytes = 64 << 10   # of a header block
+        content_types: list[str] = field(default_factory=lambda: list(READABLE))   # bodies of others are not read; [] reads all
+        user_agent: str = ""               # "": crawler/VERSION, and the contact; the name it begins with is ours in robots.txt
+        contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
+        headers: dict[str, str] = field(default_factory=dict)   # sent with every request
+        auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
+        hosts: dict[str, Any] | None = None   # settings of single hosts: the tables in [hosts]. `crawler` sets it
+        cookies: bool = False              # sent back as browsers do; each worker process has its own
+        proxy: str | dict[str, str] = ""   # http:// URL, of one for each scheme; the environment's are not used
+        revalidate: bool = False           # keep pages, and ask in later crawls for what has changed since
+        state: str = ""                    # directory of the kept pages; "": none are kept. `crawler` sets it
+        robots: bool = True                # robots.txt is obeyed
+        sitemaps: bool = False             # those that a seed's robots.txt names are visited; they may list pages nobody links to
+        pause_after_robots: Delay | None = None   # s between a robots.txt and the page it was fetched for; None: frontier.delay
+        max_crawl_delay: Delay = 60.0    # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
+        adaptive: Factor = 0.0   # times a page's seconds its host rests, 30 s at most; Heritrix 5
+        allow_private: list[str] = field(default_factory=list)   # hosts that may be at private addresses, as in URLs; seeds may
+        verify: bool | str = True          # check certificates; a string is the file of the authorities to trust
+
+        OPERATIONAL: ClassVar[frozenset[str]] = frozenset({
+            "client", "timeout", "connect_timeout", "min_rate", "max_bytes", "max_ratio", "max_header_bytes", "user_agent",
+            "contact", "headers", "auth", "cookies", "proxy", "revalidate", "state", "pause_after_robots", "max_crawl_delay",
+            "adaptive", "verify",
+        })  # fmt: skip
+
+    concurrency: ClassVar[int] = 16
+    prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
+    stuck: ClassVar[float] = 0.0           # its requests have their own time-outs
+    hang: ClassVar[float] = 900.0          # s at least; see __init__
+    grace: ClassVar[float] = 3.0           # s; most answers come sooner, and a page that did not come is fetched again
+
+    def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
+        super().__init__(options, shared)
+        # A robots.txt after five redirects, the pause after it, and the page: with no setting may this look like a hung task.
+        given: Fetch.Options = self.options
+        longest = (_ROBOTS_REQUESTS + 1) * given.timeout + max(given.pause_after_robots or 0.0, given.max_crawl_delay)
+        self.hang = max(self.hang, longest + _MARGIN)   # type: ignore[misc]  # of the class, where options do not ask for more
+
+    @classmethod
+    def preload(cls, options: Any) -> None:
+        preload(options.client)
+        import_module("crawler_stages.fetch.slow")
+
+    @classmethod
+    def sends_to(cls, options: Fetch.Options) -> tuple[str, ...]:
+        return ("urls",) if cls.process is Fetch.process else ()
+
+    @classmethod
+    def check(cls, options: Fetch.Options, table: str) -> None:
+        found = Collected()
+        with found.mistakes():
+            Identity(_agent(options), options.headers, options.auth, has_cookies=False)
+        with found.mistakes():
+            _refuse_nameless(options)
+        if options.hosts is not None:
+            found.each.append("stages.fetch.hosts: is set by the tables of the hosts; write [hosts.\"example.org\"]")
+        with found.mistakes():
+            _proxies(options.proxy)
+        with found.mistakes():
+            refuse(options.client, options.verify)
+        for host in options.allow_private:
+            if _NO_HOST.search(host):
+                wrong = f"{host!r} is not a host; write it as in URLs, without scheme and path"
+                found.each.append(f"stages.fetch.allow_private: {wrong}")
+        if found.each:
+            raise Mistakes([message.replace("stages.fetch", table, 1) for message in found.each])
+
+    def open(self) -> None:
+        options: Fetch.Options = self.options
+        limits = Limits(
+            timeout=options.timeout,
+            connect_timeout=options.connect_timeout,
+            min_rate=options.min_rate,
+            max_bytes=options.max_bytes,
+            max_ratio=options.max_ratio,
+            max_header_bytes=options.max_header_bytes,
+        )
+        agent = _agent(options)
+        self._hosts = _hosts(options.hosts)
+        self._identity = Identity(
+            agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared, hosts=self._hosts
+        )
+        self._proxies = _proxies(options.proxy)
+        self._client, name = choose(
+            options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=self._proxies
+        )
+        start = getattr(self._client, "start", None)
+        if start is not None and not options.revalidate:      # else it is the disk that is waited for
+            self._start: Start = start
+            self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP, _by_files())
+        self._copies = _copies(options.state) if options.revalidate and options.state else None
+        self._failures = Failures()
+        self._outage = Outage()
+        self._obeyed: dict[str, Rules | None] = {}     # visits that `prepare` has prepared: the rules that allow them
+        self._crowded: frozenset[str] = frozenset()    # sites with their share of slow requests
+        # Here and not at the top, for a quick start; and not when it is needed, because there may be no open files then.
+        from crawler_stages.fetch.slow import crowded, places_note
+
+        self._crowded_by, self._note = crowded, places_note
+        self._most_slow = min(_MOST_SLOW, _by_files() - self.overlap)
+        self._has_answer = False           # whether any server has answered this process
+        self._told: set[str] = set()       # hosts of seeds whose status has been warned of
+        self._robots = RobotsFiles(self.shared, self._ask_for_robots)
+        self._delays: dict[str, float] = {}    # Crawl-delays the hub has been told, by origin
+        self._unread: set[str] = set()     # types of bodies that were not read, counted apart
+        self._met: dict[str, float] = {}   # visits that wait for a robots.txt: when they came, s since the epoch
+        self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
+        self._closing = threading.Event()
+        self._pauses = threading.Semaphore(_PAUSING)
+        log.info("fetching with %s as %s", name, agent)
+
+    def interrupt(self) -> None:
+        self._closing.set()
+        self._client.close()
+
+    def close(self) -> None:
+        self.interrupt()
+        if self._copies:
+            self._copies.close()
+
+    def process(self, visit: Visit) -> Iterator[Any]:
+        url = Url.parse(visit.url)
+        self._put_off_crowded(url)
+        rules = self._obey(visit, url) if self.options.robots else None
+        at = time.time()
+        headers = self._headers(visit, url)
+        yield from self._pages(visit, url, rules, at, headers, self._get(visit, url, headers))
+
+    def begin(self, visit: Visit, then: Then) -> bool:
+        """Where robots.txt and addresses are known there is nothing to wait for but the page."""
+        url = Url.parse(visit.url)
+        is_obeyed = visit.url in self._obeyed
+        rules = self._obeyed.pop(visit.url, None) if is_obeyed else self._robots.known(url.origin) if self.options.robots else None
+        if self.options.robots and rules is None:
+            if len(self._met) >= _VISITS:
+                self._met.clear()
+            self._met.setdefault(visit.url, time.time())
+            return False
+        self._put_off_crowded(url)
+        if self.options.robots and rules is not None and not is_obeyed:
+            self._check(rules, url)
+            self._refuse_early(rules, self._came(visit))
+        at = time.time()
+        headers = self._headers(visit, url)
+
+        def answered(take: Take | None, status: int) -> Work:
+            # A server that is to be left alone for a while is not asked again before the hub has heard of that.
+            is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
+            return then(take and (lambda: self._pages(visit, url, rules, at, headers, self._taken(take, visit, url))), is_free)
+
+        try:
+            return self._start(url, headers, self._wanted(visit, url), answered)
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, visit, url) from error
+
+    def prepare(self, visit: Visit) -> bool:
+        """Learn robots.txt and addresses of a host: the page itself needs no thread."""
+        look_up = getattr(self._client, "look_up", None)
+        url = Url.parse(visit.url)
+        if not self.overlap or look_up is None or url.scheme in self._proxies:
+            return False
+        self._put_off_crowded(url)
+        rules = self._obey(visit, url) if self.options.robots else None
+        try:
+            look_up(url)
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, visit, url) from error
+        if len(self._obeyed) >= _VISITS:
+            self._obeyed.clear()
+        self._obeyed[visit.url] = rules
+        return True
+
+    def slow(self) -> Slow:
+        """Requests for which hardly a byte comes."""
+        now = time.monotonic()
+        running = self._client.running()
+        self._keep_memory(running)
+        slow = [each for each in running if each.is_slow(now)]
+        self._crowded = self._crowded_by(slow)
+        note = self._note(slow, len(running), now)
+        return Slow(min(len(slow), self._most_slow), sum(each.in_thread for each in slow), note)
+
+    def _keep_memory(self, running: Sequence[Running]) -> None:
+        """Put off those of which most has come, if all together are more than there is memory for: they were slow, and many."""
+        over = sum(each.received for each in running) - _OVERLAP_BYTES
+        for each in sorted(running, key=lambda each: -each.received) if over > 0 else ():
+            if over <= 0:
+                break
+            each.put_off()
+            over -= each.received
+
+    def _put_off_crowded(self, url: Url) -> None:
+        """Raise Interrupted for a host of a site that holds its share of places already, all of them slow."""
+        if self._crowded and site(url.hostname) in self._crowded:
+            self.count("put off/slow site")
+            self.tell(Pace(url.host, rest=_CROWDED_REST))
+            raise Interrupted
+
+    def _pages(
+        self, visit: Visit, url: Url, rules: Rules | None, at: float, headers: Mapping[str, str], reply: Reply
+    ) -> Iterator[Any]:  # fmt: skip
+        """Yield the page and what else a reply gives. at: when it was asked for, s since the epoch; headers: with which."""
+        news = self._identity.learn(url, reply)
+        retry = self._failures.of_status(reply, url.host)
+        if retry is not None:
+            self.count(f"retried/{reply.status}")
+            raise retry
+        self.count(f"status/{reply.status}")
+        if visit.is_seed and reply.status >= 400:
+            self._warn(visit, url, reply.status)
+        page = _page(visit, reply, at)
+        line = f"{reply.status}, {len(reply.content)} bytes in {reply.seconds:.2f} s"
+        target = page.location
+        most = self.options.max_redirects
+        led = self._identity.follow(visit, target, most, headers.get("Cookie", ""), news) if target else None
+        if target:
+            line += f", to {target}{self._what_of(visit, led, reply)}"
+        elif page.unread:
+            line += f", body of {page.unread} not read; see stages.fetch.content_types"
+        if page.unread or not reply.content:
+            self._count_body(page, reply)
+        yield Report(line)
+        if target != visit.url or isinstance(led, str):    # else the page is still to come, under the same URL
+            yield page
+        if isinstance(led, Visit):
+            yield To("urls", led)
+        if self.options.adaptive:
+            yield Pace(url.host, rest=min(self.options.adaptive * reply.seconds, _LONGEST_REST))
+        if rules is not None and visit.is_seed and self.options.sitemaps:
+            yield from self._listed(visit, url, rules)
+
+    def _listed(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To]:
+        """The sitemaps that robots.txt names. Not before the page: what a failed visit yields never reaches the hub."""
+        listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
+        source = f"{url.origin}/robots.txt"
+        yield from (To("urls", Visit(sitemap, visit.depth, source, is_sitemap=True)) for sitemap in listed if sitemap)
+
+    def _count_body(self, page: Page, reply: Reply) -> None:
+        """Count a body that there is nothing in, or that was not read, by its type as long as there are few."""
+        if page.unread:
+            self.count("body/skipped")
+            is_counted = page.unread in self._unread or len(self._unread) < _TYPES_COUNTED
+            if is_counted:
+                self._unread.add(page.unread)
+            self.count(f"unread/{page.unread if is_counted else 'other types'}")
+        if not reply.content and (200 <= reply.status < 300 or reply.status == 304):
+            self.count("nothing/unread" if page.unread else "nothing/empty")
+
+    def _warn(self, visit: Visit, url: Url, status: int) -> None:
+        """Warn at once that a seed is an error page, for the first few hosts."""
+        if url.host not in self._told and len(self._told) < _TOLD:
+            self._told.add(url.host)
+            log.warning("%s: the server answers with status %d", visit.url, status)
+
+    def _what_of(self, visit: Visit, led: Visit | str | None, reply: Reply) -> str:
+        """Count a redirect that is not followed, and return what there is to say of one."""
+        if isinstance(led, str):
+            self.count(f"skipped/{led}")
+            wants_cookies = not self.options.cookies and any(name.lower() == "set-cookie" for name, _ in reply.headers)
+            why = told(led, self.options.max_redirects, wants_cookies=wants_cookies)
+            if wants_cookies and led == LOOP and visit.is_seed:
+                log.warning("%s: redirects in %s", visit.url, why)
+            return f": {why}"
+        return ", again with other cookies" if led and led.trail and led.url in led.history else ""
+
+    def _headers(self, visit: Visit, url: Url) -> Mapping[str, str]:
+        self._identity.arrive(visit)
+        return self._identity.headers(url, is_seed=visit.is_seed)
+
+    def _get(self, visit: Visit, url: Url, headers: Mapping[str, str]) -> Reply:
+        """The reply; of a page that has not changed since it was kept, with the content it had."""
+        copy = self._copies.find(url.href) if self._copies else None
+        if copy:
+            headers = {**headers, **copy.conditions()}
+        reply = self._taken(lambda: self._client.get(url.href, headers, wants=self._wanted(visit, url)), visit, url)
+        if copy and reply.status == 304:
+            return copy.confirmed(reply)
+        if self._copies and reply.status < 500:
+            self._copies.keep(url.href, reply)
+        return reply
+
+    def _taken(self, take: Take, visit: Visit, url: Url) -> Reply:
+        try:
+            reply = take()
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, visit, url) from error
+        self._has_answer = True
+        self._outage.answered(url.hostname)
+        self.count("bytes", reply.received)
+        return reply
+
+    def _wanted(self, visit: Visit, url: Url) -> Wants:
+        return lambda *head: self._wants(visit, url, *head)
+
+    def _wants(self, visit: Visit, url: Url, status: int, headers: list[tuple[str, str]]) -> bool:
+        """Whether a body is to be read: not a redirect's, which is for browsers of 1995, a link to the target."""
+        if 300 <= status < 400 and Page(url=url.href, status_code=status, header_pairs=headers).location:
+            return False
+        kind = combined([value for name, value in headers if name.lower() == "content-type"])
+        if self._is_readable(kind[:_TYPE]) or visit.is_sitemap or url.path.endswith(_SITEMAPS):
+            return True
+        return visit.is_seed and media_type(kind) in _UNSPOKEN
+
+    def _judge_type(self, content_type: str) -> bool:
+        kind = media_type(content_type)
+        types = self.options.content_types
+        return not (kind and types) or any(fnmatchcase(kind, wanted) for wanted in types)
+
+    def _ask_for_robots(self, url: str, cut: int) -> Reply:
+        reply = self._client.get(url, self._identity.headers(Url.parse(url)), cut)
+        self._has_answer = True
+        return reply
+
+    def _obey(self, visit: Visit, url: Url) -> Rules:
+        """The rules that allow it. Raises Drop: not allowed, Retry: not known, Interrupted: not now."""
+        came = self._came(visit)
+        try:
+            rules = self._robots.rules(url.origin)
+        except (FetchFailed, AddressRefused) as error:
+            raise self._failure(error, visit, url, "robots.txt: ") from error
+        self._tell_delay(url, rules)
+        self._check(rules, url)
+        if rules.was_fetched:
+            self._pause(url, rules)
+        self._refuse_early(rules, came)
+        return rules
+
+    def _tell_delay(self, url: Url, rules: Rules) -> None:
+        """Tell the hub of a Crawl-delay before the page is asked for, so that the gap after that page is as long already."""
+        delay = self._delay(rules)
+        if self._delays.get(url.origin, 0.0) == delay:
+            return
+        if len(self._delays) >= _ORIGINS:
+            self._delays.clear()
+        self._delays[url.origin] = delay
+        # Origins of both schemes are one host to the hub.
+        self.tell(Pace(url.host, delay=max(self._delays.get(f"{scheme}://{url.host}", 0.0) for scheme in ("http", "https"))))
+
+    def _pause_of(self, host: str) -> float:
+        """Return the pause after robots.txt in s, whatever its Crawl-delay: the delay of the host's own table, or the setting."""
+        table = self._hosts.of(host) if self._hosts else None
+        return (self.options.pause_after_robots or 0.0) if table is None or table.delay is None else table.delay
+
+    def _pause(self, url: Url, rules: Rules) -> None:
+        """Wait between robots.txt and the page. The hub is told of a long wait, so that it can say what the crawl waits for.
+
+        Raises Interrupted instead of asking too early, and where many wait already: the hub lends the page once the pause is over.
+        """
+        delay = self._delay(rules)
+        pause = max(self._pause_of(url.host), delay)
+        if not (self._has_hub and pause):
+            return
+        if not self._pauses.acquire(blocking=False):
+            self.tell(Pace(url.host, rest=pause))
+            raise Interrupted
+        try:
+            self._wait(url, pause, delay)
+        finally:
+            self._pauses.release()
+
+    def _wait(self, url: Url, pause: float, delay: float) -> None:
+        """Wait for a pause in s. delay: the Crawl-delay. Raises Interrupted if the stage ends meanwhile."""
+        if delay or pause > _TOLD_PAUSE:   # with a rest: nobody else is to be lent a page that would come too soon after this one
+            held = pause if pause > _TOLD_PAUSE else None
+            self.tell(Pace(url.host, held=held, rest=pause + delay if delay else None))
+        if self._closing.wait(pause):
+            raise Interrupted
+
+    def _came(self, visit: Visit) -> float:
+        """When this visit came, s since the epoch."""
+        return (self._met.pop(visit.url, 0.0) if self._met else 0.0) or time.time()
+
+    def _refuse_early(self, rules: Rules, came: float) -> None:
+        """Raise Interrupted for a visit that was lent before the hub knew the Crawl-delay: it is given back, and lent in its time.
+
+        Without a delay of our own, several of a host may be lent at once.
+        """
+        if self._delay(rules) and not rules.was_fetched and self._has_hub and came < rules.fetched_at + _TELLING:
+            raise Interrupted
+
+    @property
+    def _has_hub(self) -> bool:
+        return self.options.pause_after_robots is not None
+
+    def _check(self, rules: Rules, url: Url) -> None:
+        """Raises Drop: they do not allow it."""
+        ruling = rules.robots.why(self._identity.agent, url.target)
+        if not ruling.allowed:
+            self.count("skipped/robots")
+            raise Drop(f"robots.txt: {ruling}")
+
+    def _failure(self, error: FetchFailed | AddressRefused, visit: Visit, url: Url, what: str = "") -> Exception:
+        # It was interrupted: the server has done nothing wrong.
+        if self._closing.is_set() or isinstance(error, PutOff):
+            return Interrupted()
+        is_refused = isinstance(error, AddressRefused)
+        short = error.short if isinstance(error, Lacking) else None
+        if isinstance(error, FetchFailed) and error.may_be_ours:
+            short = self._outage.failed(url.hostname, str(error))
+        if short is not None:
+            return short
+        self.count("skipped/private address" if is_refused else f"failed/{'robots.txt' if what else type(error).__name__}")
+        return self._failures.of_error(error, url.host, what, is_start=visit.is_seed and not self._has_answer)
+
+    def _delay(self, rules: Rules) -> float:
+        """The Crawl-delay in s; 0 if there is none."""
+        limit: float = self.options.max_crawl_delay
+        return min(rules.robots.delay(self._identity.agent) or 0.0, limit)
+
+    def _may_be_private(self, host: str) -> bool:
+        return host in self.options.allow_private or was_seeded(self.shared, host)
+
+
+def _page(visit: Visit, reply: Reply, at: float) -> Page:
+    return Page.of(
+        reply.content,
+        url=visit.url,
+        status_code=reply.status,
+        header_pairs=reply.headers,
+        depth=visit.depth,
+        referrer=visit.referrer,
+        history=visit.history,
+        is_seed=visit.is_seed,
+        fetched_at=at,
+        seconds=reply.seconds,
+        is_sitemap=visit.is_sitemap,
+        indexes=visit.indexes,
+        unread=_unread(reply) if reply.is_skipped else "",
+    )
+
+
+def _unread(reply: Reply) -> str:
+    """Why the body of a reply was skipped, in words that can be counted; "" if it is a redirect's."""
+    if reply.status in REDIRECTS:
+        return ""
+    kind = media_type(combined([value for name, value in reply.headers if name.lower() == "content-type"]))
+    return f"type {kind[:_SHOWN]}"
+
+
+def _hosts(tables: dict[str, Any] | None) -> Hosts | None:
+    if not tables:
+        return None
+    from crawler import Hosts  # here, because few crawls have settings of single hosts
+
+    return Hosts(tables)
+
+
+def _by_files() -> int:
+    """Return how many requests at once the files and connections are enough for that this process may have open."""
+    limit = open_files()
+    return max(limit - limit // 4 - _FILES_APART, 1) if limit else _OVERLAP      # a quarter: see `clients.wire.kept_connections`
+
+
+def _agent(options: Fetch.Options) -> str:
+    return options.user_agent or AGENT + (f" (+{options.contact})" if options.contact else "")
+
+
+def _refuse_nameless(options: Fetch.Options) -> None:
+    """Raise ConfigError for a User-Agent without a name that a robots.txt could use."""
+    agent = options.user_agent
+    if agent and not product_token(agent):
+        raise ConfigError(
+            f"stages.fetch.user_agent: {agent[:_SHOWN]!r} does not begin with a name, by which robots.txt could mean us; begin it "
+            "with letters, '-' or '_' (RFC 9309 §2.2.1), for example 'ExampleBot/1.0 (+https://example.org/bot)'"
+        )
+
+
+def _proxies(option: str | dict[str, str]) -> dict[str, str]:
+    """By scheme of what is fetched."""
+    proxies = {"http": option, "https": option} if isinstance(option, str) else option
+    for scheme, proxy in proxies.items():
+        try:
+            is_usable = not proxy or Url.parse(proxy).scheme == "http"
+        except BadUrl:
+            is_usable = False
+        if scheme not in ("http", "https") or not is_usable:     # the value may hold a password: it is not shown
+            raise ConfigError(_unusable(scheme))
+    return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
+
+
+def _unusable(scheme: str) -> str:
+    if scheme not in ("http", "https"):
+        return f"stages.fetch.proxy: {scheme!r} is no scheme that is fetched; name a proxy for http, https or both"
+    return (
+        f"stages.fetch.proxy: the proxy for {scheme} is no URL of an HTTP proxy; write http://HOST:PORT, such as "
+        "http://127.0.0.1:3128 (SOCKS, and TLS to the proxy itself, are not supported)"
+    )
+
+
+def _copies(state: str) -> Copies:
+    import sqlite3  # here, because few crawls keep copies
+
+    from crawler_stages.fetch.copies import Copies
+
+    try:
+        return Copies(Path(state))
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(f"stages.fetch.revalidate: pages cannot be kept in {state}: {error}; name another state") from error

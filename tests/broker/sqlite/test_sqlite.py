@@ -1,0 +1,452 @@
+"""What only the embedded engine promises: about its file, its disk, its thread, and the cost of its queries."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+from hands import QUEUES, TTL, Hand, Longest, bodies, counts, put, queue, until
+
+from crawler.broker.clock import ManualClock
+from crawler.broker.contract import Politeness, QueueSpec
+from crawler.broker.sqlite import schema
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.callers import Batch, Callers
+from crawler.broker.sqlite.hand_in import Ledger
+from crawler.broker.sqlite.leases import Loan, Loans
+from crawler.broker.sqlite.lend import REPLY_BYTES
+from crawler.broker.sqlite.queues import Queue
+from crawler.errors import CallRefused, StorageError, UsageError
+from crawler.items import Done, Failed, New, Step, Verdict
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "hub.sqlite3")
+
+
+# ---- the file
+
+
+@pytest.mark.slow
+def test_a_store_is_one_hubs_alone(path: str) -> None:
+    first = SqliteBroker(path, QUEUES)
+
+    with pytest.raises(UsageError, match=r"another hub is using .*hub.sqlite3; stop it"):
+        SqliteBroker(path, QUEUES)
+
+    assert put(first, "task", b"a") == [Verdict.ACCEPTED]
+    first.close()
+    SqliteBroker(path, QUEUES).close()
+
+
+def test_a_file_that_is_no_database_is_refused(path: str) -> None:
+    Path(path).write_bytes(b"not a database at all" * 100)
+
+    with pytest.raises(StorageError, match="cannot open the store"):
+        SqliteBroker(path, QUEUES)
+
+
+def test_a_database_of_something_else_is_left_as_it_is(path: str) -> None:
+    with sqlite3.connect(path) as theirs:
+        theirs.execute("CREATE TABLE precious (x)")
+    theirs.close()
+
+    with pytest.raises(StorageError, match="a database of something else"):
+        SqliteBroker(path, QUEUES)
+
+    theirs = sqlite3.connect(path)
+    assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [("precious",)]
+    theirs.close()
+
+
+def test_a_store_of_another_version_is_refused(path: str) -> None:
+    SqliteBroker(path, QUEUES).close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE head SET version = 99")
+    db.close()
+
+    with pytest.raises(StorageError, match=f"store version 99, this crawler reads {schema.VERSION}"):
+        SqliteBroker(path, QUEUES)
+
+
+def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot open the store"):
+        SqliteBroker(str(tmp_path / "nowhere" / "hub.sqlite3"), QUEUES)
+
+
+def test_a_store_is_recognised_by_its_number(path: str, tmp_path: Path) -> None:
+    numbers: list[int] = []
+    for name in ("hub.sqlite3", "hub.sqlite3", "another.sqlite3"):
+        broker = SqliteBroker(str(tmp_path / name), QUEUES)
+        numbers.append(broker.step(Step("w", len(numbers))).store)
+        broker.close()
+
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_full_durability_is_the_same_broker(path: str) -> None:
+    broker = SqliteBroker(path, QUEUES, durability="full")
+    hand = Hand(broker)
+    put(broker, "task", b"a")
+
+    assert hand.complete(hand.lease_one("task"), New("result", b"r")) == Verdict.DONE
+
+    broker.close()
+    broker = SqliteBroker(path, QUEUES)
+    assert bodies(broker, "result") == [b"r"]
+    broker.close()
+
+
+@pytest.mark.slow
+def test_a_log_cut_anywhere_leaves_the_first_so_many_puts(path: str, tmp_path: Path) -> None:
+    broker = SqliteBroker(path, QUEUES)
+    for n in range(40):
+        put(broker, "task", b"%d" % n)
+    files = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    broker.close()
+    random = Random(7)
+
+    lengths = []
+    for round_ in range(12):
+        cut = tmp_path / f"cut{round_}.sqlite3"
+        cut.write_bytes(files[""])
+        Path(f"{cut}-wal").write_bytes(files["-wal"][: random.randrange(len(files["-wal"]))])
+        opened = SqliteBroker(str(cut), QUEUES)
+        found = bodies(opened, "task")
+        opened.close()
+        assert found == [b"%d" % n for n in range(len(found))]
+        lengths.append(len(found))
+
+    assert len(set(lengths)) > 5
+
+
+def test_a_queue_that_a_pipeline_leaves_out_for_a_while_keeps_its_tasks(path: str) -> None:
+    clock = ManualClock()
+    without = [spec for spec in QUEUES if spec.name != "task"]
+    broker = SqliteBroker(path, QUEUES, clock=clock)
+    put(broker, "task", b"ready", b"leased")
+    put(broker, "task", b"delayed", delay=5.0)
+    Hand(broker).lease("task")
+    broker.close()
+
+    broker = SqliteBroker(path, without, clock=clock)
+    clock.advance(TTL)
+    assert broker.drained() is True
+    broker.close()
+
+    broker = SqliteBroker(path, QUEUES, clock=clock)
+    clock.advance(TTL)
+    assert counts(broker, "task") == (2, 1, 0, 0, 0)      # the one that was leased is lent apart
+    assert len(bodies(broker, "task")) == 3
+    broker.close()
+
+
+def test_a_queue_outside_the_pipeline_is_counted_and_emptied_but_not_filled(path: str) -> None:
+    broker = SqliteBroker(path, QUEUES)
+    put(broker, "task", b"a", b"b", b"c")
+    put(broker, "result", b"done with")
+    broker.take("result", 1)
+    broker.close()
+
+    broker = SqliteBroker(path, [spec for spec in QUEUES if spec.name not in ("task", "result")])
+    outside = {queue.name: queue.ready for queue in broker.stats().queues if queue.is_outside}
+    assert outside == {"task": 3}, "and result is empty"
+    with pytest.raises(CallRefused, match="not of this pipeline any more; 'crawler take task'"):
+        put(broker, "task", b"d")
+    assert broker.take("task", 2) == [b"a", b"b"]
+    broker.close()
+
+    broker = SqliteBroker(path, QUEUES)
+    assert bodies(broker, "task") == [b"c"]
+    assert not any(queue.is_outside for queue in broker.stats().queues)
+    broker.close()
+
+
+@pytest.mark.slow
+def test_the_counts_are_those_of_the_table_after_any_work(path: str) -> None:
+    random, clock = Random(3), ManualClock()
+    broker = SqliteBroker(path, QUEUES, Politeness(delay=0.0), clock=clock, random=Longest())
+    hand = Hand(broker)
+    names = ("task", "urls", "pages", "records")
+    accepted: Counter[str] = Counter()
+    for n in range(300):
+        new = [New(name, b"%d" % random.randrange(400), delay=random.choice([0.0, 2.0])) for name in names]
+        accepted.update(each.queue for each, verdict in zip(new, broker.put(new), strict=True) if verdict == Verdict.ACCEPTED)
+        leases = hand.lease(random.choice(names), 4)
+        cut = random.randrange(len(leases) + 1)
+        hand.step(
+            done=[Done(lease.token) for lease in leases[:cut]],
+            failed=[Failed(lease.token, "x", None, n % 3 == 0) for lease in leases[cut:]],
+        )
+        clock.advance(1)
+    broker.drop([dead.id for dead in broker.dead()[:5]])
+    stats = {each.name: each for each in broker.stats().queues}
+    broker.close()
+
+    db = sqlite3.connect(path)
+    for name in names:
+        rows = dict(db.execute(
+            "SELECT state, count(*) FROM life JOIN queue ON queue.id = queue WHERE name = ? GROUP BY state", (name,)
+        ).fetchall())  # fmt: skip
+        each = stats[name]
+        assert (each.ready, each.delayed, each.leased, each.dead) == tuple(rows.get(state, 0) for state in range(4))
+        assert each.accepted == accepted[name]
+        assert each.done == (rows.get(schema.DONE, 0) if each.keyed else each.accepted - sum(rows.values()))
+    db.close()
+
+
+# ---- the thread
+
+
+def test_a_thousand_delayed_tasks_at_once_and_some_more_all_become_ready() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    put(broker, "task", *(b"%d" % n for n in range(2_500)), delay=1.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(Hand(broker).lease, "result", 1, wait=20.0)
+        until(lambda: bool(broker.stats().workers))
+        clock.advance(2)
+
+        until(lambda: queue(broker, "task").ready == 2_500)
+
+        clock.advance(20)
+        assert waiting.result() == []
+    broker.close()
+
+
+def test_closing_sends_away_who_waits_and_refuses_who_comes_later() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(broker.take, "task", 1, 20.0)
+        while not waiting.running():
+            pass
+        broker.stats()
+
+        broker.close()
+
+        with pytest.raises(StorageError, match="is closed"):
+            waiting.result()
+    with pytest.raises(StorageError, match="is closed"):
+        broker.stats()
+    broker.close()
+
+
+def test_calls_from_many_threads_while_it_closes_are_all_answered() -> None:
+    for _ in range(20):
+        broker = SqliteBroker(":memory:", QUEUES)
+        barrier = threading.Barrier(5)
+
+        def call(broker: SqliteBroker = broker, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait()
+            done = 0
+            try:
+                while True:
+                    broker.put([New("task", b"x")])
+                    done += 1
+            except StorageError:
+                return done
+
+        with ThreadPoolExecutor(4) as pool:
+            calls = [pool.submit(call) for _ in range(4)]
+            barrier.wait()
+            broker.close()
+            assert all(each.result(10) >= 0 for each in calls)
+
+
+def test_a_fault_of_one_call_is_not_that_of_those_committed_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    odd = New("urls", b"x", key=b"k", host="a", parent="no bytes, and a surrogate \ud800")  # type: ignore[arg-type]  # the fault
+    with ThreadPoolExecutor(8) as pool, caplog.at_level(logging.CRITICAL, "crawler.broker"):
+        sound = [pool.submit(put, broker, "task", b"%d" % n) for n in range(200)]
+        faulty = [pool.submit(broker.put, [odd]) for _ in range(20)]
+
+        assert all(each.result() == [Verdict.ACCEPTED] for each in sound)
+        assert all(isinstance(each.exception(), UnicodeEncodeError) for each in faulty)
+    assert counts(broker, "task") == (200, 0, 0, 0, 0)
+    assert broker.failure is None
+    broker.close()
+
+
+def test_who_is_interrupted_in_the_middle_of_a_call_leaves_nothing_of_it_and_the_others_go_on(path: str) -> None:
+    broker = SqliteBroker(path, QUEUES)
+
+    def interrupted(ledger: Ledger) -> None:
+        ledger.insert([New("task", b"half done")])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broker._call(interrupted)
+
+    assert put(broker, "task", b"a") == [Verdict.ACCEPTED]
+    assert bodies(broker, "task") == [b"a"]
+    broker.close()
+
+
+def test_what_arrived_in_a_transaction_that_was_undone_takes_its_slot_again() -> None:
+    broker = SqliteBroker(":memory:", (QueueSpec("urls", polite=True, is_read=True),), Politeness(per_host=2, delay=0.0))
+    hand = Hand(broker)
+    put(broker, "urls", *(b"%d" % n for n in range(4)), host="a")
+    one, two = (lease.token for lease in hand.lease("urls", 2))
+    hand.step(arrived=[one])
+    odd = New("urls", b"x", host="\ud800")
+
+    with pytest.raises(UnicodeEncodeError):
+        hand.step("urls", 9, done=[Done(two, [odd])], arrived=[two])
+
+    assert (broker.hosts(["a"])[0].leased, hand.lease("urls", 9)) == (2, [])
+    assert len(hand.step("urls", 9, arrived=[one, two]).leases) == 2
+    broker.close()
+
+
+def test_a_lost_worker_no_longer_waits_and_what_it_held_soon_comes_back() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    hand, other = Hand(broker), Hand(broker, "other")
+    put(broker, "task", b"a")
+    hand.step("task", 1, ttl=24.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(hand.lease, "task", 1, wait=20.0)
+        until(lambda: hand.call == 2 and broker.stats().workers[0].leased == 1)
+        until(lambda: _lost(broker) or waiting.done())
+        assert waiting.result() == []
+
+    clock.advance(11.9)                          # half the lease: a heart-beat comes every third of it
+    assert other.lease("task") == []
+    clock.advance(0.2)
+    assert other.lease_one("task").attempt == 2
+    broker.close()
+
+
+def test_what_a_lost_worker_holds_is_lent_again_no_later_than_without_the_loss() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    put(broker, "task", b"a")
+    Hand(broker).step("task", 1, ttl=1.0)
+
+    broker.lost("w")
+    clock.advance(1.1)
+
+    assert Hand(broker, "other").lease_one("task").attempt == 2
+    broker.close()
+
+
+def test_one_answer_has_so_many_leases_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.broker.sqlite.lend.LEASES", 5)
+    broker = SqliteBroker(":memory:", QUEUES)
+    put(broker, "task", *(b"%d" % n for n in range(9)))
+
+    assert [len(Hand(broker, name).lease("task", 9)) for name in "ab"] == [5, 4]
+    broker.close()
+
+
+def _lost(broker: SqliteBroker) -> bool:
+    broker.lost("w")
+    return False
+
+
+def test_a_lost_worker_that_is_heard_of_again_keeps_what_it_held() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock)
+    hand = Hand(broker)
+    put(broker, "task", b"a")
+    lease = hand.lease_one("task")
+    broker.lost("w")
+
+    clock.advance(9)
+    hand.step()
+    clock.advance(TTL - 1)
+
+    assert hand.extend(lease) is True
+    broker.close()
+
+
+def test_who_asks_for_long_leases_is_waited_for_longer_after_a_restart(path: str) -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(path, QUEUES, clock=clock)
+    hand = Hand(broker)
+    put(broker, "task", b"a")
+    (lease,) = hand.lease("task", ttl=120.0)
+    hand.step(ttl=5.0)                           # a step that leases nothing says nothing of leases
+    broker.close()
+
+    hand.broker = broker = SqliteBroker(path, QUEUES, clock=clock)
+    clock.advance(59)
+
+    assert hand.extend(lease) is True
+    broker.close()
+
+
+def test_a_large_item_is_there_as_long_as_its_task_and_no_longer(path: str) -> None:
+    large = b"." * 50_000
+    broker = SqliteBroker(path, QUEUES)
+    hand = Hand(broker)
+    put(broker, "task", large, large, large)
+    put(broker, "urls", large, large)
+    hand.complete(hand.lease_one("task"))
+    hand.fail(hand.lease_one("task"), final=True)
+    held = hand.lease_one("task")
+    broker.close()
+
+    broker = SqliteBroker(path, QUEUES)
+    hand.broker = broker
+    (dead,) = broker.dead("task", 10)
+    assert (held.item, dead.item) == (large, large)
+    assert broker.drop([dead.id]) == 1
+    assert hand.complete(held) == Verdict.DONE
+    broker.close()
+
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*), sum(item IS NULL) FROM task").fetchone() == (1, 1)     # what is keyed stays known
+        assert db.execute("SELECT count(*), max(length(item)) FROM body").fetchone() == (1, len(large))
+    db.close()
+
+
+def test_a_take_of_nothing_does_not_wait() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    put(broker, "task", b"a")
+
+    assert broker.take("task", 0, wait=20.0) == []
+    broker.close()
+
+
+def test_a_worker_needs_a_name() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+
+    with pytest.raises(CallRefused, match="a worker without a name"):
+        broker.step(Step("", 1))
+    broker.close()
+
+
+@pytest.mark.slow
+def test_a_flood_of_empty_tasks_ends_within_an_answer_too() -> None:
+    broker = SqliteBroker(":memory:", QUEUES)
+    broker.put([New("task", b"")] * (REPLY_BYTES // 100))
+
+    assert 0 < len(Hand(broker).lease("task", 1 << 20)) < REPLY_BYTES // 100
+    broker.close()
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        yield db
+
+
+def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan(database: sqlite3.Connection) -> None:
+    loans, of = Loans(Callers(database)), Queue(1, QUEUES[0], 0, [0] * 5, 0)
+    for token in range(20_000):
+        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token]), 0.0))
+        if token >= 10:
+            loans.end(token - 10, "w")
+
+    assert [len(kept) for kept in (loans._by_token, loans._by_worker["w"], loans.tasks)] == [10, 10, 10]
+    assert [loan.token for loan in loans.ended(1e9)] == list(range(19_990, 20_000))
