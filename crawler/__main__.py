@@ -19,7 +19,17 @@ if __name__ == "__main__":
     if not getattr(sys.flags, "safe_path", False) and os.path.isdir(sys.path[0]):
         first = sys.path.pop(0)
         if first == os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
-            sys.path.append(first)
+            sys.path += [first, os.path.join(first, "stages"), os.path.join(first, "bench")]
+
+    # A child that is a new interpreter finds the same modules as one that is a copy of its parent: see `run.processes.process`.
+    if "CRAWLER_PARENT_PATH" in os.environ:
+        import json
+
+        handed = json.loads(os.environ.pop("CRAWLER_PARENT_PATH"))
+        sys.path[:] = handed["path"]
+        os.environ["PYTHONPATH"] = handed["PYTHONPATH"]
+        if not handed["PYTHONPATH"]:
+            del os.environ["PYTHONPATH"]
 
     from crawler.cli import main
 

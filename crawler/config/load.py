@@ -30,7 +30,9 @@ DEFAULT_FILE = Path("crawler.toml")
 COMMAND_LINE = "-s"
 # The key is read where it is needed: a secret is never part of a configuration. The cases are those of the tests. The last one
 # holds the settings of a parent process, see `crawler.run.processes.process.private`.
-NO_SETTINGS = frozenset({"CRAWLER_AUTHKEY", "CRAWLER_CASES", "CRAWLER_MARKS", "CRAWLER_PARENT_SETTINGS", "CRAWLER_WORKER_SECRET"})
+NO_SETTINGS = frozenset({
+    "CRAWLER_AUTHKEY", "CRAWLER_CASES", "CRAWLER_MARKS", "CRAWLER_PARENT_PATH", "CRAWLER_PARENT_SETTINGS", "CRAWLER_WORKER_SECRET",
+})  # fmt: skip
 
 # Settings that name files; ~/ at their beginning is the home directory, as in a shell.
 _PATHS = frozenset({"data", "hub.certs", "hub.authkey_file", "stages.store.output"})

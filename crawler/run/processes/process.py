@@ -10,6 +10,7 @@ input, whose end tells them that the parent is gone, however it went. How a copy
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ from crawler.worker.marks import MarkMemory
 
 SAMPLE = 0.1            # s for which it is looked which thread of a process uses the CPU
 PAUSE = 0.02            # s between looks where the system does not tell of an end
+PATH = "CRAWLER_PARENT_PATH"           # variable in which a new interpreter finds its parent's module path: see `__main__`
 SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings of its parent: see `Config.packed`
 WITH_SETTINGS = "--settings"   # among the arguments of a process to start: what that variable is to be
 ON_STDIN = "-"          # in the variable: the settings are the first line of standard input
@@ -134,11 +136,12 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bo
     line = ""
     if len(environment.get(SETTINGS, "")) > LONGEST:
         line, environment = environment[SETTINGS], {**environment, SETTINGS: ON_STDIN}
+    variables = {**os.environ, **environment, **marks.environment}
     try:
         popen = subprocess.Popen(  # noqa: S603  (our own interpreter and our own arguments)
-            [sys.executable, *_path_option(), "-m", "crawler", *arguments],
+            [sys.executable, "-P", "-m", "crawler", *arguments],       # -P: no file of the working directory hides a module
             stdin=subprocess.PIPE, stderr=subprocess.PIPE if is_heard else None,
-            start_new_session=True, env={**os.environ, **environment, **marks.environment},
+            start_new_session=True, env=variables | _module_path(variables.get("PYTHONPATH", "")),
         )  # fmt: skip
     except OSError:
         marks.close()
@@ -198,9 +201,14 @@ def _pidfd(pid: int) -> int | None:
     return None
 
 
-def _path_option() -> list[str]:
-    """Return the option that keeps the working directory out of the path: no file there must take the place of a module.
+def _module_path(python_path: str) -> dict[str, str]:
+    """Return variables that let a new interpreter look for modules where this process does, as a copy of it would.
 
-    A stage's own module is found there all the same (`plugins.find`). Without it in a checkout that is not installed.
+    python_path: PYTHONPATH as the child is to see it in the end; until then it also leads to this package. The working directory
+    is never searched first, whatever began this process.
     """
-    return [] if Path(__file__).parents[3] == Path.cwd() else ["-P"]
+    path = [entry for entry in sys.path if entry]
+    if len(path) < len(sys.path) and (here := str(Path.cwd())) not in path:
+        path.append(here)
+    handed = json.dumps({"path": path, "PYTHONPATH": python_path})
+    return {PATH: handed, "PYTHONPATH": os.pathsep.join([*filter(None, [python_path]), *path])}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 
 import crawler
 from crawler.run.processes import supervisor as supervising
+from crawler.run.processes.process import spawn
 from crawler.run.processes.supervisor import AGAIN, HOPELESS, TRIES, UNUSABLE, Child, ChildFailed, Supervisor, private_code
 
 TIME = 10.0      # s after which a test that waits has failed
@@ -29,6 +31,7 @@ class Stand:
         self.supervisor = Supervisor(self._died, self.lines.put)
         self._directory = directory
         (directory / "crawler").mkdir()
+        (directory / "crawler" / "__init__.py").write_text(f"__path__.append({str(Path(crawler.__file__).parent)!r})\n")
 
     def script(self, text: str) -> None:
         (self._directory / "crawler" / "__main__.py").write_text("import os, signal, sys, time\n" + text)
@@ -276,6 +279,29 @@ def test_no_file_of_the_working_directory_takes_a_modules_place(stand, tmp_path,
     stand.start()
 
     assert stand.line() == "it: json"
+
+
+@pytest.mark.parametrize("python_path", [None, "/else/where"])
+def test_a_new_interpreter_looks_for_modules_where_its_parent_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python_path: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path, "/of/the/parent:alone"])
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if python_path is not None:
+        monkeypatch.setenv("PYTHONPATH", python_path)
+    (tmp_path / "says.py").write_text(
+        "import json, os, sys\nfrom crawler import Stage\n"
+        "json.dump([sys.path, os.environ.get('PYTHONPATH')], open('said', 'w'))\n"
+        "class Says(Stage):\n    def process(self, item): ...\n"
+    )
+
+    sets = ("stages.says.use=says:Says", "stages.says.input=x", "queues.x.by_hand=true")
+    child = spawn(["check", *(word for setting in sets for word in ("-s", setting))], {}, is_heard=False)
+
+    assert child.wait(10 * TIME) == 0
+    child.close()
+    assert json.loads((tmp_path / "said").read_text()) == [[*sys.path[1:], str(tmp_path)], python_path]
 
 
 @pytest.mark.slow
