@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from crawler.config.tables import nearest
+from crawler.pipeline.old_names import renamed
 
 _MANY: Final = 4            # classes that are listed
 
@@ -73,7 +74,13 @@ def no_such_module(name: str, missing: str, folders: Sequence[Path]) -> str:
     there = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
     near = nearest(name, there)
     did_you_mean = f"; did you mean {near!r}?" if near else ""
-    return f"no module {missing!r} in {' or '.join(map(str, folders))} or among installed packages{did_you_mean}"
+    return f"no module {missing!r} in {' or '.join(map(str, folders))} or among installed packages{is_now(name) or did_you_mean}"
+
+
+def is_now(module: str) -> str:
+    """Return a hint for a module that is called by a name that a built-in one had once; "" if there was none."""
+    name = renamed(module)
+    return f"; the built-in module {module} is now {name}" if name else ""
 
 
 def no_process(kind: type[Any], base: type[Any]) -> str:

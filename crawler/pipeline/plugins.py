@@ -63,7 +63,7 @@ def find(use: str) -> type[Stage]:
 
 def _look_here() -> None:
     """Also find modules in the working directory: after all that is installed, before the folders of configuration files."""
-    importlib.import_module(OUR_STAGES)        # now, so that a folder of this name there cannot hide it
+    importlib.import_module(OUR_STAGES)        # now: an editable installation is searched after the path, so a folder could hide it
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(min((sys.path.index(folder) for folder in _beside if folder in sys.path), default=len(sys.path)), here)
@@ -188,6 +188,10 @@ def _is_stage(value: Any) -> bool:
 
 
 def _import(name: str, what: str) -> ModuleType:
+    if not name.startswith(f"{OUR_STAGES}."):
+        from crawler.pipeline import old_names  # here, because few crawls have stages that are not ours
+
+        old_names.find_last()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -196,7 +200,9 @@ def _import(name: str, what: str) -> ModuleType:
             from crawler.pipeline.plugin_hints import no_such_module
 
             raise ConfigError(f"{what}: {no_such_module(name, missing, _folders())}") from error
-        raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed") from error
+        from crawler.pipeline.plugin_hints import is_now
+
+        raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed{is_now(missing)}") from error
     except (Exception, SystemExit) as error:   # the import runs the author's code; any failure of it becomes one line
         from crawler.wording.places import told
 
