@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from operator import index
 from types import MappingProxyType
@@ -41,6 +41,28 @@ class To(Struct, frozen=True):
     key: bytes | None = None       # what makes it the same task on a keyed queue; None: the item's own content
     priority: int = 0              # higher first
     delay: float = 0.0             # s before it may be leased
+
+
+class Many:
+    """Several items in one: iterating gives each. The gatekeeper of a queue takes them together, which is quicker."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError
+
+
+class Direct:
+    """An item that is handed to the next stage of a process as it is. Only a queue needs it packed.
+
+    What makes one limits its size: it is not counted as part of a step.
+    """
+
+    __slots__ = ()
+
+    def packed(self) -> Any:
+        """Return the item as it goes on a queue."""
+        raise NotImplementedError
 
 
 class Report(Struct, frozen=True):

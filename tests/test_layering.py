@@ -27,6 +27,7 @@ MAY = {
     "crawler.machine": ["crawler.errors", "crawler.machine", "crawler.wording"],
     "crawler.config": ["crawler.config", "crawler.errors", "crawler.wording"],
     "crawler.config.settings": ["crawler.config.bounds", "crawler.errors"],
+    "crawler.codec": ["crawler.codec", "crawler.errors", "crawler.stage", "crawler.wording"],
     "crawler.demo": ["crawler.demo"],
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits"],
     "crawler.broker.contract": ["crawler.items", "crawler.limits"],
@@ -36,12 +37,11 @@ MAY = {
     ],
     "crawler.pipeline": [
         "crawler.pipeline", "crawler.broker.contract", "crawler.broker.budget", "crawler.codec", "crawler.config", "crawler.errors",
-        "crawler.stage", "crawler.web.hosts", "crawler.wording",
+        "crawler.stage", "crawler.wording",
     ],
     "crawler.worker": [
-        "crawler.worker", "crawler.broker.contract", "crawler.broker.arguments", "crawler.codec", "crawler.config.tables",
-        "crawler.errors", "crawler.items", "crawler.limits", "crawler.machine", "crawler.pipeline", "crawler.stage",
-        "crawler.web.page", "crawler.wording",
+        "crawler.worker", "crawler.broker.contract", "crawler.broker.arguments", "crawler.codec", "crawler.errors", "crawler.items",
+        "crawler.limits", "crawler.machine", "crawler.pipeline", "crawler.stage", "crawler.wording",
     ],
 }
 
@@ -146,6 +146,32 @@ def test_that_would_find_a_worker_that_knows_its_hub_or_its_store(name: str) -> 
     assert strangers("crawler.hub", name, ("crawler.hub.client.HubClient",))
     assert strangers("crawler.broker", name, ("crawler.broker.sqlite.broker.SqliteBroker",))
     assert not strangers("crawler.broker", name, ("crawler.broker.contract.Broker",))
+
+
+def reached(name: str) -> set[str]:
+    """Return the modules that a module leads to, through all that it imports, at whatever time."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        name = ahead.pop()
+        if name in found or name == "crawler":         # which names all that is public, and imports it when it is asked for
+            continue
+        found.add(name)
+        for one in imports(name):
+            while one not in trees() and "." in one:
+                one = one.rpartition(".")[0]
+            if one in trees():
+                ahead.append(one)
+    return found
+
+
+@pytest.mark.parametrize("part", ["crawler.worker", "crawler.pipeline", "crawler.codec", "crawler.broker.contract"])
+def test_what_is_for_any_pipeline_knows_neither_the_web_nor_an_engine(part: str) -> None:
+    particular = ("crawler.web", "crawler.hub", "crawler.broker.sqlite", "crawler.run", "crawler.cli")
+
+    known = {one for name in trees() if is_in(name, part) for one in reached(name)}
+
+    assert [one for one in sorted(known) if any(is_in(one, no) for no in particular)] == []
 
 
 def test_only_commands_import_commands() -> None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli.parser import Parser
 from crawler.errors import UsageError
-from crawler.machine import private
 from crawler.run.next_commands import Hint as Hint
 from crawler.run.next_commands import hints as hints_with
 from crawler.wording.lines import EscapedLines, FormedLines
@@ -291,6 +290,8 @@ def written_address(config: Config) -> str:
     """Return the address where the hub of the data directory listens or last listened; "" if there was none. Raises UsageError."""
     written = Path(config.settings.data) / ADDRESS_FILE
     try:
+        from crawler.machine import private  # here, because the help does not need it
+
         return private.read(written).decode().strip() if written.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{written} cannot be read: {error}; name the hub with --hub, or another directory with --data") from error

@@ -21,9 +21,8 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     from crawler.broker.sqlite.place import store_path
     from crawler.cli.hub import note_start
     from crawler.pipeline import plugins
-    from crawler.pipeline.build import politeness
     from crawler.run.debug import Bench, DebugCrawl
-    from crawler.run.making import keepers, make
+    from crawler.run.making import keepers, make, politeness
     from crawler.worker.routing import Router
     from crawler.worker.shared_notes import SharedNotes
 

@@ -94,7 +94,7 @@ def note_on(name: str, hub: Broker) -> str:
 
     Raises UsageError if the port is missing: no other host can be meant.
     """
-    from crawler.config.tables import nearest
+    from crawler.wording.spelling import nearest
 
     if hub.hosts([name]):
         return ""

@@ -130,8 +130,9 @@ def serve(args: argparse.Namespace) -> int:
     from crawler.hub.address import Address
     from crawler.hub.key import authkey, role_keys
     from crawler.hub.server import HubServer
-    from crawler.pipeline.build import build, politeness
+    from crawler.pipeline.build import build
     from crawler.run import local_store
+    from crawler.run.making import politeness
 
     config = common.load(args)
     from crawler.machine import shortage  # here, because only what runs needs it

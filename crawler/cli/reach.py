@@ -107,8 +107,9 @@ def remembering(args: argparse.Namespace, config: Config) -> Config:
 
 def open_store(config: Config) -> Broker:
     """Open the store in the data directory. Raises what `local_store.open_store` raises."""
-    from crawler.pipeline.build import build, politeness
+    from crawler.pipeline.build import build
     from crawler.run import local_store
+    from crawler.run.making import politeness
 
     settings = config.settings
     return local_store.open_store(Path(settings.data), build(config).queues.values(), politeness(settings), settings.hub.durability)

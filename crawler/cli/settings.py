@@ -84,7 +84,7 @@ def chosen(names: list[str], wanted: Iterable[str]) -> list[str]:
 
 def _meant(word: str, names: Iterable[str]) -> str:
     from crawler.config import suggestions
-    from crawler.config.tables import nearest
+    from crawler.wording.spelling import nearest
 
     last = word.rpartition(".")[2]
     if tables := [table for table in dict.fromkeys(name.rpartition(".")[0] for name in names) if table.endswith(f".{last}")]:

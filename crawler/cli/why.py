@@ -94,9 +94,9 @@ def find(hub: Broker, settings: FrontierSettings, typed: str) -> tuple[str, str,
 
     If a redirect led to just this spelling of a page that was known already, it is the story of that visit.
     """
-    from crawler.codec.bodies import visit
     from crawler.pipeline.build import FRONTIER
     from crawler.web import urls
+    from crawler.web.queued import visit
     from crawler.web.targets import Targets
 
     written = urls.without_userinfo(urls.as_written(typed))
@@ -125,9 +125,9 @@ def against(reason: str) -> str:
 
 def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
     """From its discovery to now. is_running: a hub runs, so that something may happen to it."""
-    from crawler.codec.bodies import visit
     from crawler.run.explain.behind import reports
     from crawler.run.report.given_up import plain
+    from crawler.web.queued import visit
 
     found = visit(story.item)
     came_from = [f"its task is no URL to fetch: {plain(story.item)}"] if found is None else origin(found)

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct, inspect
 
 from crawler.codec import values
-from crawler.codec.values import Count, ignored
+from crawler.codec.values import KINDS, Count, Kind, ignored
 from crawler.errors import ConfigError, CrawlerError
-from crawler.web.page import Page, Record, Visit
+from crawler.stage import Direct
 
 T = TypeVar("T")
 NOT_AN_ITEM: Final = "not an item of stage"
@@ -32,7 +32,7 @@ def encode(item: Any, count: Count = ignored) -> bytes:
     count: called for each value that was replaced because no queue carries it: see `values`. Raises TypeError, ValueError or
     RecursionError if the item is not plain data.
     """
-    if isinstance(item, Page):
+    if isinstance(item, Direct):
         item = item.packed()
     try:
         return encoder.encode(item)
@@ -42,9 +42,9 @@ def encode(item: Any, count: Count = ignored) -> bytes:
 
 def encode_row(item: Any, count: Count = ignored) -> bytes:
     """Return an item for a queue that the store reads, with all its values as they are in a record. As `encode` otherwise."""
-    if isinstance(item, Page):
+    if isinstance(item, Direct):
         return encode(item, count)
-    if type(item) is Record or values.is_ordinary(item):       # a Record is ours; what was added to it the store looks at
+    if type(item) in KINDS or values.is_ordinary(item):        # one of ours is plain; what was added to it the store looks at
         try:
             return encoder.encode(item)
         except (TypeError, ValueError, OverflowError):
@@ -66,14 +66,6 @@ def fitting(body: bytes, schema: type[T]) -> T | None:
         return msgspec.msgpack.decode(body, type=schema)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
         return None
-
-
-def visit(body: bytes) -> Visit | None:
-    """Return the visit in an item; None if it is none, or its URL is not one that can be crawled."""
-    from crawler.web.urls import is_crawlable  # here, because few processes look at the items of others
-
-    found = fitting(body, Visit)
-    return found if found is not None and is_crawlable(found.url) else None
 
 
 def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
@@ -115,9 +107,9 @@ def unfit(error: Exception, stage: str, schema: Any, body: bytes) -> Unfit:
         item = msgspec.msgpack.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         item = None
-    wanted, given = _WANTED.get(schema, ""), _kind(item)
-    if wanted and given and not given.startswith(wanted):
-        return Unfit(f"{NOT_AN_ITEM} {stage!r}: process takes {schema.__name__}, but it was given {given}; "
+    wanted, given = KINDS.get(schema), _kind(item)
+    if wanted and given and given != wanted:
+        return Unfit(f"{NOT_AN_ITEM} {stage!r}: process takes {schema.__name__}, but it was given {given.said} ({given.shown}); "
                      "see the stage's input and what fills it")  # fmt: skip
     text = _with_key(str(error), schema, item)
     for name, ours in _IN_PYTHON.items():
@@ -125,18 +117,9 @@ def unfit(error: Exception, stage: str, schema: Any, body: bytes) -> Unfit:
     return Unfit(f"{NOT_AN_ITEM} {stage!r}: {text}; the annotation of process says what it takes")
 
 
-_WANTED: Final[dict[Any, str]] = {Page: "a page", Visit: "a URL to fetch", Record: "a record"}
-
-
-def _kind(item: Any) -> str:
-    """Return which of the items of a crawl this is, as far as its keys tell; "" if it is none of them."""
-    if not isinstance(item, dict) or "url" not in item:
-        return ""
-    if "status_code" in item:
-        return "a page (a Page)"
-    if Record.NAMES[1] in item and Record.NAMES[2] in item:
-        return "a record (a dict)"
-    return "a URL to fetch (a Visit)" if item.keys() <= set(Visit.__struct_fields__) else ""
+def _kind(item: Any) -> Kind | None:
+    """Return which kind of item this is, as far as its keys tell; None if they do not."""
+    return next((kind for kind in KINDS.values() if kind.is_this(item)), None) if isinstance(item, dict) else None
 
 
 def _with_key(text: str, schema: Any, item: Any) -> str:
@@ -160,8 +143,8 @@ def _made(kind: type, value: Any) -> Any:
     """Make values of the types that msgspec does not know."""
     if kind is object:
         return value
-    if kind is Record:
-        return Record.of(value)
+    if kind in KINDS and (make := KINDS[kind].made):
+        return make(value)
     raise NotImplementedError
 
 
@@ -171,7 +154,7 @@ def _strange(info: Any, seen: set[int]) -> Iterator[type]:
         return
     seen.add(id(info))
     if isinstance(info, inspect.CustomType):
-        if info.cls not in (object, Record):
+        if info.cls is not object and (info.cls not in KINDS or KINDS[info.cls].made is None):
             yield info.cls
     elif isinstance(info, tuple):
         for part in info:

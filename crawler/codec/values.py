@@ -42,6 +42,19 @@ INTEGER: Final = "integers over 64 bits"
 NUMBER: Final = "numbers that are not finite"
 KEY: Final = "equal keys"
 
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What a message says of a type of items, and how one is made of plain data."""
+
+    said: str                                      # "a page"
+    shown: str                                     # "a Page"
+    is_this: Callable[[Mapping[Any, Any]], bool]   # whether a decoded item looks like one
+    made: Callable[[Any], Any] | None = None       # of a type that msgspec does not know
+
+
+KINDS: Final[dict[Any, Kind]] = {}     # by type: the module of each says so when it is imported
+
 Count = Callable[[str], object]    # called with one of these names for each value that is replaced
 
 

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from crawler.config.settings import Settings
-from crawler.config.tables import fields_of, fill, leaves, nearest, refuse_infinite
+from crawler.config.tables import fields_of, fill, leaves, refuse_infinite
 from crawler.errors import ConfigError
 from crawler.wording.secrets import HIDDEN as HIDDEN
 from crawler.wording.secrets import shown as shown
@@ -211,6 +211,8 @@ def _slip(word: str) -> str:
     """Return the name that a variable was probably meant to have; "" if it does not look like one of ours."""
     section = next((key for key in _TOP if word.startswith(f"{key}_") and not word.startswith(f"{key}__")), None)
     if section is None:
+        from crawler.wording.spelling import nearest  # here, because only mistakes need it
+
         return nearest(word, _TOP) if "__" not in word else ""
     rest = word[len(section) + 1 :]
     return f"{section}__{rest if section in _NAMED else rest.replace('__', '_')}"

@@ -23,7 +23,6 @@ T = TypeVar("T", bound=msgspec.Struct)
 _HUGE = 1 << 63
 _DAY = 86_400     # s
 _SHOWN = 200     # characters of a wrong value in a message
-SPELLING = 0.6   # share of letters in common from which a name counts as meant: 'timout' has 0.92 of 'timeout'
 
 
 def fill(
@@ -106,20 +105,6 @@ def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
             yield (*path, key), value
 
 
-def suggestion(word: str, names: Iterable[str]) -> str:
-    """did you mean 'timeout'? - or, when nothing is near, what there is."""
-    there = sorted(names)
-    near = nearest(word, there)
-    return f"did you mean {near!r}?" if near else f"there are {', '.join(there)}" if there else "there is none"
-
-
-def nearest(word: str, names: Iterable[str]) -> str:
-    """The name that was probably meant, or ""."""
-    import difflib  # here, because it is for mistakes
-
-    return next(iter(difflib.get_close_matches(word, list(names), n=1, cutoff=SPELLING)), "")
-
-
 def expected(kind: Any) -> str:
     """What a value of this type looks like, for people who write TOML."""
     return _words(inspect.type_info(kind))
@@ -148,6 +133,7 @@ def _refuse_unknown(kind: Any, table: Any, name: str, place: Callable[[str], str
 def _hint(key: str, name: str, there: list[str]) -> str:
     """Return what is probably meant by this key of the table `name`: one of the names in `there`, or a setting of another table."""
     from crawler.config import suggestions  # here, because only mistakes need it
+    from crawler.wording.spelling import nearest, suggestion
 
     near = nearest(key, there)
     is_named = name.startswith(("queues.", "hosts."))        # a table of one queue or host: other settings are not of it

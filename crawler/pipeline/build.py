@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, structs, to_builtins
+from msgspec import Struct, to_builtins
 
-from crawler.broker.contract import Budget, Politeness, QueueSpec
+from crawler.broker.contract import Budget, QueueSpec
 from crawler.config.load import Config
 from crawler.config.settings import FrontierSettings, QueueSettings, Settings, StageSettings
-from crawler.config.tables import fill, leaves, suggestion
+from crawler.config.tables import fill, leaves
 from crawler.errors import Collected, ConfigError
 from crawler.pipeline import graph
 
@@ -65,6 +65,8 @@ class Pipeline(Struct, frozen=True):
     def stage(self, name: str) -> StageSpec:
         """Raises ConfigError, with the nearest name, where there is none."""
         if name not in self.stages:
+            from crawler.wording.spelling import suggestion  # here, because only mistakes need it
+
             raise ConfigError(f"no stage {name!r} in this pipeline; {suggestion(name, self.stages)}")
         return self.stages[name]
 
@@ -124,6 +126,8 @@ def build(config: Config) -> Pipeline:
     named = {queue: None for stage in stages.values() for queue in (stage.input, *stage.outputs)}
     for queue in config.settings.queues:
         if queue not in named:
+            from crawler.wording.spelling import suggestion  # here, because only mistakes need it
+
             place = config.origin(f"queues.{queue}")
             raise ConfigError(f"{place}: queues.{queue} is the table of no queue; {suggestion(queue, named)}")
     square = {queue for stage in stages.values() if stage.use == "square" for queue in (stage.input, *stage.outputs)}
@@ -169,29 +173,6 @@ def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings
         for name, stage in pipeline.stages.items()
     }
     return {".".join(path): value for path, value in leaves(table)}
-
-
-def politeness(settings: Settings) -> Politeness:
-    """Return what the hosts of the frontier are granted, in general and by the tables in [hosts]."""
-    general = Politeness(settings.frontier.per_host, settings.frontier.delay)
-    if not settings.hosts:
-        return general
-    from crawler.web.hosts import Hosts, check  # here, because few configurations have such tables
-
-    check(settings.hosts)
-    hosts = Hosts(settings.hosts)
-
-    def own(host: str) -> Politeness | None:
-        table = hosts.of(host)
-        if table is None:
-            return None
-        per_host = general.per_host if table.per_host is None else table.per_host
-        has_delay = table.delay is not None
-        delay = general.delay if table.delay is None else table.delay
-        return Politeness(per_host, delay, table.max_pages, "table" if has_delay else general.source)
-
-    limits = [table.max_pages for table in settings.hosts.values() if table.max_pages]
-    return structs.replace(general, own=own, least=min(limits, default=None))
 
 
 def draw(pipeline: Pipeline) -> str:
@@ -248,6 +229,8 @@ def _merged(config: Config) -> dict[str, dict[str, Any]]:
 def _stage(name: str, settings: StageSettings, options: dict[str, Any], where: str) -> StageSpec:
     outputs = [settings.outputs] if isinstance(settings.outputs, str) else settings.outputs
     if not settings.input:
+        from crawler.wording.spelling import suggestion  # here, because only mistakes need it
+
         meant = "" if settings.use else f"; {suggestion(name, BUILT_IN)}"
         raise ConfigError(f'{where} has no input; name the queue it reads, as in input = "records"{meant}')
     for queue in (settings.input, *outputs):

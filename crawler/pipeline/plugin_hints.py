@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from crawler.config.tables import nearest
 from crawler.pipeline.old_names import renamed
+from crawler.wording.spelling import nearest
 
 _MANY: Final = 4            # classes that are listed
 

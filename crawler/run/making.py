@@ -1,4 +1,4 @@
-"""Make stages and workers from the settings: what `crawler stage`, `run --debug` and `try` run."""
+"""Make of the settings what a crawl runs: its stages and workers, and what its hosts are granted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crawler.broker.contract import Broker
+    from crawler.broker.contract import Broker, Politeness
     from crawler.config.load import Config
+    from crawler.config.settings import Settings
     from crawler.pipeline.build import Pipeline, StageSpec
     from crawler.stage import Shared, Stage
     from crawler.worker.chain import Chain
@@ -97,3 +98,30 @@ def wire(
         concurrency=concurrency, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
         marks=marks, is_probe=is_probe,
     )  # fmt: skip
+
+
+def politeness(settings: Settings) -> Politeness:
+    """Return what the hosts of the frontier are granted, in general and by the tables in [hosts]."""
+    from msgspec import structs
+
+    from crawler.broker.contract import Politeness
+
+    general = Politeness(settings.frontier.per_host, settings.frontier.delay)
+    if not settings.hosts:
+        return general
+    from crawler.web.hosts import Hosts, check  # here, because few configurations have such tables
+
+    check(settings.hosts)
+    hosts = Hosts(settings.hosts)
+
+    def own(host: str) -> Politeness | None:
+        table = hosts.of(host)
+        if table is None:
+            return None
+        per_host = general.per_host if table.per_host is None else table.per_host
+        has_delay = table.delay is not None
+        delay = general.delay if table.delay is None else table.delay
+        return Politeness(per_host, delay, table.max_pages, "table" if has_delay else general.source)
+
+    limits = [table.max_pages for table in settings.hosts.values() if table.max_pages]
+    return structs.replace(general, own=own, least=min(limits, default=None))

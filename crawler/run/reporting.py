@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from crawler.run.seeds import Taken
     from crawler.run.session import Ended, Session
 
-NEEDED: Final = ("crawler.run.ending", "crawler.run.report.totals", "crawler.run.resume.gone", "crawler.run.report.summary")     # by every end
+NEEDED: Final = (              # by every end
+    "crawler.run.ending", "crawler.run.report.totals", "crawler.run.resume.gone", "crawler.run.report.summary",
+)  # fmt: skip
 
 
 def preload() -> None:

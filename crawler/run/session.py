@@ -70,7 +70,7 @@ class Session:
         hint: completes commands in messages. is_fresh: start over even if the last crawl was interrupted.
         Raises UsageError or StorageError if the crawl cannot begin there.
         """
-        from crawler.pipeline.build import politeness
+        from crawler.run.making import politeness
         from crawler.run.crawl import begin, socket_address
         from crawler.run.local_store import make_directory
 

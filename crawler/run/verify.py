@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crawler.config.load import Config
-from crawler.config.tables import at, nearest
+from crawler.config.tables import at
 from crawler.errors import Collected, ConfigError, Mistakes, UsageError
 from crawler.pipeline import graph
 from crawler.pipeline.build import Pipeline, StageSpec, build, load
@@ -111,6 +111,8 @@ def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
     for queue in unfilled:
         if not pipeline.queues[queue].polite:      # seeds are put there by people
             key = f"stages.{pipeline.readers(queue)[0].name}.input"
+            from crawler.wording.spelling import nearest  # here, because only mistakes need it
+
             near = nearest(queue, unread) or nearest(queue, _filled(pipeline))
             if near in unread and not _place(config, key):
                 continue                          # the other end of one misspelled name: it is named below
@@ -120,6 +122,8 @@ def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
     for queue in unread:
         writer = pipeline.writers(queue)[0].name
         key = f"stages.{writer}.outputs"
+        from crawler.wording.spelling import nearest  # here, because only mistakes need it
+
         near = nearest(queue, [name for stage, name in inputs.items() if stage != writer])
         near = "" if near == inputs[writer] else near         # it would read what it gives
         messages.append(f"{_place(config, key)}{key} has {queue!r}, which no stage reads; {_ways(queue, near, 'take')}")

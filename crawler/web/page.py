@@ -21,7 +21,9 @@ import zstandard
 from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
+from crawler.codec.values import KINDS, Kind
 from crawler.errors import WireError
+from crawler.stage import Direct, Many
 from crawler.web.headers import Headers
 from crawler.web.lazy import lazy
 from crawler.web.mime import combined, media_type
@@ -66,7 +68,7 @@ class Visit(Struct, frozen=True, omit_defaults=True):
     indexes: int = 0                      # sitemap indexes above it, one in the other
 
 
-class Visits(Struct, frozen=True, omit_defaults=True):
+class Visits(Struct, Many, frozen=True, omit_defaults=True):
     """All URLs that a page leads to, in one: the queue gets a Visit of each that is taken and not known to be there.
 
     Yield it as `To("urls", Visits(urls, page.depth + 1, page.url))`. To put them one by one does the same, slower.
@@ -82,7 +84,7 @@ class Visits(Struct, frozen=True, omit_defaults=True):
         return (Visit(url, self.depth, self.referrer, is_sitemap=self.are_sitemaps, indexes=self.indexes) for url in self.urls)
 
 
-class Page(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
+class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """What came back from a URL, in the words of `requests`. Make one with `Page.of`; `packed` is how it travels."""
 
     url: str
@@ -291,3 +293,8 @@ class Record(dict[str, Any]):
         """Return a row as a Record. Raises msgspec.ValidationError if a built-in key is missing or its value has the wrong type."""
         convert(row, _Shape)
         return cls(row)
+
+
+KINDS[Page] = Kind("a page", "a Page", lambda item: "url" in item and "status_code" in item)
+KINDS[Record] = Kind("a record", "a dict", lambda item: item.keys() >= set(Record.NAMES[:3]), Record.of)
+KINDS[Visit] = Kind("a URL to fetch", "a Visit", lambda item: "url" in item and item.keys() <= set(Visit.__struct_fields__))

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from turbohtml import Node
 
-from crawler.config.tables import nearest
 from crawler.web.html import Html
 from crawler.web.words import each_words
 from crawler.web.xpath_cost import AFFORDABLE
+from crawler.wording.spelling import nearest
 
 if TYPE_CHECKING:
     from crawler.web.xpath_cost import Shape

@@ -229,7 +229,7 @@ class Chain(Stage):
 
     def _put_back(self, place: int, handed: Handed, error: BaseException, room: Room) -> list[Taken]:
         """Return an item that this link failed at as a task for the link's queue, with a line for its life story."""
-        task = handed.task or self._joints[place - 1].task(handed.page)
+        task = handed.task or self._joints[place - 1].task(handed.item)
         if not isinstance(task, New):
             return [task]
         room.keep(size([task]), MAX_GIVEN)

@@ -18,8 +18,7 @@ from crawler.codec.bodies import Unfit, decoder, unfit
 from crawler.errors import CrawlerError, StorageError
 from crawler.items import Admitted, New, Tried
 from crawler.pipeline.plugins import item_schema
-from crawler.stage import GiveUp, Report, Retry, Stage, To
-from crawler.web.page import Page, Visits
+from crawler.stage import Direct, GiveUp, Many, Report, Retry, Stage, To
 from crawler.wording import places
 from crawler.wording.texts import about, about_body, words
 from crawler.worker.drops import Drops
@@ -43,18 +42,18 @@ class Link(Struct, frozen=True):
 
 
 class Handed(Struct, frozen=True):
-    """An item for the next link: encoded as for a queue, or a page unchanged."""
+    """An item for the next link: encoded as for a queue, or unchanged."""
 
     task: New | None = None
-    page: Page | None = None
+    item: Any = None
 
     @property
     def size(self) -> int:
-        """Its bytes in a message; 0 for a page, whose size was limited when it was fetched."""
+        """Its bytes in a message; 0 for one that is unchanged, whose size was limited when it was made."""
         return 0 if self.task is None else size([self.task])
 
     def __str__(self) -> str:
-        return about(self.page) if self.task is None else about_body(self.task.item)
+        return about(self.item) if self.task is None else about_body(self.task.item)
 
 
 class Joint:
@@ -71,9 +70,10 @@ class Joint:
         self.has_outputs = bool(link.outputs)
         self._failures = itertools.count(1)
         self._log = FailureLog()
-        self.takes_pages = schema is Page      # exactly Page: a page needs no conversion
-        self._next_takes_pages = False
-        self.hands_on_pages = False            # what this one puts to its own output goes there too
+        # The type of items that need no conversion: exactly the annotation, and nothing derived from it. None: there is none.
+        self.takes: type | None = schema if isinstance(schema, type) and issubclass(schema, Direct) else None
+        self._next_takes: type | None = None
+        self._hands_on: type | None = None     # the same, if what this one puts to its own output goes there too
         self.is_first = False                  # of its chain: the task is its own, so its reports need no name
 
     def take(self, item: Any, result: Any) -> list[Taken | Handed]:
@@ -82,8 +82,8 @@ class Joint:
         result: what `process` returned. An item with a key, a priority or a delay goes to the hub, which applies these.
         """
         try:
-            if self.hands_on_pages and type(item) is Page:
-                return [Handed(page=item)]
+            if type(item) is self._hands_on:
+                return [Handed(item=item)]
             if item is None or isinstance(item, MESSAGES):
                 taken = self._router.take(item)
                 if isinstance(taken, Report) and not self.is_first:
@@ -94,7 +94,7 @@ class Joint:
             to = item if isinstance(item, To) else To("", item)
             if self._router.queue(to.queue) != self._feeds or not is_plain(to):
                 return [self._router.route(to)]
-            return [self._handed(one) for one in (to.item if isinstance(to.item, Visits) else (to.item,))]
+            return [self._handed(one) for one in (to.item if isinstance(to.item, Many) else (to.item,))]
         except StorageError:
             raise
         except Exception as error:
@@ -102,8 +102,8 @@ class Joint:
 
     def before(self, following: Joint) -> None:
         """Hand on what this link gives to the following one."""
-        self._next_takes_pages = following.takes_pages
-        self.hands_on_pages = following.takes_pages and self._router.outputs[:1] == (self._feeds,)
+        self._next_takes = following.takes
+        self._hands_on = following.takes if self._router.outputs[:1] == (self._feeds,) else None
 
     def task(self, item: Any) -> New | Admitted | str | None:
         """Return an item for the next link as a task for that link's queue."""
@@ -112,7 +112,7 @@ class Joint:
     def item(self, handed: Handed) -> Any:
         """Return the item that this link is to process. Raises Unfit if it does not fit the annotation."""
         if handed.task is None:
-            return handed.page
+            return handed.item
         try:
             return self._decode(handed.task.item)
         except Exception as error:
@@ -167,8 +167,8 @@ class Joint:
         return Tried(reason(error), after, final=is_final)
 
     def _handed(self, item: Any) -> Taken | Handed:
-        if self._next_takes_pages and type(item) is Page:
-            return Handed(page=item)
+        if type(item) is self._next_takes:
+            return Handed(item=item)
         task = self.task(item)
         return Handed(task=task) if isinstance(task, New) else task
 

@@ -1,7 +1,7 @@
 """From what a stage yields to what goes on a queue.
 
     item, To(queue, item) ──encode, or ask the queue's gatekeeper──▶ New, or skipped with a reason
-    Visits: many in one ──less those known, ask the gate──────────▶ Admitted: New …, and how many skipped for which reason
+    Many items in one   ──less those known, ask the gate──────────▶ Admitted: New …, and how many skipped for which reason
 
 A gatekeeper decides what a queue takes (for `urls` it is the frontier: scope, limits, canonical form); a stage yields items and
 need not know. What the hub has answered for is remembered, within bounds, and not sent again. What the hub could not take is
@@ -25,12 +25,10 @@ from crawler.broker.arguments import LARGEST, LONGEST
 from crawler.broker.contract import MAX_BODY
 from crawler.codec.bodies import encode, encode_row
 from crawler.codec.values import REPLACED, Count, ignored
-from crawler.config.tables import nearest
 from crawler.errors import CrawlerError
 from crawler.items import Admitted, New, Pace, Unknown
 from crawler.limits import HOST_CHARS, KEY_BYTES
-from crawler.stage import Report, To
-from crawler.web.page import Visits
+from crawler.stage import Many, Report, To
 from crawler.wording import places
 from crawler.wording.texts import BRIEF, about, words
 from crawler.worker.known import Known
@@ -46,7 +44,7 @@ class Gate(Protocol):
         """An item as a task, or in stable words why it is not taken."""
         ...
 
-    def admit_all(self, visits: Visits, unknown: Unknown, /) -> Admitted:
+    def admit_all(self, items: Any, unknown: Unknown, /) -> Admitted:
         """The same of each, less a task for those whose name is known."""
         ...
 
@@ -93,7 +91,7 @@ class Routes(Protocol):
     known: Known
 
     def take(self, item: Any) -> Taken:
-        """Return a task; a short reason if the item is not taken; None if the hub is known to have it. Visits give an Admitted.
+        """Return a task; a short reason if the item is not taken; None if the hub is known to have it. Many give an Admitted.
 
         A Pace or Report is returned after a check. Raises ValueError if the stage may not put there or not with this delivery data,
         TypeError if the item cannot be encoded, TooMuch if it is too big.
@@ -136,7 +134,7 @@ class Router:
         """Route an item for a queue: as `take`, without Pace and Report."""
         to = item if isinstance(item, To) else To("", item)
         queue = self.queue(to.queue)
-        return self._all(to, queue, to.item) if isinstance(to.item, Visits) else self._one(to, queue, to.item)
+        return self._all(to, queue, to.item) if isinstance(to.item, Many) else self._one(to, queue, to.item)
 
     def _one(self, to: To, queue: str, item: Any) -> New | str | None:
         admit = self._admit.get(queue)
@@ -153,19 +151,20 @@ class Router:
             return None
         return self._ready(to, queue, new)
 
-    def _all(self, to: To, queue: str, visits: Visits) -> Admitted:
+    def _all(self, to: To, queue: str, items: Many) -> Admitted:
         if to.key is not None:
-            raise Refused(f"To(key={to.key!r}) of Visits: one key would make one task of all of them; put each by itself")
+            what = f"To(key={to.key!r}) of {type(items).__name__}"
+            raise Refused(f"{what}: one key would make one task of all of them; put each by itself")
         gate = self._gates.get(queue)
         if gate is not None:
-            admitted = gate.admit_all(visits, partial(self.known.unknown, queue))
+            admitted = gate.admit_all(items, partial(self.known.unknown, queue))
             if admitted.queue == queue and is_plain(to):
                 for new in admitted.tasks:
                     _sized(new)
                 return admitted
             tasks = [self._ready(to, queue, new) for new in admitted.tasks]
             return Admitted(queue, tasks, admitted.names, admitted.skipped)
-        routed = [self._one(to, queue, visit) for visit in visits]
+        routed = [self._one(to, queue, one) for one in items]
         tasks = [new for new in routed if isinstance(new, New)]
         reasons = Counter(reason for reason in routed if isinstance(reason, str))
         return Admitted(queue, tasks, [new.key for new in tasks if new.key is not None], reasons)
@@ -208,6 +207,8 @@ class Router:
                     f"stage {self.name!r} sent an item to {name!r}, which it reads itself; raise Retry to have the item again, "
                     "or give it to another queue"
                 )
+            from crawler.wording.spelling import nearest  # here, because only mistakes need it
+
             near = nearest(str(name), self.outputs)
             raise Refused(
                 f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self.outputs)}: "

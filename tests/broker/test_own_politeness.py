@@ -8,7 +8,7 @@ from hands import Hand, House, queue
 from crawler.broker.contract import Politeness, QueueSpec
 from crawler.config.load import load
 from crawler.items import Done, New, Pace, Verdict
-from crawler.pipeline.build import politeness
+from crawler.run.making import politeness
 
 QUEUES = (QueueSpec("urls", keyed=True, polite=True, is_read=True, host_limit=3),)
 

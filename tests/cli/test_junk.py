@@ -12,13 +12,14 @@ import pytest
 from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.broker.sqlite.place import store_path
 from crawler.cli import common, main
-from crawler.codec.bodies import readable, visit
+from crawler.codec.bodies import readable
 from crawler.config.load import load
 from crawler.items import Dead, Failed, New, Step
 from crawler.pipeline.build import build
 from crawler.run.report.given_up import brief, plain
 from crawler.run.resume.by_hand import define
 from crawler.web import urls
+from crawler.web.queued import visit
 from crawler.wording.texts import about_body, escaped
 
 JUNK = {

@@ -69,7 +69,7 @@ def is_open(config: Config, stage: str) -> bool:
 def define(data: Path, settings: Mapping[str, Value], how: Mapping[str, Value], texts: Sequence[str], file: str) -> Definition:
     """Return the definition of the crawl in `data`. file: the configuration file, as stored."""
     from crawler.broker.sqlite.peek import seeds  # here, because a first crawl does not need SQLite in this process
-    from crawler.codec.bodies import visit
+    from crawler.web.queued import visit
 
     visits = [each for item in seeds(store_path(data), FRONTIER, SEEDS_KEPT) if (each := visit(item)) is not None]
     typed = {

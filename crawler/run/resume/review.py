@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from crawler.codec.bodies import visit
 from crawler.config.settings import FrontierSettings
 from crawler.items import New
 from crawler.pipeline.build import FRONTIER
 from crawler.run.next_commands import Hint
 from crawler.web.frontier import Frontier
 from crawler.web.page import Visit
+from crawler.web.queued import visit
 from crawler.wording.counting import agree, counted, together
 from crawler.worker.shared_notes import SharedNotes
 
