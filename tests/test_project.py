@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -68,3 +69,19 @@ def test_sql_has_no_numbered_parameters() -> None:
     sources = [path for package in ("crawler", "stages") for path in (ROOT / package).rglob("*.py")]
 
     assert [path for path in sources if re.search(r"[=(,<>*+ -]\?\d", path.read_text("utf-8"))] == []
+
+
+def test_all_that_is_installed_has_a_name_of_ours() -> None:
+    """A user's project has modules called `stages` or `bench` too."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    there = {
+        ".".join(file.parent.relative_to(home).parts)
+        for home, package in ((ROOT, "crawler"), (ROOT / "stages", "crawler_stages"), (ROOT / "bench", "crawler_bench"))
+        for file in (home / package).rglob("*.py")
+    }
+
+    assert set(setuptools["packages"]) == there
+    assert [name for name in setuptools["packages"] if not name.startswith("crawler")] == []
+    assert set((metadata.distribution("crawler").read_text("top_level.txt") or "").split()) == {
+        name.partition(".")[0] for name in there
+    }
