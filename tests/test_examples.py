@@ -23,9 +23,10 @@ from crawler.pipeline import plugins
 from crawler.pipeline.build import Pipeline, build
 from crawler.pipeline.scaffold import table, write_stage
 from crawler.run import making
+from crawler.run.shares import groups
 from crawler.stage import Stage
 from crawler.web.frontier import Frontier
-from crawler.worker.chain import SIGN, groups
+from crawler.worker.chain import SIGN
 from crawler.worker.shared_notes import SharedNotes
 from crawler.worker.tally import Tally
 from tests.site import Site

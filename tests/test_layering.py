@@ -41,7 +41,7 @@ MAY = {
     ],
     "crawler.worker": [
         "crawler.worker", "crawler.broker.contract", "crawler.broker.arguments", "crawler.codec", "crawler.errors", "crawler.items",
-        "crawler.limits", "crawler.machine", "crawler.pipeline", "crawler.stage", "crawler.wording",
+        "crawler.limits", "crawler.machine", "crawler.pipeline.plugins", "crawler.stage", "crawler.wording",
     ],
 }
 

@@ -145,12 +145,13 @@ def preload(specs: Iterable[StageSpec] = ()) -> None:
 
 def choose(pipeline: Pipeline, name: str) -> StageSpec:
     """The stage a person means, by its name or by what it uses; or several as one."""
-    from crawler.worker import chain
+    from crawler.run.shares import chained
+    from crawler.worker.chain import SIGN
 
     if "," in name:
-        raise ConfigError(f"stages in one process are written with {chain.SIGN}: crawler stage {name.replace(',', chain.SIGN)}")
-    if chain.SIGN in name:
-        return chain.chained(pipeline, name.split(chain.SIGN))
+        raise ConfigError(f"stages in one process are written with {SIGN}: crawler stage {name.replace(',', SIGN)}")
+    if SIGN in name:
+        return chained(pipeline, name.split(SIGN))
     if ":" not in name:
         return pipeline.stage(name)
     for spec in pipeline.stages.values():

@@ -51,7 +51,7 @@ class StageSpec(Struct, frozen=True):
     outputs: tuple[str, ...]       # a plain item goes to the first
     processes: int | None          # None: whoever starts it decides
     concurrency: int | None        # None: what the class says
-    chain: bool | None             # with the stage it reads from: see `crawler.worker.chain.groups`
+    chain: bool | None             # with the stage it reads from: see `crawler.run.shares.groups`
     options_table: dict[str, Any]
 
 

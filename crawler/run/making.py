@@ -58,7 +58,8 @@ def make_chain(
     config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
 ) -> Chain:
     """Return a chain of stages, each with its own options."""
-    from crawler.worker.chain import SIGN, Chain, refuse_unfit
+    from crawler.run.shares import refuse_unfit
+    from crawler.worker.chain import SIGN, Chain
     from crawler.worker.chain_link import Link
 
     names = spec.name.split(SIGN)

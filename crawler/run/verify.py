@@ -18,10 +18,10 @@ from crawler.config.tables import at
 from crawler.errors import Collected, ConfigError, Mistakes, UsageError
 from crawler.pipeline import graph
 from crawler.pipeline.build import Pipeline, StageSpec, build, load
+from crawler.run import shares
 from crawler.run.local_store import check_directory
 from crawler.stage import LocalShared, Stage
 from crawler.web.frontier import Frontier
-from crawler.worker import chain
 
 _OURS = r"hub\.|authkey|report\.json|sinks$|certs$"     # names of files in a data directory; compiled where it is used, as few are
 _KEY = r"(?:stages|frontier)\.[\w.-]*\w"             # the setting that a message begins with
@@ -164,10 +164,10 @@ def _endless(pipeline: Pipeline) -> str:
 def _chains(pipeline: Pipeline, names: Collection[str] | None) -> None:
     """Refuse stages that cannot share a process as configured. names: run together, as in `crawler stage fetch+parse`."""
     if names is None:
-        chain.groups(pipeline, pipeline.reachable())
+        shares.groups(pipeline, pipeline.reachable())
     elif len(names) > 1:
-        chain.chained(pipeline, list(names))
-        chain.refuse_unfit(pipeline, list(names))
+        shares.chained(pipeline, list(names))
+        shares.refuse_unfit(pipeline, list(names))
 
 
 def options_of(stage: StageSpec, config: Config) -> Stage.Options:

@@ -13,7 +13,6 @@ be parsed. Only what ends the process counts as an attempt of the whole chain.
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +20,10 @@ from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import Struct
-
-from crawler.errors import ConfigError, StorageError
+from crawler.errors import StorageError
 from crawler.items import Admitted, New, Pace
 from crawler.machine.shortage import machine_short
-from crawler.pipeline.build import Pipeline, StageSpec
-from crawler.pipeline.plugins import find, item_schema
 from crawler.stage import At, Drop, Report, Slow, Stage, Then
-from crawler.wording.counting import together
 from crawler.wording.texts import words
 from crawler.worker import forked
 from crawler.worker.chain_link import Handed, Joint, Link, Room
@@ -248,102 +242,3 @@ class _Routed:
 
     def take(self, item: Taken) -> Taken:
         return item
-
-
-def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
-    """One specification for stages that read from each other, the first one's settings for the whole. Raises ConfigError."""
-    specs = [pipeline.stage(name) for name in names]
-    for first, second in itertools.pairwise(specs):
-        pair = f"{first.name}{SIGN}{second.name}: "
-        if second.input not in first.outputs:
-            raise ConfigError(f"{pair}{second.name} reads {second.input!r}, which {first.name} does not fill")
-        if [reader.name for reader in pipeline.readers(second.input)] != [second.name]:
-            raise ConfigError(f"{pair}others read {second.input!r} as well; its items have to pass through the hub")
-        if pipeline.queues[second.input].keyed:
-            raise ConfigError(f"{pair}{second.input!r} takes each item only once; its items have to pass through the hub")
-    inside = [spec.input for spec in specs[1:]]        # last: they get only what is put back
-    outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
-    first = specs[0]
-    return StageSpec(
-        name=SIGN.join(names), use="", input=first.input, outputs=tuple(outputs), processes=first.processes,
-        concurrency=first.concurrency, chain=first.chain, options_table={},
-    )  # fmt: skip
-
-
-def refuse_unfit(pipeline: Pipeline, names: Sequence[str]) -> None:
-    """Raise ConfigError for a stage whose class cannot be part of a chain."""
-    for name in names:
-        kind = find(pipeline.stage(name).use)
-        if kind.batch or item_schema(kind)[1]:
-            raise ConfigError(f"{SIGN.join(names)}: {name} takes items in batches or is async; run it as a stage of its own")
-        if name != names[0] and _begins(kind):
-            raise ConfigError(f"{SIGN.join(names)}: {name} has a loop of its own, begin(); run it as a stage of its own")
-
-
-def groups(pipeline: Pipeline, names: Sequence[str]) -> list[list[str]]:
-    """Which of these stages, in the order of the flow, share their processes: those that are told to, and those of which nobody has
-    said anything and that may. Raises ConfigError for a `chain` that cannot be.
-    """
-    found: list[list[str]] = []
-    for name in names:
-        wish = pipeline.stage(name).chain
-        if wish and not found:
-            raise ConfigError(f"stages.{name}.chain: it is the first stage, there is none for it to share a process with")
-        if wish:
-            chained(pipeline, [*found[-1], name])
-            refuse_unfit(pipeline, [*found[-1], name])
-        if wish or (wish is None and found and _may_join(pipeline, found[-1], name)):
-            found[-1].append(name)
-        else:
-            found.append([name])
-    return found
-
-
-class Share(Struct, frozen=True):
-    """Stages that share processes, and how many of these `crawler run` starts."""
-
-    stages: tuple[str, ...]
-    processes: int
-    most: int                  # that it may have later on, where it has too much to do: see `growth`
-
-    @property
-    def name(self) -> str:
-        return SIGN.join(self.stages)
-
-    def said(self, processes: int) -> str:
-        """What a person is to know of so many processes; "" if it is as plain as can be."""
-        if len(self.stages) == 1:
-            return "" if processes == 1 else f"{self.stages[0]} has {processes} processes"
-        return f"{together(self.stages)} share {'a process' if processes == 1 else f'{processes} processes'}"
-
-
-def share(pipeline: Pipeline, group: Sequence[str], delay: float) -> Share:
-    """delay: s between two pages of a host. Where there is none, what limits a crawl is the work on pages: one process a core."""
-    wish = pipeline.stage(group[0]).processes
-    most = wish or (cores() if len(group) > 1 else 1)
-    return Share(tuple(group), most if delay == 0 else wish or 1, most)
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _may_join(pipeline: Pipeline, group: Sequence[str], name: str) -> bool:
-    """It does one item after the other anyway, and all of them come from there."""
-    try:
-        chained(pipeline, [*group, name])
-    except ConfigError:
-        return False
-    spec = pipeline.stage(name)
-    if spec.processes is not None or spec.concurrency is not None:      # a person has thought about its workers
-        return False
-    firsts = [find(pipeline.stage(one).use) for one in group]
-    kind = find(spec.use)
-    is_plain = not any(each.batch or item_schema(each)[1] for each in (*firsts, kind))
-    return kind.concurrency == 1 and is_plain and not _begins(kind)
-
-
-def _begins(kind: type[Stage]) -> bool:
-    """Tell whether a stage has a loop of its own: only the first stage of a chain is asked to `begin`."""
-    return kind.begin is not Stage.begin

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from model import DELAY, HIGH_WATER, MAX_ATTEMPTS, PER_HOST, Model
 
+from crawler.broker.backoff import backoff
 from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Politeness, QueueSpec
 from crawler.broker.sqlite.broker import SqliteBroker
-from crawler.broker.sqlite.lane import backoff
 from crawler.items import Done, Failed, New, Pace, Step, Stepped, Verdict
 
 QUEUES = (

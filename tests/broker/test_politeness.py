@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from hands import FRONTIER, TTL, Hand, House, Longest, granted, host, put, queue, seed
 
+from crawler.broker.backoff import backoff
 from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Broker, Politeness, QueueSpec
-from crawler.broker.sqlite.lane import backoff
 from crawler.items import Done, Failed, New, Pace
 
 HOUR = 3600.0

@@ -40,9 +40,10 @@ def test_a_site_is_crawled_completely_into_a_file_and_a_second_run_is_a_fresh_on
 
 GROWS_AT_ONCE = """
 import sys
-from crawler.worker import chain; from crawler.run.processes import growth
+from crawler.run import shares
+from crawler.run.processes import growth
 from crawler.cli import main
-growth.WINDOW, growth.BUSY, chain.cores = 0.2, 0.0, lambda: 2
+growth.WINDOW, growth.BUSY, shares.cores = 0.2, 0.0, lambda: 2
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -14,8 +14,9 @@ from crawler.config.load import load
 from crawler.errors import ConfigError, StorageError
 from crawler.items import New, Tried
 from crawler.pipeline.build import build
+from crawler.run.shares import chained, groups, share
 from crawler.stage import Drop, GiveUp, Pace, Report, Retry, Stage, Then, To
-from crawler.worker.chain import Chain, chained, groups, share
+from crawler.worker.chain import Chain
 from crawler.worker.chain_link import Link
 from crawler.worker.routing import MAX_GIVEN, Incomplete, Misgiven
 
@@ -478,7 +479,7 @@ def test_a_chain_that_was_asked_for_and_cannot_be_is_refused(sets: list[str], wo
 def test_run_has_a_process_a_core_where_only_the_work_on_pages_limits_it_and_may_have_so_many_elsewhere(
     sets: list[str], group: list[str], delay: float, processes: int, most: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crawler.worker.chain.cores", lambda: 4)
+    monkeypatch.setattr("crawler.run.shares.cores", lambda: 4)
 
     chosen = share(build(load(None, sets, {})), group, delay)
 

@@ -1,22 +1,13 @@
-"""When a failed task is tried again, and when a host may be asked again. Decisions only: no storage, no clock.
+"""A host of a polite queue: its row of table `lane` in memory, and when it may be asked again.
 
     open ──granted n──▶ up to per_host leased ──ended, or its page has arrived──▶ open again at max(next, now + delay)
 """
 
 from __future__ import annotations
 
-from random import Random
-
 from crawler.broker.contract import Politeness
 
-BACKOFF_BASE = 1.0      # s; bound of the first wait, doubled with each further attempt
 AHEAD = 4               # tasks of a lane known by number beside those that are lent next: 0.2 kB
-BACKOFF_CAP = 3600.0    # s; no longer than an hour: most outages are over by then
-
-
-def backoff(attempt: int, random: Random) -> float:
-    """Seconds until attempt `attempt + 1`: exponential with full jitter, so that what failed together is not retried together."""
-    return random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(attempt - 1, 60)))
 
 
 class Lane:

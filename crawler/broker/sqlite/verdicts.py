@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.broker.sqlite.lane import backoff
+from crawler.broker.backoff import backoff
 from crawler.broker.sqlite.queues import Queue
 from crawler.broker.sqlite.schema import DEAD, DELAYED
 from crawler.broker.sqlite.state import Books

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from crawler.pipeline.build import Pipeline
 from crawler.pipeline.plugins import find
 from crawler.run.processes.growth import Growth
-from crawler.worker.chain import Share, groups, share
+from crawler.run.shares import Share, groups, share
 
 if TYPE_CHECKING:
     from crawler.run.crawl import Crawl
