@@ -1,4 +1,4 @@
-"""What travels between a worker and the broker: tasks on their way in, tasks on loan, and what became of them.
+"""What travels between a worker and the broker: tasks on their way in, leased tasks, and what became of them.
 
     New ──put──▶ (broker) ──lease──▶ Lease ──▶ Done(children: New…) | Failed | a released token
 

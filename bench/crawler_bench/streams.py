@@ -86,7 +86,7 @@ def measure(batch: int, tasks: int) -> HubFigures:
         version, server = (redis.info("server")[name] for name in ("redis_version", "process_id"))
         left = redis.xpending("task", GROUP)["pending"]
         if not (moved == tasks == redis.xlen("result") and left == 0 and server == pid):
-            raise HubFailed(f"of {tasks} tasks {moved} were done, {left} are on loan; expected all of them, and none")
+            raise HubFailed(f"of {tasks} tasks {moved} were done, {left} are leased; expected all of them, and none")
     return figures(f"Redis {version} streams", batch, moved, seconds, cpu, own)
 
 

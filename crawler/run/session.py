@@ -70,9 +70,9 @@ class Session:
         hint: completes commands in messages. is_fresh: start over even if the last crawl was interrupted.
         Raises UsageError or StorageError if the crawl cannot begin there.
         """
-        from crawler.run.making import politeness
         from crawler.run.crawl import begin, socket_address
         from crawler.run.local_store import make_directory
+        from crawler.run.making import politeness
 
         self.plan, self.stop, self.hint = plan, stop, hint
         settings = plan.config.settings

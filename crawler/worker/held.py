@@ -14,7 +14,7 @@ from crawler.worker.handler import Outcome
 from crawler.worker.marks import Marks
 
 
-class _Loan:
+class _OpenLease:
     """A lease in our hands."""
 
     __slots__ = ("has_arrived", "is_told", "lease", "started", "thread", "until", "was_begun", "worked")
@@ -40,33 +40,33 @@ class Held:
         """marks: of what is begun, for who looks after this process; they are made under our lock."""
         self.starts_work = True                   # what is started is at work at once, and does not wait for a host first
         self._marks = marks or Marks()
-        self._by_thread: dict[int, _Loan] = {}    # the last one started, or worked on, in it
-        self._loans: dict[int, _Loan] = {}        # by token
+        self._by_thread: dict[int, _OpenLease] = {}    # the last one started, or worked on, in it
+        self._open: dict[int, _OpenLease] = {}        # by token
         self._beyond = 0                          # of these, how many have arrived
         self._arrivals: list[Lease] = []          # that the hub has not been told of
         self._lock = threading.Lock()
 
     def add(self, leases: Sequence[Lease], until: float) -> None:
         with self._lock:
-            self._loans.update((lease.token, _Loan(lease, until)) for lease in leases)
+            self._open.update((lease.token, _OpenLease(lease, until)) for lease in leases)
 
     def extend(self, tokens: Sequence[int], kept: Sequence[bool], until: float) -> None:
         """What the hub said to a heart-beat; what it says is not ours is not begun any more."""
         with self._lock:
             for token, is_ours in zip(tokens, kept, strict=True):
-                if (loan := self._loans.get(token)) is not None:
-                    loan.until = until if is_ours else 0.0
+                if (held := self._open.get(token)) is not None:
+                    held.until = until if is_ours else 0.0
 
     def start(self, lease: Lease) -> bool:
         """Work on it begins. False: its time is over, it is somebody else's by now (this process was frozen, or cut off)."""
         now = time.monotonic()
         with self._lock:
-            loan = self._loans.get(lease.token)
-            if loan is None or loan.lease is not lease or loan.until < now:
+            held = self._open.get(lease.token)
+            if held is None or held.lease is not lease or held.until < now:
                 return False
             thread = threading.get_ident()
-            loan.started, loan.thread, loan.was_begun = now, thread, True
-            self._by_thread[thread] = loan
+            held.started, held.thread, held.was_begun = now, thread, True
+            self._by_thread[thread] = held
             self._marks.begin(lease.token, is_work=self.starts_work)
             return True
 
@@ -77,8 +77,8 @@ class Held:
         """
         with self._lock:
             if self._is_ours(lease):
-                loan = self._loans[lease.token]
-                loan.started, loan.was_begun = None, was_begun
+                held = self._open[lease.token]
+                held.started, held.was_begun = None, was_begun
                 if was_begun:
                     self._marks.work(lease.token, is_work=False)
                 else:
@@ -87,10 +87,10 @@ class Held:
     def arrive(self, lease: Lease, *, is_free: bool = True) -> None:
         """It asks no more of its host, which another may have, if it is_free: else it waits for what the work on this one says."""
         with self._lock:
-            loan = self._loans.get(lease.token)
-            if loan is not None and loan.lease is lease:
-                self._beyond += not loan.has_arrived
-                loan.has_arrived = True
+            held = self._open.get(lease.token)
+            if held is not None and held.lease is lease:
+                self._beyond += not held.has_arrived
+                held.has_arrived = True
                 if is_free:
                     self._arrivals.append(lease)
 
@@ -115,14 +115,14 @@ class Held:
         if not given_back:
             return set()
         with self._lock:
-            return {lease.token for lease in given_back if self._is_ours(lease) and not self._loans[lease.token].was_begun}
+            return {lease.token for lease in given_back if self._is_ours(lease) and not self._open[lease.token].was_begun}
 
     def clear(self) -> tuple[list[Lease], list[Lease]]:
         """Let go of all. Returns those that were begun, and those that were not."""
         with self._lock:
-            begun = [loan.lease for loan in self._loans.values() if loan.was_begun]
-            untouched = [loan.lease for loan in self._loans.values() if not loan.was_begun]
-            self._loans.clear()
+            begun = [held.lease for held in self._open.values() if held.was_begun]
+            untouched = [held.lease for held in self._open.values() if not held.was_begun]
+            self._open.clear()
             self._beyond = 0
             for lease in begun:
                 self._marks.over(lease.token)
@@ -131,23 +131,23 @@ class Held:
     def give_up_waiting(self, threads: Mapping[int, float]) -> list[Lease]:
         """Let go of the leases that still wait for something else, such as a server's answer. threads: see `Stage.at_work`."""
         with self._lock:
-            leases = [loan.lease for loan in self._loans.values() if not (loan.has_arrived or loan.thread in threads)]
+            leases = [held.lease for held in self._open.values() if not (held.has_arrived or held.thread in threads)]
             for lease in leases:
                 self._ends(lease)
         return leases
 
     def tokens(self) -> list[int]:
         with self._lock:
-            return list(self._loans)
+            return list(self._open)
 
     def work(self, lease: Lease) -> None:
         """Work on what has arrived begins."""
         with self._lock:
-            loan = self._loans.get(lease.token)
-            if loan is not None and loan.lease is lease:
-                loan.worked = time.monotonic()
-                loan.thread = threading.get_ident()
-                self._by_thread[loan.thread] = loan
+            held = self._open.get(lease.token)
+            if held is not None and held.lease is lease:
+                held.worked = time.monotonic()
+                held.thread = threading.get_ident()
+                self._by_thread[held.thread] = held
                 self._marks.work(lease.token)
 
     def worked(self, leases: Sequence[Lease]) -> None:
@@ -159,24 +159,24 @@ class Held:
 
     def thread_works(self, is_work: bool) -> None:
         """Mark the task that this thread has started as at work, or as waiting again: see `Stage.on_work`."""
-        loan = self._by_thread.get(threading.get_ident())
-        if loan is None or loan.worked is not None:      # marked already: only this thread changes either
+        held = self._by_thread.get(threading.get_ident())
+        if held is None or held.worked is not None:      # marked already: only this thread changes either
             return
         with self._lock:
-            if loan.started is not None and self._is_ours(loan.lease):
-                self._marks.work(loan.lease.token, is_work=is_work)
+            if held.started is not None and self._is_ours(held.lease):
+                self._marks.work(held.lease.token, is_work=is_work)
 
     def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
         """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
         was. Who waits for work that hangs does not hang itself. threads: see `Stage.at_work`."""
         now = time.monotonic()
         with self._lock:
-            loans = self._loans.values()
-            since = [(loan.lease, loan.worked or (threads.get(loan.thread) if loan.started else None)) for loan in loans]
+            held = self._open.values()
+            since = [(held.lease, held.worked or (threads.get(held.thread) if held.started else None)) for held in held]
             at_work = [lease for lease, began in since if began is not None and began < now - hang_at_work]
             if at_work:
                 return at_work, hang_at_work
-            return [loan.lease for loan in loans if loan.started is not None and loan.started < now - hang], hang
+            return [held.lease for held in held if held.started is not None and held.started < now - hang], hang
 
     def slow(self, seconds: float, *, in_batches: bool = False) -> list[tuple[list[Lease], int, float]]:
         """List the leases in process for longer than this that no earlier call returned, with their thread and start time.
@@ -186,33 +186,33 @@ class Held:
         now = time.monotonic()
         found: dict[int, tuple[list[Lease], int, float]] = {}
         with self._lock:
-            begun = [(loan, loan.started) for loan in self._loans.values() if loan.started is not None and not loan.is_told]
-            late = {loan.thread for loan, since in begun if since < now - seconds}
-            for loan, since in begun:
-                if loan.thread in late if in_batches else since < now - seconds:
-                    loan.is_told = True
-                    key = loan.thread if in_batches else loan.lease.token
-                    found.setdefault(key, ([], loan.thread, since))[0].append(loan.lease)
+            begun = [(held, held.started) for held in self._open.values() if held.started is not None and not held.is_told]
+            late = {held.thread for held, since in begun if since < now - seconds}
+            for held, since in begun:
+                if held.thread in late if in_batches else since < now - seconds:
+                    held.is_told = True
+                    key = held.thread if in_batches else held.lease.token
+                    found.setdefault(key, ([], held.thread, since))[0].append(held.lease)
         return list(found.values())
 
     def thread(self, lease: Lease) -> int:
         """Return the thread that processes this lease; 0 if the lease is not ours."""
         with self._lock:
-            return self._loans[lease.token].thread if self._is_ours(lease) else 0
+            return self._open[lease.token].thread if self._is_ours(lease) else 0
 
     def __len__(self) -> int:
-        return len(self._loans)
+        return len(self._open)
 
     def _is_ours(self, lease: Lease) -> bool:
-        loan = self._loans.get(lease.token)
-        return loan is not None and loan.lease is lease
+        held = self._open.get(lease.token)
+        return held is not None and held.lease is lease
 
     def _ends(self, lease: Lease) -> bool:
         token = lease.token
-        loan = self._loans.get(token)
-        if loan is None or loan.lease is not lease:
+        held = self._open.get(token)
+        if held is None or held.lease is not lease:
             return False
-        del self._loans[token]
-        self._beyond -= loan.has_arrived
+        del self._open[token]
+        self._beyond -= held.has_arrived
         self._marks.over(token)
         return True

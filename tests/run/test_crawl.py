@@ -148,7 +148,7 @@ def crawl(data: Path) -> Iterator[Callable[..., Crawl]]:
         each.stop()
 
 
-def test_what_was_on_loan_when_the_last_run_died_is_free(tmp_path, store):
+def test_what_was_leased_when_the_last_run_died_is_free(tmp_path, store):
     store.put([New("urls", b"a")])
     assert store.step(Step("of the last run", 1, "urls", 1, ttl=600.0)).leases
     store.close()

@@ -142,7 +142,7 @@ class Referee:
         self._leased = leased
 
     def _check_slots(self, db: sqlite3.Connection, asking: Counter[str], leased: Counter[str]) -> None:
-        """Each task that still asks something of its host takes a slot, and nothing does that is not on loan."""
+        """Each task that still asks something of its host takes a slot, and nothing does that is not leased."""
         rows = sqlite3.Connection.execute(db, "SELECT lane.name, lane.leased FROM lane JOIN queue ON queue.id = queue WHERE polite")
         for host, slots in rows:
             self.must(asking[host] <= slots <= leased[host], f"{host}: {slots} slots for {asking[host]} of {leased[host]} tasks")

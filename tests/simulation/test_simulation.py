@@ -64,25 +64,25 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def accept_late_answers(patch: pytest.MonkeyPatch) -> None:
-    end, ended = leases.Loans.end, dict[int, leases.Loan]()
+    end, ended = leases.OpenLeases.end, dict[int, leases.OpenLease]()
 
-    def remember(self: leases.Loans, token: int, worker: str) -> leases.Loan | None:
-        loan = end(self, token, worker) or ended.get(token)
-        if loan is not None:
-            ended[token] = loan
-        return loan
+    def remember(self: leases.OpenLeases, token: int, worker: str) -> leases.OpenLease | None:
+        lease = end(self, token, worker) or ended.get(token)
+        if lease is not None:
+            ended[token] = lease
+        return lease
 
-    patch.setattr(leases.Loans, "end", remember)
+    patch.setattr(leases.OpenLeases, "end", remember)
 
 
 def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
     release = ledger.Ledger._release
 
     def counted(self: ledger.Ledger, worker: str, token: int, **more: Any) -> Any:
-        loan = next((loan for loan in self.loans.of(worker) if loan.token == token), None)
+        lease = next((lease for lease in self.leases.of(worker) if lease.token == token), None)
         verdict = release(self, worker, token, **more)
-        if loan is not None:
-            self.db.execute("UPDATE task SET attempt = attempt + 1 WHERE id = ?", (loan.task,))
+        if lease is not None:
+            self.db.execute("UPDATE task SET attempt = attempt + 1 WHERE id = ?", (lease.task,))
         return verdict
 
     patch.setattr(ledger.Ledger, "_release", counted)
@@ -93,7 +93,7 @@ def forget_the_delay_of_what_ran_out(patch: pytest.MonkeyPatch) -> None:
 
     def hasty(self: ledger.Ledger, over: Any, *more: Any) -> int:
         over = list(over)
-        lanes = [self.lanes.numbered(loan.queue, loan.lane) for loan in over]
+        lanes = [self.lanes.numbered(lease.queue, lease.lane) for lease in over]
         before = [lane.next for lane in lanes]
         n = expire(self, over, *more)
         for lane, next_ in zip(lanes, before, strict=True):
@@ -122,8 +122,8 @@ def begin_tokens_anew_at_each_start(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(state, "EPOCH_SHIFT", 0)
 
 
-def forget_what_is_on_loan_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(state.Books, "_read_loans", lambda self, _: leases.Loans(self.callers))
+def forget_what_is_leased_at_a_restart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(state.Books, "_read_leases", lambda self, _: leases.OpenLeases(self.callers))
 
 
 def go_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def lend_a_host_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def free_a_host_again_when_what_arrived_ends(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(leases.Loan, "has_arrived", property(lambda _: False, lambda *_: None))
+    patch.setattr(leases.OpenLease, "has_arrived", property(lambda _: False, lambda *_: None))
 
 
 def remember_slots_over_a_restart(patch: pytest.MonkeyPatch) -> None:
@@ -153,9 +153,9 @@ def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
 def try_for_ever(patch: pytest.MonkeyPatch) -> None:
     fail = ledger.Ledger._fail
 
-    def patient(self: ledger.Ledger, loan: leases.Loan, *why: Any) -> Any:
-        loan.attempt = min(loan.attempt, 1)
-        return fail(self, loan, *why)
+    def patient(self: ledger.Ledger, lease: leases.OpenLease, *why: Any) -> Any:
+        lease.attempt = min(lease.attempt, 1)
+        return fail(self, lease, *why)
 
     patch.setattr(ledger.Ledger, "_fail", patient)
 
@@ -174,7 +174,7 @@ def promote_nothing(patch: pytest.MonkeyPatch) -> None:
         (store_the_children_of_the_first_alone, 4),
         (answer_no_call_as_before, 2),
         (begin_tokens_anew_at_each_start, 0),
-        (forget_what_is_on_loan_at_a_restart, 0),
+        (forget_what_is_leased_at_a_restart, 0),
         (go_by_the_wall_clock, 2),
         (say_ok_before_it_is_on_disk, 0),
         (lend_a_host_twice, 0),

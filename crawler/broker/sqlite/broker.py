@@ -155,7 +155,7 @@ class SqliteBroker:
         def run(ledger: Ledger) -> list[bool]:
             ledger.heard(worker)
             ledger.callers.touch(worker, ledger.now)
-            return [ledger.loans.extend(token, worker, ledger.now + ttl) for token in tokens]
+            return [ledger.leases.extend(token, worker, ledger.now + ttl) for token in tokens]
 
         return self._call(run)
 
@@ -165,11 +165,11 @@ class SqliteBroker:
 
         def run(ledger: Ledger) -> int:
             self._writer.dismiss(worker)
-            chosen = list(ledger.loans.workers()) if worker is None else [worker]
-            loans = [loan for name in chosen for loan in ledger.loans.of(name)]
-            for loan in loans:
-                ledger.loans.end(loan.token, loan.worker)
-            return ledger.expire(loans, reason, set(begun), set(at_work))
+            chosen = list(ledger.leases.workers()) if worker is None else [worker]
+            leases = [lease for name in chosen for lease in ledger.leases.of(name)]
+            for lease in leases:
+                ledger.leases.end(lease.token, lease.worker)
+            return ledger.expire(leases, reason, set(begun), set(at_work))
 
         return self._call(run)
 
@@ -213,8 +213,8 @@ class SqliteBroker:
             leases = ledger.lend(ledger.queue(queue), NOBODY, n, MAX_WAIT)
             if not leases and n > 0 and wait > 0:
                 return None
-            loans = [ledger.loans.end(lease.token, NOBODY) for lease in leases]
-            ledger.finish([(loan, "taken") for loan in loans if loan is not None])
+            ended = [ledger.leases.end(lease.token, NOBODY) for lease in leases]
+            ledger.finish([(each, "taken") for each in ended if each is not None])
             return [lease.item for lease in leases]
 
         return self._writer.ask(Waiting(run, run, lambda _: [], queue, NOBODY, wait))

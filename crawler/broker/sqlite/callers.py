@@ -90,7 +90,7 @@ class Batch:
         self.first = first
         self.caller = caller               # None: not to be stored, it ends in the same transaction
         self.tasks = tasks                 # ids by token, from the first; 0: given back
-        self.left = 0                      # still on loan
+        self.left = 0                      # still leased
         if caller is not None:
             caller.batches[first] = self
 

@@ -1,7 +1,7 @@
 """The verbs of the embedded engine on its tables, one call inside one open transaction; no thread, no waiting.
 
     put ──insert──▶ READY / DELAYED ──lend──▶ LEASED ──hand_in──▶ DONE (row kept if keyed, else deleted), DEAD, or READY again
-                                  ▲──── tick: loans that ran out, delays that are over
+                                  ▲──── tick: leases that ran out, delays that are over
 
 `insert` is the way in, `lend` the way out, and here is the way back. `commits.Writer` runs these, many to a commit. Nothing
 is changed before a call can be refused, so a refused one leaves the transaction usable; after a failed one `open` reads
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence, Set
 from crawler.broker.arguments import LARGEST
 from crawler.broker.budget import time_counter
 from crawler.broker.contract import MAX_BODY, is_taker
-from crawler.broker.sqlite.leases import Loan
+from crawler.broker.sqlite.leases import OpenLease
 from crawler.broker.sqlite.lend import Lending
 from crawler.broker.sqlite.queues import Queue
 from crawler.broker.sqlite.schema import DELAYED, DONE, LEASED, READY
@@ -45,20 +45,20 @@ class Ledger(Lending):
         unknown = self.set_paces(step.paces)
         self._arrived(step.worker, step.arrived)
         verdicts: list[Verdict] = []
-        finished: list[tuple[Loan, str]] = []
+        finished: list[tuple[OpenLease, str]] = []
         children: list[New] = []
         origins: list[int | None] = []
         for done in step.done:
-            loan = self.loans.end(done.token, step.worker)
-            if loan is None:
+            lease = self.leases.end(done.token, step.worker)
+            if lease is None:
                 verdicts.append(Verdict.STALE)
             elif (refusal := _too_big(done)) is not None:
-                verdicts.append(self._fail(loan, refusal, None, True))
+                verdicts.append(self._fail(lease, refusal, None, True))
             else:
-                finished.append((loan, done.report))
+                finished.append((lease, done.report))
                 if done.children:
                     children += done.children
-                    origins += [self._origin(loan)] * len(done.children)
+                    origins += [self._origin(lease)] * len(done.children)
                 verdicts.append(Verdict.DONE)
         self.finish(finished)
         if children:
@@ -79,26 +79,26 @@ class Ledger(Lending):
             if verdict == Verdict.STALE:
                 self.count({name: -n for name, n in counts.items() if abs(n) <= LARGEST})
 
-    def finish(self, finished: Sequence[tuple[Loan, str]]) -> None:
-        """These loans, already off the books, are done."""
+    def finish(self, finished: Sequence[tuple[OpenLease, str]]) -> None:
+        """These leases, already off the books, are done."""
         kept, gone, told, now, in_trouble = [], [], [], self.now, self.troubles.lanes
-        for loan, report in finished:
-            queue = loan.queue
+        for lease, report in finished:
+            queue = lease.queue
             if queue.spec.keyed:
-                kept.append((loan.attempt, report, now, loan.task))
+                kept.append((lease.attempt, report, now, lease.task))
             else:
-                gone.append((loan.task,))
+                gone.append((lease.task,))
                 if report:
-                    told.append((report, loan.task, STORY))
+                    told.append((report, lease.task, STORY))
             queue.move(LEASED, DONE)
-            queue.bytes -= loan.size
+            queue.bytes -= lease.size
             if queue.suspects:
-                self.forget_suspect(queue, loan.task)
+                self.forget_suspect(queue, lease.task)
             if queue.spec.polite:
-                self._ended(loan)
-                if loan.lane in in_trouble:
-                    del in_trouble[loan.lane]
-        for queue, n in Counter([loan.queue for loan, _ in finished]).items():
+                self._ended(lease)
+                if lease.lane in in_trouble:
+                    del in_trouble[lease.lane]
+        for queue, n in Counter([lease.queue for lease, _ in finished]).items():
             queue.recent.add(now, n)
         if kept:
             self.db.executemany("UPDATE task SET state = 4, attempt = ?, report = ?, changed_at = ? WHERE id = ?", kept)
@@ -107,118 +107,118 @@ class Ledger(Lending):
         if gone:
             self.db.executemany("DELETE FROM task WHERE id = ?", gone)
 
-    def _origin(self, loan: Loan) -> int | None:
+    def _origin(self, lease: OpenLease) -> int | None:
         """Return the keyed task from which the children of a task come: itself, or the one from which it came. None: unknown."""
-        if loan.queue.spec.keyed:
-            return loan.task
-        (origin,) = self.db.execute("SELECT parent FROM task WHERE id = ?", (loan.task,)).fetchone()
+        if lease.queue.spec.keyed:
+            return lease.task
+        (origin,) = self.db.execute("SELECT parent FROM task WHERE id = ?", (lease.task,)).fetchone()
         return origin if isinstance(origin, int) else None
 
     def _failed(self, worker: str, failed: Failed) -> Verdict:
-        loan = self.loans.end(failed.token, worker)
-        if loan is None:
+        lease = self.leases.end(failed.token, worker)
+        if lease is None:
             return Verdict.STALE
-        return self._fail(loan, failed.reason, failed.after, failed.final, failed.trace)
+        return self._fail(lease, failed.reason, failed.after, failed.final, failed.trace)
 
-    def _fail(self, loan: Loan, reason: str, after: float | None, is_final: bool, trace: str = "") -> Verdict:
-        self._ended(loan)
-        self.loans.give_back(loan)
-        self.forget_suspect(loan.queue, loan.task)
-        if loan.queue.spec.polite:
-            self.troubles.host_failed(loan.lane, reason)
-        return self.judge(loan.task, loan.queue, LEASED, loan.size, loan.attempt, reason, after, is_final, trace)
+    def _fail(self, lease: OpenLease, reason: str, after: float | None, is_final: bool, trace: str = "") -> Verdict:
+        self._ended(lease)
+        self.leases.give_back(lease)
+        self.forget_suspect(lease.queue, lease.task)
+        if lease.queue.spec.polite:
+            self.troubles.host_failed(lease.lane, reason)
+        return self.judge(lease.task, lease.queue, LEASED, lease.size, lease.attempt, reason, after, is_final, trace)
 
     def _release(self, worker: str, token: int, *, was_begun: bool = True) -> Verdict:
-        loan = self.loans.end(token, worker)
-        if loan is None:
+        lease = self.leases.end(token, worker)
+        if lease is None:
             return Verdict.STALE
-        self._take_back(loan, was_begun=was_begun)
+        self._take_back(lease, was_begun=was_begun)
         return Verdict.RELEASED
 
-    def _take_back(self, loan: Loan, *, was_begun: bool) -> None:
+    def _take_back(self, lease: OpenLease, *, was_begun: bool) -> None:
         """Make the task of a lease, already off the books, READY again without counting an attempt. One that was not begun leaves
         no trace: neither its host's clock nor its order has moved."""
-        self._ended(loan, was_begun=was_begun)
-        self.loans.give_back(loan)
-        if self.put_back(loan):
+        self._ended(lease, was_begun=was_begun)
+        self.leases.give_back(lease)
+        if self.put_back(lease):
             return
-        self.db.execute("UPDATE task SET changed_at = ? WHERE id = ?", (self.now, loan.task))
-        loan.queue.move(LEASED, READY)
-        self.made_ready(loan.queue, loan.lane)
+        self.db.execute("UPDATE task SET changed_at = ? WHERE id = ?", (self.now, lease.task))
+        lease.queue.move(LEASED, READY)
+        self.made_ready(lease.queue, lease.lane)
 
-    def expire(self, loans: Iterable[Loan], reason: str = "", begun: Set[int] = NOTHING, at_work: Set[int] = NOTHING) -> int:
+    def expire(self, leases: Iterable[OpenLease], reason: str = "", begun: Set[int] = NOTHING, at_work: Set[int] = NOTHING) -> int:
         """End these leases, already off the books, because their workers are gone.
 
         reason: how the worker ended, if that is known. begun, at_work: tokens of the tasks that it had begun and was at work on. If
         any is known, an attempt is counted of these alone, and the others are as if they had not been leased.
         """
-        by_worker: dict[str, list[Loan]] = {}
-        for loan in loans:
-            by_worker.setdefault(loan.worker, []).append(loan)
+        by_worker: dict[str, list[OpenLease]] = {}
+        for lease in leases:
+            by_worker.setdefault(lease.worker, []).append(lease)
         for of_worker in by_worker.values():
             self._worker_died(of_worker, reason, begun, at_work)
         return sum(map(len, by_worker.values()))
 
-    def _worker_died(self, loans: Sequence[Loan], reason: str, begun: Set[int], at_work: Set[int]) -> None:
+    def _worker_died(self, leases: Sequence[OpenLease], reason: str, begun: Set[int], at_work: Set[int]) -> None:
         """End these leases of one worker: see `expire`."""
-        worker = loans[0].worker
+        worker = leases[0].worker
         if is_taker(worker):
-            for loan in loans:
-                self._take_back(loan, was_begun=False)
+            for lease in leases:
+                self._take_back(lease, was_begun=False)
             return
-        known = {loan.token for loan in loans}
+        known = {lease.token for lease in leases}
         charged = (at_work & known) or (begun & known) or known
-        is_only_one = len(charged) == 1 and not self.loans.of(worker)
-        for loan in loans:
-            if loan.token in charged:
-                self._ended(loan)
-                self.loans.give_back(loan)
+        is_only_one = len(charged) == 1 and not self.leases.of(worker)
+        for lease in leases:
+            if lease.token in charged:
+                self._ended(lease)
+                self.leases.give_back(lease)
                 why = f"its worker {reason}" if reason else WORKER_GONE.format(worker)
-                self.charge_death(loan, why, is_certain=is_only_one or loan.token in at_work)
+                self.charge_death(lease, why, is_certain=is_only_one or lease.token in at_work)
             else:
-                self._take_back(loan, was_begun=loan.token in begun)
+                self._take_back(lease, was_begun=lease.token in begun)
 
     def _arrived(self, worker: str, tokens: Iterable[int]) -> None:
         """What these tasks asked of their hosts is over, however long they are still in process."""
         for token in tokens:
-            loan = self.loans.held(token, worker)
-            if loan is not None:
-                self._ended(loan)
-                loan.has_arrived = True
+            lease = self.leases.held(token, worker)
+            if lease is not None:
+                self._ended(lease)
+                lease.has_arrived = True
 
-    def _ended(self, loan: Loan, *, was_begun: bool = True) -> None:
+    def _ended(self, lease: OpenLease, *, was_begun: bool = True) -> None:
         """Free the host of this lease, unless it has been freed before."""
-        if loan.queue.spec.polite and not loan.has_arrived:
-            lane = self.lanes.numbered(loan.queue, loan.lane)
+        if lease.queue.spec.polite and not lease.has_arrived:
+            lane = self.lanes.numbered(lease.queue, lease.lane)
             if was_begun:
                 lane.ended(self.now)
             else:
-                lane.untouched(loan.token)
+                lane.untouched(lease.token)
             self.lanes.touch(lane)
 
     # ---- workers that fall silent
 
     def heard(self, worker: str) -> None:
-        """A worker called: if its connection had broken, its loans last again as it asked for."""
+        """A worker called: if its connection had broken, its leases last again as it asked for."""
         if worker in self._silent:
             self._silent.discard(worker)
-            self.loans.restore(worker, self.now)
+            self.leases.restore(worker, self.now)
 
     def lost(self, worker: str) -> None:
         """A worker's last connection broke: it may come back, but not for long. Until then it does not count as heard of."""
         self.callers.leave(worker)
-        if loans := self.loans.of(worker):
+        if leases := self.leases.of(worker):
             self._silent.add(worker)
-            self.loans.shorten(worker, self.now + max(SILENCE, max(loan.ttl for loan in loans) * BEATS))
+            self.leases.shorten(worker, self.now + max(SILENCE, max(lease.ttl for lease in leases) * BEATS))
 
     # ---- time
 
     def tick(self) -> None:
-        """Look at the clock: loans that ran out, delays that are over."""
+        """Look at the clock: leases that ran out, delays that are over."""
         before, self.now = self.now, self.time.now()
         if self.timed:
             self._pass_time(self.now - before)
-        self.expire(self.loans.ended(self.now))
+        self.expire(self.leases.ended(self.now))
         if self._next_due is not None and self._next_due <= self.now:
             self._promote()
 
@@ -244,7 +244,7 @@ class Ledger(Lending):
 
     def next_event(self, waited_for: Iterable[Queue]) -> float | None:
         """Hub time at which something may change by itself, for who waits on these queues."""
-        times = [self._next_due, self.loans.next_end()]
+        times = [self._next_due, self.leases.next_end()]
         for queue in waited_for:
             if not queue.full_gate() and not self.spent(queue):
                 times += [self.lanes.next_open(queue)] if queue.spec.polite else []

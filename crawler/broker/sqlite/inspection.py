@@ -112,7 +112,7 @@ def _dead_rows(ledger: Ledger, ids: Sequence[int]) -> list[tuple[int, int, int, 
 def stats(ledger: Ledger, uptime: float) -> Stats:
     """Everything countable, of one moment."""
     ledger.flush()
-    held = ledger.loans.workers()
+    held = ledger.leases.workers()
     seen = ledger.callers.workers(ledger.now)
     shown = [WorkerStats(name, held.get(name, 0), ago, queue, trouble) for name, (ago, queue, trouble) in seen.items()
              if (name in held or ago < WORKERS_SEEN) and not is_taker(name)]
@@ -120,7 +120,7 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     shown.sort(key=lambda worker: (worker.leased == 0, worker.seen))
     shown_hosts, total, are_open = _shown(ledger)
     due = _next_due(ledger)
-    oldest = ledger.loans.oldest(sum(1 for queue in ledger.queues.values() if queue.counts[LEASED]))
+    oldest = ledger.leases.oldest(sum(1 for queue in ledger.queues.values() if queue.counts[LEASED]))
     return Stats(
         at=ledger.now,
         uptime=uptime,
@@ -171,7 +171,7 @@ def hosts(ledger: Ledger, names: Sequence[str]) -> list[HostStats]:
 
 
 def _hosts(ledger: Ledger, lanes: Sequence[Lane]) -> list[HostStats]:
-    since = ledger.loans.asking({lane.id for lane in lanes if lane.leased})
+    since = ledger.leases.asking({lane.id for lane in lanes if lane.leased})
     return [_host(ledger, lane, since.get(lane.id)) for lane in lanes]
 
 
@@ -241,7 +241,7 @@ def why(ledger: Ledger, queue_name: str, key: bytes) -> Story | None:
     if row is None:
         return None
     id, state, item, host, depth, attempt, parent, put_at, changed_at, report, noted, due = row
-    if id in ledger.loans.tasks:
+    if id in ledger.leases.tasks:
         state, attempt = LEASED, attempt + 1
     is_suspect = id in queue.suspects
     found = ledger.db.execute("SELECT item FROM whole WHERE queue = ? AND key = ?", (queue.id, parent)).fetchone()
@@ -265,7 +265,7 @@ def find(ledger: Ledger, url: str) -> list[Found]:
             room -= size
             if place:
                 reason = next((failure.reason for failure in reversed(failures(noted))), "")
-                is_leased = id in ledger.loans.tasks
+                is_leased = id in ledger.leases.tasks
                 left = max(due - ledger.now, 0.0) if state == DELAYED and due < NEVER else 0.0
                 found.append(Found(id, queue.spec.name, STATES[LEASED if is_leased else state], attempt + is_leased, left, reason))
             if len(found) == FOUND or room <= 0:
@@ -276,7 +276,7 @@ def find(ledger: Ledger, url: str) -> list[Found]:
 def held(ledger: Ledger, worker: str, tokens: Set[int]) -> list[str]:
     """Return the URLs in the items that a worker holds, oldest lease first; "" for an item without one. tokens: of these leases;
     if there are none, of all."""
-    ids = [loan.task for loan in ledger.loans.of(worker) if not tokens or loan.token in tokens][:HELD]
+    ids = [lease.task for lease in ledger.leases.of(worker) if not tokens or lease.token in tokens][:HELD]
     query = "SELECT substr(item, nullif(instr(item, ?), 0) + ?, ?) FROM whole WHERE id = ?"
     rows = [ledger.db.execute(query, (URL_KEY, len(URL_KEY), URL_BYTES, id)).fetchone() for id in ids]
     return [_text(row[0]) if row is not None and row[0] is not None else "" for row in rows]

@@ -27,11 +27,11 @@ class Lane:
         self.name = name
         self.polite = polite
         self.floor: tuple[int, int] | None = None     # see `queues.Floor`
-        self.ahead: list[int] | None = None if ready else []     # the first tasks READY and not on loan, in order; None: not known
+        self.ahead: list[int] | None = None if ready else []     # the first tasks READY and not leased, in order; None: not known
         self.last = 0                  # the priority of the last of these
         self.accepted = accepted       # tasks of this host, ever
         self.ready = ready
-        self.leased = leased           # slots in use: tasks on loan but those that have arrived
+        self.leased = leased           # slots in use: leased tasks but those that have arrived
         self.next = next               # hub time before which nothing is granted
         self.delay = delay             # s the host asked for (Crawl-delay); None: nothing
         self.fixed = fixed             # s somebody set by hand; None: nobody did
@@ -79,7 +79,7 @@ class Lane:
         self.ready += 1
 
     def returned(self) -> None:
-        """One that came before is READY again, perhaps before some that are on loan."""
+        """One that came before is READY again, perhaps before some that are leased."""
         self.ready += 1
         self.floor = self.ahead = None
 

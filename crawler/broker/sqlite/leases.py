@@ -1,4 +1,4 @@
-"""What is on loan, and to whom: in memory, and in each caller's row as one list for each call that was lent something.
+"""What is leased, and to whom: in memory, and in each caller's row as one list for each call that was lent something.
 
     lend 3 ──▶ [7, 8, 9] ──8 is done──▶ the same: 8 is not READY ──9 is given back──▶ [7, 8, 0] ──7 is done──▶ nothing
 
@@ -16,8 +16,8 @@ from crawler.broker.sqlite.queues import Queue
 NEVER = float("inf")
 
 
-class Loan:
-    """A task on loan."""
+class OpenLease:
+    """A leased task."""
 
     __slots__ = ("attempt", "batch", "has_arrived", "lane", "queue", "since", "size", "task", "token", "ttl", "until", "worker")
 
@@ -39,83 +39,83 @@ class Loan:
         self.has_arrived = False  # it no longer takes one of its host's slots; not stored: read again, each takes one
 
 
-class Loans:
-    """All tasks on loan, by token, by task and by worker, and when the next of them may run out."""
+class OpenLeases:
+    """All leased tasks, by token, by task and by worker, and when the next of them may run out."""
 
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
-        self._by_token: dict[int, Loan] = {}
-        self._by_worker: dict[str, dict[int, Loan]] = {}
+        self._by_token: dict[int, OpenLease] = {}
+        self._by_worker: dict[str, dict[int, OpenLease]] = {}
         self.tasks: set[int] = set()           # ids
         self._next_end = NEVER                 # none runs out before; it may be that none does then
 
-    def add(self, loan: Loan) -> None:
-        self._by_token[loan.token] = loan
-        held = self._by_worker.get(loan.worker)
+    def add(self, lease: OpenLease) -> None:
+        self._by_token[lease.token] = lease
+        held = self._by_worker.get(lease.worker)
         if held is None:
-            held = self._by_worker[loan.worker] = {}
-        held[loan.token] = loan
-        self.tasks.add(loan.task)
-        loan.batch.left += 1
-        if loan.until < self._next_end:
-            self._next_end = loan.until
+            held = self._by_worker[lease.worker] = {}
+        held[lease.token] = lease
+        self.tasks.add(lease.task)
+        lease.batch.left += 1
+        if lease.until < self._next_end:
+            self._next_end = lease.until
 
-    def held(self, token: int, worker: str) -> Loan | None:
-        """The loan of this token; None: this worker does not hold it."""
-        loan = self._by_token.get(token)
-        return None if loan is None or loan.worker != worker else loan
+    def held(self, token: int, worker: str) -> OpenLease | None:
+        """The lease of this token; None: this worker does not hold it."""
+        lease = self._by_token.get(token)
+        return None if lease is None or lease.worker != worker else lease
 
     def until(self, token: int) -> float | None:
-        """Hub time at which this loan runs out."""
-        loan = self._by_token.get(token)
-        return None if loan is None else loan.until
+        """Hub time at which this lease runs out."""
+        lease = self._by_token.get(token)
+        return None if lease is None else lease.until
 
-    def end(self, token: int, worker: str) -> Loan | None:
-        """Take a loan off the books, as done or for `give_back`; None: this worker does not hold it."""
-        loan = self._by_token.get(token)
-        if loan is None or loan.worker != worker:
+    def end(self, token: int, worker: str) -> OpenLease | None:
+        """Take a lease off the books, as done or for `give_back`; None: this worker does not hold it."""
+        lease = self._by_token.get(token)
+        if lease is None or lease.worker != worker:
             return None
         del self._by_token[token]
         held = self._by_worker[worker]
         del held[token]
         if not held:
             del self._by_worker[worker]
-        self.tasks.discard(loan.task)
-        batch = loan.batch
+        self.tasks.discard(lease.task)
+        batch = lease.batch
         batch.left -= 1
         if not batch.left:
             self._callers.let_go(batch)
-        return loan
+        return lease
 
-    def give_back(self, loan: Loan) -> None:
-        """Its task, off the books, will be READY again: it is not to be taken for one that is on loan."""
-        batch = loan.batch
-        batch.tasks[loan.token - batch.first] = 0
+    def give_back(self, lease: OpenLease) -> None:
+        """Its task, off the books, will be READY again: it is not to be taken for one that is leased."""
+        batch = lease.batch
+        batch.tasks[lease.token - batch.first] = 0
         self._callers.changed(batch)
 
     def extend(self, token: int, worker: str, until: float) -> bool:
-        loan = self.held(token, worker)
-        if loan is None:
+        lease = self.held(token, worker)
+        if lease is None:
             return False
-        self._until(loan, until)
+        self._until(lease, until)
         return True
 
     def lanes(self) -> Counter[int]:
-        """Tasks on loan by lane, of polite queues."""
-        return Counter(loan.lane for loan in self._by_token.values() if loan.queue.spec.polite)
+        """Leased tasks by lane, of polite queues."""
+        return Counter(lease.lane for lease in self._by_token.values() if lease.queue.spec.polite)
 
-    def of(self, worker: str) -> list[Loan]:
+    def of(self, worker: str) -> list[OpenLease]:
         return list(self._by_worker.get(worker, {}).values())
 
     def workers(self) -> dict[str, int]:
         """Tasks each worker holds."""
         return {worker: len(held) for worker, held in self._by_worker.items()}
 
-    def oldest(self, queues: int) -> dict[int, Loan]:
+    def oldest(self, queues: int) -> dict[int, OpenLease]:
         """Return the oldest lease of each queue, by queue id. queues: the number of queues with leases, to end the search early."""
-        found: dict[int, Loan] = {}
-        for loan in self._by_token.values():        # in the order in which they were leased
-            if found.setdefault(loan.queue.id, loan) is loan and len(found) == queues:
+        found: dict[int, OpenLease] = {}
+        for lease in self._by_token.values():        # in the order in which they were leased
+            if found.setdefault(lease.queue.id, lease) is lease and len(found) == queues:
                 break
         return found
 
@@ -123,37 +123,38 @@ class Loans:
         """Return when the oldest lease of each of these lanes began whose host has not answered; lanes without one are left out."""
         found: dict[int, float] = {}
         if lanes:
-            for loan in self._by_token.values():    # in the order in which they were leased
-                if loan.lane in lanes and not loan.has_arrived and loan.lane not in found:
-                    found[loan.lane] = loan.since
+            for lease in self._by_token.values():    # in the order in which they were leased
+                if lease.lane in lanes and not lease.has_arrived and lease.lane not in found:
+                    found[lease.lane] = lease.since
                     if len(found) == len(lanes):
                         break
         return found
 
     def shorten(self, worker: str, until: float) -> None:
-        """Nobody hears from this worker: its loans run out no later than this."""
-        for loan in self.of(worker):
-            self._until(loan, min(loan.until, until))
+        """Nobody hears from this worker: its leases run out no later than this."""
+        for lease in self.of(worker):
+            self._until(lease, min(lease.until, until))
 
     def restore(self, worker: str, now: float) -> None:
         """It is heard of again."""
-        for loan in self.of(worker):
-            self._until(loan, max(loan.until, now + loan.ttl))
+        for lease in self.of(worker):
+            self._until(lease, max(lease.until, now + lease.ttl))
 
     def next_end(self) -> float | None:
-        """Before this no loan runs out."""
+        """Before this no lease runs out."""
         return None if self._next_end == NEVER else self._next_end
 
-    def ended(self, now: float) -> Sequence[Loan]:
-        """Take the loans that have run out off the books. All are looked at, once in the shortest time one lasts."""
+    def ended(self, now: float) -> Sequence[OpenLease]:
+        """Take the leases that have run out off the books. All are looked at, once in the shortest time one lasts."""
         if self._next_end > now:
             return ()
-        over = sorted((loan for loan in self._by_token.values() if loan.until <= now), key=lambda loan: (loan.until, loan.token))
-        for loan in over:
-            self.end(loan.token, loan.worker)
-        self._next_end = min((loan.until for loan in self._by_token.values()), default=NEVER)
+        over = [lease for lease in self._by_token.values() if lease.until <= now]
+        over.sort(key=lambda lease: (lease.until, lease.token))
+        for lease in over:
+            self.end(lease.token, lease.worker)
+        self._next_end = min((lease.until for lease in self._by_token.values()), default=NEVER)
         return over
 
-    def _until(self, loan: Loan, until: float) -> None:
-        loan.until = until
+    def _until(self, lease: OpenLease, until: float) -> None:
+        lease.until = until
         self._next_end = min(self._next_end, until)

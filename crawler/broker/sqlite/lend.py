@@ -1,7 +1,7 @@
 """Tasks on their way out: which may be had, in which order, and to whom they are lent. Part of `hand_in.Ledger`.
 
-A lease changes no task: what is on loan is known by `leases`, and passed over. So that nobody looks again and again at what is on
-loan, each lane has a floor: in its order, all that is READY up to there is on loan. Whatever becomes READY below takes it away.
+A lease changes no task: what is leased is known by `leases`, and passed over. So that nobody looks again and again at what is 
+leased, each lane has a floor: in its order, all that is READY up to there is leased. Whatever becomes READY below takes it away.
 
 A step may lend one task of each of a hundred hosts, which lie far apart in a large store: each page read is some microseconds. Of a
 host the next few tasks are known by number (see `Lane.ahead`), and those of all hosts are read in one statement.
@@ -15,7 +15,7 @@ from typing import Any
 
 from crawler.broker.sqlite.callers import Batch
 from crawler.broker.sqlite.lane import AHEAD, Lane
-from crawler.broker.sqlite.leases import Loan
+from crawler.broker.sqlite.leases import OpenLease
 from crawler.broker.sqlite.quarantine import Quarantine
 from crawler.broker.sqlite.queues import Floor, Queue, Suspect
 from crawler.broker.sqlite.schema import DELAYED, LEASED, READY
@@ -44,7 +44,7 @@ class Lending(Quarantine):
         is_probe: only quarantined ones, one at a time.
         """
         lent: list[Lease] = []
-        room, until, add = REPLY_BYTES, self.now + ttl, self.loans.add
+        room, until, add = REPLY_BYTES, self.now + ttl, self.leases.add
         batch: Batch | None = None
         granted: dict[Lane, range] = {}              # tokens, which are consecutive for each lane
         n = min(n, LEASES)
@@ -57,18 +57,18 @@ class Lending(Quarantine):
             if batch is None:
                 batch = Batch(self._token, self.callers.worker(worker, self.now) if worker else None, [])
             place = lane.id if lane else queue.lane
-            loan = Loan(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now)
-            add(loan)
+            lease = OpenLease(self._token, id, queue, place, worker, attempt + 1, size, until, ttl, batch, self.now)
+            add(lease)
             batch.tasks.append(id)
-            lent.append(_lease(loan, item, key, lane.name if lane else "", depth))
+            lent.append(_lease(lease, item, key, lane.name if lane else "", depth))
             if suspect is not None:
-                self._lent_apart(queue, suspect, lane, loan.token)
+                self._lent_apart(queue, suspect, lane, lease.token)
             elif lane is None:
                 queue.floor = (priority, id)
             else:
                 lane.floor = (priority, id)
-                first = granted[lane].start if lane in granted else loan.token
-                granted[lane] = range(first, loan.token + 1)
+                first = granted[lane].start if lane in granted else lease.token
+                granted[lane] = range(first, lease.token + 1)
             if len(lent) == n or room <= 0:
                 break
         for lane, tokens in granted.items():
@@ -79,7 +79,7 @@ class Lending(Quarantine):
         return lent
 
     def _lent_apart(self, queue: Queue, suspect: Suspect, lane: Lane | None, token: int) -> None:
-        """Lend a suspect: like all that is on loan it is READY in the tables."""
+        """Lend a suspect: like all that is leased it is READY in the tables."""
         self.db.execute("UPDATE task SET state = ? WHERE id = ?", (READY, suspect.task))
         queue.move(DELAYED, READY)
         if lane is not None:
@@ -109,7 +109,7 @@ class Lending(Quarantine):
         if not queue.counts[READY]:
             return
         if not queue.spec.polite:
-            # Of a host few are on loan, of a plain queue perhaps thousands: a floor is worth a search.
+            # Of a host few are leased, of a plain queue perhaps thousands: a floor is worth a search.
             floor = queue.floor or self._first_ready(queue.lane)
             yield from ((None, None, task) for task in self._ready(READY_TASKS, queue.lane, floor))
             return
@@ -133,41 +133,41 @@ class Lending(Quarantine):
         return item  # type: ignore[no-any-return]  # a BLOB column
 
     def _next(self, lane: Lane, n: int) -> list[int]:
-        """The numbers of the first n tasks of a lane that are READY and not on loan."""
+        """The numbers of the first n tasks of a lane that are READY and not leased."""
         if lane.ahead is None or len(lane.ahead) < n:
             found = list(islice(self._ready(READY_IDS, lane.id, lane.floor), n + AHEAD))
             lane.ahead, lane.last = [id for id, _ in found], found[-1][1] if found else 0
         return lane.ahead[:n]
 
     def _ready(self, tasks: str, lane: int, floor: Floor | None) -> Iterator[tuple[Any, ...]]:
-        """What is READY in a lane and not on loan, in its order. tasks: a statement, whose rows begin with a task's number."""
-        on_loan, below = self.loans.tasks, HIGHEST
+        """What is READY in a lane and not leased, in its order. tasks: a statement, whose rows begin with a task's number."""
+        leased, below = self.leases.tasks, HIGHEST
         if floor is not None:
             below = floor[0]
             for row in self.db.execute(f"{tasks} AND priority = ? AND id > ? ORDER BY id", (lane, *floor)):
-                if row[0] not in on_loan:
+                if row[0] not in leased:
                     yield row
         for row in self.db.execute(f"{tasks} AND priority < ? ORDER BY priority DESC, id", (lane, below)):
-            if row[0] not in on_loan:
+            if row[0] not in leased:
                 yield row
 
     def _first_ready(self, lane: int) -> Floor | None:
-        """Right before the first task that is READY and not on loan; only the index is read for it."""
+        """Right before the first task that is READY and not leased; only the index is read for it."""
         for priority, id in self.db.execute(
             "SELECT priority, id FROM task WHERE lane = ? AND state = 0 ORDER BY priority DESC, id", (lane,)
         ):
-            if id not in self.loans.tasks:
+            if id not in self.leases.tasks:
                 return priority, id - 1
         return None
 
     def leased_between(self, worker: str, first: int, last: int) -> list[Lease]:
         """What a call of this worker was given and still holds: to answer a repeated call."""
         leases = []
-        for loan in [loan for loan in self.loans.of(worker) if first <= loan.token <= last]:
+        for lease in [lease for lease in self.leases.of(worker) if first <= lease.token <= last]:
             row = self.db.execute(
-                "SELECT item, key, name, depth FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (loan.task,)
+                "SELECT item, key, name, depth FROM whole JOIN lane ON lane.id = lane WHERE whole.id = ?", (lease.task,)
             ).fetchone()
-            leases.append(_lease(loan, *row))
+            leases.append(_lease(lease, *row))
         return leases
 
 
@@ -182,9 +182,9 @@ def failures(noted: str) -> list[Attempt]:
     return attempts
 
 
-def _lease(loan: Loan, item: bytes, key: bytes | None, host: str, depth: int) -> Lease:
-    spec = loan.queue.spec
+def _lease(lease: OpenLease, item: bytes, key: bytes | None, host: str, depth: int) -> Lease:
+    spec = lease.queue.spec
     return Lease(
-        loan.task, loan.token, loan.attempt, spec.name, item, key, host, depth, loan.attempt >= spec.max_attempts,
-        max(spec.max_attempts - loan.attempt, 0),
+        lease.task, lease.token, lease.attempt, spec.name, item, key, host, depth, lease.attempt >= spec.max_attempts,
+        max(spec.max_attempts - lease.attempt, 0),
     )

@@ -17,7 +17,7 @@ from itertools import islice
 from crawler.broker.contract import is_taker
 from crawler.broker.sqlite.inbox import Inbox
 from crawler.broker.sqlite.lane import Lane
-from crawler.broker.sqlite.leases import Loan
+from crawler.broker.sqlite.leases import OpenLease
 from crawler.broker.sqlite.queues import Queue, StandIn, Suspect
 from crawler.broker.sqlite.schema import DELAYED, LEASED, NEVER, READY
 
@@ -32,42 +32,42 @@ class Quarantine(Inbox):
 
     # ---- in
 
-    def charge_death(self, loan: Loan, reason: str, *, is_certain: bool) -> None:
+    def charge_death(self, lease: OpenLease, reason: str, *, is_certain: bool) -> None:
         """Count the death of a worker against the task of this lease, already off the books.
 
         is_certain: the worker was at work on it. Else it was one of many: that alone does not make it dead.
         """
-        queue = loan.queue
-        known = queue.suspects.pop(loan.task, None)            # and last again: others may be cleared first
+        queue = lease.queue
+        known = queue.suspects.pop(lease.task, None)            # and last again: others may be cleared first
         is_certain = is_certain or (known is not None and known.is_alone)
-        is_last = loan.attempt >= queue.spec.max_attempts
+        is_last = lease.attempt >= queue.spec.max_attempts
         if is_last and is_certain:
-            self._forget(queue, loan.task)
-            self.judge(loan.task, queue, LEASED, loan.size, loan.attempt, reason, None, True)
+            self._forget(queue, lease.task)
+            self.judge(lease.task, queue, LEASED, lease.size, lease.attempt, reason, None, True)
             return
-        attempt = loan.attempt - 1 if is_last else loan.attempt        # the last one is for when it is alone
+        attempt = lease.attempt - 1 if is_last else lease.attempt        # the last one is for when it is alone
         deaths = 1 if known is None else known.deaths + 1
         is_alone = is_certain or deaths not in GROUPS or attempt + 1 >= queue.spec.max_attempts
-        queue.suspects[loan.task] = Suspect(loan.task, loan.lane, deaths, is_alone, self.now)
-        self.note_failure(loan.task, loan.attempt, reason)
+        queue.suspects[lease.task] = Suspect(lease.task, lease.lane, deaths, is_alone, self.now)
+        self.note_failure(lease.task, lease.attempt, reason)
         self.troubles.failed(queue.id, reason)
-        self.db.execute("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?)", (loan.task, deaths, is_alone))
-        self._keep_apart(loan, attempt)
+        self.db.execute("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?)", (lease.task, deaths, is_alone))
+        self._keep_apart(lease, attempt)
 
-    def put_back(self, loan: Loan) -> bool:
+    def put_back(self, lease: OpenLease) -> bool:
         """Keep a suspect whose lease, already off the books, was given back apart as before. False: it is no suspect."""
-        if loan.task not in loan.queue.suspects:
+        if lease.task not in lease.queue.suspects:
             return False
-        self._keep_apart(loan, loan.attempt - 1)
+        self._keep_apart(lease, lease.attempt - 1)
         return True
 
-    def _keep_apart(self, loan: Loan, attempt: int) -> None:
+    def _keep_apart(self, lease: OpenLease, attempt: int) -> None:
         self.db.execute(
             "UPDATE task SET state = ?, attempt = ?, due = ?, changed_at = ? WHERE id = ?",
-            (DELAYED, attempt, NEVER, self.now, loan.task),
+            (DELAYED, attempt, NEVER, self.now, lease.task),
         )
-        loan.queue.move(LEASED, DELAYED)
-        self._end_stand_in(loan.queue)
+        lease.queue.move(LEASED, DELAYED)
+        self._end_stand_in(lease.queue)
 
     def forget_suspect(self, queue: Queue, task: int) -> None:
         """Its worker lived, or it is dead: it is suspected no more."""
@@ -86,8 +86,8 @@ class Quarantine(Inbox):
             queue.probed_at = self.now
         if not queue.suspects or is_taker(worker):
             return self._waiting(queue)[:n], not is_probe
-        held = self.loans.of(worker)
-        mine = [queue.suspects[loan.task] for loan in held if loan.task in queue.suspects]
+        held = self.leases.of(worker)
+        mine = [queue.suspects[lease.task] for lease in held if lease.task in queue.suspects]
         if any(suspect.is_alone for suspect in mine):
             return [], False
         waiting = self._waiting(queue)
@@ -119,13 +119,13 @@ class Quarantine(Inbox):
         return min((time for time in times if time > self.now), default=None) if waiting else None
 
     def _waiting(self, queue: Queue) -> list[Suspect]:
-        """Return suspects that are not on loan, those first that were looked at least lately, some at most."""
-        on_loan = self.loans.tasks
-        return list(islice((suspect for suspect in queue.suspects.values() if suspect.task not in on_loan), LOOKED_AT))
+        """Return suspects that are not leased, those first that were looked at least lately, some at most."""
+        leased = self.leases.tasks
+        return list(islice((suspect for suspect in queue.suspects.values() if suspect.task not in leased), LOOKED_AT))
 
     def _has_probing(self, queue: Queue) -> bool:
-        """A quarantined task is on loan."""
-        return any(suspect.is_alone and suspect.task in self.loans.tasks for suspect in queue.suspects.values())
+        """A quarantined task is leased."""
+        return any(suspect.is_alone and suspect.task in self.leases.tasks for suspect in queue.suspects.values())
 
     def _may_be_asked(self, queue: Queue, suspect: Suspect) -> bool:
         """Its host may be asked now."""

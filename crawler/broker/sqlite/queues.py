@@ -14,7 +14,7 @@ from crawler.broker.sqlite.recent import Recent
 from crawler.broker.sqlite.schema import NEVER, STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
-Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is on loan; None: not known
+Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is leased; None: not known
 LANES_KEPT = 200_000      # lanes in memory, some 120 MB; of more, those are read again that are needed
 
 
@@ -138,13 +138,13 @@ def load_queues(
     return queues
 
 
-def load_suspects(db: sqlite3.Connection, queues: Mapping[int, Queue], on_loan: Set[int], now: float) -> None:
-    """Read the suspects into the queues, given by id, and forget those that something else has happened to. on_loan: tasks."""
+def load_suspects(db: sqlite3.Connection, queues: Mapping[int, Queue], leased: Set[int], now: float) -> None:
+    """Read the suspects into the queues, given by id, and forget those that something else has happened to. leased: tasks."""
     for id, queue, lane, state, due, deaths, is_alone in db.execute(
         "SELECT suspect.id, queue, lane, state, due, deaths, alone FROM suspect LEFT JOIN task ON task.id = suspect.id "
         "ORDER BY suspect.id"
     ).fetchall():
-        is_apart = (state == STATES.index("delayed") and due >= NEVER) or (state == STATES.index("ready") and id in on_loan)
+        is_apart = (state == STATES.index("delayed") and due >= NEVER) or (state == STATES.index("ready") and id in leased)
         if not is_apart:
             db.execute("DELETE FROM suspect WHERE id = ?", (id,))
         elif queue in queues:

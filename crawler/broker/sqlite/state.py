@@ -1,4 +1,4 @@
-"""The books of the embedded engine: its queues, lanes and loans in memory, read from the tables and written back to them.
+"""The books of the embedded engine: its queues, lanes and leases in memory, read from the tables and written back to them.
 
 `hand_in.Ledger` has the verbs; what stands here is what they all stand on.
 """
@@ -16,7 +16,7 @@ from crawler.broker.budget import spent, time_counter
 from crawler.broker.clock import Clock, HubTime
 from crawler.broker.contract import Politeness, QueueSpec
 from crawler.broker.sqlite.callers import Callers
-from crawler.broker.sqlite.leases import Loan, Loans
+from crawler.broker.sqlite.leases import OpenLease, OpenLeases
 from crawler.broker.sqlite.queues import Lanes, Queue, load_queues, load_suspects
 from crawler.broker.sqlite.schema import NEVER
 from crawler.broker.sqlite.troubles import Troubles
@@ -30,7 +30,7 @@ BEATS = 0.5               # of its lease time at least: heart-beats come every t
 
 
 class Books:
-    """Queues, lanes and loans over the tables of `schema`."""
+    """Queues, lanes and leases over the tables of `schema`."""
 
     def __init__(
         self, db: sqlite3.Connection, specs: Iterable[QueueSpec], politeness: Politeness, clock: Clock, random: Random
@@ -56,9 +56,9 @@ class Books:
         self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts that `inspection` found, and until when
         self.troubles = Troubles()
         self.overgrown: set[tuple[str, str]] = set()     # queues and hosts of which it was said that too many tasks wait there
-        self._silent: set[str] = set()       # workers with loans that are to be heard of again
+        self._silent: set[str] = set()       # workers with leases that are to be heard of again
         self.callers = Callers(db)
-        self.loans = Loans(self.callers)
+        self.leases = OpenLeases(self.callers)
 
     # ---- opening and closing a transaction
 
@@ -87,11 +87,11 @@ class Books:
                 self._reopen_lanes(queue)
             else:
                 queue.lane = self.lanes.named(queue, "").id
-        self.loans = self._read_loans(self.loans)
-        load_suspects(self.db, self._by_id, self.loans.tasks, self.now)
+        self.leases = self._read_leases(self.leases)
+        load_suspects(self.db, self._by_id, self.leases.tasks, self.now)
         self._recount_lanes()
         if is_new_epoch:
-            self._silent = set(self.loans.workers())
+            self._silent = set(self.leases.workers())
         self._next_due = self._first_due()
 
     def _reopen_lanes(self, queue: Queue) -> None:
@@ -101,9 +101,9 @@ class Books:
             (queue.id, self._politeness.per_host),
         )
 
-    def _read_loans(self, known: Loans) -> Loans:
-        """What was on loan stays on loan: its workers may be alive and hand it in. Unless we know better, they have `SILENCE`."""
-        loans = Loans(self.callers)
+    def _read_leases(self, known: OpenLeases) -> OpenLeases:
+        """What was leased stays leased: its workers may be alive and hand it in. Unless we know better, they have `SILENCE`."""
+        leases = OpenLeases(self.callers)
         for caller in self.callers.read():
             for batch in caller.batches.values():
                 for token, task in enumerate(batch.tasks, batch.first):
@@ -115,15 +115,15 @@ class Books:
                         until = known.until(token) or self.now + max(SILENCE, caller.ttl * BEATS)
                         of = self._by_id[queue]
                         worker, ttl, now = caller.name[0], caller.ttl, self.now
-                        loans.add(Loan(token, task, of, lane, worker, attempt + 1, size, until, ttl, batch, now))
-        return loans
+                        leases.add(OpenLease(token, task, of, lane, worker, attempt + 1, size, until, ttl, batch, now))
+        return leases
 
     def _recount_lanes(self) -> None:
-        """Which of the tasks on loan had arrived is not stored: each takes a slot of its host again."""
+        """Which of the leased tasks had arrived is not stored: each takes a slot of its host again."""
         self.db.executemany(
             "UPDATE lane SET leased = :leased, open = (ready > 0 AND :leased < :most AND NOT paused) "
             "WHERE id = :lane AND leased != :leased",
-            [{"leased": leased, "most": self._politeness.per_host, "lane": lane} for lane, leased in self.loans.lanes().items()],
+            [{"leased": leased, "most": self._politeness.per_host, "lane": lane} for lane, leased in self.leases.lanes().items()],
         )
 
     def flush(self) -> None:
@@ -167,7 +167,7 @@ class Books:
     # ---- what several verbs need
 
     def made_ready(self, queue: Queue, lane_id: int) -> None:
-        """Tell the lane of a task that became ready, perhaps before some that are on loan."""
+        """Tell the lane of a task that became ready, perhaps before some that are leased."""
         queue.floor = None
         if queue.spec.polite:
             lane = self.lanes.numbered(queue, lane_id)

@@ -114,7 +114,7 @@ def test_one_task_of_each_of_many_hosts_takes_no_more_statements_than_of_a_few()
     db.close()
 
 
-def test_what_is_on_loan_is_passed_over_and_what_comes_back_is_first_again() -> None:
+def test_what_is_leased_is_passed_over_and_what_comes_back_is_first_again() -> None:
     broker = SqliteBroker(":memory:", QUEUES)
     hand, other = Hand(broker), Hand(broker, "other")
     put(broker, "task", *(b"%d" % n for n in range(9)))

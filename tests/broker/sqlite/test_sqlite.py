@@ -21,7 +21,7 @@ from crawler.broker.sqlite import schema
 from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.broker.sqlite.callers import Batch, Callers
 from crawler.broker.sqlite.hand_in import Ledger
-from crawler.broker.sqlite.leases import Loan, Loans
+from crawler.broker.sqlite.leases import OpenLease, OpenLeases
 from crawler.broker.sqlite.lend import REPLY_BYTES
 from crawler.broker.sqlite.queues import Queue
 from crawler.errors import CallRefused, StorageError, UsageError
@@ -441,12 +441,12 @@ def database() -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def test_what_is_kept_of_finished_loans_is_bounded_by_those_on_loan(database: sqlite3.Connection) -> None:
-    loans, of = Loans(Callers(database)), Queue(1, QUEUES[0], 0, [0] * 5, 0)
+def test_what_is_kept_of_finished_leases_is_bounded_by_those_leased(database: sqlite3.Connection) -> None:
+    leases, of = OpenLeases(Callers(database)), Queue(1, QUEUES[0], 0, [0] * 5, 0)
     for token in range(20_000):
-        loans.add(Loan(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token]), 0.0))
+        leases.add(OpenLease(token, token, of, 1, "w", 1, 0, 100.0 + token, TTL, Batch(token, None, [token]), 0.0))
         if token >= 10:
-            loans.end(token - 10, "w")
+            leases.end(token - 10, "w")
 
-    assert [len(kept) for kept in (loans._by_token, loans._by_worker["w"], loans.tasks)] == [10, 10, 10]
-    assert [loan.token for loan in loans.ended(1e9)] == list(range(19_990, 20_000))
+    assert [len(kept) for kept in (leases._by_token, leases._by_worker["w"], leases.tasks)] == [10, 10, 10]
+    assert [lease.token for lease in leases.ended(1e9)] == list(range(19_990, 20_000))
