@@ -21,7 +21,7 @@ from crawler.web.encoding import decode
 from crawler.web.joins import MAX_URL
 from crawler.web.mime import media_type
 from crawler.web.urls import join
-from crawler.web.xml import Element, Elements, root, start, unpack
+from crawler.web.xml import Element, Elements, first_bytes, root, unpack
 
 MAX_URLS: Final = 50_000           # of one sitemap (sitemaps.org)
 MAX_ALTERNATES: Final = 200_000    # of one sitemap, in all
@@ -109,7 +109,7 @@ def is_sitemap(body: bytes, content_type: str = "", *, is_named: bool = False) -
     if name:
         return name in _ROOTS or name in feed.FEED_ROOTS
     if is_named:
-        return _TEXT_START.match(start(body), 0, MAX_URL) is not None
+        return _TEXT_START.match(first_bytes(body), 0, MAX_URL) is not None
     return media_type(content_type) == "text/plain" and _TEXT_START.match(body, 0, MAX_URL) is not None
 
 

@@ -161,11 +161,11 @@ def unpack(body: bytes) -> tuple[bytes, str]:
 
 def root(body: bytes) -> str:
     """The name of the root element, in lower case without prefix, "" if none is to be seen; of a gzipped document too. Cheap."""
-    found = _ROOT.match(start(body))
+    found = _ROOT.match(first_bytes(body))
     return _local(found[1]) if found else ""
 
 
-def start(body: bytes) -> bytes:
+def first_bytes(body: bytes) -> bytes:
     """The first bytes of a document, inflated if it is gzipped, in an encoding that has ASCII as it is. Cheap."""
     head = body[:_HEAD]
     if head.startswith(_GZIP):

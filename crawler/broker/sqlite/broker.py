@@ -62,7 +62,7 @@ class SqliteBroker:
         try:
             log_file = None if path == schema.MEMORY else os.open(f"{path}-wal", os.O_RDONLY)
             disk = Disk(db, path, log_file, ballast)
-            disk.begin()
+            disk.record_start()
         except OSError as error:
             db.close()
             raise schema.refusal(path, error) from error

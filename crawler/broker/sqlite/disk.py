@@ -42,7 +42,7 @@ class Disk:
         self._full_at = 0.0               # monotonic time of the first of both
         self.is_short = False             # the ballast was given up, for there was no room
 
-    def begin(self) -> None:
+    def record_start(self) -> None:
         """Have some room in hand, and this start on disk: tokens are drawn from its number, and no token may come twice, not even
         after a power cut. Raises OSError when the disk failed."""
         self.sync()

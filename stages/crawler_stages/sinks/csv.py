@@ -45,7 +45,7 @@ class CsvRows:
         self._is_old = False       # the file had a header before this crawl
         self._told: set[str] = set()   # fields without a column that have been reported
 
-    def start(self, rows: Sequence[Row]) -> bytes:
+    def head(self, rows: Sequence[Row]) -> bytes:
         names = dict.fromkeys(name for row in rows for name in row if name != EXTRA)
         self.columns = list(self._wanted) or [*names, EXTRA]
         return self._line(self.columns)

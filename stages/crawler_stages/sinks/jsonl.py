@@ -24,7 +24,7 @@ class JsonLines:
     name = "JSON"
     ending = b"\n"
 
-    def start(self, rows: Sequence[Row]) -> bytes:
+    def head(self, rows: Sequence[Row]) -> bytes:
         return b""
 
     def resume(self, file: BinaryIO) -> bytes:

@@ -56,7 +56,7 @@ class KeyedFile:
             undo.pop_all()
 
     def write(self, rows: Sequence[Row]) -> Written:
-        head = self._layout.start(rows) if self._size == 0 and rows else b""
+        head = self._layout.head(rows) if self._size == 0 and rows else b""
         entries = []
         for row in rows:
             seen, line = self._layout.render(row)

@@ -31,7 +31,7 @@ class Layout(Protocol):
     name: str
     ending: bytes                  # of a row
 
-    def start(self, rows: Sequence[Row]) -> bytes:
+    def head(self, rows: Sequence[Row]) -> bytes:
         """What an empty file begins with, these being the first rows."""
         ...
 
