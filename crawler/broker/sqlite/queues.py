@@ -105,8 +105,11 @@ class Queue:
         self.counts[new] += n
 
     def share(self, want: int, others: int) -> int:
-        """Return how many tasks a worker may have that wants so many, while others wait for tasks: as many as each of them."""
-        return min(want, max(1, -(-self.counts[0] // (others + 1)))) if others else want
+        """Return how many tasks a worker may have that wants so many, while others wait for tasks: as many as each of them.
+
+        The first tasks of a crawl are not shared: two processes would ask the same host for its robots.txt at once.
+        """
+        return min(want, max(1, -(-self.counts[0] // (others + 1)))) if others and not self.recent.is_empty else want
 
     @property
     def is_full(self) -> bool:

@@ -15,6 +15,11 @@ class Recent:
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}      # by second of the hub's time
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has been finished since the hub was opened."""
+        return not self._counts
+
     def add(self, now: float, n: int = 1) -> None:
         """Count n tasks that are finished now."""
         second = int(now)
