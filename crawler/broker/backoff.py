@@ -1,4 +1,4 @@
-"""When a failed task is tried again. Every engine asks here."""
+"""Delay before a failed task is tried again, the same for every engine."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """Source of the time, so that tests can set it."""
 
     def wall(self) -> float:
         """s since the epoch."""
@@ -23,7 +23,7 @@ class Clock(Protocol):
         ...
 
     def patience(self, seconds: float) -> float | None:
-        """For how many real seconds a thread may block when this many of the clock's are to pass; None: until it is woken."""
+        """Real seconds a thread may block until `seconds` of the clock have passed; None: until another thread wakes it."""
         ...
 
     def subscribe(self, wake: Callable[[], None]) -> None:

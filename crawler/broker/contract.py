@@ -1,4 +1,4 @@
-"""What every engine promises. One conformance suite (`tests/broker/`) runs over each of them, and over the hub's wire.
+"""Promises every engine keeps. One conformance suite (`tests/broker/`) runs over each of them, and over the hub's wire.
 
               put                 lease                   done (+ children, one transaction)
     producer ─────▶ ready / delayed ─────▶ leased by a worker ─────▶ done ──▶ kept (keyed) or gone (plain)
@@ -90,7 +90,7 @@ def all_pages(read: Callable[[int, str], list[Note]], since: int) -> list[Note]:
 
 
 class QueueSpec(Struct, frozen=True):
-    """How one queue behaves."""
+    """Settings of one queue."""
 
     name: str
     keyed: bool = False            # deduplicated by key; finished tasks are kept as the seen-set
@@ -108,7 +108,7 @@ class QueueSpec(Struct, frozen=True):
 
 
 class Politeness(Struct, frozen=True):
-    """What is granted to a host of a polite queue unless the host asked for something else."""
+    """Default limits for a host of a polite queue; the host may ask for others."""
 
     per_host: int = 1              # tasks of one host that are leased and have not arrived, at a time
     delay: float = 1.0             # s between the end of one and the start of the next
@@ -200,11 +200,11 @@ class Broker(Protocol):
         ...
 
     def stats(self) -> Stats:
-        """Everything countable, of one moment."""
+        """Return all counts, taken at one moment."""
         ...
 
     def hosts(self, names: Hosts[Host] = ()) -> list[HostStats]:
-        """These hosts, as far as they are known; without names those with work, most ready tasks first, 1,000 at most."""
+        """Return the given hosts that are known; without names, those with work, most ready tasks first, 1,000 at most."""
         ...
 
     def why(self, queue: Name, key: Key) -> Story | None:
@@ -216,11 +216,12 @@ class Broker(Protocol):
         ...
 
     def drained(self, queues: Names[Name] | None = None, wait: float = 0.0) -> bool:
-        """Nothing ready, delayed or leased on these queues (None: all that a stage reads), counted in one transaction.
+        """Return whether nothing is ready, delayed or leased on these queues (None: all that a stage reads), counted in one
+        transaction.
 
         wait: s, at most MAX_DRAINED_WAIT, to wait for that.
 
-        What waits on a queue with a budget that is used up does not count: it will not be leased."""
+        Tasks of a queue whose budget is used up do not count: they will not be leased."""
         ...
 
     def close(self) -> None:

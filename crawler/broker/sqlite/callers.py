@@ -24,7 +24,7 @@ KNOWN = 10_000            # callers in memory; more are read again when they cal
 
 
 class LastCall(Struct, frozen=True):
-    """What a caller's last call was answered."""
+    """Answer to a caller's last call."""
 
     call: int | None = None                # None: it never called
     short: str = ""                        # the verdicts: see `shortened`
@@ -82,7 +82,7 @@ class Caller:
 
 
 class Batch:
-    """What one call was lent."""
+    """Tasks leased by one call."""
 
     __slots__ = ("caller", "first", "left", "tasks")
 
@@ -117,7 +117,8 @@ class Callers:
                 yield caller
 
     def last(self, name: str, call: int, *, is_worker: bool) -> LastCall:
-        """This caller's last call. CallRefused if `call` is an older one: its answer went out long ago and nobody waits for it."""
+        """Return this caller's last call. Raises CallRefused if `call` is older: its answer was sent long ago and nobody expects
+        another."""
         known = self._find((name, is_worker))
         if known is None or known.last.call is None:
             return NO_CALL
@@ -157,7 +158,7 @@ class Callers:
         return compare_digest(known.claim, digest)
 
     def changed(self, batch: Batch) -> None:
-        """Of what its caller holds something was given back."""
+        """Mark a batch's caller as changed, because some of its tasks were given back."""
         if batch.caller is not None:
             self._changed[batch.caller.id] = batch.caller
 
@@ -168,7 +169,7 @@ class Callers:
             self._changed[batch.caller.id] = batch.caller
 
     def touch(self, worker: str, now: float) -> None:
-        """It was heard of, if it ever was."""
+        """Note that a known worker was heard of now."""
         if self._find((worker, True)) is not None:
             known = self._get((worker, True), now)
             known.seen = now
@@ -219,7 +220,7 @@ class Callers:
             self._known = {name: caller for name, caller in self._known.items() if caller.batches}
 
     def _get(self, name: tuple[str, bool], now: float) -> Caller:
-        """This caller, made if it is new, and to be written."""
+        """Return this caller, created if new, and mark it as changed."""
         known = self._find(name)
         if known is None:
             self._make_room(name[1], now)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Kind(Enum):
-    """What a call is to the disk."""
+    """Use a call makes of the disk."""
 
     ASKS = auto()             # changes nothing: it is answered even when nothing can be stored
     STEPS = auto()            # may be undone by a power cut: then it is redone
@@ -51,7 +51,7 @@ class Call(Generic[T]):
             self._end()
 
     def result(self) -> T:
-        """Of a settled call, once. Raises what it raised."""
+        """Return the result of a settled call, or raise its error. May be asked once."""
         error, self._error, self.refusal = self._error, None, None
         if error is not None:
             try:
@@ -95,10 +95,10 @@ class Waiting(Call[T]):
         super()._end()
 
     def waits_for_tasks_alone(self, now: float) -> bool:
-        """Nothing else can have become its answer."""
+        """Return whether only new tasks can still answer this call."""
         return not (self.is_dismissed or self.is_repeated or self.deadline <= now)
 
 
 def _over(_: Ledger) -> Any:
-    """What a settled call would run."""
+    """Stand in for the function of a settled call, which must not run again."""
     raise AssertionError("a settled call is not run again")

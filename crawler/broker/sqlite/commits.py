@@ -1,4 +1,4 @@
-"""What a turn at the store is: as many calls to a commit as came, and waiting done right.
+"""One turn at the store: all waiting calls in one commit, and calls that find nothing to lease are parked.
 
     calls of a turn ──▶ [ BEGIN · tick · call · call · … · COMMIT · sync? ] ──▶ answers
                               │ nothing to lease: parked
@@ -63,22 +63,22 @@ class Writer:
         return self._turns.ask(call, self._closed)
 
     def commits(self) -> tuple[int, int]:
-        """In a call: the number of the commit it will be part of, and that of the last one that no power cut can undo."""
+        """Return, within a call, the number of its commit and that of the last commit that is safe from a power cut."""
         return self._disk.commits + 1, self._disk.durable
 
     def dismiss(self, worker: str | None) -> None:
-        """In a call: nobody waits any more for what this worker (None: any) has parked; it leases nothing for a ghost."""
+        """Drop, within a call, the parked calls of this worker (None: of all): the worker is gone and must not lease anything."""
         for call in self._parked:
             if worker is None or call.worker == worker:
                 call.is_dismissed = True
 
     def waiting(self, queue: str, worker: str) -> int:
-        """In a call: return how many other workers wait for ordinary tasks of this queue."""
+        """Count, within a call, the other workers that wait for ordinary tasks of this queue."""
         others = [call for call in self._parked if call.queue == queue and call.worker not in ("", worker)]
         return sum(not (call.is_probe or call.is_dismissed) and call.answer is None for call in others)
 
     def repeated(self, worker: str) -> None:
-        """In a call: it came before, and whoever waits with it is to be answered as this one is."""
+        """Note, within a call, that it is a repetition: parked calls of this worker get the same answer."""
         for call in self._parked:
             if call.worker == worker:
                 call.is_repeated = True

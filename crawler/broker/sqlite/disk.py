@@ -81,7 +81,7 @@ class Disk:
             self._cut_log()
 
     def close(self) -> None:
-        """Everything is on disk after this, and the ballast is not needed any more. Raises OSError when the disk failed."""
+        """Write everything to disk and drop the ballast. Raises OSError if the disk failed."""
         if self._log_file is None:
             return
         try:
@@ -135,7 +135,7 @@ class Disk:
         return f"the disk of {path} is full{free}"
 
     def look(self) -> None:
-        """From time to time: is there room again?"""
+        """Restore the ballast, at intervals, once the disk has room again."""
         if self._ballast is None or self._ballast.is_there or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK

@@ -80,7 +80,7 @@ class Ledger(Lending):
                 self.count({name: -n for name, n in counts.items() if abs(n) <= LARGEST})
 
     def finish(self, finished: Sequence[tuple[OpenLease, str]]) -> None:
-        """These leases, already off the books, are done."""
+        """Record these leases, already removed from memory, as done."""
         kept, gone, told, now, in_trouble = [], [], [], self.now, self.troubles.lanes
         for lease, report in finished:
             queue = lease.queue
@@ -179,7 +179,7 @@ class Ledger(Lending):
                 self._take_back(lease, was_begun=lease.token in begun)
 
     def _arrived(self, worker: str, tokens: Iterable[int]) -> None:
-        """What these tasks asked of their hosts is over, however long they are still in process."""
+        """Free the hosts' slots of these tasks: they send no more requests, although they are still in process."""
         for token in tokens:
             lease = self.leases.held(token, worker)
             if lease is not None:
@@ -283,7 +283,7 @@ class Ledger(Lending):
 
 
 def _too_big(done: Done) -> str | None:
-    """Why a step cannot be stored as it is; its task is dead then, with this reason, rather than half done."""
+    """Return why a step is too big to store, or None. Its task becomes dead for this reason rather than half done."""
     for child in done.children:
         if len(child.item) > MAX_BODY:
             return f"an item of {len(child.item)} bytes for queue {child.queue!r}; at most {MAX_BODY} bytes fit on a queue"

@@ -87,7 +87,7 @@ class Intake(Verdicts):
         ]  # fmt: skip
 
     def _may_go_over(self, items: Sequence[New]) -> bool:
-        """There would be more than a queue takes, in all or of a host, were all of these new."""
+        """Return whether a limit of a queue or of a host would be passed if all of these tasks were new."""
         limited = [(queue, new.host) for new in items if (queue := self.queues[new.queue]).is_limited]
         if any(0 < queue.spec.limit < queue.accepted + n for queue, n in Counter(queue for queue, _ in limited).items()):
             return True
@@ -101,7 +101,7 @@ class Intake(Verdicts):
         return queue.has_host_limit and _exceeds(queue, self.lanes.named(queue, new.host), 1)
 
     def _refused(self, new: New) -> Verdict:
-        """What to say to a task that is over a limit. What is there already is a duplicate, whatever the limit."""
+        """Return the verdict on a task over a limit. A known key is a duplicate, whatever the limit."""
         if len(new.item) > MAX_BODY:
             return Verdict.TOO_BIG
         return Verdict.DUPLICATE if self._is_known(self.queues[new.queue], new) else Verdict.LIMIT

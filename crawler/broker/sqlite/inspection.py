@@ -1,4 +1,4 @@
-"""What people ask of the embedded engine and workers rarely: counts, dead tasks, life stories, shared notes.
+"""Rare requests of people and workers to the embedded engine: counts, dead tasks, life stories, shared notes.
 
 Reads and small changes inside the transaction of `hand_in.Ledger`, whose tables and state they are.
 """
@@ -110,7 +110,7 @@ def _dead_rows(ledger: Ledger, ids: Sequence[int]) -> list[tuple[int, int, int, 
 
 
 def stats(ledger: Ledger, uptime: float) -> Stats:
-    """Everything countable, of one moment."""
+    """Return all counts, taken at one moment."""
     ledger.flush()
     held = ledger.leases.workers()
     seen = ledger.callers.workers(ledger.now)
@@ -157,7 +157,7 @@ def _places(queue: Queue) -> dict[str, int]:
 
 
 def hosts(ledger: Ledger, names: Sequence[str]) -> list[HostStats]:
-    """These hosts as far as they are known, or those with work."""
+    """Return the named hosts that are known, or without names those with work."""
     if not names:
         return _busy(ledger, HOSTS_LISTED)[0]
     ledger.flush()
@@ -202,7 +202,7 @@ def _next_due(ledger: Ledger) -> dict[int, float]:
 
 
 def _shown(ledger: Ledger) -> tuple[list[HostStats], int, int]:
-    """Where there are so many hosts that it takes its time to look at all, those of a little while ago."""
+    """Return the busy hosts. If there are so many that this is slow, the answer of a short time ago is used again."""
     if ledger.shown is not None and monotonic() < ledger.shown[0]:
         return ledger.shown[1:]
     began = thread_time()
@@ -303,9 +303,9 @@ def _unfinished(ledger: Ledger, queue: Queue, mark: bytes) -> Iterator[tuple[int
 
 
 def drained(ledger: Ledger, names: Sequence[str] | None) -> bool:
-    """Nothing that will be leased, and nothing that is, on these queues, or on any that a stage reads.
+    """Return whether nothing is leased, or will be, on these queues (None: on all that a stage reads).
 
-    What waits on a queue with a budget that is used up will not be leased.
+    Tasks of a queue whose budget is used up will not be leased.
     """
     if names is None:
         chosen = [queue for queue in ledger.queues.values() if queue.spec.is_read]

@@ -41,12 +41,12 @@ class Lane:
 
     @property
     def is_open(self) -> bool:
-        """There is something to grant once `next` is reached."""
+        """Return whether a task can be granted once `next` is reached."""
         return self.ready > 0 and not self.paused and self.room() > 0
 
     @property
     def is_unused(self) -> bool:
-        """It has never had a task, and nothing was set for it."""
+        """Return whether the lane has never had a task or a setting."""
         return not (self.accepted or self.next or self.paused) and self.delay is self.fixed is None
 
     def gap(self) -> float:

@@ -1,8 +1,8 @@
-"""What is leased, and to whom: in memory, and in each caller's row as one list for each call that was lent something.
+"""Open leases and their holders: in memory, and in each caller's row as one list for each call that leased tasks.
 
     lend 3 ──▶ [7, 8, 9] ──8 is done──▶ the same: 8 is not READY ──9 is given back──▶ [7, 8, 0] ──7 is done──▶ nothing
 
-What changed of it is written with the caller's row: see `callers`.
+Changes are written with the caller's row: see `callers`.
 """
 
 from __future__ import annotations
@@ -131,12 +131,12 @@ class OpenLeases:
         return found
 
     def shorten(self, worker: str, until: float) -> None:
-        """Nobody hears from this worker: its leases run out no later than this."""
+        """End this worker's leases no later than `until`, because it is silent."""
         for lease in self.of(worker):
             self._until(lease, min(lease.until, until))
 
     def restore(self, worker: str, now: float) -> None:
-        """It is heard of again."""
+        """Extend this worker's leases again, because it has been heard of."""
         for lease in self.of(worker):
             self._until(lease, max(lease.until, now + lease.ttl))
 

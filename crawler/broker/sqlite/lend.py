@@ -140,7 +140,8 @@ class Lending(Quarantine):
         return lane.ahead[:n]
 
     def _ready(self, tasks: str, lane: int, floor: Floor | None) -> Iterator[tuple[Any, ...]]:
-        """What is READY in a lane and not leased, in its order. tasks: a statement, whose rows begin with a task's number."""
+        """Yield the READY tasks of a lane that are not leased, in order. tasks: a statement whose rows begin with a task's number.
+        """
         leased, below = self.leases.tasks, HIGHEST
         if floor is not None:
             below = floor[0]
@@ -161,7 +162,7 @@ class Lending(Quarantine):
         return None
 
     def leased_between(self, worker: str, first: int, last: int) -> list[Lease]:
-        """What a call of this worker was given and still holds: to answer a repeated call."""
+        """Return the leases that a call gave this worker and that it still holds, to answer a repeated call."""
         leases = []
         for lease in [lease for lease in self.leases.of(worker) if first <= lease.token <= last]:
             row = self.db.execute(
@@ -172,7 +173,7 @@ class Lending(Quarantine):
 
 
 def failures(noted: str) -> list[Attempt]:
-    """What was noted of a task's failed attempts; the first line may have been cut."""
+    """Parse the notes on a task's failed attempts; the first line may have been cut."""
     attempts = []
     for line in noted.splitlines():
         at, _, rest = line.partition(" ")

@@ -1,4 +1,4 @@
-"""Where the embedded engine keeps its store; apart from the engine, which takes ten times as long to import."""
+"""Path of the embedded engine's store; apart from the engine, which takes ten times as long to import."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def store_path(data: Path) -> Path:
-    """Where the hub of this data directory keeps its store."""
+    """Return the path of the store in the hub's data directory."""
     return data / "hub.sqlite3"

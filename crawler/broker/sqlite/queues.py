@@ -1,5 +1,5 @@
-"""What the embedded engine keeps in memory of its queues: their counts, and lanes in use. Bounded by `LANES_KEPT`, whatever the
-frontier grows to; after a failed transaction all of it is read again from the tables.
+"""State of the queues that the embedded engine keeps in memory: counts, and the lanes in use. Its size is bounded by `LANES_KEPT`,
+however large the frontier; after a failed transaction all of it is read again from the tables.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Queue:
 
     @property
     def is_limited(self) -> bool:
-        """There is a number of tasks, in all or of one host, that it does not take more than."""
+        """Return whether the number of tasks is limited, in all or by host."""
         return self.spec.limit > 0 or self.has_host_limit
 
     def may_overgrow(self, n: int) -> bool:
@@ -81,7 +81,7 @@ class Queue:
 
     @property
     def has_host_limit(self) -> bool:
-        """Of one host it does not take more than so many."""
+        """Return whether the number of tasks of one host is limited."""
         return self.spec.polite and self.least_host_limit > 0
 
     def limit_of(self, lane: Lane) -> int:
@@ -90,7 +90,7 @@ class Queue:
 
     @property
     def is_at_limit(self) -> bool:
-        """It takes no more."""
+        """Return whether the queue takes no more tasks."""
         return 0 < self.spec.limit <= self.accepted
 
     def add(self, state: int, size: int) -> None:
@@ -250,7 +250,7 @@ class Lanes:
         return row[0]  # type: ignore[no-any-return]  # a REAL column or NULL
 
     def touch(self, lane: Lane) -> None:
-        """It changed: to be written before anybody reads the table, and before the commit."""
+        """Mark a lane as changed: it is written before the table is read, and before the commit."""
         self._changed[lane.id] = lane
 
     def flush(self) -> None:

@@ -17,7 +17,7 @@ class Recent:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing has been finished since the hub was opened."""
+        """Return whether no task has been finished since the hub was opened."""
         return not self._counts
 
     def add(self, now: float, n: int = 1) -> None:

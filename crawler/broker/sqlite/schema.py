@@ -246,7 +246,7 @@ def _look_through(connection: sqlite3.Connection, path: str) -> None:
 
 
 def refusal(path: str, error: sqlite3.Error | OSError) -> UsageError | StorageError:
-    """What it means that a store cannot be opened."""
+    """Return the error to raise for a store that cannot be opened."""
     if "locked" in str(error):
         return UsageError(f"another hub is using {path}; stop it, or give this one another --data directory")
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:

@@ -102,7 +102,7 @@ class Books:
         )
 
     def _read_leases(self, known: OpenLeases) -> OpenLeases:
-        """What was leased stays leased: its workers may be alive and hand it in. Unless we know better, they have `SILENCE`."""
+        """Restore the open leases: their workers may be alive and hand them in. A lease without a known end gets `SILENCE`."""
         leases = OpenLeases(self.callers)
         for caller in self.callers.read():
             for batch in caller.batches.values():
@@ -119,7 +119,7 @@ class Books:
         return leases
 
     def _recount_lanes(self) -> None:
-        """Which of the leased tasks had arrived is not stored: each takes a slot of its host again."""
+        """Count each leased task as a used slot of its host. Which of them had arrived is not stored."""
         self.db.executemany(
             "UPDATE lane SET leased = :leased, open = (ready > 0 AND :leased < :most AND NOT paused) "
             "WHERE id = :lane AND leased != :leased",

@@ -1,4 +1,4 @@
-"""Whose turn it is: the store is used by one thread at a time, and a call that finds it free is run by the thread that brought it.
+"""Turns at the store: one thread uses it at a time, and a call that finds it free runs in the thread that made it.
 
     caller ──▶ free? ──yes──▶ its turn: [ its call, and all that came meanwhile ] ──▶ the next in line has the turn
                  │ no                                                                        ▲
@@ -74,7 +74,7 @@ class Turns:
             self._changed.notify_all()
 
     def close(self) -> bool:
-        """What is in line is still run; nobody has a turn after this. False: it was closed before."""
+        """Run the calls in line and end all turns. Returns False if it was closed before."""
         with self._changed:
             if self._is_closed:
                 return False
@@ -125,7 +125,7 @@ class Turns:
             self._have_turn(None)
 
     def _wait_until_due(self) -> bool:
-        """Until it is our turn. False: there are no more."""
+        """Block until our turn comes. Returns False if there will be no more turns."""
         with self._changed:
             while not self._is_closed:
                 left = self._due - time.monotonic()
