@@ -170,7 +170,8 @@ class Chain(Stage):
             elif type(one) is Admitted:
                 kept += size(one.tasks)
         try:
-            refuse_too_much(kept + passed_on, len(given))
+            if kept + passed_on > MAX_GIVEN:
+                refuse_too_much(kept + passed_on, len(given))
             room.keep(kept, ROOM if place else MAX_GIVEN)
             if not has_handed:
                 taken: list[Taken] = given     # type: ignore[assignment]  # nothing in it is Handed

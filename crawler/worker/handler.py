@@ -12,8 +12,9 @@ For every lease that comes in an outcome comes out, whatever a stage does: a tas
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -61,7 +62,7 @@ class Outcome(msgspec.Struct):
     trouble: StorageError | None = None        # the worker cannot go on; with StorageFull not now
     short: MachineShort | None = None          # the worker is to hold fewer tasks
     paces: list[Pace] = msgspec.field(default_factory=list)
-    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     counted: Mapping[int, Mapping[str, int]] = msgspec.field(default_factory=dict)     # what stages counted for it: see `stage`
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)    # known to the hub once it accepts this
     size: int = 0                              # bytes of its children, about
@@ -72,7 +73,7 @@ class _Gathered(msgspec.Struct):
 
     children: list[New] = msgspec.field(default_factory=list)
     paces: list[Pace] = msgspec.field(default_factory=list)
-    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    counts: defaultdict[str, int] = msgspec.field(default_factory=partial(defaultdict, int))     # a Counter takes 0.7 µs
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
     reports: dict[str, int] = msgspec.field(default_factory=dict)       # how often each text was given, in their order
     refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
@@ -276,7 +277,7 @@ class Handler:
                 reason = words(str(unfit(error, self._name, self._schema, lease.item)))
                 level, rest = self._failures.level(error)
                 log.log(level, "%s cannot take %s: %s%s", self._name, about_body(lease.item), reason, rest)
-                refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts=Counter({"failed": 1})))
+                refused.append(Outcome(lease, failed=Failed(lease.token, reason, final=True), counts={"failed": 1}))
         return ready, refused
 
     def _process(self, ready: Sequence[tuple[Lease, Any]]) -> Any:
@@ -297,7 +298,7 @@ class Handler:
             self._seeds.dropped(lease, item, error)
             done = Done(lease.token, report=words(f"dropped: {error.reason}"))
             counts = {"dropped": 1} if lease.host else self._drops.counters(error.reason)      # for URLs the stage counts them
-            return [Outcome(lease, done=done, counts=Counter(counts))]
+            return [Outcome(lease, done=done, counts=counts)]
         if isinstance(error, Retry):
             try:
                 return [self._retried(lease, item, error)]
@@ -310,7 +311,7 @@ class Handler:
                 exc_info=error if log.isEnabledFor(logging.DEBUG) else None)  # fmt: skip
         kept = trace(error) if lease.is_last and not isinstance(error, GiveUp | Misgiven) else ""
         failed = Failed(lease.token, reason(error), final=is_final, trace=kept)
-        return [Outcome(lease, failed=failed, counts=Counter({"failed": 1}))]
+        return [Outcome(lease, failed=failed, counts={"failed": 1})]
 
     def _retried(self, lease: Lease, item: Any, retry: Retry) -> Outcome:
         """Return the outcome of a Retry. Raises ValueError if the stage asked for an impossible time."""
@@ -318,7 +319,7 @@ class Handler:
         paces = [Pace(lease.host, rest=rest)] if rest is not None and lease.host else []
         again = Failed(lease.token, words(str(retry.reason)), seconds("Retry with an after", retry.after))
         self._seeds.retried(lease, item, retry)
-        return Outcome(lease, failed=again, paces=paces, counts=Counter({"retried": 1}))
+        return Outcome(lease, failed=again, paces=paces, counts={"retried": 1})
 
     def _gather(self, result: Any, items: int) -> _Gathered:
         """Take what the stage gave for this number of items."""

@@ -14,7 +14,6 @@ import secrets
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -398,7 +397,7 @@ class Worker:
         if not hung:
             return
         reasons = [f"still in process after {hang:g} s{self._watch.where(lease)}" for lease in hung]
-        counts = Counter({"failed": 1})
+        counts = {"failed": 1}
         self._finished.add([
             Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease, reason in zip(hung, reasons, strict=True)
         ])

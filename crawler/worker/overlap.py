@@ -77,7 +77,8 @@ class OverlapPool:
         self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned, self._prepare)
         self._tempo = tempo
         self._window = window
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()            # taken as it is: to enter a condition costs a call more
+        self._changed = threading.Condition(self._lock)
         self._running = 0                              # begun, and not over
         self._behind: dict[str, deque[Lease]] = {}     # by host, in the order they came: those that wait for
         self._ahead: dict[str, Lease] = {}             # one that has a thread
@@ -115,7 +116,7 @@ class OverlapPool:
     def close(self, seconds: float) -> bool:
         """False: after so many seconds something is still in process."""
         give_up = time.monotonic() + seconds
-        with self._changed:
+        with self._lock:
             is_over = self._changed.wait_for(lambda: not self._running, seconds)
         return self._threads.close(max(give_up - time.monotonic(), 0.0)) and is_over
 
@@ -124,7 +125,7 @@ class OverlapPool:
         if not self._held.start(lease):
             self._finished.add([Outcome(lease, is_released=True)])
             return True
-        with self._changed:
+        with self._lock:
             self._running += 1
         if self._handler.begin(lease, partial(self._then, lease)):
             return True
@@ -178,7 +179,7 @@ class OverlapPool:
         self._left()
 
     def _left(self) -> None:
-        with self._changed:
+        with self._lock:
             self._running -= 1
             if not self._running:
                 self._changed.notify_all()

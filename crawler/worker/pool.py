@@ -39,16 +39,17 @@ class Finished:
         self._enough = 1                          # of them, to end the wait
         self._first_at = 0.0
         self._is_woken = False
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()            # taken as it is: to enter a condition costs a call more
+        self._changed = threading.Condition(self._lock)
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        with self._changed:
+        with self._lock:
             self._outcomes += outcomes
             self._heard(len(outcomes))
 
     def arrived(self) -> None:
         """A task asks no more of its host, which the hub should hear of as of an outcome."""
-        with self._changed:
+        with self._lock:
             self._heard(1)
 
     def _heard(self, n: int) -> None:
@@ -61,7 +62,7 @@ class Finished:
     def wait(self, enough: int, linger: float, timeout: float) -> None:
         """Until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or somebody calls `wake`."""
         give_up = time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             self._enough = enough
             while self._news < enough and not self._is_woken:
                 until = min(give_up, self._first_at + linger) if self._news else give_up
@@ -74,13 +75,13 @@ class Finished:
     def wake(self) -> None:
         """End the wait, or the next one. May be called from a signal handler: the condition's lock is one that its owner may
         take again."""
-        with self._changed:
+        with self._lock:
             self._is_woken = True
             self._changed.notify()
 
     def take(self) -> list[Outcome]:
         """All there are, or as many of the first as one message to the hub can carry."""
-        with self._changed:
+        with self._lock:
             size, n = 0, 0
             for outcome in self._outcomes:
                 size += outcome.size

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import is_dataclass
 from functools import partial
 from types import GeneratorType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -34,6 +34,8 @@ from crawler.wording.texts import BRIEF, about, words
 from crawler.worker.known import Known
 
 log = logging.getLogger("crawler.worker")
+
+_LIST_ITERATOR: Final = type(iter([]))
 
 
 @runtime_checkable
@@ -247,8 +249,11 @@ def many(result: Any, process: Callable[..., Any]) -> Iterable[Any]:
 
     process: the method whose result this is, for the place in the message.
     """
-    if isinstance(result, GeneratorType):
+    kind = type(result)
+    if kind is GeneratorType:
         return _all_of(result, process)
+    if kind is _LIST_ITERATOR:                  # what a chain gives: `Iterator` would ask its class
+        return result  # type: ignore[no-any-return]  # a list's iterator
     return result if isinstance(result, Iterator) else (result,)
 
 

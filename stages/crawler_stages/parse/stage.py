@@ -107,7 +107,7 @@ class Parse(Stage):
         if html and html.problem:
             self.count("pages/unreadable")
             yield Report(f"not read: {html.problem}")
-        if lack := _lack(page, html):
+        if (page.is_sitemap or sitemap) and (lack := _lack(page, html)):      # few pages: the others need no call
             self.count(f"sitemaps/nothing/{lack}")
             yield Report(f"a sitemap that gives nothing: {lack}")
         wish = self._wish(page, html)
@@ -272,7 +272,7 @@ def _problem(page: Page, html: Html | None) -> str | None:
         return f"body not read: {page.unread}"
     if html and html.problem:
         return html.problem
-    if lack := _lack(page, html):
+    if (page.is_sitemap or page.sitemap) and (lack := _lack(page, html)):
         return f"not a sitemap that can be used: {lack}"
     problems = page.sitemap.problems if page.sitemap and page.sitemap.urls else []
     return f"{counted(len(problems), 'problem')}, the first: {problems[0]}" if problems else None
