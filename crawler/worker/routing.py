@@ -35,7 +35,7 @@ from crawler.worker.known import Known
 
 log = logging.getLogger("crawler.worker")
 
-_LIST_ITERATOR: Final = type(iter([]))
+_LIST_ITERATOR: Final[type] = type(iter([]))
 
 
 @runtime_checkable
