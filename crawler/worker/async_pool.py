@@ -1,4 +1,4 @@
-"""Where the tasks of an async stage run: one event loop, in a thread of its own. Only for such a stage: asyncio is large."""
+"""Pool for the tasks of an async stage: one event loop in a thread of its own. Only such a stage imports it: asyncio is large."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TaskPool:
         asyncio.run_coroutine_threadsafe(self._work(leases), self._loop)
 
     def resume(self) -> None:
-        """Nothing waits here but for room."""
+        """Do nothing: tasks of this pool wait only for room."""
 
     def widen(self, slow: Slow) -> None:
         """An async stage has no threads to wait in."""

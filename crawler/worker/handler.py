@@ -53,7 +53,7 @@ REPORTED = 1_000          # characters of them
 
 
 class Outcome(msgspec.Struct):
-    """What became of one task; exactly one of done, failed and is_released is set."""
+    """Result of one task; exactly one of done, failed and is_released is set."""
 
     lease: Lease
     done: Done | None = None
@@ -69,7 +69,7 @@ class Outcome(msgspec.Struct):
 
 
 class _Gathered(msgspec.Struct):
-    """What a stage has given so far for a task."""
+    """Output of a stage for a task, so far."""
 
     children: list[New] = msgspec.field(default_factory=list)
     paces: list[Pace] = msgspec.field(default_factory=list)
@@ -356,7 +356,7 @@ def _forget_counts() -> None:
 
 
 def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
-    """There is nothing more to try now. Else one of a batch is at fault, and the others must not pay for it."""
+    """Return whether retrying is pointless. If not, one item of the batch is at fault, and the others are tried without it."""
     return len(ready) == 1 or isinstance(error, StorageError) or machine_short(error) is not None
 
 

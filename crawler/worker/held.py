@@ -51,7 +51,7 @@ class Held:
             self._open.update((lease.token, _OpenLease(lease, until)) for lease in leases)
 
     def extend(self, tokens: Sequence[int], kept: Sequence[bool], until: float) -> None:
-        """What the hub said to a heart-beat; what it says is not ours is not begun any more."""
+        """Apply the hub's answer to a heart-beat: leases that are no longer ours are not begun."""
         with self._lock:
             for token, is_ours in zip(tokens, kept, strict=True):
                 if (held := self._open.get(token)) is not None:
@@ -85,7 +85,8 @@ class Held:
                     self._marks.over(lease.token)
 
     def arrive(self, lease: Lease, *, is_free: bool = True) -> None:
-        """It asks no more of its host, which another may have, if it is_free: else it waits for what the work on this one says."""
+        """Note that a task sends no more requests to its host. is_free: the host may be asked again now; if not, after the task's
+        work."""
         with self._lock:
             held = self._open.get(lease.token)
             if held is not None and held.lease is lease:
@@ -101,11 +102,12 @@ class Held:
             return [lease.token for lease in arrivals if lease.host and self._is_ours(lease)]
 
     def beyond(self) -> int:
-        """How many have arrived and are still in our hands."""
+        """Number of tasks that have arrived and are still in process."""
         return self._beyond
 
     def end(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """They are on their way to the hub. Returns those that were in our hands: the others are nobody's business any more."""
+        """Stop holding the leases of these outcomes, which are sent to the hub. Returns the outcomes whose leases were still held;
+        the others are to be ignored."""
         with self._lock:
             return [outcome for outcome in outcomes if self._ends(outcome.lease)]
 
@@ -118,7 +120,7 @@ class Held:
             return {lease.token for lease in given_back if self._is_ours(lease) and not self._open[lease.token].was_begun}
 
     def clear(self) -> tuple[list[Lease], list[Lease]]:
-        """Let go of all. Returns those that were begun, and those that were not."""
+        """Stop holding any lease. Returns those that were begun, and those that were not."""
         with self._lock:
             begun = [held.lease for held in self._open.values() if held.was_begun]
             untouched = [held.lease for held in self._open.values() if not held.was_begun]
@@ -129,7 +131,7 @@ class Held:
         return begun, untouched
 
     def give_up_waiting(self, threads: Mapping[int, float]) -> list[Lease]:
-        """Let go of the leases that still wait for something else, such as a server's answer. threads: see `Stage.at_work`."""
+        """Stop holding leases whose tasks still wait, for instance for a server's answer. threads: see `Stage.at_work`."""
         with self._lock:
             leases = [held.lease for held in self._open.values() if not (held.has_arrived or held.thread in threads)]
             for lease in leases:
@@ -167,8 +169,8 @@ class Held:
                 self._marks.work(held.lease.token, is_work=is_work)
 
     def hung(self, hang: float, hang_at_work: float, threads: Mapping[int, float]) -> tuple[list[Lease], float]:
-        """Those worked on for longer than `hang_at_work` s, else those in process for longer than `hang` s: and which of the two it
-        was. Who waits for work that hangs does not hang itself. threads: see `Stage.at_work`."""
+        """Return the hung tasks and the limit they passed: those worked on for longer than `hang_at_work` s, else those in process
+        for longer than `hang` s. A task blocked by a hung task is not itself considered hung. threads: see `Stage.at_work`."""
         now = time.monotonic()
         with self._lock:
             held = self._open.values()

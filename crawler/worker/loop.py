@@ -149,7 +149,8 @@ class Worker:
                     self._stage.close()
 
     def _is_opened(self) -> bool:
-        """False: we are to stop, and there was no room until then."""
+        """Open the stage, and wait for disk space if it is lacking. Returns False if the worker was stopped before there was any.
+        """
         while True:
             try:
                 with opening(self._name):
@@ -223,7 +224,7 @@ class Worker:
         self._next_look = now + (LOOK if self._want() else LOOK_FULL)
 
     def _patience(self, busy: int, room: int) -> tuple[int, float]:
-        """How many tasks must be through with something, or s after the first of them, until the hub is to hear of it."""
+        """(n, seconds): report after n finished tasks, or seconds after the first."""
         if self._stage.batch:
             return self._stage.batch, GATHER
         busy = max(busy - self._slow.items, 0)           # nothing is to be expected of what is slow
@@ -366,7 +367,7 @@ class Worker:
         self._late.see(late, time.monotonic())
 
     def _begin(self, pool: Pool, leases: Sequence[Lease]) -> None:
-        """Have them processed."""
+        """Start the leased tasks."""
         size = self._stage.batch or 1
         pool.resume()
         for start in range(0, len(leases), size):
@@ -409,7 +410,7 @@ class Worker:
         raise StageHung(f"{what}; this worker ends so that a new one can start")
 
     def _give_back(self, pool: Pool) -> None:
-        """What is not begun, for others to do; no attempt is counted."""
+        """Release the tasks that are not begun, so that others can do them; no attempt is counted."""
         self._finished.add([Outcome(lease, is_released=True) for lease in pool.withdraw()])
 
     def _hand_back(self, pool: Pool) -> None:

@@ -1,10 +1,11 @@
-"""Where the tasks of a stage run that waits for others most of the time: many in process at once, and no thread for each.
+"""Pool for the tasks of a stage that mostly waits for the network: many in flight at once, without a thread for each.
 
     submit ──begin──▶ the stage's own loop ──then──▶ arrived: its host is free ──▶ work on it, in the loop's thread ──▶ finished
                  ├─ has to wait first ──▶ a thread, as for any stage; others of its host wait without one, and are begun then
                  ╰─ needs it after all ─▶ a thread
 
-To the worker it is a pool like the others. What the work takes, the loop's thread is not there for other items' waits: a few ms.
+To the worker it is a pool like the others. While the loop's thread works on an item it drives no transfers, so work is kept to a
+few ms.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step
 
 
 class Window:
-    """How many to have on their way at once: as many as keep the work going. More would only lie here, and others lack them."""
+    """Adaptive limit on in-flight tasks: enough to keep the parser busy, no more."""
 
     def __init__(self, most: int, is_fixed: bool) -> None:
         """is_fixed: a person has said how many."""
@@ -114,14 +115,14 @@ class OverlapPool:
         return back
 
     def close(self, seconds: float) -> bool:
-        """False: after so many seconds something is still in process."""
+        """Wait until all tasks have ended. Returns False if one is still in process after `seconds`."""
         give_up = time.monotonic() + seconds
         with self._lock:
             is_over = self._changed.wait_for(lambda: not self._running, seconds)
         return self._threads.close(max(give_up - time.monotonic(), 0.0)) and is_over
 
     def _is_begun(self, lease: Lease) -> bool:
-        """False: it has to wait first."""
+        """Begin a task without a thread. Returns False if it has to wait for something first."""
         if not self._held.start(lease):
             self._finished.add([Outcome(lease, is_released=True)])
             return True
@@ -134,7 +135,8 @@ class OverlapPool:
         return False
 
     def _prepare(self, lease: Lease) -> list[Outcome] | None:
-        """In a thread: wait for what there is to wait for, and begin. None: it is to be handled in the thread, from its start."""
+        """Wait, in a thread, for whatever the task needs first, then begin it. Returns None if it has to be handled in the thread.
+        """
         is_worth_it, outcomes = self._handler.prepare(lease)
         if outcomes or not is_worth_it:
             return outcomes or None
@@ -143,14 +145,15 @@ class OverlapPool:
         return None if self._held.start(lease) else [Outcome(lease, is_released=True)]
 
     def _queue(self, lease: Lease) -> None:
-        """For a thread, or behind one of its host that has one."""
+        """Queue a task for a thread, or behind a task of the same host that has one."""
         if lease.host and self._ahead.setdefault(lease.host, lease) is not lease:
             self._behind.setdefault(lease.host, deque()).append(lease)
         else:
             self._threads.submit([lease])
 
     def _learned(self, leases: list[Lease]) -> None:
-        """What had a thread is over: what there is to know of its host is known, or another has to see."""
+        """Let the next task of a host go on, after the one with the thread has ended: either the facts about the host are known
+        now, or the next task has to find them."""
         if self._ahead.get(leases[0].host) is leases[0]:
             del self._ahead[leases[0].host]
 

@@ -1,5 +1,5 @@
-"""Where a worker's tasks run, and what became of them: threads for a blocking stage. `async_pool` has the same for an async one,
-`overlap` for one with a loop of its own.
+"""Pools that run a worker's tasks and collect the outcomes: here threads, for a blocking stage. `async_pool` has the same for an
+async one, `overlap` for one with a loop of its own.
 
     submit(leases) ──▶ thread, or asyncio task ──▶ finished ──take──▶ the worker's loop
 
@@ -60,7 +60,8 @@ class Finished:
             self._changed.notify()
 
     def wait(self, enough: int, linger: float, timeout: float) -> None:
-        """Until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or somebody calls `wake`."""
+        """Wait until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or until `wake` is called.
+        """
         give_up = time.monotonic() + timeout
         with self._lock:
             self._enough = enough
@@ -94,14 +95,15 @@ class Finished:
 
 
 class Tempo:
-    """How quick tasks are, and so how many to hold beyond those in process: none of slow ones, which others could do meanwhile."""
+    """Duration of tasks, and from it the number to hold beyond those in process: none if they are slow, so that others can do them.
+    """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._usual: float | None = None          # s a task takes, of late
 
     def note(self, leases: Sequence[Lease], seconds: float) -> None:
-        """So long took a task, alone. What has a host is left out: while we held it, the host would wait."""
+        """Record one task's duration. Tasks with a host are excluded: holding them would idle the host."""
         if len(leases) == 1 and not leases[0].host:
             self.took(seconds)
 
@@ -116,7 +118,7 @@ class Tempo:
 
 
 class Pool(Protocol):
-    """Does the work of a worker, out of its loop."""
+    """Interface of a pool, which does the work of a worker outside its loop."""
 
     def submit(self, leases: list[Lease]) -> None:
         """A group of leases is one unit of work."""
@@ -192,10 +194,10 @@ class ThreadPool:
         return None
 
     def resume(self) -> None:
-        """Nothing waits here but for a thread."""
+        """Do nothing: tasks of this pool wait only for a thread."""
 
     def widen(self, slow: Slow) -> None:
-        """Have more threads: as many as wait for what is slow, and twice as many where that is all of them."""
+        """Add threads for the tasks that wait for slow ones; twice as many if all are slow."""
         extra = slow.threads + max(slow.threads - self._concurrency, 0)
         self._most = min(self._concurrency + extra, max(MOST_THREADS, self._concurrency))
         with self._lock:
@@ -246,7 +248,7 @@ class ThreadPool:
 
 
 def started(held: Held, leases: Sequence[Lease]) -> tuple[list[Lease], list[Outcome]]:
-    """Those that are still ours to do, and the others as given back."""
+    """Split leases into those that are still ours, marked as started, and outcomes that release the others."""
     ready: list[Lease] = []
     late: list[Outcome] = []
     for lease in leases:

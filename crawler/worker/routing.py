@@ -1,11 +1,11 @@
-"""From what a stage yields to what goes on a queue.
+"""Turn the items a stage yields into tasks for a queue.
 
     item, To(queue, item) ──encode, or ask the queue's gatekeeper──▶ New, or skipped with a reason
     Many items in one   ──less those known, ask the gate──────────▶ Admitted: New …, and how many skipped for which reason
 
 A gatekeeper decides what a queue takes (for `urls` it is the frontier: scope, limits, canonical form); a stage yields items and
-need not know. What the hub has answered for is remembered, within bounds, and not sent again. What the hub could not take is
-refused here, where it is one task's fault: a call that the hub refuses is every task's in it.
+need not know. Keys the hub has answered for are remembered, within bounds, and not sent again. Items are validated here: a
+rejected call would fail every task in the batch.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ CHILD_BYTES = 256         # size of a task without its body: key, parent, host, 
 
 
 class TooMuch(CrawlerError):
-    """What a stage made of a task cannot be stored; no other attempt would end better."""
+    """Output of a task too large to store; another attempt would end the same."""
 
 
 class TooBig(TooMuch):
@@ -292,7 +292,7 @@ def seconds(what: str, value: Any) -> float | None:
 
 
 def pace(given: Pace) -> Pace:
-    """What a stage says of a host, as the hub takes it. Raises ValueError."""
+    """Return a stage's Pace in the form the hub takes. Raises ValueError."""
     if not isinstance(given.host, str) or not given.host.isprintable():       # a lone surrogate is not printable either
         raise Refused(f"a Pace for {given.host!r}; its host is text, as in Lease.host")
     if len(given.host) > HOST_CHARS:

@@ -35,7 +35,7 @@ class SharedNotes:
             self._version = max(self._version, version)
 
     def clear(self) -> None:
-        """It is another hub: what was read there is not true here."""
+        """Forget the notes read: a new hub may have others."""
         with self._lock:
             self._era += 1
             self._version = 0
