@@ -1,4 +1,4 @@
-"""Where a hub is: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000` or `unix:PATH`; how to listen there and how to get there."""
+"""Address of a hub, `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000` or `unix:PATH`: how to listen there and how to connect."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Address(Struct, frozen=True):
 
     @classmethod
     def of(cls, value: Any) -> Address:
-        """From any of the forms people and the standard library write: text, a `(host, port)` pair, the path of a socket."""
+        """Make an address from any form in use: text, a `(host, port)` pair, the path of a socket."""
         if isinstance(value, Address):
             return value
         if isinstance(value, tuple | list) and len(value) == 2:
@@ -79,11 +79,11 @@ class Address(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What a hub's certificate must be for; one that listens at every address is reached as localhost."""
+        """Name a hub's certificate must be for; a hub that listens at every address is reached as localhost."""
         return "localhost" if self.host in ("0.0.0.0", "::") else self.host.partition("%")[0]  # noqa: S104 - compared, not bound
 
     def is_local(self) -> bool:
-        """Only processes on this machine can reach it. Raises UsageError for a host that has no address."""
+        """Return whether only processes on this machine can reach it. Raises UsageError for a host that has no address."""
         return bool(self.path) or all(_is_loopback(place[4][0]) for place in _resolve(self))
 
 

@@ -31,7 +31,7 @@ HERE = ("localhost", "127.0.0.1", "::1")   # the names under which the hub's own
 
 
 class Made(Struct, frozen=True):
-    """What a run did."""
+    """Result of one run."""
 
     made: list[str]            # names without suffix: each is a .pem and a .key
     kept: list[str]            # were there already

@@ -38,7 +38,7 @@ STOCK: dict[str, type[Exception]] = {
 
 
 class Request(Struct, array_like=True):
-    """What a manager's client asks: of an object by name, or with None of the server itself."""
+    """Request of a manager's client to a named object, or with None to the server itself."""
 
     ident: str | None
     method: str
@@ -128,7 +128,8 @@ class ClassicQueue:
         return self.get(block=False)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """On disk when this returns. Never blocks: a full queue holds back the stages that feed it, not their answers."""
+        """Put an item, which is on disk when this returns. Never blocks: a full queue holds back the stages that feed it, not their
+        answers."""
         new = self._encode(item) if self._encode is not None else self._plain(item)
         if list(self._put([new])) == [Verdict.TOO_BIG]:
             raise CallRefused(f"an item of {len(new.item)} bytes is over the {MAX_BODY} that queue {new.queue!r} takes; "
@@ -174,5 +175,5 @@ def _value(body: bytes) -> Any:
 
 
 def queue_names(specs: Sequence[QueueSpec]) -> Mapping[str, QueueSpec]:
-    """By the name a manager registers: get_<queue>_queue."""
+    """Map the names a manager registers, get_<queue>_queue, to the queues."""
     return {f"get_{spec.name}_queue": spec for spec in specs}

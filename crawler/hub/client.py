@@ -128,7 +128,8 @@ class HubClient:
         return self._int("forget", notes, counters)
 
     def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
-        """What an answer that was lost had in it is lost, unless the hub noticed; everything else here is repeatable."""
+        """Take results from a queue. Results in a lost answer are lost, unless the hub noticed; every other call can be repeated.
+        """
         return self._list("take", queue, n, wait, wait=wait)
 
     def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
@@ -159,7 +160,7 @@ class HubClient:
         return is_drained
 
     def cut(self, patience: float) -> None:
-        """Let calls that find no hub, those under way too, try for this many s from now at most. Safe in a signal handler."""
+        """Limit the retries of calls that find no hub, pending ones too, to this many s from now. Safe in a signal handler."""
         self.patience = min(self.patience, patience)
         self._cut_at = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Who comes in: accepts connections, lets those who know the key through, and is not blocked by those who do not.
+"""Accept connections and admit the clients that know the key, without being blocked by those that do not.
 
     accept ──▶ stranger ──handshakes, 5 s──▶ guest ──▶ welcome(connection, role), in a thread of its own
                   │                            │
@@ -167,7 +167,7 @@ class Door:
         return complaint(error)
 
     def _identify(self, connection: Connection, host: str) -> Role:
-        """What the key allows, and where there is TLS the certificate allows as well."""
+        """Return the role of a client: what its key allows, and with TLS its certificate as well."""
         connection.deadline = time.monotonic() + HANDSHAKE_TIME
         certificate = connection.start_tls()
         role = list(self._keys.values())[prove(connection, *self._keys, first=True)]

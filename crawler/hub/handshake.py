@@ -1,4 +1,4 @@
-"""Who knows a key, shown without saying it: the challenges of `multiprocessing.connection`, for more than one key.
+"""Proof that a peer knows a key, without sending it: the challenges of `multiprocessing.connection`, for more than one key.
 
     asks                                          is asked
       │  #CHALLENGE#{sha256}nonce   ──────────▶  │
@@ -30,7 +30,7 @@ class Unproven(Exception):
 
 
 class Peer(Protocol):
-    """What is needed of a connection."""
+    """Interface a handshake needs of a connection."""
 
     def send_bytes(self, body: bytes) -> None: ...
 
@@ -38,7 +38,7 @@ class Peer(Protocol):
 
 
 def challenge(peer: Peer, keys: Sequence[bytes]) -> int:
-    """Which of the keys the peer has shown to know. Raises Unproven, after telling it, when it is none."""
+    """Return the number of the key the peer has proved to know. Raises Unproven, after telling the peer, if there is none."""
     message = _STRONG + secrets.token_bytes(_NONCE)
     peer.send_bytes(CHALLENGE + message)
     answer = peer.recv_bytes(MAX_MESSAGE)

@@ -55,7 +55,7 @@ class QueueProxy(BaseProxy):
         return self.get(block=False)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """On the hub's disk when this returns."""
+        """Put an item, which is on the hub's disk when this returns."""
         self._callmethod("put", (item,))
 
     def put_nowait(self, item: Any) -> None:
@@ -98,7 +98,7 @@ class QueueManager(BaseManager):
     def register(cls, typeid: str, callable: Callable[..., object] | None = None, proxytype: Any = QueueProxy,
                  exposed: Sequence[str] | None = None, method_to_typeid: Mapping[str, str] | None = None,
                  create_method: bool = True) -> None:
-        """As in the standard library. What stands behind a name is the hub's to say: a `callable` is never called."""
+        """Register a name as in the standard library. The hub decides which object has the name: a `callable` is never called."""
         super().register(typeid, callable, proxytype, exposed, method_to_typeid, create_method)
 
     def connect(self) -> None:

@@ -43,7 +43,7 @@ class Listener:
 
 
 class ManagerConnection(Connection):
-    """What the standard library's proxies send requests over and get results from."""
+    """Connection over which the standard library's proxies send requests and get results."""
 
     def send(self, request: tuple[str | None, str, tuple[Any, ...], dict[str, Any]]) -> None:
         ident, method, args, kwds = request

@@ -153,7 +153,7 @@ def _of(kind: type, value: Any) -> Any:
 
 
 def _keys(parts: list[Any]) -> list[Any]:
-    """Only scalars: the hash of a tuple of tuples of … recurses in C and can end the process."""
+    """Check that keys are scalars: the hash of a tuple of tuples of … recurses in C and can end the process."""
     if not all(isinstance(part, _SCALARS) for part in parts):
         raise WireError("a key of a dict or a member of a set must be None, bool, int, float, str or bytes")
     return parts

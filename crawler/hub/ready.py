@@ -14,9 +14,9 @@ LATER = 0.1             # s between tries then
 
 
 def wait_for(hub: HubClient, queues: Sequence[str], seconds: float, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Until it answers a question about these queues. meanwhile: called before each try.
+    """Wait until the hub answers a question about these queues. meanwhile: called before each try.
 
-    Raises what the last try did when it does not answer in time, and at once what a hub that does answer refuses us with.
+    Raises the error of the last try if it does not answer in time, and at once the refusal of a hub that does answer.
     """
     patience, hub.patience = hub.patience, 0.0
     began = time.monotonic()

@@ -1,11 +1,11 @@
-"""What a client may ask of a hub: its key has a role and so has its certificate, and it may do what both of them may.
+"""Roles of a hub's clients: a key has a role and so has a certificate, and a client may do what both allow.
 
              worker       leases and hands in, in its own name: a stage
     key  ──▶ producer     puts, and takes results
              admin        everything, but hands in nothing in the name of another's worker
 
-What a key or a certificate can do that was copied from a machine with a stage: lease tasks, and answer them wrongly or not at all.
-It ends no other worker, finishes none of its tasks, frees none of its leases, drops no dead task and empties no queue.
+A key or a certificate copied from a machine with a stage can lease tasks, and answer them wrongly or not at all. It cannot end
+another worker, finish its tasks, free its leases, drop a dead task or empty a queue.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CLASSIC = {                # the methods of a classic queue, and the verb each o
 
 
 def both(first: Role, second: Role) -> Role:
-    """What is allowed by two roles that one client has shown."""
+    """Return the role that allows what both of these allow."""
     for one, other in ((first, second), (second, first)):
         if one.verbs <= other.verbs and one.is_admin <= other.is_admin:
             return one

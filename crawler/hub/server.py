@@ -103,7 +103,7 @@ class HubServer(Server):
             log.info("the hub at %s has stopped", self.place)
 
     def stop(self) -> None:
-        """From any thread or signal handler: answer the calls in progress and let `serve_forever` return."""
+        """Answer the calls in progress and let `serve_forever` return. Safe in any thread or signal handler."""
         self._door.stop()
 
     # one connection
@@ -263,19 +263,19 @@ class HubServer(Server):
         return self.specs[typeid].name, ClassicQueue.EXPOSED
 
     def accept_connection(self, c: Any, name: str) -> None:
-        """Nothing to do: every connection may ask more than once."""
+        """Do nothing: every connection may ask more than once."""
 
     def get_methods(self, c: Any, token: Any) -> set[str]:
         return set(ClassicQueue.EXPOSED)
 
     def dummy(self, c: Any) -> None:
-        """Nothing to do: what `connect` calls to see that somebody answers."""
+        """Do nothing: `connect` calls this to see that the server answers."""
 
     def incref(self, c: Any, ident: str) -> None:
-        """Nothing to count: a queue is there as long as its hub."""
+        """Do nothing: a queue exists as long as its hub."""
 
     def decref(self, c: Any, ident: str) -> None:
-        """Nothing to count: see `incref`."""
+        """Do nothing: see `incref`."""
 
 
 def _keys(authkey: bytes, role_keys: Mapping[str, bytes]) -> dict[bytes, Role]:

@@ -44,7 +44,7 @@ _GONE = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class Tls(Struct, frozen=True):
-    """How this process takes part. Made once, used for any number of connections."""
+    """TLS settings of this process. Made once, used for any number of connections."""
 
     context: ssl.SSLContext
     certificate: Path
@@ -55,7 +55,7 @@ class Tls(Struct, frozen=True):
         return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
     def wrap_client(self, sock: socket.socket, name: str) -> ssl.SSLSocket:
-        """As `wrap_server`; `name` is what the hub's certificate must be for."""
+        """Wrap a client's socket, as `wrap_server` does; `name` is what the hub's certificate must be for."""
         return self.context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
 
 
@@ -85,7 +85,7 @@ def refuse_unusable(tls: Tls) -> None:
 
 
 def for_client(directory: str | Path, role: str) -> Tls:
-    """With the certificate of this role, or of another where there is none of it. Raises UsageError as `for_hub`."""
+    """Load the certificate of this role, or of another role if it is missing. Raises UsageError as `for_hub`."""
     folder = Path(directory)
     names = [name for name in (role, *ROLES) if (folder / f"{name}.pem").exists()]
     return _load(ssl.PROTOCOL_TLS_CLIENT, folder, names[0] if names else role)
@@ -121,7 +121,7 @@ def _no_password(key: Path) -> Callable[[], str]:
 
 
 def complaint(error: Exception) -> str:
-    """What a hub's log says of a client that did not get through TLS; "" where it has gone away, or the network has."""
+    """Text for the hub's log about a client that failed in TLS; "" if the client or the network has gone away."""
     if not _is_refusal(error):
         return ""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -130,7 +130,7 @@ def complaint(error: Exception) -> str:
 
 
 def explanation(error: Exception, tls: Tls, name: str) -> str:
-    """What a client says of a hub that it did not get through to, and what to do; "" as for `complaint`."""
+    """Text for a client that failed to reach a hub over TLS, with the next step; "" as for `complaint`."""
     if not _is_refusal(error):
         return ""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -167,7 +167,7 @@ def _words(reason: str) -> str:
 
 
 def speaks_tls(address: tuple[str, int]) -> bool:
-    """Whether somebody shakes hands there; whom, is not asked and nothing is said to them."""
+    """Return whether a TLS server is there; its certificate is not checked and nothing is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

@@ -32,7 +32,7 @@ CROSSING: dict[str, type[CallRefused] | type[StorageError]] = {
 
 
 class Session(Protocol):
-    """What is said to the hub itself and not to its broker."""
+    """Calls to the hub itself rather than to its broker."""
 
     def hello(self, worker: Name, secret: Secret) -> None:
         """Claim a name as `claim` does, for the worker whose connection this is. When its last one breaks without a `bye` that
@@ -67,7 +67,7 @@ class Reply(Struct, array_like=True):
 
 
 class Verb:
-    """How one verb is read at either end, worked out when it is first said: a process says a few of them."""
+    """Encoders and decoders of one verb, built at its first use: a process uses a few of them."""
 
     def __init__(self, name: str, function: FunctionType) -> None:
         self._name = name
@@ -142,7 +142,7 @@ def read_arguments(call: Call) -> list[Any]:
 
 
 def read_result(verb: str, reply: Reply) -> Any:
-    """What a verb returned, or its error raised again: by name, from a list, so that no peer chooses what we construct."""
+    """Return a verb's result or raise its error again: by name, from a list, so that no peer chooses which class is constructed."""
     try:
         if reply.kind == OK:
             return VERBS[verb].result.decode(reply.value)

@@ -141,7 +141,7 @@ class Connection:
 
 
 def tune(sock: socket.socket) -> None:
-    """No delay for small writes, and a dead peer is noticed; a Unix socket needs neither."""
+    """Set socket options: no delay for small writes, and a dead peer is noticed; a Unix socket needs neither."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
