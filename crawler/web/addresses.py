@@ -1,4 +1,4 @@
-"""What may be connected to: the public internet, and of all else only what a person named.
+"""Check of addresses before connecting: the public internet is allowed, and of all else only what a person named.
 
     host ──resolve once──▶ addresses ──each against the table──▶ socket addresses to connect to, or AddressRefused
 
@@ -72,7 +72,7 @@ _PINNED: Final = 100_000                                 # hosts remembered as p
 
 @lru_cache(maxsize=4096)
 def refusal(ip: str) -> str | None:
-    """Why nobody outside a private network should be connected to here; None: it is an address of the public internet."""
+    """Return why an address must not be connected to, or None if it belongs to the public internet."""
     address = ipaddress.ip_address(ip.partition("%")[0])
     return _refusal_v4(address) if isinstance(address, ipaddress.IPv4Address) else _refusal_v6(address)
 
@@ -134,7 +134,7 @@ class Guard:
         return lookup(hostname.strip("[]"), port)
 
     def check(self, hostname: str, host: str) -> None:
-        """What can be said without a resolver, for a host that a proxy is going to resolve. Raises AddressRefused."""
+        """Check a host without a resolver, because a proxy is going to resolve it. Raises AddressRefused."""
         name = hostname.strip("[]").rstrip(".")
         is_local = name == "localhost" or name.endswith(".localhost")     # RFC 6761 §6.3
         reason = "loopback" if is_local else refusal(name) if _is_address(name) else None

@@ -1,4 +1,4 @@
-"""What a page asks of robots about itself: `<meta name="robots">` and the `X-Robots-Tag` header.
+"""Directives of a page to robots: `<meta name="robots">` and the `X-Robots-Tag` header.
 
 There is no RFC; this reads them as the search engines document: words apart by commas, `none` means both, a word with a
 colon after it addresses one robot ("otherbot: noindex") from there to the end of its line. Where words contradict each other
@@ -21,7 +21,7 @@ _EVERYBODY: Final = frozenset({"", "*", "robots"})
 
 
 class Directives(Struct, frozen=True):
-    """What is not wanted."""
+    """Directives of one page: each true field forbids something."""
 
     noindex: bool = False          # the page is not to be kept
     nofollow: bool = False         # none of its links is to be followed

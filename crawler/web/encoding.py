@@ -1,4 +1,4 @@
-"""From the bytes of a page to its text: which encoding, in the order of the WHATWG encoding and HTML standards.
+"""Decode the bytes of a page: the encoding is found in the order of the WHATWG encoding and HTML standards.
 
     byte-order mark ──▶ charset of the Content-Type ──▶ <meta> or <?xml ?> ──▶ valid UTF-8 ──▶ letter frequencies
 
@@ -29,7 +29,7 @@ _HTML_START: Final = rb"""(?ix)\s*+(?:<\?xml\s[^>]{0,200}+>\s*+(?=<!doctype\s+ht
 
 
 def is_html(content_type: str, body: bytes) -> bool:
-    """By the Content-Type; where it does not say, by how the body begins."""
+    """Return whether a body is HTML, by its Content-Type, or without one by how the body begins."""
     kind = media_type(content_type)
     if kind:
         return kind in HTML_TYPES

@@ -32,7 +32,7 @@ _ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
 class Feed(Struct, frozen=True):
-    """What a feed leads to."""
+    """URLs found in a feed."""
 
     kind: Kind                     # "": it is no feed
     links: list[str]               # absolute http(s) URLs without fragment, each once, in the feed's order

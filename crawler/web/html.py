@@ -68,7 +68,7 @@ class Html:
 
     @property
     def problem(self) -> str:
-        """Why the page was given up, "" if it was not. The tree of a page that was given up is empty: see `memory`."""
+        """Reason the page was given up, or "". The tree of a page that was given up is empty: see `memory`."""
         _ = self.document
         return self._problem
 
@@ -97,7 +97,7 @@ class Html:
 
     @property
     def base(self) -> str:
-        """What links are relative to: the first <base href> if it is an http(s) URL, else the page's own URL."""
+        """URL that links are relative to: the first <base href> if it is an http(s) URL, else the page's own URL."""
         return self._reading.base
 
     @lazy
@@ -118,7 +118,7 @@ class Html:
 
     @lazy
     def jsonld(self) -> list[Any]:
-        """What the <script type=application/ld+json> elements hold, in the page's order; see `metadata`."""
+        """Contents of the <script type=application/ld+json> elements, in the page's order; see `metadata`."""
         return read_jsonld(self.document)
 
     @lazy
@@ -144,7 +144,7 @@ class Html:
 
     @lazy
     def language(self) -> str | None:
-        """As the page declares it on its root element, e.g. `en-GB`; nothing is guessed."""
+        """Language the page declares on its root element, e.g. `en-GB`; nothing is guessed."""
         root = self.document.root
         return self._line("language", root.attr("lang") or root.attr("xml:lang") or "") or None if root is not None else None
 
@@ -156,12 +156,12 @@ class Html:
         return text
 
     def robots(self, agent: str) -> Directives:
-        """What the page's <meta> elements ask of all robots and of the one of this name."""
+        """Return the directives in the page's <meta> elements for all robots and for the one of this name."""
         return directives([*self.metas.get("robots", ()), *self.metas.get(agent.lower(), ())], agent)
 
     @lazy
     def links(self) -> list[Link]:
-        """In the page's order, each URL once; where it stands with rel=nofollow and without, the one without."""
+        """Return the links in the page's order, each URL once; if it occurs with rel=nofollow and without, the one without."""
         return self._reading.links()
 
     @lazy
@@ -171,7 +171,7 @@ class Html:
 
     @property
     def nofollow_urls(self) -> set[str]:
-        """Those of them that robots are asked not to follow."""
+        """Return the URLs of links that robots are asked not to follow."""
         return self._reading.nofollow
 
     @property
@@ -239,7 +239,7 @@ def links(html: bytes | str | Html, base: str) -> list[Link]:
 
 
 def base_url(html: bytes | str | Html, url: str) -> str:
-    """What the links of a page fetched from `url` are relative to."""
+    """Return the URL that the links of a page fetched from `url` are relative to."""
     return _read(html, url).base
 
 

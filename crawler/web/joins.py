@@ -47,7 +47,7 @@ class _Memory:
         self._kept = 0
 
     def __len__(self) -> int:
-        """How many are remembered, places included."""
+        """Number of URLs remembered, places included."""
         return len(self._places) + sum(map(len, self._places.values()))
 
     def at(self, place: Hashable) -> dict[str, str]:
@@ -110,7 +110,8 @@ def in_page_encoding(href: str, encoding: str) -> str:
 
 @lru_cache(maxsize=1_000)
 def _places(base: str) -> tuple[_Place, _Place, _Place] | None:
-    """Where hrefs that do not go up, go up once and go up twice are remembered; None: the base would have to be parsed."""
+    """Return the places that remember hrefs that do not go up, go up once and go up twice; None: the base would have to be parsed.
+    """
     parts = _BASE.match(base) if len(base) <= _KEPT_LENGTH else None
     if parts is None:
         return None

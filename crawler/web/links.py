@@ -107,7 +107,7 @@ class Reading:
         self._walk(document, url, tags, most, refresh)
 
     def links(self) -> list[Link]:
-        """Where a URL stands with rel=nofollow and without, the one without."""
+        """Return the links; if a URL occurs with rel=nofollow and without, the one without."""
         found: dict[str, Element] = {}
         for row in self._rows:
             for url, element in row.holders():
@@ -135,7 +135,7 @@ class Reading:
                 self._cut(most)
 
     def _note(self, others: list[tuple[int, str, Element]]) -> None:
-        """What the page says of itself, wherever it stands."""
+        """Collect the elements that describe the page, wherever they occur."""
         for _, tag, element in others:
             if tag == "meta":
                 self.metas.append(element)
@@ -172,7 +172,7 @@ class Reading:
         self._rows.append(row)
 
     def _sort_out(self, urls: dict[str, str], first: dict[str, Element], pairs: Iterable[tuple[str, Element]]) -> None:
-        """Which URLs stand with rel=nofollow only. An href is held by an element without, if there is one."""
+        """Find the URLs that occur with rel=nofollow only. The element kept for an href is one without, if there is one."""
         is_closed = {href: _is_nofollow(element) for href, element in first.items()}
         for href, element in pairs:
             if is_closed[href] and not _is_nofollow(element):
@@ -191,7 +191,7 @@ class Reading:
 
 
 def _hrefs(tag: str, element: Element, base: str, refresh: _Refresh) -> Sequence[str]:
-    """Of another element than <a>."""
+    """Return the hrefs of an element other than <a>."""
     if tag == "meta":
         kind = element.attr("http-equiv")
         url = refresh(base) if kind and kind.strip().lower() == "refresh" else None

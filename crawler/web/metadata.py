@@ -1,4 +1,4 @@
-"""What a page tells machines about itself beyond <title>: JSON-LD and Open Graph, as plain data that can travel and be stored.
+"""Metadata of a page beyond <title>: JSON-LD and Open Graph, as plain data that can travel and be stored.
 
     <script type="application/ld+json">{…}</script>      ──▶ [{"@type": "Product", …}]
     <meta property="og:image" content="/a.png">          ──▶ {"og:image": ["/a.png"]}
@@ -50,7 +50,7 @@ def read_jsonld(document: Document) -> list[Any]:
 
 
 def read_opengraph(document: Document) -> dict[str, list[str]]:
-    """By property name in lower case. Authors write name= for property= as often as not: both count."""
+    """Read Open Graph by property name in lower case. Authors write name= for property= as often as not: both count."""
     found: dict[str, list[str]] = {}
     room = MAX_CHARS
     for element in islice(document.iter_elements("meta"), MAX_ELEMENTS):

@@ -1,4 +1,4 @@
-"""What the stages of a crawl hand each other: a Visit to make, the Page it brought back, the Record that is kept.
+"""Items the stages of a crawl exchange: a Visit to make, the Page fetched, the Record that is kept.
 
     urls: Visit ──[fetch]──▶ pages: Page ──[parse]──▶ records: Record ──[store]──▶ a file or database
             ▲                                └──────▶ Visits: all that the page leads to, in one
@@ -85,7 +85,7 @@ class Visits(Struct, Many, frozen=True, omit_defaults=True):
 
 
 class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
-    """What came back from a URL, in the words of `requests`. Make one with `Page.of`; `packed` is how it travels."""
+    """Response to a visit, in the words of `requests`. Make one with `Page.of`; `packed` is how it travels."""
 
     url: str
     status_code: int
@@ -141,7 +141,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
 
     @property
     def location(self) -> str | None:
-        """Where a redirect leads, absolute, without fragment. None: it is no redirect, or leads where no crawler can go."""
+        """Target of a redirect, absolute, without fragment. None: it is no redirect, or its target cannot be crawled."""
         if self.status_code not in REDIRECTS:
             return None
         from crawler.web.urls import join

@@ -45,7 +45,7 @@ _LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")      # surrogates but 
 
 
 class Ruling(Struct, frozen=True):
-    """What robots.txt says of one URL, and where. No line: nothing in it speaks of this URL, so it is allowed."""
+    """Verdict of robots.txt on one URL, and its line. No line: no rule applies to this URL, so it is allowed."""
 
     allowed: bool
     line: str = ""                 # as written, comment dropped
@@ -125,7 +125,7 @@ class Robots:
         self._read(_lines(text))
 
     def allowed(self, agent: str, url: str) -> bool:
-        """Whether this agent may fetch this URL (or path)."""
+        """Return whether this agent may fetch this URL (or path)."""
         return self.why(agent, url).allowed
 
     def why(self, agent: str, url: str) -> Ruling:
@@ -264,7 +264,7 @@ def _agent_named(value: str) -> str:
 
 
 def _seconds(value: str) -> float | None:
-    """None: not a number of seconds."""
+    """Parse a number of seconds; None if it is not one."""
     try:
         seconds = float(value)
     except ValueError:

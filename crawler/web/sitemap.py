@@ -60,7 +60,7 @@ class SitemapUrl(Struct, frozen=True):
 
 
 class Sitemap(Struct, frozen=True):
-    """What a sitemap holds."""
+    """Contents of a sitemap."""
 
     kind: Kind                     # "": it is none
     urls: list[SitemapUrl]         # each URL once, in the sitemap's order
@@ -68,7 +68,7 @@ class Sitemap(Struct, frozen=True):
 
     @property
     def lack(self) -> str:
-        """Why it has no URL, in a few stable words; "" if it has some."""
+        """Reason it has no URL, in a few stable words; "" if it has some."""
         if self.urls:
             return ""
         if self.problems and any(word in self.problems[0] for word in ("cut short", "broken")):
@@ -100,7 +100,8 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Sitemap:
 
 
 def is_sitemap(body: bytes, content_type: str = "", *, is_named: bool = False) -> bool:
-    """Whether to read this as a sitemap or feed, by its first bytes: the root element, or text that begins with a URL. Cheap.
+    """Return whether to read this as a sitemap or feed, by its first bytes: the root element, or text that begins with a URL.
+    Cheap.
 
     Text may be something else all the same: see `Sitemap.problems`. is_named: somebody calls it a sitemap, so that text may be
     sent as whatever type, and gzipped like XML.
@@ -114,12 +115,12 @@ def is_sitemap(body: bytes, content_type: str = "", *, is_named: bool = False) -
 
 
 def is_list(found: Sitemap) -> bool:
-    """Whether a text is a list of URLs. One that only begins with a URL is prose: in a list nearly all lines are URLs."""
+    """Return whether a text is a list of URLs. One that only begins with a URL is prose: in a list nearly all lines are URLs."""
     return found.kind not in ("text", "") or 10 * len(found.problems) <= len(found.urls)
 
 
 class _Reading:
-    """What has been read so far."""
+    """State of reading a sitemap."""
 
     def __init__(self, base: str, problem: str) -> None:
         self.found: dict[str, SitemapUrl] = {}

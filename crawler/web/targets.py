@@ -26,7 +26,7 @@ _REMEMBERED: Final = 20_000        # URLs whose target is kept: some 10 MB, a fe
 
 
 class Target(Struct, frozen=True):
-    """Where a URL leads."""
+    """Destination of a URL."""
 
     url: str                       # as it is sent
     form: str                      # canonical, as the settings have it: URLs of one form are one page
@@ -48,7 +48,7 @@ class Targets:
         self._known: dict[str, Target | str] = {}
 
     def __len__(self) -> int:
-        """How many are remembered."""
+        """Number of targets remembered."""
         return len(self._known)
 
     def seed(self, text: str) -> Target:

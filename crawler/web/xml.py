@@ -122,7 +122,7 @@ class Elements:
             self.problem = f"the document is cut short: <{top.name}> is not closed"
 
     def _past(self, start: int, top: Element | None) -> int:
-        """Where what begins at this "<", and is no tag, ends; -1: it does not."""
+        """Return the end of markup that begins at this "<" and is no tag; -1 if it has no end."""
         document = self._document
         if document.startswith(b"<!--", start):
             return _after(document, b"-->", start + 4)
