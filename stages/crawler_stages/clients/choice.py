@@ -1,4 +1,4 @@
-"""Which HTTP client a fetch stage works with, and what the log says of that."""
+"""Choice of the HTTP client a fetch stage uses, and the log line about it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def choose(
 
 
 def _lacking() -> str:
-    """Why libcurl cannot be used; "" if it can."""
+    """Return why libcurl cannot be used; "" if it can."""
     try:
         version = _version()
     except ImportError as error:       # not there, or there without its libcurl

@@ -76,7 +76,7 @@ def read_body(source: Source, codings: Iterable[str], *, max_bytes: int, max_rat
 
 
 def _names(codings: Iterable[str]) -> list[str]:
-    """In the order to undo them: the last one first."""
+    """Return the names of codings in the order to undo them: the last one first."""
     names = [name.strip().lower().removeprefix("x-") for value in codings for name in value.split(",")]
     # What is no coding at all ("none", "utf-8", "identity") means nothing was done: such servers exist, browsers read them.
     names = [name for name in names if name in ("gzip", "deflate", "br", "zstd", "compress")]
@@ -141,7 +141,7 @@ def _undone(blocks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
 
 
 def _topped_up(start: bytes, blocks: Iterator[bytes]) -> bytes:
-    """At least four bytes, if there are: as many as it takes to tell formats apart."""
+    """Extend `start` to at least four bytes, if there are that many: enough to tell formats apart."""
     while len(start) < len(zstd_frames.MAGIC) and (block := next(blocks, b"")):
         start += block
     return start
@@ -154,7 +154,7 @@ def _gunzip(start: bytes) -> Decoder | None:
 
 
 def _inflate(start: bytes) -> Decoder:
-    """With the header of zlib, as RFC 9110 §8.4.1.2 has it, or without, as some servers send it."""
+    """Make a decoder for deflate with the header of zlib, as RFC 9110 §8.4.1.2 has it, or without, as some servers send it."""
     has_header = len(start) > 1 and start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0   # RFC 1950 §2.2
     return zlib.decompressobj(zlib.MAX_WBITS if has_header else _RAW_BITS)
 
@@ -197,7 +197,7 @@ class _Brotli:
         return block
 
     def _next(self, again: Iterator[bytes], most: int) -> bytes:
-        """At least `most` bytes, or all that are left."""
+        """Return at least `most` bytes, or all that are left."""
         found: list[bytes] = []
         size = 0
         while size < most and (block := next(again, None)) is not None:

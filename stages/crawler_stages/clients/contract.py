@@ -1,4 +1,4 @@
-"""What every HTTP client of fetch promises. One contract suite (`tests/stages/`) runs over each of them.
+"""Promises of every HTTP client of fetch. One contract suite (`tests/stages/`) runs over each of them.
 
     url ──get──▶ Reply, whatever its status         or          FetchFailed, by whose fault it is
 
@@ -19,7 +19,7 @@ from crawler import CrawlerError, MachineShort, Url
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What one request may cost."""
+    """Limits of one request."""
 
     timeout: float                 # s from the call to the last byte
     connect_timeout: float         # s for TCP and TLS, all addresses of a name together
@@ -30,7 +30,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What a server answered."""
+    """Answer of a server."""
 
     status: int
     headers: list[tuple[str, str]]     # as received, in order
@@ -89,13 +89,13 @@ GRACE = 20.0                       # s from the first byte until the minimum rat
 
 
 class FetchFailed(CrawlerError):
-    """No reply, or none that can be used; the message says why."""
+    """Raised if there is no reply, or none that can be used; the message says why."""
 
     may_be_ours = False            # an error that a machine without a working network has with every host
 
 
 class Lacking(FetchFailed):
-    """This machine lacks something that a request to any host needs."""
+    """Raised if this machine lacks something that a request to any host needs."""
 
     def __init__(self, short: MachineShort) -> None:
         super().__init__(str(short))
@@ -103,7 +103,7 @@ class Lacking(FetchFailed):
 
 
 class BadName(FetchFailed):
-    """What stands for a host cannot be a name: an empty label, or one of more than 63 bytes."""
+    """Raised if a host cannot be a name: it has an empty label, or one of more than 63 bytes."""
 
 
 class NameUnknown(FetchFailed):
@@ -115,7 +115,7 @@ class PutOff(FetchFailed):
 
 
 class ConnectFailed(FetchFailed):
-    """Nobody there, or not willing: refused, unreachable, resolver out of order."""
+    """Connection failed: refused, unreachable, or the resolver is out of order."""
 
     def __init__(self, message: str, *, may_be_ours: bool = False) -> None:
         super().__init__(message)
@@ -139,4 +139,4 @@ class TooBig(FetchFailed):
 
 
 class BrokenReply(FetchFailed):
-    """Not HTTP, cut short, or not in the coding it claims."""
+    """Reply that is not HTTP, is cut short, or is not in the coding it claims."""

@@ -61,7 +61,7 @@ def plain_head(lines: Sequence[bytes], most: int) -> Head | None:
 
 
 def framing(head: Head) -> tuple[bool, int | None]:
-    """Whether the body comes in chunks, and how many bytes it has; None: as many as there are until its last chunk, or the end."""
+    """Return whether the body is chunked, and its length in bytes; None: it ends with its last chunk, or with the connection."""
     codes = values(head, "transfer-encoding")
     if codes and (strange := [code for code in codes if code not in ("chunked", "identity")]):
         raise BrokenReply(f"transfer coding {strange[0][:80]!r}, which was not asked for")
@@ -126,7 +126,7 @@ def _fields(reader: _Lines) -> list[tuple[str, str]]:
 
 
 def _field(line: bytes) -> tuple[str, str] | None:
-    """None: it is no field."""
+    """Parse a header field; None if the line is not one."""
     name, colon, value = line.decode("latin-1").partition(":")
     name = name.rstrip(" \t")
     is_field = bool(colon) and _NAME.fullmatch(name) is not None and "\0" not in value and "\r" not in value
@@ -159,7 +159,7 @@ def _sending(fields: Iterable[_Kinded]) -> dict[str, list[str]]:
 
 @lru_cache(maxsize=256)
 def _short_status(line: bytes) -> tuple[int, int, str] | None:
-    """None: it is none, or that of an interim reply."""
+    """Parse a status line; None if it is not one, or belongs to an interim reply."""
     try:
         status = _status_of(line.rstrip(b"\r\n"))
     except BrokenReply:
@@ -174,7 +174,7 @@ def values(head: Head, wanted: str) -> list[str]:
 
 
 def _length(head: Head) -> int | None:
-    """None: the body ends with the connection."""
+    """Return the length of the body; None: it ends with the connection."""
     found = set(values(head, "content-length"))
     if not found:
         return None

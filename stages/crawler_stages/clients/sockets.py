@@ -215,7 +215,8 @@ def lacking(error: Exception, address: str = "") -> Lacking | None:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """What the call returns or raises. Empty: it took longer; its thread ends when the resolver gives up, and holds up nobody."""
+    """Return the result of a call, or raise its error. Raises Empty if it takes longer; its thread then ends with the resolver and
+    delays nothing else."""
     answers: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
     def ask() -> None:

@@ -28,7 +28,7 @@ _CONTENT_SIZE: Final = (0, 2, 4, 8)
 
 
 def begins(start: bytes) -> bool:
-    """Whether a frame begins like this; four bytes are enough to know."""
+    """Return whether a frame begins like this; four bytes are enough to know."""
     return start.startswith(MAGIC) or _SKIPPABLE.match(start) is not None
 
 

@@ -1,4 +1,4 @@
-"""What came back last time, so that a server need not send again what has not changed (RFC 9110 §13, RFC 9111 §4.3).
+"""Copies of pages, so that a server need not send again what has not changed (RFC 9110 §13, RFC 9111 §4.3).
 
     reply with ETag or Last-Modified ──keep──▶ file ──find──▶ If-None-Match, If-Modified-Since
     304 ───────────────────────────────────▶ the copy: its links lead on, its record is whole

@@ -1,9 +1,9 @@
-"""What is done about a fetch that failed. The tables are the documentation.
+"""Rules for fetches that failed. The tables are the documentation.
 
     status or failure ──Rule──▶ Retry, maybe with rest for the host     or     GiveUp     or     Drop: not ours to ask
 
 A task whose last attempt ends in a Retry is dead like one given up: `crawler dead list` has its status or failure. It has no
-record: what is in one place only can be tried again by `crawler dead retry`, and a record of an outage is none of a page.
+record: it can be tried again by `crawler dead retry`, and a record of an outage would not describe the page.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Failures:
         self._in_a_row: OrderedDict[str, tuple[int, float]] = OrderedDict()   # failures, and until when the host rests
 
     def of_status(self, reply: Reply, host: str) -> Retry | None:
-        """What to raise for a reply; None: it makes a page."""
+        """Return the error to raise for a reply; None if it makes a page."""
         rule = ON_STATUS.get(reply.status)
         if rule is None:
             self._well(host)

@@ -1,4 +1,4 @@
-"""Who we are to a site: the header we come with, and what of it is for this site alone.
+"""Headers that identify us to a site, and which of them are for this site alone.
 
     every site ─────▶ User-Agent, Accept, the headers that a person set
     this host only ─▶ Authorization: from a seed's URL of this origin, or configured for it

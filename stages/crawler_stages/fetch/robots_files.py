@@ -72,7 +72,7 @@ class RobotsFiles:
         self._has_said = False             # that a note cannot be read or stored
 
     def rules(self, origin: str) -> Rules:
-        """What binds us at an origin. Raises FetchFailed, AddressRefused: nobody knows, so nothing is allowed now."""
+        """Return the rules of an origin. Raises FetchFailed, AddressRefused: the rules are unknown, so nothing is allowed now."""
         known = self.known(origin)
         if known is not None:
             return known
@@ -124,7 +124,7 @@ class RobotsFiles:
         return kept
 
     def _share(self, origin: str, kept: RobotsNote) -> None:
-        """Let the other workers know. If the hub does not take it, each fetches the file by itself."""
+        """Share a robots.txt with the other workers. If the hub does not take it, each fetches the file by itself."""
         try:
             self._shared.set(f"robots/{origin}", msgspec.msgpack.encode(kept))
         except CallRefused as error:

@@ -239,7 +239,7 @@ class Fetch(Stage):
         yield from self._pages(visit, url, rules, at, headers, self._get(visit, url, headers))
 
     def begin(self, visit: Visit, then: Then) -> bool:
-        """Where robots.txt and addresses are known there is nothing to wait for but the page."""
+        """Start a fetch without a thread, if robots.txt and the addresses are known, so that only the page is waited for."""
         url = Url.parse(visit.url)
         is_obeyed = visit.url in self._obeyed
         rules = self._obeyed.pop(visit.url, None) if is_obeyed else self._robots.known(url.origin) if self.options.robots else None
@@ -405,7 +405,7 @@ class Fetch(Stage):
         return lambda *head: self._wants(visit, url, *head)
 
     def _wants(self, visit: Visit, url: Url, status: int, headers: list[tuple[str, str]]) -> bool:
-        """Whether a body is to be read: not a redirect's, which is for browsers of 1995, a link to the target."""
+        """Return whether to read a body. A redirect's is not read: it is a link to the target, for browsers of 1995."""
         if 300 <= status < 400 and Page(url=url.href, status_code=status, header_pairs=headers).location:
             return False
         kind = combined([value for name, value in headers if name.lower() == "content-type"])
@@ -479,7 +479,7 @@ class Fetch(Stage):
             raise Interrupted
 
     def _came(self, visit: Visit) -> float:
-        """When this visit came, s since the epoch."""
+        """Return the time this visit was first seen, s since the epoch."""
         return (self._met.pop(visit.url, 0.0) if self._met else 0.0) or time.time()
 
     def _refuse_early(self, rules: Rules, came: float) -> None:
@@ -542,7 +542,7 @@ def _page(visit: Visit, reply: Reply, at: float) -> Page:
 
 
 def _unread(reply: Reply) -> str:
-    """Why the body of a reply was skipped, in words that can be counted; "" if it is a redirect's."""
+    """Return why the body of a reply was skipped, in words that can be counted; "" if it is a redirect's."""
     if reply.status in REDIRECTS:
         return ""
     kind = media_type(combined([value for name, value in reply.headers if name.lower() == "content-type"]))
@@ -578,7 +578,7 @@ def _refuse_nameless(options: Fetch.Options) -> None:
 
 
 def _proxies(option: str | dict[str, str]) -> dict[str, str]:
-    """By scheme of what is fetched."""
+    """Return the proxies by scheme of the URL to fetch."""
     proxies = {"http": option, "https": option} if isinstance(option, str) else option
     for scheme, proxy in proxies.items():
         try:

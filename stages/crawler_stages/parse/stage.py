@@ -128,7 +128,7 @@ class Parse(Stage):
                 yield from self._listed(page, sitemap, wish)
 
     def records(self, page: Page, html: Html | None) -> Iterable[Any]:
-        """What is kept of a page: override it to keep something else. `html` is None for a page that is not HTML.
+        """Return the records of a page: override it to keep something else. `html` is None for a page that is not HTML.
 
         Not asked of a page that says noindex. Links are followed whatever is returned here.
         """
@@ -267,7 +267,7 @@ def _to_frontier(urls: list[str], page: Page, *, are_sitemaps: bool = False) -> 
 
 
 def _problem(page: Page, html: Html | None) -> str | None:
-    """Why there is nothing in a record, or less than there could be; None: there is no reason known."""
+    """Return why a record is empty or incomplete; None if no reason is known."""
     if page.unread:
         return f"body not read: {page.unread}"
     if html and html.problem:
@@ -279,7 +279,7 @@ def _problem(page: Page, html: Html | None) -> str | None:
 
 
 def _lack(page: Page, html: Html | None) -> str:
-    """Why what was called a sitemap, or is one, gives nothing, in stable words; "" if it gives something or was never one."""
+    """Return why a sitemap gives nothing, in stable words; "" if it gives something or the page is none and was not called one."""
     sitemap = page.sitemap
     if not (page.is_sitemap or sitemap) or page.location:
         return ""

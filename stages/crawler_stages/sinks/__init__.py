@@ -1,6 +1,7 @@
-"""Where rows go: a sink a file, chosen by the output's suffix. To add one: write it (see `contract`), and name it here.
+"""Sinks, to which rows are written, one module each, chosen by the output's suffix. To add one: write it (see `contract`), and name
+it here.
 
-Only the one that is opened is imported: a crawl's first page is not to wait for formats that it does not write.
+Only the sink that is opened is imported: a crawl's first page does not wait for formats that it does not write.
 """
 
 from __future__ import annotations

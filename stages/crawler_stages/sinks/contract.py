@@ -1,7 +1,7 @@
-"""What a sink is, and what sinks have in common: the key that makes a row the same row, plain text for values, our errors.
+"""Interface of a sink, and the parts that sinks share: the key that identifies a row, plain text for values, our errors.
 
 A new sink is one file: a class with `write` and `close` that keeps the promises of `Sink`, and a line in this package's `__init__`
-that says which suffix it is for. What it needs to know it finds in `SinkOptions`.
+that says which suffix it is for. Its settings are in `SinkOptions`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SinkOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Written(NamedTuple):
-    """What became of the rows of one call."""
+    """Counts of the rows of one call."""
 
     new: int = 0                   # keys that were not there
     replaced: int = 0              # keys that were there with another content
@@ -152,10 +152,10 @@ def of_sqlite() -> tuple[type[Exception]]:
 
 
 def is_full(error: Exception) -> bool:
-    """There was no room on the disk."""
+    """Return whether the disk was full."""
     return getattr(error, "errno", None) in DISK_FULL or getattr(error, "sqlite_errorcode", None) == SQLITE_FULL
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without the number and the file name that Python puts around it."""
+    """Return the reason of an error, without the number and the file name that Python puts around it."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -67,7 +67,7 @@ def make_private(path: Path) -> None:
 
 
 def is_at(fd: int, path: Path) -> bool:
-    """Whether the path still leads to the file we have open."""
+    """Return whether the path still leads to the file we have open."""
     try:
         there = os.stat(path)
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def copy(source: int, start: int, end: int, target: int, at: int) -> int:
 
 
 def tail_digest(fd: int, size: int) -> bytes:
-    """By which the file's first `size` bytes are recognised at the next start."""
+    """Return a digest by which the file's first `size` bytes are recognised at the next start."""
     n = min(size, TAIL)
     return digest(os.pread(fd, n, size - n))
 

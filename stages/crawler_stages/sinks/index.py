@@ -134,7 +134,7 @@ class Index:
 
 
 def index_path(state: str, output: Path) -> Path:
-    """Where the side index of an output is kept."""
+    """Return the path of an output's side index."""
     if not state:
         return output.with_name(f".{output.name}.index")
     name = hashlib.blake2b(os.fsencode(output), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""How the rows of a keyed file look: what a text format has to know for `KeyedFile` to do the rest."""
+"""Layout of rows in a keyed file: all a text format has to define, `KeyedFile` does the rest."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class BadRow(Exception):
 
 
 class Layout(Protocol):
-    """How rows look in the file."""
+    """Interface of a text format."""
 
     name: str
     ending: bytes                  # of a row
 
     def head(self, rows: Sequence[Row]) -> bytes:
-        """What an empty file begins with, these being the first rows."""
+        """Return the beginning of an empty file that these rows are the first of."""
         ...
 
     def resume(self, file: BinaryIO) -> bytes:
@@ -44,5 +44,5 @@ class Layout(Protocol):
         ...
 
     def scan(self, file: BinaryIO, is_ours: bool) -> Iterator[Found]:
-        """Everything from here on. is_ours: we wrote it, so a last row without its ending is half a row. Raises BadRow."""
+        """Read all rows from here on. is_ours: we wrote it, so a last row without its ending is half a row. Raises BadRow."""
         ...

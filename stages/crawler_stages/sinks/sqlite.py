@@ -125,7 +125,7 @@ class SqliteTable:
         return (natural_key(row, self._options.key_fields) or digest(json_line(row))).hex()
 
     def _known(self, keys: Sequence[str]) -> int:
-        """How many of the keys have a row."""
+        """Count the keys that have a row."""
         known = 0
         for start in range(0, len(keys), MANY):
             some = keys[start : start + MANY]

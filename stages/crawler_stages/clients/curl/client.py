@@ -299,5 +299,5 @@ class CurlClient:
 
 
 def _milliseconds(seconds: float) -> int:
-    """For libcurl, to which 0 is no limit."""
+    """Convert seconds for libcurl, where 0 means no limit, so at least 1."""
     return max(1, int(seconds * 1000))

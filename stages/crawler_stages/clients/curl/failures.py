@@ -1,4 +1,4 @@
-"""What libcurl says of a transfer that failed, as one of our failures. The table is the documentation."""
+"""Table from libcurl's error codes to our failures. The table is the documentation."""
 
 from __future__ import annotations
 

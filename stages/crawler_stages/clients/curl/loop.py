@@ -92,7 +92,7 @@ class Loop:
         self._thread.join(_STOPPING)
 
     def _hand_in(self, curl: pycurl.Curl, transfer: Transfer | None) -> bool:
-        """False: it is closed."""
+        """Give a handle to the loop's thread. Returns False if the loop is closed."""
         with self._lock:
             if not self._is_closed:
                 self._waiting.append((curl, transfer))

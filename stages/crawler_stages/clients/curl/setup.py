@@ -1,4 +1,4 @@
-"""What a request is told libcurl of beside its URL: whom to connect to, and how. The same for many requests in a row.
+"""Options of a request beside its URL: the addresses to connect to, and how. They are the same for many requests in a row.
 
     host ──Names──▶ addresses, resolved and checked not long ago ──Setup──▶ options of a handle, set where they differ from the last
 """
@@ -27,7 +27,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Setup(NamedTuple):
-    """What is the same for many requests in a row, and need not be set for each."""
+    """Options that are the same for many requests in a row, and need not be set for each."""
 
     peer: tuple[str, int]
     addresses: tuple[str, ...]
@@ -64,7 +64,7 @@ class Names:
         self._known: dict[tuple[str, int, str], tuple[float, tuple[str, ...]]] = {}    # until when, in order of that
 
     def addresses(self, attempt: Attempt, name: str, port: int) -> tuple[str, ...]:
-        """Of the URL's host, or of its proxy. Raises FetchFailed, AddressRefused."""
+        """Return the addresses of the URL's host, or of its proxy. Raises FetchFailed, AddressRefused."""
         key = (name, port, attempt.proxy)
         if addresses := self.known(key):
             return addresses
@@ -77,7 +77,7 @@ class Names:
         return addresses
 
     def known(self, key: tuple[str, int, str]) -> tuple[str, ...]:
-        """Of this name, port and proxy; none: they have to be asked for."""
+        """Return the remembered addresses of this name, port and proxy; none if they have to be resolved."""
         with self._lock:
             until, addresses = self._known.get(key, (0.0, ()))
         return addresses if time.monotonic() < until else ()
@@ -92,7 +92,7 @@ def peer_of(url: Url) -> tuple[str, int]:
 
 
 def lines_of(headers: Iterable[tuple[str, str]]) -> list[bytes]:
-    """For HTTPHEADER, where a name without a value means that there is to be no such line."""
+    """Make the lines for HTTPHEADER, where a name without a value suppresses libcurl's own line."""
     named = {name.lower() for name, _ in headers}
     lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
     if "accept-encoding" not in named:

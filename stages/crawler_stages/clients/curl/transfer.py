@@ -201,7 +201,7 @@ class Transfer:
         return True
 
     def finish(self, failure: Exception | None) -> Work | None:
-        """It is over. failure: what libcurl says of it, where it was not us who ended it. Returns what is to be done with it."""
+        """End a transfer and return the work that is left. failure: libcurl's, if the transfer was not ended by us."""
         self.ended_at = time.monotonic()
         is_long = sum(map(len, self._lines)) > self.attempt.limits.max_header_bytes
         if self.head is None and self.failure is None and (is_long or (failure is None and self._lines)):

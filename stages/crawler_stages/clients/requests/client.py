@@ -153,7 +153,7 @@ class _GuardedTls(_Guarded, HTTPSConnection):
     """The name, not the address, is what SNI, the certificate and the Host header are about: urllib3 keeps both apart."""
 
     def _tunnel(self) -> None:
-        """From Python 3.12 on the header of a refusal is read to its end before its status is looked at."""
+        """Open the tunnel. From Python 3.12 on the header of a refusal is read to its end before its status is looked at."""
         try:
             super()._tunnel()
         except HTTPException as error:
@@ -185,15 +185,16 @@ class _Adapter(HTTPAdapter):
         return manager.connection_from_url(request.url)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing: certificates are the context's business, read once and not again for each connection."""
+        """Do nothing: certificates belong to the context, which reads them once and not again for each connection."""
 
     def request_url(self, request: Any, proxies: Any) -> str:
-        """What is sent is the attempt's target. urllib3 sees it only to tell a proxy that forwards from one that tunnels."""
+        """Return the URL for urllib3, which uses it only to tell a proxy that forwards from one that tunnels. The attempt's target
+        is sent."""
         target = current().target
         return target if target.startswith("http:") else "/"
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Only what is used: no cookie jar, no guess of an encoding."""
+        """Build a response with the parts we use: no cookie jar, no guess of an encoding."""
         response = requests.Response()
         response.status_code, response.url, response.raw, response.request = resp.status, req.url, resp, req
         return response
@@ -212,7 +213,7 @@ def _context(verify: bool | str) -> ssl.SSLContext:
 
 @contextmanager
 def _failures(host: str) -> Iterator[None]:
-    """What requests, urllib3 and http.client raise, as ours."""
+    """Turn errors of requests, urllib3 and http.client into ours."""
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError) as error:

@@ -18,7 +18,7 @@ _LINE: Final = 1_024               # bytes of a line between chunks: a size, and
 
 
 class Response(HTTPResponse):
-    """What `http.client` makes of a reply, made by the above."""
+    """Reply as `http.client` reads it, made by the connection above."""
 
     _left = 0                      # bytes of the chunk at hand
 
@@ -44,7 +44,7 @@ class Response(HTTPResponse):
         return "close" in wishes or (not head.minor and "keep-alive" not in wishes)
 
     def _chunks(self, most: int) -> bytes:
-        """So many bytes, fewer only at the end."""
+        """Read `most` bytes of a chunked body, fewer only at its end."""
         parts: list[bytes] = []
         while most > 0 and not self.isclosed():
             if not self._left and not self._next_chunk(self.fp):
@@ -61,7 +61,7 @@ class Response(HTTPResponse):
         return b"".join(parts)
 
     def _next_chunk(self, lines: BinaryIO) -> bool:
-        """False: that was the last one, and its trailer."""
+        """Read the next chunk's size. Returns False after the last one, and its trailer."""
         line = lines.readline(_LINE)
         size = line.partition(b";")[0].strip()
         if not line.endswith(b"\n") or not _SIZE.fullmatch(size):
