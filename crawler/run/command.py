@@ -20,7 +20,7 @@ class Command:
 
     @property
     def has_file(self) -> bool:
-        """Whether a configuration file is named."""
+        """Return whether a configuration file is named."""
         return any(word in ("-c", "--config") or word.startswith(("--config=", "-c")) for word in self._arguments[1:])
 
     def again(self, *more: str, without: str = "") -> str:

@@ -38,7 +38,7 @@ READY = 15.0                  # s a hub may take to answer for the first time
 
 
 class Beginning(StrEnum):
-    """How a crawl starts."""
+    """Way a crawl starts."""
 
     FIRST = "first"           # nothing was here
     RESUMED = "resumed"       # the last one was interrupted
@@ -183,7 +183,7 @@ class Crawl:
                 log.debug("no answer this time: %s", error)
 
     def wait(self, seconds: float, bell: Bell) -> None:
-        """Until one of the processes ends, the bell is rung, or so many seconds are over."""
+        """Wait until a process ends, the bell is rung, or the time is over."""
         self._supervisor.wait(seconds, bell)
 
     def is_drained(self, queues: Sequence[str], wait: float = 0.0) -> bool:
@@ -199,7 +199,7 @@ class Crawl:
             return False
 
     def stop_stages(self, *, are_idle: bool = False, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """They finish or give back what they hold; if the hub has given up, there is nobody to give it to.
+        """Stop the stages, which finish or release their tasks; if the hub has given up, they cannot release any.
 
         are_idle: there was nothing left that they could hold. meanwhile: called again and again until they have ended.
         """
@@ -224,7 +224,7 @@ class Crawl:
         self._supervisor.kill()
 
     def stop(self) -> None:
-        """Everything, stages first."""
+        """Stop all processes, stages first."""
         try:
             self.stop_stages()
         finally:
@@ -276,5 +276,5 @@ class Crawl:
 
 
 def socket_address(data: Path) -> str:
-    """Where `crawler run` has its hub: a socket in the data directory, reachable by this user alone."""
+    """Return the address of the hub of `crawler run`: a socket in the data directory, reachable by this user alone."""
     return f"unix:{os.path.abspath(data / 'hub.sock')}"

@@ -40,7 +40,7 @@ class Ending(Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """Why it ended: see `report.build`."""
+        """Reason of the end: see `report.build`."""
         is_at_limit = any(queue.spent and (queue.ready or queue.delayed) for queue in self.stats.queues)
         return "interrupted" if not self.is_done else "stopped" if is_at_limit else "finished"
 

@@ -1,4 +1,4 @@
-"""Which processes obey a setting where hub and stages are started one by one, and what to say if another one is given it.
+"""Table of the processes that obey a setting if hub and stages are started one by one, and the message if another is given it.
 
     the hub                         frontier.delay, max_pages … · hub.max_attempts … · queues.*
     stages that find links          the other rules in frontier.*

@@ -28,7 +28,7 @@ def preload() -> None:
 
 
 class Report(Struct):
-    """What a crawl came to."""
+    """Result of a crawl."""
 
     numbers: dict[str, Any]        # as in report.json: see `crawler.run.report.totals`
     lines: list[str]               # the summary

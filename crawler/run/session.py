@@ -92,7 +92,7 @@ class Session:
 
     @property
     def pages(self) -> int:
-        """How many pages have been fetched, as of the last counts."""
+        """Number of pages fetched, as of the last counts."""
         return sum(here.pages for here in self._running)
 
     def interrupt(self) -> None:

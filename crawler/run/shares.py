@@ -1,6 +1,6 @@
-"""Which stages share a process, and how many processes they have together.
+"""Division of stages into shares, one process or more each, and the number of processes they have together.
 
-    fetch ──▶ parse ──▶ store        fetch+parse │ store: parse is quick, and nobody else reads what fetch puts on its queue
+    fetch ──▶ parse ──▶ store        fetch+parse │ store: parse is quick, and is the only reader of its queue
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ BUSY: Final = 0.8       # of a core, each of them in the mean: Python uses no mo
 
 
 class Growth:
-    """Of the processes of one share."""
+    """Decides when a share gets another process."""
 
     def __init__(self, processes: int, most: int) -> None:
         self.processes = processes
@@ -23,7 +23,7 @@ class Growth:
         self._since: tuple[float, float] | None = None     # when a window began, and s of CPU used until then
 
     def needs_one(self, cpu: float | None, now: float) -> bool:
-        """Whether one more is to be started, which then counts. cpu: s that all of them have used until now; None: nobody knows."""
+        """Return whether to start one more process, and count it. cpu: s that all of them have used until now; None: not known."""
         if self.processes >= self._most or cpu is None:
             self._since = None
             return False

@@ -80,7 +80,7 @@ class Process:
         return None
 
     def signal(self, number: int) -> None:
-        """Nothing happens to one that has ended: until it is reaped its number is no other's."""
+        """Send a signal, unless the process has ended: until it is reaped its number belongs to no other process."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -174,7 +174,7 @@ def settings_of_parent() -> str:
 
 
 def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None = None) -> None:
-    """Until one of these ends, which may have been before, or the bell is rung, or so many seconds are over."""
+    """Wait until one of these ends or had ended before, or the bell is rung, or the time is over."""
     poll = select.poll()                   # not select(): descriptors may have any number
     is_told = True
     for descriptor in [process.ended for process in processes] + ([] if bell is None else [bell.rung]):

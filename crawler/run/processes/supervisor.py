@@ -166,7 +166,7 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """It does not run and will not be started again: it came to its end, was asked to, or has given up."""
+        """Return whether it does not run and will not be started again: it came to its end, was asked to, or has given up."""
         return self.process is None and self._start_at is None
 
     def terminate(self) -> None:
@@ -181,7 +181,7 @@ class Child:
         return None if self.process is None else self.process.cpu()
 
     def wait(self, seconds: float, level: int = logging.WARNING) -> None:
-        """Until it has ended; after that long it is killed, which is logged at this level."""
+        """Wait until it has ended; after `seconds` it is killed, which is logged at this level."""
         if self.process is None:
             return
         if self.process.wait(seconds) is None:
@@ -226,7 +226,7 @@ class Child:
                 tell(shown(self.name, line.decode("utf-8", "replace").rstrip("\n")))
 
     def _reap(self, process: Process) -> None:
-        """It has said all it will; what it said last may be why."""
+        """Close a process that has ended, after reading its last output, which may say why."""
         self._listen(process)
         if self._reader is not None:
             self._reader.join(LAST_WORDS)
@@ -299,7 +299,7 @@ class Supervisor:
                 child.watch()              # what was killed runs again at once
 
     def wait(self, seconds: float, bell: Bell | None = None) -> None:
-        """Until one of them ends, the bell is rung, or so many seconds are over."""
+        """Wait until a child ends, the bell is rung, or the time is over."""
         wait_for_any(_running(self._children), seconds, bell)
 
     def stop(
@@ -338,7 +338,7 @@ class Supervisor:
             process.wait(LAST_WORDS)
 
     def restarts(self) -> dict[str, int]:
-        """How often each had to be started again."""
+        """Return how often each child had to be started again."""
         return {child.name: child.starts - 1 for child in self._children if child.starts > 1}
 
 

@@ -1,4 +1,4 @@
-"""What a crawl came to: the numbers of `report.json`, the summary a person reads, and the exit code they mean."""
+"""Totals of a crawl: the numbers of `report.json`, the summary a person reads, and the exit code they mean."""
 
 from __future__ import annotations
 
@@ -182,6 +182,6 @@ def write(report: Mapping[str, Any], data: Path) -> Path:
 
 
 def is_empty(report: Mapping[str, Any]) -> bool:
-    """There was something to fetch, and nothing could be."""
+    """Return whether there was something to fetch and nothing could be."""
     frontier = report["queues"].get(FRONTIER, {})
     return bool(report["pages"] == 0 and frontier.get("accepted", 0) > 0)

@@ -66,7 +66,7 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     @property
     def has_all_seeds(self) -> bool:
-        """Whether all seeds are stored completely; a password in a URL is never stored."""
+        """Return whether all seeds are stored completely; a password in a URL is never stored."""
         return len(self.seeds) == self.seeds_total and not any(HIDDEN in seed.url for seed in self.seeds)
 
     @property

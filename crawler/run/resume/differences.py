@@ -43,7 +43,7 @@ class Difference(Struct, frozen=True):
 
     @property
     def was_there(self) -> bool:
-        """For a stage: whether it was part of the crawl."""
+        """Return whether a stage was part of the earlier crawl."""
         return self.then is not None and bool(self.then.value)
 
     def __str__(self) -> str:
