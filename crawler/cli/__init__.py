@@ -179,7 +179,7 @@ def _unwritable(error: OSError) -> int:
 
 
 def exit_code(error: CrawlerError) -> int:
-    """What this error means to a script."""
+    """Return the exit code for an error."""
     if isinstance(error, UsageError | CallRefused):
         return common.USAGE
     if isinstance(error, StorageError):

@@ -1,4 +1,4 @@
-"""What the commands share: options, exit codes, how a configuration and a hub are found from them."""
+"""Helpers the commands share: options, exit codes, how a configuration and a hub are found from them."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
 
 
 def settings_of(args: argparse.Namespace) -> list[str]:
-    """What the options say, as -s would."""
+    """Return the settings in the options, as -s would write them."""
     sets = [*getattr(args, "remembered", ()), *args.set]
     if args.data is not None:
         sets.append(f"data={args.data}")
@@ -282,7 +282,7 @@ def _option(name: str, value: str) -> list[str]:
 
 
 def hub_address(config: Config) -> str:
-    """Where the hub of this configuration is: hub.address, else what the hub of `data` has written there, else the default."""
+    """Return the hub's address: hub.address, else the one the hub of `data` has written there, else the default."""
     return config.settings.hub.address or written_address(config) or DEFAULT_ADDRESS
 
 
@@ -372,7 +372,7 @@ def stop_on_signals(stop: Callable[[], None], at_once: Callable[[], None] = lamb
 
 
 def stop_with_stdin(args: argparse.Namespace, stop: Callable[[], None]) -> None:
-    """For a child of `crawler run`: stop when its parent is gone, however it went, because then the pipe from it ends."""
+    """Stop a child of `crawler run` when its parent is gone, for whatever reason, because then the pipe from it ends."""
     if not args.while_stdin:
         return
     pipe = getattr(args, "parent", 0)        # standard input, unless that was given up for the sake of a stage

@@ -39,7 +39,7 @@ Command = tuple[list[str], dict[str, str], bool]
 
 
 def descriptors() -> set[int]:
-    """What this process has open."""
+    """Return the open descriptors of this process."""
     found = {int(name) for name in os.listdir(FDS)}
     return {number for number in found if _is_open(number)}      # one was that of the listing itself
 
@@ -56,8 +56,8 @@ class Forks:
         gc.disable()        # until all is imported: that stays, and looking through it again and again takes 15 ms
 
     def prepare(self, name: str, work: Callable[[], None]) -> None:
-        """Have a copy that does this work, and then waits for the command of that name: it will come soon, and is to find a process
-        that has imported what it needs, on a core that had nothing to do. `close` ends it, if no such command comes."""
+        """Make a copy that does this work and then waits for the command of that name, so that the command finds a process ready.
+        """
         if self._is_safe():
             self._ready[name] = self._copy(True, lambda: _told(work))
 
@@ -98,7 +98,7 @@ class Forks:
         return process
 
     def _tell(self, ready: Process, command: Command) -> bool:
-        """What a prepared copy is to do. False: it is not there any more."""
+        """Send a prepared copy its command. Returns False if the copy is gone."""
         try:
             ready.stdin.write(json.dumps(command).encode() + b"\n")
         except BrokenPipeError:
@@ -121,7 +121,7 @@ class Forks:
 
 
 def _told(work: Callable[[], None]) -> Command | None:
-    """In the copy: the work, and then the command; None: none will come."""
+    """Do the work and read the command, in the copy; None: there will be none."""
     with suppress(Exception):             # the command will do the same, and say what is wrong
         work()
     line = b""
@@ -135,7 +135,7 @@ def _told(work: Callable[[], None]) -> Command | None:
 
 
 def _end(ready: Process) -> None:
-    """It ends by itself when its standard input does."""
+    """End a prepared copy: it ends by itself when its standard input does."""
     ready.stdin.close()
     if ready.wait(ENDING) is None:
         ready.signal(signal.SIGKILL)
@@ -148,7 +148,7 @@ def _end(ready: Process) -> None:
 def _become(
     main: Callable[[Sequence[str]], int], command: Callable[[], Command | None], stdin: int, stderr: int | None, mask: set[int]
 ) -> NoReturn:  # fmt: skip
-    """In the copy: as if newly started, and to the end."""
+    """Run, in the copy, as if newly started, and exit."""
     code = INTERNAL
     try:
         os.setsid()
@@ -187,7 +187,7 @@ def _forget_signals() -> None:
 
 
 def _run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """As an interpreter ends: the exit code, other threads waited for, exit handlers run."""
+    """Run a command and end as an interpreter does: the exit code, other threads waited for, exit handlers run."""
     try:
         code = main(arguments)
     except SystemExit as end:

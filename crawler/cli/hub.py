@@ -275,7 +275,7 @@ def note_start(broker: SqliteBroker, config: Config, pipeline: Pipeline, *, is_b
 
 
 def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
-    """What a classic `put` of a plain URL means on the frontier."""
+    """Return the functions that make a classic `put` of a plain URL a task of the frontier."""
     from crawler.pipeline.build import FRONTIER
 
     @cache

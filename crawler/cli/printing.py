@@ -1,4 +1,4 @@
-"""Everything that the commands write to standard output and standard error, safe for a terminal.
+"""Output of the commands on standard output and standard error, safe for a terminal.
 
     say, tell     one line for people, on standard output or standard error     all of it escaped, its ends of lines too
     pass_on       a line of another process                                     escaped but for its colours

@@ -90,7 +90,7 @@ def so_far(queue: str, n: int) -> str:
 
 
 def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
-    """How a line of text becomes a task of this queue."""
+    """Return the function that makes a line of text a task of this queue."""
 
     from crawler.items import New
     from crawler.pipeline.build import FRONTIER

@@ -152,7 +152,7 @@ def apart(args: argparse.Namespace, session: Session, view: View, forks: Forks, 
 
 
 def end_at_once(session: Session) -> None:
-    """For the second Ctrl-C, in the signal handler: leave no process behind, and say that nothing is lost."""
+    """Kill all processes and say that nothing is lost. Runs in the signal handler, for the second Ctrl-C."""
     session.kill()
     after = f" after about {counted(session.pages, 'page')}" if session.pages else ""
     # Not by the view: it may be in the middle of a line, and hold its lock.

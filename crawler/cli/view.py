@@ -1,4 +1,4 @@
-"""What a person sees of a running crawl: a live table on a terminal, a log line every ten seconds elsewhere. All on stderr."""
+"""Progress of a running crawl: a live table on a terminal, a log line every ten seconds elsewhere. All on stderr."""
 
 from __future__ import annotations
 

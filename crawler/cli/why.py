@@ -124,7 +124,7 @@ def against(reason: str) -> str:
 
 
 def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
-    """From its discovery to now. is_running: a hub runs, so that something may happen to it."""
+    """Return the lines on a task's life from its discovery to now. is_running: a hub runs, so that something may happen to it."""
     from crawler.run.explain.behind import reports
     from crawler.run.report.given_up import plain
     from crawler.web.queued import visit

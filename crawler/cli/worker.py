@@ -138,7 +138,7 @@ def reach(config: Config, queue: str, name: str = "", hint: common.Hint | None =
 
 
 def show_life() -> Marks:
-    """Let the parent process, if it looks after this one, see that it lives and what it works on."""
+    """Show the parent process, if it supervises this one, that it lives and what it works on."""
     from crawler.worker import pulse
     from crawler.worker.marks import Marks, given
 

@@ -108,7 +108,7 @@ def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, 
 def as_the_crawl(
     args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient
 ) -> tuple[Config, Pipeline, StageSpec]:
-    """Let a stage with an output that nobody set write where the crawl on this hub writes, and log where it writes."""
+    """Set a stage's unset output and logs to those of the crawl on this hub."""
     from crawler.run.resume import definition
     from crawler.run.resume.by_hand import of_stages
     from crawler.run.verify import verify
