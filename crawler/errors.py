@@ -100,7 +100,7 @@ class StageFailed(CrawlerError):
 
 
 class BadUrl(UsageError, ValueError):
-    """This is no URL, or none that can be crawled; the message names it."""
+    """Raised for a text that is no URL, or none that can be crawled; the message names it."""
 
 
 class HubError(CrawlerError):
@@ -108,7 +108,7 @@ class HubError(CrawlerError):
 
 
 class HubUnreachable(HubError):
-    """Nothing answered at the hub's address."""
+    """Raised if no hub answers at the address."""
 
     def __init__(self, address: str, advice: str = "") -> None:
         """advice: what else is known, and the next step; "": start a hub there."""
@@ -122,7 +122,7 @@ class HubUnreachable(HubError):
 
 
 class NoCrawl(HubUnreachable):
-    """Nothing answered, and the data directory has no store either."""
+    """Raised if no hub answers, and the data directory has no store either."""
 
     def __str__(self) -> str:
         return f"no crawl here: {self.advice}"
@@ -239,7 +239,8 @@ class AddressRefused(CrawlerError):
 
 
 class MachineShort(CrawlerError):
-    """This machine lacks something that every task needs. The task and its host are not to blame: a worker gives the task back."""
+    """Raised if this machine lacks something that every task needs. Task and host are not to blame: the worker releases the task.
+    """
 
     def __init__(self, lack: str, cause: str, advice: str) -> None:
         """lack: "is short of open files"; cause: which limit was reached; advice: what to do."""
@@ -257,7 +258,7 @@ class StorageError(CrawlerError):
 
 
 class StorageFull(StorageError):
-    """There is no room on the disk. Nothing of the call was kept, and repeated when there is room again it is done."""
+    """Raised if the disk is full. No part of the call was kept; it can be repeated when there is room again."""
 
 
 class QueueFull(StorageFull):

@@ -1,4 +1,4 @@
-"""What travels between a worker and the broker: tasks on their way in, leased tasks, and what became of them.
+"""Messages between a worker and the broker: new tasks, leased tasks, and the outcomes.
 
     New ──put──▶ (broker) ──lease──▶ Lease ──▶ Done(children: New…) | Failed | a released token
 
@@ -21,7 +21,7 @@ _Some = TypeVar("_Some", bound=Name)
 
 
 class Verdict(StrEnum):
-    """What the broker says to each part of a call."""
+    """Answer of the broker to each part of a call."""
 
     ACCEPTED = "accepted"      # put: it is on its queue
     DUPLICATE = "duplicate"    # put: a keyed queue has, or had, a task of this key
@@ -59,13 +59,13 @@ class New(Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class Unknown(Protocol):
-    """Of some names those that a queue is not known to have, in their order."""
+    """Function that returns those of some names that a queue is not known to have, in their order."""
 
     def __call__(self, names: Sequence[_Some], /) -> Sequence[_Some]: ...
 
 
 class Admitted(Struct, frozen=True):
-    """What became of an item that stands for many: tasks to be put on a queue, and those that are not."""
+    """Outcome for an item that stands for many: tasks to be put on a queue, and counts of the others."""
 
     queue: str
     tasks: list[New]
@@ -108,7 +108,7 @@ class Failed(Struct, frozen=True, array_like=True):
 
 
 class Pace(Struct, frozen=True, array_like=True):
-    """What a host asked of us. None leaves a value as it is."""
+    """Wishes of a host about our pace. None leaves a value as it is."""
 
     host: Host
     rest: float | None = None      # s from now in which nothing is fetched from it (Retry-After, back-off)
@@ -276,7 +276,7 @@ class Attempt(Struct, frozen=True, array_like=True):
 
 
 class Story(Struct, frozen=True):
-    """What the broker knows of one keyed task."""
+    """History of one keyed task, as the broker knows it."""
 
     id: int
     queue: str

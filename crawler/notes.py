@@ -1,4 +1,4 @@
-"""Which shared notes there are, who may write each, and what may be in it; checked when one is written, and when it is read.
+"""Table of the shared notes: who may write each, and its value; checked when one is written, and when it is read.
 
     note             written by                    value
     root/HOST        put, with the seeds           "seed": a person named this host, it may be at a private address

@@ -26,7 +26,7 @@ from crawler.items import Pace
 __all__ = ["Drop", "GiveUp", "Interrupted", "LocalShared", "Pace", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"]
 
 class Then(Protocol):
-    """What `Stage.begin` is given: to be called when the wait is over; what it returns is the work that is left."""
+    """Callback of `Stage.begin`: to be called when the wait is over; it returns the work that is left."""
 
     def __call__(self, finish: Callable[[], Any] | None, is_free: bool = True, /) -> Callable[[], None]:
         """is_free: nothing that finish gives will ask the item's host for rest, so the host need not wait for that."""
@@ -181,7 +181,7 @@ class Stage:
     `module:Class` in the configuration."""
 
     class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """What `[stages.NAME]` may say about this stage: subclass it in yours as a Struct with defaults."""
+        """Options of this stage in `[stages.NAME]`: subclass it in yours as a Struct with defaults."""
 
         # Names of options that say how the work is done, not what is crawled and kept. They may change when a crawl is resumed;
         # a change of any other option must be asked for: see `crawler.run.resume.definition`.
@@ -254,12 +254,12 @@ class Stage:
         raise NotImplementedError(f"{type(self).__name__} has no process(item)")
 
     def begin(self, item: Any, then: Then) -> bool:
-        """For a stage that waits for others most of the time: start on an item, and return at once.
+        """Start on an item and return at once, if the stage waits for the network most of the time.
 
-        True: in a thread of the stage's own `then` is called, once, as soon as the wait is over, with a function that gives what
-        `process` would have given; or with None, where only `process` can go on. What it returns is called once, soon after, in
-        the same thread: it is the work on the item, done there so that no thread waits for another. What is raised is the verdict
-        on the item, as in `process`. False: there is something to wait for first; `process` is called, in a thread that may wait.
+        Returns True if it has begun. A thread of the stage then calls `then`, once, as soon as the wait is over, with a function
+        that returns what `process` would have returned, or with None if only `process` can go on. `then` returns a function that
+        the same thread calls once, soon after: it does the work on the item. An error it raises is the verdict on the item, as in
+        `process`. Returns False if something has to be waited for first: `process` is called, in a thread that may wait.
         """
         return False
 

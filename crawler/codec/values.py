@@ -45,7 +45,7 @@ KEY: Final = "equal keys"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What a message says of a type of items, and how one is made of plain data."""
+    """Description of a type of items in a message, and the way to make one from plain data."""
 
     said: str                                      # "a page"
     shown: str                                     # "a Page"

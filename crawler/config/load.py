@@ -319,7 +319,7 @@ def _is_text(setting: _Setting) -> bool:
 
 
 def _place(origins: Mapping[str, str], name: str) -> str:
-    """Who set this name; else who set a part of it; else who set the nearest table around it."""
+    """Return the origin of a setting: the place that set this name, else a part of it, else the nearest table around it."""
     name = name.partition("[")[0]              # a list is set as a whole
     if name in origins:
         return origins[name]

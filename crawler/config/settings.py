@@ -90,7 +90,7 @@ class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every `[stages.NAME]` may say; its other keys are the options of the stage's class."""
+    """Settings of every `[stages.NAME]`; its other keys are the options of the stage's class."""
 
     use: str = ""                  # entry point or module:Class; "": the table's own name
     input: str = ""                # queue it takes from

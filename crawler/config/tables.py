@@ -97,7 +97,7 @@ def _written(value: Any) -> str:
 
 
 def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """What is in the table and the tables in it, by path; an empty table is a leaf, so that it is not lost."""
+    """Yield the values in a table and its inner tables, by path; an empty table is a leaf, so that it is not lost."""
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, (*path, key))
@@ -106,7 +106,7 @@ def leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def expected(kind: Any) -> str:
-    """What a value of this type looks like, for people who write TOML."""
+    """Describe a value of this type for people who write TOML."""
     return _words(inspect.type_info(kind))
 
 
@@ -174,7 +174,7 @@ def fields_of(kind: type[msgspec.Struct]) -> tuple[structs.FieldInfo, ...]:
 
 
 def _parts(kind: Any, value: Any) -> list[tuple[str, Any, Any]]:
-    """What is in a table or list, each by its key, with the type it should have."""
+    """Return the parts of a table or list, each with its key and the type it should have."""
     kind = _meant(kind, value)
     if _is_struct(kind) and isinstance(value, Mapping):
         names = {item.encode_name: item.type for item in fields_of(kind)}

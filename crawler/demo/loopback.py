@@ -32,7 +32,7 @@ BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})   # RFC 9
 
 
 class Request(NamedTuple):
-    """What was asked."""
+    """Request the server got."""
 
     method: str
     target: str                    # path and query as they stood on the request line
@@ -46,7 +46,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Response:
-    """What is answered. Content-Length is added unless given; the type is HTML in UTF-8 unless given."""
+    """Reply to send. Content-Length is added unless given; the type is HTML in UTF-8 unless given."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """As the parent's, without its look-up of our own name, which may ask a DNS server."""
+        """Bind as the parent does, without its look-up of our own name, which may ask a DNS server."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])

@@ -79,7 +79,7 @@ class Shop:
 
     @property
     def requests(self) -> Counter[str]:
-        """How often each URL has been asked for, robots.txt included."""
+        """Count the requests for each URL, robots.txt included."""
         return self._front.asked() + self._warehouse.asked()
 
     def trespasses(self) -> dict[str, str]:

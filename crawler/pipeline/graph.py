@@ -22,7 +22,7 @@ def flow(edges: Edges, sources: Iterable[str]) -> list[str]:
 
 
 def gates(edges: Edges, bounded: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """For each queue those that hold back its reader while they are full.
+    """Return, for each queue, the queues that hold back its reader while they are full.
 
     Only a bounded queue is a gate, and none that would close a cycle: then of all full queues one has no full gate, its
     reader is given work, and the pipeline moves. Give the queues in the order of the flow: what is left out is the edge that

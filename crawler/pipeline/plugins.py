@@ -148,7 +148,7 @@ def _annotated(kind: type[Stage], process: Any, parameter: inspect.Parameter) ->
 
 @lru_cache(maxsize=1)
 def _offered(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """What all packages that are installed on this path, which is that of Python, offer."""
+    """Return the entry points of all packages installed on this path, which is Python's."""
     from importlib.metadata import entry_points  # here, because it takes longer than all the rest of this module
 
     return tuple(entry_points(group=GROUP))
