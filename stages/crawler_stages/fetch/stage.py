@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,50 +15,36 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
-
-from msgspec import field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from crawler import (
     REDIRECTS,
     AddressRefused,
-    BadUrl,
-    BodyBytes,
-    Collected,
     ConfigError,
-    Delay,
     Drop,
-    Expansion,
-    Factor,
     Guard,
-    HeaderBytes,
     Interrupted,
-    Mistakes,
     Pace,
     Page,
-    Rate,
-    Redirects,
     Report,
     Shared,
     Slow,
     Stage,
     Then,
-    Timeout,
     To,
     Url,
     Visit,
-    __version__,
     combined,
     media_type,
     open_files,
-    product_token,
     site,
     was_seeded,
 )
-from crawler_stages.clients.choice import choose, preload, refuse
+from crawler_stages.clients.choice import choose, preload
 from crawler_stages.clients.contract import FetchFailed, Lacking, Limits, PutOff, Reply, Running, Start, Take, Wants, Work
 from crawler_stages.fetch.failures import ON_STATUS, Failures, Outage
 from crawler_stages.fetch.identity import Identity
+from crawler_stages.fetch.options import FetchOptions, agent, check, proxies
 from crawler_stages.fetch.redirects import LOOP, told
 from crawler_stages.fetch.robots_files import RobotsFiles, Rules
 
@@ -69,10 +54,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.fetch")
 
-AGENT: Final = f"crawler/{__version__}"
-# What parsers read, and gzipped sitemaps. Heritrix and Nutch fetch all that is linked and sort it out later; Colly and spider
-# have such a gate. A type that is not said is let in.
-READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "application/gzip", "application/x-gzip"]
 _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
 # Types that say nothing of the content: such a body is read if a person named it, because it may be a sitemap.
 _UNSPOKEN: Final = frozenset({
@@ -87,7 +68,6 @@ _MOST_SLOW: Final = 2_000          # slow requests beyond the usual number
 _CROWDED_REST: Final = 30.0        # s that a host waits whose site holds its share of slow requests
 _PAUSING: Final = 4                # threads that may wait between a robots.txt and its page: few, because new hosts need threads
 _FILES_APART: Final = 32           # open files for all that is not a connection to a site
-_NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
@@ -102,38 +82,8 @@ _TELLING: Final = 2.0              # s until the hub knows a Crawl-delay for sur
 class Fetch(Stage):
     """Fetch pages as robots.txt allows, within limits of time, size and address."""
 
-    class Options(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
-        timeout: Timeout = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
-        connect_timeout: Timeout = 10.0   # s for TCP and TLS together
-        min_rate: Rate = 100.0   # bytes a second on average, from 20 s after the first byte on; 0: any. Modems have 5,000
-        max_bytes: BodyBytes = 10 << 20    # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
-        max_ratio: Expansion = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
-        max_redirects: Redirects = 10   # on the way to a page; browsers 20, Heritrix 20
-        max_header_bytes: HeaderBytes = 64 << 10   # of a header block
-        content_types: list[str] = field(default_factory=lambda: list(READABLE))   # bodies of others are not read; [] reads all
-        user_agent: str = ""               # "": crawler/VERSION, and the contact; the name it begins with is ours in robots.txt
-        contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
-        headers: dict[str, str] = field(default_factory=dict)   # sent with every request
-        auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
-        hosts: dict[str, Any] | None = None   # settings of single hosts: the tables in [hosts]. `crawler` sets it
-        cookies: bool = False              # sent back as browsers do; each worker process has its own
-        proxy: str | dict[str, str] = ""   # http:// URL, of one for each scheme; the environment's are not used
-        revalidate: bool = False           # keep pages, and ask in later crawls for what has changed since
-        state: str = ""                    # directory of the kept pages; "": none are kept. `crawler` sets it
-        robots: bool = True                # robots.txt is obeyed
-        sitemaps: bool = False             # those that a seed's robots.txt names are visited; they may list pages nobody links to
-        pause_after_robots: Delay | None = None   # s between a robots.txt and the page it was fetched for; None: frontier.delay
-        max_crawl_delay: Delay = 60.0    # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
-        adaptive: Factor = 0.0   # times a page's seconds its host rests, 30 s at most; Heritrix 5
-        allow_private: list[str] = field(default_factory=list)   # hosts that may be at private addresses, as in URLs; seeds may
-        verify: bool | str = True          # check certificates; a string is the file of the authorities to trust
-
-        OPERATIONAL: ClassVar[frozenset[str]] = frozenset({
-            "client", "timeout", "connect_timeout", "min_rate", "max_bytes", "max_ratio", "max_header_bytes", "user_agent",
-            "contact", "headers", "auth", "cookies", "proxy", "revalidate", "state", "pause_after_robots", "max_crawl_delay",
-            "adaptive", "verify",
-        })  # fmt: skip
+    class Options(FetchOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        """What `[stages.fetch]` may say: see `options`."""
 
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
@@ -144,7 +94,7 @@ class Fetch(Stage):
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         super().__init__(options, shared)
         # A robots.txt after five redirects, the pause after it, and the page: with no setting may this look like a hung task.
-        given: Fetch.Options = self.options
+        given: FetchOptions = self.options
         longest = (_ROBOTS_REQUESTS + 1) * given.timeout + max(given.pause_after_robots or 0.0, given.max_crawl_delay)
         self.hang = max(self.hang, longest + _MARGIN)   # type: ignore[misc]  # of the class, where options do not ask for more
 
@@ -154,31 +104,15 @@ class Fetch(Stage):
         import_module("crawler_stages.fetch.slow")
 
     @classmethod
-    def sends_to(cls, options: Fetch.Options) -> tuple[str, ...]:
+    def sends_to(cls, options: FetchOptions) -> tuple[str, ...]:
         return ("urls",) if cls.process is Fetch.process else ()
 
     @classmethod
-    def check(cls, options: Fetch.Options, table: str) -> None:
-        found = Collected()
-        with found.mistakes():
-            Identity(_agent(options), options.headers, options.auth, has_cookies=False)
-        with found.mistakes():
-            _refuse_nameless(options)
-        if options.hosts is not None:
-            found.each.append("stages.fetch.hosts: is set by the tables of the hosts; write [hosts.\"example.org\"]")
-        with found.mistakes():
-            _proxies(options.proxy)
-        with found.mistakes():
-            refuse(options.client, options.verify)
-        for host in options.allow_private:
-            if _NO_HOST.search(host):
-                wrong = f"{host!r} is not a host; write it as in URLs, without scheme and path"
-                found.each.append(f"stages.fetch.allow_private: {wrong}")
-        if found.each:
-            raise Mistakes([message.replace("stages.fetch", table, 1) for message in found.each])
+    def check(cls, options: FetchOptions, table: str) -> None:
+        check(options, table)
 
     def open(self) -> None:
-        options: Fetch.Options = self.options
+        options: FetchOptions = self.options
         limits = Limits(
             timeout=options.timeout,
             connect_timeout=options.connect_timeout,
@@ -187,12 +121,11 @@ class Fetch(Stage):
             max_ratio=options.max_ratio,
             max_header_bytes=options.max_header_bytes,
         )
-        agent = _agent(options)
         self._hosts = _hosts(options.hosts)
         self._identity = Identity(
-            agent, options.headers, options.auth, has_cookies=options.cookies, shared=self.shared, hosts=self._hosts
+            agent(options), options.headers, options.auth, has_cookies=options.cookies, shared=self.shared, hosts=self._hosts
         )
-        self._proxies = _proxies(options.proxy)
+        self._proxies = proxies(options.proxy)
         self._client, name = choose(
             options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=self._proxies
         )
@@ -561,42 +494,6 @@ def _by_files() -> int:
     """Return how many requests at once the files and connections are enough for that this process may have open."""
     limit = open_files()
     return max(limit - limit // 4 - _FILES_APART, 1) if limit else _OVERLAP      # a quarter: see `clients.wire.kept_connections`
-
-
-def _agent(options: Fetch.Options) -> str:
-    return options.user_agent or AGENT + (f" (+{options.contact})" if options.contact else "")
-
-
-def _refuse_nameless(options: Fetch.Options) -> None:
-    """Raise ConfigError for a User-Agent without a name that a robots.txt could use."""
-    agent = options.user_agent
-    if agent and not product_token(agent):
-        raise ConfigError(
-            f"stages.fetch.user_agent: {agent[:_SHOWN]!r} does not begin with a name, by which robots.txt could mean us; begin it "
-            "with letters, '-' or '_' (RFC 9309 §2.2.1), for example 'ExampleBot/1.0 (+https://example.org/bot)'"
-        )
-
-
-def _proxies(option: str | dict[str, str]) -> dict[str, str]:
-    """Return the proxies by scheme of the URL to fetch."""
-    proxies = {"http": option, "https": option} if isinstance(option, str) else option
-    for scheme, proxy in proxies.items():
-        try:
-            is_usable = not proxy or Url.parse(proxy).scheme == "http"
-        except BadUrl:
-            is_usable = False
-        if scheme not in ("http", "https") or not is_usable:     # the value may hold a password: it is not shown
-            raise ConfigError(_unusable(scheme))
-    return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
-
-
-def _unusable(scheme: str) -> str:
-    if scheme not in ("http", "https"):
-        return f"stages.fetch.proxy: {scheme!r} is no scheme that is fetched; name a proxy for http, https or both"
-    return (
-        f"stages.fetch.proxy: the proxy for {scheme} is no URL of an HTTP proxy; write http://HOST:PORT, such as "
-        "http://127.0.0.1:3128 (SOCKS, and TLS to the proxy itself, are not supported)"
-    )
 
 
 def _copies(state: str) -> Copies:
