@@ -1,4 +1,4 @@
-"""Every error of ours, in one tree; each class says whose move it is.
+"""Errors that any part of the package may raise, in one tree; each class says whose move it is.
 
     CrawlerError
     ├── UsageError            the person at the keyboard: a command, a setting, a file           exit 2
@@ -24,6 +24,7 @@
         │   │   └── QueueFull       what producers may fill of it is full
         │   └── OutputClosed        the program that read the rows from a pipe has ended                 exit 141
 
+Errors of one module alone, also below CrawlerError, stand there: the hung stage of a worker, the failures of an HTTP client.
 `Retry`, `Drop` and `GiveUp`, which a stage raises to steer its task, are not errors: see `stage`.
 """
 
@@ -34,7 +35,7 @@ from contextlib import contextmanager
 
 
 class CrawlerError(Exception):
-    """The root: catch this to catch everything this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class UsageError(CrawlerError):

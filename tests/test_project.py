@@ -7,10 +7,22 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+
+# A docstring begins with a verb or a noun phrase, so with none of these.
+NO_BEGINNINGS = re.compile(
+    r"(And|Anything|As|At|But|By|Can|Does|Everything|False|For|From|Had|Has|He|Here|How|If|In|Is|It|May|Must|No|Nobody|None|Not|Nothing|"
+    r"Of|On|Only|Or|Same|She|So|Than|That|Then|There|These|They|This|Those|To|True|Until|Was|What|When|Where|Whether|Which|Who|Whom|"
+    r"Whose|Why|With)\b"
+)
+# A check that is switched off for a line, by its code, and then the reason.
+SWITCHED_OFF = re.compile(
+    r"# (?:noqa|type: ignore)(?P<rules>: [A-Z]+\d+(?:, ?[A-Z]+\d+)*|\[[a-z, -]+\])?(?P<reason>[^#\n]*(?:#[^\n]*)?)"
+)
 
 
 def start_blocks() -> list[str]:
@@ -85,3 +97,30 @@ def test_all_that_is_installed_has_a_name_of_ours() -> None:
     assert set((metadata.distribution("crawler").read_text("top_level.txt") or "").split()) == {
         name.partition(".")[0] for name in there
     }
+
+
+def documented(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the name and the docstring of every module, class and function from this node down."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node)):
+        yield getattr(node, "name", "the module"), text
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield from documented(child)
+
+
+def test_a_docstring_begins_by_saying_what_the_thing_is_or_does() -> None:
+    sources = [path for package in ("crawler", "stages") for path in sorted((ROOT / package).rglob("*.py"))]
+
+    found = [(path.name, *each) for path in sources for each in documented(ast.parse(path.read_text("utf-8")))]
+
+    assert len(found) > 1000
+    assert [each for each in found if NO_BEGINNINGS.match(each[2])] == []
+
+
+def test_a_check_that_is_switched_off_for_a_line_has_a_reason_there() -> None:
+    sources = [path for folder in ("crawler", "stages", "bench", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+    found = [(path.name, each) for path in sources for each in SWITCHED_OFF.finditer(path.read_text("utf-8"))]
+
+    assert len(found) > 50
+    assert [(name, each[0]) for name, each in found if not each["rules"] or not re.search(r"\w+ \w+", each["reason"])] == []

@@ -116,7 +116,7 @@ class Parser(argparse.ArgumentParser):
 
         return super().format_help() + shown(self.prog.removeprefix("crawler").strip())
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]  # the base has overloads
         if not args and self._subparsers is not None:     # a group of commands without a verb prints its help
             self.print_help()
             self.exit()

@@ -102,7 +102,7 @@ class Names(dict[str, Any]):
         from crawler.web.fields import Fields, FieldSpec
 
         try:
-            fields = Fields({"found": FieldSpec(many=True, **selector)})      # type: ignore[arg-type]
+            fields = Fields({"found": FieldSpec(many=True, **selector)})      # type: ignore[arg-type]  # all selectors are text
         except ConfigError as error:
             raise ValueError(str(error).removeprefix("fields.found: ")) from None
         found: list[Any] = fields.read(self["page"].html, _raise_failure)["found"]

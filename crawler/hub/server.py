@@ -84,7 +84,7 @@ class HubServer(Server):
         super().__init__(registry, str(place), authkey, SERIALIZER)
         self.broker = broker
         self.place: Address = self.listener.place     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
-        self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]
+        self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]  # as above
                           tls=None if place.path else tls, max_guests=max_connections)
         self._gate = Gate(broker, is_any_site=is_any_site)
         self._quota = quota
@@ -99,7 +99,7 @@ class HubServer(Server):
         try:
             self._door.run()
         finally:
-            self.listener.close()                     # type: ignore[attr-defined]
+            self.listener.close()                     # type: ignore[attr-defined]  # as above
             log.info("the hub at %s has stopped", self.place)
 
     def stop(self) -> None:

@@ -164,7 +164,7 @@ def lookup(name: str, port: int) -> list[SocketAddress]:
         found = socket.getaddrinfo(name.encode("ascii" if is_plain else "idna"), port, type=socket.SOCK_STREAM)
     except UnicodeError as error:      # from Python's IDNA codec; its message differs between versions
         raise BadUrl(f"{name[:200]!r} is not a host name: each part between dots must have 1 to 63 characters") from error
-    return [(family, address[:2] if family == socket.AF_INET else address) for family, _, _, _, address in found]  # type: ignore[misc]
+    return [(family, address[:2] if family == socket.AF_INET else address) for family, _, _, _, address in found]  # type: ignore[misc]  # of inet: a pair or four
 
 
 def _is_address(name: str) -> bool:

@@ -86,7 +86,7 @@ def join_all(base: str, hrefs: Sequence[str], encoding: str = "utf-8") -> list[s
     known = _joined.at(places[0][0])
     found = list(map(known.get, hrefs))
     if None not in found:
-        return found    # type: ignore[return-value]
+        return found    # type: ignore[return-value]  # none of them is None
     here, above, far_above = map(_near.at, places)
     return [
         here.get(href) or above.get(href) or far_above.get(href) or _found(base, places, href) if url is None else url

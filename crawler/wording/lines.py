@@ -27,7 +27,7 @@ class EscapedLines(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, *args: object) -> str:
-        return "\n".join(map(escaped, super().formatException(*args).split("\n")))     # type: ignore[arg-type]
+        return "\n".join(map(escaped, super().formatException(*args).split("\n")))     # type: ignore[arg-type]  # the base class names three arguments
 
     def formatStack(self, stack_info: str) -> str:
         return "\n".join(map(escaped, stack_info.split("\n")))

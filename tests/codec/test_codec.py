@@ -113,7 +113,7 @@ def test_subclasses_of_plain_types_and_mappings_are_sent_as_what_they_stand_for(
     ("value", "told"),
     [
         ({"a": 1, "price": 1j}, "at key 'price': an object of type complex (1j); give plain data"),
-        (Product("u", object()), "at field price: an object of type object"),  # type: ignore[arg-type]
+        (Product("u", object()), "at field price: an object of type object"),  # type: ignore[arg-type]  # wrong on purpose
         ({1j: 1}, "at a key: an object of type complex (1j)"),
         (ValueError, "the exception ValueError is given; raise it"),
         ((one for one in ()), "a generator; give list(…) of it"),

@@ -71,7 +71,7 @@ def test_headers_and_credentials_go_to_that_host_alone_and_across_no_redirect(sh
         ours.site.pages["/moved"] = Response(302, headers={"Location": elsewhere.link("/there")})
         with ours.site as site:
             (shell.directory / "crawler.toml").write_text(FILE.format(client=client, host=site.url[7:-1]) + (
-                f"\n[stages.fetch.auth]\n'unused.example' = 'a:b'\n"))  # noqa: F541  fmt: skip
+                f"\n[stages.fetch.auth]\n'unused.example' = 'a:b'\n"))  # noqa: F541 - one text with the lines above  # fmt: skip
             if way == "run":
                 done = shell.run("run", site.url, "-s", f"stages.fetch.allow_private=['{elsewhere.url[7:-1]}']", "-o", "p.jsonl")
                 assert done.returncode == 0, done.stderr

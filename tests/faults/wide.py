@@ -130,7 +130,7 @@ def strike(crawl: Crawl, plan: Plan, dice: Random) -> float:
         strikes.append((dice.uniform(0, plan.seconds), lambda: kill_one(crawl, dice)))
     for number in range(plan.freezes):
         seconds = plan.longest if number < 2 else dice.uniform(1, plan.longest / 4)
-        strikes.append((dice.uniform(0, plan.seconds), lambda seconds=seconds: freeze_one(crawl, dice, seconds)))   # type: ignore[misc]
+        strikes.append((dice.uniform(0, plan.seconds), lambda seconds=seconds: freeze_one(crawl, dice, seconds)))   # type: ignore[misc]  # a lambda without types
     for at, act in sorted(strikes, key=lambda strike: strike[0]):
         time.sleep(max(began + at - time.monotonic(), 0))
         last = max(last, act())

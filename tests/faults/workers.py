@@ -47,7 +47,7 @@ def tell_to_end(work: Path, rounds: int, pages: int, *, is_full: bool) -> Row:
         for number in range(rounds):
             stage = WORKERS[number % len(WORKERS)]
             before = progress(client)
-            until(lambda before=before: progress(client) > before or client.drained(), "there is a load")  # type: ignore[misc]
+            until(lambda before=before: progress(client) > before or client.drained(), "there is a load")  # type: ignore[misc]  # a lambda without types
             threading.Event().wait(dice.uniform(0, 0.1))
             took.append(end_one(row, bench, client, stage))
         row.notes.append(f"s from SIGTERM to the end: {times(took)}")
@@ -119,10 +119,10 @@ def freeze(work: Path, rounds: int) -> Row:
             web.wait_for_request(path, n=2, timeout=PATIENCE)
             row.redelivery = [*row.redelivery, time.monotonic() - stopped]
             web.release(path)
-            until(lambda url=url: url in stored(bench), "another has done it")  # type: ignore[misc]
+            until(lambda url=url: url in stored(bench), "another has done it")  # type: ignore[misc]  # a lambda without types
             for pid in reversed(both):
                 os.kill(pid, signal.SIGCONT)
-            until(lambda name=name: "finished too late" in bench.log(name), "the late worker is told so")  # type: ignore[misc]
+            until(lambda name=name: "finished too late" in bench.log(name), "the late worker is told so")  # type: ignore[misc]  # a lambda without types
             row.expect(bench.terminate(name) == 0, "the frozen worker did not end well")
             row.rounds += 1
             name = other

@@ -22,7 +22,7 @@ def bombs(size: int) -> dict[str, str]:
     half = size // 2
     return {
         # Formatting elements that differ, and blocks that make the parser copy all open ones (HTML standard §13.2.4.3).
-        **{f"<{tag} id=N><p>": many(lambda i, tag=tag: f"<{tag} id={i}><p>", size) for tag in FORMATTING},    # type: ignore[misc]
+        **{f"<{tag} id=N><p>": many(lambda i, tag=tag: f"<{tag} id={i}><p>", size) for tag in FORMATTING},    # type: ignore[misc]  # a lambda without types
         "three kinds": many(lambda i: f"<b id={i}><i id={i}><u id={i}><p>", size),
         "in a closed p": many(lambda i: f"<p><b id={i}>x</p>", size),
         "in a closed div": many(lambda i: f"<div><b id={i}>x</div>", size),

@@ -73,7 +73,7 @@ _calls = itertools.count(10)
 
 
 def step(hub: HubClient, **more: object) -> object:
-    return hub.step(Step("a worker", next(_calls), **more))      # type: ignore[arg-type]
+    return hub.step(Step("a worker", next(_calls), **more))      # type: ignore[arg-type]  # any field
 
 
 GROWING: dict[str, tuple[str, Callable[[HubClient], object]]] = {
@@ -117,7 +117,7 @@ def test_calls_that_store_no_task_make_no_rows(client: Clients, broker: SqliteBr
 
 def test_tasks_over_a_limit_leave_no_hosts(broker: SqliteBroker) -> None:
     def put(*hosts: str, **more: object) -> list[Verdict]:
-        return broker.put([New("urls", host.encode(), b"%016d" % next(_calls), host=host, **more) for host in hosts])  # type: ignore[arg-type]
+        return broker.put([New("urls", host.encode(), b"%016d" % next(_calls), host=host, **more) for host in hosts])  # type: ignore[arg-type]  # any field
 
     assert put("a", "b", "c") == [Verdict.ACCEPTED] * 3
 

@@ -207,7 +207,7 @@ class Hub:
         unanswered, self._unanswered = self._unanswered, {}
         for answer in unanswered:
             if random.random() < 0.8:          # else the peer hears nothing at all: the machine is off
-                self._scheduler.at(random.uniform(0, 0.1), lambda answer=answer: answer(None))  # type: ignore[misc]
+                self._scheduler.at(random.uniform(0, 0.1), lambda answer=answer: answer(None))  # type: ignore[misc]  # a lambda without types
         before, log = self._path, Path(f"{self._path}-wal")
         self._runs += 1
         if before.exists():                    # else it died before it did anything

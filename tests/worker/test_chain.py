@@ -159,8 +159,8 @@ def after(first: Stage, second: Stage, outputs: tuple[str, ...] = ("result",)) -
     [
         (To("reslt", 1), "stage 'second' sent an item to 'reslt'; its outputs are result: did you mean 'result'"),
         (To("nowhere", 1), "its outputs are result: add it to stages.second.outputs"),
-        (To("", 1, key="text"), "a key is bytes"),  # type: ignore[arg-type]
-        (Pace(3), "a Pace for 3; its host is text"),  # type: ignore[arg-type]
+        (To("", 1, key="text"), "a key is bytes"),  # type: ignore[arg-type]  # wrong on purpose
+        (Pace(3), "a Pace for 3; its host is text"),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )
 def test_what_the_second_may_not_give_is_its_own_failure(gives: Any, words: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -135,7 +135,7 @@ def test_a_retry_says_when_and_lets_the_host_rest():
     assert outcome.counts == {"retried": 1}
 
 
-@pytest.mark.parametrize("retry", [Retry(after=float("inf")), Retry(rest=1e300), Retry(after="soon")])  # type: ignore[arg-type]
+@pytest.mark.parametrize("retry", [Retry(after=float("inf")), Retry(rest=1e300), Retry(after="soon")])  # type: ignore[arg-type]  # wrong on purpose
 def test_a_time_that_there_is_not_is_the_stages_fault(retry):
     (outcome,) = handle(raising(retry), lease(1, host="h"))
 
@@ -145,7 +145,7 @@ def test_a_time_that_there_is_not_is_the_stages_fault(retry):
 
 
 def test_a_reason_that_is_no_text_is_told_as_text():
-    (outcome,) = handle(raising(Retry(OSError("reset"))), lease(1))  # type: ignore[arg-type]
+    (outcome,) = handle(raising(Retry(OSError("reset"))), lease(1))  # type: ignore[arg-type]  # wrong on purpose
 
     assert outcome.failed is not None
     assert outcome.failed.reason == "reset"

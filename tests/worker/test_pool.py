@@ -143,7 +143,7 @@ def test_closing_cancels_tasks_and_leaves_no_thread():
 
 def test_an_event_loop_that_is_blocked_does_not_block_the_close():
     class Blocking(Gate):
-        async def process(self, item: int) -> None:  # type: ignore[override]
+        async def process(self, item: int) -> None:  # type: ignore[override]  # async on purpose
             self.begun.release()
             self.go.wait(10)                         # what one must not do in a coroutine
 

@@ -86,7 +86,7 @@ def test_an_answer_that_comes_after_the_change_of_hubs_is_not_kept(broker):
             notes.clear()
             return [Note("root/old", b"1", version=1_000)]
 
-        def note(self, given: list[Note]) -> int:        # type: ignore[override]
+        def note(self, given: list[Note]) -> int:        # type: ignore[override]  # narrower on purpose
             notes.clear()
             return 1_000
 

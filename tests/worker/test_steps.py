@@ -214,7 +214,7 @@ def test_what_a_stage_gives_that_cannot_be_stored_is_one_tasks_fault(broker, wor
     class Careless(Stage):
         def process(self, item: str) -> Iterator[Any]:
             if item == "key":
-                yield To("", "x", key="text")             # type: ignore[arg-type]
+                yield To("", "x", key="text")             # type: ignore[arg-type]  # wrong on purpose
             elif item == "wait":
                 raise Retry("later", after=float("nan"))
             elif item == "words":

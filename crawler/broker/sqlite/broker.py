@@ -51,7 +51,7 @@ class SqliteBroker:
 
         def attempt() -> tuple[sqlite3.Connection, Ledger]:
             db = schema.connect(path)
-            return db, _begin(Ledger(db, queues, politeness or Politeness(), clock, random or Random()), path)  # noqa: S311  (jitter)
+            return db, _begin(Ledger(db, queues, politeness or Politeness(), clock, random or Random()), path)  # noqa: S311  (jitter, no secret)
 
         try:
             db, ledger = attempt()

@@ -30,7 +30,7 @@ COLUMNS = "id, priority, attempt, item, key, depth"
 TASK = f"SELECT {COLUMNS} FROM whole WHERE id = ?"      # noqa: S608  (columns of ours)
 READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"      # noqa: S608  (columns of ours)
 READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
-TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608
+TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608  # columns of ours
 Task = tuple[Any, ...]    # a row of these statements
 Offer = tuple[Lane | None, Suspect | None, Task]     # with the lane of its host, on a polite queue, and the suspect if it is one
 

@@ -88,7 +88,7 @@ class SqliteTable:
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({KEY} TEXT PRIMARY KEY)")
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {EVER} (output TEXT PRIMARY KEY, id TEXT, written INTEGER)")
             verb = "REPLACE" if is_new else "IGNORE"
-            sql = f"INSERT OR {verb} INTO {EVER} VALUES (?, ?, 0)"    # noqa: S608  constants
+            sql = f"INSERT OR {verb} INTO {EVER} VALUES (?, ?, 0)"    # noqa: S608  constants only
             self._db.execute(sql, (self._options.table, secrets.token_hex(8)))
             self._db.execute("COMMIT")
         except BaseException:

@@ -42,7 +42,7 @@ PASSED: dict[str, tuple[dict[str, Answer], list[str], dict[str, str]]] = {
          "/p": behind("seen=1", redirect("/p", "Set-Cookie: seen=1"))}, ["/"], {"/": "home", "/p": "in"},
     ),
     "a wall of two cookies, one after the other": (
-        {"/": lambda h: behind("b=1", redirect("/", f"Set-Cookie: {'b' if has(h, 'a=1') else 'a'}=1"))(h)}, ["/"], {"/": "in"},  # type: ignore[operator]
+        {"/": lambda h: behind("b=1", redirect("/", f"Set-Cookie: {'b' if has(h, 'a=1') else 'a'}=1"))(h)}, ["/"], {"/": "in"},  # type: ignore[operator]  # a lambda without types
     ),
     "a wall with a 301": ({"/": behind("a=1", redirect("/", "Set-Cookie: a=1", status="301 Moved"))}, ["/"], {"/": "in"}),
     "a wall with a 307 and an absolute target": ({"/": behind("a=1", redirect(f"{S}/#x", "Set-Cookie: a=1", status="307 T"))},
@@ -72,7 +72,7 @@ PASSED: dict[str, tuple[dict[str, Answer], list[str], dict[str, str]]] = {
         [f"/{n}" for n in range(6)], {f"/{n}": f"in {n}" for n in range(6)},
     ),
     "one gate for many pages, that knows the way back by a cookie": (
-        {**{f"/{n}": lambda h, n=n: page(title=f"in {n}") if has(h, "a=1") else redirect("/gate", f"Set-Cookie: to=/{n}")  # type: ignore[misc]
+        {**{f"/{n}": lambda h, n=n: page(title=f"in {n}") if has(h, "a=1") else redirect("/gate", f"Set-Cookie: to=/{n}")  # type: ignore[misc]  # a lambda without types
             for n in range(2)},
          "/gate": lambda h: redirect("/0" if has(h, "to=/0") else "/1", "Set-Cookie: a=1")},
         ["/0"], {"/0": "in 0"},
