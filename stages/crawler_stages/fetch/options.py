@@ -37,7 +37,7 @@ _SHOWN: Final = 80                 # characters of a value in an error
 
 
 class FetchOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `[stages.fetch]` may say."""
+    """Options of `[stages.fetch]`."""
 
     client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
     timeout: Timeout = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180

@@ -83,7 +83,7 @@ class Fetch(Stage):
     """Fetch pages as robots.txt allows, within limits of time, size and address."""
 
     class Options(FetchOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """What `[stages.fetch]` may say: see `options`."""
+        """Options of `[stages.fetch]`: see `options`."""
 
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
