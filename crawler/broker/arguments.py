@@ -54,7 +54,7 @@ def failures(failed: Sequence[Failed]) -> None:
 
 
 def tokens(given: Iterable[int]) -> None:
-    """One that nobody holds is no fault; what no hub gives out is."""
+    """Check tokens. An expired token is no error; one that no hub can give out is."""
     for token in given:
         if not isinstance(token, int) or not 0 <= token < TOKENS:
             raise CallRefused(f"a token of {token!r} is not possible; give those of your leases")

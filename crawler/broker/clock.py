@@ -27,7 +27,7 @@ class Clock(Protocol):
         ...
 
     def subscribe(self, wake: Callable[[], None]) -> None:
-        """Call `wake` whenever time moved in a jump, so that who waits looks at the clock again."""
+        """Call `wake` whenever the time jumped, so that waiting threads look at the clock again."""
         ...
 
 

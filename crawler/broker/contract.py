@@ -138,18 +138,18 @@ class Broker(Protocol):
 
         `arrived` gives the slots of these tasks back to their hosts as if they had ended, before anything is leased; they stay
         leased, and give nothing back a second time when they do end. A token that is not current, has arrived before, or is of
-        a queue that is not polite changes nothing. After a restart of the hub all that is leased takes its slot again: what
-        was said of it is remembered only as long as the hub runs."""
+        a queue that is not polite changes nothing. Arrivals are not stored: after a restart of the hub each leased task takes its
+        slot again."""
         ...
 
     def extend(self, worker: Name, tokens: Ends[int], ttl: Ttl) -> list[bool]:
-        """Heart-beat: these leases last `ttl` seconds from now. False: the lease is no longer yours."""
+        """Send a heart-beat: these leases last `ttl` seconds from now. False for a lease that is no longer yours."""
         ...
 
     def expire(self, worker: Name | None, reason: Line = "", begun: Ends[int] = (), at_work: Ends[int] = ()) -> int:
         """End the leases of a worker that is known to be dead (None: of all workers). Returns how many.
 
-        reason: how it ended, as in "was killed by SIGSEGV", for its tasks; "": not known. begun, at_work: tokens of the tasks that
+        reason: how the worker ended, as in "was killed by SIGSEGV"; "": not known. begun, at_work: tokens of the tasks that
         it had begun, and of those that it was at work on rather than waiting for a host. What it was at work on has lost an attempt
         and is quarantined: lent alone, to a probe. If there is none, what was begun has lost an attempt; if that is not known
         either, all have: these are lent in groups that get smaller with each death. All other leases are as if they had not been.
@@ -184,7 +184,7 @@ class Broker(Protocol):
         ...
 
     def take(self, queue: Name, n: int, wait: float = 0.0) -> list[bytes]:
-        """Lease and complete at once: the classic `get`. What is returned is the caller's to lose."""
+        """Lease and complete at once: the classic `get`. Once returned, an item is no longer kept by the hub."""
         ...
 
     def dead(self, queue: Name | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
@@ -208,7 +208,7 @@ class Broker(Protocol):
         ...
 
     def why(self, queue: Name, key: Key) -> Story | None:
-        """The life story of a keyed task; None: never heard of."""
+        """Return the life story of a keyed task; None if the key is unknown."""
         ...
 
     def find(self, url: Url) -> list[Found]:
@@ -225,5 +225,5 @@ class Broker(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what is held; for an embedded engine: commit, checkpoint and close the file."""
+        """Release what is held; for an embedded engine: commit, checkpoint and close the file."""
         ...

@@ -1,4 +1,4 @@
-"""A file that keeps some of the disk, to be given up when the disk is full: what was promised can then be kept.
+"""Reserve file, deleted when the disk is full, so that there is room to store what was promised.
 
     make ──▶ there ──release──▶ gone, its room is the store's ──▶ make, once others have left enough
 """
@@ -43,7 +43,7 @@ class Ballast:
                 self.release()
 
     def release(self) -> bool:
-        """Give its room to the store. False: there was none to give."""
+        """Give its room to the store. Returns False if there was none."""
         was_there, self.is_there = self.is_there, False
         try:
             self._path.unlink()

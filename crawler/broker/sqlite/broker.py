@@ -174,11 +174,11 @@ class SqliteBroker:
         return self._call(run)
 
     def claim(self, worker: str, digest: bytes) -> bool:
-        """Store a digest for the name of a worker, unless there is one. False: there is another. Forgotten with the worker."""
+        """Store a digest for a worker's name, unless there is one. Returns False if there is another. Forgotten with the worker."""
         return self._call(lambda ledger: ledger.callers.claim(worker, digest, ledger.now))
 
     def lost(self, worker: str) -> None:
-        """The last connection of this worker broke: it has some seconds to be heard of again, and no longer waits for tasks."""
+        """Note that a worker's last connection broke: it has some seconds to come back, and no longer waits for tasks."""
 
         def run(ledger: Ledger) -> None:
             self._writer.dismiss(worker)

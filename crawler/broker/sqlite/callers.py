@@ -75,7 +75,7 @@ class Caller:
         self.seen = seen                   # hub time
         self.batches: dict[int, Batch] = {}           # by their first tokens
         self.is_stored = is_stored
-        self.claim = claim                 # digest of the secret of its process; None: nobody has claimed the name
+        self.claim = claim                 # digest of the secret of its process; None: the name is not claimed
         self.is_here = False               # whether it has called since the store was opened
         self.trouble = ""                  # what it waits for before it can go on, if anything
         self.queue = ""                    # the queue that it last asked for work since then
@@ -106,7 +106,7 @@ class Callers:
         self._counts = {False: 0, True: 0}     # rows, of producers and of workers
 
     def read(self) -> Iterator[Caller]:
-        """The table may be another than we know: those that hold something."""
+        """Read the callers with leases from the table, which may have changed since it was last read."""
         self._known, self._changed = {}, {}
         total, workers = self._db.execute("SELECT count(*), ifnull(sum(is_worker), 0) FROM caller").fetchone()
         self._counts = {False: total - workers, True: workers}
@@ -150,7 +150,7 @@ class Callers:
         return self._get((name, True), now)
 
     def claim(self, worker: str, digest: bytes, now: float) -> bool:
-        """Store a digest for the name of a worker, unless there is one. False: there is another."""
+        """Store a digest for a worker's name, unless there is one. Returns False if there is another."""
         known = self._get((worker, True), now)
         if known.claim is None:
             known.claim = digest
@@ -163,7 +163,7 @@ class Callers:
             self._changed[batch.caller.id] = batch.caller
 
     def let_go(self, batch: Batch) -> None:
-        """Its caller holds nothing of it any more."""
+        """Drop a batch of which its caller holds no task any more."""
         if batch.caller is not None:
             del batch.caller.batches[batch.first]
             self._changed[batch.caller.id] = batch.caller
@@ -176,7 +176,7 @@ class Callers:
             known.is_here = True
 
     def set_trouble(self, worker: str, trouble: str) -> None:
-        """Keep in memory what a worker that has called waits for; "": nothing."""
+        """Keep in memory what a known worker waits for; "": nothing."""
         known = self._known.get((worker, True))
         if known is not None:
             known.trouble = trouble[:TROUBLE]
@@ -230,7 +230,7 @@ class Callers:
         return known
 
     def _make_room(self, is_worker: bool, now: float) -> None:
-        """Count one caller more. If there are too many, those that hold nothing and do not wait are forgotten."""
+        """Count one more caller. If there are too many, those without leases and not waiting are forgotten."""
         if self._counts[is_worker] >= CALLERS:
             self.flush()
             gone = self._db.execute("DELETE FROM caller WHERE seen < ? AND lent = '{}' AND is_worker = ?", (now - IDLE, is_worker))

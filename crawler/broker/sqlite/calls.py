@@ -1,4 +1,4 @@
-"""A call on its way to the store and back: what is to be run there, and who waits for the answer.
+"""One call on its way to the store and back: the function to run there, and the thread that waits for the answer.
 
 It is a function of the ledger that can be run again: after a rollback it has left no trace, in the tables or in itself.
 """
@@ -61,8 +61,8 @@ class Call(Generic[T]):
         return self.answer  # type: ignore[return-value]  # None where T is None
 
     def _end(self) -> None:
-        """Let go of what was to be run: it may refer to this call, and both would hold what was sent until the garbage collector
-        comes, which counts objects, not their bytes."""
+        """Drop the function that was to be run: it may refer to this call, and both would keep the arguments in memory until the
+        garbage collector runs, which counts objects, not their bytes."""
         self.is_settled = True
         self.run = _over
         if self.turn is not None:
@@ -88,7 +88,7 @@ class Waiting(Call[T]):
         self.deadline = 0.0                 # hub time, once it is parked
         self.is_probe = is_probe            # other tasks are for it than for others
         self.is_repeated = False            # there is another call like it: what that is answered is the answer to this one too
-        self.is_dismissed = False           # nobody waits for the answer any more: it is not to lease anything
+        self.is_dismissed = False           # nobody waits for the answer any more: it must not lease anything
 
     def _end(self) -> None:
         self.again = self.empty = _over

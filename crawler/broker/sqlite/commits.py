@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Writer:
-    """Runs calls on a ledger, in the thread of who has the turn, from `start` to `close`."""
+    """Runs calls on a ledger, in the thread that has the turn, from `start` to `close`."""
 
     def __init__(self, db: sqlite3.Connection, path: str, ledger: Ledger, clock: Clock, disk: Disk, syncs_all: bool,
                  on_failure: Callable[[], None] | None) -> None:  # fmt: skip
@@ -57,7 +57,7 @@ class Writer:
         self._syncer.start()
 
     def ask(self, call: Call[T]) -> T:
-        """Have a call run and wait for its answer. Raises what it raised, StorageError when the disk failed."""
+        """Run a call and return its answer, or raise its error. Raises StorageError if the disk failed."""
         if self.failure is not None:
             raise self.failure
         return self._turns.ask(call, self._closed)
@@ -84,7 +84,7 @@ class Writer:
                 call.is_repeated = True
 
     def close(self) -> None:
-        """Answer what has come in, send away who waits, and close the file."""
+        """Answer the calls that have come in, dismiss the parked ones, and close the file."""
         if not self._turns.close():
             return
         self._refuse(self._parked, self._closed())
@@ -102,7 +102,7 @@ class Writer:
     # ---- a turn
 
     def _take(self, calls: list[Call[Any]]) -> float | None:
-        """Whoever has the turn; returns the seconds in which nothing can change by itself."""
+        """Run these calls, in the thread that has the turn. Returns the seconds for which nothing can change by itself."""
         try:
             return self._disk.patience(self._handle(calls))
         except BaseException:                     # whose thread was interrupted: the others in this turn are not to wait for ever
@@ -176,7 +176,7 @@ class Writer:
                 self._db.execute("ROLLBACK")
 
     def _commit(self, calls: list[Call[Any]]) -> float | None:
-        """One transaction over these calls and whoever is parked."""
+        """Run these calls and the parked ones in one transaction."""
         ledger, db = self._ledger, self._db
         self._disk.look()
         ledger.is_short = self._disk.is_short
@@ -197,7 +197,7 @@ class Writer:
                 elif isinstance(call, Waiting):
                     call.deadline = ledger.now + call.wait
                     self._parked.append(call)
-            empty = set[str]()                    # queues that had nothing for one who waits: nor have they for the next
+            empty = set[str]()                    # queues that had no task for a parked call: they have none for the next either
             for waiting in self._parked:          # those who came first, first
                 if waiting.queue in empty and not waiting.is_probe and waiting.waits_for_tasks_alone(ledger.now):
                     still.append(waiting)
@@ -205,7 +205,7 @@ class Writer:
                     answered.append(waiting)
                 else:
                     still.append(waiting)
-                    # What a probe is given, or any worker while there are suspects, depends on who asks.
+                    # The tasks for a probe, and for any worker while there are suspects, depend on the worker.
                     if waiting.queue and not (waiting.is_probe or ledger.queue(waiting.queue).suspects):
                         empty.add(waiting.queue)
             event = ledger.next_event(ledger.queue(name) for name in {call.queue for call in still} - {""})
@@ -231,7 +231,7 @@ class Writer:
         return self._clock.patience(min(times if event is None else [event, *times]) - ledger.now)
 
     def _has_answer(self, call: Call[Any], *, is_parked: bool) -> bool:
-        """Run it. False: there is nothing for it yet, and it may wait."""
+        """Run a call. Returns False if there is no answer yet and it may wait."""
         if isinstance(call, Waiting) and call.is_dismissed:
             call.answer = call.empty(self._ledger)
             return True

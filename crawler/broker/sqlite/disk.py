@@ -1,10 +1,10 @@
-"""The disk under a store: its log put on it, and what is done when there is no room left.
+"""Disk under a store: syncs the log, and handles a full disk.
 
     room ──a commit finds none──▶ short: the ballast is given up, tasks from outside are refused, keyed queues lend nothing
       ▲                             │          what is in process is still handed in, what lies behind it is still done
       └──── the ballast is back ────┘
 
-A disk that is full is waited for. One that fails in any other way is not trusted again: see `commits`.
+A full disk is waited for. A disk that fails in any other way is not trusted again: see `commits`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG_LIMIT = 64 << 20      # bytes of a log that is cut: it is moved into the dat
 
 
 class Disk:
-    """One store's: its connection is used by who has the turn alone, `sync` by any thread."""
+    """Disk of one store: its connection is used by the thread that has the turn alone, `sync` by any thread."""
 
     def __init__(self, db: sqlite3.Connection, path: str, log_file: int | None, ballast: Ballast | None) -> None:
         """log_file: descriptor of the write-ahead log, closed by `close`; None, as ballast, for a store in memory."""
@@ -35,7 +35,7 @@ class Disk:
         self._log_file = log_file
         self._ballast = ballast
         self.commits = 0                  # since it was opened
-        self.durable = 0                  # how many of these, the first ones, no power cut can undo
+        self.durable = 0                  # number of these, the first ones, that are safe from a power cut
         self._synced = 0                  # how many of them were to be put on disk
         self._look_at = 0.0               # monotonic time
         self._has_run_out = False         # and it has been said
@@ -69,7 +69,7 @@ class Disk:
             self.sync()
 
     def committed(self) -> None:
-        """The log has grown, and what was to be stored is."""
+        """Note a commit: the log has grown."""
         self.commits += 1
         if self._ballast is None or self._ballast.is_there:        # else `look` says when there is room
             self._has_run_out = False
@@ -150,7 +150,7 @@ class Disk:
                      time.monotonic() - self._full_at)  # fmt: skip
 
     def patience(self, pause: float | None) -> float | None:
-        """s until somebody has to `look`, if that is sooner than `pause`."""
+        """Seconds until `look` must be called, if that is sooner than `pause`."""
         if self._ballast is None or self._ballast.is_there:
             return pause
         return LOOK if pause is None else min(pause, LOOK)

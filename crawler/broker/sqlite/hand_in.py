@@ -74,7 +74,7 @@ class Ledger(Lending):
         return verdicts
 
     def _uncount(self, step: Step, verdicts: Sequence[Verdict]) -> None:
-        """Take back what was counted for tasks that somebody else has now."""
+        """Undo the counts for tasks that another worker has now."""
         for verdict, counts in zip(verdicts, counts_of_each(step), strict=False):
             if verdict == Verdict.STALE:
                 self.count({name: -n for name, n in counts.items() if abs(n) <= LARGEST})
@@ -150,7 +150,7 @@ class Ledger(Lending):
         """End these leases, already off the books, because their workers are gone.
 
         reason: how the worker ended, if that is known. begun, at_work: tokens of the tasks that it had begun and was at work on. If
-        any is known, an attempt is counted of these alone, and the others are as if they had not been leased.
+        any is known, only these tasks count an attempt; the others are released.
         """
         by_worker: dict[str, list[OpenLease]] = {}
         for lease in leases:
@@ -243,7 +243,7 @@ class Ledger(Lending):
         self._next_due = self._first_due()
 
     def next_event(self, waited_for: Iterable[Queue]) -> float | None:
-        """Hub time at which something may change by itself, for who waits on these queues."""
+        """Hub time at which something may change by itself for calls that wait on these queues."""
         times = [self._next_due, self.leases.next_end()]
         for queue in waited_for:
             if not queue.full_gate() and not self.spent(queue):
@@ -254,7 +254,7 @@ class Ledger(Lending):
     # ---- hosts, counters
 
     def set_paces(self, paces: Iterable[Pace]) -> list[Pace]:
-        """Set what hosts asked of us, for every polite queue. Returns what is for hosts that are not known, and was not set.
+        """Set the wishes of hosts for every polite queue. Returns those of unknown hosts, which are not set.
 
         Only what an admin sets by hand makes a host known: otherwise a worker could fill the store with names.
         """

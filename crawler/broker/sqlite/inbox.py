@@ -4,8 +4,8 @@
         └────many──▶ table `inbox`, with the step ──a slice each turn──▶ insert
 
 A step is one transaction, however many children it has. To put 50,000 of them on their queues takes some tenths of a second, in
-which no other call is answered; to store them as they came takes a tenth of that. Until it has its turn a child is as safe as any
-task, and keeps its queue from being drained.
+which no other call is answered; storing them unread takes a tenth of that. A child in the inbox is as safe as any task, and its
+queue is not drained.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tasks on their way in: what is stored, what is a duplicate, and what is too much. Part of `hand_in.Ledger`."""
+"""Insertion of tasks: which are stored, which are duplicates, and which are too many. Part of `hand_in.Ledger`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Intake(Verdicts):
         return [next(others) if fits else Verdict.WAITING for fits in is_in]
 
     def _room(self, items: Sequence[New], queues: Set[str]) -> dict[tuple[str, str], int]:
-        """Return how many more tasks may wait, by queue and host, for the hosts of these that would have too many."""
+        """Return how many more tasks may wait, by queue and host, for the hosts that these tasks would take over their limit."""
         room = {}
         for (name, host), n in Counter((new.queue, new.host) for new in items if new.queue in queues).items():
             queue = self.queues[name]

@@ -23,7 +23,7 @@ from crawler.limits import NOTES, NOTES_BYTES, PAGE, PAGE_BYTES, WORKERS
 
 HOSTS_LISTED = 1_000      # hosts in one list
 HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
-QUICK = 0.002             # s of CPU to find them that nobody minds, some ten thousand hosts
+QUICK = 0.002             # s of CPU to find them that need not be saved, some ten thousand hosts
 SELDOM = 100              # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
 WORKERS_SEEN = 30.0       # s after its last call until an idle worker is no longer shown; it waits for work 20 s at most
 DELAYED_READ = 100        # delayed tasks that are read to find the next one of each queue
@@ -98,7 +98,7 @@ def _forget_traces(ledger: Ledger, tasks: Sequence[tuple[int, int, int, int]]) -
 
 
 def _dead_rows(ledger: Ledger, ids: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """(id, queue, lane, size) of those that are dead, on queues of this pipeline."""
+    """Return (id, queue, lane, size) of the dead tasks on queues of this pipeline."""
     found = []
     for id in dict.fromkeys(ids):
         if abs(id) > LARGEST:

@@ -61,7 +61,7 @@ class OpenLeases:
             self._next_end = lease.until
 
     def held(self, token: int, worker: str) -> OpenLease | None:
-        """The lease of this token; None: this worker does not hold it."""
+        """Return the lease of this token; None if this worker does not hold it."""
         lease = self._by_token.get(token)
         return None if lease is None or lease.worker != worker else lease
 
@@ -71,7 +71,7 @@ class OpenLeases:
         return None if lease is None else lease.until
 
     def end(self, token: int, worker: str) -> OpenLease | None:
-        """Take a lease off the books, as done or for `give_back`; None: this worker does not hold it."""
+        """Remove a lease from memory, as done or for `give_back`; None if this worker does not hold it."""
         lease = self._by_token.get(token)
         if lease is None or lease.worker != worker:
             return None

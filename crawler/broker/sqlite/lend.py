@@ -1,7 +1,7 @@
-"""Tasks on their way out: which may be had, in which order, and to whom they are lent. Part of `hand_in.Ledger`.
+"""Lending of tasks: which may be leased, in which order, and by whom. Part of `hand_in.Ledger`.
 
-A lease changes no task: what is leased is known by `leases`, and passed over. So that nobody looks again and again at what is 
-leased, each lane has a floor: in its order, all that is READY up to there is leased. Whatever becomes READY below takes it away.
+A lease changes no row of a task: leased tasks are in `leases`, and are skipped. So that they are not read again and again, each
+lane has a floor: in its order, all that is READY up to there is leased. A task that becomes READY below removes the floor.
 
 A step may lend one task of each of a hundred hosts, which lie far apart in a large store: each page read is some microseconds. Of a
 host the next few tasks are known by number (see `Lane.ahead`), and those of all hosts are read in one statement.
@@ -87,7 +87,7 @@ class Lending(Quarantine):
             self.lanes.touch(lane)
 
     def _offers(self, queue: Queue, worker: str, n: int, *, is_probe: bool) -> Iterator[Offer]:
-        """Find tasks that may be lent to this worker, in the order in which they are to be."""
+        """Find tasks that this worker may lease, in the order in which to lease them."""
         if n <= 0 or not (queue.counts[READY] or queue.suspects or is_probe) or queue.full_gate():
             return
         if queue.spec.budgets and self.spent(queue):

@@ -33,9 +33,9 @@ class Quarantine(Inbox):
     # ---- in
 
     def charge_death(self, lease: OpenLease, reason: str, *, is_certain: bool) -> None:
-        """Count the death of a worker against the task of this lease, already off the books.
+        """Count a worker's death against the task of this lease, which is no longer in memory.
 
-        is_certain: the worker was at work on it. Else it was one of many: that alone does not make it dead.
+        is_certain: the worker was at work on it. If not, it was one of many: that alone does not make it dead.
         """
         queue = lease.queue
         known = queue.suspects.pop(lease.task, None)            # and last again: others may be cleared first
@@ -103,7 +103,8 @@ class Quarantine(Inbox):
         return self._group(queue, mine, [suspect for suspect in waiting if not suspect.is_alone], n), True
 
     def reserved(self, queue: Queue) -> Lane | None:
-        """The host whose next turn is that of a quarantined task, as a probe has nothing else to do; None: there is none."""
+        """Return the host whose next turn belongs to a quarantined task, as a probe has nothing else to do; None if there is none.
+        """
         if not queue.suspects or self._is_without_probe(queue) or self._has_probing(queue):
             return None
         lanes = [self.lanes.numbered(queue, suspect.lane) for suspect in self._waiting(queue) if suspect.is_alone]
@@ -135,7 +136,7 @@ class Quarantine(Inbox):
         return not lane.paused and lane.room() > 0 and lane.next <= self.now
 
     def _group(self, queue: Queue, mine: Sequence[Suspect], waiting: Sequence[Suspect], n: int) -> list[Suspect]:
-        """Choose as many as may be together in the hands of one worker."""
+        """Choose as many tasks as one worker may hold together."""
         chosen: list[Suspect] = []
         most = min((GROUPS[suspect.deaths] for suspect in mine), default=GROUPS[1])
         of_host: Counter[int] = Counter()

@@ -67,7 +67,7 @@ class Queue:
         self.suspects: dict[int, Suspect] = {}       # by task, in the order in which their workers died
         self.probed_at: float | None = None          # hub time of a probe's last call
         self.stand_in: StandIn | None = None         # while there is no probe
-        self.work_until = 0.0              # hub time before which nobody stands in
+        self.work_until = 0.0              # hub time before which no worker stands in
         self.least_host_limit = spec.host_limit if least is None else min(spec.host_limit or least, least)   # 0: there is none
 
     @property
@@ -76,7 +76,7 @@ class Queue:
         return self.spec.limit > 0 or self.has_host_limit
 
     def may_overgrow(self, n: int) -> bool:
-        """Tell cheaply whether with n more tasks so many of one host may wait that no more are taken."""
+        """Tell cheaply whether n more tasks could reach the limit of a single host."""
         return self.spec.polite and 0 < self.spec.host_waiting < self.counts[0] + n
 
     @property
@@ -85,7 +85,7 @@ class Queue:
         return self.spec.polite and self.least_host_limit > 0
 
     def limit_of(self, lane: Lane) -> int:
-        """Return how many tasks of this host it takes; 0: any number."""
+        """Return the limit of tasks of this host; 0: any number."""
         return self.spec.host_limit if lane.polite.most is None else lane.polite.most
 
     @property
@@ -105,7 +105,7 @@ class Queue:
         self.counts[new] += n
 
     def share(self, want: int, others: int) -> int:
-        """Return how many tasks a worker may have that wants so many, while others wait for tasks: as many as each of them.
+        """Return how many of the wanted tasks a worker may lease while others wait: an equal share.
 
         The first tasks of a crawl are not shared: two processes would ask the same host for its robots.txt at once.
         """
@@ -113,11 +113,11 @@ class Queue:
 
     @property
     def is_full(self) -> bool:
-        """Above its high-water mark: who feeds it is given no work."""
+        """Return whether it is above its high-water mark: the stages that feed it then get no work."""
         return self.counts[0] + self.counts[1] + self.coming >= self.spec.high_water or self.bytes >= self.spec.high_water_bytes
 
     def full_gate(self) -> str:
-        """The name of a full queue downstream, or ""."""
+        """Return the name of a full queue downstream, or ""."""
         return next((gate.spec.name for gate in self.gates if gate.is_full), "")
 
 

@@ -1,4 +1,4 @@
-"""Limits on what is put from outside: the rest of the disk is kept for the crawl and its admins."""
+"""Limits on tasks put by producers: the rest of the disk is kept for the crawl and its admins."""
 
 from __future__ import annotations
 

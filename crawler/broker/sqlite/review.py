@@ -59,7 +59,7 @@ class Review:
         self.restored = 0                        # tasks that an earlier review had set aside, and that are ready again
 
     def run(self) -> None:
-        """Judge all unfinished tasks, apply the limits, and bring back what was set aside and is admitted now."""
+        """Judge all unfinished tasks, apply the limits, and restore set-aside tasks that are admitted now."""
         self._each(_UNFINISHED, (), self._refuse)
         while self._store.run(self._shorten):
             pass

@@ -1,6 +1,6 @@
-"""The books of the embedded engine: its queues, lanes and leases in memory, read from the tables and written back to them.
+"""State of the embedded engine: its queues, lanes and leases in memory, read from the tables and written back to them.
 
-`hand_in.Ledger` has the verbs; what stands here is what they all stand on.
+`hand_in.Ledger` has the verbs, all of which use this state.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
                  │ no                                                                        ▲
                  ╰──────▶ in line: waits for its answer, or for its turn ────────────────────╯
 
-No call is handed to another thread where nobody else is in: that would cost more than most calls. When something is due by
+A call that finds no other is not handed to another thread: that would cost more than most calls. When something is due by
 the clock and no call comes, a thread of our own takes the turn.
 """
 
@@ -45,7 +45,7 @@ class Turns:
         self._timekeeper.start()
 
     def ask(self, call: Call[T], closed: Callable[[], StorageError]) -> T:
-        """Have a call run, and its answer. closed: what is raised after `close`."""
+        """Run a call and return its answer. closed: the error raised after `close`."""
         with self._changed:
             if self._is_closed:
                 raise closed()
@@ -96,7 +96,7 @@ class Turns:
                     self._pass_on(0.0)
 
     def _have_turn(self, ours: Call[Any] | None) -> None:
-        """Run what is in line, and let the next one in line have its turn."""
+        """Run the calls in line, and give the turn to the next thread in line."""
         pause: float | None = 0.0
         try:
             with self._changed:
