@@ -41,12 +41,12 @@ class TaskPool:
         return 0
 
     def withdraw(self) -> list[Lease]:
-        """Take back what has not been started."""
+        """Take back the tasks that have not been started."""
         tokens = list(self._unstarted)            # the loop's thread may be starting one of them: who pops it, has it
         return [lease for token in tokens for lease in self._unstarted.pop(token, [])]
 
     def close(self, seconds: float) -> bool:
-        """Cancels what is still running. False: after so many seconds something is still in `process`."""
+        """Cancel what is still running. Returns False if after `seconds` something is still in `process`."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop)
         self._thread.join(seconds)
         return not self._thread.is_alive()

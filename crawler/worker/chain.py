@@ -1,4 +1,4 @@
-"""Stages that run one after another in one process: what one gives for the next never crosses the hub.
+"""Stages that run one after another in one process: items for the next stage never cross the hub.
 
     urls: Visit ──▶ [ fetch ──Page──▶ parse ] ──▶ records: Record
                                         └──────▶ urls: Visit
@@ -115,7 +115,7 @@ class Chain(Stage):
         return iter(self._through(0, self.first.process(item), Room()))
 
     def begin(self, item: Any, then: Then) -> bool:
-        """Start on an item with the first link; the other links process what it gives."""
+        """Start on an item with the first link; the other links process its output."""
         return self.first.begin(
             item, lambda finish, is_free=True: then(finish and (lambda: iter(self._through(0, finish(), Room()))), is_free)
         )
@@ -140,7 +140,7 @@ class Chain(Stage):
         return [pace for joint in self._joints for pace in joint.stage.take_paces()]
 
     def _through(self, place: int, result: Any, room: Room) -> list[Taken]:
-        """Return what the links from this place on give for one item. result: what `process` of this link returned.
+        """Return the output of the links from this place on for one item. result: what `process` of this link returned.
 
         Raises Incomplete if this link gave items that cannot be put: the others are not lost with them.
         The next link starts only after this one has finished: it must not see an item of an attempt that fails.
@@ -186,7 +186,7 @@ class Chain(Stage):
         return taken
 
     def _by_next(self, place: int, handed: Handed, room: Room) -> list[Taken]:
-        """Return what the links from this place on give for an item; if that fails, the item itself for this link's queue.
+        """Return the output of the links from this place on for an item; if that fails, the item itself for this link's queue.
 
         Raises TooMuch if there is no room for the item: then the previous link gave too much.
         """

@@ -20,7 +20,7 @@ def is_item(given: Any) -> bool:
 def nothing(counters: Mapping[str, int]) -> dict[str, int]:
     """Return the number of items for which stages gave nothing, by stage. counters: of a whole crawl.
 
-    Pages that say noindex are left out: nothing is what the parse stage is to give for them.
+    Pages that say noindex are left out: the parse stage rightly gives nothing for them.
     """
     stages = {name.removesuffix(f"/{NOTHING}"): n for name, n in counters.items() if name.endswith(f"/{NOTHING}")}
     left = {stage: n - counters.get(f"{stage}/skipped/noindex", 0) for stage, n in stages.items()}

@@ -1,4 +1,4 @@
-"""One task through a stage: decode, process, and say what became of it. No hub, no threads of its own.
+"""Handling of one task by a stage: decode, process, and make the outcome. No hub, no threads of its own.
 
     Lease ──decode──▶ item ──process──▶ items, Report, Pace   ──route──▶ Outcome(Done + children)
                                       └▶ Retry, any exception ─────────▶ Outcome(Failed)
@@ -6,7 +6,7 @@
                                       └▶ Drop ─────────────────────────▶ Outcome(Done, nothing else)
                                       └▶ StorageError, MachineShort ───▶ Outcome(released): this machine's fault, not the task's
 
-For every lease that comes in an outcome comes out, whatever a stage does: a task without one would stay in our hands.
+Every lease gets an outcome, whatever a stage does: a task without one would be held for ever.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Gathered(msgspec.Struct):
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
     reports: dict[str, int] = msgspec.field(default_factory=dict)       # how often each text was given, in their order
     refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
-    links: dict[str, int] = msgspec.field(default_factory=dict)         # by reason how many links were not, if none was taken
+    links: dict[str, int] = msgspec.field(default_factory=dict)         # by reason the number of links not taken, if none was
     size: int = 0
     refused_item: Misgiven | None = None       # the first error of an item that cannot be put, if there is one
 
@@ -146,7 +146,7 @@ class Handler:
         return outcomes + self._finish(ready, lambda: self._process(ready))
 
     def begin(self, lease: Lease, then: Then) -> bool:
-        """Start on one task without waiting, as `Stage.begin` does, for its outcomes. False: it needs a thread, and `handle`."""
+        """Start on one task without waiting, as `Stage.begin` does. Returns False if it needs a thread, and `handle`."""
         ready, outcomes = self._decode([lease])
         if ready:
             try:
@@ -159,8 +159,8 @@ class Handler:
         return True
 
     def prepare(self, lease: Lease) -> tuple[bool, list[Outcome]]:
-        """Wait for what `begin` needs, as `Stage.prepare` does. Returns whether `begin` is to be called again, and what came of it
-        if the task is over."""
+        """Wait for what `begin` needs, as `Stage.prepare` does. Returns whether to call `begin` again, and the outcomes if the task
+        is over."""
         ready, outcomes = self._decode([lease])
         if not ready:
             return False, outcomes

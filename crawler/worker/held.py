@@ -15,7 +15,7 @@ from crawler.worker.marks import Marks
 
 
 class _OpenLease:
-    """A lease in our hands."""
+    """Lease that this worker holds."""
 
     __slots__ = ("has_arrived", "is_told", "lease", "started", "thread", "until", "was_begun", "worked")
 
@@ -37,7 +37,7 @@ class Held:
     """
 
     def __init__(self, marks: Marks | None = None) -> None:
-        """marks: of what is begun, for who looks after this process; they are made under our lock."""
+        """marks: written for each task begun, for the process that supervises this one; they are made under our lock."""
         self.starts_work = True                   # what is started is at work at once, and does not wait for a host first
         self._marks = marks or Marks()
         self._by_thread: dict[int, _OpenLease] = {}    # the last one started, or worked on, in it
@@ -58,7 +58,8 @@ class Held:
                     held.until = until if is_ours else 0.0
 
     def start(self, lease: Lease) -> bool:
-        """Work on it begins. False: its time is over, it is somebody else's by now (this process was frozen, or cut off)."""
+        """Mark a task as begun. Returns False if its lease has run out, so that another worker may have it (this process was
+        frozen, or cut off)."""
         now = time.monotonic()
         with self._lock:
             held = self._open.get(lease.token)
@@ -96,7 +97,7 @@ class Held:
                     self._arrivals.append(lease)
 
     def arrivals(self) -> list[int]:
-        """Tokens of those that have arrived since the last call, are still in our hands, and have a host."""
+        """Return the tokens of tasks that have arrived since the last call, are still held, and have a host."""
         with self._lock:
             arrivals, self._arrivals = self._arrivals, []
             return [lease.token for lease in arrivals if lease.host and self._is_ours(lease)]
@@ -143,7 +144,7 @@ class Held:
             return list(self._open)
 
     def work(self, lease: Lease) -> None:
-        """Work on what has arrived begins."""
+        """Mark the beginning of work on a task that has arrived."""
         with self._lock:
             held = self._open.get(lease.token)
             if held is not None and held.lease is lease:

@@ -42,12 +42,12 @@ log = logging.getLogger("crawler.worker")
 POLL = 0.3            # s; longest wait at the hub before we look at stop
 IDLE = 0.1            # s between looks for work while tasks are in process and there is room for more
 GATHER = 0.02         # s the same where items are taken in batches: more of them come meanwhile
-GRACE = 17.0          # s from the wish to stop until what is unfinished is given back; with CLOSING, and all that takes: 20 s.
+GRACE = 17.0          # s from the wish to stop until unfinished tasks are released; with CLOSING, and all that takes: 20 s.
 #                       A stage may have less for what only waits: see `Stage.grace`
-CLOSING = 2.0         # s more for what is still in process then, or after an error: nothing may be closed under it
+CLOSING = 2.0         # s more for tasks still in process then, or after an error: the stage must not be closed while it works
 ROOM = 1.0            # s between tries while a disk is full
-LOOK = 1.0            # s between questions to the stage what is slow
-LOOK_FULL = 0.2       # s the same while there is no room for more: what is slow makes some
+LOOK = 1.0            # s between calls of `Stage.slow`
+LOOK_FULL = 0.2       # s the same while there is no room for more tasks: slow ones give up their places
 WAITING = 2           # tasks that may wait for a thread, for each thread
 HEARTBEATS = 3        # per lease time: two may get lost
 
@@ -74,8 +74,8 @@ class Worker:
         name: of the stage, under which its tasks are counted; the default is the router's name.
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
         tally: counts what was done; other threads may read it. on_lost: called once the hub is given up, before the stage is
-        closed, so that nothing else waits for it. marks: where what is begun is marked for who looks after this process.
-        is_probe: take only quarantined tasks, one at a time: those that a worker died of.
+        closed, so that nothing else waits for it. marks: written for each task begun, for the process that supervises this one.
+        is_probe: take only quarantined tasks, one at a time: their worker died.
         """
         self._name = name or router.name
         self._stage = stage
@@ -193,7 +193,7 @@ class Worker:
             self._look_for_hung()
             self._watch.look(time.monotonic())
             self._look_for_slow(pool)
-            if len(self._held) > 2 * self._room():  # quick tasks have become slow: others may do what waits here
+            if len(self._held) > 2 * self._room():  # quick tasks have become slow: other workers may do the waiting ones
                 self._give_back(pool)
 
     def _room(self) -> int:
@@ -208,14 +208,14 @@ class Worker:
         if self._is_probe:
             return 1
         if self._stage.overlap:
-            # Those that have arrived wait for us, not we for them; what is slow leaves its place to another.
+            # Arrived tasks wait for this worker and need no place; a slow one leaves its place to another.
             return self._window.size + self._held.beyond() + self._slow.items
         slow = self._slow.items + max(self._slow.items - self._concurrency, 0)
         threads = min(self._concurrency + slow, max(self._concurrency, MOST_THREADS))
         return (self._stage.batch or 1) * threads + max(self._stage.prefetch, self._tempo.ahead())
 
     def _look_for_slow(self, pool: Pool) -> None:
-        """Give more places and threads where what is in process hardly makes progress."""
+        """Ask the stage at intervals which tasks are slow, and add threads for them."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -227,7 +227,7 @@ class Worker:
         """(n, seconds): report after n finished tasks, or seconds after the first."""
         if self._stage.batch:
             return self._stage.batch, GATHER
-        busy = max(busy - self._slow.items, 0)           # nothing is to be expected of what is slow
+        busy = max(busy - self._slow.items, 0)           # no news is expected of slow tasks
         if not self._stage.overlap:
             return max(1, min(busy, room // 2)), LINGER
         return until_told(busy, self._held.beyond(), self._tempo, is_dry=self._is_dry)
@@ -253,7 +253,7 @@ class Worker:
         answer, asked_at = self._ask(step)
         if answer.store != self._store:
             self._begin_anew(answer.store)
-        if answer.epoch != self._epoch:             # what it said before a power cut it may have forgotten
+        if answer.epoch != self._epoch:             # after a power cut it may have lost what it answered
             self._epoch = answer.epoch
             self._router.known.clear()
             self._shared.clear()
@@ -277,7 +277,7 @@ class Worker:
         return answer
 
     def _note(self) -> str:
-        """Return what a person should know of the worker: what this machine lacks, who holds its places, or what it is slow at."""
+        """Return the worker's trouble, for people: what the machine lacks, or which slow tasks hold its places."""
         lack = self._strain.trouble if self._strain is not None else ""
         return lack or self._slow.note or self._watch.note(time.monotonic())
 
@@ -292,7 +292,8 @@ class Worker:
             self._strain.see(self._full_room(), has_answer=any(outcome.done or outcome.failed for outcome in outcomes))
 
     def _ask(self, step: Step) -> tuple[Stepped, float]:
-        """The hub's answer, and when it was asked. While its disk is full it is asked the same again: nothing of it was kept."""
+        """Return the hub's answer, and when it was asked. While the hub's disk is full the step is repeated: no part of it was
+        kept."""
         while True:
             asked_at = time.monotonic()
             try:
@@ -306,10 +307,10 @@ class Worker:
                 return answer, asked_at
 
     def _wait_for_room(self, room: Room, full: StorageFull) -> None:
-        """Wait a little, because a disk is full, the hub's or a sink's; somebody will see to that."""
+        """Wait a little, because a disk is full, the hub's or a sink's, until a person frees some space."""
         room.is_full(full)
         self._tally.trouble = room.trouble
-        self._ended.wait(ROOM)                      # not for `stop`: what is in our hands is still to be handed in
+        self._ended.wait(ROOM)                      # not for `stop`: the outcomes must still be handed in
 
     def _tell(self, full: StorageFull) -> None:
         """Tell the hub that the stage cannot be opened for lack of room."""
@@ -335,7 +336,7 @@ class Worker:
         )  # fmt: skip
 
     def _told(self) -> list[Pace]:
-        """Return what the stage has told about hosts, without what the hub would refuse."""
+        """Return the stage's facts about hosts, without those the hub would refuse."""
         paces = []
         for given in self._stage.take_paces():
             try:
@@ -345,7 +346,7 @@ class Worker:
         return paces
 
     def _begin_anew(self, store: int) -> None:
-        """Another store answers than before: what we hold and know is of one that is gone."""
+        """Forget all tasks and facts, because the hub answers from another store than before."""
         self._store = store
         if lost := sum(map(len, self._held.clear())):
             log.warning("the hub has another store now; %s of the old one forgotten", counted(lost, "task"))
@@ -376,7 +377,7 @@ class Worker:
     # ---- beside the loop
 
     def _beat(self) -> None:
-        """Tell the hub that we live: what is in our hands stays ours."""
+        """Send a heart-beat, so that the leases held do not run out."""
         while not self._ended.wait(self._lease / HEARTBEATS):
             tokens = self._held.tokens()
             if not tokens:
@@ -414,7 +415,7 @@ class Worker:
         self._finished.add([Outcome(lease, is_released=True) for lease in pool.withdraw()])
 
     def _hand_back(self, pool: Pool) -> None:
-        """Stopping: finish what is in process, give back the rest."""
+        """Stop: finish the tasks in process, release the others."""
         self._give_back(pool)
         began = time.monotonic()
         interrupt_at, give_up = began + self._stage.grace, began + GRACE
@@ -429,7 +430,7 @@ class Worker:
             self._release_all()
 
     def _leave(self) -> None:
-        """Tell the hub that this worker ends, so that nobody takes it for one that is at work."""
+        """Tell the hub that this worker ends, so that it is not listed as running."""
         self._late.see(0, math.inf)
         if not self._call:                          # the hub does not know it
             return

@@ -3,7 +3,7 @@
     parent: MarkMemory ──path, in the environment──▶ worker: Marks ──begin, work, over──▶ parent, after the end: read
 
 The worker writes a mark before it does the work, so that a death in the middle of it leaves the mark. There is such memory on Linux
-only; elsewhere nothing is known of what a dead worker was doing.
+only; elsewhere it is not known what a dead worker was doing.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Given(NamedTuple):
 
 
 def _crashed(dump: str) -> int:
-    """Return the thread that crashed, as what it wrote then says; 0: that is not known."""
+    """Return the thread that crashed, according to the crash report; 0 if it is not known."""
     found = re.search(r"^Current thread 0x([0-9a-f]+)", dump, re.MULTILINE)
     return int(found[1], 16) if found else 0
 

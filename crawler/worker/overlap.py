@@ -22,7 +22,7 @@ from crawler.worker.handler import Handler, Outcome
 from crawler.worker.held import Held
 from crawler.worker.pool import Finished, Tempo, ThreadPool
 
-LEAST = 32            # tasks on their way at once, to begin with
+LEAST = 32            # tasks in flight at once, to begin with
 BUSY = 0.4            # of the time worked, from which on more of them would only wait
 PLENTY = 0.04         # s of work that has arrived, at which there should be less
 BEHIND = 0.08         # s of work that may have arrived while more is asked for
@@ -45,7 +45,7 @@ class Window:
         self._worked += seconds
 
     def see(self, arrived: int, tempo: Tempo, *, is_fed: bool) -> None:
-        """arrived: how many wait for work, or are worked on. is_fed: there were as many to be had as we had room for."""
+        """Adapt the limit. arrived: tasks that wait for work or are worked on. is_fed: the hub had as many tasks as asked for."""
         now, worked = time.monotonic(), self._worked
         (before, worked_before), self._seen = self._seen, (now, worked)
         if arrived > tempo.ahead(PLENTY):
@@ -55,10 +55,10 @@ class Window:
 
 
 def until_told(busy: int, arrived: int, tempo: Tempo, *, is_dry: bool) -> tuple[int, float]:
-    """Return when the hub is to be told: after so many arrivals and ends of tasks, or so many s after the first of them.
+    """Return when to report to the hub: (n, seconds), after n arrivals and ends of tasks, or seconds after the first of them.
 
-    busy: tasks in our hands; arrived: how many of them wait for work, or are worked on. is_dry: the hub had fewer tasks than
-    were asked for, so that other workers may wait for the links that are found here.
+    busy: tasks held; arrived: those that wait for work or are worked on. is_dry: the hub had fewer tasks than were asked for, so
+    other workers may wait for the links that are found here.
     """
     news = 2 * busy - arrived                        # to come: each arrives, and ends
     is_awaited = is_dry and arrived <= tempo.ahead(BEHIND)
@@ -93,7 +93,7 @@ class OverlapPool:
         for host, leases in list(self._behind.items()):
             while leases and self._is_begun(leases[0]):
                 leases.popleft()
-            while leases and host not in self._ahead:      # it has not helped: they share what they hear, and how long it takes
+            while leases and host not in self._ahead:      # still unknown: they wait in threads, and share the answer
                 self._threads.submit([leases.popleft()])
             if not leases:
                 del self._behind[host]
@@ -102,11 +102,11 @@ class OverlapPool:
         self._threads.widen(slow)
 
     def waiting(self) -> int:
-        """Return how many wait for a thread; what waits behind another of its host is begun as soon as that has one."""
+        """Return how many tasks wait for a thread. One behind another of its host begins as soon as that one has a thread."""
         return self._threads.waiting()
 
     def withdraw(self) -> list[Lease]:
-        """Take back what has not been started: what waits for a thread, or for one that has one."""
+        """Take back the tasks that have not been started: they wait for a thread, or behind a task that has one."""
         back = self._threads.withdraw()
         for lease in back:
             self._learned([lease])

@@ -25,13 +25,13 @@ from crawler.worker.routing import MAX_GIVEN
 
 log = logging.getLogger("crawler.worker")
 
-AHEAD = 0.1           # s a quick task may wait in our hands: what is done in that time comes with one round trip
+AHEAD = 0.1           # s a quick task may be held before it runs: as many as are done in that time come with one round trip
 MOST_AHEAD = 256      # tasks so held at most
-MOST_THREADS = 512    # where most of them wait for what is slow: such a thread takes some 50 kB
+MOST_THREADS = 512    # if most of them wait for slow tasks: such a thread takes some 50 kB
 
 
 class Finished:
-    """Outcomes on their way back to the loop, and the wait for them."""
+    """Outcomes for the loop to collect, and the wait for them."""
 
     def __init__(self) -> None:
         self._outcomes: list[Outcome] = []
@@ -100,7 +100,7 @@ class Tempo:
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._usual: float | None = None          # s a task takes, of late
+        self._usual: float | None = None          # s a task takes, recent mean
 
     def note(self, leases: Sequence[Lease], seconds: float) -> None:
         """Record one task's duration. Tasks with a host are excluded: holding them would idle the host."""
@@ -129,7 +129,7 @@ class Pool(Protocol):
         ...
 
     def widen(self, slow: Slow) -> None:
-        """Called about once a second: see `Stage.slow`."""
+        """Add threads if tasks are slow; called about once a second: see `Stage.slow`."""
         ...
 
     def waiting(self) -> int:
@@ -137,11 +137,11 @@ class Pool(Protocol):
         ...
 
     def withdraw(self) -> list[Lease]:
-        """Take back what has not been started."""
+        """Take back the tasks that have not been started."""
         ...
 
     def close(self, seconds: float) -> bool:
-        """Takes no more work. False: after so many seconds something is still in `process`."""
+        """Stop taking work. Returns False if after `seconds` something is still in `process`."""
         ...
 
 
@@ -209,7 +209,7 @@ class ThreadPool:
         return max(self._groups - len(self._threads), 0)
 
     def withdraw(self) -> list[Lease]:
-        """Take back what has not been started."""
+        """Take back the tasks that have not been started."""
         back: list[Lease] = []
         try:
             while True:
@@ -219,7 +219,7 @@ class ThreadPool:
             return back
 
     def close(self, seconds: float) -> bool:
-        """Takes no more work. False: after so many seconds something is still in `process`."""
+        """Stop taking work. Returns False if after `seconds` something is still in `process`."""
         self.withdraw()
         with self._lock:
             threads = list(self._threads)
@@ -239,7 +239,7 @@ class ThreadPool:
             self._held.worked(ready)
             self._tempo.note(leases, time.monotonic() - began)
             self._ended()
-            self._on_end(leases)                  # first: who hears of the outcomes is to find that this is over
+            self._on_end(leases)                  # first: the reader of the outcomes must find this over
             self._finished.add(late + outcomes)
 
     def _ended(self) -> None:

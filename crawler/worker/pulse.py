@@ -17,7 +17,7 @@ BEAT = 1.0                # s between two signs of life
 
 
 def start(given: Given) -> None:
-    """Give a sign of life each second from now on. A crash writes where the threads are to the parent's memory as well."""
+    """Give a sign of life each second from now on. A crash also writes the stacks of all threads to the parent's memory."""
     faulthandler.enable(given.descriptor)
     words = given.words
     words[-1] = time.monotonic_ns()

@@ -85,11 +85,11 @@ class Misgiven(CrawlerError):
 
 
 class Routes(Protocol):
-    """Turns what a stage gives for an item into what the hub is told."""
+    """Turns a stage's output for an item into tasks and messages for the hub."""
 
     name: str                 # of the stage that takes the items
     outputs: tuple[str, ...]  # queues that the stage may put to, its own output first
-    later: tuple[str, ...]    # stages behind it in the same chain, whose reports begin with their names
+    later: tuple[str, ...]    # later stages of the same chain, whose reports begin with their names
     known: Known
 
     def take(self, item: Any) -> Taken:
@@ -236,7 +236,7 @@ def misgiven(error: Exception, given: Any, process: Callable[..., Any]) -> Misgi
 
 
 class Incomplete(Exception):
-    """Some items could not be put. Raised by a chain, with what the others became and the first error."""
+    """Some items could not be put. Raised by a chain, with the result for the others and the first error."""
 
     def __init__(self, taken: Sequence[Taken], error: Misgiven) -> None:
         super().__init__(taken, error)
@@ -245,7 +245,7 @@ class Incomplete(Exception):
 
 
 def many(result: Any, process: Callable[..., Any]) -> Iterable[Any]:
-    """Iterate over what a stage gave. Raises Misgiven at its end for a generator that also returned an item: that would be lost.
+    """Iterate over a stage's output. Raises Misgiven at the end of a generator that also returned an item, which would be lost.
 
     process: the method whose result this is, for the place in the message.
     """

@@ -1,4 +1,4 @@
-"""A worker on a machine that lacks something: it holds fewer tasks, and more again later. Logged once at each end of it.
+"""Reaction of a worker to a machine that lacks something: fewer tasks, and more again later. Logged once at each end.
 
     short ──▶ a pause, then fewer tasks at once ──calm──▶ a few more each second ──▶ as many as before: over
           └─ no network: one task at a time, after longer and longer pauses ──an answer──▶ twice as many each second
@@ -18,7 +18,7 @@ PAUSE: Final = 0.5        # s without new tasks after a shortage: what is in fli
 LONGEST: Final = 15.0     # s; without a network the pause doubles up to this
 GROWTH: Final = 1.0       # s between two looks whether it may hold more
 LEAST: Final = 2          # tasks
-SETTLED: Final = 3.0      # s likewise, with a network
+SETTLED: Final = 3.0      # s the same after a lack of network
 CALM: Final = 10.0        # s without a shortage, at full size, after which it is over
 WAITS: Final = "until then it waits; nothing is lost, and no host is blamed"
 

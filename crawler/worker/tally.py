@@ -66,7 +66,7 @@ class Late:
 def counters_of(stage: Stage, name: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, int], bytes]:
     """Return what a step adds to the hub's counters, and how much of it is of each task in its done and failed: see `items.Step`.
 
-    name: of the stage. What was counted for a task that is given back is of no task: it was done all the same.
+    name: of the stage. Counts for a released task belong to no task: the work was done all the same.
     """
     counts = {_named(counter): n for counter, n in stage.counters(name).items()}
     done: list[dict[str, int]] = []
