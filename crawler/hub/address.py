@@ -23,7 +23,7 @@ MIN_KEY = 32               # bytes; a shorter key can be guessed from one overhe
 _UNIX_LIMIT = 103          # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
 _PORT_DIGITS = 5
 _PORTLESS = r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]"   # a host and nothing else
-_PROBE = 2.0               # s to find out whether somebody listens
+_PROBE = 2.0               # s to find out whether a program listens
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def check_exposure(address: Address, authkey: bytes, *, insecure: bool = False, 
 
 
 def connect(address: Address, timeout: float) -> socket.socket:
-    """A connected socket. Raises OSError when nobody listens there within `timeout` seconds."""
+    """Return a connected socket. Raises OSError if no program listens there within `timeout` seconds."""
     if not address.path:
         return socket.create_connection((address.host, address.port), timeout)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -118,7 +118,7 @@ def connect(address: Address, timeout: float) -> socket.socket:
 
 
 def listen(address: Address) -> tuple[socket.socket, Address]:
-    """A listening socket and where it really is (a port of 0 becomes the one that was free). Raises UsageError.
+    """Return a listening socket and its real address (a port of 0 becomes a free one). Raises UsageError.
 
     The file of a Unix socket is open to its owner only; one that a killed hub left behind is replaced.
     """

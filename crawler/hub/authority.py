@@ -1,4 +1,4 @@
-"""A certificate authority for one hub: bytes in, bytes out, nothing of files. Needs the library `cryptography`.
+"""Certificate authority for one hub: bytes in, bytes out, no files. Needs the library `cryptography`.
 
     CA ──signs──▶ hub        for its names (SAN), and for servers only
         ╰───────▶ worker, producer, admin      for clients only; the role is the OU of the subject

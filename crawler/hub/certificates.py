@@ -1,7 +1,7 @@
-"""The directory that `tls` reads: a CA, and a pair of files each for the hub and the roles of its clients.
+"""Directory that `tls` reads: a CA, and a pair of files each for the hub and the roles of its clients.
 
-Nothing that is there is made again: remove a pair, and the next run makes that one. There is no list of revoked
-certificates: whoever has lost a key makes a new directory, which is one command.
+Existing files are kept: remove a pair, and the next run makes a new one. There is no list of revoked certificates: after the
+loss of a key, make a new directory, which is one command.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _refuse_other_names(file: Path, hosts: Sequence[str]) -> None:
         from crawler.hub.authority import names_of
 
         there = [name.lower().rstrip(".") for name in names_of(file.read_bytes())]
-    except (ImportError, ValueError, OSError):     # it is not to be read here: a hub or a client says what is wrong with it
+    except (ImportError, ValueError, OSError):     # not read here: the hub or client that uses it says what is wrong with it
         return
     if lacking := [host for host in hosts if _ascii(host) not in there]:
         raise UsageError(f"{file} is there already, and it is not for {', '.join(lacking)} but for {', '.join(there)}; "
@@ -83,7 +83,7 @@ def _refuse_other_names(file: Path, hosts: Sequence[str]) -> None:
 
 
 def _ascii(host: str) -> str:
-    """Return a host as a certificate has it; one that cannot be written so as it is."""
+    """Return a host in the form a certificate has; one that has no such form unchanged."""
     with suppress(UnicodeError):
         host = host.encode("idna").decode("ascii")
     return host.lower().rstrip(".")

@@ -28,7 +28,7 @@ PICKLE = 0x80             # first byte of a pickle of protocol 2 and up …
 ARRAY_3 = 0x93            # … of a `verbs.Call` in msgpack …
 ARRAY_4 = 0x94            # … and of a `Request`
 RETURN, ERROR = "#RETURN", "#ERROR"
-SLICE = 0.5               # s; longest wait before we look whether the one who waits is still there
+SLICE = 0.5               # s; longest wait before we look whether the client is still there
 
 INTERNAL = "internal error; see the hub's log"
 OURS: dict[str, type[Exception]] = {"Empty": queue.Empty, **verbs.CROSSING}
@@ -71,7 +71,7 @@ def failed(error: Exception, *, pickled: bool) -> bytearray:
 
 
 def failure(error: Exception) -> tuple[str, str]:
-    """The name an error crosses under, and what is said with it."""
+    """Return the name an error crosses the wire under, and its message."""
     if isinstance(error, queue.Empty):
         return "Empty", ""
     if isinstance(error, StorageError):
@@ -83,7 +83,7 @@ def failure(error: Exception) -> tuple[str, str]:
 
 
 def take(broker: Broker, name: str, n: int, wait: float, is_alive: Callable[[], bool]) -> list[bytes]:
-    """`broker.take` for somebody who may go away while waiting: what would then be lost with them is put back."""
+    """Take an item for a client that may go away while waiting: then the item is put back, or it would be lost."""
     end = time.monotonic() + wait
     while True:
         bodies = broker.take(name, n, max(0.0, min(SLICE, end - time.monotonic())))

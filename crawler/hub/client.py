@@ -1,4 +1,4 @@
-"""A broker that is somewhere else: each verb becomes a call to the hub, repeated until it is answered or patience ends.
+"""Client of a hub, as a Broker: each verb becomes a call, repeated until it is answered or `patience` ends.
 
     verb ──▶ free connection, or a new one ──▶ call ──▶ answer
                    ▲                            │
@@ -104,7 +104,7 @@ class HubClient:
         return ended
 
     def held(self, worker: str, tokens: Sequence[int] = ()) -> list[str]:
-        """Return the URLs of a worker's tasks. Only an admin, or whoever has claimed the name, may ask."""
+        """Return the URLs of a worker's tasks. Only an admin, or the process that claimed the name, may ask."""
         urls: list[str] = self._ask("held", worker, tokens, name=worker if worker in self._claimed else None)
         return urls
 
@@ -190,7 +190,7 @@ class HubClient:
         return answer
 
     def _ask(self, verb: str, *arguments: Any, wait: float = 0.0, name: str | None = None) -> Any:
-        """Call, and call again with the same words until somebody answers.
+        """Make a call, and repeat it unchanged until it is answered.
 
         wait: s the hub may keep us on purpose. name: the worker in whose name we speak.
         """
@@ -217,9 +217,9 @@ class HubClient:
                 pause = random.uniform(0, min(CAP, BASE * 2**min(attempt, 10)))  # noqa: S311 - no secret
                 has_given_up = now + pause >= give_up or self._closed.wait(pause)
                 told = str(self.address)
-                self._move()                   # before giving up as well: the next call is to find it
+                self._move()                   # before giving up as well: the next call must find it
                 if has_given_up:
-                    if was_lost:               # it may have taken effect: that is what the caller must know
+                    if was_lost:               # the call may have taken effect: the caller must know
                         raise HubLost(told) from error
                     raise
             else:
@@ -270,7 +270,7 @@ class HubClient:
             self._busy.add(connection)
             is_late = self._closed.is_set()
         if is_late:
-            connection.abort()                 # closed while we connected: the call fails as those do that were on their way
+            connection.abort()                 # closed while we connected: the call fails like those in flight
         return connection
 
     def _idle_connection(self) -> Connection | None:
@@ -309,5 +309,5 @@ class HubClient:
                 connection.send_frame(verbs.frame((0, "bye", ())))
                 connection.recv_frame()
             except (EOFError, OSError, WireError):
-                pass                           # the hub is gone: there is nobody to say it to
+                pass                           # the hub is gone
         connection.close()

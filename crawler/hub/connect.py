@@ -80,7 +80,8 @@ def _refuse_http(sock: socket.socket, address: Address) -> None:
 
 
 def _failure(error: Exception, address: Address, tls: Tls | None, waited: float) -> HubError:
-    """A hub that speaks TLS waits for us to begin, as we for it to: then nobody has said a word when the time is over."""
+    """Return the error for a failed connection. A TLS hub waits for us to begin, and we for the hub: silence until the time-out
+    means TLS."""
     from crawler.hub import tls as tls_hub  # here, because only failures need it, and it imports `ssl`
 
     if tls is not None:

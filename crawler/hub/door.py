@@ -4,8 +4,8 @@
                   │                            │
                   ╰─ oldest out above 64       ╰─ turned away above the limit
 
-Strangers cost a thread and a descriptor each, so they are few; somebody who fails to prove the key hears the failure of the
-handshake and nothing else. When descriptors or threads run out we wait a little and go on.
+Strangers are clients that have not proved the key. Each costs a thread and a descriptor, so they are few; one that fails hears
+the failure of the handshake and nothing else. When descriptors or threads run out we wait a little and go on.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Door:
         except BlockingIOError:
             return                             # the one who knocked has left
         except OSError as error:
-            if error.errno not in _EXHAUSTED:  # what is wrong with one connection (accept(2)) is not our affair
+            if error.errno not in _EXHAUSTED:  # an error of one connection (accept(2)) does not concern the others
                 log.info("a connection failed before it was accepted: %s", error)
                 return
             self._say_short(f"no connection can be accepted: {error.strerror}")

@@ -19,7 +19,7 @@ CHALLENGE, WELCOME, FAILURE = b"#CHALLENGE#", b"#WELCOME#", b"#FAILURE#"
 MAX_MESSAGE = 256          # bytes; what the standard library allows before the key is proven
 _NONCE = 40                # random bytes of a challenge
 _STRONG = b"{sha256}"
-_LEAST = 20                # bytes of a challenge, those of Python 3.11: a shorter one is somebody's choice
+_LEAST = 20                # bytes of a challenge, those of Python 3.11: an attacker could choose a shorter one
 
 
 class Unproven(Exception):
@@ -42,7 +42,7 @@ def challenge(peer: Peer, keys: Sequence[bytes]) -> int:
     message = _STRONG + secrets.token_bytes(_NONCE)
     peer.send_bytes(CHALLENGE + message)
     answer = peer.recv_bytes(MAX_MESSAGE)
-    # All keys are tried, so that the time it takes tells nobody which one was close.
+    # All keys are tried, so that the time it takes does not tell which one was close.
     known = [number for number, key in enumerate(keys) if _is_answer(key, message, answer)]
     if not known:
         peer.send_bytes(FAILURE)

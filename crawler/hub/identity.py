@@ -22,7 +22,7 @@ def secret() -> bytes:
     global _ours
     given = os.environ.pop(VARIABLE, "")       # removed, so that programs that a stage starts do not inherit it
     if given:
-        with suppress(ValueError):             # not ours: somebody else has set it
+        with suppress(ValueError):             # not ours: set by another program
             _ours = bytes.fromhex(given)
     if len(_ours) < SECRET_BYTES:
         _ours = os.urandom(SECRET_BYTES)
@@ -35,5 +35,5 @@ def environment() -> dict[str, str]:
 
 
 def digest(worker: str, secret: bytes) -> bytes:
-    """Return what a hub stores in place of the secret. That of one name tells nothing about that of another."""
+    """Return the digest that a hub stores in place of the secret. It differs for each name, and tells nothing about the others."""
     return blake2b(worker.encode("utf-8", "surrogatepass"), key=secret[:MOST_BYTES], digest_size=DIGEST_BYTES).digest()

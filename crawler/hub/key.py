@@ -1,4 +1,4 @@
-"""The authkey: who knows it may use the hub. There is no default one.
+"""Authkey of a hub: a client that knows it may use the hub. There is no default key.
 
     CRAWLER_AUTHKEY  ─▶  hub.authkey_file  ─▶  <data>/authkey, made by the hub on its first start
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 def authkey(data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, str] | None = None, *,
             create: bool = False) -> bytes:
-    """The key of the hub of `data_dir`, from the first of the three places that has one. Raises UsageError.
+    """Return the key of the hub of `data_dir`, from the first of the three places that has one. Raises UsageError.
 
     create: what a hub says; a client that made its own key would only be refused with it.
     """
@@ -54,7 +54,7 @@ def role_keys(data_dir: str | Path) -> dict[str, bytes]:
 
 
 def make_keys(data_dir: str | Path) -> list[Path]:
-    """A key for each role, where there is none; returns where they are. Raises UsageError."""
+    """Make a key for each role that has none; returns the paths. Raises UsageError."""
     paths = _paths(data_dir)
     for path in paths:
         if not path.exists():
@@ -86,7 +86,7 @@ def _read(path: Path, read: Callable[[Path], bytes]) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Write the whole key before it has its name, and never over another: whoever looks finds a key or none."""
+    """Write the whole key before it has its name, and never over another: a reader finds a complete key or none."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.parent / f".authkey-{secrets.token_hex(8)}"

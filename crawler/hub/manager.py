@@ -102,7 +102,7 @@ class QueueManager(BaseManager):
         super().register(typeid, callable, proxytype, exposed, method_to_typeid, create_method)
 
     def connect(self) -> None:
-        """Raises HubUnreachable, KeyRefused or TlsRefused.
+        """Connect to the hub. Raises HubUnreachable, KeyRefused or TlsRefused.
 
         The standard library remembers one connection a thread for each address, for all managers and for ever. Of a hub that
         was restarted it would be a dead one that every new proxy is given, so connecting anew forgets it.

@@ -37,7 +37,7 @@ class Listener:
 
     def close(self) -> None:
         self.socket.close()
-        with contextlib.suppress(FileNotFoundError):    # somebody tidied up before us
+        with contextlib.suppress(FileNotFoundError):    # already removed
             if self._file is not None and os.lstat(self.place.path).st_ino == self._file:
                 os.unlink(self.place.path)
 

@@ -1,4 +1,4 @@
-"""Pickles of plain data, as a client of the standard library sends them, read without the machine that can run code.
+"""Reader for pickles of plain data, as a client of the standard library sends them, without the machine that can run code.
 
 A pickle is a program. This reads the instructions that build None, bool, int, float, str, bytes, list, tuple, dict and set
 and refuses every other one by name: no global is resolved, nothing is called, and there is nothing to be configured. The
@@ -33,7 +33,7 @@ _NOTHING = frozenset({"PROTO", "FRAME", "STOP"})
 
 
 def dumps(value: Any) -> bytearray:
-    """A frame with room for its length whose body is a pickle; what is in it is ours, the hub's own."""
+    """Return a frame with room for its length whose body is a pickle of the hub's own data."""
     frame = io.BytesIO(b"\0\0\0\0")
     frame.seek(4)
     pickle.dump(value, frame, protocol=4)    # 4: the default of every Python since 3.8

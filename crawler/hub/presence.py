@@ -1,4 +1,4 @@
-"""The workers behind the connections of a hub: which names each connection may use, and which workers are gone.
+"""Workers connected to a hub: which names each connection may use, and which workers are gone.
 
     hello(name, secret) ──▶ the name is claimed, and the connection is that worker's: when its last one breaks, it is gone
     claim(name, secret) ──▶ the name is claimed, and nothing more: for a parent that speaks for its workers
@@ -59,7 +59,7 @@ class Presence:
         self._left: set[str] = set()                  # workers that said bye
 
     def claim(self, connection: Connection, worker: str, secret: bytes) -> None:
-        """Let a connection use the name of a worker. Raises CallRefused if somebody else has it."""
+        """Let a connection use the name of a worker. Raises CallRefused if another process has it."""
         if not worker:
             raise CallRefused("a worker without a name cannot lease; give it one that no other worker of the hub has")
         if not SECRET_BYTES <= len(secret) <= MOST_BYTES:
@@ -72,21 +72,21 @@ class Presence:
         connection.names.add(worker)
 
     def hello(self, connection: Connection, worker: str, secret: bytes) -> None:
-        """The connection is that of this worker. Raises CallRefused if somebody else has the name."""
+        """Assign the connection to this worker. Raises CallRefused if another process has the name."""
         self.claim(connection, worker, secret)
         with self._lock:
             self._workers[connection] = worker
             self._left.discard(worker)
 
     def bye(self, connection: Connection) -> None:
-        """The worker of this connection leaves on purpose."""
+        """Note that the worker of this connection leaves on purpose."""
         with self._lock:
             worker = self._workers.get(connection)
             if worker is not None:
                 self._left.add(worker)
 
     def part(self, connection: Connection) -> None:
-        """The connection is over. If it was the last one of its worker, and nobody said bye, the worker is lost."""
+        """Note that a connection is closed. If it was the last one of its worker, and no bye came, the worker is lost."""
         with self._lock:
             worker = self._workers.pop(connection, None)
             if worker is None or worker in self._workers.values():

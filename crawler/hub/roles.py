@@ -56,7 +56,8 @@ def both(first: Role, second: Role) -> Role:
 
 
 def of_certificate(certificate: Mapping[str, Any]) -> Role:
-    """The role in the subject of a certificate, as `ssl` reads it: its one OU. The CA is the hub's own: what it says holds."""
+    """Return the role in the subject of a certificate, as `ssl` reads it: its one OU. It can be trusted, as the CA is the hub's
+    own."""
     units = [value for part in certificate.get("subject", ()) for name, value in part if name == "organizationalUnitName"]
     return ROLES.get(units[0], NOBODY) if len(units) == 1 else NOBODY
 
@@ -78,7 +79,7 @@ def needs_name(role: Role, verb: str) -> bool:
 
 
 def check_paces(role: Role, paces: Sequence[Pace]) -> None:
-    """Raises CallRefused where somebody else than an admin pauses a host or fixes its delay by hand."""
+    """Check that only an admin pauses a host or fixes its delay by hand. Raises CallRefused."""
     if not role.is_admin:
         for pace in paces:
             if pace.paused is not None or pace.fixed is not None:
@@ -110,6 +111,6 @@ def check_step(role: Role, step: Step, work: Set[str]) -> None:
 
 
 def check_take(role: Role, queue: str, *, is_work: bool) -> None:
-    """Raises CallRefused where tasks that a stage is to do would be taken away by a role that may take results only."""
+    """Check that a role that may take only results takes no task of a stage. Raises CallRefused."""
     if is_work and not role.is_admin:
         raise CallRefused.by_role(role.name, f"take from {queue!r}, which a stage reads", "admin")

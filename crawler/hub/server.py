@@ -1,4 +1,4 @@
-"""The hub: a manager's server that lends tasks to whoever knows the key, and survives whoever does not.
+"""Hub: a manager's server that lends tasks to clients that know the key, and survives the others.
 
     worker   ──▶ msgpack calls ─────╮
     classic  ──▶ QueueManager ──────┼──▶ HubServer ──▶ Broker
@@ -116,7 +116,7 @@ class HubServer(Server):
             self._presence.part(connection)
 
     def _answer(self, connection: Connection, role: Role, frame: list[bytearray]) -> bytearray:
-        """Return the answer to a frame. Whoever reads it takes it out of the list: nothing holds its 32 MiB while a call waits."""
+        """Return the answer to a frame. The frame is taken out of the list, so that its 32 MiB are freed while a call waits."""
         first = frame[0][0] if frame[0] else None
         if first == classic.ARRAY_3:
             return self._answer_call(connection, role, frame)

@@ -1,11 +1,11 @@
-"""TLS under the hub's wire: version 1.3, both sides show a certificate of one CA, and the hub's is for its name.
+"""TLS for the hub's wire: version 1.3, both sides show a certificate of one CA, and the hub's is for its name.
 
     DIR/ca.pem          the CA that both sides trust, and nobody else
     DIR/hub.pem, .key   what the hub shows
     DIR/ROLE.pem, .key  what a client shows: worker, producer or admin; its role is the OU of the subject
 
-The key's handshake goes on inside. By itself it can be relayed by whoever sits between the two, who then speaks in the
-client's place; here they would need the hub's private key. A Unix socket has no TLS: nobody sits between.
+The key's handshake runs inside. By itself it could be relayed by an attacker between the two, who then speaks in the client's
+place; with TLS that takes the hub's private key. A Unix socket has no TLS: there is no network between.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from crawler.machine import private
 
 CA, HUB = "ca", "hub"      # names of their files, as the roles are of theirs
 DIRECTORY = "certs"        # in the data directory, where hub.certs is not set
-PROBE = 1.0                # s to find out whether somebody speaks TLS
+PROBE = 1.0                # s to find out whether a server speaks TLS
 
 # What OpenSSL calls the alert by which a hub refuses our certificate (a word of it), and what that says of the certificate.
 _ALERTS = {

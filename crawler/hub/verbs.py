@@ -46,7 +46,7 @@ class Session(Protocol):
         ...
 
     def bye(self) -> None:
-        """The worker leaves on purpose: what it still holds is its own affair."""
+        """Tell that the worker leaves on purpose: the leases it still has are not given back."""
         ...
 
 
@@ -103,7 +103,7 @@ _reply = msgspec.msgpack.Decoder(Reply)
 
 
 def frame(message: Any) -> bytearray:
-    """Encode once, behind 4 free bytes for the frame's length. Raises CallRefused for what msgpack cannot say."""
+    """Encode once, after 4 free bytes for the frame's length. Raises CallRefused for values that msgpack cannot encode."""
     buffer = bytearray(4)
     try:
         _encoder.encode_into(message, buffer, 4)
@@ -129,7 +129,7 @@ def read_reply(body: bytearray) -> Reply:
 
 
 def read_arguments(call: Call) -> list[Any]:
-    """The arguments of a call, of the right types. Raises CallRefused, naming what is wrong."""
+    """Return the arguments of a call, checked for their types. Raises CallRefused, naming the wrong one."""
     verb = VERBS.get(call.verb)
     if verb is None:
         raise CallRefused(f"a hub knows no {call.verb[:40]!r}; it knows {', '.join(sorted(VERBS))}")

@@ -1,4 +1,4 @@
-"""One conversation over one socket: frames in, frames out, nothing of what they mean.
+"""One conversation over one socket: frames in, frames out, whatever their contents.
 
     ┌─────────────┬───────────────┐
     │ length, >i  │ length bytes  │      -1 and then >Q where a length does not fit: the framing of
@@ -66,7 +66,7 @@ class Connection:
         return bytes(self.recv_frame(maxlength))
 
     def recv_frame(self, maxlength: int | None = None) -> bytearray:
-        """The next frame. It may be a long time until one starts; once it has, it must end within FRAME_TIME."""
+        """Return the next frame. It may be a long time until one starts; once it has, it must end within FRAME_TIME."""
         limit = self.limit if maxlength is None else min(maxlength, self.limit)
         if not self._buffer:
             self._read(until=None)
@@ -103,7 +103,7 @@ class Connection:
         self._socket.settimeout(remaining)
 
     def is_gone(self) -> bool:
-        """The peer has closed, or we have: asked of the kernel, so that it is known while nobody reads."""
+        """Return whether either side has closed: asked of the kernel, so that it is known while no thread reads."""
         if self._socket.fileno() < 0:
             return True
         poll = select.poll()
@@ -128,11 +128,11 @@ class Connection:
         self._shut(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """Wake whoever reads or writes here with an error; they close it. From any thread, closed or not."""
+        """Wake the threads that read or write here with an error; they close it. Safe in any thread, closed or not."""
         self._shut(socket.SHUT_RDWR)
 
     def _shut(self, how: int) -> None:
-        with contextlib.suppress(OSError):    # already disconnected: what we wanted
+        with contextlib.suppress(OSError):    # already disconnected, as wanted
             # Not the method of `SSLSocket`: that one takes the TLS off first, and an answer on its way would leave in the clear.
             socket.socket.shutdown(self._socket, how)
 
