@@ -130,7 +130,7 @@ class Guard:
         return found
 
     def resolve_trusted(self, hostname: str, port: int) -> list[SocketAddress]:
-        """The same for what a person set up, such as a proxy: wherever it is."""
+        """Resolve a host that a person configured, such as a proxy, at any address."""
         return lookup(hostname.strip("[]"), port)
 
     def check(self, hostname: str, host: str) -> None:
@@ -157,7 +157,8 @@ class Guard:
 
 
 def lookup(name: str, port: int) -> list[SocketAddress]:
-    """All addresses of a name, by one question to the resolver. OSError: there are none. BadUrl: it is no name."""
+    """Return all addresses of a name, by one question to the resolver. Raises OSError if there are none, BadUrl if it is no name.
+    """
     is_plain = name.isascii() and all(0 < len(label) < _LABEL for label in name.removesuffix(".").split("."))
     try:
         # As bytes: for text, Python imports its IDNA codec with the tables of Unicode, 3 ms before the first page.

@@ -4,9 +4,9 @@
                                        │ SELECTOR_CPU s of CPU are over: SIGXCPU
                                        └──▶ TooMuchWork, and the next question starts another process
 
-For what could take long on a page (see `xpath_cost`): a call into C in our own process cannot be interrupted and would stop all of
-it. One such process serves all threads, one question at a time, and ends with the process it belongs to. It has neither our
-settings nor our keys.
+For selectors that could take long on a page (see `xpath_cost`): a call into C in our own process cannot be interrupted and would
+stop all of it. One such process serves all threads, one question at a time, and ends with the process it belongs to. It has neither
+our settings nor our keys.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TooMuchWork(Exception):
 
 
 class Question(Struct, frozen=True):
-    source: bytes | None           # None: the page of the question before
+    source: bytes | None           # None: the page of the previous question
     content_type: str
     kind: Kind
     selector: str
@@ -59,7 +59,7 @@ class Answer(Struct, frozen=True):
 
 
 class _Apart:
-    """The process, and the page that it has."""
+    """Holder of the process, and of the page that the process has."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class _Apart:
             self._end()
 
     def _end(self) -> int:
-        """End the process; return what it ended with, which may have been before."""
+        """End the process; return its exit status, also if it had ended before."""
         process, self._process, self._page = self._process, None, None
         if process is None:
             return 0

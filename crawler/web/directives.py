@@ -24,7 +24,7 @@ class Directives(Struct, frozen=True):
     """Directives of one page: each true field forbids something."""
 
     noindex: bool = False          # the page is not to be kept
-    nofollow: bool = False         # none of its links is to be followed
+    nofollow: bool = False         # none of its links may be followed
 
     def __or__(self, other: Directives) -> Directives:
         return Directives(self.noindex or other.noindex, self.nofollow or other.nofollow)

@@ -37,7 +37,7 @@ def is_html(content_type: str, body: bytes) -> bool:
 
 
 def charset(content_type: str) -> str | None:
-    """The standard's name of the charset a Content-Type gives, in lower case; None: it gives none that is known."""
+    """Return the standard's name of the charset in a Content-Type, in lower case; None if it gives none that is known."""
     label = mime_type(content_type).charset.strip(" '\"")
     return canonical(label) if label else None
 
@@ -52,10 +52,10 @@ def _known_as(label: str) -> str | None:
 
 
 def canonical(label: str) -> str | None:
-    """The standard's name for a label, in lower case; None: unknown.
+    """Return the standard's name for a label, in lower case; None if it is unknown.
 
     Asked of the parser, whose table is closed: Python's own codec registry imports by name and remembers every name it
-    was ever asked for, which is not for strangers to fill.
+    was ever asked for, so that any page could fill it.
     """
     return _known_as(label) if len(label) <= _LABEL else None
 
@@ -77,12 +77,12 @@ def codec(encoding: str) -> str:
 
 
 def mark(body: bytes) -> str | None:
-    """The encoding that a byte-order mark tells; None: there is no mark."""
+    """Return the encoding of a byte-order mark; None if there is none."""
     return next((encoding for bom, encoding in _MARKS if body.startswith(bom)), None)
 
 
 def xml_encoding(body: bytes) -> str | None:
-    """The encoding that an XML document without byte-order mark declares (XML 1.0, appendix F); None: none that is known."""
+    """Return the encoding that an XML document without byte-order mark declares (XML 1.0, appendix F); None if none is known."""
     if body.startswith((b"<\0?\0", b"\0<\0?")):
         return "utf-16le" if body.startswith(b"<") else "utf-16be"
     declared = re.match(_XML_ENCODING, body[:_XML_HEAD])
@@ -91,7 +91,8 @@ def xml_encoding(body: bytes) -> str | None:
 
 
 def settle(encoding: str | None, confidence: str | None, body: bytes) -> str:
-    """The name to tell of what the parser found: a page of plain ASCII that declares nothing is UTF-8, not windows-1252."""
+    """Return the name to report for the parser's finding: a page of plain ASCII that declares nothing is UTF-8, not windows-1252.
+    """
     name = (encoding or "utf-8").lower()
     return "utf-8" if name == "windows-1252" and confidence == "tentative" and body.isascii() else name
 
@@ -111,5 +112,5 @@ def _sniff(body: bytes, kind: str) -> str:
         from turbohtml.detect import detect  # here, because its import takes 3 ms
 
         found = detect(body).encoding
-        return found.lower() if found else "windows-1252"    # what the standard falls back to
+        return found.lower() if found else "windows-1252"    # the standard's default
     return "utf-8"

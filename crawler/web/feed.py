@@ -36,11 +36,11 @@ class Feed(Struct, frozen=True):
 
     kind: Kind                     # "": it is no feed
     links: list[str]               # absolute http(s) URLs without fragment, each once, in the feed's order
-    problems: list[str]            # what was left out, and why
+    problems: list[str]            # parts left out, and why
 
 
 def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
-    """Read a feed fetched from `base`; without it relative links are left out. Raises nothing: what can be read is told.
+    """Read a feed fetched from `base`; without it relative links are left out. Never raises: the rest is a problem.
 
     content_type: the header, whose charset outranks what the document declares.
     """

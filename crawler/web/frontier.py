@@ -1,11 +1,11 @@
-"""The gate of the `urls` queue: which URLs are crawled, in what form, and why others are not.
+"""Gate of the `urls` queue: decides which URLs are crawled, in which form, and gives a reason for the others.
 
     what a person typed ──seed──▶ New
     Visit of a stage ────admit──▶ New, or a reason in stable words: "out of scope", "too deep", "denied by pattern", …
     Visits of a page ─admit_all─▶ the same of each that the hub is not known to have
 
-Politeness and deduplication are the broker's: here a URL gets the host it waits for and the key it is known by. It is asked about
-every link of every page, so what it worked out for a URL is remembered, within bounds.
+Politeness and deduplication are the broker's: here a URL gets its host and its key. The gate is asked about every link of every
+page, so its answers are remembered, within bounds.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ AUTH: Final = "auth/"              # prefix of shared notes with user names and 
 
 TOO_DEEP: Final = "too deep"
 
-_TOLD: Final = 10                  # seeds that lead out of scope that a warning names; nobody reads ten thousand
+_TOLD: Final = 10                  # seeds that lead out of scope that a warning names, enough to read
 
 
 class Frontier:
-    """Thread-safe: threads share what is remembered and at worst work it out twice."""
+    """Frontier for any number of threads: they share one memory, and at worst work out an answer twice."""
 
     def __init__(self, settings: FrontierSettings, shared: Shared, queue: str = QUEUE) -> None:
         self._settings = settings
@@ -86,14 +86,14 @@ class Frontier:
         return New(self._queue, self._encode(visit), key, target.host, priority, 0.0, visit.depth, self._key_of(origin))
 
     def judge(self, visit: Visit) -> New | str:
-        """Judge a visit that was queued under other rules: as `admit`, but what a person named stays."""
+        """Judge a visit that was queued under other rules: as `admit`, but URLs that a person named stay."""
         if visit.is_seed and not visit.history:
             target = self._targets.seed(visit.url)
             return New(self._queue, b"", target.key, target.host)
         return self.admit(visit)
 
     def replay(self, firsts: Iterable[Visit]) -> None:
-        """Determine anew what is in scope. firsts: all seeds that there were, and where they were redirected, in their order."""
+        """Determine the scope again. firsts: all seeds and the targets of their redirects, in their order."""
         self._scope.forget()
         for visit in firsts:
             if visit.is_seed:

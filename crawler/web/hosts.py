@@ -1,4 +1,4 @@
-"""The settings of single hosts: which tables of [hosts] are for a host, and what they say together.
+"""Settings of single hosts: which tables of [hosts] apply to a host, and their combined values.
 
     [hosts."*.example.org"]  delay = 5                  all hosts below example.org, not example.org itself
     [hosts."www.example.org"]  delay = 1, auth = "…"    this one: of several tables the most specific counts, key by key
@@ -20,7 +20,7 @@ from crawler.web.headers import authorization, header_fault
 
 WILDCARD: Final = "*."
 CREDENTIALS: Final = frozenset({"authorization", "cookie"})      # headers that may be sent to a single host only
-_REFUSED: Final = {                # headers that are not sent as they are set here, and what is to be used instead
+_REFUSED: Final = {                # headers that cannot be set here, and the setting to use instead
     "proxy-authorization": "stages.fetch.proxy", "user-agent": "stages.fetch.user_agent, the name that is looked for in robots.txt",
 }  # fmt: skip
 _REMEMBERED: Final = 10_000        # hosts
@@ -33,7 +33,7 @@ class Hosts:
         self._single = {named(name): table for name, table in tables.items() if not name.startswith(WILDCARD)}
         wild = {name.removeprefix(WILDCARD): table for name, table in tables.items() if name.startswith(WILDCARD)}
         self._below = {f".{named(name)}": table for name, table in wild.items()}
-        self.of = lru_cache(maxsize=_REMEMBERED)(self._of)      # of a host as in `Url.host`; None: no table is for it
+        self.of = lru_cache(maxsize=_REMEMBERED)(self._of)      # of a host as in `Url.host`; None: no table applies
 
     def _of(self, host: str) -> HostSettings | None:
         suffixes = sorted((suffix for suffix in self._below if host.endswith(suffix)), key=len)

@@ -186,7 +186,7 @@ class Html:
 
     def _refresh(self, base: str) -> tuple[float, str] | None:
         for seconds, target in self._refreshes:
-            if not target:             # it shows itself anew
+            if not target:             # it reloads itself
                 return None
             url = joiner(base, self.encoding)(target)
             if url:
@@ -204,7 +204,7 @@ class Html:
         return refresh[1] if refresh else None
 
     def text(self, form: TextForm = "text") -> str:
-        """The part of the page to read: its <main> if it has one, without what is marked as menu, banner or footer, or hidden.
+        """Element to read as the page's text: its <main> if it has one, without parts marked as menu, banner or footer, or hidden.
 
         By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. The form
         "article" does guess. `is_text_cut` then tells whether some of the text is missing.
@@ -244,7 +244,7 @@ def base_url(html: bytes | str | Html, url: str) -> str:
 
 
 def meta_refresh(html: bytes | str | Html, url: str) -> tuple[float, str] | None:
-    """Seconds and absolute target of the page's <meta http-equiv=refresh>; None: there is none, or it reloads the page."""
+    """Return seconds and absolute target of the page's <meta http-equiv=refresh>; None if there is none, or it reloads the page."""
     return _read(html, url).refresh
 
 

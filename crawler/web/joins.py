@@ -4,10 +4,10 @@
     "/b/c.html"                 ├─▶ the path from the root ──▶ URL, worked out once
     "http://example.org/b/c…"  ─┘
 
-A join costs some 2 µs, where the parser is needed 4, a dictionary hit in a row of many 0.03. Whatever form an href has, as a path
-from the root it is looked up in what was joined for its origin; where the path is not to be seen without parsing, the whole is
-remembered, or nothing. To find the path takes a microsecond, so hrefs are remembered as they stand too: "http://…" for all pages of
-the origin, "b/c.html" for those of a directory, "../b/c.html" for those of all directories that have the same one above them.
+A join costs some 2 µs, 4 if the parser is needed, a dictionary hit in a row of many 0.03. An href of any form is looked up by its
+path from the root among the joins of its origin; if the path cannot be found without parsing, the whole href is remembered, or
+nothing. Finding the path takes a microsecond, so hrefs are remembered unchanged too: "http://…" for all pages of the origin,
+"b/c.html" for those of a directory, "../b/c.html" for those of all directories with the same parent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 from crawler.web.urls import is_plain, join
 
-MAX_URL: Final = 8_192             # characters; RFC 9110 §4.1 asks everybody to take 8,000, nobody sends more in earnest
+MAX_URL: Final = 8_192             # characters; RFC 9110 §4.1 recommends to accept 8,000, real sites use less
 
 _KEPT: Final = 50_000              # joins remembered: some 15 MB at usual lengths
 _KEPT_NEAR: Final = 50_000         # hrefs remembered by place: some 8 MB, the URLs are those of the joins
@@ -52,7 +52,7 @@ class _Memory:
 
     def at(self, place: Hashable) -> dict[str, str]:
         known = self._places.get(place)
-        if known is None:              # a place takes room too: of some sites each page has one of its own
+        if known is None:              # a place takes room too: on some sites each page has its own
             self._grow()
             known = self._places[place] = {}
         return known
@@ -70,7 +70,7 @@ class _Memory:
 _joined = _Memory(_KEPT)           # by origin, and by path from the root or whole href
 _near = _Memory(_KEPT_NEAR)        # by place, and by href
 
-_Place = tuple[str, str, int]      # origin, directory, and how many levels below it a base is: as many "../" has an href there
+_Place = tuple[str, str, int]      # origin, directory, and the levels a base is below it, which is the number of "../" in an href
 
 
 def join_all(base: str, hrefs: Sequence[str], encoding: str = "utf-8") -> list[str]:
@@ -129,7 +129,7 @@ def _found(base: str, places: Sequence[_Place], href: str) -> str:
     if path is None:
         return _join(base, href)
     is_short = len(base) + len(href) <= _KEPT_LENGTH
-    url = _joined.at(origin).get(path) if path is not href else None     # else it has been looked up
+    url = _joined.at(origin).get(path) if path is not href else None     # if not, it has been looked up
     if url is None:
         url = path if path[:1] != "/" else origin + path
         if not is_short or not is_plain(url):
@@ -145,9 +145,8 @@ def _found(base: str, places: Sequence[_Place], href: str) -> str:
 
 
 def _from_root(origin: str, directory: str, href: str) -> tuple[str | None, int]:
-    """The href as a path from the root, or the whole where it has none or none of this origin; None: neither is to be seen.
-
-    And how often it goes up from the directory."""
+    """Return the href as a path from the root and the levels it goes up from the directory; the whole href if it has no such path
+    on this origin; None if neither can be found without parsing."""
     ups = 0
     if href[:3] == "../":
         rest = href

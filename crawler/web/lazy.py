@@ -1,4 +1,4 @@
-"""A property worked out when first asked for and kept: `functools.cached_property` less the lock that it has up to Python 3.11.
+"""Property worked out when first asked for and kept: `functools.cached_property` without the lock that it has up to Python 3.11.
 
 The lock is one for all instances and costs as much as many an answer; without it two threads at worst work one out twice.
 """

@@ -1,4 +1,4 @@
-"""One walk over a page's tree: what it says of itself, and what it links to.
+"""One walk over a page's tree, which collects its metadata elements and its links.
 
     tree ──walk──▶ <base>, <title>, <meta>, <link>
             └────▶ hrefs, each once ──join, all at once──▶ URLs, each once ──▶ Link, when asked for
@@ -27,12 +27,12 @@ MAX_LINKS: Final = 10_000          # links of one page; Nutch stops at 100, the 
 MAX_LINK_CHARS: Final = 4 << 20    # characters of all URLs of one page: a long base makes many short links long
 MAX_LINK_TEXT: Final = 1_000       # characters of a link's text: tables let links nest, and each would hold the rest
 _MAX_METAS: Final = 1_000          # <meta> and <link> elements looked at
-_AT_ONCE: Final = 1_000            # elements in a row: most pages have fewer, and of those that go on for ever not all are joined
+_AT_ONCE: Final = 1_000            # elements in a row: most pages have fewer, and of endless pages not all are joined
 
 _SHORT: Final = 200                # characters of a <link>'s rel and type that are worth remembering
 
 _HEAD: Final = ("base", "title", "meta", "link")
-_NOWHERE: Final = "about:"         # stands for an href where there is none: it is no http URL, so it comes to nothing
+_NOWHERE: Final = "about:"         # in place of a missing href: it is no http URL, so it gives no link
 _HREF: Final = {"area": "href", "link": "href", "iframe": "src", "frame": "src"}
 
 # A <link> is followed when it names another page (HTML living standard and HTML 4 §6.12), not a part of this one.
@@ -98,7 +98,7 @@ class Reading:
         self.metas: list[Element] = []
         self.head_links: list[Element] = []      # <link>, whether they lead to a page or not
         self.urls: dict[str, None] = {}          # in the page's order, each once
-        self.nofollow: set[str] = set()          # of these, those that stand with rel=nofollow only
+        self.nofollow: set[str] = set()          # of these, those with rel=nofollow everywhere
         self.is_cut = False                      # the page has more links, or more than MAX_LINK_CHARS of them
         self._has_nofollow = False               # some element may stand with rel=nofollow
         self._encoding = encoding
@@ -151,10 +151,10 @@ class Reading:
     def _read(self, some: list[Element], others: list[tuple[int, Sequence[str]]]) -> None:
         """others: at which places which hrefs, of other elements than <a>."""
         hrefs: list[str] = [element.attr("href", _NOWHERE) for element in some]     # type: ignore[misc]  # so it is never None
-        for place, own in reversed(others):      # from behind, because several may come in the place of one
+        for place, own in reversed(others):      # from the end, because several may replace one
             hrefs[place : place + 1] = own
             some[place : place + 1] = [some[place]] * len(own)
-        # A fragment is no part of the answer. What stands before it is the same alone, unless it ends in white space.
+        # The answer has no fragment. Without it an href gives the same URL, unless white space comes before it.
         hrefs = [
             href if "#" not in href else "" if href[0] == "#" else short if (short := href.partition("#")[0])[-1] > " " else href
             for href in hrefs
@@ -162,7 +162,7 @@ class Reading:
         once = list(dict.fromkeys(hrefs))
         urls = join_all(self.base, once, self._encoding)
         row = _Row(once, urls, hrefs, some)
-        if self._has_nofollow or self._rows:     # of the many elements of later rows only the first of each href is kept
+        if self._has_nofollow or self._rows:     # in later rows, which may be many, only the first element of each href is kept
             first = row.first()
             if self._has_nofollow:
                 self._sort_out(dict(zip(once, urls, strict=True)), first, zip(hrefs, some, strict=True))

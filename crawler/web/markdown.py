@@ -31,7 +31,7 @@ _TALL: Final = ("table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"
 _LISTS: Final = ("ul", "ol", "dl")
 _FORM_BLOCKS: Final = ("fieldset", "legend", "select", "textarea", "optgroup", "option", "dialog")
 _PARTS: Final = ("thead", "tbody", "tfoot", "tr", *CELLS)
-_NUMBERS: Final = re.compile(r"\s*\d+(?:\s+\d+)*\s*")       # what stands beside code, a number for each line
+_NUMBERS: Final = re.compile(r"\s*\d+(?:\s+\d+)*\s*")       # the column beside code, a number for each line
 _SPACE: Final = "\t\n\f\r "       # what HTML strips from a URL
 _NOWHERE: Final = "about:"         # stands for a URL that no reader can follow
 _KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
@@ -138,7 +138,7 @@ def _as_blocks(table: Element) -> None:
 
 
 def _is_numbers(cell: Element) -> bool:
-    """Tell whether a cell has the numbers of the lines of code that stand in a cell behind it."""
+    """Tell whether a cell holds the line numbers of the code in a later cell."""
     if cell.next_sibling is None or next(cell.iter_elements("table"), None) is not None:
         return False                       # with tables in it, its text would be read once for each level
     return _NUMBERS.fullmatch(cell.text) is not None
@@ -162,10 +162,10 @@ def _with_emphasis(text: str) -> str:
     """Replace the marks by delimiters, or by nothing."""
     first, *rest = text.split(_MARK)                   # no pattern: it would look at each character
     kinds = ["", *[each[:1] for each in rest]]
-    texts = [first, *[each[1:] for each in rest]]      # behind the mark of the same place
+    texts = [first, *[each[1:] for each in rest]]      # after the mark of the same place
     last = len(kinds) - 1
     opened: list[int] = []
-    outer = dict.fromkeys(_ENDS, 0)                    # how many of a kind are open
+    outer = dict.fromkeys(_ENDS, 0)                    # number of open ones of each kind
     delimiters = [""] * len(kinds)
     for place, kind in enumerate(kinds):
         if kind in _ENDS:
@@ -193,7 +193,7 @@ def _with_emphasis(text: str) -> str:
 
 
 def _move_space(texts: list[str], to: int, place: int, stripped: str) -> None:
-    """Move white space at the edge of emphasis to the text before or behind it."""
+    """Move white space at the edge of emphasis to the text before or after it."""
     if len(stripped) < len(texts[place]):
         if to < place:
             texts[to] += texts[place][: len(texts[place]) - len(stripped)]

@@ -34,7 +34,7 @@ else:
 T = TypeVar("T")
 
 ROOM: Final = 32 << 20             # bytes that any page may take
-RATIO: Final = 56                  # and these for each of its own; the densest page without copies, of "<p>x", takes 45
+RATIO: Final = 56                  # more for each byte of its own; the densest page without copies, of "<p>x", takes 45
 FREE: Final = 4 << 10              # bytes of a page too small to take more than some 20 MB
 _EVERY: Final = 0.25               # s between two looks at the memory in use: each lets other threads run, which may take 1 ms
 _PAGE: Final = 4_096 if not IS_LIMITED else resource.getpagesize()

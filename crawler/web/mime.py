@@ -28,7 +28,7 @@ _SHORT: Final = 256                # characters of a value that is worth remembe
 class MimeType(NamedTuple):
     """A type, and the charset that it is sent with."""
 
-    essence: str                   # "text/html", in lower case; "" if there is none, or one that says that it is not known
+    essence: str                   # "text/html", in lower case; "" if there is none, or it is one for unknown content
     charset: str                   # as written; "" if there is none
 
 
@@ -43,7 +43,7 @@ def media_type(content_type: str) -> str:
 
 
 def combined(sent: Sequence[str]) -> str:
-    """The header to go by: as it is if it is one value, else the type that counts, and all that was sent if there is none."""
+    """Return the header to use: of several values the type that counts, or all of them if none does."""
     if len(sent) == 1 and "," not in sent[0]:
         return sent[0]
     joined = ", ".join(sent)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crawler.web.fields import Decimal
 
 INT_DIGITS: Final = 18             # fits into 64 bits, which is what messages and databases can hold
-FLOAT_DIGITS: Final = 300          # more would not be a finite float, and nobody writes such numbers
+FLOAT_DIGITS: Final = 300          # more would not be a finite float, and real pages have no such numbers
 _BEFORE: Final = 16                # characters examined before the first digit
 _WINDOW: Final = 400               # characters examined from there
 _PHONE: Final = 8                  # number of digits after a + that make a telephone number

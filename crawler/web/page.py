@@ -29,7 +29,7 @@ from crawler.web.lazy import lazy
 from crawler.web.mime import combined, media_type
 from crawler.wording.counting import counted
 
-if TYPE_CHECKING:                         # at work they are imported by who asks for them: most stages do not read HTML
+if TYPE_CHECKING:                         # imported at run time by the methods that use them: most stages do not read HTML
     from bs4 import BeautifulSoup
 
     from crawler.web.html import Html, Link
@@ -136,7 +136,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
 
     @lazy
     def content_type(self) -> str:
-        """The Content-Type as sent; of several the one that counts by the Fetch standard; "" if there is none."""
+        """Content-Type as sent; of several the one that counts by the Fetch standard; "" if there is none."""
         return combined(self.headers.get_all("content-type"))
 
     @property
@@ -178,7 +178,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
         return json.loads(self.content)
 
     def urljoin(self, url: str) -> str | None:
-        """Return an href absolute, from the page's base, without fragment. None: not a URL, or not http(s)."""
+        """Return an href absolute, from the page's base, without fragment; None if it is no URL, or not http(s)."""
         from crawler.web.joins import in_page_encoding
         from crawler.web.urls import join
 
@@ -193,10 +193,10 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
 
     @lazy
     def sitemap(self) -> Sitemap | None:
-        """The page as a sitemap or feed, gzipped or not; None: it is none.
+        """Page read as a sitemap or feed, gzipped or not; None if it is none.
 
-        Its content says so, whatever type it is sent as. What a robots.txt, an index or a person calls a sitemap may be a list of
-        URLs of any type; what a robots.txt or an index calls one is one, if it is not HTML.
+        The content decides, whatever its type. A page that a robots.txt, an index or a person calls a sitemap may be a list of URLs
+        of any type; one that a robots.txt or an index calls so is one, if it is not HTML.
         """
         if not self.is_sitemap and _HTML.match(self.content):    # what nearly all begin with, and no sitemap does
             return None
@@ -255,7 +255,7 @@ def _zstd() -> _Zstd:
 
 
 class _Shape(TypedDict):
-    """The built-in keys of a Record. None: the page does not tell."""
+    """Built-in keys of a Record. A value is None if the page does not tell."""
 
     url: str
     final_url: str                        # where the content came from: differs where a client followed redirects itself

@@ -20,9 +20,9 @@ from crawler.web.pattern_tree import ALL, Chars, Choice, Edge, Look, Opaque, Rep
 
 FOR_EVER: Final = 99               # a power that means that there is no limit
 _END: Final = 1 << 128             # in a set of what may follow: the end of the text
-_SUCCESS: Final = 1 << 129         # likewise: the search is over, with success
+_SUCCESS: Final = 1 << 129         # the same: the search is over, with success
 _AGAIN: Final = 1 << 130           # of a part that looks at text without taking it, so that its steps are repeated further on
-_SMALL: Final = 64                 # a repetition of up to so many, or of exactly _EXACT at most, counts as a factor
+_SMALL: Final = 64                 # a repetition of up to this many, or of exactly _EXACT at most, counts as a factor
 _EXACT: Final = 1_000
 _SHORTEST: Final = 64              # characters of a text that an estimate is for: k steps are at most k/64 * n
 

@@ -25,7 +25,7 @@ Search = Callable[[str], object]
 
 _LINEAR_STEPS: Final = 1_000_000   # of a linear search in the longest URL: some ms
 _STEPS: Final = 300_000_000        # of a search by `re` where RE2 cannot be asked. The estimate is high: 2 to 20 ms as measured
-_NEVER: Final = 1e15               # steps that nobody waits for
+_NEVER: Final = 1e15               # steps that would take days: as good as endless
 
 
 def searches(setting: str, patterns: Sequence[str], longest: int) -> list[Search]:

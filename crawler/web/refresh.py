@@ -40,7 +40,7 @@ def refreshes(document: Document) -> list[tuple[float, str]]:
 
 
 def read(content: str) -> tuple[float, str] | None:
-    """Return seconds and target of a content attribute; None: it cannot be read."""
+    """Return seconds and target of a content attribute; None if it cannot be read."""
     found = _CONTENT.match(content)
     if found is None:
         return None

@@ -41,7 +41,7 @@ _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 # What may not stand as it is. * and $ are among it: they have a meaning in patterns, and in paths they are encoded.
 _OCTET: Final = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~:/?#\[\]@!&'()+,;=%-]")
 _NORMAL: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!&'()+,;=-]*")
-_LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")      # surrogates but those that stand for a byte that is no UTF-8
+_LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")      # surrogates except those that represent a byte that is no UTF-8
 
 
 class Ruling(Struct, frozen=True):
@@ -69,7 +69,7 @@ class _Line(NamedTuple):
 
 class _Rule(Struct, frozen=True):
     is_allow: bool
-    pieces: tuple[str, ...]        # what stands between the wildcards
+    pieces: tuple[str, ...]        # the parts between the wildcards
     is_anchored: bool              # the pattern ends with $
     length: int
     line: str
@@ -92,7 +92,7 @@ class _Rule(Struct, frozen=True):
 
 
 class _Group:
-    """User-agent lines that follow each other, and what is said to them.
+    """Consecutive user-agent lines and their rules.
 
     After a Crawl-delay, further user-agent lines still belong to the same rules (RFC 9309 §2.2: only rules end a list of agents),
     but not to that delay, which the RFC does not know. So `lines` may be shared with another group, and `delay` is its own.
@@ -248,7 +248,7 @@ def product_token(agent: str) -> str:
 
 @lru_cache(maxsize=16)
 def _names(agent: str) -> tuple[str, ...]:
-    """The names of groups that bind an agent, the most exact first: with its digits, then as the RFC has it."""
+    """Return the names of groups that bind an agent, the most exact first: with its digits, then as the RFC has it."""
     text = agent.lstrip()
     match = _NAME.match(text)
     full, token = match.group().lower() if match else "", product_token(text).lower()

@@ -125,7 +125,7 @@ def probe(host: str, port: int | None) -> Found:
 
 
 def _speaks_tls(host: str, port: int) -> bool | None:
-    """Tell whether the server supports TLS; None if nobody listens there."""
+    """Tell whether the server supports TLS; None if no server answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE        # the fetch checks the certificate

@@ -36,14 +36,14 @@ _REMEMBERED: Final = 20_000        # hosts known to be in scope
 
 
 class Scope:
-    """Thread-safe: threads share what is remembered and at worst work it out twice."""
+    """Scope for any number of threads: they share one memory, and at worst work out an answer twice."""
 
     def __init__(self, settings: FrontierSettings, shared: Shared) -> None:
         self._settings = settings
         self._shared = shared
         self.goes_by_path = settings.scope == "path"
-        self._hosts: set[str] = set()          # in scope; roots are never taken away, so what was in scope stays in it
-        self._sites: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())      # the notes, and what they mean
+        self._hosts: set[str] = set()          # in scope; roots are never removed, so this only grows
+        self._sites: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())      # the notes, and their meaning
         self._directories: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())
 
     def add_seed(self, url: str, host: str) -> None:
@@ -54,7 +54,7 @@ class Scope:
         self._add_directory(url, host)
 
     def forget(self) -> None:
-        """Take everything out of scope but the hosts of seeds, because the rules have changed; the seeds are to be added again."""
+        """Remove everything from scope but the hosts of seeds, because the rules have changed; the seeds must be added again."""
         hosts = [name for name, how in self._shared.find(ROOT).items() if how != SEED]
         for name in [*hosts, *self._shared.find(BELOW)]:
             self._shared.set(name, GONE)

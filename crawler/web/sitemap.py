@@ -64,7 +64,7 @@ class Sitemap(Struct, frozen=True):
 
     kind: Kind                     # "": it is none
     urls: list[SitemapUrl]         # each URL once, in the sitemap's order
-    problems: list[str]            # what was left out, and why; at most MAX_PROBLEMS
+    problems: list[str]            # parts left out, and why; at most MAX_PROBLEMS
 
     @property
     def lack(self) -> str:
@@ -77,7 +77,7 @@ class Sitemap(Struct, frozen=True):
 
 
 def read(body: bytes, base: str = "", content_type: str = "") -> Sitemap:
-    """Read a sitemap. Raises nothing: what can be read is told, the rest is a problem.
+    """Read a sitemap. Never raises: parts that cannot be read are problems.
 
     base: where it was fetched; relative locations, which the protocol forbids, are then read as links, and else left out.
     content_type: the header, whose charset outranks what the document declares.
@@ -103,8 +103,8 @@ def is_sitemap(body: bytes, content_type: str = "", *, is_named: bool = False) -
     """Return whether to read this as a sitemap or feed, by its first bytes: the root element, or text that begins with a URL.
     Cheap.
 
-    Text may be something else all the same: see `Sitemap.problems`. is_named: somebody calls it a sitemap, so that text may be
-    sent as whatever type, and gzipped like XML.
+    Text may still be something else: see `Sitemap.problems`. is_named: a site or a person calls it a sitemap, so that text may have
+    any type, and be gzipped like XML.
     """
     name = root(body)
     if name:

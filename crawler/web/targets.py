@@ -1,10 +1,10 @@
-"""The target of a URL, whoever links to it: how it is sent, the form and key under which it is known, or why it is never crawled.
+"""Target of a URL, the same for every page that links to it: the URL to send, its form and key, or why it is never crawled.
 
     URL ──as_written──▶ what is sent ──traps, patterns──▶ Target, or a reason in stable words
                              └─canonical, with the settings──▶ form and key
 
-Traps and patterns look at the URL that is sent. A frontier asks about every link of every page, so what was worked out for a URL is
-remembered, within bounds.
+Traps and patterns look at the URL that is sent. A frontier asks about every link of every page, so answers are remembered, within
+bounds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Targets:
         return len(self._known)
 
     def seed(self, text: str) -> Target:
-        """Return the target of what a person typed; no limit applies to it. BadUrl: it is no URL."""
+        """Return the target of a URL that a person typed; no limit applies to it. Raises BadUrl if it is no URL."""
         typed = urls.seed(text)
         userinfo, host, _ = urls.split(typed)
         plain = urls.without_userinfo(typed)
@@ -71,7 +71,7 @@ class Targets:
         return known
 
     def _judge(self, url: str) -> Target | str:
-        if len(url) > 4 * self._settings.max_url_length:       # so long that none of its forms can be short enough
+        if len(url) > 4 * self._settings.max_url_length:       # too long in any of its forms
             return "url too long"
         try:
             plain = urls.as_written(url)
@@ -103,7 +103,7 @@ class Targets:
         if len(url) > settings.max_url_length:
             return "url too long"
         path, _, query = rest.partition("?")
-        if path.count("/") > self._few_segments:     # else there are not so many: most URLs need not be looked at
+        if path.count("/") > self._few_segments:     # if not, there are few: most URLs need not be looked at
             segments = [segment for segment in path.split("/") if segment]
             if len(segments) > settings.max_path_depth:
                 return "path too deep"

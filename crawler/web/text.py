@@ -3,9 +3,9 @@
     copy of the tree ──Shown──▶ what is shown, of <main> if there is one ──text──▶ lists and tables as plain blocks ──▶ text
                                                                       └─────▶ `markdown`
 
-The library lays tables out as a padded grid, and drops the words that stand directly in lists. So these become plain blocks before
-it reads the tree, with marks that say what becomes of the line ends before them. A row's cells then stand two spaces apart: the
-text is never much longer than the page.
+The library lays tables out as a padded grid, and drops words directly in lists. So these become plain blocks before it reads the
+tree, with marks for the line ends before them. The cells of a row are two spaces apart: the text is never much longer than the
+page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from turbohtml import Document, Element, Namespace, Node, Text
 
 from crawler.web.words import QUOTE, UNSEEN, is_hidden
 
-_AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})    # roles of what is not the page's own
+_AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})    # roles of parts that are not the page's own
 _REMOVED: Final = tuple(sorted(UNSEEN - {"head", "title", "desc", "script", "style", "template", "noscript"} | {"nav", "aside"}))
 _OF_BODY: Final = ("header", "footer")     # those of an article belong to it
 _OF_SVG: Final = ("title", "desc")

@@ -28,7 +28,7 @@ KEY_BYTES: Final = 16
 MAX_PORT: Final = 65_535
 MAX_LABEL: Final = 63              # characters between two dots of a host's name
 MAX_NAME: Final = 253              # characters of a host's name
-_PLACE_BYTES: Final = 3            # of these, what the URLs of a host have in common; two of one key take 52 bits of work to find
+_PLACE_BYTES: Final = 3            # of these, the part shared by the URLs of a host; a collision takes 52 bits of work to find
 _SHOWN: Final = 200                # characters of a bad URL in a message: it may be a megabyte
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
@@ -63,7 +63,7 @@ class Url(Struct, frozen=True):
     port: int | None               # None: the scheme's own
     path: str
     search: str                    # with its "?"; "" where there is none, or nothing after it (see `target`)
-    fragment: str                  # with its "#", likewise
+    fragment: str                  # with its "#"; "" in the same cases
     origin: str                    # scheme, host and port: what robots.txt and passwords belong to
 
     @classmethod
@@ -200,7 +200,7 @@ def _normalised(escape: re.Match[str]) -> str:
 
 
 def key(canonical: str) -> bytes:
-    """Return what a canonical URL is deduplicated by: a cryptographic hash, so that no page can cheaply hide behind another.
+    """Return the key that a canonical URL is deduplicated by: a cryptographic hash, so that no page can cheaply hide another.
 
     It begins with a hash of scheme and host: most links of a page lead to its own host, and lie beside each other wherever keys
     are kept in order. In an index of ten million, a page of it read and written for each link would be most of the hub's work.
@@ -210,7 +210,7 @@ def key(canonical: str) -> bytes:
 
 
 def again(form: str, url: str, cookies: str = "") -> str:
-    """Return what a further visit of a page is known by: the form with the spelling and the cookies that are sent this time.
+    """Return the key text of a further visit of a page: its form with the spelling and the cookies that are sent this time.
 
     No canonical URL has a "#", so this is none.
     """
@@ -302,7 +302,7 @@ def _with_query(url: str, is_sorted: bool, dropped: tuple[str, ...]) -> str:
     path, _, query = url.partition("?")
     if not query:
         return url                 # an empty query is none of its parameters
-    # Split as it stands, not decoded and encoded again: what we do not mean to change must not change.
+    # Split undecoded: parts that we do not mean to change must not change.
     pairs = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")]
     if dropped:
         pairs = [(name, pair) for name, pair in pairs if not _is_dropped(name, dropped)]

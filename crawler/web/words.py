@@ -20,19 +20,19 @@ MAX_WORDS: Final = 1 << 20         # characters; a value of a record is cut ther
 
 MAX_STEPS: Final = 2_000_000       # nodes that are looked at for the words of many nodes: about 0.5 s
 
-# What begins and ends a line or a cell of its own: HTML standard §15.3, and <br>.
+# Elements that begin and end a line or a cell: HTML standard §15.3, and <br>.
 BLOCKS: Final = frozenset({
     "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl",
     "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr",
     "html", "legend", "li", "listing", "main", "menu", "nav", "ol", "optgroup", "option", "p", "plaintext", "pre", "search",
     "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "tr", "ul", "xmp",
 })  # fmt: skip
-# What a browser does not show: no part of the text, or what stands in for a medium that it can show.
+# Elements a browser does not show: no part of the text, or the fallback for a medium that it can show.
 UNSEEN: Final = frozenset({
     "audio", "canvas", "datalist", "desc", "embed", "head", "iframe", "noembed", "noframes", "noscript", "object", "script",
     "style", "template", "title", "video",
 })  # fmt: skip
-# What stands within a line and has no part in what is shown, apart from its text.
+# Elements within a line that show nothing but their text.
 INLINE: Final = frozenset({
     "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd", "label", "mark",
     "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u", "var", "wbr",
@@ -88,7 +88,7 @@ def _pieces(node: Node, most: int) -> list[str]:
     """Return the texts below a node and the separators between them, up to `most` characters."""
     pieces: list[str] = []
     above: list[Node] = [node]     # the nodes that hold the current one
-    shown = sys.maxsize            # of these; those behind are hidden
+    shown = sys.maxsize            # of these; the later ones are hidden
     for child in node.descendants:
         parent = child.parent
         while above[-1] is not parent:
@@ -111,6 +111,6 @@ def _pieces(node: Node, most: int) -> list[str]:
 
 
 def _separator(node: Node) -> str:
-    """Return what stands for the start or the end of an element."""
+    """Return the separator for the start or the end of an element."""
     tag = node.tag if isinstance(node, Element) else ""
     return " " if tag in BLOCKS else QUOTE if tag == "q" else ""
