@@ -115,7 +115,7 @@ class _Reader:
         return top
 
     def _collect(self, name: str) -> None:
-        """The instructions that take what stands above the last mark, or the last one or two values, into a container."""
+        """Run an instruction that moves the values above the last mark, or the last one or two values, into a container."""
         stack = self._stack
         if name == "APPEND":
             parts = [stack.pop()]
