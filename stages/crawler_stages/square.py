@@ -1,4 +1,4 @@
-"""The reference stage: what there is to a stage, on one screen.
+"""Example stage: all that a stage needs, on one screen.
 
     task: 3 ──[square]──▶ result: "3的平方是9"
 """
@@ -11,8 +11,8 @@ from crawler import Stage
 class Square(Stage):
     """Square a number: the smallest useful stage, and the one to copy for your own.
 
-    `number: int` is the schema of the queue it reads: what is no whole number never gets here. What `process` returns goes
-    to the stage's output; it may return None, or yield many. Its test is a function call: `Square().process(3)`.
+    `number: int` is the schema of the queue it reads: other values never get here. The result of `process` goes to the
+    stage's output; it may return None, or yield many. Its test is a function call: `Square().process(3)`.
     """
 
     def process(self, number: int) -> str:

@@ -110,10 +110,10 @@ class Store(Stage):
             there = sink.count() if self._is_ours_alone else ever.rows - before.base.rows
             self._again = max(there - known, 0)
             return before.base
-        return Ever(ever.id, ever.rows - known + lost)       # another file than the hub has counted: what is in it is not ours
+        return Ever(ever.id, ever.rows - known + lost)       # another file than the hub has counted: its rows are not ours
 
     def _lost(self, before: int, now: int) -> int:
-        """Return how many rows the output has lost since the crawl last closed it; tell of them, and count them no longer."""
+        """Return how many rows the output has lost since the crawl last closed it; report them, and count them no longer."""
         lost = max(before - now, 0)
         if lost:
             log.warning("%s had %d rows and has %d; the others are not written again (a fresh crawl writes all)",

@@ -38,7 +38,7 @@ def _unreadable(verify: bool | str, error: OSError) -> str:
 def choose(
     name: str, limits: Limits, guard: Guard, *, verify: bool | str = True, proxies: Mapping[str, str] | None = None
 ) -> tuple[Client, str]:
-    """The client, and in words what it is. name: "requests", "curl", or "auto" for curl where it can be used."""
+    """Return the client, and its name for the log. name: "requests", "curl", or "auto" for curl where it can be used."""
     refuse(name)
     reason = "" if name == "requests" else _lacking()
     try:

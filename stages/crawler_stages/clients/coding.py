@@ -27,7 +27,7 @@ except ImportError:                # optional: servers then send gzip
     brotli = None
 
 BLOCK: Final = 65_536              # bytes read, and decoded, at once
-MAX_CODINGS: Final = 2             # one more than anybody sends on purpose; each multiplies what a bomb can do
+MAX_CODINGS: Final = 2             # one more than any honest server sends; each multiplies the size of a bomb
 MAX_MEMBERS: Final = 1_000         # gzip members or zstd frames in a row: each costs work even if it is empty
 RATIO_FROM: Final = 1 << 20        # bytes; expansion is judged from here: a small page of spaces compresses well
 
@@ -56,7 +56,8 @@ class Source:
 
 
 def read_body(source: Source, codings: Iterable[str], *, max_bytes: int, max_ratio: float, cut: int = 0) -> bytes:
-    """The decoded body. codings: the values of Content-Encoding. cut > 0: no more than so many bytes, the rest stays unread."""
+    """Return the decoded body. codings: the values of Content-Encoding. cut > 0: no more than this many bytes, the rest stays
+    unread."""
     blocks = _decoded(iter(source), _names(codings))
     kept: list[bytes] = []
     size = 0
@@ -78,7 +79,7 @@ def read_body(source: Source, codings: Iterable[str], *, max_bytes: int, max_rat
 def _names(codings: Iterable[str]) -> list[str]:
     """Return the names of codings in the order to undo them: the last one first."""
     names = [name.strip().lower().removeprefix("x-") for value in codings for name in value.split(",")]
-    # What is no coding at all ("none", "utf-8", "identity") means nothing was done: such servers exist, browsers read them.
+    # A name that is no coding ("none", "utf-8", "identity") means the body is not coded: such servers exist, browsers read them.
     names = [name for name in names if name in ("gzip", "deflate", "br", "zstd", "compress")]
     if len(names) > MAX_CODINGS:
         raise BrokenReply(f"{len(names)} content codings one over the other; at most {MAX_CODINGS} are undone")
@@ -162,8 +163,8 @@ def _inflate(start: bytes) -> Decoder:
 class _Brotli:
     """The decoder of Brotli with the interface of `zlib.decompressobj`.
 
-    The library fails where anything follows the end of the stream, and what it decoded in that call is lost. So its input is kept,
-    and after a failure decoded anew, the last piece of it byte by byte: either that ends at the end, or it is broken.
+    The library fails if anything follows the end of the stream, and the output of that call is lost. So its input is kept, and
+    decoded again after a failure, the last piece of it byte by byte: either the stream ends within it, or it is broken.
     """
 
     unconsumed_tail = b""

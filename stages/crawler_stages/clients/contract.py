@@ -3,8 +3,8 @@
     url ──get──▶ Reply, whatever its status         or          FetchFailed, by whose fault it is
 
 No client follows redirects, keeps cookies, reads proxies from the environment, or connects to an address its guard refuses; each
-keeps all of `Limits` while bytes arrive, not afterwards. A proxy is where a person said it is; names are then resolved by it, so
-that of private hosts the guard sees only those that are named by their address.
+keeps all of `Limits` while bytes arrive, not afterwards. A proxy is connected to as configured. It resolves the names, so of
+private hosts the guard sees only those named by their address.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     is_skipped: bool = False       # the body was not wanted: content is empty
 
 
-Wants = Callable[[int, list[tuple[str, str]]], bool]     # of a status and header: whether the body is to be read
+Wants = Callable[[int, list[tuple[str, str]]], bool]     # of a status and header: whether to read the body
 
 
 # Not every client has a `start`: see `curl.client`.
@@ -111,7 +111,7 @@ class NameUnknown(FetchFailed):
 
 
 class PutOff(FetchFailed):
-    """The request was ended by us, to be made later: nobody has failed."""
+    """Raised if we ended the request to make it later: no failure of the host."""
 
 
 class ConnectFailed(FetchFailed):

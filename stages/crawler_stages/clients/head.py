@@ -1,4 +1,4 @@
-"""The header of a reply as HTTP/1.1 has it (RFC 9112), read as browsers read it; where `http.client` is too strict or open-ended.
+"""Header of a reply as HTTP/1.1 has it (RFC 9112), read as browsers read it; `http.client` is too strict, and open-ended.
 
     1xx … 1xx, status line ──▶ lines: folds joined, nonsense left out ──▶ Head ──framing──▶ where the body ends
 
@@ -49,7 +49,7 @@ def read_head(lines: BinaryIO, most: int) -> Head:
 
 
 def plain_head(lines: Sequence[bytes], most: int) -> Head | None:
-    """The same of lines that are all there, quickly, as nothing about them is odd; None: something is, see `read_head`."""
+    """Read complete lines quickly, if all of them are regular; None if any is not, see `read_head`."""
     status = _short_status(lines[0]) if len(lines) > 1 and len(lines[0]) <= _SHORT else None
     if status is None or sum(map(len, lines)) > most or lines[-1] not in (b"\r\n", b"\n"):
         return None
@@ -72,7 +72,7 @@ def framing(head: Head) -> tuple[bool, int | None]:
 
 
 class _Lines:
-    """Lines without their ends, as many as there is room for."""
+    """Lines without their ends, up to the limits."""
 
     def __init__(self, lines: BinaryIO, most: int) -> None:
         self._lines = lines
@@ -95,7 +95,7 @@ class _Lines:
 
 def _status(reader: _Lines) -> tuple[int, int, str]:
     line = reader.next()
-    while not line:                # what some servers leave behind after the last reply
+    while not line:                # left by some servers after the last reply
         line = reader.next()
     return _status_of(line)
 

@@ -32,7 +32,7 @@ from crawler_stages.clients.contract import (
 
 T = TypeVar("T")
 
-SLOW: Final = 1_000.0              # bytes a second; what comes more slowly waits for its server, and not for this machine
+SLOW: Final = 1_000.0              # bytes a second; a slower request waits for its server, not for this machine
 PATIENCE: Final = 0.8              # s for which a rate is taken
 
 CLOSED: Final = "the client is closed"
@@ -41,7 +41,7 @@ _NO_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", so
 
 
 class Attempt:
-    """One request while it runs: its limits, and what it has used of them."""
+    """Running request: its limits, and how much of them it has used."""
 
     def __init__(self, url: Url, limits: Limits, guard: Guard, proxy: str = "") -> None:
         """proxy: its URL; "" is none."""
@@ -56,7 +56,7 @@ class Attempt:
         self.received = 0              # bytes
         self.in_thread = True
         self._first_at = 0.0           # monotonic time by which the first bytes were there; 0: they were not
-        self._looked_at = self.start   # monotonic time of the last look at its progress, and what had come by then
+        self._looked_at = self.start   # monotonic time of the last look at its progress, and the bytes received until then
         self._looked_bytes = 0
         self._is_slow = False
         self._is_put_off = False
@@ -77,7 +77,7 @@ class Attempt:
             raise ConnectFailed(CLOSED)
 
     def remaining(self) -> float:
-        """s until the deadline. Raises TimedOut if there are none."""
+        """Return the seconds until the deadline. Raises TimedOut if there are none."""
         now = time.monotonic()
         passed = now - self.start
         limits = self.limits
@@ -145,9 +145,9 @@ class TimedSocket(socket.socket):
 
 
 def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
-    """A connection to one of the host's addresses, those that the guard lets pass, in turn. Raises FetchFailed, AddressRefused.
+    """Connect to the host's addresses in turn, only those that the guard lets pass. Raises FetchFailed, AddressRefused.
 
-    hostname: of the URL, or of the proxy, which a person named and the guard has no say in.
+    hostname: of the URL, or of the proxy, which a person configured and the guard does not check.
     """
     deadline = time.monotonic() + min(attempt.limits.connect_timeout, attempt.remaining())
     addresses = resolved(attempt, hostname, port)
@@ -209,7 +209,7 @@ def kept_connections(most: int) -> int:
 
 
 def lacking(error: Exception, address: str = "") -> Lacking | None:
-    """Return what this machine lacks, going by an error; None: it is the host's. address: that was to be connected to."""
+    """Return what this machine lacks, according to an error; None if the host is at fault. address: the one to connect to."""
     short = shortage_of(error, address)
     return None if short is None else Lacking(short)
 

@@ -41,7 +41,7 @@ class _Cookie(Struct):
     expires: float | None          # s since the epoch; None: with the jar
     is_secure: bool
     created: int                   # counts up; a cookie that is set anew keeps it
-    used: int                      # likewise, when it was last set or sent
+    used: int                      # the same count, when it was last set or sent
 
     @property
     def key(self) -> _Key:

@@ -3,8 +3,8 @@
     reply with ETag or Last-Modified ──keep──▶ file ──find──▶ If-None-Match, If-Modified-Since
     304 ───────────────────────────────────▶ the copy: its links lead on, its record is whole
 
-The page is kept, not its validators alone: a crawl that begins anew knows nothing of a site but its seed, and would end at the
-first page that had not changed. It is a cache: what cannot be read or kept is fetched again, with a warning and no more.
+The page is kept, not its validators alone: a new crawl knows only the seed of a site, and would end at the first page that had not
+changed. It is a cache: a copy that cannot be read or kept is fetched again, with a warning.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Copies:
             return None
 
     def keep(self, url: str, reply: Reply) -> None:
-        """Keep it if it can be asked for again, and may be kept; else forget what was kept."""
+        """Keep a page if a server can be asked for changes to it, and it may be kept; if not, delete its copy."""
         can = reply.status == 200 and bool(_value(reply.headers, "etag") or _value(reply.headers, "last-modified"))
         try:
             with self._lock:

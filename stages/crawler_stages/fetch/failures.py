@@ -35,7 +35,7 @@ from crawler_stages.clients.contract import (
 from crawler_stages.fetch.robots_files import Unwilling
 
 MAX_REST: Final = 3600.0           # s; longer Retry-After values are cut: the task would outlive the crawl
-MAX_GROWN_REST: Final = 300.0      # s; what a failing host is left alone at most unless it asks for more; Heritrix 900
+MAX_GROWN_REST: Final = 300.0      # s; longest rest of a failing host unless it asks for more; Heritrix 900
 SOON: Final = 0.5                  # s between attempts at an unknown name before any server has answered: it is probably mistyped
 _HOSTS: Final = 10_000             # hosts whose failures are counted
 
@@ -192,7 +192,7 @@ def _resolves(hostname: str) -> bool:
 
 
 def retry_after(headers: Iterable[tuple[str, str]]) -> float | None:
-    """Seconds a Retry-After header asks for (RFC 9110 §10.2.3), MAX_REST at most. None: nothing that can be followed."""
+    """Return the seconds of a Retry-After header (RFC 9110 §10.2.3), MAX_REST at most; None if it cannot be followed."""
     value = next((value.strip() for name, value in headers if name.lower() == "retry-after"), "")
     if value.isascii() and value.isdigit():
         seconds = float(value[:12])

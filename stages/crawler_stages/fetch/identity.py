@@ -4,7 +4,7 @@
     this host only ─▶ Authorization: from a seed's URL of this origin, or configured for it
                   └─▶ Cookie: what it or a host of its domain set, if cookies are on
 
-Nothing of the second kind goes to a host it is not for: each redirect is a request of its own, and gets a header of its own.
+Headers of the second kind are never sent to another host: each redirect is a request of its own, with its own headers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.
 _NEWS: Final = 1.0                 # s between reads of the notes: another worker's seed may have brought a password
 _ORIGINS: Final = 10_000           # origins remembered as known
 _NAMES: Final = {"authorization": "Authorization", "cookie": "Cookie"}
-_PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # what is there instead
+_PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # used instead
 
 
 class Identity:

@@ -57,7 +57,7 @@ class Redirects:
         return Visit(target, visit.depth, visit.referrer, history, visit.is_seed, trail, visit.is_sitemap, visit.indexes)
 
     def _trail(self, history: tuple[str, ...], states: tuple[str, ...], target: str, now: str, known: _Learned) -> Trail | None:
-        """Return what the next visit has to know of cookies. A known page is visited again if this chain has changed some."""
+        """Return the cookies that the next visit needs to know. A known page is visited again if this chain has changed some."""
         is_return = target in history
         if self._cookies is None or not (known or any(states) or is_return):
             return None

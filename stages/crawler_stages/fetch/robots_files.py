@@ -50,7 +50,7 @@ class Rules(Struct, frozen=True):
 
 
 class _Asking:
-    """A question on its way to a server, and what those who wait for the answer share."""
+    """Request for a robots.txt in flight, shared by the threads that wait for it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -66,7 +66,7 @@ class RobotsFiles:
         self._ask = ask
         self._clock = clock
         self._lock = threading.Lock()
-        self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()   # gone when nobody waits
+        self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()   # gone when no thread waits
         self._known: OrderedDict[str, tuple[float, int, Robots]] = OrderedDict()   # by origin: expires, size; least used first
         self._size = 0
         self._has_said = False             # that a note cannot be read or stored
@@ -88,12 +88,12 @@ class RobotsFiles:
                 return self._note(origin)
             except (FetchFailed, AddressRefused) as error:
                 asking.failure = error
-                with self._lock:               # who comes from now on asks anew
+                with self._lock:               # later callers ask again
                     self._asking.pop(origin, None)
                 raise
 
     def known(self, origin: str) -> Rules | None:
-        """The same without waiting for anybody; None: somebody has to be asked."""
+        """Return the rules if they are known without waiting; None if a server has to be asked."""
         with self._lock:
             expires, _, robots = self._known.get(origin, (0.0, 0, None))
             if robots is None or expires <= self._clock():
@@ -102,7 +102,7 @@ class RobotsFiles:
         return Rules(robots, was_fetched=False, fetched_at=expires - FRESH)
 
     def _note(self, origin: str) -> Rules:
-        """The shared note, brought up to date if it has to be."""
+        """Return the shared note, read from the hub again if need be."""
         kept = self._noted(origin)
         is_fresh = kept is not None and kept.expires > self._clock()
         if kept is None or not is_fresh:

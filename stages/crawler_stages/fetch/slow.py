@@ -1,4 +1,4 @@
-"""Requests for which hardly a byte comes: what is said of them, and which sites have more of them than their share."""
+"""Requests whose replies hardly make progress: the text about them, and the sites that have more than their share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crawler_stages.clients.contract import Running
 from crawler_stages.clients.sockets import SLOW
 
 SHARE: Final = 64                  # slow requests of one site, a registered domain, in one process
-_FEW: Final = 16                   # slow requests that nobody needs to know of
+_FEW: Final = 16                   # slow requests that are not worth a message
 
 
 def crowded(slow: Sequence[Running]) -> frozenset[str]:
@@ -26,7 +26,7 @@ def crowded(slow: Sequence[Running]) -> frozenset[str]:
 
 
 def places_note(slow: Sequence[Running], running: int, now: float) -> str:
-    """Say who holds the places; "" if most of them are held by nobody slow. running: all requests. now: monotonic time."""
+    """Say which sites hold the places; "" unless slow requests hold most of them. running: all requests. now: monotonic time."""
     if len(slow) < _FEW or 2 * len(slow) < running:
         return ""
     slowest = min(slow, key=lambda each: each.received / max(now - each.start, 1.0))

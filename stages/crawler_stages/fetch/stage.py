@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.fetch")
 
 _SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
-# Types that say nothing of the content: such a body is read if a person named it, because it may be a sitemap.
+# Types that do not tell the content: such a body is read if a person named it, because it may be a sitemap.
 _UNSPOKEN: Final = frozenset({
     "application/octet-stream", "binary/octet-stream", "application/x-download", "application/force-download",
 })  # fmt: skip
@@ -71,7 +71,7 @@ _FILES_APART: Final = 32           # open files for all that is not a connection
 _TYPE: Final = 256                 # characters of a content type that are looked at
 _ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
 _MARGIN: Final = 60.0              # s
-_TOLD: Final = 10                  # hosts; nobody reads more of ten thousand seeds that are not found
+_TOLD: Final = 10                  # hosts; enough to read of ten thousand seeds that are not found
 _TOLD_PAUSE: Final = 1.0           # s; a shorter pause after robots.txt is over before anybody looks
 _SHOWN: Final = 80                 # characters of a value in an error
 _ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
@@ -189,7 +189,7 @@ class Fetch(Stage):
         headers = self._headers(visit, url)
 
         def answered(take: Take | None, status: int) -> Work:
-            # A server that is to be left alone for a while is not asked again before the hub has heard of that.
+            # A server that needs a rest is not asked again before the hub knows.
             is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
             return then(take and (lambda: self._pages(visit, url, rules, at, headers, self._taken(take, visit, url))), is_free)
 
@@ -275,7 +275,7 @@ class Fetch(Stage):
             yield from self._listed(visit, url, rules)
 
     def _listed(self, visit: Visit, url: Url, rules: Rules) -> Iterator[To]:
-        """The sitemaps that robots.txt names. Not before the page: what a failed visit yields never reaches the hub."""
+        """Return the sitemaps that robots.txt names. Only with the page: output of a failed visit never reaches the hub."""
         listed = (url.join(sitemap) for sitemap in rules.robots.sitemaps[:_LISTED])
         source = f"{url.origin}/robots.txt"
         yield from (To("urls", Visit(sitemap, visit.depth, source, is_sitemap=True)) for sitemap in listed if sitemap)
@@ -298,7 +298,7 @@ class Fetch(Stage):
             log.warning("%s: the server answers with status %d", visit.url, status)
 
     def _what_of(self, visit: Visit, led: Visit | str | None, reply: Reply) -> str:
-        """Count a redirect that is not followed, and return what there is to say of one."""
+        """Count a redirect that is not followed, and return the report on it."""
         if isinstance(led, str):
             self.count(f"skipped/{led}")
             wants_cookies = not self.options.cookies and any(name.lower() == "set-cookie" for name, _ in reply.headers)
@@ -405,7 +405,7 @@ class Fetch(Stage):
 
     def _wait(self, url: Url, pause: float, delay: float) -> None:
         """Wait for a pause in s. delay: the Crawl-delay. Raises Interrupted if the stage ends meanwhile."""
-        if delay or pause > _TOLD_PAUSE:   # with a rest: nobody else is to be lent a page that would come too soon after this one
+        if delay or pause > _TOLD_PAUSE:   # with a rest: no other worker may lease a page that would come too soon after this one
             held = pause if pause > _TOLD_PAUSE else None
             self.tell(Pace(url.host, held=held, rest=pause + delay if delay else None))
         if self._closing.wait(pause):
@@ -448,7 +448,7 @@ class Fetch(Stage):
         return self._failures.of_error(error, url.host, what, is_start=visit.is_seed and not self._has_answer)
 
     def _delay(self, rules: Rules) -> float:
-        """The Crawl-delay in s; 0 if there is none."""
+        """Return the Crawl-delay in s; 0 if there is none."""
         limit: float = self.options.max_crawl_delay
         return min(rules.robots.delay(self._identity.agent) or 0.0, limit)
 
@@ -491,7 +491,7 @@ def _hosts(tables: dict[str, Any] | None) -> Hosts | None:
 
 
 def _by_files() -> int:
-    """Return how many requests at once the files and connections are enough for that this process may have open."""
+    """Return how many requests at once the files and connections that this process may have open are enough for."""
     limit = open_files()
     return max(limit - limit // 4 - _FILES_APART, 1) if limit else _OVERLAP      # a quarter: see `clients.wire.kept_connections`
 

@@ -1,4 +1,4 @@
-"""Parse: a page in, a record out, and its links back to the frontier.
+"""Parse stage: makes a record of a page, and visits of its links.
 
     pages: Page ──▶ Parse ──▶ records: Record
                       └─────▶ urls: Visits, all links in one; scope, depth and what was seen before are the frontier's business
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from crawler import Sitemap
 
 MAX_INDEXES = 2            # sitemap indexes, one in the other, that are followed; the protocol allows one, and some sites have two
-# Bytes of all visits that one sitemap gives rise to: what a task gives is handed in at once, and a worker hands in 24 MiB at most.
+# Bytes of all visits of one sitemap: the output of a task is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
 _EXAMPLE: Final = 60               # characters kept of an example of a text that could not be read
@@ -69,10 +69,10 @@ class Parse(Stage):
         follow: bool = True            # False: links are told in the record and not followed
         robots: bool = True            # meta robots, X-Robots-Tag and rel=nofollow are honoured
         agent: str = "crawler"         # the robot whose name in meta robots and X-Robots-Tag means us
-        link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of link those that lead to pages, of meta refresh; img, source too
+        link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of <link> only those that lead to pages, of <meta> refresh; img, source too
         max_links: Links = 10_000        # of one page; what is over is cut and counted as links/cut (Nutch 100, Scrapy none)
-        text: Literal["none", "text", "markdown", "article"] = "none"   # what there is to read, as field `text`
-        metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # what the page tells machines, as fields of these names
+        text: Literal["none", "text", "markdown", "article"] = "none"   # the text to read, as field `text`
+        metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # the page's metadata, as fields of these names
 
     prefetch: ClassVar[int] = 16       # pages at hand while one is read: reading takes less than asking for the next
 

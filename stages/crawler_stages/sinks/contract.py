@@ -58,7 +58,7 @@ class Written(NamedTuple):
 class Ever(NamedTuple):
     """The rows that a sink has written to its output since it began to count."""
 
-    id: str                        # of this count: another one after the output was emptied, or was changed by somebody else
+    id: str                        # of this count: another one after the output was emptied, or changed by another program
     rows: int                      # new and replaced, including rows that were not acknowledged because the process died
 
 
@@ -90,7 +90,7 @@ def digest(data: bytes) -> bytes:
 
 
 def natural_key(row: Mapping[str, Any], fields: KeySpec) -> bytes | None:
-    """The key of a row by its fields; None: it has none, and its content is its key."""
+    """Return the key of a row by its fields; None if it has none, and its content is its key."""
     if fields is None:
         fields = ("url",) if row.keys() >= RECORD_MARKS and row["url"] else ()
     if not fields or any(name not in row for name in fields):
@@ -118,9 +118,9 @@ _SPLITTERS = (
 
 @contextmanager
 def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
-    """The edge: what the disk or SQLite says in the middle of the work becomes ours.
+    """Turn errors of the disk or SQLite during the work into ours.
 
-    can_go_on: what was half written when the disk was full is taken back by the next `write`.
+    can_go_on: the next `write` removes a row that was half written when the disk was full.
     """
     try:
         yield

@@ -35,7 +35,7 @@ def locked(path: Path, named: str = "") -> int:
         if is_at(fd, path):
             with ExitStack() as undo, opening(named or str(path)):
                 undo.callback(os.close, fd)
-                sync_directory(path.parent)    # a file just made is to be there after a power cut
+                sync_directory(path.parent)    # a new file must be there after a power cut
                 undo.pop_all()
             return fd
         os.close(fd)    # the store before us has put a compacted file in its place: take that one
@@ -94,7 +94,7 @@ def write_all(fd: int, data: bytes, offset: int | None = None) -> None:
 
 
 def copy(source: int, start: int, end: int, target: int, at: int) -> int:
-    """Copy the bytes from start to end of one file to another; returns the offset behind them there."""
+    """Copy the bytes from start to end of one file to another; returns the offset after them there."""
     while start < end:
         data = os.pread(source, min(CHUNK, end - start), start)
         if not data:

@@ -1,4 +1,4 @@
-"""The memory of a keyed file: which key stands where in it. SQLite on disk, so ten million rows cost no memory.
+"""Index of a keyed file: the place of each key in it. SQLite on disk, so ten million rows cost no memory.
 
 It is never the truth, the file is: what is written here was on its way to the disk in the file before. An index that
 does not fit its file, or cannot be read, is thrown away and made again from the file.
@@ -42,7 +42,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""                  # the crawl that wrote last
     id: str = ""                   # see `Ever`
     written: int = 0               # see `Ever`
-    is_closed: bool = False        # closed in order: rows behind `size` are somebody else's
+    is_closed: bool = False        # closed in order: rows after `size` are another program's
     next_inode: int = 0            # of the file that is about to replace this one, without the replaced rows
 
 
@@ -97,7 +97,7 @@ class Index:
             self._note(mark)
 
     def sync(self) -> None:
-        """Put what was noted on disk: no power cut undoes it."""
+        """Sync the index, so that no power cut undoes it."""
         self._db.execute("PRAGMA wal_checkpoint(FULL)")
 
     def in_order(self) -> Iterator[tuple[bytes, int, int]]:

@@ -13,7 +13,7 @@ from crawler import as_row
 from crawler_stages.sinks.contract import Row, json_line
 from crawler_stages.sinks.layout import BadRow, Found
 
-# What a line of ours can begin with when it was cut short: the object, or the noughts that a file system leaves in blocks
+# Beginnings of a line of ours that was cut short: the object, or the zeros that a file system leaves in blocks
 # whose data did not reach the disk before the power went. Anything else at the end of a file is not ours to cut.
 TORN = (b"{", b"\0")
 

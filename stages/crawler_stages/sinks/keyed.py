@@ -29,7 +29,7 @@ SCANNED = 1000      # rows read from an existing file that are indexed in one tr
 
 
 class KeyedFile:
-    """A sink for one layout. See `Sink` for what it promises."""
+    """Sink for one layout. Its promises are in `Sink`."""
 
     def __init__(self, output: str, options: SinkOptions, layout: Layout) -> None:
         self.path = Path(os.path.realpath(output))    # a rewrite must replace the file, not a link to it
@@ -122,7 +122,7 @@ class KeyedFile:
         return is_at(self._fd, self.path) and os.fstat(self._fd).st_size == self._size
 
     def _changed(self) -> str:
-        """Say what has happened to a file that is not as we left it."""
+        """Return the error for a file that another program has changed."""
         if not self.path.exists():
             return f"{self._named} was removed, or moved away, while rows were written to it; start again to write a new one"
         return f"another program has changed {self._named} while rows were written to it; stop that program, then start again"
@@ -196,7 +196,7 @@ class KeyedFile:
                         batch = []
                 self._absorb(batch, is_written=is_written)
             except BadRow as bad:
-                self._index.clear(Mark())    # so far it is somebody else's file
+                self._index.clear(Mark())    # so far it is another program's file
                 raise UsageError(self._unusable(start + bad.behind, str(bad))) from bad
         if self._size < os.fstat(self._fd).st_size:
             self._cut(self._size)
@@ -218,7 +218,7 @@ class KeyedFile:
             if key in known or key in entries:
                 if natural:
                     self._stale += 1
-                else:    # said twice by somebody before us: it stays, under a key that will not be asked for
+                else:    # written twice by another program: it stays, under a key that is never looked up
                     key = digest(content + self._size.to_bytes(8))
             if piece.row is not None:
                 entries[key] = Entry(key, self._size, len(piece.raw), content)
@@ -226,7 +226,7 @@ class KeyedFile:
         self._index.put(entries.values(), self._mark(self._size, self._stale))
 
     def _cut_hole(self) -> None:
-        """Cut rows behind `_size` that did not reach the disk whole: a block that a power cut kept from it is zeros.
+        """Cut rows after `_size` that did not reach the disk whole: a block that a power cut kept from it is zeros.
 
         Neither such a row nor those behind it were acknowledged.
         """
@@ -273,9 +273,9 @@ class KeyedFile:
         new.unlink(missing_ok=True)    # of a store that was killed here
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            lock(fd)                   # before it has the name under which another store would look
+            lock(fd)                   # before it has the name that another store would open
             os.fchmod(fd, os.fstat(self._fd).st_mode & 0o7777)
-            at, start, end = 0, 0, self._head    # what stands together is copied together
+            at, start, end = 0, 0, self._head    # neighbouring rows are copied together
             for _, offset, length in self._index.in_order():
                 if offset != end:
                     at = copy(self._fd, start, end, fd, at)

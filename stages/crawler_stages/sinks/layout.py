@@ -18,7 +18,7 @@ class Found(NamedTuple):
 
 
 class BadRow(Exception):
-    """A piece of an existing file that is no row, `behind` bytes after the start of the scan."""
+    """Raised for a piece of an existing file that is no row, `behind` bytes after the start of the scan."""
 
     def __init__(self, behind: int, why: str) -> None:
         super().__init__(why)
@@ -36,7 +36,7 @@ class Layout(Protocol):
         ...
 
     def resume(self, file: BinaryIO) -> bytes:
-        """Read from a file that is not empty what it begins with before its first row."""
+        """Read the beginning of a file that is not empty, up to its first row."""
         ...
 
     def render(self, row: Row) -> tuple[Row, bytes]:

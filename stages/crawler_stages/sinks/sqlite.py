@@ -160,7 +160,7 @@ class SqliteTable:
             self._columns[name.lower()] = name
 
     def _upsert(self, columns: Sequence[str]) -> str:
-        """Insert, or replace what differs, so that `rowcount` says how many rows are new or changed."""
+        """Insert rows, or replace those that differ, so that `rowcount` is the number of new or changed rows."""
         names = [quoted(name) for name in columns]
         into = ", ".join([KEY, *names])
         sql = f"INSERT INTO {self._table} ({into}) VALUES ({','.join('?' * (len(names) + 1))}) ON CONFLICT ({KEY}) DO "   # noqa: S608  quoted names

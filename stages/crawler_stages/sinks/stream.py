@@ -1,7 +1,7 @@
-"""Standard output, a pipe, a device: JSON Lines that cannot be read back.
+"""Sink for standard output, a pipe or a device: JSON Lines that cannot be read back.
 
-What was said is remembered, so a row that is handed in again is not said again. A row that changes is said again, as it is
-now. When the process is killed between a row's last byte and the note of it, the row comes twice: a stream cannot be asked.
+Written rows are remembered, so a row that is handed in again is not written again. A changed row is written again. When the process
+is killed between a row's last byte and the note of it, the row comes twice: a stream cannot be read back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STDOUT = 1    # the descriptor: `sys.stdout` has a buffer of its own
 
 
 class Stream:
-    """A sink for what has no past. output "-" is standard output."""
+    """Sink for outputs that cannot be read back. output "-" is standard output."""
 
     def __init__(self, output: str, options: SinkOptions) -> None:
         self._output = "standard output" if output == "-" else output

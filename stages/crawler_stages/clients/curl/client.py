@@ -52,7 +52,7 @@ _OPTIONS: Final = {
     pycurl.USERAGENT: "",
     pycurl.PROXY: "",                      # none, not the environment's
     pycurl.NOPROXY: "",
-    pycurl.HEADEROPT: pycurl.HEADER_SEPARATE,          # what is for a site is not told the proxy
+    pycurl.HEADEROPT: pycurl.HEADER_SEPARATE,          # headers for a site are not sent to the proxy
     SUPPRESS_CONNECT_HEADERS: 1,
 }
 
@@ -78,7 +78,7 @@ class CurlClient:
         self._idle: deque[pycurl.Curl] = deque()
         self._setups: dict[pycurl.Curl, Setup] = {}
         self._targeted: set[pycurl.Curl] = set()       # handles with a request target of their own
-        # Of the last request that needed nothing of its own: headers, scheme, and what came of them.
+        # Of the last request without options of its own: headers, scheme, and the lines made of them.
         self._usual: tuple[Mapping[str, str] | None, str, Setup] = None, "", Setup(("", 0), (), "", (), False, "", 0, 0)
         self._lock = threading.Lock()
         self._attempts: set[Attempt] = set()       # that a thread waits for
@@ -276,7 +276,7 @@ class CurlClient:
         source = Source(transfer.read, transfer.most)
         content = read_body(source, codings, max_bytes=limits.max_bytes, max_ratio=limits.max_ratio, cut=cut)
         if not cut or len(content) < cut:
-            for _junk in source:       # after the end of what is compressed; the connection can be used again
+            for _junk in source:       # after the end of the compressed data; the connection can be used again
                 pass
         return content
 

@@ -30,15 +30,15 @@ class Unreadable(BrokenReply):
 
 
 class KeptClosed(ConnectFailed):
-    """Kept connections, and no others, were tried, and the server had closed them (RFC 9112 §9.3.1): nobody's failure."""
+    """Only kept connections were tried, and the server had closed them (RFC 9112 §9.3.1): no failure of the server."""
 
 
 _WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY       # CURLE_WEIRD_SERVER_REPLY since 7.51
 _TOO_LARGE: Final = 100            # CURLE_TOO_LARGE, which pycurl has no name for
-_CLIENT_CERTIFICATE: Final = 98    # CURLE_SSL_CLIENTCERT, likewise
+_CLIENT_CERTIFICATE: Final = 98    # CURLE_SSL_CLIENTCERT, the same
 
-FAILURES: Final[dict[int, type[FetchFailed]]] = {     # what is not here is a BrokenReply
-    pycurl.E_URL_MALFORMAT: BadName,               # what a browser takes for a URL, and libcurl does not
+FAILURES: Final[dict[int, type[FetchFailed]]] = {     # any other code is a BrokenReply
+    pycurl.E_URL_MALFORMAT: BadName,               # a URL for browsers, but not for libcurl
     pycurl.E_COULDNT_RESOLVE_HOST: NameUnknown,
     pycurl.E_COULDNT_RESOLVE_PROXY: ConnectFailed,
     pycurl.E_COULDNT_CONNECT: ConnectFailed,

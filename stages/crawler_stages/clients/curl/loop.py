@@ -3,7 +3,7 @@
     start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ poll
     abandon(curl) ──────────╯                └──▶ transfer.finish(failure) ──▶ work, where nobody waits for it: done here
 
-While a piece of work takes long, a second thread drives the transfers: see `curl_relief`.
+While a piece of work takes long, a second thread drives the transfers: see `relief`.
 `CurlMulti.perform` with `select` would be shorter: it looks at every transfer each time, and at no socket beyond the 1,024th.
 """
 
@@ -59,7 +59,7 @@ class Loop:
         self._news = threading.Condition(self._lock)    # for the thread that works, while another drives: work, or the end
         self.has_failed = False                    # it ended by itself: a new one is needed
         self._is_closed = False
-        self._is_asleep = False                    # or about to be: it is to be woken for what is handed in
+        self._is_asleep = False                    # or about to be: it must be woken for new handles
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_number = self._bell.fileno()
@@ -150,7 +150,7 @@ class Loop:
             self._sweep()
 
     def _work_off(self) -> None:
-        """Some of it: what is on its way does not wait for all."""
+        """Do some of the work; the rest is done later, so that transfers do not wait for all of it."""
         until = time.monotonic() + SLICE
         while self._work:
             self._work.popleft()()

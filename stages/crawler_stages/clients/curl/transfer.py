@@ -1,10 +1,10 @@
-"""One request as libcurl goes through it, and what of that the thread that waits for it sees.
+"""One request as libcurl's callbacks report it, and the part of it that the waiting thread reads.
 
     header lines ──▶ head ──▶ is the body wanted? ──▶ blocks ──batches──▶ wait() and read(), in the caller's thread
     ╰─────────── what libcurl calls, in the loop's thread ───────────╯
 
-In the loop only what must be is done, for it would hold up every other transfer: who waits for a body decodes it. A page is one
-batch, hence one change of threads; the batches of a longer body come while it does, and its limits are kept meanwhile.
+The loop does as little as possible, because it would delay every other transfer: the thread that waits for a body decodes it. A
+page is one batch, hence one change of threads; the batches of a longer body come while it arrives, and its limits are kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from crawler_stages.clients.sockets import Attempt
 BATCH: Final = 262_144             # bytes that wait in the loop until their reader is woken
 DRAINED: Final = BLOCK             # bytes of a body that is not wanted, read all the same if that saves a connection
 _SLACK: Final = 30.0               # s after its deadline that the loop has to say how a transfer ended
-_STOP: Final = 0                   # what a callback returns to end its transfer; None lets it go on
+_STOP: Final = 0                   # returned by a callback to end its transfer; None lets it go on
 
 
 class Descriptor:
@@ -96,7 +96,7 @@ class Transfer:
         self.head: Head | None = None
         self.sent = 0                              # bytes of the body
         self.is_skipped = False                    # the body is not wanted
-        self.is_in_tunnel = False                  # what comes is the proxy's answer to CONNECT
+        self.is_in_tunnel = False                  # the proxy's answer to CONNECT is arriving
         self.is_over = False                       # the last batch was taken
         self.ended_at = attempt.start              # monotonic time
         self.addresses = addresses
@@ -178,10 +178,10 @@ class Transfer:
         return _STOP if self.sent > self.most else None
 
     def _is_wanted(self) -> bool:
-        """Read the header. False: it or the body is none to go on with."""
+        """Read the header. Returns False if it is broken or its body is not wanted."""
         try:
             return self._read_head()
-        except Exception as error:  # noqa: BLE001  raised again by who waits: libcurl would only print it
+        except Exception as error:  # noqa: BLE001  raised again by the waiting thread: libcurl would only print it
             self.failure = error
             return False
 

@@ -72,7 +72,7 @@ class RequestsClient:
         attempt = running.attempt = Attempt(parts, self._limits, self._guard, proxy)
         self._attempts.add(attempt)
         try:
-            if self._is_closed:        # after the line above: `close` ends those that it finds there
+            if self._is_closed:        # after the line above: `close` ends the connections it finds there
                 raise ConnectFailed(CLOSED)
             with _failures(parts.host):
                 return self._reply(request, attempt, cut, wants)

@@ -1,6 +1,6 @@
-"""A reply as `http.client` has it, made as `head` reads it; chunks are undone here.
+"""Reply as `http.client` has it, with the header read by `head`; chunks are decoded here.
 
-It is too lax there, where a chunk of minus one byte is all that there is to come, and its trailers are open-ended.
+`http.client` is too lax with chunks: one of minus one byte means all the rest, and its trailers have no limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from crawler_stages.clients.head import Head, framing, read_head, values
 from crawler_stages.clients.sockets import current
 
 _SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")                   # of a chunk; 64 bits are more than any limit
-_LINE: Final = 1_024               # bytes of a line between chunks: a size, and extensions that nobody reads
+_LINE: Final = 1_024               # bytes of a line between chunks: a size, and extensions that are not read
 
 
 class Response(HTTPResponse):
