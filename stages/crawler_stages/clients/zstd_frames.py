@@ -74,7 +74,7 @@ class Frame:
         return decoded
 
     def _header(self, data: bytes) -> tuple[int, int] | None:
-        """Bytes of the frame header, and that it gives none; None: not enough of it is there. A skippable frame is all header."""
+        """Return the size of the frame header, and 0, its output; None: more bytes are needed. A skippable frame is all header."""
         if len(data) < len(MAGIC) + 1:
             return None
         if not begins(data):
@@ -91,7 +91,7 @@ class Frame:
         return len(MAGIC) + 1 + has_window + _DICTIONARY_ID[descriptor & 3] + content_size, 0
 
     def _block(self, data: bytes, at: int) -> tuple[int, int] | None:
-        """Bytes of the block that begins there, and how many it may give; None: its header is not all there."""
+        """Return the size of the block that begins there, and of its output at most; None: more bytes are needed."""
         if len(data) < at + _BLOCK_HEAD:
             return None
         head = int.from_bytes(data[at : at + _BLOCK_HEAD], "little")

@@ -95,7 +95,8 @@ class Cookies:
         return has_changed
 
     def _store(self, cookie: _Cookie, url: Url) -> bool:
-        """Store a cookie in place of one of its name, domain and path (§5.7, from step 20). False: that changes nothing."""
+        """Store a cookie in place of one of its name, domain and path (§5.7, from step 20). Returns False if that changes nothing.
+        """
         site = _site(url.hostname)
         cookies = self._sites.setdefault(site, {})
         self._sites.move_to_end(site)
@@ -114,7 +115,7 @@ class Cookies:
         return old is None or old.value != cookie.value
 
     def _keep_to_bounds(self, cookies: dict[_Key, _Cookie], domain: str) -> None:
-        """Drop what is too much: of the domain, of the site, and of all sites the one that was not used for longest."""
+        """Drop surplus cookies, the least recently used first: of the domain, of the site, and of all sites."""
         of_domain = [cookie for cookie in cookies.values() if cookie.domain == domain]
         if len(of_domain) > MAX_COOKIES:
             del cookies[_least(of_domain).key]

@@ -40,7 +40,7 @@ class Copy(Struct, frozen=True):
     content: bytes
 
     def conditions(self) -> dict[str, str]:
-        """The header of a request that wants it only if it has changed."""
+        """Return the headers of a request that wants the page only if it has changed."""
         found = {"If-None-Match": _value(self.headers, "etag"), "If-Modified-Since": _value(self.headers, "last-modified")}
         return {name: value for name, value in found.items() if value}
 

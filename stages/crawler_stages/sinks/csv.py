@@ -103,7 +103,7 @@ class CsvRows:
                 yield Found(raw)
 
     def _warn(self, unknown: Iterable[str]) -> None:
-        """Warn once per field that it has no column."""
+        """Warn once about each field that has no column."""
         new = [name for name in unknown if name not in self._told][: TOLD - len(self._told)]
         if new:
             self._told.update(new)

@@ -74,7 +74,7 @@ class Stream:
 
 
 def _opened(output: str) -> int:
-    """Open a pipe or device for writing. Raises StorageFull for a named pipe that nobody reads yet: the store tries it again."""
+    """Open a pipe or device for writing. Raises StorageFull for a named pipe without a reader: the store tries it again."""
     try:
         fd = os.open(output, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:

@@ -30,7 +30,7 @@ class Unreadable(BrokenReply):
 
 
 class KeptClosed(ConnectFailed):
-    """Only kept connections were tried, and the server had closed them (RFC 9112 §9.3.1): no failure of the server."""
+    """Raised if kept connections alone were tried, and the server had closed them (RFC 9112 §9.3.1): no failure of the server."""
 
 
 _WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY       # CURLE_WEIRD_SERVER_REPLY since 7.51
