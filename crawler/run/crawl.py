@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.run.crawl")
 
-OLD = ".previous"             # what a finished crawl's store is renamed to
+OLD = ".previous"             # new name of a finished crawl's store
 STATUS = "/status/"           # in the names of counters: an answer was received
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Beginning(StrEnum):
 
     FIRST = "first"           # nothing was here
     RESUMED = "resumed"       # the last one was interrupted
-    FRESH = "fresh"           # the last one was finished, or is to be forgotten
+    FRESH = "fresh"           # the last one was finished, or shall be forgotten
 
 
 def begin(
@@ -76,7 +76,7 @@ def begin(
     except StorageError:
         if not is_fresh:
             raise
-        accepted, has_work, has_fetched = 1, False, True         # whatever it is, it is to be set aside
+        accepted, has_work, has_fetched = 1, False, True         # whatever its content, it shall be set aside
     if has_work and not is_fresh:
         return Beginning.RESUMED
     if not accepted:
@@ -150,7 +150,7 @@ class Crawl:
             workers.append(self._supervisor.start(label, ["stage", name, *arguments], is_endless=True))
 
     def cpu(self, name: str) -> float | None:
-        """s of CPU that the workers of a stage have used until now; None: of one of them it is not known."""
+        """Return the s of CPU that the workers of a stage have used until now; None if it is not known of all."""
         used = [worker.cpu() for worker in self._stages.get(name, ())]
         known = [seconds for seconds in used if seconds is not None]
         return sum(known) if len(known) == len(used) else None
@@ -169,7 +169,8 @@ class Crawl:
         return stats
 
     def insist(self, question: Callable[[], T]) -> T:
-        """The hub's answer, also where it has to be started again for it. Raises ChildFailed, and HubError after READY s."""
+        """Return the hub's answer, even if the hub has to be started again for it. Raises ChildFailed, and HubError after READY s.
+        """
         give_up = time.monotonic() + READY
         while True:
             self._supervisor.watch()
@@ -233,7 +234,7 @@ class Crawl:
             self.hub.close()
 
     def _refuse_another(self) -> None:
-        """A hub that answers before ours is started belongs to somebody: its tasks are not ours to touch."""
+        """Raise an error if a hub answers before ours is started: its tasks belong to another crawl."""
         patience, self.hub.patience = self.hub.patience, 0.0
         try:
             self.hub.drained([])
@@ -253,7 +254,7 @@ class Crawl:
         self._probes.look(stats)
 
     def _died(self, child: Child, pid: int) -> str | None:
-        """Take its tasks from a worker that is known to be dead. Returns the URLs of these tasks in words; None: it had none."""
+        """Release the tasks of a dead worker. Returns the URLs of these tasks in words; None if it had none."""
         if child is self._hub:
             return None
         from crawler.run.processes.deaths import report_death  # here, because most crawls have no use for it
@@ -265,7 +266,7 @@ class Crawl:
             return None
 
     def _end_waits(self, stages: Sequence[Child]) -> None:
-        """Workers that have nothing to do wait at the hub, and look at whether they are to end when it answers: let it do so."""
+        """Let the hub answer idle workers, which wait there and check only after an answer whether to stop."""
         from crawler.run.processes.deaths import workers_in
 
         try:

@@ -138,7 +138,7 @@ class DebugCrawl:
     def wait(self, seconds: float, bell: Bell) -> None:
         """Give each stage a turn. If none had work, wait up to `seconds`, or until the bell rings."""
         worked = False
-        for bench in reversed(self._benches):      # last stage first: finish what is begun before more is begun
+        for bench in reversed(self._benches):      # last stage first: finish begun items before others are begun
             if bell.is_rung:
                 return
             worked |= self._turn(bench, bell)

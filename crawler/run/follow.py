@@ -64,7 +64,7 @@ def to_the_end(
 
 
 def put_seeds(session: Session, here: Crawl | DebugCrawl, view: View, by_text: Mapping[str, str]) -> Taken:
-    """Store what the crawl is, put its seeds on the frontier, and warn about what will not be done."""
+    """Store the crawl's definition, put its seeds on the frontier, and warn about seeds and tasks that will not be processed."""
     plan, hub = session.plan, here.hub
     frontier = plan.config.settings.frontier
     if plan.definition is not None:
@@ -130,7 +130,7 @@ def _left(queue: QueueStats) -> int:
 
 
 def stopping(stats: Stats | None) -> str:
-    """Say that the crawl stops, and what it waits for."""
+    """Say that the crawl stops, and what it still waits for."""
     leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
     requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
     what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def check_directory(data: Path, *, is_made: bool = True) -> None:
     """Raise UsageError if `data` exists and cannot be used: it is not a directory, or we may not read and write it.
 
-    is_made: it is to be made if it is not there, so its parent must be writable.
+    is_made: it will be made if it is not there, so its parent must be writable.
     """
     try:
         is_there = data.exists()

@@ -1,4 +1,4 @@
-"""Make of the settings what a crawl runs: its stages and workers, and what its hosts are granted."""
+"""Make from the settings all that a crawl runs: its stages, workers, and the limits of its hosts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def make_chain(
 
 
 def is_set(options: Any, name: str) -> bool:
-    """Tell whether a person has set this option: "" and None mean that nobody has."""
+    """Tell whether a person has set this option: "" and None mean not set."""
     return getattr(options, name) not in ("", None)
 
 
@@ -102,7 +102,7 @@ def wire(
 
 
 def politeness(settings: Settings) -> Politeness:
-    """Return what the hosts of the frontier are granted, in general and by the tables in [hosts]."""
+    """Return the limits for the hosts of the frontier, in general and by the tables in [hosts]."""
     from msgspec import structs
 
     from crawler.broker.contract import Politeness

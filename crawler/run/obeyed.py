@@ -27,7 +27,7 @@ HUB: Final = (
     "frontier.max_time", "frontier.max_total_bytes", "hub.max_attempts", "hub.durability", "hub.insecure",
 )  # fmt: skip
 QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")       # of queues.NAME
-ALL: Final = (                     # whoever puts a URL normalises it; the hub takes hosts of other sites into scope or not
+ALL: Final = (                     # the process that puts a URL normalises it; the hub admits hosts of other sites, or not
     "frontier.sort_query", "frontier.drop_params", "frontier.strip_www", "frontier.seed_redirects",
 )  # fmt: skip
 HOST: Final = ("delay", "per_host", "max_pages")      # of hosts."example.org"; its other settings are for fetch
@@ -36,7 +36,7 @@ OPTIONS: Final = {                 # that `crawler hub` has for them
     "frontier.delay": "--delay", "frontier.max_pages": "--max-pages", "frontier.max_time": "--max-time",
     "frontier.max_total_bytes": "--max-total-bytes",
 }  # fmt: skip
-# Rules that belong to what a crawl is: `crawler run` resumes with another value only if it is told to.
+# Rules that are part of a crawl's definition: `crawler run` resumes with another value only if it is told to.
 DEFINING: Final = ("frontier.max_pages", "frontier.max_pages_per_host", "frontier.max_time", "frontier.max_total_bytes")
 
 
@@ -79,7 +79,7 @@ def is_by_hand(hub: HasNotes) -> bool:
 
 
 def value_of(config: Config, name: str) -> Any:
-    """Return the value of a setting outside the stages' tables; None if nobody set it."""
+    """Return the value of a setting outside the stages' tables; None if it is not set."""
     if name.startswith("hosts."):                      # a host's name has dots
         host, _, key = name.removeprefix("hosts.").rpartition(".")
         return getattr(config.settings.hosts.get(host), key, None)

@@ -22,7 +22,7 @@ NEEDED: Final = (              # by every end
 
 
 def preload() -> None:
-    """Import what the end of a crawl needs."""
+    """Import the modules that the end of a crawl needs."""
     for module in NEEDED:
         import_module(module)
 

@@ -1,8 +1,8 @@
-"""A crawl on this machine, from its plan to what it came to: for `crawler run`, its demo, and other callers.
+"""Session of a crawl on this machine, from its plan to its result: for `crawler run`, its demo, and other callers.
 
     Plan ──▶ Session: makes way in the data directory ──run──▶ hub and stages start ──▶ seeds put, followed ──▶ stages end ──▶ Ended
 
-Nothing here prints or ends the process: a `View` shows what there is to say, and `Ended` is for the caller to report.
+Nothing here prints or ends the process: a `View` shows the progress, and the caller reports `Ended`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Processes = Callable[[], AbstractContextManager["Crawl | DebugCrawl"]]
 class View(Protocol):
     """Somewhere to show a crawl."""
 
-    on_line: Callable[[str], None] | None      # what a child's line on stderr goes to; None: to ours as it is
+    on_line: Callable[[str], None] | None      # called with a child's line on stderr; None: it goes to ours unchanged
     every: float                               # s between counts that it can show
 
     def say(self, line: str) -> None: ...
@@ -49,7 +49,7 @@ class Ended:
     def __init__(self) -> None:
         self.ending: Ending | None = None      # its last counts; None: the hub did not answer
         self.taken: Taken | None = None        # of the seeds; None: they were not put
-        self.is_unheard = False                # it was stopped because nobody reads the rows on standard output any more
+        self.is_unheard = False                # it was stopped because the reader of standard output has gone
         self.failure: CrawlerError | None = None
         self.trouble = ""                      # what kept it from working when it was stopped
         self.restarts: Mapping[str, int] = {}  # how often each process was started again

@@ -30,7 +30,7 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
             raise ConfigError(f"{pair}others read {second.input!r} as well; its items have to pass through the hub")
         if pipeline.queues[second.input].keyed:
             raise ConfigError(f"{pair}{second.input!r} takes each item only once; its items have to pass through the hub")
-    inside = [spec.input for spec in specs[1:]]        # last: they get only what is put back
+    inside = [spec.input for spec in specs[1:]]        # last: they only get tasks that were put back
     outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
     first = specs[0]
     return StageSpec(
@@ -74,7 +74,7 @@ class Share(Struct, frozen=True):
 
     stages: tuple[str, ...]
     processes: int
-    most: int                  # that it may have later on, where it has too much to do: see `growth`
+    most: int                  # most that it may have later on, if it has too much to do: see `growth`
 
     @property
     def name(self) -> str:

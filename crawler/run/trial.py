@@ -1,4 +1,4 @@
-"""Run one item through one stage without a hub, and show what the stage gives or why it gives nothing.
+"""Run one item through one stage without a hub, and show the stage's output or why there is none.
 
     item ──encode, decode as the stage annotates──▶ process ──▶ its output, checked as for a queue
 """

@@ -125,7 +125,7 @@ def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
         from crawler.wording.spelling import nearest  # here, because only mistakes need it
 
         near = nearest(queue, [name for stage, name in inputs.items() if stage != writer])
-        near = "" if near == inputs[writer] else near         # it would read what it gives
+        near = "" if near == inputs[writer] else near         # it would read its own output
         messages.append(f"{_place(config, key)}{key} has {queue!r}, which no stage reads; {_ways(queue, near, 'take')}")
     if drawn := _endless(pipeline):
         messages.append(drawn)

@@ -1,4 +1,4 @@
-"""Describe what became of a URL's page behind the frontier: its reports, its tasks on other queues, or how it may have ended.
+"""Describe the fate of a URL's page after the frontier: its reports, its tasks on other queues, or how it may have ended.
 
     reports of all stages   ──▶ 200, 122 bytes · dropped by enrich: no title
     tasks on other queues   ──▶ dead on parsed: KeyError: 'ttle' at enrich.py:9 in process; see 'crawler dead show 2'
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from crawler.items import Found, Story
 
 SHOWN: Final = 5      # reasons of dropped items
-_REPORT: Final = re.compile(r"([\w-]+): (.*)")          # of a stage behind the first of a chain
+_REPORT: Final = re.compile(r"([\w-]+): (.*)")          # of a later stage of a chain
 
 
 def reports(story: Story) -> tuple[str, list[str]]:
-    """Return the first stage's own report ("" if there is none), and those of the stages that ran behind it in the same process."""
+    """Return the first stage's own report ("" if there is none), and those of the later stages in the same process."""
     lines = story.report.splitlines()
     first = lines.pop(0) if lines and not _REPORT.match(lines[0]) else ""
     return first, [_told(line) for line in lines]
 
 
 def tasks(hub: Broker, url: str, hint: Callable[[str], str]) -> list[str]:
-    """Describe the unfinished tasks that this URL has on the queues behind the frontier."""
+    """Describe the unfinished tasks that this URL has on the queues after the frontier."""
     return [_task(found, hint) for found in hub.find(url)]
 
 

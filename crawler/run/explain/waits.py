@@ -52,7 +52,7 @@ def why_hosts_wait(stats: Stats, hint: Hint, *, is_by_hand: bool = False) -> str
 
 
 def reason_of(host: HostStats) -> str:
-    """Return what the URLs of this host wait for; "" if they do not have to, or not for long."""
+    """Return the reason the URLs of this host wait; "" if they do not wait, or not for long."""
     if host.paused:
         return PAUSED
     if host.held > 0:

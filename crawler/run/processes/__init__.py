@@ -1,1 +1,1 @@
-"""The child processes of a crawl: starting, watching and restarting them, and reading what they say."""
+"""Child processes of a crawl: starting, watching and restarting them, and reading their output."""

@@ -26,12 +26,12 @@ def workers_in(hub: Broker, pids: Iterable[int]) -> list[str]:
 def claim_workers(hub: HubClient, pid: int) -> None:
     """Let a client speak for the workers in a child process: a child has the secret of its parent."""
     for name in workers_in(hub, [pid]):
-        with suppress(CallRefused):            # the worker of somebody else, whose name looks like one of ours
+        with suppress(CallRefused):            # a worker of another crawl, whose name looks like one of ours
             hub.claim(name)
 
 
 def report_death(hub: Broker, child: Child, pid: int) -> str | None:
-    """Take its tasks from a worker that has died. Returns the URLs of what it was at in words; None: it had nothing.
+    """Release the tasks of a dead worker. Returns the URLs of the tasks it worked on in words; None if there were none.
 
     Raises HubError and StorageError.
     """

@@ -1,9 +1,9 @@
-"""One process more for stages that have no time left, while there are cores to run it.
+"""Decision to start one process more for busy stages, while there are cores to run it.
 
     one process ──busy for WINDOW s──▶ two ──busy again, both──▶ …          up to one a core
 
-Where a delay is kept, `crawler run` begins with one process: how many hosts there will be, and with them how much work, nobody
-knows. A process counts as busy by the CPU it has used: one that waits for pages, or for hosts to be free, would gain nothing.
+With a delay, `crawler run` begins with one process: the number of hosts, and with it the amount of work, is not known yet. A
+process counts as busy by the CPU it has used: one that waits for pages, or for hosts to be free, would gain nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Show what stages print, line by line with the stage's name: `enrich: 3 cards on /p/7`.
+"""Show the output of stages' `print`, line by line with the stage's name: `enrich: 3 cards on /p/7`.
 
 In a worker started by a command, standard output is not free: with `-o -` it carries rows, and on a terminal it carries a live
 view. So the output of `print` goes to standard error in whole lines. So does what C libraries and commands run by a stage write to
@@ -99,7 +99,7 @@ class StageLines(io.TextIOBase):
     def _put(self, lines: list[tuple[str, str]]) -> None:
         text = "".join(f"{self._mark}{stage}: {_still(line)}\n" for stage, line in lines)
         data = memoryview(text.encode("utf-8", "replace"))
-        with suppress(OSError):         # nobody reads it any more: not the task's fault
+        with suppress(OSError):         # its reader has gone: not the task's fault
             while data:
                 data = data[os.write(self._fd, data) :]
 

@@ -1,4 +1,5 @@
-"""Processes beside a stage's workers that take its quarantined tasks, one at a time: what a worker died of kills no other work."""
+"""Processes beside a stage's workers that take its quarantined tasks, one at a time: a task that kills its worker harms no other.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""One process of ours as its parent has it, and starting one by a new interpreter.
+"""One child process as its parent sees it, and starting one by a new interpreter.
 
     spawn ──▶ python -m crawler ARGUMENTS ╮
                                           ├──▶ running ──▶ ended: its end is seen at once, and it is reaped by whoever asks
     fork  ──▶ a copy of this process ─────╯
 
 Both have a session of their own, so that Ctrl-C reaches the parent alone, which ends them in order; and a pipe for standard
-input, whose end tells them that the parent is gone, however it went. How a copy is made is a command's business: it is handed in.
+input, whose end tells them that the parent is gone, for whatever reason. The command passes in the function that makes a copy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SAMPLE = 0.1            # s for which it is looked which thread of a process use
 PAUSE = 0.02            # s between looks where the system does not tell of an end
 PATH = "CRAWLER_PARENT_PATH"           # variable in which a new interpreter finds its parent's module path: see `__main__`
 SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings of its parent: see `Config.packed`
-WITH_SETTINGS = "--settings"   # among the arguments of a process to start: what that variable is to be
+WITH_SETTINGS = "--settings"   # among the arguments of a process to start: the value of that variable
 ON_STDIN = "-"          # in the variable: the settings are the first line of standard input
 LONGEST = 100_000       # characters of a variable; Linux takes 131,071 bytes
 LONG = 3600.0           # s the system is asked to wait at most
@@ -58,7 +58,7 @@ class Process:
         if self._code is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:      # somebody else has reaped it: how it ended is lost
+            except ChildProcessError:      # reaped by other code: how it ended is lost
                 pid, status = self.pid, 0
             if pid:
                 self._code = os.waitstatus_to_exitcode(status)
@@ -67,14 +67,14 @@ class Process:
         return self._code
 
     def wait(self, seconds: float) -> int | None:
-        """The same, once it has ended or after so many seconds."""
+        """Return how it ended, once it has, or None after `seconds`."""
         give_up = time.monotonic() + seconds
         while self.poll() is None and (left := give_up - time.monotonic()) > 0:
             wait_for_any([self], left)
         return self._code
 
     def cpu(self) -> float | None:
-        """s of CPU it has used, in all its threads; None: it has ended, or the system does not tell."""
+        """Return the s of CPU it has used, in all its threads; None if it has ended, or the system does not tell."""
         with suppress(OSError):
             return None if self.poll() is not None else cpu_clock(self.pid)
         return None
@@ -96,7 +96,7 @@ class Process:
             os.kill(busiest, signal.SIGABRT)       # to the process, by way of this thread
 
     def close(self) -> None:
-        """Let go of what we have of one that has been reaped; `stderr` is closed by who reads it."""
+        """Close the descriptors of a process that has been reaped; its reader closes `stderr`."""
         self.stdin.close()
         self.marks.close()
         if self.ended is not None:
@@ -114,7 +114,7 @@ class Bell:
     def ring(self) -> None:
         if not self.is_rung:
             self.is_rung = True
-            os.write(self._rope, b"!")     # nobody reads it: what can be read ends every wait from now on
+            os.write(self._rope, b"!")     # it is never read: once readable it ends every wait from now on
 
 
 Fork = Callable[[Sequence[str], Mapping[str, str], bool], Process | None]
@@ -148,7 +148,7 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bo
         raise
     assert popen.stdin is not None  # noqa: S101  (it was asked for)
     if line:
-        with suppress(BrokenPipeError):    # it has ended, which is seen as any end is
+        with suppress(BrokenPipeError):    # it has ended, which is seen like any other end
             popen.stdin.write(line.encode() + b"\n")
             popen.stdin.flush()
     return Process(popen.pid, popen.stdin, popen.stderr, marks, popen)
@@ -163,7 +163,7 @@ def private(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def settings_of_parent() -> str:
-    """Return the settings of the process that started this one, once; "": there are none."""
+    """Return the settings that the parent process passed on, once; "" if there are none."""
     packed = os.environ.pop(SETTINGS, "")        # they are not meant for processes that a stage starts
     if packed != ON_STDIN:
         return packed
@@ -204,8 +204,8 @@ def _pidfd(pid: int) -> int | None:
 def _module_path(python_path: str) -> dict[str, str]:
     """Return variables that let a new interpreter look for modules where this process does, as a copy of it would.
 
-    python_path: PYTHONPATH as the child is to see it in the end; until then it also leads to this package. The working directory
-    is never searched first, whatever began this process.
+    python_path: PYTHONPATH as the child will see it in the end; until then it also leads to this package. The working directory
+    is never searched first, however this process was started.
     """
     path = [entry for entry in sys.path if entry]
     if len(path) < len(sys.path) and (here := str(Path.cwd())) not in path:

@@ -110,7 +110,7 @@ class Talk:
     def __init__(self, name: str, counts: Counts, why_idle: Callable[[], str], every: float = EVERY,
                  trouble: Callable[[], str] = lambda: "") -> None:  # fmt: skip
         """why_idle: called when the workers have nothing to do; returns the reason or "", and may raise what a broker raises.
-        trouble: what keeps them from working, a lost hub; "" if nothing does.
+        trouble: the reason they cannot work, such as a lost hub; "" if there is none.
         """
         self._name = name
         self._counts = counts
@@ -176,7 +176,7 @@ def telling(counts: Counts, fd: int = STDERR, every: float = COUNTS_EVERY) -> It
         while not is_over:
             is_over = ended.wait(every)
             if (words := in_words(counts)) != said:
-                with suppress(OSError):         # nobody reads it any more
+                with suppress(OSError):         # its reader has gone
                     os.write(fd, f"{COUNTS}{words}\n".encode())
                 said = words
 
@@ -204,7 +204,7 @@ def why_idle(stats: Stats, queue: str, of_frontier: Callable[[Stats], str]) -> s
 
 
 def why_unended(stats: Stats, queue: str, upstream: Sequence[str], why: str, explain: Callable[[Stats], str]) -> str:
-    """Return what a stage waits for that is to end when nothing can reach it any more, and how to go on.
+    """Return why a stage that ends once its queues can get no more tasks has not ended, and how to go on.
 
     why: why it has nothing to do. upstream: the queues whose tasks may lead to tasks on `queue`. explain: `idle_reason`.
     """

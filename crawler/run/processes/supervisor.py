@@ -1,6 +1,6 @@
-"""Child processes that are kept alive: started, watched, started again when they die, stopped in order.
+"""Supervision of child processes: started, watched, restarted when they die, stopped in order.
 
-    start ──▶ running ──dies──▶ waits a little ──▶ running …          exit code 0: ended, unless it is to run without end
+    start ──▶ running ──dies──▶ waits a little ──▶ running …          exit code 0: ended, unless it should run without end
                          │
                          └── exits with a code that a new start would not change (usage, storage): given up
 
@@ -34,11 +34,11 @@ LEAST_SILENCE = 5.0     # s; a busy machine may keep a process waiting
 AWAY = 3.0              # s without a look after which we were not running ourselves; looks are half a second apart
 ABORTING = 5.0          # s it then has to write where it is
 STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and some
-ORPHANED = 1.0          # s for children to end by themselves when what they would hand in to is gone for good
+ORPHANED = 1.0          # s for children to end by themselves when the hub is gone for good
 LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
-LAST_WORDS = 1.0        # s to read what a child that has ended left in its pipe
+LAST_WORDS = 1.0        # s to read the last output of an ended child
 FAILED = 1              # exit code for any failure of the child's own code: it says nothing about ours
-UNHEARD = 205           # exit code of a child that writes to a standard output which nobody reads any more
+UNHEARD = 205           # exit code of a child that writes to a standard output whose reader has gone
 # Exit codes of a child for which a new start is useless, and what each means to a script: usage, no hub, storage, output closed.
 # No convention uses these numbers, so a stage that ends its process with 2, 5 or 75 is not mistaken for one of them.
 HOPELESS = {194: 2, 197: 5, 203: 75, UNHEARD: 141}
@@ -92,7 +92,7 @@ class Child:
         self.process: Process | None = None
         self.ending = ""                   # how its last process ended, in words
         self.begun: list[int] = []         # tokens of the tasks that it had begun then, as far as is known
-        self.at_work: list[int] = []       # of these, those that it was at work on
+        self.at_work: list[int] = []       # of these, those it worked on
         self._arguments, private_settings = private(arguments)
         self._environment = {**environment, **private_settings, **identity.environment()}
         self._on_line = on_line
@@ -125,9 +125,9 @@ class Child:
         self.starts += 1
 
     def watch(self) -> int | None:
-        """Look after it once. Returns the pid of a process that has died unasked since the last look, or None.
+        """Check the process once. Returns the pid of a process that has died unasked since the last look, or None.
 
-        What has died is to be passed to `plan`, which decides whether it is started again.
+        After a death, call `plan`, which decides whether it is started again.
         """
         if self._start_at is not None and time.monotonic() >= self._start_at:
             self.start()
@@ -177,7 +177,7 @@ class Child:
             self.process.signal(signal.SIGTERM)
 
     def cpu(self) -> float | None:
-        """s of CPU that its process has used; None: there is none now, or the system does not tell."""
+        """Return the s of CPU that its process has used; None if there is no process now, or the system does not tell."""
         return None if self.process is None else self.process.cpu()
 
     def wait(self, seconds: float, level: int = logging.WARNING) -> None:
@@ -191,9 +191,9 @@ class Child:
         self._reap(self.process)
 
     def plan(self, at: str | None) -> None:
-        """Decide whether what has died is started again. Raises ChildFailed if not.
+        """Decide whether a process that died is started again. Raises ChildFailed if not.
 
-        at: what it was at, None: it was not at work, as far as is known; "": it was at work.
+        at: the task it worked on, "" if it is not known which; None: it was not at work, as far as is known.
         """
         code = self._code
         if code == 0 and not self._is_endless:
@@ -296,7 +296,7 @@ class Supervisor:
             pid = child.watch()
             if pid is not None:
                 child.plan(self._on_death(child, pid))
-                child.watch()              # what was killed runs again at once
+                child.watch()              # a killed process is started again at once
 
     def wait(self, seconds: float, bell: Bell | None = None) -> None:
         """Wait until a child ends, the bell is rung, or the time is over."""
@@ -314,7 +314,7 @@ class Supervisor:
         for child in chosen:
             child.terminate()
         give_up = time.monotonic() + within
-        level = logging.WARNING if within > ORPHANED else logging.DEBUG      # what it holds can be handed in to nobody
+        level = logging.WARNING if within > ORPHANED else logging.DEBUG      # there is no hub for it to hand its tasks in to
         try:
             while _running(chosen) and (left := give_up - time.monotonic()) > 0:
                 meanwhile()

@@ -1,4 +1,4 @@
-"""Make code that would wait for a person at the keyboard fail at once in a worker process, where nobody can answer.
+"""Make code that would wait for a person at the keyboard fail at once in a worker process, where no person can answer.
 
 A worker's standard input is a pipe from its parent that never carries anything: `input()` would wait for ever.
 """

@@ -1,4 +1,4 @@
-"""Say why a crawl got no page, and what it did not read on the way."""
+"""Say why a crawl got no page, and what it skipped."""
 
 from __future__ import annotations
 

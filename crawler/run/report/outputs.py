@@ -54,7 +54,7 @@ def rows_by_output(
         name = STDOUT if known == STDOUT else from_here(known)
         note = told.get(output)
         # The note is as old as the last close of the output; the counter misses what a killed worker had not yet reported.
-        is_ours = note is not None and note.was_empty and name != STDOUT      # what a stream has printed stays
+        is_ours = note is not None and note.was_empty and name != STDOUT      # printed rows stay
         rows = max(note.rows, counts.get(output, 0) - replaced) if note and is_ours else counts.get(output, 0)
         before = found.get(name, Rows(0))
         # Two names of one file: the note of a fresh file counts all its rows, while each name has a counter of its own.

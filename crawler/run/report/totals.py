@@ -98,7 +98,7 @@ def no_page(counters: Mapping[str, int]) -> dict[str, int]:
         "unread": total("nothing/unread"),
         "empty": total("nothing/empty"),
         "noindex": total("skipped/noindex") - total("noindex/no page"),
-        "sitemaps": total("sitemaps"),         # what was wanted are the pages they list
+        "sitemaps": total("sitemaps"),         # the pages they list were wanted
     }
 
 

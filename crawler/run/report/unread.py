@@ -22,7 +22,7 @@ def tally(counters: Mapping[str, int], examples: Mapping[str, str]) -> dict[str,
     for name, n in sorted(counters.items()):
         _, mark, key = name.partition(COUNTER)
         field, _, trouble = key.partition("/")
-        if not mark or trouble not in ("", "failed", "cut"):       # a counter of somebody else's
+        if not mark or trouble not in ("", "failed", "cut"):       # a counter of a user's own
             continue
         kind, _, example = examples.get(field, "").partition(" ")
         reason = examples.get(f"{field}/failed", "").partition(" ")[2]

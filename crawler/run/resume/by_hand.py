@@ -62,7 +62,7 @@ def of_stages(crawl: Definition, stages: Sequence[str], config: Config) -> dict[
 
 
 def is_open(config: Config, stage: str) -> bool:
-    """Tell whether nobody set the output of this stage."""
+    """Tell whether the output of this stage is not set."""
     return config.origin(f"stages.{stage}.output") == DEFAULT
 
 
@@ -81,7 +81,7 @@ def define(data: Path, settings: Mapping[str, Value], how: Mapping[str, Value], 
 
 
 def said(definition: Definition, store: Peek, data: Path) -> list[str]:
-    """Say what is taken over."""
+    """Say which settings are taken over."""
     lines = [f"the crawl in {data} was begun without 'crawler run'; from now on it is a crawl from {definition.began_from()}"]
     if rows := described(rows_by_output((), store.notes, store.counters, os.getcwd())):
         lines.append(f"so far: {rows}; further rows go to {definition.output}")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from crawler.run.report.outputs import Rows
     from crawler.run.resume.begun_with import Load
 
-# What only a directory with a crawl in it needs is imported in the functions that need it: a first crawl is to start at once.
+# Modules needed only for a directory with a crawl in it are imported in the functions: a first crawl starts at once.
 
 ASIDE = f"{FRONTIER}/aside/"       # in the names of counters: see `broker.review`
 
@@ -327,7 +327,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
         raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
     rules = change.of_rules(changed)
     if is_change and not rules and not found.is_empty and not found.unfinished([*was.queues_read, *asked.queues_read]):
-        raise UsageError(_nothing_to_change(found, was, command, data, texts))      # what was set aside stays so
+        raise UsageError(_nothing_to_change(found, was, command, data, texts))      # tasks set aside stay so
     _refuse_at_limit(found, was, asked, command)
     if changed or strange:
         here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory)

@@ -28,7 +28,7 @@ from crawler.web import urls
 NOTE: Final = "definition"         # name of the note
 SEEDS_KEPT: Final = 1_000          # seeds stored one by one; if there are more, only their number and a digest are stored
 NAMED: Final = 5                   # seeds named in a message
-DEFAULT: Final = "default"         # origin of a value that nobody set
+DEFAULT: Final = "default"         # origin of a value that is not set
 RESUMED: Final = "the resumed crawl"    # origin, in this run, of a value that is remembered
 
 SECTIONS: Final = frozenset({"frontier", "hosts", "queues", "stages"})
@@ -201,7 +201,7 @@ def settings_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct
 
 
 def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) -> dict[str, Value]:
-    """Return the settings that somebody set, are no secrets, and only say how the work is done.
+    """Return the settings that are set, are no secrets, and only say how the work is done.
 
     A crawl that is resumed without options uses the typed ones again; those of a file are named if the file is gone.
     """

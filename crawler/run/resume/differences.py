@@ -28,7 +28,7 @@ SHOWN: Final = 120                 # characters of a value in a message
 
 
 class Difference(Struct, frozen=True):
-    """A setting or a whole stage that differs from what it was.
+    """Setting or whole stage that differs from its earlier value.
 
     For a stage the name is `stages.NAME` and the values say whether it is part of the crawl. None: not set.
     """
@@ -59,8 +59,8 @@ class Difference(Struct, frozen=True):
 def remembered(then: Definition, origin: Callable[[str], str], directory: str) -> dict[str, Any]:
     """Return the values that were typed when the crawl began and that nothing sets now, and a default output of another directory.
 
-    origin: returns who sets a name now, "default" if nobody does. directory: the working directory now; an output that was relative
-    to another directory still means the same file.
+    origin: returns the place that sets a name now, "default" if there is none. directory: the working directory now; an output that
+    was relative to another directory still means the same file.
     """
     found = {}
     for name, value in {**then.how, **then.values}.items():
@@ -111,9 +111,9 @@ def describe_strangers(then: Definition, texts: Sequence[str]) -> str:
 
 
 def to_undo(differences: Sequence[Difference]) -> tuple[list[str], list[str]]:
-    """Return what restores the old values: `-s` settings, and instructions for files that must be edited by hand.
+    """Return how to restore the old values: `-s` settings, and instructions for files that must be edited by hand.
 
-    What was typed for this run is left out: without it the old value is back.
+    Settings typed for this run are left out: without them the old value is back.
     """
     sets: list[str] = []
     by_hand: list[str] = []

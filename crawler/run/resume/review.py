@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 ROBOTS: Final = "stages.fetch.robots"
 SCOPE: Final = frozenset({"frontier.scope", "frontier.seed_redirects"})      # settings that decide which hosts are in scope
-NAMES: Final = frozenset({"frontier.sort_query", "frontier.drop_params", "frontier.strip_www"})     # what a URL is known by
+NAMES: Final = frozenset({"frontier.sort_query", "frontier.drop_params", "frontier.strip_www"})     # the key of a URL
 LIMITS: Final = frozenset({"frontier.max_time", "frontier.max_total_bytes"})     # of the crawl, and of no single URL
 FORBIDDEN: Final = "dropped: robots.txt"     # how the report of a URL begins that robots.txt forbids
 SHOWN: Final = 6                  # reasons shown in one line
 
-# By the reason why a link was refused, the setting that refused it. What was refused is only counted.
+# By the reason why a link was refused, the setting that refused it. Refused links are only counted.
 REFUSED_BY: Final = {
     "out of scope": "scope",
     "seed redirects to another site": "seed_redirects",

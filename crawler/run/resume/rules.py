@@ -13,7 +13,7 @@ WIRING: Final = ("input", "outputs")          # options of a stage that are name
 
 
 def described(values: Mapping[str, Value]) -> str:
-    """Return the defining settings that somebody set: `max_pages 5, deny whatsnew, output pages.jsonl`; "" if there are none."""
+    """Return the defining settings that are set: `max_pages 5, deny whatsnew, output pages.jsonl`; "" if there are none."""
     parts: list[str] = []
     for name, value in values.items():
         section, _, rest = name.partition(".")
