@@ -85,7 +85,7 @@ def overview() -> argparse.ArgumentParser:
 
 
 def _program() -> tuple[Parser, argparse._SubParsersAction[Parser]]:
-    """Return the parser of `crawler`, and where its commands are to be registered."""
+    """Return the parser of `crawler`, and the object to register its commands with."""
     parser = Parser(
         prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -132,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
         code = int(args.run(args))
         sys.stdout.flush()                       # flushed here, where a closed pipe is not a failure
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):     # how rich ends a program whose output nobody reads
+        if isinstance(end.__context__, BrokenPipeError):     # how rich ends a program when the reader of its output has gone
             streams.silence()
             return common.CLOSED
         # Any other is not ours: a stage's code must not choose our exit code.

@@ -1,4 +1,4 @@
-"""crawler bench: what the hub, its frontier and a whole crawl cost on this machine."""
+"""crawler bench: cost of the hub, its frontier and a whole crawl on this machine."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from crawler_bench import crawl, processes, table
     from crawler_bench.peers import known
 
-    common.load(args)                         # what is handed on is checked before anything is measured
+    common.load(args)                         # all arguments are checked before anything is measured
     processes.require_proc()
     signal.signal(signal.SIGTERM, signal.default_int_handler)   # the servers and stores of a bench end with it
     if args.data is not None:

@@ -217,7 +217,7 @@ def spelled(args: argparse.Namespace) -> list[str]:
 
 
 def forward(args: argparse.Namespace, config: Config) -> list[str]:
-    """Return the common options again, and the settings as they are now, for a process of ours that is to mean the same."""
+    """Return the common options again, and the settings as they are now, for a child process with the same meaning."""
     from crawler.run.processes.process import WITH_SETTINGS
 
     level = "DEBUG" if args.verbose else "ERROR" if args.quiet else "WARNING"
@@ -375,11 +375,11 @@ def stop_with_stdin(args: argparse.Namespace, stop: Callable[[], None]) -> None:
     """Stop a child of `crawler run` when its parent is gone, for whatever reason, because then the pipe from it ends."""
     if not args.while_stdin:
         return
-    pipe = getattr(args, "parent", 0)        # standard input, unless that was given up for the sake of a stage
+    pipe = getattr(args, "parent", 0)        # standard input, unless it was replaced for a stage
 
     def wait() -> None:
         while os.read(pipe, 4096):
-            pass                             # nobody writes; only the end matters
+            pass                             # nothing is written to it; only its end matters
         stop()
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()

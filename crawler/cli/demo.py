@@ -1,4 +1,4 @@
-"""crawler demo: crawl a little shop on loopback, and check what came home."""
+"""crawler demo: crawl a little shop on loopback, and check the records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crawler.demo.shop import Shop
 
 SETTINGS = (
-    "frontier.delay=0.02",                      # it is our own shop; a stranger's is asked once a second
+    "frontier.delay=0.02",                      # it is our own shop; other sites are asked once a second
     "frontier.per_host=4",
     "stages.parse.fields.price={css='.price::text', type='float'}",
     "stages.parse.fields.name='h1::text'",
@@ -94,7 +94,7 @@ def rows(output: Path) -> list[dict[str, Any]]:
 
 
 def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path, given: Sequence[str] = ()) -> int:
-    """Some of what was found, and whether it is all of it and nothing else. given: settings that may have made it another crawl."""
+    """Show some of the records, and check that they are complete and no more. given: settings that may have changed the crawl."""
     from rich.table import Table
 
     table = Table(title="some of the products", title_justify="left", box=None)

@@ -1,4 +1,4 @@
-"""The end of `crawler run`: what is shown of its report, and its exit code, however it ended."""
+"""End of `crawler run`: shows its report, and decides its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are typed where a URL or a page is expected: which words mean a file, and what is said of one that is not there.
+"""File names typed where a URL or a page is expected: which words mean a file, and the message for a missing one.
 
     ./page.html   ../x   /tmp/page   ~/page   C:\\page.html   file:///tmp/page.html       a file, there or not
     page.html     docs/page.html                                                          a file: no host can end like that
@@ -26,7 +26,7 @@ _FILE: Final = re.compile(r"file:(?:/+(?:localhost(?=/))?)?", re.IGNORECASE)
 
 
 def page_file(text: str) -> Path | None:
-    """Return the file of a page that was typed; None for a URL. Raises UsageError for a directory and for what is not there."""
+    """Return the file of a page that was typed; None for a URL. Raises UsageError for a directory and for a missing file."""
     path = _meant(text)
     if path is None:
         return None

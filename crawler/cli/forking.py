@@ -1,4 +1,4 @@
-"""Copies of this process that run another command: what a new interpreter would do, without its start and its imports.
+"""Copies of this process that run another command, as a new interpreter would, without its start and its imports.
 
     crawler run ──fork──▶ made clean: session, descriptors, signals, exit handlers, logging ──▶ main(["hub", …]) ──▶ gone
              │                          a name for ps and top: crawler:hub, crawler:fetch, …
@@ -45,7 +45,8 @@ def descriptors() -> set[int]:
 
 
 class Forks:
-    """A `crawler.run.processes.process.Fork`. Make it before what is to be shared is imported, and foreign code with it."""
+    """Maker of copies, a `crawler.run.processes.process.Fork`. Make it before importing modules to share, and foreign code with
+    them."""
 
     def __init__(self, main: Callable[[Sequence[str]], int]) -> None:
         """main: what a copy runs; its result is the exit code."""
@@ -79,7 +80,7 @@ class Forks:
     def _copy(self, is_heard: bool, command: Callable[[], Command | None]) -> Process:
         stdin, our_stdin = os.pipe()
         our_stderr, stderr = os.pipe() if is_heard else (None, None)
-        gc.freeze()         # what is here stays: a collection in a copy would write to all of the memory that is shared, and
+        gc.freeze()         # objects made so far stay: a collection in a copy would write to all of the shared memory, and
         _flush()            # close by their numbers descriptors that mean something else there
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())   # none is to meet our handlers in the copy
         marks = MarkMemory()
@@ -122,7 +123,7 @@ class Forks:
 
 def _told(work: Callable[[], None]) -> Command | None:
     """Do the work and read the command, in the copy; None: there will be none."""
-    with suppress(Exception):             # the command will do the same, and say what is wrong
+    with suppress(Exception):             # the command will meet the same error, and report it
         work()
     line = b""
     while not line.endswith(b"\n"):
@@ -192,7 +193,7 @@ def _run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
         code = main(arguments)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else OK if end.code is None else INTERNAL
-    except BaseException:  # noqa: BLE001  there is nobody behind us to catch it
+    except BaseException:  # noqa: BLE001  there is no caller left to catch it
         traceback.print_exc()
         code = INTERNAL
     threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing does in its own copies

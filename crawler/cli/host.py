@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def note_on(name: str, hub: Broker) -> str:
-    """Return what a person is to know if the frontier has no such host; "" if it has.
+    """Return a note for a person if the frontier has no such host; "" if it has.
 
     Raises UsageError if the port is missing: no other host can be meant.
     """
@@ -107,7 +107,7 @@ def note_on(name: str, hub: Broker) -> str:
 
 
 def done(args: argparse.Namespace) -> str:
-    """Describe what was done to a host."""
+    """Describe the change to a host."""
     if args.verb != "delay":
         return "is paused" if args.verb == "pause" else "is resumed"
     return "has its usual delay again" if args.seconds < 0 else f"gets one request every {args.seconds:g} s"

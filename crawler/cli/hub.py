@@ -106,7 +106,7 @@ def make_keys(args: argparse.Namespace) -> None:
 
 
 def preload() -> None:
-    """Import what a hub needs."""
+    """Import the modules that a hub needs."""
     for module in PRELOADED:
         importlib.import_module(module)
 
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     common.settle_process(args, "hub")
-    if args.while_stdin and not args.quiet:       # our parent shows warnings only, and is to hear when there is room again
+    if args.while_stdin and not args.quiet:       # our parent shows warnings only, and must hear when there is room again
         logging.getLogger("crawler.broker.sqlite.disk").setLevel(logging.INFO)
     from crawler.broker.contract import Quota
     from crawler.broker.sqlite.broker import SqliteBroker
@@ -143,7 +143,7 @@ def serve(args: argparse.Namespace) -> int:
     pipeline = build(config)
     queues = list(pipeline.queues.values())
     local_store.make_directory(data)
-    os.umask(0o077)                    # an existing directory may be open to all; what is made in it must not be
+    os.umask(0o077)                    # an existing directory may be open to all; a new file in it must not be
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
     tls = hub_tls(config) if settings.hub.tls and not address.path else None
@@ -289,12 +289,12 @@ def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
         return frontier().seed(str(value))
 
     if config.settings.frontier.allow or config.settings.frontier.deny:
-        frontier()                   # a pattern that cannot be used is to be said now
+        frontier()                   # an unusable pattern is reported now
     return {FRONTIER: seed}
 
 
 def stop_when_left(broker: SqliteBroker, server: HubServer) -> None:
-    """The parent is gone and so are soon its workers: let them hand in what they have."""
+    """Stop the hub after its parent has gone. Its workers end soon as well, and may hand in their tasks first."""
     common.rename_process("ending")
     give_up = time.monotonic() + ORPHANED
     while time.monotonic() < give_up and any(queue.leased for queue in broker.stats().queues):

@@ -37,7 +37,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def say(args: argparse.Namespace, line: str) -> None:
-    """Print a line without passwords: what was typed as a file name may be a URL."""
+    """Print a line without passwords: a typed file name may be a URL."""
     from crawler.wording.secrets import masked
 
     printing.say(masked(line, args.typed))

@@ -93,7 +93,7 @@ def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
 
 
 def fetched(config: Config, text: str) -> tuple[Page | None, list[Any]]:
-    """The page of a URL a person typed, and what else the fetch stage had to say; told on stderr if there is none.
+    """Return the page of a URL a person typed, and the fetch stage's other output, which goes to stderr if there is no page.
 
     Raises StageFailed if the code of the stage fails.
     """
@@ -156,7 +156,7 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
 
 
 def from_file(path: Path) -> Page:
-    """A page as if it had been fetched from where the file lies."""
+    """Return a page as if it had been fetched from the path of the file."""
     import mimetypes
     import time
 

@@ -79,7 +79,8 @@ class Parser(argparse.ArgumentParser):
         return made
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print, and raise BrokenPipeError if nobody reads it: some versions of argparse hide that, and the exit code with it."""
+        """Print, and raise BrokenPipeError if the reader has gone: some versions of argparse hide that, and the exit code with it.
+        """
         if message and file is sys.stdout:
             printing.say(*message.removesuffix("\n").split("\n"), flush=True)
         elif message:

@@ -85,7 +85,7 @@ def run_put(args: argparse.Namespace) -> int:
 
 
 def so_far(queue: str, n: int) -> str:
-    """Describe what was put before a failure. n: values that are on the queue."""
+    """Describe the part that was put before a failure. n: values that are on the queue."""
     return f"the first {n} are on {queue}" if n else "nothing was put"
 
 
@@ -104,7 +104,7 @@ def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
 
 
 def encoded(item: Any) -> bytes:
-    """Return a value as bytes for a queue, and warn about each kind of what had to be replaced in it."""
+    """Return a value as bytes for a queue, and warn about each kind of part that had to be replaced."""
     from collections import Counter
 
     from crawler.codec.bodies import encode

@@ -67,7 +67,7 @@ def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]
     from crawler.cli.forking import Forks
     from crawler.run.processes.process import Bell
 
-    atexit.register(gc.freeze)                # what is left is not looked through for garbage when the interpreter ends
+    atexit.register(gc.freeze)                # so that the interpreter collects no garbage at its end
     stop = Bell()
     forks = Forks(main)                       # first: the rest is imported for the copies too
     try:
@@ -113,9 +113,9 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
 
 
 def prepared(config: Config, *, has_hub: bool) -> bytes:
-    """Make the data directory and return its key. Raises UsageError for what would keep the crawl from its start.
+    """Make the data directory and return its key. Raises UsageError if the crawl could not start.
 
-    has_hub: a hub is to listen at hub.address. It is tried before the store of the last crawl is moved aside.
+    has_hub: a hub will listen at hub.address. The address is tried before the store of the last crawl is moved aside.
     """
     from crawler.cli.hub import refuse_address
     from crawler.hub.key import authkey

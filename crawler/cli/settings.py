@@ -1,4 +1,4 @@
-"""The command crawler settings: each value in force, where it came from, and what it means."""
+"""The command crawler settings: each value in force, its origin, and its meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show what a stage gave: readable on a terminal, as JSON lines otherwise."""
+"""Show a stage's output: readable on a terminal, as JSON lines otherwise."""
 
 from __future__ import annotations
 

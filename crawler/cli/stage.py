@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def leave_keyboard(args: argparse.Namespace) -> None:
-    """Take standard input from the stages of this process, before their modules are imported: nobody can answer them."""
+    """Take standard input from the stages of this process, before their modules are imported: no person can answer them."""
     from crawler.run.processes import unattended
 
     args.parent = unattended.leave_stdin()
@@ -144,7 +144,7 @@ def preload(specs: Iterable[StageSpec] = ()) -> None:
 
 
 def choose(pipeline: Pipeline, name: str) -> StageSpec:
-    """The stage a person means, by its name or by what it uses; or several as one."""
+    """Return the stage a person means, by its name or by what it uses; or several as one."""
     from crawler.run.shares import chained
     from crawler.worker.chain import SIGN
 

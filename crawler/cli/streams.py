@@ -3,7 +3,7 @@
     closed                 /dev/null takes its place, so that no file opened later gets its number and what is printed
     lacks a character      it is written as JSON writes it, \\u00e9, so that printed JSON stays JSON
     cannot be written      standard output: an error; standard error: the messages are lost, and the command goes on
-    nobody reads           BrokenPipeError, which ends a command in order
+    its reader has gone    BrokenPipeError, which ends a command in order
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ESCAPE: Final = "crawler-escape"           # the name under which `codecs` knows
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.ENXIO)
 _NAMES: Final = ("stdin", "stdout", "stderr")      # by descriptor
 
-_closed: set[str] = set()                  # those that were closed when the process began
+_closed: set[str] = set()                  # the streams that were closed when the process began
 
 
 class _Lenient(io.TextIOWrapper):

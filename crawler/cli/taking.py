@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.cli")
 
 BATCH = 500           # values that are leased at once
-LEASE = 60.0          # s they are leased for: somebody may read them slowly
+LEASE = 60.0          # s they are leased for: the reader may be slow
 LATE = LEASE / 2      # s, see `Taking`
 POLL = 10.0           # s of one wait for values
 

@@ -107,7 +107,7 @@ def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: 
 
 
 def try_items(config: Config, spec: StageSpec, items: Sequence[Any], *, as_json: bool) -> int:
-    """Show what the stage gives for each item."""
+    """Show the stage's output for each item."""
     is_good = True
     for trial in tried(config, spec, items):
         show(trial.given, as_json=as_json)
@@ -124,7 +124,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
     from crawler.run.trial import attempt
     from crawler.worker.opening import closing, opening
 
-    with to_stderr():          # standard output is only for what the stage gives
+    with to_stderr():          # standard output is only for the stage's output
         stage: Stage = make(config, spec)
         common.quieten("crawler.fetch")
         with opening(spec.name):

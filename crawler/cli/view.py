@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crawler.run.explain.idle import Explain
     from crawler.run.session import View
 
-# What shows counts is imported when there are some: the stages of a crawl are to start before that.
+# Modules that show counts are imported when there are some: the stages of a crawl start before that.
 
 log = logging.getLogger("crawler.run")
 
@@ -32,7 +32,7 @@ FIRST = 3.0           # s until the first line: the estimate is wanted early
 WIDE = 100            # columns from which tables have more of them
 LONGEST = 140         # columns of a sentence; longer lines are hard to read
 DUMB = ("", "dumb", "unknown")   # values of TERM: it cannot move its cursor
-UNWRAPPED = 10_000    # columns of a sentence where there is no terminal: a command in it is to be copied whole
+UNWRAPPED = 10_000    # columns of a sentence if there is no terminal: a command in it can then be copied whole
 NO_LIMIT = 1_000      # lines: not a terminal
 SAFE = "Ctrl-C is safe, the same command resumes"
 SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
@@ -202,7 +202,7 @@ class Screen:
         room = (console.height - 1 if console.is_terminal else NO_LIMIT) - _height(console, options, *above)
         notes = Fitted(self._notes(is_brief=False), narrower)
         hosts = min(room - _height(console, options, notes) - 1, 5 if width < WIDE else 10 if width < 150 else 20)
-        if hosts < 0:              # a small terminal: what is counted gives way to why nothing happens
+        if hosts < 0:              # a small terminal: the reason why nothing happens takes the place of counts
             notes = Fitted(self._notes(is_brief=True), narrower)
         yield from above
         if stats.hosts and hosts > 0:
@@ -237,7 +237,7 @@ class Screen:
 
 
 class Fitted:
-    """Something with a width of its own."""
+    """Renderable with a width of its own."""
 
     def __init__(self, what: RenderableType, options: ConsoleOptions) -> None:
         self._what = what

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RECORD = "its record: "
 
-SETTINGS = {          # what a person would change to have such a URL crawled
+SETTINGS = {          # the setting to change to have such a URL crawled
     "out of scope": "frontier.scope",
     "seed redirects to another site": "frontier.seed_redirects",
     "denied by pattern": "frontier.deny",
@@ -157,7 +157,7 @@ def origin(visit: Visit) -> list[str]:
 
 
 def waits(hub: Broker, story: Story, hint: common.Hint, rest: str) -> list[str]:
-    """Explain what a URL waits for. rest: the sentence for a crawl that no hub runs."""
+    """Explain why a URL waits. rest: the sentence for a crawl that no hub runs."""
     if rest and story.state in ("ready", "leased", "delayed"):
         return [*(line for line in waits(hub, story, hint, "") if "paused" in line), rest]
     if story.state not in ("ready", "leased"):

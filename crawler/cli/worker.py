@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.cli")
 
 HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
-LOOK = 0.5            # s between two looks at what is left to do
+LOOK = 0.5            # s between two looks at the tasks that are left
 PAUSE = 0.1           # s between attempts to find a hub that is not there yet
 
 

@@ -73,7 +73,7 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
                 supervisor.wait(worker.LOOK, stop)
                 supervisor.watch()
                 look_for_quarantined(at_once, probes)
-            supervisor.stop()         # before the last line is logged: it counts what they finish now
+            supervisor.stop()         # before the last line is logged: it counts tasks they finish now
         if stop.is_rung:
             hub.cut(0.0)              # a hub that is told to stop with us is not waited for
         return of_dead_tasks(args, config, pipeline, spec, hub)
@@ -87,7 +87,7 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
 
 
 def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec, hub: HubClient) -> int:
-    """Return the exit code of a stage that was to run until its queues are drained, and report dead tasks on them."""
+    """Return the exit code of a stage that runs until its queues are drained, and report dead tasks on them."""
     from crawler.wording.counting import agree, counted
     from crawler.worker.chain import SIGN
 
@@ -139,7 +139,7 @@ def warn(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: Sta
 
 
 def died(config: Config, child: Child, pid: int) -> str | None:
-    """Tell the hub of a worker process that has died. Returns what it was at: see `Supervisor`."""
+    """Tell the hub of a worker process that has died. Returns the task it worked on: see `Supervisor`."""
     from crawler.run.processes.deaths import claim_workers, report_death
 
     with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:     # waits for no lost hub
@@ -184,7 +184,7 @@ def watching(hub: HubClient) -> Iterator[None]:
 
 
 def why_idle(args: argparse.Namespace, config: Config, pipeline: Pipeline, hub: HubClient, queue: str) -> str:
-    """Return why the workers of a stage that reads this queue have nothing to do, and what a stage that is to end waits for."""
+    """Return why the workers of a stage that reads this queue are idle, and what a stage that should end waits for."""
     from crawler.run import obeyed
     from crawler.run.explain.idle import explainer, why_frontier_waits
     from crawler.run.processes import progress
