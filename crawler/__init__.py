@@ -1,7 +1,7 @@
 """Crawl in stages: fetch, parse and store as separate processes around one durable hub.
 
-What is named here is the public interface, and all that a stage needs. Each name is imported when it is first used, so that
-`crawler --help` does not wait for what it will not call.
+The names here are the public interface, and all that a stage needs. Each is imported when it is first used, so that
+`crawler --help` does not wait for code it will not call.
 """
 
 from __future__ import annotations

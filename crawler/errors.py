@@ -193,7 +193,7 @@ class TlsRefused(HubError):
 
 
 class CallRefused(HubError):
-    """The hub understood who we are and will not do what was asked; the message says why."""
+    """Raised if the hub knows who we are and refuses the call; the message says why."""
 
     @classmethod
     def by_role(cls, role: str, what: str, *others: str) -> CallRefused:
@@ -255,7 +255,7 @@ class MachineShort(CrawlerError):
 
 
 class StorageError(CrawlerError):
-    """The storage under the hub or a sink failed; what was acknowledged before is safe."""
+    """Raised if the storage under the hub or a sink failed; all that was acknowledged before is safe."""
 
 
 class StorageFull(StorageError):

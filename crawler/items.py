@@ -16,7 +16,7 @@ from msgspec import MsgspecError, Struct, field, msgpack
 from crawler.limits import Counters, CountsOfEach, Ends, Host, Key, Line, NoteName, Paces, Tasks, Trace, Ttl
 from crawler.limits import Name as ShortName
 
-Name = str | bytes                 # what a task on a keyed queue is known by: its key, or what stands for it
+Name = str | bytes                 # identity of a task on a keyed queue: its key, or a name in place of it
 _Some = TypeVar("_Some", bound=Name)
 
 
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"    # put: a keyed queue has, or had, a task of this key
     TOO_BIG = "too big"        # put: the body is over the queue's limit; nothing was stored
     LIMIT = "over the limit"   # put: the queue has had as many tasks, or as many of this host, as it may; nothing was stored
-    WAITING = "too many waiting"   # put: so many of its host wait that no more are taken from other tasks; nothing was stored
+    WAITING = "too many waiting"   # put: too many tasks of its host wait already; nothing was stored
     DONE = "done"              # step: finished, children stored
     RETRY = "retry"            # step: failed, will be tried again
     DEAD = "dead"              # step: failed for the last time; kept for `crawler dead`
@@ -70,7 +70,7 @@ class Admitted(Struct, frozen=True):
     queue: str
     tasks: list[New]
     names: list[Name]              # by which the tasks are known once the hub has them
-    skipped: dict[str, int]        # how many, by the reason in stable words
+    skipped: dict[str, int]        # number by reason, in stable words
 
 
 class Lease(Struct, frozen=True, array_like=True):
@@ -119,7 +119,7 @@ class Pace(Struct, frozen=True, array_like=True):
 
 
 class Step(Struct, frozen=True):
-    """One round trip of a worker: hand in what is finished, take as much as there is room for.
+    """One round trip of a worker: hand in finished tasks, lease new ones.
 
     `(worker, call)` names the call: repeated after a lost reply it changes nothing and is answered as before.
     """
@@ -130,7 +130,7 @@ class Step(Struct, frozen=True):
     want: int = 0                  # tasks at most
     ttl: Ttl = 30.0                # s a lease lasts unless extended
     wait: float = 0.0              # s to wait for a task when there is none; at most 20
-    is_probe: bool = False         # only quarantined tasks are wanted: those that a worker died of, one at a time
+    is_probe: bool = False         # only quarantined tasks are wanted, one at a time: their worker died
     done: Ends[Done] = ()
     failed: Ends[Failed] = ()
     released: Ends[int] = ()       # tokens of tasks that were begun and are given back: their hosts have their rest
@@ -140,7 +140,7 @@ class Step(Struct, frozen=True):
     counters: Counters = field(default_factory=dict)   # what to add to the hub's counters, e.g. "fetch/status/200"
     of_each: CountsOfEach = b""           # msgpack: how much of `counters` is of each task in done and failed; if its token is not
                                    # current, that is not added. Read only then: see `counts_of_each`
-    trouble: Line = ""             # what the worker waits for before it can go on, for people: "p.jsonl: No space left on device"
+    trouble: Line = ""             # the reason the worker cannot go on, for people: "p.jsonl: No space left on device"
     is_last: bool = False          # the worker ends: it is not listed any more
 
 
@@ -173,7 +173,7 @@ class Note(Struct, frozen=True, array_like=True):
 
 
 class Dead(Struct, frozen=True):
-    """A task that was given up, kept until somebody revives or drops it."""
+    """Task that was given up, kept until it is revived or dropped."""
 
     id: int
     queue: str

@@ -1,8 +1,8 @@
-"""The limits of every field of a call to a hub, and of how many parts it may have: one table, to which the types of calls refer.
+"""Limits of every field of a call to a hub, and of the number of its parts: one table, used by the types of calls.
 
-Lengths and numbers of parts are checked while a call is decoded, before anything of it is kept. The hub then does all of it in one
-go, so they also bound for how long one caller holds up the others. Numbers are checked by `broker.checks`. The last table bounds
-what grows with the calls of a whole crawl.
+Lengths and numbers of parts are checked while a call is decoded, before any of it is kept. The hub then does all of it at once, so
+they also bound how long one caller delays the others. Numbers are checked by `broker.arguments`. The last table bounds data that
+grows with the calls of a whole crawl.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEY_BYTES = 16
 Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 Secret = Annotated[bytes, Meta(max_length=64)]
 
-# Parts of a call: what the hub does in some ten milliseconds. Tasks are bounded by the bytes of a frame as well.
+# Parts of a call: as many as the hub handles in some ten milliseconds. Tasks are bounded by the bytes of a frame as well.
 Tasks = Annotated[Sequence[_Part], Meta(max_length=130_000)]       # children of a task: 32 MiB of them at 256 bytes each
 PUTS = 2_000                                                       # put in one call
 PUT_AT_ONCE = 500                                                  # by `HubClient`, which makes several calls of more: 10 ms each

@@ -12,8 +12,8 @@
     crawl, definition, hub/…                       an admin alone
     any other        all                           what a stage of the user's own shares
 
-An admin may write all of them. "put" stands for producers. What a worker writes can be wrong if its key was stolen: the others take
-its word for a robots.txt, for a day, and for hosts of a seed's site that are in scope. It cannot open a private address.
+An admin may write all of them. "put" stands for producers. A worker's notes can be wrong if its key was stolen: the others believe
+its robots.txt, for a day, and its hosts of a seed's site that are in scope. It cannot open a private address.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GONE: Final = b""
 
 DAY: Final = 86_400.0              # s; RFC 9309 §2.4: a robots.txt is not used for longer
 SKEW: Final = 3_600.0              # s; the clocks of two machines may differ by this
-ROBOTS_BYTES: Final = 500 << 10    # of a body: what a fetcher reads of a robots.txt
+ROBOTS_BYTES: Final = 500 << 10    # of a body: as much as a fetcher reads of a robots.txt
 SMALL: Final = 4_096               # bytes of a value that is a word, a password, a few counts
 DEFINITION_BYTES: Final = 16 << 20
 OWN_BYTES: Final = 1 << 20         # of a value that a stage of the user's own shares
@@ -72,13 +72,13 @@ class Kind(Struct, frozen=True):
     prefix: str
     writers: frozenset[str]        # roles
     size: int                      # bytes of a value at most
-    fault: Callable[[str, bytes], str]     # what is wrong with a note, given its name behind the prefix and its value; "": nothing
+    fault: Callable[[str, bytes], str]     # the fault of a note, given its name after the prefix and its value; "": none
     is_one: bool = False           # the prefix is the whole name
-    is_remade: bool = False        # what a power cut undoes of it is found out again
+    is_remade: bool = False        # after a power cut a lost note is found out again
 
 
 def read_robots(value: bytes | None, now: float) -> RobotsNote | None:
-    """Return what a note of a robots.txt says; None if it cannot be read, or claims to be good for longer than one may be.
+    """Return the contents of a note of a robots.txt; None if it cannot be read, or claims to be good for longer than one may be.
 
     now: s since the epoch.
     """
@@ -93,7 +93,7 @@ def read_robots(value: bytes | None, now: float) -> RobotsNote | None:
 
 
 def read_rows(value: bytes | None) -> RowsNote | None:
-    """Return what a note of an output's rows says; None if it cannot be read."""
+    """Return the contents of a note of an output's rows; None if it cannot be read."""
     try:
         found = msgspec.json.decode(value or b"", type=RowsNote)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -165,12 +165,12 @@ OWN: Final = Kind("", ALL, OWN_BYTES, _any)
 
 
 def kind(name: str) -> Kind:
-    """Return what a note of this name is."""
+    """Return the kind of a note with this name."""
     return next((each for each in KINDS if (name == each.prefix if each.is_one else name.startswith(each.prefix))), OWN)
 
 
 def are_remade(notes: Sequence[Note]) -> bool:
-    """Tell whether all of these notes are found out again after a power cut, so that nobody has to wait for the disk."""
+    """Tell whether all of these notes are found out again after a power cut, so that a call need not wait for the disk."""
     return all(kind(note.name).is_remade for note in notes)
 
 

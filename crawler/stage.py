@@ -34,11 +34,11 @@ class Then(Protocol):
 
 
 class To(Struct, frozen=True):
-    """An item for another queue than the stage's own output, or with delivery data of its own."""
+    """Item for another queue than the stage's own output, or with delivery data of its own."""
 
     queue: str                     # "" is the stage's own output
     item: Any
-    key: bytes | None = None       # what makes it the same task on a keyed queue; None: the item's own content
+    key: bytes | None = None       # identity of the task on a keyed queue; None: the item's own content
     priority: int = 0              # higher first
     delay: float = 0.0             # s before it may be leased
 
@@ -128,7 +128,7 @@ class Shared(Protocol):
         ...
 
     def counted(self, name: str) -> int | None:
-        """The value of a counter (see `Stage.count`), summed over all stages, as the hub has it; None if there is no hub."""
+        """Return a counter (see `Stage.count`), summed over all stages, as the hub has it; None if there is no hub."""
         ...
 
 
@@ -151,7 +151,7 @@ class LocalShared:
         return None
 
 
-# What stages have counted so far for the task in hand, by the id of the stage; None: for no task.
+# Counts of stages for the current task, by the id of the stage; None: for no task.
 counting: ContextVar[dict[int, dict[str, int]] | None] = ContextVar("counting", default=None)
 
 
@@ -190,7 +190,7 @@ class Stage:
     concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async
     prefetch: ClassVar[int] = 0        # items leased beyond those in process, so that no thread waits for the hub
     is_single: ClassVar[bool] = False  # one worker at a time may have it open, as where it writes allows no more
-    batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most so many items and finishes them together
+    batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most this many items and finishes them together
 
     makes_rows: ClassVar[bool] = False # it stores its items as rows with named columns, so lists and plain values are a mistake
     overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
@@ -237,9 +237,9 @@ class Stage:
         """
 
     def open(self) -> None:
-        """Called once in the worker before the first item: open files, pools, connections.
+        """Open files, pools, connections. Called once in the worker before the first item.
 
-        After StorageFull, a full disk, it is called again from time to time: what it had opened is to be closed by then.
+        After StorageFull, a full disk, it is called again from time to time: it must close what it had opened before it raises.
         """
 
     def close(self) -> None:
@@ -264,14 +264,14 @@ class Stage:
         return False
 
     def prepare(self, item: Any) -> bool:
-        """Wait for what `begin` needs, in a thread that may: called after it returned False. What is raised is the verdict.
+        """Wait for what `begin` needs, in a thread that may wait: called after `begin` returned False. An error is the verdict.
 
         True: `begin` is called once more. False, or if that returns False too: `process` is called.
         """
         return False
 
     def slow(self) -> Slow:
-        """Return what hardly makes progress. It is asked about once a second; so many more items are taken."""
+        """Return the tasks that hardly make progress. Called about once a second; that many more items are taken."""
         return NOT_SLOW
 
     def count(self, name: str, n: int = 1) -> None:
@@ -305,15 +305,15 @@ class Stage:
         return {f"{name}/{counter}": n for counter, n in counts.items()} if counts else {}
 
     def uncounted(self, counts: Mapping[str, int]) -> None:
-        """Called in the worker's loop with what was counted for a task that was finished too late: the hub has not added it."""
+        """Undo counts: called in the worker's loop with the counts for a task finished too late, which the hub has not added."""
 
     def tell(self, pace: Pace) -> None:
-        """Tell the hub about a host at once: what is yielded is told when the task is done. Thread-safe."""
+        """Tell the hub about a host at once: a Pace that is yielded is sent when the task is done. Thread-safe."""
         with self._counts_lock:
             self._paces.append(pace)
 
     def take_paces(self) -> list[Pace]:
-        """Hand over what was told since the last call: the worker's side of `tell`."""
+        """Return and clear the facts told since the last call: the worker's side of `tell`."""
         if not self._paces:
             return []
         with self._counts_lock:
@@ -321,7 +321,7 @@ class Stage:
         return paces
 
     def take_counts(self) -> dict[str, int]:
-        """Hand over what was counted since the last call: the worker's side of `count`."""
+        """Return and clear the counts since the last call: the worker's side of `count`."""
         with self._counts_lock:
             counts, self._counts = dict(self._counts), Counter()
         return counts

@@ -1,7 +1,7 @@
 """Encode items for a queue; decode and check them as the next stage annotates them.
 
 One place for both, so that a stage gets the same item from the hub as from the previous stage in its process (`worker.chain`).
-Which value becomes what is the table of `values`.
+The form of each value is in the table of `values`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def encode_row(item: Any, count: Count = ignored) -> bytes:
     """Return an item for a queue that the store reads, with all its values as they are in a record. As `encode` otherwise."""
     if isinstance(item, Direct):
         return encode(item, count)
-    if type(item) in KINDS or values.is_ordinary(item):        # one of ours is plain; what was added to it the store looks at
+    if type(item) in KINDS or values.is_ordinary(item):        # one of ours is plain; the store checks values added to it
         try:
             return encoder.encode(item)
         except (TypeError, ValueError, OverflowError):
@@ -61,7 +61,7 @@ def readable(body: bytes) -> Any:
 
 
 def fitting(body: bytes, schema: type[T]) -> T | None:
-    """Return an encoded item as a value of this type; None if it is none: whoever may put can put anything."""
+    """Return an encoded item as a value of this type; None if it is not one: any client with a key can put any bytes."""
     try:
         return msgspec.msgpack.decode(body, type=schema)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
@@ -69,9 +69,9 @@ def fitting(body: bytes, schema: type[T]) -> T | None:
 
 
 def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
-    """Return the decoder for a type: the annotation of a stage's argument. Raises ConfigError if the type is not plain data.
+    """Return the decoder for a type, the annotation of a stage's argument. Raises ConfigError if the type is not plain data.
 
-    A decoder is made once: those that the check of a crawl has made are there in the processes that are then forked.
+    A decoder is made once: decoders made by the check of a crawl exist in the processes that are then forked.
     """
     try:
         return _known(schema)
@@ -95,7 +95,7 @@ _known = lru_cache(maxsize=100)(_new)
 
 
 class Unfit(CrawlerError):
-    """An item is not what the stage's annotation says."""
+    """Raised if an item does not fit the stage's annotation."""
 
 
 def unfit(error: Exception, stage: str, schema: Any, body: bytes) -> Unfit:

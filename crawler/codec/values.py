@@ -15,7 +15,7 @@
     dict, any mapping       an object; keys are text, of two that become equal the later one gets "_2"     replaced
     Struct, dataclass       an object with its fields
 
-What is marked "replaced" is counted under these names. All other values are refused with a TypeError: see `unsendable`.
+Values marked "replaced" are counted under these names. All other values are refused with a TypeError: see `unsendable`.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def _struct(value: msgspec.Struct) -> Any:
 
 
 def as_plain(value: Any) -> Any:
-    """Return a value of a kind that msgspec does not know as the kind it stands for. Raises TypeError if there is none."""
+    """Return a value of a kind that msgspec does not know as a plain value. Raises TypeError if there is none for it."""
     for kind, convert in _PLAIN:
         if isinstance(value, kind):
             return convert(value)

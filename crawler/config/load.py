@@ -46,19 +46,19 @@ _WORD = re.compile(r"[A-Z/a-eghj-mo-su-z]")      # text: of TOML's values only t
 
 
 class Config(Struct, frozen=True):
-    """Checked settings, and for each dotted name that somebody set: the file, the variable or the option that did."""
+    """Checked settings, and for each dotted name that is set: the file, the variable or the option that set it."""
 
     settings: Settings
     origins: dict[str, str]
     file: str = ""         # path of the file that was read; "": none
-    tree: dict[str, Any] = {}      # the settings that somebody set, before they were checked
+    tree: dict[str, Any] = {}      # the settings in file, environment and options, before they were checked
 
     def origin(self, name: str) -> str:
         """Say where this value was set: itself, in part, or with the table or list it is in; else "default"."""
         return _place(self.origins, name) or "default"
 
     def packed(self) -> str:
-        """Return what was set as text, for a process of ours that is to have the same settings: see `load`."""
+        """Return these settings as text, for a child process that must have the same: see `load`."""
         return msgspec.json.encode([self.tree, self.origins, self.file]).decode()
 
 
@@ -199,7 +199,7 @@ def _from_environment(environ: Mapping[str, str], tree: Mapping[str, Any]) -> It
 
 
 def _refuse_unclear_host(path: Sequence[str], tree: Mapping[str, Any], variable: str) -> None:
-    """Refuse a host with an underscore, unless the file has it: one cannot tell which character of a host is meant by it."""
+    """Refuse a host with an underscore, unless the file has it: an underscore can stand for any of several characters."""
     hosts = tree.get("hosts")
     if path[0] == "hosts" and len(path) > 1 and "_" in path[1] and not (isinstance(hosts, dict) and path[1] in hosts):
         from crawler.config.slips import as_host  # here, because only mistakes need it

@@ -29,14 +29,14 @@ from crawler.config.bounds import (
 
 
 class HubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[hub]`: where the hub is and how it keeps what it is given."""
+    """`[hub]`: the hub's address and how it stores its data."""
 
     address: str = ""              # host:port or unix:PATH; "": the hub of `data`, and 127.0.0.1:8000 for `crawler hub`
     authkey_file: str = ""         # "": <data>/authkey; CRAWLER_AUTHKEY in the environment goes before both
     durability: Literal["normal", "full"] = "normal"   # full: every step is synced to disk before it is answered
     lease: Lease = 30.0   # s; length of a lease; heart-beats extend it
     max_attempts: Attempts = 5     # deliveries before a task is dead
-    producer_bytes: TotalBytes = 1 << 30    # bytes waiting on a queue from which nobody but an admin puts more there; 0: no limit
+    producer_bytes: TotalBytes = 1 << 30    # bytes waiting on a queue above which only an admin may put more there; 0: no limit
     producer_free: FreeBytes = 256 << 20   # bytes of the disk, a tenth of it at most, that such puts leave free; 0: none
     tls: bool = False              # TLS 1.3, both sides with a certificate; a Unix socket has none and needs none
     certs: str = ""                # directory of the certificates, see `crawler hub --make-certs`; "": <data>/certs
@@ -96,9 +96,9 @@ class StageSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     input: str = ""                # queue it takes from
     outputs: str | list[str] = field(default_factory=list)   # queue or queues it may put to; a plain item goes to the first
     processes: Processes | None = None   # workers; None: `crawler run` decides, `crawler stage` starts one
-    concurrency: Concurrency | None = None   # items at once in one worker; None: what the class says
+    concurrency: Concurrency | None = None   # items at once in one worker; None: the class's number
     chain: bool | None = None      # `crawler run` has it in the processes of the stage it reads from; None: `run` decides
-    enabled: bool = True           # false: as if there were no such stage
+    enabled: bool = True           # false: the stage is ignored
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from crawler.wording.secrets import HIDDEN, is_secret, masked
 MOST: Final = 120          # characters of a line in a message
 IPV4: Final = 4            # numbers of an address
 _PLACE: Final = re.compile(r" ?\(at line (\d+), column \d+\)$")
-# What follows the = of a line that is not TOML, and what is meant.
+# The text after the = of a line that is not TOML, and its meaning.
 SLIPS: Final = (
     (re.compile(r"[+-]?\d+,\d+\s*(#.*)?"), "a number has a decimal point, not a comma"),
     (re.compile(r"(True|False|TRUE|FALSE|yes|no|on|off)\s*(#.*)?"), "write true or false, in small letters"),
@@ -26,7 +26,7 @@ SLIPS: Final = (
 )  # fmt: skip
 
 
-# The reader's words for what a person does not know by that name, and what is meant.
+# The TOML reader's terms, and plain words for them.
 _MEANT: Final = (
     (re.compile(r"Unescaped '\\' in a string"), r"in double quotes a backslash begins an escape; write single quotes, as in '\d+'"),
     (re.compile(r"Illegal character '\\n'"), "a quote is not closed"),
@@ -60,7 +60,7 @@ def _unclosed(text: str) -> str:
 
 
 def slip(line: str) -> str:
-    """Return what is meant by a line that is not TOML; "" if it is not one of the usual slips."""
+    """Return the meaning of a line that is not TOML; "" if it is not one of the usual slips."""
     _, equals, value = line.partition("=")
     if equals:
         number = any_meant(value.partition("#")[0])
@@ -73,9 +73,9 @@ def slip(line: str) -> str:
 
 
 def host_setting(words: str) -> tuple[str, str, str]:
-    """Return what is meant by a variable's words about a host, such as example_org__delay: variable, host and setting.
+    """Return the meaning of a variable's words about a host, such as example_org__delay: variable, host and setting.
 
-    The variable is "" if the name of no variable can say it, as for a port.
+    The variable is "" if no variable's name can express it, as for a port.
     """
     host, key = _host_and_key(words)
     parts = host.replace("__", "_").split("_")

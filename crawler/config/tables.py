@@ -1,4 +1,4 @@
-"""Plain tables into typed structs, with messages for the person who wrote the table.
+"""Conversion of plain tables into typed structs, with messages for the person who wrote the table.
 
 msgspec does the checking; when it refuses, the deepest value at fault is looked for and named by its dotted key, together
 with what was expected there.
@@ -32,10 +32,10 @@ def fill(
     place: Callable[[str], str] = lambda _: "",
     beside: Iterable[str] = (),
 ) -> T:
-    """A struct from the table at dotted key `name` ("": the top).
+    """Return a struct made from the table at dotted key `name` ("": the top).
 
-    place: says where a key was set, for the messages. beside: keys that somebody else takes from the table; one that is
-    misspelt has come here. Raises ConfigError for unknown keys, wrong types and values out of range.
+    place: says where a key was set, for the messages. beside: keys of the table that other code reads; a misspelt one arrives
+    here. Raises ConfigError for unknown keys, wrong types and values out of range.
     """
     _refuse_unknown(kind, table, name, place, beside)
     try:
@@ -227,7 +227,7 @@ def _words(info: inspect.Type) -> str:
 
 
 def _listed(item: str) -> str:
-    """Return what a list of such items looks like."""
+    """Describe a list of such items."""
     if item == "a string":
         return 'a list of strings, such as ["a", "b"]'
     return f"a list in [ ], in which each is {item}"

@@ -52,7 +52,7 @@ def hint(value: Any, wanted: Any) -> str:
 
 
 def meant(text: str, unit: str, *, is_whole: bool) -> str:
-    """Return what a text is as a number, as "1h is 3600"; "" if it is none. unit: seconds, bytes, or "" for what is counted."""
+    """Return a text as a number, such as "1h is 3600"; "" if it is none. unit: seconds, bytes, or "" for counts."""
     text = text.strip()
     if len(text) > LONGEST:
         return ""
@@ -65,7 +65,7 @@ def meant(text: str, unit: str, *, is_whole: bool) -> str:
 
 
 def any_meant(text: str) -> str:
-    """Return what a text is as a number of each unit that it may have: "5m is 300 in seconds, 5000000 otherwise"; "" if none."""
+    """Return a text as a number of each unit that it may have: "5m is 300 in seconds, 5000000 otherwise"; "" if none."""
     text = text.strip()
     if len(text) > LONGEST:
         return ""

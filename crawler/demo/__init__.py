@@ -1,1 +1,1 @@
-"""The shop that `crawler demo` crawls, and the server behind it."""
+"""Shop that `crawler demo` crawls, and its server."""

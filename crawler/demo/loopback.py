@@ -1,4 +1,4 @@
-"""A small web server on loopback: what the demo's shop, the benches and the tests are served by.
+"""Small web server on loopback, for the demo's shop, the benches and the tests.
 
     class Hello(Loopback):
         def answer(self, request: Request) -> Response:
@@ -57,7 +57,7 @@ class Loopback:
     """A server from `start` (or `with`) to `stop`. Subclass it and write `answer`, which many threads call at once."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, name: str = "") -> None:
-        """host: what to bind; port 0: a free one; name: what the URL calls the host, if not by its address."""
+        """host: to bind; port 0: a free one; name: the host's name in the URL, if not its address."""
         self._server = _Server((host, port), self)
         self.port: int = self._server.server_address[1]
         self.url = f"http://{name or host}:{self.port}/"

@@ -1,4 +1,4 @@
-"""The little shop that `crawler demo` crawls: sixty-odd pages on loopback with what a real site does to a crawler.
+"""Little shop that `crawler demo` crawls: sixty-odd pages on loopback with the traps of a real site.
 
     home ─▶ catalogue 1 ─▶ 2 ─▶ 3        36 products with prices, twelve a page
       ├──▶ redirects, a redirect loop, broken links
@@ -6,7 +6,7 @@
       ├──▶ one page under many spellings; pages that differ by case alone; UTF-8, Latin-1, a <base href>
       └──▶ the warehouse, a second host that takes its time
 
-Everything is the same at each start but the ports. `expected` says what a right crawl brings home.
+All but the ports is the same at each start. `expected` lists the records of a correct crawl.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Shop:
         return self.url, self.warehouse_url
 
     def expected(self, seeds: Iterable[str] | None = None) -> dict[str, int]:
-        """The URLs of which a right crawl from these seeds (None: both) has a record, each with its status.
+        """Return the URLs and statuses of the records of a correct crawl from these seeds (None: both).
 
-        The page that asks not to be indexed (`/drafts.html`) is not among them; what it links to is.
+        The page that asks not to be indexed (`/drafts.html`) is not among them; the page it links to is.
         """
         kept = tuple(self.seeds if seeds is None else seeds)
         return {

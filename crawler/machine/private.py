@@ -1,7 +1,7 @@
 """Directories and files that must be this user's own: they hold keys, the address of a hub, and all pages.
 
-A directory of somebody else, or one that everybody may write to, may hold a key that others know, or a link that makes us write
-over one of our own files. What is made here can be read by this user alone, whatever the umask.
+A directory of another user, or one that everybody may write to, may hold a key that others know, or a link that makes us overwrite
+one of our own files. Files made here can be read by this user alone, whatever the umask.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Room:
 
 
 def is_note(text: str) -> bool:
-    """Tell whether what a worker says of itself is worth knowing, but nothing that keeps it from going on."""
+    """Tell whether a worker's message about itself is only a note: worth knowing, but nothing that stops its work."""
     return PLACES in text or AT_WORK in text
 
 

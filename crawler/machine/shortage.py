@@ -3,8 +3,8 @@
     error of the system ──▶ MachineShort: the task is given back, no attempt is counted, no host is blamed
                        └──▶ None: the host's own failure
 
-An error that may be a host's failure too is looked into: whether there is a route to anywhere is asked of the system, which sends
-nothing for that. Import it early: where open files are lacking, a module cannot be imported.
+An error that may be a host's failure too is examined: the system is asked whether there is a route to any address, which sends
+nothing. Import it early: without free descriptors a module cannot be imported.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def machine_short(error: BaseException) -> MachineShort | None:
 
 
 def short_of(kind: str, limit: str = "") -> MachineShort:
-    """Return the error of a kind of `KINDS`. limit: what is known of the limit that was reached."""
+    """Return the error of a kind of `KINDS`. limit: facts about the limit that was reached."""
     lack, cause, advice = KINDS[kind]
     if kind == FILES:
         limit = limit or str(open_files() or "no more")
@@ -89,7 +89,7 @@ def short_of(kind: str, limit: str = "") -> MachineShort:
 
 
 def shortage_of(error: BaseException, address: str = "") -> MachineShort | None:
-    """Return what this machine lacks, going by an error or one that it wraps; None: it lacks nothing.
+    """Return the shortage that an error, or one that it wraps, shows; None if the machine lacks nothing.
 
     address: that was to be connected to, if there was one.
     """

@@ -49,8 +49,8 @@ class StageSpec(Struct, frozen=True):
     use: str                       # entry point or module:Class: see `crawler.pipeline.plugins`
     input: str
     outputs: tuple[str, ...]       # a plain item goes to the first
-    processes: int | None          # None: whoever starts it decides
-    concurrency: int | None        # None: what the class says
+    processes: int | None          # None: the command that starts it decides
+    concurrency: int | None        # None: the class's value
     chain: bool | None             # with the stage it reads from: see `crawler.run.shares.groups`
     options_table: dict[str, Any]
 
@@ -63,7 +63,7 @@ class Pipeline(Struct, frozen=True):
     by_hand: frozenset[str] = BY_HAND      # queues that people alone may fill or read
 
     def stage(self, name: str) -> StageSpec:
-        """Raises ConfigError, with the nearest name, where there is none."""
+        """Return the definition of a stage. Raises ConfigError, with the nearest name, if there is none."""
         if name not in self.stages:
             from crawler.wording.spelling import suggestion  # here, because only mistakes need it
 
@@ -261,10 +261,10 @@ def _queues(stages: Mapping[str, StageSpec], named: list[str], settings: Setting
     sources = [queue for queue in named if queue == FRONTIER or queue not in fed]
     budgets = _budgets(stages, settings.frontier)
     plain = {name: _queue(name, name in edges, settings, budgets) for name in graph.flow(edges, [*sources, *named])}
-    # What nobody reads would never be emptied, and the frontier lives on disk and has no bound: neither is a gate.
+    # A queue without a reader would never be emptied, and the frontier is on disk without a bound: neither is a gate.
     bounded = {name for name, queue in plain.items() if queue.is_read and not (queue.keyed or queue.polite)}
     gates = graph.gates({name: edges.get(name, []) for name in plain}, bounded)
-    # All of them, not the next ones alone: a chain of stages puts straight to the queue behind its last one.
+    # All of them, not the next ones alone: a chain of stages puts directly to the queue after its last one.
     return {name: _queue(name, name in edges, settings, budgets, tuple(graph.flow(gates, gates[name]))) for name in plain}
 
 
@@ -290,7 +290,7 @@ def _queue(
 
 
 def _budgets(stages: Mapping[str, StageSpec], frontier: FrontierSettings) -> tuple[Budget, ...]:
-    """Return the limits of a whole crawl. What was received is counted by the stages that read the frontier."""
+    """Return the limits of a whole crawl. Received bytes are counted by the stages that read the frontier."""
     budgets = []
     if frontier.max_time:
         from crawler.broker.budget import time_counter  # here, because few crawls have such a limit

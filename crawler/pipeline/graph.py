@@ -1,4 +1,4 @@
-"""Queues as a graph: an edge goes from a queue to those that its reader puts to. Nothing here knows what is in them."""
+"""Graph of queues: an edge goes from a queue to those that its reader puts to. Their contents do not matter here."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def gates(edges: Edges, bounded: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return, for each queue, the queues that hold back its reader while they are full.
 
     Only a bounded queue is a gate, and none that would close a cycle: then of all full queues one has no full gate, its
-    reader is given work, and the pipeline moves. Give the queues in the order of the flow: what is left out is the edge that
-    leads back.
+    reader is given work, and the pipeline moves. Give the queues in the order of the flow: then the edge that leads back is left
+    out.
     """
     found: dict[str, tuple[str, ...]] = dict.fromkeys(edges, ())
     for queue, outputs in edges.items():

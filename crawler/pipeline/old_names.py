@@ -58,7 +58,7 @@ class _OldNames(MetaPathFinder, Loader):
         return None if spec.name == OLD else sys.modules[NEW + spec.name.removeprefix(OLD)]
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leave a module as it is: it has been imported. From the first on this is asked first, or a file would be read twice."""
+        """Leave a module as it is: it has been imported. The finder is asked first, or a file would be read twice."""
         if module.__name__ == OLD:
             sys.meta_path.insert(0, self)
         elif module.__spec__ is not None:

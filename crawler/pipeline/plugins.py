@@ -1,4 +1,4 @@
-"""Find the class of a stage, and learn from it what it takes.
+"""Find the class of a stage, and read its options and other facts.
 
 A stage is named by its entry point in the group `crawler.stages`, like the built-in ones, or as `module:Class`. The module is
 looked for in the standard library and among installed packages, then in the working directory, then in the folder of the
@@ -49,7 +49,7 @@ def names() -> list[str]:
 
 
 def find(use: str) -> type[Stage]:
-    """The class behind an entry point's name or `module:Class`. Raises ConfigError."""
+    """Return the class behind an entry point's name or `module:Class`. Raises ConfigError."""
     if ":" not in use:
         if use in BUILT_IN:
             return _load(BUILT_IN[use], f"stage {use!r}")

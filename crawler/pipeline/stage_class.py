@@ -1,4 +1,4 @@
-"""Check what the author of a stage has written in its class, so that a mistake is told before anything is started."""
+"""Check the class of a stage, so that its author hears of a mistake before anything is started."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from crawler.errors import ConfigError, Mistakes
 from crawler.stage import Stage
 
-# Attribute of the class → the type of its values, the least one, and what a person is told to use.
+# Attribute of the class → the type of its values, the least one, and the advice in a message.
 _NUMBERS: Final[dict[str, tuple[tuple[type, ...], float, str]]] = {
     "concurrency": ((int,), 1, "a whole number of 1 or more"),
     "prefetch": ((int,), 0, "a whole number of 0 or more"),
@@ -21,7 +21,7 @@ _METHODS: Final = {
     "process": "process(self, item)", "open": "open(self)", "close": "close(self)", "begin": "begin(self, item, then)",
     "count": "count(self, name, n=1)",
 }  # fmt: skip
-_NOT_ASYNC: Final = ("open", "close", "begin", "count")      # nobody would await them
+_NOT_ASYNC: Final = ("open", "close", "begin", "count")      # they would never be awaited
 
 
 def refuse_unusable(kind: type[Stage]) -> None:

@@ -28,7 +28,7 @@ def sized(n: int) -> str:
     if n < 1_000:
         return f"{n} B"
     amount = float(n)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007  used behind the loop
+    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007  used after the loop
         amount /= 1_000
         if amount < 999.5:
             break

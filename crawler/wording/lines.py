@@ -1,4 +1,4 @@
-"""The format of the lines that a child process writes to standard error for its parent, which shows them.
+"""Format of the lines that a child process writes to standard error for its parent, which shows them.
 
     FORMED text       a log line of ours, or what a stage printed, with the stage's name before it
     COUNTS numbers    the counts of its worker: see `progress`

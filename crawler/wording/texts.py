@@ -17,8 +17,8 @@ _LOOK: Final = r"(\x1b\[[0-9;:]*m)"
 def escaped(text: str) -> str:
     r"""Return text as one line that any log, table or terminal can show: \n, \x1b, \u202e and their like are written out.
 
-    What is escaped: control characters (C0, DEL, C1), the ends of lines and paragraphs, what changes the direction of text, other
-    invisible format characters, halves of characters, and what has no meaning yet. To escape twice changes nothing.
+    Escaped are control characters (C0, DEL, C1), the ends of lines and paragraphs, marks for the direction of text, other invisible
+    format characters, halves of characters, and unassigned characters. Escaping twice changes nothing.
     """
     if text.isprintable():
         return text
