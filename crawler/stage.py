@@ -53,7 +53,7 @@ class Many:
 
 
 class Direct:
-    """An item that is handed to the next stage of a process as it is. Only a queue needs it packed.
+    """Item that is handed unchanged to the next stage of a process. Only a queue needs it packed.
 
     What makes one limits its size: it is not counted as part of a step.
     """
@@ -166,7 +166,7 @@ class At(Struct):
 
 
 class Slow(Struct, frozen=True):
-    """The items in process that wait for others which send next to nothing: they take no place that another could use."""
+    """Items in process that wait for hosts which send next to nothing: they take no place that another could use."""
 
     items: int = 0
     threads: int = 0               # of these, that a thread waits for
@@ -243,11 +243,11 @@ class Stage:
         """
 
     def close(self) -> None:
-        """Called once after the last item, also on the way out after an error."""
+        """Close what `open` opened. Called once after the last item, also after an error."""
 
     def interrupt(self) -> None:
-        """Called while the worker stops, from another thread, after items were given back: make `process`, and what `begin` began,
-        end soon. Nothing that they give or raise is used. `close` follows."""
+        """Make `process`, and what `begin` began, end soon. Called while the worker stops, from another thread, after items were
+        given back. No item or error of theirs is used any more. `close` follows."""
 
     def process(self, item: Any) -> Any:
         """One item in; one out (return it), none (return None) or many (yield them)."""

@@ -55,7 +55,7 @@ class Rates:
 
 
 def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) -> View:
-    """The view for where stderr goes."""
+    """Return the view that fits stderr: a terminal or not."""
 
     def explain(stats: Stats) -> str:
         from crawler.run.explain.idle import explainer

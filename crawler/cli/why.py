@@ -195,7 +195,7 @@ def agent_of(config: Config, crawl: Definition | None) -> str:
 
 
 def robots(agent: str, hub: Broker, url: str) -> list[str]:
-    """The line of robots.txt that speaks of it, if the file has been fetched."""
+    """Return the line of robots.txt that applies to it, if the file has been fetched."""
     from crawler.notes import read_robots
     from crawler.web.robots import Robots
     from crawler.web.urls import parse

@@ -63,7 +63,7 @@ class Config(Struct, frozen=True):
 
 
 class _Setting(NamedTuple):
-    """One leaf as it was written."""
+    """One leaf of the tables, unchecked."""
 
     path: tuple[str, ...]
     value: Any

@@ -125,7 +125,7 @@ class _Server(ThreadingHTTPServer):
                 log.debug("cut: %s", error)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in the middle, or an `answer` that raised: this is a library, it logs."""
+        """Log the error of a client that went away, or of an `answer` that raised, as a library does."""
         log.debug("%s: the answer could not be given", client_address, exc_info=True)
 
 

@@ -129,7 +129,7 @@ class _Host(Loopback):
 
 
 def _forbidden(path: str) -> str:
-    """The reason why a path is not to be fetched; "" if it is."""
+    """Return the reason why a path must not be fetched; "" if it may be."""
     if path == "/cart/help.html":
         return ""
     return next((reason for prefix, reason in FORBIDDEN.items() if path.startswith(prefix)), "")
@@ -170,7 +170,7 @@ def _catalogue(number: int) -> Response:
 
 
 def _day(target: str) -> Response:
-    """A calendar has a next page for ever."""
+    """Return a page of the calendar, which always has a next page."""
     number = sum(map(int, filter(str.isdigit, target))) + int(target.endswith("/"))
     return _page("Calendar", f'<a href="/calendar/{number + 1}{number}">next</a>')
 

@@ -170,7 +170,7 @@ def _clear_stale(address: Address) -> None:
 
 @contextlib.contextmanager
 def _short(path: str) -> Iterator[str]:
-    """A name for `path` that fits into a socket address: by way of its directory's descriptor where it is too long itself."""
+    """Return a name for `path` that fits into a socket address: if it is too long, by its directory's descriptor."""
     if len(os.fsencode(path)) <= _UNIX_LIMIT:
         yield path
         return

@@ -59,7 +59,7 @@ class Authority:
         return _pems(self._certificate, self._key)
 
     def issue(self, role: str, hosts: Sequence[str], today: datetime) -> tuple[Pems, datetime]:
-        """A certificate, its key, and until when it is good. hosts: what a hub's is for; none of them: it is a client's."""
+        """Return a new certificate, its key, and its last day. hosts: names of a hub; none for a client's certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         until = min(today + LIFE, self._certificate.not_valid_after_utc)
         use = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH

@@ -274,7 +274,7 @@ class HubClient:
         return connection
 
     def _idle_connection(self) -> Connection | None:
-        """One that the hub has not closed since: a hub that was restarted costs no failed call."""
+        """Return a pooled connection that the hub has not closed since: so a hub that was restarted costs no failed call."""
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
@@ -284,7 +284,7 @@ class HubClient:
 
     @contextmanager
     def _borrow(self) -> Iterator[Connection]:
-        """A connection for one call: back to the pool when the call was answered, closed when anything else happened."""
+        """Lend a connection for one call: pooled again when the call was answered, closed in any other case."""
         connection = self._acquire()
         is_sound = False
         try:

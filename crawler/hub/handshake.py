@@ -23,7 +23,7 @@ _LEAST = 20                # bytes of a challenge, those of Python 3.11: an atta
 
 
 class Unproven(Exception):
-    """The peer has not shown that it knows the key, or has not accepted ours.
+    """Raised if the peer has not proved that it knows the key, or has not accepted ours.
 
     An error of our own: a client needs nothing else of `multiprocessing`, and importing that takes 4 ms.
     """

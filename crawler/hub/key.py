@@ -63,7 +63,7 @@ def make_keys(data_dir: str | Path) -> list[Path]:
 
 
 def _paths(data_dir: str | Path) -> list[Path]:
-    """The admin's first: a machine that has several keys uses the one that may do most."""
+    """Return the paths of the keys, the admin's first: a machine that has several keys uses the most powerful."""
     return [Path(data_dir) / FILE, *(Path(data_dir) / f"{FILE}.{role}" for role in LESSER)]
 
 

@@ -142,7 +142,7 @@ def stopping(stats: Stats | None) -> str:
 
 
 class Showing:
-    """Called again and again while the stages stop: imports what is needed after it, and keeps the view up to date."""
+    """Callback for the time while the stages stop: imports what is needed after it, and keeps the view up to date."""
 
     def __init__(self, here: Crawl | DebugCrawl, view: View) -> None:
         self._here = here

@@ -38,7 +38,7 @@ Kind = Literal["css", "xpath"]
 
 
 class TooMuchWork(Exception):
-    """A selector takes too long on a page; the message says so."""
+    """Raised if a selector takes too long on a page; the message says so."""
 
 
 class Question(Struct, frozen=True):

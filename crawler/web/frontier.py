@@ -64,7 +64,7 @@ class Frontier:
         return New(self._queue, self._encode(Visit(target.url, is_seed=True)), target.key, target.host)
 
     def admit(self, found: Visit | str, parent: Visit | None = None) -> New | str:
-        """A task for a URL that a page or a redirect led to, or why it is not crawled.
+        """Return a task for a URL that a page or a redirect led to, or why it is not crawled.
 
         parent: the visit that found it; without it the referrer, or the last URL redirected from, stands for it.
         """

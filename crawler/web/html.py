@@ -102,7 +102,7 @@ class Html:
 
     @lazy
     def title(self) -> str | None:
-        """The page's, not that of a picture in it (SVG has titles too)."""
+        """Title of the page, not of a picture in it (SVG has titles too)."""
         title = self._reading.title
         return self._line("title", title.text) if title is not None else None
 

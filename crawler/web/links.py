@@ -45,7 +45,7 @@ _PAGE_TYPES: Final = frozenset({"", "text/html", "application/xhtml+xml"})
 
 
 class Link(Struct, frozen=True, eq=False):
-    """A link as it stands on a page."""
+    """Link on a page."""
 
     url: str                       # absolute, http(s), without fragment
     rel: str                       # the attribute, as written

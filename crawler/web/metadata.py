@@ -30,7 +30,7 @@ _WRAPPINGS: Final = (
 
 
 def read_jsonld(document: Document) -> list[Any]:
-    """Each block's value; a block that is no JSON, or over MAX_CHARS together with those before it, is left out."""
+    """Return each block's value; a block that is no JSON, or over MAX_CHARS together with those before it, is left out."""
     found: list[Any] = []
     room = MAX_CHARS
     for element in islice(document.iter_elements("script"), MAX_ELEMENTS):

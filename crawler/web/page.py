@@ -69,7 +69,7 @@ class Visit(Struct, frozen=True, omit_defaults=True):
 
 
 class Visits(Struct, Many, frozen=True, omit_defaults=True):
-    """All URLs that a page leads to, in one: the queue gets a Visit of each that is taken and not known to be there.
+    """All URLs that a page leads to, in one item: the queue gets a Visit of each that is admitted and not known.
 
     Yield it as `To("urls", Visits(urls, page.depth + 1, page.url))`. To put them one by one does the same, slower.
     """
@@ -108,7 +108,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
         return cls(body=content, **fields)
 
     def packed(self) -> Self:
-        """The page as it goes on a queue: compressed where that is worth it. Who reads it in this process has no need of that."""
+        """Page in the form for a queue: compressed if that pays. A reader in this process does not need it."""
         if self.is_packed or len(self.body) <= PACKED_FROM:
             return self
         body = _zstd().compressor.compress(self.body)
@@ -242,7 +242,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
 
 
 class _Zstd(threading.local):
-    """A compressor must not be used by two threads at once, and making one costs more than a page."""
+    """Compressor of one thread: two threads must not use one at once, and making one costs more than a page."""
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=1)

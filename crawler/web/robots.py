@@ -76,7 +76,7 @@ class _Rule(Struct, frozen=True):
     number: int
 
     def matches(self, path: str) -> bool:
-        """Each piece as far left as it goes: no backtracking, because only the last can be tied to the end."""
+        """Match each piece as far left as possible: no backtracking, because only the last can be tied to the end."""
         pieces = self.pieces
         if not path.startswith(pieces[0]):
             return False
@@ -129,7 +129,7 @@ class Robots:
         return self.why(agent, url).allowed
 
     def why(self, agent: str, url: str) -> Ruling:
-        """The same, with the line that decided."""
+        """Return the ruling: whether the agent may fetch the URL, with the line that decided."""
         rules = self._bound(agent).rules
         if not rules:
             return _NO_RULE

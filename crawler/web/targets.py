@@ -96,7 +96,7 @@ class Targets:
         )  # fmt: skip
 
     def _trap(self, url: str, rest: str) -> str | None:
-        """A sign of a site that makes up URLs without end: calendars, relative links that deepen, sessions in the query.
+        """Return a sign of a site that makes up URLs without end: calendars, relative links that deepen, sessions in the query.
 
         rest: its path and query."""
         settings = self._settings

@@ -37,7 +37,7 @@ _CELL: Final = "\2"                # the start of a cell
 
 
 class Shown:
-    """The part of a page that is its own content: menus, banners, footers and what no reader sees are removed from the tree.
+    """Part of a page that is its own content: menus, banners, footers and hidden elements are removed from the tree.
 
     by_tag: the elements that text and Markdown need, in the page's order; also those that were removed.
     """

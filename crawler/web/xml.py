@@ -141,7 +141,8 @@ class Elements:
 
 
 def unpack(body: bytes) -> tuple[bytes, str]:
-    """A gzipped document inflated, any other as it is; cut at MAX_BYTES and MAX_RATIO. And what was wrong, "" if nothing."""
+    """Inflate a gzipped document, return any other unchanged; cut at MAX_BYTES and MAX_RATIO. Also returns the problem, "" if none.
+    """
     if not body.startswith(_GZIP):
         return body[:MAX_BYTES], f"more than {MAX_BYTES} bytes: the rest is not read" if len(body) > MAX_BYTES else ""
     limit = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * len(body)))
@@ -160,13 +161,13 @@ def unpack(body: bytes) -> tuple[bytes, str]:
 
 
 def root(body: bytes) -> str:
-    """The name of the root element, in lower case without prefix, "" if none is to be seen; of a gzipped document too. Cheap."""
+    """Return the name of the root element, in lower case without prefix, "" if none is found; of a gzipped document too. Cheap."""
     found = _ROOT.match(first_bytes(body))
     return _local(found[1]) if found else ""
 
 
 def first_bytes(body: bytes) -> bytes:
-    """The first bytes of a document, inflated if it is gzipped, in an encoding that has ASCII as it is. Cheap."""
+    """Return the first bytes of a document, inflated if it is gzipped, in an encoding that extends ASCII. Cheap."""
     head = body[:_HEAD]
     if head.startswith(_GZIP):
         first = next(_inflated(head), b"")
@@ -175,7 +176,7 @@ def first_bytes(body: bytes) -> bytes:
 
 
 def _inflated(body: bytes) -> Iterator[bytes | str]:
-    """The pieces of a gzip file; a str, the last, says what is wrong with it."""
+    """Yield the pieces of a gzip file; a str, the last, is the problem with it."""
     inflate, members = zlib.decompressobj(wbits=31), 0
     for start in range(0, len(body), _PIECE):
         fresh = body[start : start + _PIECE]
@@ -197,7 +198,7 @@ def _inflated(body: bytes) -> Iterator[bytes | str]:
 
 
 def _readable(document: bytes, told: str | None = None) -> tuple[bytes, str]:
-    """The document in an encoding whose "<" is the byte of ASCII, without byte-order mark, and Python's name of the encoding."""
+    """Return the document in an encoding that extends ASCII, without byte-order mark, and Python's name of the encoding."""
     encoding = mark(document) or told or xml_encoding(document) or "utf-8"
     if encoding in ("utf-16le", "utf-16be") and b"\0" in document[:_UTF16_HEAD]:     # if not, it is none, whoever says so
         text = document.decode(codec(encoding))

@@ -35,7 +35,7 @@ class TaskPool:
         """Do nothing: tasks of this pool wait only for room."""
 
     def widen(self, slow: Slow) -> None:
-        """An async stage has no threads to wait in."""
+        """Do nothing: an async stage has no threads."""
 
     def waiting(self) -> int:
         return 0

@@ -127,7 +127,7 @@ class Chain(Stage):
         return self.first.slow()
 
     def counters(self, name: str) -> dict[str, int]:
-        """Each link counts under its own name, as it would alone."""
+        """Return the counters of all links, each under its own stage's name."""
         return {counter: n for joint in self._joints for counter, n in joint.stage.counters(joint.name).items()}
 
     def counted(self, name: str, of_task: Mapping[int, Mapping[str, int]]) -> dict[str, int]:

@@ -215,7 +215,7 @@ class Handler:
         return [outcome for lease, _ in ready for outcome in self.handle([lease])]
 
     async def handle_async(self, leases: Sequence[Lease]) -> list[Outcome]:
-        """The same for a stage whose `process` is async."""
+        """Handle tasks as `handle` does, for a stage whose `process` is async."""
         ready, outcomes = self._decode(leases)
         if not ready:
             return outcomes
@@ -361,8 +361,8 @@ def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
 
 
 def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outcome]:
-    """All are done. What a batch gave goes in with its first task: they were leased in one step and are extended in one
-    heart-beat, so they are all still ours or none is."""
+    """Make the outcomes of finished tasks. A batch's output goes in with its first task: they were leased in one step and are
+    extended in one heart-beat, so they are all still ours or none is."""
     first, *others = [lease for lease, _ in ready]
     outcome = Outcome(
         first, done=Done(first.token, gathered.children, gathered.report),
@@ -379,7 +379,7 @@ def reason(error: BaseException) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """We are ending this asyncio task ourselves; nobody waits for an outcome."""
+    """Return whether we are cancelling this asyncio task ourselves; its outcome is not used."""
     import asyncio  # here, because it takes a tenth of a start, and only async stages have use for it
 
     if isinstance(error, asyncio.CancelledError):

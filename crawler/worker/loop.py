@@ -53,11 +53,11 @@ HEARTBEATS = 3        # per lease time: two may get lost
 
 
 class StageHung(CrawlerError):
-    """A task did not come back from `process` in time; only ending the process frees its thread."""
+    """Raised if a task did not come back from `process` in time; only ending the process frees its thread."""
 
 
 def worker_name(stage: str) -> str:
-    """A name no other worker has, and that a person can find: stage, host, process."""
+    """Return a name no other worker has, and that a person can find: stage, host, process."""
     return f"{stage}@{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 

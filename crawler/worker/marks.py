@@ -26,7 +26,7 @@ FREE, BEGUN, AT_WORK, TOO_MANY = range(4)
 
 
 class MarkMemory:
-    """The parent's end, from before the worker's start until after its end."""
+    """Parent's end of the memory, from before the worker's start until after its end."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -76,7 +76,7 @@ class MarkMemory:
 
 
 class Marks:
-    """The worker's end. Its owner sees to it that no two threads use it at once."""
+    """Worker's end of the memory. The caller ensures that no two threads use it at once."""
 
     def __init__(self, words: memoryview | None = None) -> None:
         """words: as `given` by the parent; None: nobody reads the marks."""

@@ -48,7 +48,7 @@ class Finished:
             self._heard(len(outcomes))
 
     def arrived(self) -> None:
-        """A task asks no more of its host, which the hub should hear of as of an outcome."""
+        """Note that a task sends no more requests to its host; the hub should hear of that as of an outcome."""
         with self._lock:
             self._heard(1)
 
@@ -81,7 +81,7 @@ class Finished:
             self._changed.notify()
 
     def take(self) -> list[Outcome]:
-        """All there are, or as many of the first as one message to the hub can carry."""
+        """Return all outcomes, or as many of the first as one message to the hub can carry."""
         with self._lock:
             size, n = 0, 0
             for outcome in self._outcomes:
@@ -121,11 +121,11 @@ class Pool(Protocol):
     """Interface of a pool, which does the work of a worker outside its loop."""
 
     def submit(self, leases: list[Lease]) -> None:
-        """A group of leases is one unit of work."""
+        """Take a group of leases, which is one unit of work."""
         ...
 
     def resume(self) -> None:
-        """Called from time to time by who submits: go on with what waited for something that may be there now."""
+        """Go on with tasks whose wait may be over. Called from time to time by the loop."""
         ...
 
     def widen(self, slow: Slow) -> None:

@@ -40,14 +40,14 @@ _LIST_ITERATOR: Final[type] = type(iter([]))
 
 @runtime_checkable
 class Gate(Protocol):
-    """A gatekeeper that takes many at once as well."""
+    """Gatekeeper that takes many items at once as well."""
 
     def admit(self, found: Any, /) -> New | str:
-        """An item as a task, or in stable words why it is not taken."""
+        """Return an item as a task, or in stable words why it is not taken."""
         ...
 
     def admit_all(self, items: Any, unknown: Unknown, /) -> Admitted:
-        """The same of each, less a task for those whose name is known."""
+        """Admit each item as `admit` does, without tasks for names that are known."""
         ...
 
 
@@ -70,7 +70,7 @@ class TooBig(TooMuch):
 
 
 class Misgiven(CrawlerError):
-    """A stage gave something that is not allowed or cannot be sent. The message names the line that gave it."""
+    """Raised for output of a stage that is not allowed or cannot be sent. The message names the line that gave it."""
 
     def __init__(self, error: Exception, where: str) -> None:
         super().__init__(error, where)

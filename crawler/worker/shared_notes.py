@@ -14,7 +14,7 @@ CRAWL_NOTE = "crawl"          # name of the note that holds the crawl's id
 
 
 def new_id() -> str:
-    """A name for a crawl that no other has: its date, for people, and some chance."""
+    """Return a name for a crawl that no other has: its date, for people, and a random part."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
@@ -30,7 +30,7 @@ class SharedNotes:
         self._found: dict[str, tuple[int, dict[str, bytes]]] = {}   # by prefix: version asked at, values
 
     def advance(self, version: int) -> None:
-        """The hub is at this version now."""
+        """Note the hub's current version."""
         with self._lock:
             self._version = max(self._version, version)
 

@@ -19,7 +19,7 @@ CHUNK = 1 << 20           # bytes written at a time where room cannot be reserve
 
 
 class Ballast:
-    """The file at `path`, made by `make`; one that was left there by a process that died is taken over."""
+    """Ballast file at `path`, made by `make`; one left there by a process that died is used."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)

@@ -146,7 +146,7 @@ class Callers:
             known.queue = queue
 
     def worker(self, name: str, now: float) -> Caller:
-        """A worker, made if it is new, that is going to be lent something."""
+        """Return a worker that is going to lease tasks, created if new."""
         return self._get((name, True), now)
 
     def claim(self, worker: str, digest: bytes, now: float) -> bool:

@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 class Call(Generic[T]):
-    """One call, of one thread that waits for it or runs it itself."""
+    """Call of one thread, which waits for it or runs it itself."""
 
     __slots__ = ("_error", "answer", "is_settled", "kind", "refusal", "run", "turn")
 
@@ -70,7 +70,7 @@ class Call(Generic[T]):
 
 
 class Waiting(Call[T]):
-    """A call that may wait: `run` answers None when there is nothing, and so does `again`, which is run while it waits."""
+    """Call that may wait: `run` returns None if there is no answer yet, and so does `again`, which is run while it waits."""
 
     __slots__ = ("again", "deadline", "empty", "is_dismissed", "is_probe", "is_repeated", "queue", "wait", "worker")
 

@@ -144,7 +144,7 @@ class Writer:
         return None
 
     def _failed(self, calls: Sequence[Call[Any]], error: sqlite3.Error | OSError) -> float | None:
-        """A full disk may have room again; after any other fault the file cannot be trusted."""
+        """Handle a fault of the disk: a full one may have room again; after any other fault the file cannot be trusted."""
         failure: StorageError
         if isinstance(error, sqlite3.Error) and _is_full(error):
             failure = self._disk.ran_out(error)

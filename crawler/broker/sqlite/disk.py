@@ -64,7 +64,7 @@ class Disk:
         self.durable = max(self.durable, upto)
 
     def sync_late(self) -> None:
-        """The same, unless nothing was committed since."""
+        """Sync as `sync` does, unless nothing was committed since."""
         if self._synced < self.commits:
             self.sync()
 

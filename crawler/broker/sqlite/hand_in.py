@@ -34,7 +34,7 @@ WORKER_GONE = "the lease ran out: worker {} died, hung or was cut off"
 
 
 class Ledger(Lending):
-    """Every verb is one function inside an open transaction."""
+    """Implementation of the broker's verbs: each is one function inside an open transaction."""
 
     # ---- back
 
@@ -199,13 +199,14 @@ class Ledger(Lending):
     # ---- workers that fall silent
 
     def heard(self, worker: str) -> None:
-        """A worker called: if its connection had broken, its leases last again as it asked for."""
+        """Note a call of a worker: if its connection had broken, its leases last as long as it asked for again."""
         if worker in self._silent:
             self._silent.discard(worker)
             self.leases.restore(worker, self.now)
 
     def lost(self, worker: str) -> None:
-        """A worker's last connection broke: it may come back, but not for long. Until then it does not count as heard of."""
+        """Note that a worker's last connection broke: it may come back, but not for long. Until then it does not count as heard of.
+        """
         self.callers.leave(worker)
         if leases := self.leases.of(worker):
             self._silent.add(worker)

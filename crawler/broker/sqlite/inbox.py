@@ -28,7 +28,7 @@ _decode = msgpack.Decoder(Children).decode
 
 
 class Inbox(Intake):
-    """The books, and children that wait to be put on them."""
+    """State extended by children that wait to be put on their queues."""
 
     def bring(self, children: Sequence[New], origins: Sequence[int | None]) -> None:
         """Put the children of a step on their queues, now or later. The queues were checked. origins: see `insert`."""

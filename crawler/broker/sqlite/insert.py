@@ -78,7 +78,8 @@ class Intake(Verdicts):
         return [next(others) if may_go_in else self._refused(new) for new, may_go_in in zip(items, is_in, strict=True)]
 
     def _insert_limited(self, items: Sequence[New], origins: Sequence[int | None]) -> list[Verdict]:
-        """All at once, or where not all may be taken one by one, as each counts before the next is looked at."""
+        """Insert all tasks in one batch if no limit can be passed; if one can, one by one, as each counts before the next is
+        judged."""
         if not self._may_go_over(items):
             return self._insert(items, origins)
         return [

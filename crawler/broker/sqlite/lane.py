@@ -67,7 +67,7 @@ class Lane:
         return min(free, 1) if self.gap() > 0 else free
 
     def put(self, id: int, priority: int) -> None:
-        """A task that came after all others is READY."""
+        """Note a READY task that comes after all others."""
         if self.floor is not None and priority > self.floor[0]:
             self.floor = None
         if self.ahead is not None:
@@ -79,7 +79,7 @@ class Lane:
         self.ready += 1
 
     def returned(self) -> None:
-        """One that came before is READY again, perhaps before some that are leased."""
+        """Note that an earlier task is READY again, perhaps before some that are leased."""
         self.ready += 1
         self.floor = self.ahead = None
 

@@ -133,7 +133,7 @@ class Lending(Quarantine):
         return item  # type: ignore[no-any-return]  # a BLOB column
 
     def _next(self, lane: Lane, n: int) -> list[int]:
-        """The numbers of the first n tasks of a lane that are READY and not leased."""
+        """Return the numbers of the first n tasks of a lane that are READY and not leased."""
         if lane.ahead is None or len(lane.ahead) < n:
             found = list(islice(self._ready(READY_IDS, lane.id, lane.floor), n + AHEAD))
             lane.ahead, lane.last = [id for id, _ in found], found[-1][1] if found else 0

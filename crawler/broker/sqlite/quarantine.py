@@ -125,7 +125,7 @@ class Quarantine(Inbox):
         return list(islice((suspect for suspect in queue.suspects.values() if suspect.task not in leased), LOOKED_AT))
 
     def _has_probing(self, queue: Queue) -> bool:
-        """A quarantined task is leased."""
+        """Return whether a quarantined task is leased."""
         return any(suspect.is_alone and suspect.task in self.leases.tasks for suspect in queue.suspects.values())
 
     def _may_be_asked(self, queue: Queue, suspect: Suspect) -> bool:
@@ -173,7 +173,7 @@ class Quarantine(Inbox):
         return queue.probed_at is None or queue.probed_at + PROBED < self.now
 
     def _end_stand_in(self, queue: Queue) -> None:
-        """The time for which a worker stood in is followed by as long a time of ordinary work."""
+        """End the time for which a worker stands in; ordinary work for as long a time follows."""
         if queue.stand_in is not None and queue.stand_in.has_it and not self._has_probing(queue):
             queue.work_until = self.now + (self.now - queue.stand_in.since)
             queue.stand_in = None

@@ -168,7 +168,7 @@ def _outside(
 
 
 def _change_lanes(db: sqlite3.Connection, queue: int, is_polite: bool) -> None:
-    """The queue is new, or was plain and is now polite, or the other way round: what is unfinished goes to where it is looked for.
+    """Move the unfinished tasks of a queue that is new, or has become polite or plain, to the lanes where they are looked for.
 
     A plain queue does not count in its lane; the hosts of tasks that were put on one are not known."""
     db.execute(NEW_LANE, (queue, ""))

@@ -145,14 +145,14 @@ class Books:
     # ---- arguments
 
     def queue(self, name: str) -> Queue:
-        """The queue of this name; CallRefused says which there are."""
+        """Return the queue of this name. Raises CallRefused, which names the queues there are."""
         queue = self.queues.get(name)
         if queue is None:
             raise CallRefused(f"no queue {name!r} on this hub; it has {', '.join(sorted(self.queues))}")
         return queue
 
     def has_queue(self, id: int) -> bool:
-        """The pipeline has a queue of this number; the file may hold older ones."""
+        """Return whether the pipeline has a queue of this number; the file may hold older ones."""
         return id in self._by_id
 
     def queue_numbered(self, id: int) -> Queue:
@@ -210,7 +210,7 @@ class Books:
         return spent(queue.spec.budgets, self._counters) if queue.spec.budgets else ""
 
     def counters(self) -> dict[str, int]:
-        """All of them, by name."""
+        """Return all counters by name."""
         return dict(sorted(self._counters.items()))
 
     def _first_due(self) -> float | None:

@@ -14,7 +14,7 @@ FAILURES_KEPT = 4_000     # characters of a task's failures: about eight attempt
 
 
 class Verdicts(Books):
-    """The books, extended by the ends of attempts."""
+    """State extended by the ends of attempts."""
 
     def judge(
         self, task: int, queue: Queue, state: int, size: int, attempt: int, reason: str, after: float | None, is_final: bool,

@@ -24,19 +24,19 @@ class Parting:
         threading.Thread(target=self._watch, name="parting", daemon=True).start()
 
     def begin(self) -> None:
-        """The worker is told to stop. May be called from a signal handler."""
+        """Note that the worker must stop. May be called from a signal handler."""
         if self._stop_at is None:
             self._stop_at = time.monotonic()
             for client in self._clients:
                 client.cut(LEAVING)
 
     def give_up(self) -> None:
-        """The hub is gone for good: no call waits for it any more."""
+        """End the waits of calls for a hub that is gone for good."""
         for client in self._clients:
             client.cut(0.0)
 
     def end(self) -> None:
-        """The worker has ended."""
+        """Note that the worker has ended."""
         self._ended.set()
 
     def _watch(self) -> None:

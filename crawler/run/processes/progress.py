@@ -86,7 +86,7 @@ class Sum:
         return all(is_idle for _, _, is_idle, _ in self._counts.values())
 
     def _what_stops(self) -> str:
-        """The trouble that is told when it begins and when it is over."""
+        """Return the trouble to report when it begins and when it is over."""
         return next((trouble for *_, trouble in self._counts.values() if trouble and not is_note(trouble)), "")
 
     @property

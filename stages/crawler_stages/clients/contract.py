@@ -50,7 +50,7 @@ Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None, int], Wo
 
 
 class Running(Protocol):
-    """A request while it runs, as far as anybody else is concerned: see `sockets.Attempt`."""
+    """Running request as others see it: see `sockets.Attempt`."""
 
     host: str
     start: float                   # monotonic time

@@ -139,7 +139,7 @@ _short_field = lru_cache(maxsize=2_048)(_field)
 
 @lru_cache(maxsize=2_048)
 def _short_line(line: bytes) -> _Kinded | None:
-    """A field with the end of its line; None also for the rest of the line before."""
+    """Read a field with the end of its line; None also for the rest of the previous line."""
     field = None if line[0] in b" \t\r\n" else _field(line.rstrip(b"\r\n"))
     return None if field is None else (field, _kind(field))
 

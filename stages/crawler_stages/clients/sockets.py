@@ -121,7 +121,7 @@ running: Final = _Running()
 
 
 def current() -> Attempt:
-    """The attempt this thread is at."""
+    """Return the attempt this thread works on."""
     attempt = running.attempt
     if attempt is None:
         raise RuntimeError("a connection of the fetch client was used outside of a request")
@@ -129,7 +129,7 @@ def current() -> Attempt:
 
 
 class TimedSocket(socket.socket):
-    """Each receive keeps the limits of the attempt that waits for it."""
+    """Socket whose every receive keeps the limits of the attempt that waits for it."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         attempt = current()
@@ -182,7 +182,7 @@ def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
 
 
 def resolved(attempt: Attempt, hostname: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-    """The socket addresses of the URL's host or of the proxy, checked, as far as connecting may take. Raises as `connect`."""
+    """Return the checked socket addresses of the URL's host or proxy, within the time for connecting. Raises as `connect`."""
     guard, seconds = attempt.guard, min(attempt.limits.connect_timeout, attempt.remaining())
     try:
         if attempt.proxy:

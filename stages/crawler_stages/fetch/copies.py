@@ -34,7 +34,7 @@ log = logging.getLogger("crawler.fetch")
 
 
 class Copy(Struct, frozen=True):
-    """A page as it was."""
+    """Kept copy of a page."""
 
     headers: list[tuple[str, str]]
     content: bytes
@@ -45,7 +45,7 @@ class Copy(Struct, frozen=True):
         return {name: value for name, value in found.items() if value}
 
     def confirmed(self, reply: Reply) -> Reply:
-        """The same page, as a 304 brings its header up to date (RFC 9111 §3.2)."""
+        """Return the same page with the header updated by a 304 (RFC 9111 §3.2)."""
         news = [(name, value) for name, value in reply.headers if name.lower() not in _ABOUT_THE_BODY]
         renewed = {name.lower() for name, _ in news}
         headers = [*((name, value) for name, value in self.headers if name.lower() not in renewed), *news]

@@ -78,7 +78,7 @@ ON_FAILURE: Final[dict[type[FetchFailed], Rule]] = {
 
 
 class Failures:
-    """The tables, and how often each host has failed in a row. Thread-safe."""
+    """Rules for failures, with the number of failures of each host in a row. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -153,14 +153,14 @@ class Outage:
         self._checked = (-ANEW, False)     # when it was looked up again, and whether it had an address
 
     def answered(self, hostname: str) -> None:
-        """A host has answered."""
+        """Note that a host has answered."""
         self._well = hostname
         if self._failed:
             with self._lock:
                 self._failed.clear()
 
     def failed(self, host: str, text: str) -> MachineShort | None:
-        """A host could not be reached. Returns what this machine lacks, if so it is with all of them."""
+        """Note that a host could not be reached. Returns the machine's shortage if no host can be reached."""
         now = self._clock()
         with self._lock:
             if not self._failed:

@@ -42,7 +42,7 @@ class Unwilling(FetchFailed):
 
 
 class Rules(Struct, frozen=True):
-    """The rules of an origin, and how they came to this process."""
+    """Rules of an origin, and how they came to this process."""
 
     robots: Robots
     was_fetched: bool              # just now, by this call: the host has been asked once already

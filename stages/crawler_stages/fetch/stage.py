@@ -313,7 +313,7 @@ class Fetch(Stage):
         return self._identity.headers(url, is_seed=visit.is_seed)
 
     def _get(self, visit: Visit, url: Url, headers: Mapping[str, str]) -> Reply:
-        """The reply; of a page that has not changed since it was kept, with the content it had."""
+        """Return the reply; for a page that has not changed, with the content of its copy."""
         copy = self._copies.find(url.href) if self._copies else None
         if copy:
             headers = {**headers, **copy.conditions()}

@@ -135,7 +135,7 @@ def storage_errors(output: str, *, can_go_on: bool = True) -> Iterator[None]:
 
 @contextmanager
 def opening(output: str) -> Iterator[None]:
-    """The edge at the start: an output that cannot be opened is the user's to change, but for a full disk."""
+    """Turn errors of opening an output into ours: the user has to change it, unless the disk is full."""
     try:
         yield
     except (OSError, *of_sqlite()) as error:

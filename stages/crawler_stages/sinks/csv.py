@@ -128,7 +128,7 @@ class CsvRows:
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, list[str], bool]]:
-    """The bytes of each record, its cells, and whether it ends within quotes. A record may span lines."""
+    """Yield the bytes of each record, its cells, and whether it ends within quotes. A record may span lines."""
     behind = 0
     pulled: list[bytes] = []
     has_ended = False

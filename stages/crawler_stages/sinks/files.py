@@ -76,7 +76,7 @@ def is_at(fd: int, path: Path) -> bool:
 
 
 def is_stream(path: Path) -> bool:
-    """A pipe, a terminal, /dev/null: there is nothing to read back, lock or repair."""
+    """Return whether it is a pipe, a terminal or /dev/null: it cannot be read back, locked or repaired."""
     try:
         mode = os.stat(path).st_mode
     except OSError:     # not there yet, or out of reach: opening it will say so

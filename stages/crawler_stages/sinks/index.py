@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the file that the index was last right for."""
+    """State of the file when the index was last correct."""
 
     layout: str = ""               # format and key: another layout means other keys
     inode: int = 0

@@ -40,7 +40,7 @@ class Layout(Protocol):
         ...
 
     def render(self, row: Row) -> tuple[Row, bytes]:
-        """The row as `scan` would read it back, and its line."""
+        """Return the row as `scan` would read it back, and its line."""
         ...
 
     def scan(self, file: BinaryIO, is_ours: bool) -> Iterator[Found]:

@@ -183,7 +183,7 @@ def columns(database: sqlite3.Connection, options: SinkOptions) -> dict[str, str
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier, whatever is in it."""
+    """Return any name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -147,7 +147,7 @@ class CurlClient:
 
     @contextmanager
     def _waiting(self, attempt: Attempt) -> Iterator[None]:
-        """An attempt that this thread waits for."""
+        """Note an attempt that this thread waits for, while it waits."""
         self._attempts.add(attempt)
         try:
             yield
@@ -163,7 +163,7 @@ class CurlClient:
             self._requests.close()
 
     def _reader(self) -> Client:
-        """Our own reader, made when the first host needs it: it takes a tenth of a second."""
+        """Return our client without libcurl, made when the first host needs it: it takes a tenth of a second."""
         from crawler_stages.clients.requests.client import RequestsClient  # here, because hardly any crawl needs it
 
         with self._lock:
@@ -239,7 +239,7 @@ class CurlClient:
 
     @cached_property
     def _authorities(self) -> str:
-        """The file of those to trust; "" is none. Where it is takes 5 ms to find out: only who meets https:// needs to know."""
+        """Return the file of trusted authorities; "" if there is none. Finding it takes 5 ms, so only https:// URLs ask."""
         if self._verify is not True:
             return self._verify or ""
         import certifi  # here, for the same reason
@@ -281,7 +281,7 @@ class CurlClient:
         return content
 
     def _handle(self) -> tuple[pycurl.Curl, Setup | None]:
-        """One that is free, and how it was set up."""
+        """Return a free handle, and its setup."""
         try:
             curl = self._idle.pop()
         except IndexError:             # more at once than ever before

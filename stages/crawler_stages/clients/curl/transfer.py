@@ -33,7 +33,7 @@ _STOP: Final = 0                   # returned by a callback to end its transfer;
 
 
 class Descriptor:
-    """A socket for pycurl, which makes a copy of it and lets go of this object: then it is closed, and each takes one open file."""
+    """Socket for pycurl, which copies it and drops this object: then it is closed, so that each socket takes one open file."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -114,14 +114,14 @@ class Transfer:
         self._unread: deque[bytes] = deque()
 
     def wait(self) -> Head:
-        """The header, once it is there. Raises what happened instead."""
+        """Wait for the header and return it, or raise the failure."""
         self._take()
         if self.head is None:
             raise self.failure or BrokenReply(f"{self.attempt.host}: the reply has no header")
         return self.head
 
     def read(self, size: int) -> bytes:
-        """The next block, of whatever size; b"" is the end. Raises what happened instead."""
+        """Return the next block, of any size; b"" at the end. Raises the failure, if there is one."""
         while not self._unread:
             if self.is_over and self.failure is not None:
                 raise self.failure
@@ -131,7 +131,7 @@ class Transfer:
         return self._unread.popleft()
 
     def whole(self) -> bytes | None:
-        """The body as sent, if all of it is there and it is one to be read. Raises what happened instead."""
+        """Return the body as sent, if it is complete and wanted. Raises the failure, if there is one."""
         if not self.is_over or self.sent > self.attempt.limits.max_bytes:
             return None
         if self.failure is not None:

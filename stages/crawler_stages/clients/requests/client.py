@@ -150,7 +150,7 @@ class _Guarded(HTTPConnection):
 
 
 class _GuardedTls(_Guarded, HTTPSConnection):
-    """The name, not the address, is what SNI, the certificate and the Host header are about: urllib3 keeps both apart."""
+    """TLS connection to a checked address. SNI, certificate and Host header have the name: urllib3 keeps both apart."""
 
     def _tunnel(self) -> None:
         """Open the tunnel. From Python 3.12 on the header of a refusal is read to its end before its status is looked at."""

@@ -39,7 +39,7 @@ class Response(HTTPResponse):
 
     @staticmethod
     def _is_last(head: Head) -> bool:
-        """The connection is closed after this (RFC 9112 §9.3)."""
+        """Return whether the connection is closed after this reply (RFC 9112 §9.3)."""
         wishes = values(head, "connection")
         return "close" in wishes or (not head.minor and "keep-alive" not in wishes)
 
