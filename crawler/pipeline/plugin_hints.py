@@ -28,6 +28,10 @@ def no_such_stage(name: str, installed: Sequence[str], folders: Iterable[Path]) 
             with_them = "" if classes == ["CLASS"] else f" with class {', '.join(classes[:_MANY])}"
             uses = " or ".join(f'use = "{module}:{one}"' for one in classes[:_MANY])
             return f"no stage {name!r} is installed, but there is a module {file.name}{with_them}: write {uses}"
+        module, _, kind = name.rpartition(".")
+        file = folder / f"{module.replace('.', '/')}.py"
+        if module and file.is_file() and kind in _classes(file):
+            return f'no stage {name!r} is installed; did you mean the class {kind} of {file.name}? write use = "{module}:{kind}"'
     near = nearest(name, installed)
     hint = f"did you mean {near!r}?" if near else f"installed are {', '.join(installed) or 'none'};"
     return f'no stage {name!r} is installed; {hint} a class of your own is named module:Class, as in use = "enrich:Enrich"'

@@ -308,3 +308,11 @@ def test_a_module_named_without_its_class_is_shown_with_it(here: Path, capsys: p
     assert refusals(here, capsys, STAGE + 'use = "near_me"\n') == [
         "no stage 'near_me' is installed, but there is a module near_me.py with class NearMe: write use = \"near_me:NearMe\""
     ]
+
+
+def test_a_class_named_as_in_an_import_is_shown_as_it_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "near_me.py").write_text("from crawler import Stage\nclass NearMe(Stage): ...\n", encoding="utf-8")
+
+    assert refusals(here, capsys, STAGE + 'use = "near_me.NearMe"\n') == [
+        "no stage 'near_me.NearMe' is installed; did you mean the class NearMe of near_me.py? write use = \"near_me:NearMe\""
+    ]
