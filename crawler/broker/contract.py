@@ -150,7 +150,7 @@ class Broker(Protocol):
         """End the leases of a worker that is known to be dead (None: of all workers). Returns how many.
 
         reason: how the worker ended, as in "was killed by SIGSEGV"; "": not known. begun, at_work: tokens of the tasks that
-        it had begun, and of those that it was at work on rather than waiting for a host. What it was at work on has lost an attempt
+        it had begun, and of those it was at work on rather than waiting for a host. A task it was at work on has lost an attempt
         and is quarantined: lent alone, to a probe. If there is none, what was begun has lost an attempt; if that is not known
         either, all have: these are lent in groups that get smaller with each death. All other leases are as if they had not been.
         """

@@ -118,7 +118,7 @@ def show(body: bytes) -> None:
 
 
 def why_none(stats: Stats, name: str, timeout: float, hint: common.Hint, *, is_by_hand: bool = False) -> str:
-    """Explain why no value was taken within so many s. is_by_hand: see `why_hosts_wait`."""
+    """Explain why no value was taken within `timeout` s. is_by_hand: see `why_hosts_wait`."""
     from crawler.run.explain.waits import why_hosts_wait
 
     queue = next((queue for queue in stats.queues if queue.name == name), None)

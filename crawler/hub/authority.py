@@ -43,7 +43,7 @@ class Authority:
 
     @classmethod
     def load(cls, pems: Pems) -> Authority:
-        """Raises ValueError for what is no CA of ours."""
+        """Load a CA. Raises ValueError if it is not one of ours."""
         try:
             key = load_pem_private_key(pems[1], None)
         except TypeError as error:         # it has a password
@@ -100,7 +100,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _name(host: str) -> x509.GeneralName:
-    """Raises ValueError for what is neither an address nor a host name."""
+    """Return a host as a name of a certificate. Raises ValueError for one that is neither an address nor a host name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

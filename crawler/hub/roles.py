@@ -28,7 +28,7 @@ class Role(Struct, frozen=True):
 
     name: str
     verbs: frozenset[str]
-    is_admin: bool = False     # may `take` what a stage is to do, and not only results, and may end any worker
+    is_admin: bool = False     # may `take` tasks of a stage, not only results, and may end any worker
 
 
 _ALL = frozenset({"stats", "hosts", "drained", "note", "notes"})   # a seed and a stage leave notes for all stages

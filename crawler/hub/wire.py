@@ -5,7 +5,7 @@
     └─────────────┴───────────────┘      multiprocessing.connection, so that its clients can talk to us
 
 A frame leaves in one write: with header and body apart, Nagle's algorithm and delayed acknowledgements cost 44 ms on every
-message of 16-65 KB. It is read in steps, so that a length somebody announces is no memory until the bytes are there. Only
+message of 16-65 KB. It is read in steps, so that an announced length takes no memory before the bytes are there. Only
 `recv`, `sendall`, `settimeout`, `fileno` and `close` of the socket are used, all of which an `SSLSocket` has.
 """
 
@@ -133,7 +133,7 @@ class Connection:
 
     def _shut(self, how: int) -> None:
         with contextlib.suppress(OSError):    # already disconnected, as wanted
-            # Not the method of `SSLSocket`: that one takes the TLS off first, and an answer on its way would leave in the clear.
+            # Not the method of `SSLSocket`: that one takes the TLS off first, and an answer in flight would leave in the clear.
             socket.socket.shutdown(self._socket, how)
 
     def close(self) -> None:

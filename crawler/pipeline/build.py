@@ -176,7 +176,7 @@ def values(pipeline: Pipeline, options: Mapping[str, Struct], settings: Settings
 
 
 def draw(pipeline: Pipeline) -> str:
-    """The graph as text: a line for each stage, then one for each queue that says who fills and who empties it."""
+    """The graph as text: a line for each stage, then one for each queue with the stages that fill and empty it."""
     stages = [stage for queue in pipeline.queues for stage in pipeline.readers(queue)]
     boxes = [f"[{stage.name}]" if stage.use == stage.name else f"[{stage.name} = {stage.use}]" for stage in stages]
     left = max((len(name) for name in pipeline.queues), default=0)

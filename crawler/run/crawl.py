@@ -51,7 +51,7 @@ def begin(
 ) -> Beginning:  # fmt: skip
     """Look at the store in `data` and make way for a new one unless there is work left in it.
 
-    What was leased when the last run died is free: nobody can hold a task now. stages_read: the queues of the crawl's stages.
+    Tasks leased when the last run died are released: no worker can hold one now. stages_read: the queues of the crawl's stages.
     correct: called with the store of a crawl that is resumed. goes_on: it is resumed even if no work is left.
     Raises UsageError while another hub uses the store.
     """

@@ -106,7 +106,7 @@ class _Apart:
 
 
 def values(html: Html, kind: Kind, selector: str, most: int, most_values: int, most_chars: int) -> Answer:
-    """Return what a selector finds on a page: so many values at most, of `most` characters each and `most_chars` together.
+    """Return the values that a selector finds on a page: limited in number, to `most` characters each and `most_chars` together.
 
     Raises TooMuchWork, and ValueError for what the selector cannot do on this page.
     """

@@ -29,7 +29,7 @@ from crawler.web.joins import joiner
 from crawler.web.lazy import lazy
 
 FIELD_NOTE: Final = "field/"       # prefix of the shared notes with an example of a text that could not be read, one per field
-OF_OUTPUTS: Final = frozenset({"_extra", "_key"})    # columns that outputs add: for what has no other column, and a key
+OF_OUTPUTS: Final = frozenset({"_extra", "_key"})    # columns that outputs add: for values without another column, and a key
 MAX_VALUE: Final = 1 << 20         # characters of one value
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
 MAX_GIVEN_UP: Final = 3            # selectors that may take too long on one page; further ones that could are not tried

@@ -49,7 +49,7 @@ class Repeat(Struct, frozen=True):
     part: Tree
     least: int
     most: int | None               # None: without end
-    is_atomic: bool = False        # a*+ and (?>a): what it took once is not tried otherwise
+    is_atomic: bool = False        # a*+ and (?>a): a match once taken is not tried in another way
 
 
 class Edge(Struct, frozen=True):

@@ -11,7 +11,7 @@
     another host            added to the scope if it is of the same site  added     not followed
 
 A site is a registered domain by the public suffix list, or the host itself where there is none: an address, `localhost`, `co.uk`.
-What is in scope is stored as shared notes, so that all workers and later runs agree on it.
+The scope is stored as shared notes, so that all workers and later runs agree on it.
 """
 
 from __future__ import annotations

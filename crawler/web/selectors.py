@@ -126,7 +126,7 @@ def _refused(selector: str, attribute: str) -> str:
 
 
 def _within(selector: str) -> str:
-    """Return the selector with what is in quotes, brackets and parentheses replaced."""
+    """Return the selector with its parts in quotes, brackets and parentheses replaced."""
     masked, depth = [], 0
     plain = _ESCAPE.sub(lambda found: "_" * len(found[0]), selector)
     for character in _QUOTED.sub(lambda found: "_" * len(found[0]), plain):

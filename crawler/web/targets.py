@@ -36,7 +36,8 @@ class Target(Struct, frozen=True):
 
 
 class Targets:
-    """Thread-safe: threads share what is remembered and at worst work it out twice. Raises ConfigError for a bad pattern."""
+    """Targets for any number of threads: they share one memory, and at worst work out an answer twice. Raises ConfigError for a bad
+    pattern."""
 
     def __init__(self, settings: FrontierSettings) -> None:
         self._settings = settings

@@ -2,7 +2,7 @@
 
     body ──unpack──▶ document ──Elements──▶ Element, Element, …      whatever it is given, it raises nothing and ends
 
-A strict parser stops at the first bare "&", and with it the 50,000 URLs behind. This one takes what is there. Names are known
+A strict parser stops at the first bare "&", and loses the 50,000 URLs after it. This one reads on. Names are known
 in lower case and without prefix, because sites write both wrong. No DTD is read: no entity but XML's own five and numbers is
 ever expanded, and nothing is fetched.
 """
@@ -28,7 +28,7 @@ _HEAD: Final = 4_096               # bytes within which the root element must be
 _UTF16_HEAD: Final = 64            # bytes of which, in UTF-16, some are 0: markup is ASCII
 _PIECE: Final = 64 << 10           # bytes inflated from at once: what precedes a fault is kept
 _GZIP: Final = b"\x1f\x8b"
-_MAX_MEMBERS: Final = 1_000        # of a gzip file; each costs time, and empty ones cost nobody room
+_MAX_MEMBERS: Final = 1_000        # of a gzip file; each costs time, and empty ones cost no space
 
 # All possessive: none of these looks at a byte twice, whatever the document. "<" ends even a quoted value, as XML has it.
 _ROOT: Final = re.compile(
@@ -49,7 +49,7 @@ class Element:
         self.name = name               # lower case, without prefix
         self.parent = parent
         self.depth: int = parent.depth + 1 if parent else 1
-        self.base: str | None = None   # for who reads it: what links in it start from
+        self.base: str | None = None   # for the reader: the base of its links
         self._attributes = attributes
         self._encoding = encoding
         self._pieces: list[str] = []
@@ -117,7 +117,7 @@ class Elements:
         else:
             self.problem = f"more than {MAX_MARKS} tags: the rest is not read"
             return
-        # What is open now has maybe half its text: half a URL is another URL, so it is not told.
+        # An open element may have half its text: half a URL is another URL, so it is left out.
         if top is not None:
             self.problem = f"the document is cut short: <{top.name}> is not closed"
 
@@ -200,7 +200,7 @@ def _inflated(body: bytes) -> Iterator[bytes | str]:
 def _readable(document: bytes, told: str | None = None) -> tuple[bytes, str]:
     """Return the document in an encoding that extends ASCII, without byte-order mark, and Python's name of the encoding."""
     encoding = mark(document) or told or xml_encoding(document) or "utf-8"
-    if encoding in ("utf-16le", "utf-16be") and b"\0" in document[:_UTF16_HEAD]:     # if not, it is none, whoever says so
+    if encoding in ("utf-16le", "utf-16be") and b"\0" in document[:_UTF16_HEAD]:     # if not, it is none, whatever was declared
         text = document.decode(codec(encoding))
         return text.removeprefix("\ufeff").encode("utf-8", "replace"), "utf-8"
     is_wide = encoding in ("utf-8", "utf-16le", "utf-16be")

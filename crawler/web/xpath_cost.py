@@ -30,7 +30,7 @@ _TOKEN: Final = re.compile(
 )
 _NAME: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)(?!\s*[\w.(:-])")
 _SIMPLE: Final = re.compile(r"\s*(?:\d+|@[\w-]+(?:\s*=\s*[\"']_*[\"'])?)\s*")      # a predicate that looks at no other element
-_CONTEXT: Final = re.compile(r"[\w\])*.]\s*$")      # what stands before the slash of a relative path
+_CONTEXT: Final = re.compile(r"[\w\])*.]\s*$")      # the part before the slash of a relative path
 
 
 class Bounds(Struct, frozen=True):
@@ -175,7 +175,7 @@ def _child(masked: str, at: int, place: _Place, shape: Bounds | Shape) -> float:
         place.is_path = True
         return place.reach
     place.visited = min(shape.nodes, place.reach * shape.width)
-    work = place.reach + place.visited * shape.width / 4    # what is found is put in order, a quick thing
+    work = place.reach + place.visited * shape.width / 4    # the results are put in order, which is quick
     place.reach = place.visited
     return work
 
@@ -186,7 +186,7 @@ def _inside(bracket: str, inner: str, place: _Place, shape: Bounds | Shape) -> f
     work = cost(inner, shape)
     if not inner.strip():
         return work
-    if "/" in inner:               # it may stand for what it found, as in (//a)[1]
+    if "/" in inner:               # it may stand for its result, as in (//a)[1]
         place.visited = place.reach = shape.nodes
         place.is_path = True
     return work + shape.text

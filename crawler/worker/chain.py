@@ -233,7 +233,7 @@ class Chain(Stage):
 
 
 class _Routed:
-    """The router of a chain. It passes everything on, because the links have already routed what they give."""
+    """Router of a chain. It passes everything on, because the links have already routed their output."""
 
     def __init__(self, names: Sequence[str], known: Known) -> None:
         self.name = names[0]

@@ -26,7 +26,7 @@ class _OpenLease:
         self.was_begun = False                    # work on it has begun at some time, or its host was asked
         self.has_arrived = False                  # it asks no more of its host
         self.thread = 0                           # that has started it
-        self.worked: float | None = None          # monotonic time: work on what has arrived began
+        self.worked: float | None = None          # monotonic time: work began after the arrival
         self.is_told = False                      # whether a warning has said that it takes long
 
 
@@ -38,7 +38,7 @@ class Held:
 
     def __init__(self, marks: Marks | None = None) -> None:
         """marks: written for each task begun, for the process that supervises this one; they are made under our lock."""
-        self.starts_work = True                   # what is started is at work at once, and does not wait for a host first
+        self.starts_work = True                   # a started task is at work at once, and does not wait for a host first
         self._marks = marks or Marks()
         self._by_thread: dict[int, _OpenLease] = {}    # the last one started, or worked on, in it
         self._open: dict[int, _OpenLease] = {}        # by token

@@ -96,7 +96,7 @@ class Worker:
         self._call = 0
         self._store = 0
         self._epoch = 0
-        self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we are to stop
+        self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we must stop
         self._hub_room, self._output_room = Room(self._name, LOG_HUB), Room(self._name)
         self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
         self._chosen = concurrency
@@ -105,7 +105,7 @@ class Worker:
         self._slow = NOT_SLOW
         self._is_dry = False                       # the hub had fewer tasks than we asked for
         self._next_hung = 0.0                      # monotonic time at which hung tasks are looked for
-        self._next_look = 0.0                      # monotonic time at which the stage is asked what is slow
+        self._next_look = 0.0                      # monotonic time of the next call of `Stage.slow`
         self._pool: Pool | None = None             # with a loop of its own, beside which few tasks have a thread
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
@@ -186,7 +186,7 @@ class Worker:
             if busy or (self._strain is not None and self._strain.is_pausing()):
                 room = self._room()
                 self._finished.wait(*self._patience(busy, room), IDLE if busy < room else POLL)
-            # One round trip: hand in what is finished, take as much as there is room for. If we die before this line
+            # One round trip: hand in finished tasks, lease as many as there is room for. If we die before this line
             # the leases run out and another worker does the tasks again. Twice is fine, never is not.
             answer = self._step(self._finished.take(), wait=0.0 if busy else POLL)
             self._begin(pool, answer.leases)

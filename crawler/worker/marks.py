@@ -136,7 +136,7 @@ def given() -> Given | None:
         return None
     import mmap  # here, because only workers need it
 
-    with suppress(OSError, ValueError):                      # the parent is gone: nobody will read it
+    with suppress(OSError, ValueError):                      # the parent is gone: it will not be read
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.lseek(descriptor, SIZE, os.SEEK_SET)

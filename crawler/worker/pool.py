@@ -3,7 +3,7 @@ async one, `overlap` for one with a loop of its own.
 
     submit(leases) ──▶ thread, or asyncio task ──▶ finished ──take──▶ the worker's loop
 
-Every thread is a daemon: one that never comes back from `process` must not keep a process that is to end.
+Every thread is a daemon: one that never comes back from `process` must not keep the process from ending.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Finished:
         before, self._news = self._news, self._news + n
         if not before:
             self._first_at = time.monotonic()
-        if not before or self._news >= self._enough:      # not each time: who is woken takes the interpreter from who works
+        if not before or self._news >= self._enough:      # not each time: a woken thread takes the interpreter from a working one
             self._changed.notify()
 
     def wait(self, enough: int, linger: float, timeout: float) -> None:
@@ -111,7 +111,7 @@ class Tempo:
         self._usual = seconds if self._usual is None else self._usual + (seconds - self._usual) / 8
 
     def ahead(self, seconds: float = AHEAD) -> int:
-        """Tasks that take so long together."""
+        """Return the number of tasks that take this long together."""
         if self._usual is None:
             return 0
         return min(int(self._concurrency * seconds / max(self._usual, 1e-6)), MOST_AHEAD)
@@ -152,10 +152,10 @@ class ThreadPool:
         self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, concurrency: int,
         on_end: Callable[[list[Lease]], None] = lambda _: None, begin: Callable[[Lease], list[Outcome] | None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """on_end: called in the thread when a group is over, whatever became of it, but not for what is withdrawn.
+        """on_end: called in the thread when a group is over, whatever the outcome, but not for withdrawn groups.
 
-        begin: called in the thread first; what it returns are the outcomes, and none follow if it has begun something that will
-        have some; None: the group is to be handled here.
+        begin: called in the thread first; returns the outcomes, which are empty if they come later from elsewhere; None: the
+        group is handled here.
         """
         self._handler = handler
         self._held = held
@@ -174,7 +174,7 @@ class ThreadPool:
         with self._lock:
             self._groups += 1
             short = self._add_thread() if len(self._threads) < min(self._groups, self._most) else None
-            if short is not None and not self._threads:        # nobody would come to these
+            if short is not None and not self._threads:        # no thread would take these
                 self._groups -= 1
         if short is not None and not self._threads:
             self._on_end(leases)

@@ -14,7 +14,7 @@ from crawler.errors import MachineShort
 from crawler.machine.room import NO_NETWORK, SHORT_SAFE
 from crawler.wording.texts import words
 
-PAUSE: Final = 0.5        # s without new tasks after a shortage: what is in flight ends, and gives back what it uses
+PAUSE: Final = 0.5        # s without new tasks after a shortage: tasks in flight end, and free what they use
 LONGEST: Final = 15.0     # s; without a network the pause doubles up to this
 GROWTH: Final = 1.0       # s between two looks whether it may hold more
 LEAST: Final = 2          # tasks

@@ -1,4 +1,4 @@
-"""Warn of a stage that has worked on one item for long: it may be stuck, and nobody else would notice.
+"""Warn of a stage that has worked on one item for long: it may be stuck, and nothing else would show it.
 
     enrich has been at https://example.org/x for 30 s (enrich.py:7 in process); after 300 s it counts as hung
 """

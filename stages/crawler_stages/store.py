@@ -25,7 +25,7 @@ class Store(Stage):
 
     A batch is acknowledged when its rows are on the disk, and a row that comes again is there once: killed anywhere and
     started again, the store ends with the rows it would have had. The record of a page is one row a URL, and a later crawl's
-    replaces it; other items are one row a content, or a value of `key`. What is no mapping is kept as {"value": …}.
+    replaces it; other items are one row a content, or a value of `key`. Items that are no mapping are kept as {"value": …}.
     """
 
     class Options(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):

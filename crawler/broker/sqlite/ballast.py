@@ -13,7 +13,7 @@ from pathlib import Path
 
 log = logging.getLogger("crawler.broker")
 
-SIZE = 16 << 20           # bytes: the children of what is in process when the disk fills up, and a log's worth of commits
+SIZE = 16 << 20           # bytes: the children of tasks in process when the disk fills up, and a log's worth of commits
 MARGIN = 4 << 20          # bytes that stay free beside it when it is made: else the next commits would need it at once
 CHUNK = 1 << 20           # bytes written at a time where room cannot be reserved
 

@@ -138,7 +138,7 @@ class Writer:
         log.error("a fault in the broker; nothing of the call was kept", exc_info=error)
         if calls:
             self._refuse(calls, error)
-            return 0.0                            # look after who is parked
+            return 0.0                            # check the parked calls
         self._refuse(self._parked, error)
         self._parked = []
         return None
@@ -151,7 +151,7 @@ class Writer:
             self._answer_questions([call for call in calls if call.kind == Kind.ASKS])
         else:
             failure = self.failure = self._broken(error)
-            if self._on_failure is None:          # else who is told says it
+            if self._on_failure is None:          # if not, the function that is called reports it
                 log.error("%s", failure)
         self._refuse([*calls, *self._parked], failure)
         self._parked = []

@@ -58,7 +58,7 @@ class Disk:
 
     def sync(self) -> None:
         """Put the log on disk. The descriptor is of the log alone: closing one of the database would drop its lock."""
-        upto = self._synced = self.commits       # what is committed meanwhile may be in it or not
+        upto = self._synced = self.commits       # a commit made meanwhile may be in it or not
         if self._log_file is not None:
             os.fdatasync(self._log_file)
         self.durable = max(self.durable, upto)

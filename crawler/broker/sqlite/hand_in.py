@@ -41,7 +41,7 @@ class Ledger(Lending):
     def hand_in(self, step: Step) -> list[Verdict]:
         """Complete, fail and release; children go in with the task that made them."""
         self.check(child for done in step.done for child in done.children)
-        # First, since it decides when the hosts of what has arrived or ended may be asked again.
+        # First, since it decides when the hosts of arrived and ended tasks may be asked again.
         unknown = self.set_paces(step.paces)
         self._arrived(step.worker, step.arrived)
         verdicts: list[Verdict] = []

@@ -34,7 +34,7 @@ class Lane:
         self.leased = leased           # slots in use: leased tasks but those that have arrived
         self.next = next               # hub time before which nothing is granted
         self.delay = delay             # s the host asked for (Crawl-delay); None: nothing
-        self.fixed = fixed             # s somebody set by hand; None: nobody did
+        self.fixed = fixed             # s set by hand; None: not set
         self.paused = paused
         # The tokens of the last lend and `next` before it, as long as nothing else has moved it; not stored.
         self.undo: tuple[range, float] | None = None

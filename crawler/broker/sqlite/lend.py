@@ -92,7 +92,7 @@ class Lending(Quarantine):
             return
         if queue.spec.budgets and self.spent(queue):
             return
-        if self.is_short and queue.spec.keyed:    # its rows stay and what they give is added; a plain task that is done makes room
+        if self.is_short and queue.spec.keyed:    # its rows stay and their children are added; a plain task that is done makes room
             return
         if queue.suspects or is_probe:
             chosen, may_have_others = self.choose_apart(queue, worker, n, is_probe=is_probe)

@@ -14,7 +14,7 @@ from crawler.broker.sqlite.recent import Recent
 from crawler.broker.sqlite.schema import NEVER, STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
-Floor = tuple[int, int]   # (priority, id): what is READY of a lane and sorts no later is leased; None: not known
+Floor = tuple[int, int]   # (priority, id): READY tasks of a lane that sort no later are leased; None: not known
 LANES_KEPT = 200_000      # lanes in memory, some 120 MB; of more, those are read again that are needed
 
 
@@ -208,7 +208,7 @@ class Lanes:
         return lane
 
     def known(self, queue: Queue, name: str) -> Lane | None:
-        """The lane of this name; None if the queue never had a task of this host, and nobody has set anything for it."""
+        """Return the lane of this name; None if the queue never had a task of this host, and no setting for it."""
         lane = self._by_name.get((queue.id, name))
         if lane is None:
             self._read(queue, "queue = ? AND name = ?", (queue.id, name))
@@ -234,7 +234,7 @@ class Lanes:
         return self._by_id[id]
 
     def open(self, queue: Queue, now: float, limit: int) -> list[Lane]:
-        """Lanes that have something to grant now, the longest waiting first: one slow host keeps nobody waiting."""
+        """Return the lanes that have a task to grant now, the longest waiting first: one slow host delays no other."""
         self.flush()
         rows = self._db.execute(
             "SELECT id FROM lane WHERE queue = ? AND open AND next <= ? ORDER BY next LIMIT ?", (queue.id, now, limit)

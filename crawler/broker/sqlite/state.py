@@ -56,7 +56,7 @@ class Books:
         self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts that `inspection` found, and until when
         self.troubles = Troubles()
         self.overgrown: set[tuple[str, str]] = set()     # queues and hosts of which it was said that too many tasks wait there
-        self._silent: set[str] = set()       # workers with leases that are to be heard of again
+        self._silent: set[str] = set()       # workers with leases that should be heard of again
         self.callers = Callers(db)
         self.leases = OpenLeases(self.callers)
 

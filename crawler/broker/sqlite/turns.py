@@ -35,7 +35,7 @@ class Turns:
         self._is_taken = False
         self._is_closed = False
         self._is_poked = False
-        self._due = NEVER                   # monotonic time at which somebody has to take a turn
+        self._due = NEVER                   # monotonic time at which a thread has to take a turn
         self._sleeps_until = NEVER          # monotonic time at which our thread looks at that by itself
         self._timekeeper = threading.Thread(target=self._keep_time, name="broker", daemon=True)
 
@@ -113,7 +113,7 @@ class Turns:
         self._due = NEVER if pause is None else time.monotonic() + pause
         if self._line:
             turn = self._line[0].turn
-            assert turn is not None         # noqa: S101  whoever is in line waits for it
+            assert turn is not None         # noqa: S101  each thread in line waits for it
             turn.set()
             return
         self._is_taken = False

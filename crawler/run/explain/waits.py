@@ -115,7 +115,7 @@ def _next(hosts: Sequence[HostStats]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return the time of day so many seconds from now."""
+    """Return the time of day in `seconds` from now."""
     return time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
 
 

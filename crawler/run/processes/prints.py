@@ -105,7 +105,7 @@ class StageLines(io.TextIOBase):
 
 
 def _still(line: str) -> str:
-    """Return a line without what would move the cursor. Of a line that was written over, return what is seen last."""
+    """Return a line without codes that move the cursor. Of a line that was overwritten, return the last visible text."""
     if line.isprintable():
         return line
     return coloured(re.sub(_MOVES, "", line.rstrip("\r").rpartition("\r")[2]))

@@ -41,9 +41,9 @@ class Process:
     def __init__(
         self, pid: int, stdin: IO[bytes], stderr: IO[bytes] | None, marks: MarkMemory, popen: subprocess.Popen[bytes] | None = None
     ) -> None:
-        """stdin: our end of its standard input. stderr: where what it says can be read; None: it says it where we do.
+        """stdin: our end of its standard input. stderr: our end of its standard error; None: it writes to ours.
 
-        marks: where it marks what it works on. popen: what has started it, and is to be told of its end.
+        marks: where it marks what it works on. popen: what has started it, and must be told of its end.
         """
         self.pid = pid
         self.marks = marks

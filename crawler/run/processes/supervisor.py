@@ -308,7 +308,7 @@ class Supervisor:
         """End these (None: all), together, and wait for them; after `within` s they are killed. meanwhile: called until they have.
 
         The others are looked after meanwhile: those that end may need them to hand in what they have. Raises ChildFailed if
-        one of the others gives up; then what is to end is not waited for any longer than `ORPHANED`, and has ended too.
+        one of the others gives up; then the ending ones are waited for no longer than `ORPHANED`, and have ended too.
         """
         chosen = list(self._children) if children is None else list(children)
         for child in chosen:

@@ -124,7 +124,7 @@ def skipped_lines(skipped: Mapping[str, int]) -> list[str]:
 
 
 def _gave_nothing(stage: str, items: int) -> str:
-    """Describe a stage that gave nothing for so many items."""
+    """Describe a stage that gave nothing for this number of items."""
     return f"{stage} gave nothing for {counted(items, 'item')}: does it return or yield them?"
 
 

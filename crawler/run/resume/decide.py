@@ -87,7 +87,7 @@ class Plan(Struct, frozen=True):
     said: list[str]                # messages on what a change means for existing tasks and rows
     pages: int                     # fetched by earlier runs of this crawl
     gone: frozenset[str] = frozenset()    # outputs whose file is missing though rows were written to it
-    rules: dict[str, tuple[Any, Any]] = {}    # changed settings, then and now, by which queued URLs are to be judged again
+    rules: dict[str, tuple[Any, Any]] = {}    # changed settings, then and now, by which queued URLs must be judged again
     last_pages: int = 0            # fetched by the crawl that was in the data directory, whether it goes on or not
 
     @property

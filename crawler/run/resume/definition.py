@@ -1,4 +1,4 @@
-"""The definition of a crawl: its seeds and every setting that decides what is crawled and kept, stored as a shared note.
+"""Definition of a crawl: its seeds and every setting that decides what is crawled and kept, stored as a shared note.
 
     crawler run URL -o a.jsonl ──of──▶ Definition ──note──▶ the hub's store ──read──▶ resume, why, status, the summary
 

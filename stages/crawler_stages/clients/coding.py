@@ -150,7 +150,7 @@ def _topped_up(start: bytes, blocks: Iterator[bytes]) -> bytes:
 
 def _gunzip(start: bytes) -> Decoder | None:
     """Make a gzip decoder; None if the body is not gzip, whatever the header says. Browsers and libcurl refuse that; here it is
-    taken as it is, because proxies that unpack and leave the header exist, and what is no page is none to a parser either."""
+    taken as it is, because proxies that unpack and leave the header exist, and the parser finds no page in a body that is none."""
     return zlib.decompressobj(_GZIP_BITS) if start.startswith(_GZIP) or start == _GZIP[:1] else None
 
 

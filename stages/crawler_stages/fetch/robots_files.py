@@ -61,7 +61,7 @@ class RobotsFiles:
     """Thread-safe; of the threads that want the same file one asks, the others wait and hear the same."""
 
     def __init__(self, shared: Shared, ask: Callable[[str, int], Reply], clock: Callable[[], float] = time.time) -> None:
-        """ask: fetches a URL, of a long body so many bytes, and raises FetchFailed."""
+        """ask: fetches a URL, of a long body a part, and raises FetchFailed."""
         self._shared = shared
         self._ask = ask
         self._clock = clock

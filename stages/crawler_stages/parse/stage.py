@@ -1,9 +1,9 @@
 """Parse stage: makes a record of a page, and visits of its links.
 
     pages: Page ──▶ Parse ──▶ records: Record
-                      └─────▶ urls: Visits, all links in one; scope, depth and what was seen before are the frontier's business
+                      └─────▶ urls: Visits, all links in one; scope, depth and duplicates are the frontier's business
 
-A sitemap or feed is a page like any other: its record has no links, and each URL it lists is to be visited.
+A sitemap or feed is a page like any other: its record has no links, and each URL it lists is visited.
 
 To keep other things of a page, subclass it and say what:
 
@@ -70,7 +70,7 @@ class Parse(Stage):
         robots: bool = True            # meta robots, X-Robots-Tag and rel=nofollow are honoured
         agent: str = "crawler"         # the robot whose name in meta robots and X-Robots-Tag means us
         link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of <link> only those that lead to pages, of <meta> refresh; img, source too
-        max_links: Links = 10_000        # of one page; what is over is cut and counted as links/cut (Nutch 100, Scrapy none)
+        max_links: Links = 10_000        # of one page; more are cut and counted as links/cut (Nutch 100, Scrapy none)
         text: Literal["none", "text", "markdown", "article"] = "none"   # the text to read, as field `text`
         metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # the page's metadata, as fields of these names
 

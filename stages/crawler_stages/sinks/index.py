@@ -1,6 +1,6 @@
 """Index of a keyed file: the place of each key in it. SQLite on disk, so ten million rows cost no memory.
 
-It is never the truth, the file is: what is written here was on its way to the disk in the file before. An index that
+The file is authoritative, not the index: every entry was written to the file before. An index that
 does not fit its file, or cannot be read, is thrown away and made again from the file.
 """
 

@@ -3,7 +3,7 @@
     rows ──render──▶ lines whose key is new ──append──▶ file ──fsync──▶ index ──▶ acknowledged
                      a changed row is appended too, and the old line is left out when the file is next rewritten
 
-The file is the truth. At the start what is behind the index's mark is read, a half-written last row is cut off, and an
+The file is authoritative. At the start rows after the index's mark are read, a half-written last row is cut off, and an
 index that does not fit the file is made again from it. Rows that were in the file before us are kept as they stand; of
 several with one natural key (a URL, the fields of `key`) the last is kept.
 """
@@ -107,8 +107,8 @@ class KeyedFile:
             entries.append(Entry(key, end, len(line), content))
             lines.append(line)
             end += len(line)
-        # The order is the promise: what the index knows is in the file, and what is in the file and not in the index
-        # was not acknowledged, so it is handed in again.
+        # The order is the promise: rows in the index are in the file, and rows in the file but not in the index
+        # were not acknowledged, so they are handed in again.
         self._is_torn = True
         write_all(self._fd, b"".join(lines), self._size)
         if self._options.sync == "batch":

@@ -48,7 +48,7 @@ _OPTIONS: Final = {
     pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
     pycurl.HTTP_CONTENT_DECODING: 0,
     pycurl.BUFFERSIZE: BUFFER,
-    pycurl.DNS_CACHE_TIMEOUT: 2 * int(NAMES_LAST),     # of what it is told: asked again by nobody but us
+    pycurl.DNS_CACHE_TIMEOUT: 2 * int(NAMES_LAST),     # the addresses we give it stay valid: only we resolve names
     pycurl.USERAGENT: "",
     pycurl.PROXY: "",                      # none, not the environment's
     pycurl.NOPROXY: "",

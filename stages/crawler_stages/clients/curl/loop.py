@@ -1,7 +1,7 @@
 """All transfers of a process in one thread: libcurl's multi interface, told by poll() which sockets are ready.
 
     start(curl, transfer) ──▶ waiting ──▶ CurlMulti ◀──ready sockets, timers──▶ poll
-    abandon(curl) ──────────╯                └──▶ transfer.finish(failure) ──▶ work, where nobody waits for it: done here
+    abandon(curl) ──────────╯                └──▶ transfer.finish(failure) ──▶ work, if no thread waits for it: done here
 
 While a piece of work takes long, a second thread drives the transfers: see `relief`.
 `CurlMulti.perform` with `select` would be shorter: it looks at every transfer each time, and at no socket beyond the 1,024th.
@@ -33,7 +33,7 @@ _CLOSED: Final = "the loop of transfers has ended"
 _STOPPING: Final = 5.0             # s that `close` waits for the loop, which never does anything that long
 
 _WATCHED: Final = {pycurl.POLL_IN: POLLIN, pycurl.POLL_OUT: POLLOUT, pycurl.POLL_INOUT: POLLIN | POLLOUT}
-_READY: Final = {POLLIN: pycurl.CSELECT_IN, POLLOUT: pycurl.CSELECT_OUT}     # else both: what is wrong it finds out by itself
+_READY: Final = {POLLIN: pycurl.CSELECT_IN, POLLOUT: pycurl.CSELECT_OUT}     # if not, both: libcurl finds the error by itself
 _BOTH: Final = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
 
 Failed = Callable[[pycurl.Curl, Transfer, int, str], Exception]     # of libcurl's code and message
@@ -43,7 +43,7 @@ class Loop:
     """Runs from construction to `close`. The other methods are thread-safe."""
 
     def __init__(self, connections: int, failed: Failed) -> None:
-        """connections: kept open while nobody uses them. failed: what libcurl's error is for us."""
+        """connections: kept open while unused. failed: turns libcurl's error into ours."""
         self._failed = failed
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)

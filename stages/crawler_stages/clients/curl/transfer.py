@@ -90,7 +90,7 @@ class Transfer:
     def __init__(
         self, attempt: Attempt, addresses: tuple[str, ...], cut: int, wants: Wants | None, ended: Callable[[], Work] | None = None
     ) -> None:
-        """addresses: which alone it may be connected to. ended: called in the loop when it is over, for nobody waits."""
+        """addresses: which alone it may be connected to. ended: called in the loop when it is over, if no thread waits."""
         limits = attempt.limits
         self.attempt = attempt
         self.head: Head | None = None
@@ -174,7 +174,7 @@ class Transfer:
         self._waiting += size
         if self._waiting >= BATCH and self._batches is not None:
             self._hand_over(is_last=False)
-        # Who reads finds out by itself that this is too much; it may be slower than what is sent.
+        # The reader notices by itself that this is too much; it may be slower than the sender.
         return _STOP if self.sent > self.most else None
 
     def _is_wanted(self) -> bool:
@@ -209,7 +209,7 @@ class Transfer:
         if self.failure is None and not self.is_skipped and self.sent <= self.most:
             self.failure = failure
         self._hand_over(is_last=True)
-        ended, self._ended = self._ended, None     # it knows us: a circle, which would be kept until somebody looks for such
+        ended, self._ended = self._ended, None     # it refers to us: a cycle, which would stay until the garbage collector runs
         return ended() if ended is not None else None
 
     def _hand_over(self, *, is_last: bool) -> None:

@@ -54,7 +54,7 @@ class RequestsClient:
         self._limits = limits
         self._guard = guard
         self._proxies = dict(proxies or {})
-        if verify is False:            # which somebody has asked for: a warning for each host would bury all others
+        if verify is False:            # as configured: a warning for each host would bury all others
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._adapter = _Adapter(_context(verify), size, self._proxies.values())
         self._attempts: set[Attempt] = set()       # that run
@@ -124,7 +124,7 @@ class RequestsClient:
         try:
             return self._adapter.send(request, stream=True)
         except requests.ConnectionError:
-            # A kept connection that the server closed just now is nobody's failure (RFC 9112 §9.3.1): asked once more, on
+            # A kept connection that the server has just closed is no failure (RFC 9112 §9.3.1): the request is repeated, on
             # a connection of its own or at worst on another kept one.
             if attempt.is_connected or attempt.received:
                 raise
