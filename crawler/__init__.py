@@ -1,7 +1,7 @@
 """Crawl in stages: fetch, parse and store as separate processes around one durable hub.
 
-The names here are the public interface, and all that a stage needs. Each is imported when it is first used, so that
-`crawler --help` does not wait for code it will not call.
+The names here are public, and enough to write a stage; the README lists what else is public in `crawler.web` and the built-in
+stages. Each is imported when it is first used, so that `crawler --help` does not wait for code it will not call.
 """
 
 from __future__ import annotations

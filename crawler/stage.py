@@ -1,4 +1,4 @@
-"""A stage: the code of one step. This is all that the author of a plugin needs to know.
+"""Interface of a stage, the code of one step, for the author of a plugin.
 
     class Square(Stage):
         def process(self, number: int) -> str:
@@ -29,7 +29,7 @@ class Then(Protocol):
     """Callback of `Stage.begin`: to be called when the wait is over; it returns the work that is left."""
 
     def __call__(self, finish: Callable[[], Any] | None, is_free: bool = True, /) -> Callable[[], None]:
-        """is_free: nothing that finish gives will ask the item's host for rest, so the host need not wait for that."""
+        """is_free: `finish` will not ask for a rest of the item's host, so the host need not wait for it."""
         ...
 
 

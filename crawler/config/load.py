@@ -1,4 +1,4 @@
-"""One setting, three spellings, and where each value came from.
+"""Load the settings, each in three spellings, and note where each value came from.
 
     default ◀── crawler.toml ◀── CRAWLER_FRONTIER__DELAY ◀── -s frontier.delay=0        the right one wins, key by key
 

@@ -1,4 +1,4 @@
-"""Say which number a person meant who wrote one with a unit, with marks between its digits, or in quotes.
+"""Guess the number that a person meant by one with a unit, with marks between its digits, or in quotes.
 
     max_time = "1h"          in seconds; 1h is 3600
     max_bytes = "10 MB"      in bytes; 10 MB is 10000000

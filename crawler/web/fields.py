@@ -1,4 +1,4 @@
-"""Declared fields: what `[stages.parse.fields]` wants read from a page.
+"""Declared fields: values that `[stages.parse.fields]` selects from a page.
 
     title = "h1"                                                words of the first match, as a reader sees them
     price = { css = ".price::text", type = "float" }            12.5 from "now only € 12,50"

@@ -1,4 +1,4 @@
-"""Reading an HTML page: one tree, made when first needed, and what a crawler asks of it.
+"""Reading an HTML page: one tree, made when first needed, and the properties a crawler needs.
 
     body ──decode──▶ text          body ──Html──▶ title, description, canonical, language, robots, links, text, select
 

@@ -1,4 +1,4 @@
-"""The name under which a site is asked where `www.example.org` and `example.org` are one host.
+"""Name used to request a site if `www.example.org` and `example.org` are one host.
 
     http://www.example.org/ ──redirects to──▶ http://example.org/      learned: the site wants no www
     a link to http://www.example.org/a                                 sent: http://example.org/a

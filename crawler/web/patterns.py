@@ -1,4 +1,4 @@
-"""Regular expressions of users on URLs: no URL that a site makes up takes them long.
+"""Regular expressions of users on URLs, checked so that no hostile URL makes them slow.
 
     pattern ──its cost, at most──▶ linear in the URL's length?   `re`, as it stands
                                    RE2 can take it?              RE2: always linear

@@ -1,4 +1,4 @@
-"""Visits as they are on a queue, for those who look at the items of others."""
+"""Visits as they are on a queue, for commands that show the items of a stage."""
 
 from __future__ import annotations
 

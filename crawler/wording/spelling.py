@@ -1,4 +1,4 @@
-"""Guess which of some names was meant by one that is none of them."""
+"""Guess which known name an unknown one probably means."""
 
 from __future__ import annotations
 

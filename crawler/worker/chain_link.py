@@ -1,4 +1,4 @@
-"""A link of a chain: it takes items as if from the hub, and decides about them itself.
+"""Link of a chain: it takes items as if from the hub, and makes their outcomes itself.
 
     task or page ──item──▶ [ the stage's process ] ──take──▶ routed, or handed to the next link
                      └── anything fails ──put_back──▶ the task for this link's queue

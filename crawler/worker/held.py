@@ -1,4 +1,4 @@
-"""The leases in a worker's hands: until when they are ours, and how far each has come.
+"""Leases that a worker holds: when each ends, and how far its task has come.
 
     add ──▶ start ──▶ (wait) ──arrive──▶ work ──▶ end          extend: a heart-beat;  clear: we let go of all
 """

@@ -1,4 +1,4 @@
-"""A worker process's sign of life, which its parent reads: a call in C may stop all threads of Python, and none would notice.
+"""Sign of life of a worker process, which its parent reads: a call in C may stop all threads of Python, so that none could tell.
 
     worker: beat each second ──memory──▶ parent: none for long ──SIGABRT──▶ worker: writes where its threads are, and ends
 

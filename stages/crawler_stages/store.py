@@ -1,4 +1,4 @@
-"""The last stage: keep what arrives, each thing once.
+"""Last stage: stores the items it gets, each once.
 
     records: Record, or any plain data ──[store]──▶ .jsonl, .csv, .sqlite, or standard output
 """

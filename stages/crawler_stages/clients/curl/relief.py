@@ -1,4 +1,4 @@
-"""A second thread that drives the sockets while the first one is at work that takes long: at a user's own code, for one.
+"""Second thread that drives the sockets while the first one does slow work, for instance a user's own code.
 
     first:   turn ─ work ─ turn ─ work ──────────── … ── work, work ──(quick again)── turn ─ work
     second:                             └─ turn ─ turn ─ turn ─ turn ─┘
