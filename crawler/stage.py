@@ -66,7 +66,7 @@ class Direct:
 
 
 class Report(Struct, frozen=True):
-    """One line for the life story of the task in hand: yield it, `crawler why` shows it for the URL of a crawl.
+    """Line for the life story of the current task: yield it, and `crawler why` shows it for the URL of a crawl.
 
     A stage that runs in the fetch process, which is the default, adds it to the story of the page's URL. A stage in a process of
     its own has tasks that are forgotten when they are done, and their stories with them.
@@ -124,7 +124,7 @@ class Shared(Protocol):
         ...
 
     def find(self, prefix: str) -> Mapping[str, bytes]:
-        """All names that start with the prefix, as of the task in hand or later. Cheap: call it as often as you like."""
+        """Return the notes whose names start with the prefix, as of the current task or later. Cheap enough to call often."""
         ...
 
     def counted(self, name: str) -> int | None:
@@ -250,7 +250,7 @@ class Stage:
         given back. No item or error of theirs is used any more. `close` follows."""
 
     def process(self, item: Any) -> Any:
-        """One item in; one out (return it), none (return None) or many (yield them)."""
+        """Process one item; return one item or None, or yield many."""
         raise NotImplementedError(f"{type(self).__name__} has no process(item)")
 
     def begin(self, item: Any, then: Then) -> bool:

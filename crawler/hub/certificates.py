@@ -114,7 +114,7 @@ def _authority(folder: Path, today: datetime) -> Authority:
 
 
 def _write(folder: Path, name: str, pems: Pems) -> None:
-    """Never over another file. The key comes first: without its certificate it is of no use to anybody."""
+    """Write a new file, never over another. The key comes first: without its certificate it is useless."""
     for suffix, mode, body in (("key", 0o600, pems[1]), ("pem", 0o644, pems[0])):
         descriptor = os.open(folder / f"{name}.{suffix}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:

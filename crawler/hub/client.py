@@ -99,7 +99,7 @@ class HubClient:
         return kept
 
     def expire(self, worker: str | None, reason: str = "", begun: Sequence[int] = (), at_work: Sequence[int] = ()) -> int:
-        """Without the key of an admin: only in a name that `claim` has claimed."""
+        """End the leases of a worker. Without the key of an admin only a name that `claim` has claimed is allowed."""
         ended: int = self._ask("expire", worker, reason, begun, at_work, name=worker if worker in self._claimed else None)
         return ended
 

@@ -206,7 +206,7 @@ class Door:
             log.warning("a connection from %s is refused: %s", host, reason)
 
     def _farewell(self) -> None:
-        """Strangers go at once; guests get the answer they wait for, if it comes soon."""
+        """Close the connections: strangers at once, guests after the answer they wait for, if it comes soon."""
         self._listener.close()
         with self._lock:
             strangers, guests = dict(self._strangers), dict(self._guests)

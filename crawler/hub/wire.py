@@ -124,7 +124,7 @@ class Connection:
         return self._socket.fileno()
 
     def finish(self) -> None:
-        """Hear no further frame; the answer to the last one may still go out. From any thread."""
+        """Read no further frame; the answer to the last one may still go out. Safe in any thread."""
         self._shut(socket.SHUT_RD)
 
     def abort(self) -> None:

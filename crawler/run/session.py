@@ -32,7 +32,7 @@ Processes = Callable[[], AbstractContextManager["Crawl | DebugCrawl"]]
 
 
 class View(Protocol):
-    """Somewhere to show a crawl."""
+    """Interface for showing the progress of a crawl."""
 
     on_line: Callable[[str], None] | None      # called with a child's line on stderr; None: it goes to ours unchanged
     every: float                               # s between counts that it can show

@@ -32,7 +32,7 @@ class Headers(Mapping[str, str]):
         return len(self._fields)
 
     def get_all(self, name: str) -> list[str]:
-        """Each value apart, in order."""
+        """Return each value apart, in order."""
         name = name.lower()
         return [value for sent, value in self._pairs if sent.lower() == name]
 

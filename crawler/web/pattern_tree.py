@@ -74,7 +74,7 @@ Tree = Chars | Sequence | Choice | Repeat | Edge | Look | Opaque
 
 
 class Untranslatable(Exception):
-    """Other engines have no such part."""
+    """Raised for a part that other engines do not have."""
 
 
 def read(pattern: str) -> Tree:

@@ -151,7 +151,7 @@ def is_plain(url: str) -> bool:
 
 
 def is_crawlable(url: str) -> bool:
-    """http or https, and a URL at all."""
+    """Return whether a text is a URL, and http or https."""
     try:
         return parse(url).scheme in ("http", "https")
     except BadUrl:

@@ -57,7 +57,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Its own, without that of elements in it; not more than MAX_TEXT bytes."""
+        """Return its own text, without that of inner elements; not more than MAX_TEXT bytes."""
         return "".join(self._pieces).strip()
 
     def attr(self, name: str) -> str | None:

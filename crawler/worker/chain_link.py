@@ -49,7 +49,7 @@ class Handed(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Its bytes in a message; 0 for one that is unchanged, whose size was limited when it was made."""
+        """Return its bytes in a message; 0 for an unchanged item, whose size was limited when it was made."""
         return 0 if self.task is None else size([self.task])
 
     def __str__(self) -> str:

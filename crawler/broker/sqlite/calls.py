@@ -45,7 +45,7 @@ class Call(Generic[T]):
         self._end()
 
     def refuse(self, error: Exception) -> None:
-        """Unless it is settled already."""
+        """End the call with an error, unless it is settled already."""
         if not self.is_settled:
             self._error = error
             self._end()

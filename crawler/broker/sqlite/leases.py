@@ -88,7 +88,7 @@ class OpenLeases:
         return lease
 
     def give_back(self, lease: OpenLease) -> None:
-        """Its task, off the books, will be READY again: it is not to be taken for one that is leased."""
+        """Mark a lease, already removed, as given back, so that its task counts as READY and not as leased after a restart."""
         batch = lease.batch
         batch.tasks[lease.token - batch.first] = 0
         self._callers.changed(batch)
@@ -141,11 +141,11 @@ class OpenLeases:
             self._until(lease, max(lease.until, now + lease.ttl))
 
     def next_end(self) -> float | None:
-        """Before this no lease runs out."""
+        """Earliest time at which a lease may run out."""
         return None if self._next_end == NEVER else self._next_end
 
     def ended(self, now: float) -> Sequence[OpenLease]:
-        """Take the leases that have run out off the books. All are looked at, once in the shortest time one lasts."""
+        """Remove the leases that have run out from memory. Scans all leases, at most once per shortest remaining lease."""
         if self._next_end > now:
             return ()
         over = [lease for lease in self._by_token.values() if lease.until <= now]

@@ -70,7 +70,7 @@ class Quarantine(Inbox):
         self._end_stand_in(lease.queue)
 
     def forget_suspect(self, queue: Queue, task: int) -> None:
-        """Its worker lived, or it is dead: it is suspected no more."""
+        """Remove the suspicion of a task, because its worker lived or the task is dead."""
         if queue.suspects.pop(task, None) is not None:
             self._forget(queue, task)
 
@@ -129,7 +129,7 @@ class Quarantine(Inbox):
         return any(suspect.is_alone and suspect.task in self.leases.tasks for suspect in queue.suspects.values())
 
     def _may_be_asked(self, queue: Queue, suspect: Suspect) -> bool:
-        """Its host may be asked now."""
+        """Return whether the suspect's host may be asked now."""
         if not queue.spec.polite:
             return True
         lane = self.lanes.numbered(queue, suspect.lane)

@@ -100,7 +100,7 @@ class Queue:
         self.bytes += size
 
     def move(self, old: int, new: int, n: int = 1) -> None:
-        """n tasks went from one state to another; their bytes are the caller's to count."""
+        """Count n tasks that went from one state to another; the caller counts their bytes."""
         self.counts[old] -= n
         self.counts[new] += n
 

@@ -233,7 +233,8 @@ def _has_content(path: str) -> bool:
 
 
 def _look_through(connection: sqlite3.Connection, path: str) -> None:
-    """Its process was killed, which does no harm, or the machine or its disk went down, which should not either."""
+    """Check a file that was not closed: its process was killed, which does no harm, or the machine went down, which should do none.
+    """
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     if pages * size > CHECKED:

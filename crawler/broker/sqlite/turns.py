@@ -87,7 +87,7 @@ class Turns:
         return True
 
     def _leave(self, call: Call[Any]) -> None:
-        """Its thread was interrupted: a turn is not to wait for it."""
+        """Remove a call from the line, because its thread was interrupted and no turn must wait for it."""
         with self._changed:
             if call in self._line:
                 has_turn = call is self._line[0] and call.turn is not None and call.turn.is_set()

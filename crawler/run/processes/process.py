@@ -54,7 +54,7 @@ class Process:
         self.ended = _pidfd(pid)           # descriptor that can be read once it has ended; None: the system has none
 
     def poll(self) -> int | None:
-        """Its exit code, or the negative number of the signal it died of; None while it runs."""
+        """Return its exit code, or the negative number of the signal it died of; None while it runs."""
         if self._code is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)

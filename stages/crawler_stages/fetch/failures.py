@@ -123,7 +123,7 @@ class Failures:
         return Retry(reason, rest=self._grown(rule, host))
 
     def _grown(self, rule: Rule, host: str) -> float:
-        """s to rest. What fails while the host rests was asked before it: one outage, however many requests ran into it."""
+        """Return s to rest. Requests that fail during a rest were sent before it: one outage, however many requests it hit."""
         now = self._clock()
         with self._lock:
             failures, until = self._in_a_row.pop(host, (0, 0.0))

@@ -34,7 +34,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class Unwilling(FetchFailed):
-    """The server answers, with a status that puts us off."""
+    """Raised if the server answers robots.txt with a 429 or 5xx."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"status {reply.status}")

@@ -232,7 +232,7 @@ class Parse(Stage):
         yield from _to_frontier(followed, page)
 
     def _listed(self, page: Page, sitemap: Sitemap, wish: Directives) -> Iterator[To | Report]:
-        """Its pages, then the same in other languages; of an index the sitemaps. Like links they are one step from here."""
+        """Yield visits of a sitemap's pages, then of the same in other languages; of an index its sitemaps. Depth grows by one."""
         self.count("sitemaps")
         urls = [entry.url for entry in sitemap.urls] + [other.url for entry in sitemap.urls for other in entry.alternates]
         if self.options.robots and wish.nofollow:

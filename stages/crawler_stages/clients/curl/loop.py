@@ -74,7 +74,7 @@ class Loop:
             raise ConnectFailed(_CLOSED)
 
     def abandon(self, curl: pycurl.Curl) -> None:
-        """Its connection is closed, and nothing more of it heard. Of one that is over: nothing."""
+        """Close the connection of a transfer and ignore the rest of it. Does nothing if the transfer is over."""
         self._hand_in(curl, None)
 
     def attempts(self) -> list[Attempt]:
@@ -126,7 +126,7 @@ class Loop:
             self._end()
 
     def _fail(self) -> None:
-        """Called in an `except`."""
+        """Note that the loop has failed. Called in an `except`."""
         self.has_failed = True
         log.exception("the loop of transfers failed; the fetches it was at are tried again, in a new one")
         with self._lock:
@@ -168,7 +168,7 @@ class Loop:
         self._relief.took(time.monotonic() - began)
 
     def _patience(self, now: float) -> float:
-        """ms in which nothing can be to do unless a socket says so."""
+        """Return the ms in which there can be no work unless a socket is ready."""
         latest = self._swept + SWEEP if self._running else now + SWEEP
         with self._lock:
             self._is_asleep = not (self._waiting or (self._work and not self._relief.is_second))

@@ -145,7 +145,7 @@ class _Guarded(HTTPConnection):
         return connect(current(), self.host, self.port)
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        """urllib3 encodes a target anew, brackets in a query for one: servers get what the page says, as from a browser."""
+        """Send the attempt's target unchanged, as a browser does. urllib3 would encode it again: brackets in a query, for one."""
         super().request(method, current().target, *args, **kwargs)
 
 
