@@ -15,9 +15,9 @@ ROOT = Path(__file__).parent.parent
 
 # A docstring begins with a verb or a noun phrase, so with none of these.
 NO_BEGINNINGS = re.compile(
-    r"(And|Anything|As|At|But|By|Can|Does|Everything|False|For|From|Had|Has|He|Here|How|If|In|Is|It|May|Must|No|Nobody|None|Not|Nothing|"
+    r"(And|Anything|As|At|But|By|Can|Does|Everything|False|For|From|Had|Has|He|Here|How|If|In|Is|It|Its|May|Must|No|Nobody|None|Not|Nothing|"
     r"Of|On|Only|Or|Same|She|So|Than|That|Then|There|These|They|This|Those|To|True|Until|Was|What|When|Where|Whether|Which|Who|Whom|"
-    r"Whose|Why|With)\b"
+    r"Unless|Whose|Why|With)\b"
 )
 # A check that is switched off for a line, by its code, and then the reason.
 SWITCHED_OFF = re.compile(
