@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from msgspec import Struct
@@ -33,6 +34,7 @@ OF_OUTPUTS: Final = frozenset({"_extra", "_key"})    # columns that outputs add:
 MAX_VALUE: Final = 1 << 20         # characters of one value
 MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
 MAX_GIVEN_UP: Final = 3            # selectors that may take too long on one page; further ones that could are not tried
+MOST_TIME: Final = 1.0             # s of CPU for all fields of a page; what is evaluated apart is not counted
 MAX_CHARS: Final = 4 << 20         # of all values of a page: elements may hold each other, and so the same text again
 
 if TYPE_CHECKING:
@@ -112,7 +114,15 @@ class Fields:
         if not self._fields:
             return {}
         page = _Reading(html, told)
-        return {field.name: field.read(page) for field in self._fields}
+        until = thread_time() + MOST_TIME
+        values: dict[str, Any] = {}
+        for field in self._fields:
+            if values and thread_time() > until:
+                told(field.name, "failed", "the fields before it took all the time that a page may take")
+                values[field.name] = None
+            else:
+                values[field.name] = field.read(page)
+        return values
 
 
 class _Reading:

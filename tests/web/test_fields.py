@@ -257,3 +257,15 @@ def test_the_decimal_sign_can_be_given() -> None:
 def test_what_cannot_work_is_refused_before_the_first_page(name: str, spec: str | FieldSpec, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Fields({name: spec}, reserved=frozenset({"sha256"}))
+
+
+def test_fields_after_those_that_took_all_the_time_are_null_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.web.fields.MOST_TIME", -1.0)
+    told: list[tuple[str, str, str]] = []
+    page = Html(b"<h1>a</h1><h2>b</h2>", "http://a/", "text/html")
+
+    values = Fields({"one": "h1", "two": "h2", "three": "h1"}).read(page, lambda *what: told.append(what))
+
+    assert values == {"one": "a", "two": None, "three": None}
+    assert [what[:2] for what in told] == [("two", "failed"), ("three", "failed")]
+    assert "all the time that a page may take" in told[0][2]
