@@ -58,15 +58,24 @@ class Semaphore:
         self._scheduler.wake(self._waiters, 1)
 
 
-class Condition(Lock):
-    def __init__(self, scheduler: Scheduler) -> None:
-        super().__init__(scheduler)
+class Condition:
+    """A condition with a lock of its own, or with this one."""
+
+    def __init__(self, scheduler: Scheduler, lock: Lock | None = None) -> None:
+        self._scheduler = scheduler
+        self._lock = lock or Lock(scheduler)
         self._sleepers: list[Waiter] = []
 
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.__exit__()
+
     def wait(self, timeout: float | None = None) -> bool:
-        self.__exit__()
+        self._lock.__exit__()
         was_woken = self._scheduler.wait(timeout, self._sleepers)
-        self.__enter__()
+        self._lock.__enter__()
         return was_woken
 
     def notify(self, n: int = 1) -> None:
@@ -188,7 +197,8 @@ def stand_ins(scheduler: Scheduler, os_: object) -> dict[str, object]:
     simple_queue = made(SimpleQueue)
     return {
         "threading": SimpleNamespace(
-            Lock=made(Lock), BoundedSemaphore=made(Semaphore), Condition=made(Condition), Event=made(Event), Thread=made(Thread),
+            Lock=made(Lock), RLock=made(Lock), BoundedSemaphore=made(Semaphore), Condition=made(Condition), Event=made(Event),
+            Thread=made(Thread),
             current_thread=lambda: None, get_ident=lambda: id(greenlet.getcurrent()),
         ),
         "time": SimpleNamespace(monotonic=lambda: scheduler.now, time=lambda: scheduler.now, sleep=scheduler.sleep),
