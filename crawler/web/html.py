@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, Literal
 
 import turbohtml
@@ -34,6 +35,8 @@ MAX_TEXT: Final = 3_000_000        # characters of a page's text; as UTF-8, and 
 _TEXT_RATIO: Final = {"text": 4, "article": 4, "markdown": 10}
 MAX_LINE: Final = 10_000           # characters of a title, a description and the like; search engines show 300
 _FREE_TEXT: Final = 1_000          # characters
+_LARGE: Final = 500_000            # bytes of a page from which on its elements are counted before its text is made
+_MOST_ELEMENTS: Final = 0.4        # for each byte of such a page; written out they are 0.33 at most, as in "<p>" again and again
 
 
 class Html:
@@ -204,16 +207,23 @@ class Html:
         return refresh[1] if refresh else None
 
     def text(self, form: TextForm = "text") -> str:
-        """Element to read as the page's text: its <main> if it has one, without parts marked as menu, banner or footer, or hidden.
+        """Return what a reader sees: the page's <main> if it has one, without parts marked as menu, banner or footer, or hidden.
 
         By the page's own markup, not by guessing from length or wording, which loses whole sections of good pages. The form
         "article" does guess. `is_text_cut` then tells whether some of the text is missing.
         """
         most = min(MAX_TEXT, _TEXT_RATIO[form] * len(self.source) + _FREE_TEXT)
-        text, self.is_text_cut = self._text(form, most)
+        text, self.is_text_cut = ("", True) if self._is_multiplied else self._text(form, most)
         if len(text) > most:
             text, self.is_text_cut = text[:most].rstrip(), True
         return text
+
+    @lazy
+    def _is_multiplied(self) -> bool:
+        """Tell whether a large page has more elements than its tags: the standard has the parser copy those still open into each
+        paragraph. A text takes a copy of the tree, which would be too much memory."""
+        size = len(self.source)
+        return size > _LARGE and next(islice(self.document.iter_elements(), int(_MOST_ELEMENTS * size), None), None) is not None
 
     def _text(self, form: TextForm, most: int) -> tuple[str, bool]:
         # Without a limit on memory: where the library gets none here, it ends the process. A copy takes no more than its tree,

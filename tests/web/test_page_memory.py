@@ -121,3 +121,25 @@ def test_the_text_of_a_dense_page_with_deep_levels_is_made_in_little_memory(name
     assert text > 0
     assert markdown > 0 or name == "quotation marks"
     assert megabytes < 400
+
+
+_MULTIPLIED: Final = """
+import sys
+from crawler.web.html import Html
+html = Html(sys.stdin.buffer.read(), "http://e.org/")
+for form in ("text", "markdown", "article"):
+    print(repr(html.text(form)), html.is_text_cut)
+print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) >> 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("markup", ["<p><b><i><u><a href=x>", "<b id=x><p>", "<p><b>y"])
+def test_no_text_is_made_of_a_page_whose_elements_the_parser_has_multiplied(markup: str) -> None:
+    page = (markup * (1 << 20))[: 1 << 20].encode()
+
+    done = subprocess.run([sys.executable, "-c", _MULTIPLIED], input=page, capture_output=True, check=True)
+
+    *texts, megabytes = done.stdout.decode().splitlines()
+    assert texts == ["'' True"] * 3
+    assert int(megabytes) < 200
