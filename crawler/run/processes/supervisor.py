@@ -124,13 +124,17 @@ class Child:
         self._start_at = None
         self.starts += 1
 
+    def start_if_due(self) -> None:
+        """Start the process again if `plan` has set a time for that which has come."""
+        if self._start_at is not None and time.monotonic() >= self._start_at:
+            self.start()
+
     def watch(self) -> int | None:
         """Check the process once. Returns the pid of a process that has died unasked since the last look, or None.
 
         After a death, call `plan`, which decides whether it is started again.
         """
-        if self._start_at is not None and time.monotonic() >= self._start_at:
-            self.start()
+        self.start_if_due()
         if self.process is None:
             return None
         self._listen(self.process)
@@ -296,7 +300,7 @@ class Supervisor:
             pid = child.watch()
             if pid is not None:
                 child.plan(self._on_death(child, pid))
-                child.watch()              # a killed process is started again at once
+                child.start_if_due()       # at once if it was killed; whether it has died again is seen at the next look
 
     def wait(self, seconds: float, bell: Bell | None = None) -> None:
         """Wait until a child ends, the bell is rung, or the time is over."""

@@ -87,6 +87,33 @@ def test_what_is_killed_is_told_of_and_runs_again_at_once(stand):
     assert stand.supervisor.restarts() == {"it": 1}
 
 
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)", "os._exit(0)"])
+def test_each_death_is_told_of_also_of_a_process_that_dies_before_anybody_looks(stand, monkeypatch, end):
+    stand.script(end)
+    child = stand.start(is_endless=True)
+    start = child.start
+    monkeypatch.setattr(child, "start", lambda: (start(), ended(child)))     # as on a machine too busy to look sooner
+    ended(child)
+
+    for _ in range(4):
+        stand.supervisor.watch()
+
+    assert [starts for _, _, starts in stand.deaths] == [1, 2, 3, 4]
+
+
+def test_a_process_that_fails_before_anybody_looks_is_given_up_like_any_other(stand, monkeypatch):
+    stand.script("os._exit(3)")
+    child = stand.start(is_endless=True)
+    start = child.start
+    monkeypatch.setattr(child, "start", lambda: (start(), ended(child)))
+    ended(child)
+
+    with pytest.raises(ChildFailed):
+        stand.watch_until(lambda: child.starts > TRIES)
+
+    assert child.starts == TRIES
+
+
 def test_all_are_ended_at_once_when_they_are_killed(stand):
     stand.script("signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY_AND_WAIT)
     children = [stand.start("a"), stand.start("b")]
