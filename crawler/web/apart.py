@@ -1,8 +1,10 @@
-"""Evaluate a selector in a process of its own, which the system ends if it takes too much CPU.
+"""Evaluate a selector in a process of its own, which the system ends if it takes too much CPU. Its memory is limited too.
 
     field ──source, selector──▶ python -m crawler.web.apart ──values──▶ field
                                        │ SELECTOR_CPU s of CPU are over: SIGXCPU
-                                       └──▶ TooMuchWork, and the next question starts another process
+                                       ├──▶ TooMuchWork, and the next question starts another process
+                                       │ more memory than a page may take (see `memory`): MemoryError
+                                       └──▶ TooMuchWork, and the process goes on
 
 For selectors that could take long on a page (see `xpath_cost`): a call into C in our own process cannot be interrupted and would
 stop all of it. One such process serves all threads, one question at a time, and ends with the process it belongs to. It has neither
@@ -25,7 +27,9 @@ from typing import IO, Final, Literal
 
 from msgspec import MsgspecError, Struct, msgpack
 
+from crawler.errors import PageTooCostly
 from crawler.web.html import Html
+from crawler.web.memory import limited
 
 SELECTOR_CPU: Final = 5            # s of CPU for one selector on one page, with reading the page again
 _WALL: Final = 120.0               # s for the same on a machine that is busy with other things
@@ -38,7 +42,7 @@ Kind = Literal["css", "xpath"]
 
 
 class TooMuchWork(Exception):
-    """Raised if a selector takes too long on a page; the message says so."""
+    """Raised if a selector takes too long, or too much memory, on a page; the message says which."""
 
 
 class Question(Struct, frozen=True):
@@ -56,6 +60,7 @@ class Answer(Struct, frozen=True):
     values: list[str | None] = []
     is_cut: bool = False
     error: str = ""
+    is_too_costly: bool = False    # the error is that it takes too much memory
 
 
 class _Apart:
@@ -114,6 +119,8 @@ def values(html: Html, kind: Kind, selector: str, most: int, most_values: int, m
     if isinstance(source, str):
         source, content_type = source.encode("utf-8", "replace"), "text/html; charset=utf-8"
     answer = _apart.ask(html, Question(source, content_type, kind, selector, most, most_values, most_chars, SELECTOR_CPU))
+    if answer.is_too_costly:
+        raise TooMuchWork(answer.error)
     if answer.error:
         raise ValueError(answer.error)
     return answer
@@ -162,10 +169,20 @@ def _serve() -> None:
         try:
             if question.source is not None:
                 html = Html(question.source, content_type=question.content_type)
-            answer = _answer(html, question)
+            answer = _limited_answer(html, question)
         except Exception as error:  # noqa: BLE001 - whatever a selector meets on a page is the answer
             answer = Answer(error=str(error).removeprefix("xpath: ") or type(error).__name__)
         _write(sys.stdout.buffer, msgpack.encode(answer))
+
+
+def _limited_answer(html: Html, question: Question) -> Answer:
+    """Answer within the memory that reading the page may take: XPath keeps what it finds on the way, and axes such as
+    `following` find the same nodes again from each element."""
+    _ = html.document                              # made before, with a limit of its own
+    try:
+        return limited(len(html.source), lambda: _answer(html, question))
+    except PageTooCostly as error:
+        return Answer(error=f"it takes more than {error.room >> 20} MiB of memory on this page", is_too_costly=True)
 
 
 def _answer(html: Html, question: Question) -> Answer:

@@ -1,4 +1,4 @@
-"""A selector never takes long: where it could, it is evaluated in a process that can be ended, and gives the same values."""
+"""A selector takes neither long nor much memory: where it could, a process that can be ended evaluates it, to the same values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from crawler.web import apart, fields
 from crawler.web.fields import Fields, FieldSpec
 from crawler.web.html import Html
+from crawler.web.memory import IS_LIMITED
 from crawler.web.page import Page
 from crawler.web.selectors import Css
 from crawler.web.xpath_cost import Shape
@@ -161,6 +162,26 @@ def test_a_selector_that_takes_too_long_is_null_and_costs_no_other_field(monkeyp
     assert values == {"bad": None, "good": "z", "one": "z", "worse": None}
     assert told == [("bad", "failed", too_long), ("worse", "failed", too_long)]
     assert read(Html("<h1>next"), h="//h1") == ({"h": "next"}, [])
+
+
+@pytest.mark.skipif(not IS_LIMITED, reason="only Linux limits the memory of a process")
+@pytest.mark.parametrize("expression", ["//td/following::td", "//tr/td/following-sibling::td", "//td/ancestor::td"])
+def test_a_selector_that_takes_too_much_memory_is_null_and_costs_no_other_field(
+    monkeypatch: pytest.MonkeyPatch, expression: str
+) -> None:
+    own = apart._Apart()
+    monkeypatch.setattr(apart, "_apart", own)
+    page = Html("<h1>x</h1>" + "<table><tr><td>" * 40_000)
+
+    values, told = read(page, bad=expression, good="//td//td", title="//h1")
+
+    process = own._process
+    assert process is not None             # it goes on after what was too much
+    peak = int(Path(f"/proc/{process.pid}/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
+    own.close()
+    assert values == {"bad": None, "good": "", "title": "x"}
+    assert told == [("bad", "failed", "it takes more than 64 MiB of memory on this page")]
+    assert peak < 200
 
 
 def test_a_page_asked_by_its_css_says_that_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
