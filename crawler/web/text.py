@@ -12,24 +12,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from turbohtml import Document, Element, Namespace, Node, Text
 
-from crawler.web.words import QUOTE, UNSEEN, is_hidden
+from crawler.web.words import BLOCKS, QUOTE, UNSEEN, is_hidden
 
 _AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})    # roles of parts that are not the page's own
 _REMOVED: Final = tuple(sorted(UNSEEN - {"head", "title", "desc", "script", "style", "template", "noscript"} | {"nav", "aside"}))
 _OF_BODY: Final = ("header", "footer")     # those of an article belong to it
 _OF_SVG: Final = ("title", "desc")
 _QUOTES: Final = 10_000            # <q> elements that get their quotation marks, each of which takes memory
+_BREAKS: Final = 100_000           # elements in <pre> that get their line ends, each of which takes memory
 _NOTICE: Final = 1_000             # characters of a <noscript>; one with an open <p> in it holds all the rest of the page
 _LISTS: Final = ("ul", "ol", "menu", "dir")
 CELLS: Final = ("td", "th")
 _BLOCKS: Final = (
     "table", "thead", "tbody", "tfoot", "caption", "blockquote", "fieldset", "legend", "select", "textarea", "optgroup", "dialog",
 )  # fmt: skip
-_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q")
+_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q", "pre")
+_BREAKING: Final = tuple(sorted(BLOCKS))   # elements that begin a line, in a <pre> too
 
 # Marks in the text. Pages contain such characters only by mistake.
 _NEXT: Final = "\1"                # one line end before it, and no empty line
@@ -76,6 +79,7 @@ class Shown:
 def text(tree: Document) -> str:
     """Return the text of a page. The tree is used up."""
     shown = Shown(tree)
+    _break_lines(shown.elements("pre"))
     for each in shown.elements(*_LISTS):
         if _is_loose(each):
             _plain_list(each)
@@ -97,6 +101,36 @@ def _with_words(tree: Document, mains: list[Element]) -> list[Node]:
         mains = tree.select("main, [role=main]")       # in the page's order
         mains = [each for each in mains if not isinstance(each.parent, Element) or each.parent.closest("main, [role=main]") is None]
     return [each for each in mains if each.parent is not None and any(not text.isspace() for text in each.strings)] or [tree]
+
+
+def _break_lines(pres: list[Element]) -> None:
+    """Put line ends where elements in a <pre> break the line: of these the library takes the text alone."""
+    inner: set[Element] = set()    # those in another <pre>, which have been looked at with it
+    left = _BREAKS
+    for pre in pres:
+        if pre in inner:
+            continue
+        found = list(islice(pre.iter_elements(_BREAKING), left))
+        left -= len(found)
+        for element in found:
+            if element.tag == "pre":
+                inner.add(element)
+            if element.tag == "br":
+                element.append(Text("\n"))
+                continue
+            if _is_within_line(element.previous_sibling, -1):
+                element.insert(0, Text("\n"))
+            if _is_within_line(element.next_sibling, 0) and not _is_block(element.next_sibling):
+                element.append(Text("\n"))
+
+
+def _is_within_line(beside: Node | None, place: int) -> bool:
+    """Tell whether the node beside an element leaves it within a line. place: of the character that would end that line."""
+    return beside is not None and not (isinstance(beside, Text) and beside.data[place:][:1] == "\n")
+
+
+def _is_block(node: Node | None) -> bool:
+    return isinstance(node, Element) and node.tag in BLOCKS
 
 
 def _is_loose(items: Element) -> bool:
