@@ -124,8 +124,9 @@ class Reading:
             self._note(others)
             if is_first:
                 is_first = False
-                if self._base is None and len(some) == _AT_ONCE and (late := document.select_one("base[href]")) is not None:
-                    self._base = late.attr("href")
+                if self._base is None and len(some) == _AT_ONCE:
+                    late = next((each for each in document.select("base[href]") if _is_base(each)), None)
+                    self._base = late.attr("href") if late is not None else None
                 if self._base:
                     self.base = joiner(url, self._encoding)(self._base) or url
             if not self.is_cut:
@@ -144,7 +145,7 @@ class Reading:
             elif tag == "title":
                 if self.title is None and element.namespace is Namespace.HTML:
                     self.title = element
-            elif tag == "base" and self._base is None:
+            elif tag == "base" and self._base is None and _is_base(element):
                 self._base = element.attr("href")
         del self.metas[_MAX_METAS:], self.head_links[_MAX_METAS:]
 
@@ -204,6 +205,11 @@ def _hrefs(tag: str, element: Element, base: str, refresh: _Refresh) -> Sequence
         return ()
     # HTML: a <link> or a frame with an empty URL leads nowhere; an <area>, like <a>, leads to the page itself.
     return (href,) if href or tag == "area" else ()
+
+
+def _is_base(element: Element) -> bool:
+    """Tell whether a <base> is one of the document: HTML standard §4.2.3. That of a picture or a template is none."""
+    return element.namespace is Namespace.HTML and element.closest("template") is None
 
 
 def _is_nofollow(element: Element) -> bool:

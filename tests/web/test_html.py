@@ -174,6 +174,12 @@ def test_a_page_that_was_read_is_let_go_at_once() -> None:
         ("<base href='javascript:1'>", URL),
         ("<base href='data:,x'>", URL),
         ("<base href=''>", URL),
+        ("<svg><base href=/no/></svg>", URL),
+        ("<math><base href=/no/></math><base href=/yes/>", "http://example.org/yes/"),
+        ("<template><div><base href=/no/></div></template>", URL),
+        ("<template><base href=/no/></template><base href=/yes/>", "http://example.org/yes/"),
+        ("<svg><foreignObject><base href=/yes/></foreignObject></svg>", "http://example.org/yes/"),
+        ("<a href=x></a>" * 5_000 + "<template><base href=/no/></template>", URL),
         (f"<base href='/{'x' * 10_000}/'>", URL),     # a base that would make every link too long to ask for
     ],
 )
