@@ -6,7 +6,7 @@ An older Python is refused here, before it imports code that it cannot read. Thi
 import os
 import sys
 
-OLDEST = (3, 11)                   # as in pyproject.toml
+OLDEST = (3, 11)  # as in pyproject.toml
 
 if __name__ == "__main__":
     if sys.version_info < OLDEST:  # pip would have refused, but a checkout is run without it

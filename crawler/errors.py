@@ -240,8 +240,7 @@ class AddressRefused(CrawlerError):
 
 
 class MachineShort(CrawlerError):
-    """Raised if this machine lacks something that every task needs. Task and host are not to blame: the worker releases the task.
-    """
+    """Raised if this machine lacks what every task needs. Task and host are not to blame: the worker releases the task."""
 
     def __init__(self, lack: str, cause: str, advice: str) -> None:
         """lack: "is short of open files"; cause: which limit was reached; advice: what to do."""

@@ -29,18 +29,18 @@ from msgspec import Struct
 from crawler.errors import CallRefused
 from crawler.items import Note
 
-ROOT: Final = "root/"              # these prefixes are those of the modules that use the notes
+ROOT: Final = "root/"  # these prefixes are those of the modules that use the notes
 BELOW: Final = "below/"
 SEED: Final = b"seed"
 REDIRECT: Final = b"redirect"
 GONE: Final = b""
 
-DAY: Final = 86_400.0              # s; RFC 9309 §2.4: a robots.txt is not used for longer
-SKEW: Final = 3_600.0              # s; the clocks of two machines may differ by this
-ROBOTS_BYTES: Final = 500 << 10    # of a body: as much as a fetcher reads of a robots.txt
-SMALL: Final = 4_096               # bytes of a value that is a word, a password, a few counts
+DAY: Final = 86_400.0  # s; RFC 9309 §2.4: a robots.txt is not used for longer
+SKEW: Final = 3_600.0  # s; the clocks of two machines may differ by this
+ROBOTS_BYTES: Final = 500 << 10  # of a body: as much as a fetcher reads of a robots.txt
+SMALL: Final = 4_096  # bytes of a value that is a word, a password, a few counts
 DEFINITION_BYTES: Final = 16 << 20
-OWN_BYTES: Final = 1 << 20         # of a value that a stage of the user's own shares
+OWN_BYTES: Final = 1 << 20  # of a value that a stage of the user's own shares
 
 PUT: Final = frozenset({"admin", "producer"})
 WORK: Final = frozenset({"admin", "worker"})
@@ -54,9 +54,9 @@ _ORIGIN: Final = re.compile(rf"https?://{_HOST.pattern}")
 class RobotsNote(Struct, frozen=True):
     """The answer of an origin to a request for its robots.txt."""
 
-    expires: float                 # s since the epoch
+    expires: float  # s since the epoch
     status: int
-    body: bytes                    # b"" where the status means that all is allowed
+    body: bytes  # b"" where the status means that all is allowed
 
 
 class RowsNote(Struct, frozen=True):
@@ -70,11 +70,11 @@ class Kind(Struct, frozen=True):
     """The notes of one prefix."""
 
     prefix: str
-    writers: frozenset[str]        # roles
-    size: int                      # bytes of a value at most
-    fault: Callable[[str, bytes], str]     # the fault of a note, given its name after the prefix and its value; "": none
-    is_one: bool = False           # the prefix is the whole name
-    is_remade: bool = False        # after a power cut a lost note is found out again
+    writers: frozenset[str]  # roles
+    size: int  # bytes of a value at most
+    fault: Callable[[str, bytes], str]  # the fault of a note, given its name after the prefix and its value; "": none
+    is_one: bool = False  # the prefix is the whole name
+    is_remade: bool = False  # after a power cut a lost note is found out again
 
 
 def read_robots(value: bytes | None, now: float) -> RobotsNote | None:

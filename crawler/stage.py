@@ -25,6 +25,7 @@ from crawler.items import Pace
 
 __all__ = ["Drop", "GiveUp", "Interrupted", "LocalShared", "Pace", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"]
 
+
 class Then(Protocol):
     """Callback of `Stage.begin`: to be called when the wait is over; it returns the work that is left."""
 
@@ -36,11 +37,11 @@ class Then(Protocol):
 class To(Struct, frozen=True):
     """Item for another queue than the stage's own output, or with delivery data of its own."""
 
-    queue: str                     # "" is the stage's own output
+    queue: str  # "" is the stage's own output
     item: Any
-    key: bytes | None = None       # identity of the task on a keyed queue; None: the item's own content
-    priority: int = 0              # higher first
-    delay: float = 0.0             # s before it may be leased
+    key: bytes | None = None  # identity of the task on a keyed queue; None: the item's own content
+    priority: int = 0  # higher first
+    delay: float = 0.0  # s before it may be leased
 
 
 class Many:
@@ -160,8 +161,8 @@ class At(Struct):
 
     stage: str
     item: Any
-    since: float               # monotonic time, s
-    stuck: float               # s after which a warning says that it takes long; 0: never
+    since: float  # monotonic time, s
+    stuck: float  # s after which a warning says that it takes long; 0: never
     is_told: bool = False
 
 
@@ -169,8 +170,8 @@ class Slow(Struct, frozen=True):
     """Items in process that wait for hosts which send next to nothing: they take no place that another could use."""
 
     items: int = 0
-    threads: int = 0               # of these, that a thread waits for
-    note: str = ""                 # what they are, for people, if they are many
+    threads: int = 0  # of these, that a thread waits for
+    note: str = ""  # what they are, for people, if they are many
 
 
 NOT_SLOW = Slow()
@@ -187,21 +188,21 @@ class Stage:
         # a change of any other option must be asked for: see `crawler.run.resume.definition`.
         OPERATIONAL: ClassVar[frozenset[str]] = frozenset()
 
-    concurrency: ClassVar[int] = 1     # items in process at once in one worker: threads, or tasks if `process` is async
-    prefetch: ClassVar[int] = 0        # items leased beyond those in process, so that no thread waits for the hub
+    concurrency: ClassVar[int] = 1  # items in process at once in one worker: threads, or tasks if `process` is async
+    prefetch: ClassVar[int] = 0  # items leased beyond those in process, so that no thread waits for the hub
     is_single: ClassVar[bool] = False  # one worker at a time may have it open, as where it writes allows no more
-    batch: ClassVar[int] = 0           # > 0: `process` takes a list of at most this many items and finishes them together
+    batch: ClassVar[int] = 0  # > 0: `process` takes a list of at most this many items and finishes them together
 
-    makes_rows: ClassVar[bool] = False # it stores its items as rows with named columns, so lists and plain values are a mistake
-    overlap: int = 0                   # > 0: items in process at once through `begin`; `open` may set it
-    at: Mapping[int, At] = MappingProxyType({})           # by thread, for threads in a chain's later stages
-    at_work: Mapping[int, float] = MappingProxyType({})   # threads in `process` that wait no more, since when (monotonic, s)
+    makes_rows: ClassVar[bool] = False  # it stores its items as rows with named columns, so lists and plain values are a mistake
+    overlap: int = 0  # > 0: items in process at once through `begin`; `open` may set it
+    at: Mapping[int, At] = MappingProxyType({})  # by thread, for threads in a chain's later stages
+    at_work: Mapping[int, float] = MappingProxyType({})  # threads in `process` that wait no more, since when (monotonic, s)
 
-    on_work: Callable[[bool], None] = staticmethod(lambda is_work: None)      # called when `at_work` gets or loses this thread
+    on_work: Callable[[bool], None] = staticmethod(lambda is_work: None)  # called when `at_work` gets or loses this thread
 
-    stuck: ClassVar[float] = 30.0      # s at one item until a warning says where it is; 0: never, because the stage mostly waits
-    hang: ClassVar[float] = 300.0      # s in process after which an item is taken for hung: it fails, and its worker is replaced
-    grace: ClassVar[float] = 17.0      # s an item in process has when its worker is stopped; then it is given back, uncounted
+    stuck: ClassVar[float] = 30.0  # s at one item until a warning says where it is; 0: never, because the stage mostly waits
+    hang: ClassVar[float] = 300.0  # s in process after which an item is taken for hung: it fails, and its worker is replaced
+    grace: ClassVar[float] = 17.0  # s an item in process has when its worker is stopped; then it is given back, uncounted
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -281,7 +282,7 @@ class Stage:
         has run out by then, as another worker counts the same.
         """
         if type(n) is not int:
-            n = index(n)                            # here, where the stage is at fault: the hub would refuse all tasks' counts
+            n = index(n)  # here, where the stage is at fault: the hub would refuse all tasks' counts
         of_task = counting.get()
         if of_task is not None:
             counts = of_task.get(id(self))

@@ -16,18 +16,18 @@ import crawler_stages
 
 # module -> the names of its caches and bounds
 BOUNDS: Final = {
-    "crawler.broker.sqlite.callers": ["KNOWN"],           # callers in memory
-    "crawler.broker.sqlite.inspection": ["DELAYED_READ"],       # tasks that are read at once
-    "crawler.broker.sqlite.hand_in": ["PROMOTE"],          # tasks made ready in one transaction
+    "crawler.broker.sqlite.callers": ["KNOWN"],  # callers in memory
+    "crawler.broker.sqlite.inspection": ["DELAYED_READ"],  # tasks that are read at once
+    "crawler.broker.sqlite.hand_in": ["PROMOTE"],  # tasks made ready in one transaction
     "crawler.broker.sqlite.lend": ["ROWS_READ"],
-    "crawler.broker.sqlite.lane": ["AHEAD"],            # tasks of a host known by number
+    "crawler.broker.sqlite.lane": ["AHEAD"],  # tasks of a host known by number
     "crawler.broker.sqlite.review": ["BATCH"],
-    "crawler.broker.sqlite.schema": ["INLINE"],           # bytes of an item in its task's row
+    "crawler.broker.sqlite.schema": ["INLINE"],  # bytes of an item in its task's row
     "crawler.broker.sqlite.queues": ["LANES_KEPT"],
     "crawler.web.joins": ["_KEPT", "_KEPT_NEAR"],
     "crawler.web.scope": ["_REMEMBERED"],
     "crawler.web.targets": ["_REMEMBERED"],
-    "crawler_stages.sinks.keyed": ["SCANNED"],             # rows indexed in one transaction
+    "crawler_stages.sinks.keyed": ["SCANNED"],  # rows indexed in one transaction
 }
 
 
@@ -42,7 +42,7 @@ def shrink(to: int) -> None:
             assert isinstance(getattr(sys.modules[source], name), int), f"{source}.{name} is no bound"
             for module in _with(source, name):
                 setattr(module, name, to)
-    importlib.import_module("crawler.worker.known").Known.__init__.__defaults__ = (2 * to,)      # it keeps two halves
+    importlib.import_module("crawler.worker.known").Known.__init__.__defaults__ = (2 * to,)  # it keeps two halves
 
 
 def _with(source: str, name: str) -> list[object]:

@@ -16,8 +16,8 @@ FREE = ("CRAWLER_CASES", "[bench]", "IPv6")
 
 # The directory for compiled modules of processes that tests start, where Python is told to write none (as many containers do).
 BYTECODE = "TESTS_BYTECODE"
-QUICK_FOLDERS = pytest.StashKey[dict[Path, bool]]()          # see `quick_folders`
-WAITING = 2          # test processes more than processors: slow tests mostly wait, for processes and clocks
+QUICK_FOLDERS = pytest.StashKey[dict[Path, bool]]()  # see `quick_folders`
+WAITING = 2  # test processes more than processors: slow tests mostly wait, for processes and clocks
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-CHUNK = 64 << 10     # bytes of the filler written at a time
+CHUNK = 64 << 10  # bytes of the filler written at a time
 
 
 class SmallDisk:

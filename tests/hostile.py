@@ -13,9 +13,9 @@ from msgspec import Struct
 from crawler.broker.contract import Broker
 from crawler.hub.verbs import VERBS, Session
 
-MANY = 100_000            # parts
-LONG = 1_000_000          # characters or bytes
-SURROGATE = msgspec.msgpack.Ext(1, b"")       # stands for a text that is no UTF-8: see `encoded`
+MANY = 100_000  # parts
+LONG = 1_000_000  # characters or bytes
+SURROGATE = msgspec.msgpack.Ext(1, b"")  # stands for a text that is no UTF-8: see `encoded`
 INTS = (0, -1, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64 - 1)
 FLOATS = (0.0, -1.0, -0.0, 1e308, 1e9, 3_600.0, 1e-300, float("inf"), float("-inf"), float("nan"))
 TEXTS = ("", "\0", "x" * LONG, "x" * 200, "\x1b[31m\r\n", "\u202e", "root/127.0.0.1:1", "rows/x", "robots/http://a", SURROGATE)

@@ -32,11 +32,11 @@ class Exchange:
     def __init__(self, server: Oddities, connection: socket.socket, head: list[str], path: str, on_connection: int) -> None:
         self.server = server
         self.connection = connection
-        self.path = path                       # below the row's, with the query
-        self.on_connection = on_connection     # 1: the first request on it
+        self.path = path  # below the row's, with the query
+        self.on_connection = on_connection  # 1: the first request on it
         self._lines = head
         server.counts[head[0]] += 1
-        self.number = server.counts[head[0]]   # 1: the first request for this very URL
+        self.number = server.counts[head[0]]  # 1: the first request for this very URL
 
     def header(self, name: str) -> str:
         return next((line.partition(":")[2].strip() for line in self._lines if line.lower().startswith(f"{name}:")), "")
@@ -58,19 +58,19 @@ class Exchange:
             self.say(block)
 
 
-Answer = bytes | Callable[[Exchange], bytes | None]    # bytes are said and the connection closed; None: all is said
+Answer = bytes | Callable[[Exchange], bytes | None]  # bytes are said and the connection closed; None: all is said
 
 
 @dataclass(frozen=True)
 class Row:
     id: str
     what: str
-    answers: Mapping[str, Answer]              # by path; "" is where a crawl begins
+    answers: Mapping[str, Answer]  # by path; "" is where a crawl begins
     expected: Mapping[str, int | str]
     starts: tuple[str, ...] = ("",)
-    keeps: bool = False                        # connections are kept after an answer of bytes
-    fetch: Mapping[str, Any] = field(default_factory=dict)       # options this row is about, or that make it short
-    frontier: Mapping[str, Any] = field(default_factory=dict)    # settings, likewise
+    keeps: bool = False  # connections are kept after an answer of bytes
+    fetch: Mapping[str, Any] = field(default_factory=dict)  # options this row is about, or that make it short
+    frontier: Mapping[str, Any] = field(default_factory=dict)  # settings, likewise
 
 
 class Oddities:
@@ -78,7 +78,7 @@ class Oddities:
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, more: Sequence[Row] = ()) -> None:
         self.stopped = threading.Event()
-        self.counts: Counter[str] = Counter()                    # by request line
+        self.counts: Counter[str] = Counter()  # by request line
         self.robots_agents: set[str] = set()
         self._rows = {row.id: row for row in (*rows(), *more)}
         self._socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=64)
@@ -124,7 +124,7 @@ class Oddities:
                     if not self._answer(connection, head, number):
                         return
             except OSError:
-                return     # the client had enough: what many rows are about
+                return  # the client had enough: what many rows are about
 
     def _answer(self, connection: socket.socket, head: list[str], number: int) -> bool:
         """True: the connection is kept."""
@@ -193,8 +193,8 @@ def silence(exchange: Exchange) -> None:
 MISSING = ok(b"<h1>404</h1>", status="404 Not Found")
 FINE = ok(b"fine")
 NEXT = ok(page("next"))
-LED = {"": 200, "next": 200}           # what is expected where a page and the page it links to are fine
-SHORT = {"timeout": 0.2}               # s: the row would last as long as the crawler lets it
+LED = {"": 200, "next": 200}  # what is expected where a page and the page it links to are fine
+SHORT = {"timeout": 0.2}  # s: the row would last as long as the crawler lets it
 
 
 def rows() -> list[Row]:
@@ -210,15 +210,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     args = parser.parse_args()
     with Oddities(args.host, args.port) as server:
-        print(f"http://{server.host}/", flush=True)    # noqa: T201  a script of its own
+        print(f"http://{server.host}/", flush=True)  # noqa: T201  a script of its own
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print(f"{server.counts.total()} requests")    # noqa: T201  a script of its own
+            print(f"{server.counts.total()} requests")  # noqa: T201  a script of its own
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))     # where `tests` is
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # where `tests` is
     from tests import oddities
 
     oddities.main()

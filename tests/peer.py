@@ -55,7 +55,7 @@ class Peer:
             try:
                 talk(connection)
             except OSError:
-                return     # the client had enough: what many of these tests are about
+                return  # the client had enough: what many of these tests are about
 
 
 def answering(reply: bytes, *, keep: bool = False) -> Callable[[Peer], Talk]:

@@ -26,7 +26,7 @@ import pytest
 
 CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,unlink"
 OPTIONS = ("-f", "-qq", "-y", "-ttt", "-xx", "-s", "200000", "--seccomp-bpf", "-e", f"trace={CALLS}")
-SECTOR = 512              # bytes that a disk writes together
+SECTOR = 512  # bytes that a disk writes together
 STDOUT = 1
 
 _LINE = re.compile(r"(\d+) +([\d.]+) (?:<\.\.\. )?(\w+)(?: resumed>)?(.*)")
@@ -45,12 +45,12 @@ class Leaves(StrEnum):
 
 
 class Event(NamedTuple):
-    at: float                 # s, when the call began
-    kind: str                 # write, truncate, sync, unlink, says
-    file: str                 # its path
-    offset: int = 0           # or the new length
+    at: float  # s, when the call began
+    kind: str  # write, truncate, sync, unlink, says
+    file: str  # its path
+    offset: int = 0  # or the new length
     data: bytes = b""
-    done: int = -1            # of a sync: number of events that had begun when it came back
+    done: int = -1  # of a sync: number of events that had begun when it came back
 
 
 def record(victim: str, arguments: Sequence[str], recording: Path, *path: Path) -> list[Event]:
@@ -113,7 +113,7 @@ def cut(events: Sequence[Event], n: int, leaves: Leaves, random: Random) -> dict
     last = {event.file: number for number, event in enumerate(events[:n])}
     for number, event in enumerate(events[:n]):
         if event.kind == "unlink":
-            is_sure = number < synced[str(Path(event.file).parent)] or last[event.file] > number     # or there is a new one
+            is_sure = number < synced[str(Path(event.file).parent)] or last[event.file] > number  # or there is a new one
             if is_sure or leaves == Leaves.ALL or (leaves != Leaves.NOTHING and random.random() < 0.5):
                 files.pop(event.file, None)
                 unsynced.pop(event.file, None)
@@ -140,7 +140,7 @@ def _survivors(lost: Sequence[Event], leaves: Leaves, random: Random) -> Iterato
     elif leaves == Leaves.SOME:
         for event in lost:
             if event.kind != "write":
-                yield event               # the length of a file is the file system's own affair, and journaled
+                yield event  # the length of a file is the file system's own affair, and journaled
                 continue
             for start in range(0, len(event.data), SECTOR):
                 if random.random() < 0.5:

@@ -27,19 +27,19 @@ from crawler.demo.loopback import Loopback, Request, Response
 __all__ = ["Content", "Hit", "Request", "Response", "Site", "generated"]
 
 Content = str | bytes | Response | Callable[[Request], Response]
-PATIENCE = 60.0    # s a test waits for a request before it is taken for lost
+PATIENCE = 60.0  # s a test waits for a request before it is taken for lost
 
 
 @dataclass
 class Hit:
     """One request as the server saw it."""
 
-    path: str              # with the query
+    path: str  # with the query
     host: str
     agent: str
-    start: float           # s, monotonic: the request line and headers have been read
-    end: float = 0.0       # s, monotonic: the answer is about to be written, so before the client knows; 0: not yet
-    status: int = 0        # 0: not yet
+    start: float  # s, monotonic: the request line and headers have been read
+    end: float = 0.0  # s, monotonic: the answer is about to be written, so before the client knows; 0: not yet
+    status: int = 0  # 0: not yet
 
 
 class Site(Loopback):
@@ -165,11 +165,11 @@ def main() -> None:
     args = parser.parse_args()
     pages = {} if args.root else generated(args.pages, args.seed)
     with Site(pages, root=args.root, port=args.port) as site:
-        print(site.url, flush=True)    # noqa: T201  a script of its own
+        print(site.url, flush=True)  # noqa: T201  a script of its own
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print(f"{len(site.log)} requests")    # noqa: T201  a script of its own
+            print(f"{len(site.log)} requests")  # noqa: T201  a script of its own
 
 
 if __name__ == "__main__":

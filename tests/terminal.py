@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-TIME = 60.0      # s after which a test that waits has failed
+TIME = 60.0  # s after which a test that waits has failed
 
 
 class Terminal:
@@ -32,7 +32,7 @@ class Terminal:
 
     @property
     def shown(self) -> str:
-        lines = self.raw.replace("\x1b[2K", "\n")             # what was erased stays, on lines of its own
+        lines = self.raw.replace("\x1b[2K", "\n")  # what was erased stays, on lines of its own
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", lines).replace("\r", "")
 
     def resize(self, columns: int, lines: int = 40) -> None:
@@ -67,7 +67,7 @@ class Terminal:
             return False
         try:
             data = os.read(self._ours, 1 << 16)
-        except OSError:              # how Linux says that the last one who had the terminal is gone
+        except OSError:  # how Linux says that the last one who had the terminal is gone
             return False
         self.raw += data.decode("utf-8", "replace")
         return bool(data)

@@ -32,13 +32,13 @@ from crawler.worker.tally import Tally
 from tests.site import Site
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-PATIENCE = 30.0      # s
+PATIENCE = 30.0  # s
 VARIES = {"fetched_at", "elapsed"}
 
 PAGES = {
     "/": '<title>A shop</title><h1>All</h1><a href="/a">a</a><a href="/b">b</a><a href="/c">c</a><a href="/missing">d</a>',
     "/a": '<title>A hat</title><h1>Hat</h1><p class=price>12.50</p><p class=tag>red</p><p class=tag>new</p><a href="/">up</a>',
-    "/b": '<title>B</title><h1>Bag</h1><p class=price>3</p><div class=item>one</div><div class=item>two</div>',
+    "/b": "<title>B</title><h1>Bag</h1><p class=price>3</p><div class=item>one</div><div class=item>two</div>",
     "/c": "<h1>No title</h1>",
 }
 
@@ -65,7 +65,7 @@ def of_readme() -> Iterator[Example]:
     codes = [block for block in blocks("python") if re.search(r"^class \w+\((Stage|Parse)\)", block, re.MULTILINE)]
     for code in codes:
         (name,) = re.findall(r"^class (\w+)\((?:Stage|Parse)\)", code, re.MULTILINE)
-        (toml,) = [block for block in tables if f":{name}" in block]       # each comes with the table that it needs
+        (toml,) = [block for block in tables if f":{name}" in block]  # each comes with the table that it needs
         yield Example(f"README's {name}", code, toml)
     for toml in tables:
         if ":" not in Example("", "", toml).use:
@@ -90,7 +90,7 @@ class Crawl:
         broker = SqliteBroker(":memory:", list(pipeline.queues.values()), Politeness(8, 0.0))
         workers = [self._worker(config, pipeline, SIGN.join(group), broker) for group in self.groups]
         for group in self.groups:
-            workers += [self._worker(config, pipeline, name, broker) for name in group[1:]]      # for what is put back
+            workers += [self._worker(config, pipeline, name, broker) for name in group[1:]]  # for what is put back
         broker.put([Frontier(config.settings.frontier, SharedNotes(broker)).seed(site.url)])
         threads = [threading.Thread(target=worker.run) for worker in workers]
         for thread in threads:
@@ -173,7 +173,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 EXAMPLES = list(of_readme())
 
 
-@pytest.mark.slow   # two crawls each
+@pytest.mark.slow  # two crawls each
 @pytest.mark.parametrize("example", [*EXAMPLES, None], ids=[*(each.name for each in EXAMPLES), "scaffold"])
 def test_an_example_does_the_same_chained_and_unchained(example: Example | None, site: Site, folder: Path) -> None:
     example = example or of_scaffold(folder)
@@ -184,7 +184,7 @@ def test_an_example_does_the_same_chained_and_unchained(example: Example | None,
     chained, rows, calls = crawled(example, site, folder, is_chained=True)
     apart, rows_apart, calls_apart = crawled(example, site, folder, is_chained=False)
 
-    assert len(chained.groups[0]) == len(apart.groups) - 1          # all but store
+    assert len(chained.groups[0]) == len(apart.groups) - 1  # all but store
     assert rows == rows_apart
     assert rows
     assert calls == calls_apart

@@ -13,7 +13,7 @@ import pytest
 import crawler
 
 ROOT = Path(__file__).parents[1]
-OURS = {"crawler": ROOT, "crawler_stages": ROOT / "stages"}        # package -> its parent folder
+OURS = {"crawler": ROOT, "crawler_stages": ROOT / "stages"}  # package -> its parent folder
 COMMANDS = ("crawler.cli", "crawler.__main__")
 
 # module or package -> what it may import of ours; what is not listed here may import anything but stages
@@ -32,16 +32,38 @@ MAY = {
     "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits"],
     "crawler.broker.contract": ["crawler.items", "crawler.limits"],
     "crawler.hub": [
-        "crawler.hub", "crawler.broker.contract", "crawler.codec.values", "crawler.errors", "crawler.items", "crawler.limits",
-        "crawler.machine.private", "crawler.notes", "crawler.wording.extras",
+        "crawler.hub",
+        "crawler.broker.contract",
+        "crawler.codec.values",
+        "crawler.errors",
+        "crawler.items",
+        "crawler.limits",
+        "crawler.machine.private",
+        "crawler.notes",
+        "crawler.wording.extras",
     ],
     "crawler.pipeline": [
-        "crawler.pipeline", "crawler.broker.contract", "crawler.broker.budget", "crawler.codec", "crawler.config", "crawler.errors",
-        "crawler.stage", "crawler.wording",
+        "crawler.pipeline",
+        "crawler.broker.contract",
+        "crawler.broker.budget",
+        "crawler.codec",
+        "crawler.config",
+        "crawler.errors",
+        "crawler.stage",
+        "crawler.wording",
     ],
     "crawler.worker": [
-        "crawler.worker", "crawler.broker.contract", "crawler.broker.arguments", "crawler.codec", "crawler.errors", "crawler.items",
-        "crawler.limits", "crawler.machine", "crawler.pipeline.plugins", "crawler.stage", "crawler.wording",
+        "crawler.worker",
+        "crawler.broker.contract",
+        "crawler.broker.arguments",
+        "crawler.codec",
+        "crawler.errors",
+        "crawler.items",
+        "crawler.limits",
+        "crawler.machine",
+        "crawler.pipeline.plugins",
+        "crawler.stage",
+        "crawler.wording",
     ],
 }
 
@@ -51,12 +73,19 @@ MAY_NOT = {
     "crawler.broker": ["socket", "socketserver", "ssl", "multiprocessing", "asyncio"],
     "crawler.stage": ["socket", "multiprocessing"],
     "crawler.web": [
-        "crawler.broker", "crawler.hub", "crawler.worker", "crawler.pipeline", "crawler.run", "crawler.config.load",
-        "crawler.config.suggestions", "crawler.config.slips", "crawler.config.reference",
+        "crawler.broker",
+        "crawler.hub",
+        "crawler.worker",
+        "crawler.pipeline",
+        "crawler.run",
+        "crawler.config.load",
+        "crawler.config.suggestions",
+        "crawler.config.slips",
+        "crawler.config.reference",
     ],
     "crawler.run": ["crawler.demo"],
 }
-MEASURES = {"crawler.cli.bench": ["crawler_bench"]}              # the command that runs the bench
+MEASURES = {"crawler.cli.bench": ["crawler_bench"]}  # the command that runs the bench
 
 # package -> what of it anything of ours may import, and who may import the rest of it. A module that is new may not: it is handed
 # what it needs. A whole package stands for its modules; "crawler" is the package's own file alone, which names what is public.
@@ -154,7 +183,7 @@ def reached(name: str) -> set[str]:
     ahead = [name]
     while ahead:
         name = ahead.pop()
-        if name in found or name == "crawler":         # which names all that is public, and imports it when it is asked for
+        if name in found or name == "crawler":  # which names all that is public, and imports it when it is asked for
             continue
         found.add(name)
         for one in imports(name):
@@ -192,7 +221,7 @@ def test_only_commands_print_or_exit() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and not is_command(name):
                 called = ast.unparse(node.func)
-                is_copy = (name, called) == ("crawler.worker.forked", "os._exit")      # of a process that no command has started
+                is_copy = (name, called) == ("crawler.worker.forked", "os._exit")  # of a process that no command has started
                 if called in ("print", "exit", "quit", "input", "sys.exit", "os._exit", "SystemExit") and not is_copy:
                     found.append(f"{name}, line {node.lineno}: {called}")
 

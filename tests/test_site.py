@@ -136,7 +136,7 @@ def test_a_generated_web_is_the_same_for_one_seed_and_all_of_it_can_be_reached()
 def test_the_shop_is_what_it_says_to_be():
     with Shop(slow=0) as shop:
         found = walk(*shop.seeds)
-        drafts = shop.url + "drafts.html"    # fetched, asks not to be kept
+        drafts = shop.url + "drafts.html"  # fetched, asks not to be kept
 
         assert {url: status for url, (status, _) in found.items() if url != drafts} == shop.expected()
         assert found[drafts][0] == 200

@@ -26,7 +26,7 @@ QUEUES = (
     QueueSpec("out"),
     QueueSpec("urls", keyed=True),
 )
-TIME = 10.0     # s after which a test that waits has failed
+TIME = 10.0  # s after which a test that waits has failed
 
 
 class Impatient(Random):

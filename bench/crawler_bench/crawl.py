@@ -23,15 +23,15 @@ from crawler_bench import sites, walk
 from crawler_bench.processes import cpu_seconds, measure, median
 from crawler_bench.serve import Server, capacity, find_nginx, serving
 
-SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=128")   # a site of one's own: as fast as it goes
+SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=128")  # a site of one's own: as fast as it goes
 SHAPES = {shape.name: shape for shape in (sites.LARGE, sites.SMALL)}
 DOCS = "docs"
-TREES = "/usr/share/doc"         # where Debian's python3-doc is: python3*/html
-QUICK = {"large": 200, "small": 500}    # pages with --quick
-SLOW = 5.0                       # pages/s; a crawl that is slower has a fault, and is ended
-STARTING = 60.0                  # s on top of that
-OUTPUT = "pages.jsonl"           # what a crawl writes, in a directory of its own
-SHOWN = 3                        # URLs named of those that are missing or too many
+TREES = "/usr/share/doc"  # where Debian's python3-doc is: python3*/html
+QUICK = {"large": 200, "small": 500}  # pages with --quick
+SLOW = 5.0  # pages/s; a crawl that is slower has a fault, and is ended
+STARTING = 60.0  # s on top of that
+OUTPUT = "pages.jsonl"  # what a crawl writes, in a directory of its own
+SHOWN = 3  # URLs named of those that are missing or too many
 
 
 class CrawlFailed(CrawlerError):
@@ -42,7 +42,7 @@ class Crawler(Struct, frozen=True):
     """What can be sent over a site."""
 
     name: str
-    command: Callable[[str], list[str]]      # of a start URL; what it starts writes OUTPUT where it is started
+    command: Callable[[str], list[str]]  # of a start URL; what it starts writes OUTPUT where it is started
 
 
 class CrawlFigures(Struct, frozen=True):
@@ -50,21 +50,21 @@ class CrawlFigures(Struct, frozen=True):
 
     crawler: str
     site: str
-    pages: int                   # HTML pages, each home once
-    size: int                    # bytes of the mean page
-    seconds: float               # from the start of the first process to the end of the last
-    first: float                 # s from that start until the first page was asked for; of a peer: until it was there
-    per_second: float            # pages, over all of `seconds`
-    per_second_running: float    # pages, over what is left of it from the first page on
-    cpu: float                   # ms a page, whole process tree
-    cpu_by_name: dict[str, float]        # ms a page, by process
-    peak_rss: int                # bytes; largest sum of all processes at one moment, what they share counted in each
-    peak_rss_by_name: dict[str, int]     # bytes; each its own peak
-    peak_pss: int                # bytes; as above, what they share counted once
-    peak_pss_by_name: dict[str, int]     # bytes; each its own peak, what it shares shared out
-    server: str                  # "nginx" or "own"
-    server_cpu: float            # ms a page, of the web server, not in `cpu`
-    server_alone: float          # pages/s one connection gets out of the server while nothing else runs
+    pages: int  # HTML pages, each home once
+    size: int  # bytes of the mean page
+    seconds: float  # from the start of the first process to the end of the last
+    first: float  # s from that start until the first page was asked for; of a peer: until it was there
+    per_second: float  # pages, over all of `seconds`
+    per_second_running: float  # pages, over what is left of it from the first page on
+    cpu: float  # ms a page, whole process tree
+    cpu_by_name: dict[str, float]  # ms a page, by process
+    peak_rss: int  # bytes; largest sum of all processes at one moment, what they share counted in each
+    peak_rss_by_name: dict[str, int]  # bytes; each its own peak
+    peak_pss: int  # bytes; as above, what they share counted once
+    peak_pss_by_name: dict[str, int]  # bytes; each its own peak, what it shares shared out
+    server: str  # "nginx" or "own"
+    server_cpu: float  # ms a page, of the web server, not in `cpu`
+    server_alone: float  # pages/s one connection gets out of the server while nothing else runs
 
 
 class Site(Struct, frozen=True):
@@ -72,8 +72,8 @@ class Site(Struct, frozen=True):
 
     name: str
     server: Server
-    paths: frozenset[str]        # of its HTML pages
-    size: int                    # bytes of the mean page
+    paths: frozenset[str]  # of its HTML pages
+    size: int  # bytes of the mean page
 
 
 class Line(Struct, frozen=True):

@@ -27,36 +27,36 @@ from crawler.web.frontier import QUEUE, Frontier
 from crawler_bench.hub import PUTS, Hub, HubFailed, hub_process
 from crawler_bench.processes import median, peak_rss
 
-FIRST = 10_000             # URLs known at the first measurement
-LARGEST = 1_000_000        # and at the last, unless told otherwise: a minute
-QUICK = 100_000            # the same with --quick
-SAMPLE = 50_000            # URLs each cost is measured on; at the small sizes a quarter of what is known
-BATCH = 64                 # tasks leased at once
-HOST = 100                 # URLs of a host in the mean
-PAGE = 20                  # URLs that a page leads to and nobody has seen: of its own host, as most links are
-SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=1")     # 64 at once are of 64 hosts, of which each is free again
+FIRST = 10_000  # URLs known at the first measurement
+LARGEST = 1_000_000  # and at the last, unless told otherwise: a minute
+QUICK = 100_000  # the same with --quick
+SAMPLE = 50_000  # URLs each cost is measured on; at the small sizes a quarter of what is known
+BATCH = 64  # tasks leased at once
+HOST = 100  # URLs of a host in the mean
+PAGE = 20  # URLs that a page leads to and nobody has seen: of its own host, as most links are
+SETTINGS = ("-s", "frontier.delay=0", "-s", "frontier.per_host=1")  # 64 at once are of 64 hosts, of which each is free again
 
 
 class Cost(Struct, frozen=True):
     """Of one verb at one size, a URL. The ratios are over the smallest size: above 1 it has become dearer."""
 
-    per_second: float        # of one client that does nothing else
-    hub_cpu: float           # µs, of the hub process
-    ratio: float = 1.0       # of the seconds
-    cpu_ratio: float = 1.0   # of the hub's CPU
+    per_second: float  # of one client that does nothing else
+    hub_cpu: float  # µs, of the hub process
+    ratio: float = 1.0  # of the seconds
+    cpu_ratio: float = 1.0  # of the hub's CPU
 
 
 class FrontierFigures(Struct, frozen=True):
     """A frontier of one size."""
 
-    urls: int                # known
-    put: Cost                # of new ones, as pages give them, 1,000 in a call, on disk when it is answered
-    scattered: Cost          # of new ones, each of another host, the same way
-    duplicate: Cost          # of known ones, drawn at random, the same way
-    lease: Cost              # 64 in a step that hands in nothing
-    complete: Cost           # without a child, 64 in a step that takes nothing
-    store: float             # bytes on disk a URL, the log of some 16 MiB included
-    peak_rss: int            # bytes of the hub process, until then
+    urls: int  # known
+    put: Cost  # of new ones, as pages give them, 1,000 in a call, on disk when it is answered
+    scattered: Cost  # of new ones, each of another host, the same way
+    duplicate: Cost  # of known ones, drawn at random, the same way
+    lease: Cost  # 64 in a step that hands in nothing
+    complete: Cost  # without a child, 64 in a step that takes nothing
+    store: float  # bytes on disk a URL, the log of some 16 MiB included
+    peak_rss: int  # bytes of the hub process, until then
 
 
 def sizes(largest: int) -> list[int]:
@@ -79,7 +79,7 @@ def scattered(number: int) -> str:
 
 def _url(number: int, source: int, name: str) -> str:
     """A shop's; its host is one of those there are by then, old or new."""
-    host = source * 7_919 % (number // HOST + 1)      # a prime: neighbours are of different hosts
+    host = source * 7_919 % (number // HOST + 1)  # a prime: neighbours are of different hosts
     return f"https://www.shop-{host:06}.example/catalogue/{name}-{number:09}.html"
 
 
@@ -122,7 +122,7 @@ def _put(hub: Hub, urls: Iterable[str], expected: Verdict) -> Cost:
     for batch in _tasks(urls):
         began = time.perf_counter()
         verdicts = hub.client.put(batch)
-        seconds += time.perf_counter() - began         # without the making of the tasks
+        seconds += time.perf_counter() - began  # without the making of the tasks
         n += len(batch)
         if wrong := len(verdicts) - verdicts.count(expected):
             raise HubFailed(f"of {len(batch)} URLs put {wrong} were not {expected}; the figures would mean nothing")

@@ -26,16 +26,16 @@ from crawler.items import Done, New, Step, Verdict
 from crawler.run.processes.process import cpu_clock
 from crawler_bench.processes import environment, median
 
-BODY = b"x" * 100         # an item of the size of a URL with its data
-BATCHES = (1, 64, 256)    # tasks in a round trip
-TASKS = {1: 5_000, 64: 50_000, 256: 50_000}     # a second or two each
-ITEMS = 20_000            # the same for the manager's queue
-QUICK = 5                 # times fewer with --quick
-PUTS = 1_000              # tasks put in one call beforehand
-TTL = 60.0                # s; no lease runs out during a run
-STARTING = 10.0           # s a hub has to say where it listens
-PAUSE = 0.01              # s between looks whether it has
-STOPPING = 10.0           # s it has to end
+BODY = b"x" * 100  # an item of the size of a URL with its data
+BATCHES = (1, 64, 256)  # tasks in a round trip
+TASKS = {1: 5_000, 64: 50_000, 256: 50_000}  # a second or two each
+ITEMS = 20_000  # the same for the manager's queue
+QUICK = 5  # times fewer with --quick
+PUTS = 1_000  # tasks put in one call beforehand
+TTL = 60.0  # s; no lease runs out during a run
+STARTING = 10.0  # s a hub has to say where it listens
+PAUSE = 0.01  # s between looks whether it has
+STOPPING = 10.0  # s it has to end
 
 
 class HubFailed(CrawlerError):
@@ -45,12 +45,12 @@ class HubFailed(CrawlerError):
 class HubFigures(Struct, frozen=True):
     """One way of moving tasks, measured once."""
 
-    what: str                # "crawler hub" or "manager queue"
+    what: str  # "crawler hub" or "manager queue"
     batch: int
     tasks: int
     per_second: float
-    hub_cpu: float           # µs a task, of the process that has the queues
-    client_cpu: float        # µs a task, of the process that asks
+    hub_cpu: float  # µs a task, of the process that has the queues
+    client_cpu: float  # µs a task, of the process that asks
 
 
 class Hub(Struct, frozen=True):
@@ -58,7 +58,7 @@ class Hub(Struct, frozen=True):
 
     client: HubClient
     pid: int
-    data: Path               # its directory
+    data: Path  # its directory
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _address(process: subprocess.Popen[bytes], written: Path, log: Path) -> str:
 
 def measure_hub(batch: int, tasks: int, settings: list[str]) -> HubFigures:
     """Move that many tasks from the queue `task` to the queue `result`, in steps of one batch."""
-    room = ["-s", f"queues.result.high_water={tasks + 1}"]       # nobody reads it: back-pressure would end the run
+    room = ["-s", f"queues.result.high_water={tasks + 1}"]  # nobody reads it: back-pressure would end the run
     with hub_process([*settings, *room]) as hub:
         for begin in range(0, tasks, PUTS):
             hub.client.put([New("task", BODY)] * min(PUTS, tasks - begin))

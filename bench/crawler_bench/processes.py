@@ -20,23 +20,23 @@ from msgspec import Struct
 
 from crawler.errors import UsageError
 
-LOOK = 0.1                 # s between looks: 1 % of a core, 3 % while memory grows
-RISE = 1.02                # times what a process had, at which memory is weighed again: the kernel walks all pages for that
+LOOK = 0.1  # s between looks: 1 % of a core, 3 % while memory grows
+RISE = 1.02  # times what a process had, at which memory is weighed again: the kernel walks all pages for that
 Run = TypeVar("Run")
 
 PROC = Path("/proc")
-TICK = os.sysconf("SC_CLK_TCK")       # of /proc's CPU times, 1/s
-PAGE = os.sysconf("SC_PAGE_SIZE")     # bytes
-COMM = 15 - len("crawler:")           # characters of its name a process can show; the kernel cuts the rest
-CUT = ("fetch+parse",)                # names of this pipeline that are longer
+TICK = os.sysconf("SC_CLK_TCK")  # of /proc's CPU times, 1/s
+PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
+COMM = 15 - len("crawler:")  # characters of its name a process can show; the kernel cuts the rest
+CUT = ("fetch+parse",)  # names of this pipeline that are longer
 
 
 class Usage(Struct, frozen=True):
     """What processes of one name used."""
 
-    cpu: float               # s, user and system
-    peak_rss: int            # bytes; of several processes the sum of their peaks
-    peak_pss: int            # bytes; the same with each page shared out among the processes that have it
+    cpu: float  # s, user and system
+    peak_rss: int  # bytes; of several processes the sum of their peaks
+    peak_pss: int  # bytes; the same with each page shared out among the processes that have it
 
 
 class TreeUsage(Struct, frozen=True):
@@ -44,9 +44,9 @@ class TreeUsage(Struct, frozen=True):
 
     seconds: float
     exit_code: int
-    cpu: float               # s, user and system, all processes
-    peak_rss: int            # bytes; the largest sum at one moment, shared pages counted in each
-    peak_pss: int            # bytes; the largest sum at one moment, shared pages counted once
+    cpu: float  # s, user and system, all processes
+    peak_rss: int  # bytes; the largest sum at one moment, shared pages counted in each
+    peak_pss: int  # bytes; the largest sum at one moment, shared pages counted once
     by_name: dict[str, Usage]
 
 
@@ -79,8 +79,8 @@ def peak_rss(pid: int) -> int:
 class Memory(Struct, frozen=True):
     """What a process has, or several have, in bytes. Forked processes share what they do not change."""
 
-    rss: int = 0             # with all that is shared
-    pss: int = 0             # with its share of what is shared
+    rss: int = 0  # with all that is shared
+    pss: int = 0  # with its share of what is shared
 
     def __add__(self, other: Memory) -> Memory:
         return Memory(self.rss + other.rss, self.pss + other.pss)
@@ -95,9 +95,9 @@ class Tree:
 
     def __init__(self, root: int) -> None:
         self.peak = Memory()
-        self._resident: dict[int, int] = {}     # bytes, when memory was last weighed
+        self._resident: dict[int, int] = {}  # bytes, when memory was last weighed
         self._names = {root: "run"}
-        self._strangers = set(_pids()) - {root}     # what was there before us is none of ours
+        self._strangers = set(_pids()) - {root}  # what was there before us is none of ours
         self._cpu: dict[int, float] = {}
         self._memory: dict[int, Memory] = {}
 
@@ -107,9 +107,9 @@ class Tree:
         for pid in self._names:
             try:
                 self._cpu[pid] = cpu_seconds(pid)
-                self._names[pid] = role(pid) or self._names[pid]     # it looks like its parent until it has its name
+                self._names[pid] = role(pid) or self._names[pid]  # it looks like its parent until it has its name
                 resident[pid] = int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
-            except (FileNotFoundError, ProcessLookupError):      # it has ended: what was seen of it stays
+            except (FileNotFoundError, ProcessLookupError):  # it has ended: what was seen of it stays
                 continue
         if any(size > self._resident.get(pid, 0) * RISE for pid, size in resident.items()):
             self._resident = resident
@@ -172,7 +172,7 @@ def measure(command: list[str], directory: Path, log: Path, limit: float) -> Tre
         raise
     finally:
         os.close(ended)
-        _, status, used = os.wait4(process.pid, 0)     # not Popen.wait: it keeps the usage to itself
+        _, status, used = os.wait4(process.pid, 0)  # not Popen.wait: it keeps the usage to itself
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     cpu = used.ru_utime + used.ru_stime

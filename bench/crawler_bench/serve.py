@@ -21,10 +21,10 @@ from msgspec import Struct
 
 from crawler.errors import CrawlerError
 
-STARTING = 10.0       # s a server has to answer
-PAUSE = 0.02          # s between looks whether it does
-TRIES = 5             # free ports tried: nginx cannot pick one itself, and another process may be quicker
-STOPPING = 5.0        # s it has to end
+STARTING = 10.0  # s a server has to answer
+PAUSE = 0.02  # s between looks whether it does
+TRIES = 5  # free ports tried: nginx cannot pick one itself, and another process may be quicker
+STOPPING = 5.0  # s it has to end
 
 NGINX = """\
 daemon off;
@@ -58,8 +58,8 @@ class ServerFailed(CrawlerError):
 class Server(Struct, frozen=True):
     """One that is running."""
 
-    kind: str                # "nginx" or "own"
-    origin: str              # http://host:port
+    kind: str  # "nginx" or "own"
+    origin: str  # http://host:port
     port: int
     pid: int
 
@@ -84,7 +84,7 @@ def find_nginx() -> str | None:
 
 
 def _start_nginx(nginx: str, root: Path, work: Path) -> tuple[subprocess.Popen[bytes], int]:
-    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""    # else it looks for nobody, who may not read our directory
+    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""  # else it looks for nobody, who may not read our directory
     for _ in range(TRIES):
         port = free_port()
         file = work / "nginx.conf"

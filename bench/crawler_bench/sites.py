@@ -12,20 +12,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
-SEED = 20_240_229        # any number; a change of it is another site
-MENU = 8                 # links that stand on every page, as a site's menu does
+SEED = 20_240_229  # any number; a change of it is another site
+MENU = 8  # links that stand on every page, as a site's menu does
 SYLLABLES = ("ba", "co", "del", "er", "fi", "gan", "hu", "in", "jor", "ka", "lem", "mi", "nor", "pal", "qui", "sto", "ti", "un")
-VOCABULARY = 1_500       # words: text that compresses about as English does
-PARAGRAPHS = 400         # pieces of running text that pages pick from; few of them come twice on one page
+VOCABULARY = 1_500  # words: text that compresses about as English does
+PARAGRAPHS = 400  # pieces of running text that pages pick from; few of them come twice on one page
 
 
 class Shape(Struct, frozen=True):
     """How large the pages of a site are and how they are linked."""
 
     name: str
-    pages: int               # unless told otherwise
-    size: int                # bytes of a page; kept to within a paragraph
-    links: int               # of a page, its menu included
+    pages: int  # unless told otherwise
+    size: int  # bytes of a page; kept to within a paragraph
+    links: int  # of a page, its menu included
 
 
 SMALL = Shape("small", 20_000, 10_000, 30)

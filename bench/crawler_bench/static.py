@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-HEAD_LIMIT = 64 << 10      # bytes of a request; more is nobody we serve
+HEAD_LIMIT = 64 << 10  # bytes of a request; more is nobody we serve
 
 
 class Answers:

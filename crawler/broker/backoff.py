@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-BACKOFF_BASE = 1.0      # s; bound of the first wait, doubled with each further attempt
-BACKOFF_CAP = 3600.0    # s; no longer than an hour: most outages are over by then
+BACKOFF_BASE = 1.0  # s; bound of the first wait, doubled with each further attempt
+BACKOFF_CAP = 3600.0  # s; no longer than an hour: most outages are over by then
 
 
 def backoff(attempt: int, random: Random) -> float:

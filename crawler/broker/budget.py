@@ -12,7 +12,7 @@ from typing import Final
 
 from crawler.broker.contract import Budget
 
-_TIME: Final = "/milliseconds"    # in the name of a counter, after the queue: time in which it had unfinished tasks
+_TIME: Final = "/milliseconds"  # in the name of a counter, after the queue: time in which it had unfinished tasks
 
 
 def time_counter(queue: str) -> str:

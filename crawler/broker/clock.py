@@ -1,6 +1,6 @@
 """Time, injected. Everything the broker decides by time it decides by `HubTime.now`, which no jump of the wall clock moves.
 
-    now = max(last time stored, wall clock at opening) + monotonic time since opening
+now = max(last time stored, wall clock at opening) + monotonic time since opening
 """
 
 from __future__ import annotations

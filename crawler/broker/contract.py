@@ -40,12 +40,12 @@ from crawler.limits import (
     Url,
 )
 
-MAX_DRAINED_WAIT = 1.0    # s; longest wait until a crawl is at its end
-MAX_WAIT = 20.0           # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
-MAX_BODY = 16 << 20       # bytes; a body over this is TOO_BIG (half of what a frame may carry)
+MAX_DRAINED_WAIT = 1.0  # s; longest wait until a crawl is at its end
+MAX_WAIT = 20.0  # s; longest long poll, so that no thread of a hub waits for ever on behalf of a client
+MAX_BODY = 16 << 20  # bytes; a body over this is TOO_BIG (half of what a frame may carry)
 
 
-TAKER = "take:"           # begins the name of a worker that takes values off a queue for a person and works on none
+TAKER = "take:"  # begins the name of a worker that takes values off a queue for a person and works on none
 
 
 def is_taker(worker: str) -> bool:
@@ -56,14 +56,14 @@ def is_taker(worker: str) -> bool:
 class Quota(Struct, frozen=True):
     """Limits on what all who are no admins may put. 0: no limit."""
 
-    queue_bytes: int = 0           # bytes waiting on a queue from which nothing more is put there
-    free: int = 0                  # bytes that stay free on the disk of the store, at most a tenth of it
+    queue_bytes: int = 0  # bytes waiting on a queue from which nothing more is put there
+    free: int = 0  # bytes that stay free on the disk of the store, at most a tenth of it
 
 
 class Budget(Struct, frozen=True):
     """A limit on the sum of some counters: once it is reached, nothing more is leased from a queue."""
 
-    name: str                      # for people: "frontier.max_time = 60"
+    name: str  # for people: "frontier.max_time = 60"
     counters: tuple[str, ...]
     most: int
 
@@ -84,7 +84,7 @@ def all_pages(read: Callable[[int, str], list[Note]], since: int) -> list[Note]:
     while is_full(page):
         page = read(page[-1].version, "") if since > 0 else read(0, page[-1].name)
         found |= {note.name: note for note in page}
-    if since <= 0 and len(found) > PAGE:           # what changed meanwhile may have changed behind us
+    if since <= 0 and len(found) > PAGE:  # what changed meanwhile may have changed behind us
         found |= {note.name: note for note in all_pages(read, first)}
     return sorted(found.values(), key=lambda note: note.version)
 
@@ -93,29 +93,29 @@ class QueueSpec(Struct, frozen=True):
     """Settings of one queue."""
 
     name: str
-    keyed: bool = False            # deduplicated by key; finished tasks are kept as the seen-set
-    polite: bool = False           # leased per host: `per_host` at a time, `delay` apart
-    is_read: bool = False          # a stage takes from it, so it counts for `drained`
-    feeds: tuple[str, ...] = ()    # queues that its tasks come to next, and later; they gate its leases when full
-    high_water: int = 10_000       # tasks waiting at which the queue counts as full
-    high_water_bytes: int = 256 << 20   # bytes waiting at which it counts as full
-    max_attempts: int = 5          # deliveries before a task is dead
-    limit: int = 0                 # tasks accepted at most, ever; 0: no limit
-    host_limit: int = 0            # of one host, on a polite queue; 0: no limit
-    host_waiting: int = 0          # of one host, on a polite queue, waiting: then no more are taken from other tasks; 0: no limit
-    budgets: tuple[Budget, ...] = ()    # nothing is leased once one of them is used up
-    is_outside: bool = False       # in the store, but not in the pipeline: nothing may be put on it, and `take` empties it
+    keyed: bool = False  # deduplicated by key; finished tasks are kept as the seen-set
+    polite: bool = False  # leased per host: `per_host` at a time, `delay` apart
+    is_read: bool = False  # a stage takes from it, so it counts for `drained`
+    feeds: tuple[str, ...] = ()  # queues that its tasks come to next, and later; they gate its leases when full
+    high_water: int = 10_000  # tasks waiting at which the queue counts as full
+    high_water_bytes: int = 256 << 20  # bytes waiting at which it counts as full
+    max_attempts: int = 5  # deliveries before a task is dead
+    limit: int = 0  # tasks accepted at most, ever; 0: no limit
+    host_limit: int = 0  # of one host, on a polite queue; 0: no limit
+    host_waiting: int = 0  # of one host, on a polite queue, waiting: then no more are taken from other tasks; 0: no limit
+    budgets: tuple[Budget, ...] = ()  # nothing is leased once one of them is used up
+    is_outside: bool = False  # in the store, but not in the pipeline: nothing may be put on it, and `take` empties it
 
 
 class Politeness(Struct, frozen=True):
     """Default limits for a host of a polite queue; the host may ask for others."""
 
-    per_host: int = 1              # tasks of one host that are leased and have not arrived, at a time
-    delay: float = 1.0             # s between the end of one and the start of the next
-    most: int | None = None        # tasks of one host at most, ever, 0: no limit; None: the queue's own limit
-    source: str = "setting"        # of the delay, see `HostStats.delay_by`
-    own: Callable[[str], Politeness | None] | None = None    # what single hosts are granted instead; for the others None
-    least: int | None = None       # the smallest limit of any of these hosts that has one
+    per_host: int = 1  # tasks of one host that are leased and have not arrived, at a time
+    delay: float = 1.0  # s between the end of one and the start of the next
+    most: int | None = None  # tasks of one host at most, ever, 0: no limit; None: the queue's own limit
+    source: str = "setting"  # of the delay, see `HostStats.delay_by`
+    own: Callable[[str], Politeness | None] | None = None  # what single hosts are granted instead; for the others None
+    least: int | None = None  # the smallest limit of any of these hosts that has one
 
     def of(self, host: str) -> Politeness:
         """Return what this host is granted."""

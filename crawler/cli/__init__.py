@@ -86,9 +86,7 @@ def overview() -> argparse.ArgumentParser:
 
 def _program() -> tuple[Parser, argparse._SubParsersAction[Parser]]:
     """Return the parser of `crawler`, and the object to register its commands with."""
-    parser = Parser(
-        prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="crawler", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", "-V", action="version", version=f"crawler {__version__}")
     return parser, parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -100,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if common.CHILD not in argv:
         try:
             args = _parse(argv)
-        except BrokenPipeError:                  # from --help; later versions of Python 3.11 hide it in argparse
+        except BrokenPipeError:  # from --help; later versions of Python 3.11 hide it in argparse
             streams.silence()
             return common.CLOSED
         except OSError as error:
@@ -112,12 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parse(argv)
         code = _run(args)
         return UNUSABLE if isinstance(getattr(args, "error", None), StageUnusable) else private_code(code)
-    except SystemExit:                           # raised by the parser, which has printed the reason
+    except SystemExit:  # raised by the parser, which has printed the reason
         return private_code(common.USAGE)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    if argv and argv[0] == "help":               # crawler help run: the same as crawler run --help
+    if argv and argv[0] == "help":  # crawler help run: the same as crawler run --help
         argv = [*(word for word in argv if word != "help"), "--help"]
     command = argv[0] if argv and argv[0] in COMMANDS else ""
     if argv and argv[0].startswith("-") and (there := next((word for word in argv if word in COMMANDS), "")):
@@ -130,9 +128,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def _run(args: argparse.Namespace) -> int:
     try:
         code = int(args.run(args))
-        sys.stdout.flush()                       # flushed here, where a closed pipe is not a failure
+        sys.stdout.flush()  # flushed here, where a closed pipe is not a failure
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):     # how rich ends a program when the reader of its output has gone
+        if isinstance(end.__context__, BrokenPipeError):  # how rich ends a program when the reader of its output has gone
             streams.silence()
             return common.CLOSED
         # Any other is not ours: a stage's code must not choose our exit code.
@@ -140,20 +138,20 @@ def _run(args: argparse.Namespace) -> int:
         return common.INTERNAL
     except KeyboardInterrupt:
         return common.INTERRUPTED
-    except BrokenPipeError:                  # who read our output has seen enough, as in `crawler take … | head`
+    except BrokenPipeError:  # who read our output has seen enough, as in `crawler take … | head`
         streams.silence()
         return common.CLOSED
     except OutputClosed as error:
-        if not args.while_stdin:                 # otherwise the parent process reports it
+        if not args.while_stdin:  # otherwise the parent process reports it
             tell(f"crawler: {masked(str(error), args.typed)}")
         return common.CLOSED
     except CrawlerError as error:
         args.error = error
-        if not (args.again and isinstance(error, StageUnusable)):      # else the process before this one has said it
+        if not (args.again and isinstance(error, StageUnusable)):  # else the process before this one has said it
             text = f"crawler: {masked(str(error), args.typed)}"
-            tell(*(text.split("\n") if isinstance(error, UsageError) else [text]))    # ours have lines of their own
+            tell(*(text.split("\n") if isinstance(error, UsageError) else [text]))  # ours have lines of their own
         return exit_code(error)
-    except PermissionError as error:         # a user's file; our own files are reported where they are opened
+    except PermissionError as error:  # a user's file; our own files are reported where they are opened
         what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
         tell(f"crawler: {what}: {error.strerror}; run it as the user whose file it is, or in another directory")
         return common.USAGE

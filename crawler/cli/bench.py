@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 WHAT = ("hub", "frontier", "crawl")
-SITES = ("large", "small", "docs")     # in the order in which they are crawled; docs is a tree found on this machine
-RUNS = 3              # of which the median is shown; one with --quick
+SITES = ("large", "small", "docs")  # in the order in which they are crawled; docs is a tree found on this machine
+RUNS = 3  # of which the median is shown; one with --quick
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
     from crawler_bench import crawl, processes, table
     from crawler_bench.peers import known
 
-    common.load(args)                         # all arguments are checked before anything is measured
+    common.load(args)  # all arguments are checked before anything is measured
     processes.require_proc()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)   # the servers and stores of a bench end with it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers and stores of a bench end with it
     if args.data is not None:
         make_directory(Path(args.data))
-        tempfile.tempdir = str(Path(args.data).resolve())   # stores and sites of a bench are made for it and gone after it
+        tempfile.tempdir = str(Path(args.data).resolve())  # stores and sites of a bench are made for it and gone after it
     runs = args.runs or (1 if args.quick else RUNS)
     tree, peers = crawl.docs_tree(args.tree), known.crawlers(args.peers, handed_on(args)) if args.peers else []
     report = table.Report(processes.machine(), runs)

@@ -30,6 +30,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         verify(config)
     finally:
-        with suppress(UsageError):            # if the pipeline cannot be drawn, only the mistakes are shown
+        with suppress(UsageError):  # if the pipeline cannot be drawn, only the mistakes are shown
             say(*draw(build(config)).split("\n"), flush=True)
     return common.OK

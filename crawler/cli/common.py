@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
-OK = 0                 # finished
-INTERNAL = 1           # a fault of ours
-USAGE = 2              # the command or the configuration cannot be used as it is
-DEAD_TASKS = 3         # finished, but some tasks were given up or are on a queue that no stage reads: see `crawler status`
-NOTHING_FETCHED = 4    # finished without a single page: all refused, missing, leading nowhere, empty or not read
-NO_HUB = 5             # the hub does not answer, or refuses the key or the certificate
-STORAGE = 75           # the disk failed (EX_TEMPFAIL of sysexits.h: try again when there is room)
-CLOSED = 141           # the reader of standard output has ended; as shells report it: 128 + SIGPIPE
-INTERRUPTED = 130      # by Ctrl-C, as shells count it: 128 + SIGINT
-TERMINATED = 143       # by SIGTERM: 128 + SIGTERM
+OK = 0  # finished
+INTERNAL = 1  # a fault of ours
+USAGE = 2  # the command or the configuration cannot be used as it is
+DEAD_TASKS = 3  # finished, but some tasks were given up or are on a queue that no stage reads: see `crawler status`
+NOTHING_FETCHED = 4  # finished without a single page: all refused, missing, leading nowhere, empty or not read
+NO_HUB = 5  # the hub does not answer, or refuses the key or the certificate
+STORAGE = 75  # the disk failed (EX_TEMPFAIL of sysexits.h: try again when there is room)
+CLOSED = 141  # the reader of standard output has ended; as shells report it: 128 + SIGPIPE
+INTERRUPTED = 130  # by Ctrl-C, as shells count it: 128 + SIGINT
+TERMINATED = 143  # by SIGTERM: 128 + SIGTERM
 
 SOME_OBJECTS = 10_000  # new objects that may hold others, until garbage is looked for: a page's tree and links have some 1,000
-AGAIN = "--again"                      # option of a child that is started again after its stage could not be opened
-CHILD = "--while-stdin"                # option of commands that another command of ours starts and supervises
-DEFAULT_ADDRESS = "127.0.0.1:8000"     # of the tutorial's hub
-ADDRESS_FILE = "hub.address"           # in the data directory: where the hub that uses it listens
+AGAIN = "--again"  # option of a child that is started again after its stage could not be opened
+CHILD = "--while-stdin"  # option of commands that another command of ours starts and supervises
+DEFAULT_ADDRESS = "127.0.0.1:8000"  # of the tutorial's hub
+ADDRESS_FILE = "hub.address"  # in the data directory: where the hub that uses it listens
 # Short forms of settings: the option, its setting, the name of its value, its effect.
 SHORT_FORMS = (
     ("--max-pages", "frontier.max_pages", "N", "take at most N URLs into the crawl; 0: no limit"),
@@ -55,15 +55,19 @@ SHORT_FORMS = (
     ("--max-total-bytes", "frontier.max_total_bytes", "N", "stop when N bytes of bodies have been received; 0: no limit"),
     ("--depth", "frontier.max_depth", "N", "follow links N steps from a seed; 0: no limit"),
     ("--delay", "frontier.delay", "S", "seconds between two requests to a host"),
-    ("--scope", "frontier.scope", "host|domain|path|any",
-     "links to follow: to the seeds' hosts, to their domains, below their paths, to any host"),
+    (
+        "--scope",
+        "frontier.scope",
+        "host|domain|path|any",
+        "links to follow: to the seeds' hosts, to their domains, below their paths, to any host",
+    ),
     ("--allow", "frontier.allow", "REGEX", "crawl only URLs that match REGEX, or another --allow"),
     ("--deny", "frontier.deny", "REGEX", "crawl no URL that matches REGEX; may be repeated"),
 )
-LISTS = ("--allow", "--deny")          # the options among them that may be repeated
-LONGEST_SHOWN = 200    # characters of a wrong argument in a message
+LISTS = ("--allow", "--deny")  # the options among them that may be repeated
+LONGEST_SHOWN = 200  # characters of a wrong argument in a message
 LOG_FORMAT, LOG_TIME = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"
-PATIENCE = 3.0         # s a command waits for a hub before it says that there is none
+PATIENCE = 3.0  # s a command waits for a hub before it says that there is none
 
 
 def options() -> argparse.ArgumentParser:
@@ -78,10 +82,10 @@ def options() -> argparse.ArgumentParser:
     group.add_argument("--data", metavar="DIR", help="where the hub keeps its store, key and reports (default: crawler-data)")
     group.add_argument("-v", "--verbose", action="count", default=0, help="log every detail; -vv those of the libraries too")
     group.add_argument("-q", "--quiet", action="store_true", help="log errors only")
-    group.add_argument("--log-level", help=argparse.SUPPRESS)                          # these two are for
-    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)      # for processes that we start; so is the next:
+    group.add_argument("--log-level", help=argparse.SUPPRESS)  # these two are for
+    group.add_argument(CHILD, action="store_true", help=argparse.SUPPRESS)  # for processes that we start; so is the next:
     group.add_argument("--heard", action="store_true", help=argparse.SUPPRESS)  # see `crawler.wording.lines`
-    group.add_argument(AGAIN, action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.processes.supervisor.AGAIN`
+    group.add_argument(AGAIN, action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.processes.supervisor.AGAIN`
     return parent
 
 
@@ -100,7 +104,7 @@ def number(kind: str) -> Callable[[str], Any]:
             value = msgspec.convert(text.strip(), wanted, strict=False)
         except msgspec.ValidationError:
             value = None
-        if value is None or value != value:      # the second test is for NaN
+        if value is None or value != value:  # the second test is for NaN
             what, _, limits = expected(wanted).partition(" from ")
             wrong = f"is not possible; expected {expected(wanted)}" if is_number(text) else f"is not {what}; {limits}"
             value = float(text) if is_number(text) else text
@@ -150,7 +154,7 @@ def load(args: argparse.Namespace, remembered: Mapping[str, Any] = MappingProxyT
     from crawler.config.load import unknown_variables
 
     start_logging(args)
-    if not args.while_stdin and not remembered:   # otherwise the parent process has warned, or an earlier call
+    if not args.while_stdin and not remembered:  # otherwise the parent process has warned, or an earlier call
         for line in unknown_variables(os.environ):
             log.warning("%s", line)
     spelled = {setting: option for option, setting, *_ in SHORT_FORMS if _short(args, option) is not None}
@@ -225,7 +229,7 @@ def forward(args: argparse.Namespace, config: Config) -> list[str]:
     if args.heard:
         options += ["--heard"]
     if args.config is not None:
-        options += ["-c", str(args.config)]         # beside it are stages of the user's own, and hints repeat it
+        options += ["-c", str(args.config)]  # beside it are stages of the user's own, and hints repeat it
     return [*options, WITH_SETTINGS, config.packed()]
 
 
@@ -234,7 +238,7 @@ def start_logging(args: argparse.Namespace) -> None:
     level = args.log_level or ("DEBUG" if args.verbose else "ERROR" if args.quiet else "INFO")
     logging.basicConfig(level=level, stream=sys.stderr, format=LOG_FORMAT, datefmt=LOG_TIME)
     for handler in logging.root.handlers:
-        if type(handler) is logging.StreamHandler:         # not that of a program which calls a command as a function
+        if type(handler) is logging.StreamHandler:  # not that of a program which calls a command as a function
             handler.setFormatter((FormedLines if args.heard else EscapedLines)(LOG_FORMAT, LOG_TIME))
     for chatty in ("urllib3", "charset_normalizer", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING if args.verbose < 2 else logging.DEBUG)
@@ -327,10 +331,10 @@ def connect(
     try:
         key = authkey(config.settings.data, hub.authkey_file, os.environ)
     except UsageError:
-        refuse_if_deserted(address)       # no key and no hub: the hub is what is missing first
+        refuse_if_deserted(address)  # no key and no hub: the hub is what is missing first
         raise
     tls = client_tls(config, address, role)
-    find = None if hub.address else partial(written_address, config)      # a hub that starts again writes where it is
+    find = None if hub.address else partial(written_address, config)  # a hub that starts again writes where it is
     return HubClient(address, key, worker=worker, patience=patience, tls=tls, contact=contact, find=find)
 
 
@@ -375,11 +379,11 @@ def stop_with_stdin(args: argparse.Namespace, stop: Callable[[], None]) -> None:
     """Stop a child of `crawler run` when its parent is gone, for whatever reason, because then the pipe from it ends."""
     if not args.while_stdin:
         return
-    pipe = getattr(args, "parent", 0)        # standard input, unless it was replaced for a stage
+    pipe = getattr(args, "parent", 0)  # standard input, unless it was replaced for a stage
 
     def wait() -> None:
         while os.read(pipe, 4096):
-            pass                             # nothing is written to it; only its end matters
+            pass  # nothing is written to it; only its end matters
         stop()
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crawler.broker.contract import Broker
     from crawler.items import Dead
 
-COLUMN = 60           # characters to which a task's URL is padded; a longer one is shown whole and shifts its reason
+COLUMN = 60  # characters to which a task's URL is padded; a longer one is shown whole and shifts its reason
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,8 +76,10 @@ def listed(broker: Broker, queue: str | None, hint: common.Hint) -> int:
     if queue is None and total > 1:
         for group in given_up(broker, total):
             tell(f"{group.count:,} × {group.reason}")
-    tell(f"{counted(total, 'dead task')}; '{hint('dead show ID')}' shows one in full, "
-          f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again")
+    tell(
+        f"{counted(total, 'dead task')}; '{hint('dead show ID')}' shows one in full, "
+        f"'{hint('dead retry --all')}' tries {agree(total, 'it', 'them')} again"
+    )
     return common.OK
 
 

@@ -47,5 +47,5 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     except BaseException:
         broker.close()
         raise
-    logging.getLogger("crawler.worker").setLevel(logging.DEBUG)      # shows the whole traceback of each failure
+    logging.getLogger("crawler.worker").setLevel(logging.DEBUG)  # shows the whole traceback of each failure
     return DebugCrawl(broker, benches, shared)

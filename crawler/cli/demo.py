@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from crawler.demo.shop import Shop
 
 SETTINGS = (
-    "frontier.delay=0.02",                      # it is our own shop; other sites are asked once a second
+    "frontier.delay=0.02",  # it is our own shop; other sites are asked once a second
     "frontier.per_host=4",
     "stages.parse.fields.price={css='.price::text', type='float'}",
     "stages.parse.fields.name='h1::text'",
 )
-SHOWN = 8             # products in the table
+SHOWN = 8  # products in the table
 DATA, OUTPUT = "data", "shop.jsonl"
 UNINDEXED = "/drafts.html"
 
@@ -45,13 +45,13 @@ def run(args: argparse.Namespace) -> int:
     directory = Path(tempfile.mkdtemp(prefix="crawler-demo-"))
     output = directory / OUTPUT
     is_finished = False
-    given = common.spelled(argparse.Namespace(**{**vars(args), "data": None}))     # before our own are added
+    given = common.spelled(argparse.Namespace(**{**vars(args), "data": None}))  # before our own are added
     try:
         with Shop() as shop:
             code = crawl_shop(args, shop, output)
             is_finished = code in (common.OK, common.DEAD_TASKS)
             return show(shop, rows(output), output, given) if is_finished else code
-    finally:                     # keep only the rows of a finished demo, for the user to look at
+    finally:  # keep only the rows of a finished demo, for the user to look at
         shutil.rmtree(directory / DATA if is_finished else directory, ignore_errors=True)
 
 
@@ -74,7 +74,7 @@ def on_its_own(directory: Path) -> Path:
 
     ignored = [name for name in os.environ if name.startswith("CRAWLER_")]
     for name in ignored:
-        del os.environ[name]              # the processes of the crawl would read them too
+        del os.environ[name]  # the processes of the crawl would read them too
     if DEFAULT_FILE.exists():
         ignored.append(f"./{DEFAULT_FILE}")
     if ignored:
@@ -111,8 +111,10 @@ def show(shop: Shop, found: Sequence[dict[str, Any]], output: Path, given: Seque
     trespasses = shop.trespasses()
     if given and (wrong or trespasses):
         missing = sum(url not in statuses for url in expected)
-        say(f"the shop was not crawled {'whole' if missing else 'as usual'}, because of the settings given "
-                      f"({' '.join(given)}): {len(expected) - missing} of {len(expected)} pages, {len(found)} rows")
+        say(
+            f"the shop was not crawled {'whole' if missing else 'as usual'}, because of the settings given "
+            f"({' '.join(given)}): {len(expected) - missing} of {len(expected)} pages, {len(found)} rows"
+        )
         say(f"the rows are in {output}; 'rm -r {output.parent}' removes them")
         return common.OK
     for url in wrong:

@@ -20,7 +20,7 @@ def conclude(session: Session, ended: Ended, view: View, interrupted: int, *, qu
     from crawler.run.processes.supervisor import ChildFailed
 
     failure = ended.failure
-    if isinstance(failure, ChildFailed) and not failure.is_hopeless:       # otherwise the child has said it
+    if isinstance(failure, ChildFailed) and not failure.is_hopeless:  # otherwise the child has said it
         view.say(f"crawler: {failure}")
     ending = common.CLOSED if ended.is_unheard else interrupted
     code = ending
@@ -42,11 +42,15 @@ def show(session: Session, ended: Ended, found: Report, view: View) -> None:
     for line in found.lines:
         view.say(line)
     if ended.is_unheard and not found.is_done:
-        view.say(f"the program that read standard output has ended, so the crawl was stopped: '{hint('run')}' goes on and prints, "
-                 f"'{hint('run -o FILE --change')}' goes on and writes to FILE")
+        view.say(
+            f"the program that read standard output has ended, so the crawl was stopped: '{hint('run')}' goes on and prints, "
+            f"'{hint('run -o FILE --change')}' goes on and writes to FILE"
+        )
     if not found.has_store:
-        view.say(f"crawler: {store_path(session.data)} was removed while the crawl ran, so the crawl cannot go on; "
-                 f"'{hint('run URL')}' begins another")
+        view.say(
+            f"crawler: {store_path(session.data)} was removed while the crawl ran, so the crawl cannot go on; "
+            f"'{hint('run URL')}' begins another"
+        )
     elif found.lost is not None:
         view.say(f"crawler: {found.lost}")
 

@@ -1,8 +1,8 @@
 """File names typed where a URL or a page is expected: which words mean a file, and the message for a missing one.
 
-    ./page.html   ../x   /tmp/page   ~/page   C:\\page.html   file:///tmp/page.html       a file, there or not
-    page.html     docs/page.html                                                          a file: no host can end like that
-    example.org   example.org/page.html   127.0.0.1:8000/page.html                        a URL, unless there is such a file
+./page.html   ../x   /tmp/page   ~/page   C:\\page.html   file:///tmp/page.html       a file, there or not
+page.html     docs/page.html                                                          a file: no host can end like that
+example.org   example.org/page.html   127.0.0.1:8000/page.html                        a URL, unless there is such a file
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _meant(text: str) -> Path | None:
     if "://" in text:
         return None
     path = Path(os.path.expanduser(text))
-    if os.path.isdir(path):        # of a plain name a host: a directory example.org may be that of an earlier crawl
+    if os.path.isdir(path):  # of a plain name a host: a directory example.org may be that of an earlier crawl
         return path if "/" in text.rstrip("/") or _is_path(text) else None
     return path if _is_path(text) or os.path.exists(path) or _is_file_name(text) else None
 

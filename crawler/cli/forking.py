@@ -30,8 +30,8 @@ from crawler.run.processes.process import Process
 from crawler.worker.marks import MarkMemory
 
 FDS, THREADS = "/proc/self/fd", "/proc/self/task"
-SETTLE: Final = 0.1     # s a thread that was joined may take to be gone
-ENDING: Final = 1.0     # s a copy that was never told what to do may take to end
+SETTLE: Final = 0.1  # s a thread that was joined may take to be gone
+ENDING: Final = 1.0  # s a copy that was never told what to do may take to end
 STANDARD = {0, 1, 2}
 
 Command = tuple[list[str], dict[str, str], bool]
@@ -41,7 +41,7 @@ Command = tuple[list[str], dict[str, str], bool]
 def descriptors() -> set[int]:
     """Return the open descriptors of this process."""
     found = {int(name) for name in os.listdir(FDS)}
-    return {number for number in found if _is_open(number)}      # one was that of the listing itself
+    return {number for number in found if _is_open(number)}  # one was that of the listing itself
 
 
 class Forks:
@@ -54,11 +54,10 @@ class Forks:
         self._is_linux = sys.platform == "linux" and hasattr(os, "pidfd_open") and os.path.isdir(FDS)
         self._ours = descriptors() if self._is_linux else set()
         self._ready: dict[str, Process] = {}
-        gc.disable()        # until all is imported: that stays, and looking through it again and again takes 15 ms
+        gc.disable()  # until all is imported: that stays, and looking through it again and again takes 15 ms
 
     def prepare(self, name: str, work: Callable[[], None]) -> None:
-        """Make a copy that does this work and then waits for the command of that name, so that the command finds a process ready.
-        """
+        """Make a copy that does this work, then waits for the command of that name: the command finds a process ready."""
         if self._is_safe():
             self._ready[name] = self._copy(True, lambda: _told(work))
 
@@ -66,7 +65,7 @@ class Forks:
         command: Command = [*arguments], {**environment}, is_heard
         if ready := self._ready.pop(arguments[0], None):
             if self._tell(ready, command):
-                return ready           # and what others need is still to be imported
+                return ready  # and what others need is still to be imported
             _end(ready)
         gc.enable()
         return self._copy(is_heard, lambda: command) if self._is_safe() else None
@@ -80,9 +79,9 @@ class Forks:
     def _copy(self, is_heard: bool, command: Callable[[], Command | None]) -> Process:
         stdin, our_stdin = os.pipe()
         our_stderr, stderr = os.pipe() if is_heard else (None, None)
-        gc.freeze()         # objects made so far stay: a collection in a copy would write to all of the shared memory, and
-        _flush()            # close by their numbers descriptors that mean something else there
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())   # none is to meet our handlers in the copy
+        gc.freeze()  # objects made so far stay: a collection in a copy would write to all of the shared memory, and
+        _flush()  # close by their numbers descriptors that mean something else there
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is to meet our handlers in the copy
         marks = MarkMemory()
         environment = marks.environment
         pid = os.fork()
@@ -123,7 +122,7 @@ class Forks:
 
 def _told(work: Callable[[], None]) -> Command | None:
     """Do the work and read the command, in the copy; None: there will be none."""
-    with suppress(Exception):             # the command will meet the same error, and report it
+    with suppress(Exception):  # the command will meet the same error, and report it
         work()
     line = b""
     while not line.endswith(b"\n"):
@@ -158,12 +157,12 @@ def _become(
             os.close(number)
         _forget_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        atexit._clear()                   # they are our parent's: its temporary directories, for one, are not ours to remove
-        logging.root.handlers.clear()     # the command starts logging by itself
+        atexit._clear()  # they are our parent's: its temporary directories, for one, are not ours to remove
+        logging.root.handlers.clear()  # the command starts logging by itself
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
         code = _obey(main, command(), stderr)
     finally:
-        os._exit(code)                    # not sys.exit: what our parent was in the middle of is not ours to finish
+        os._exit(code)  # not sys.exit: what our parent was in the middle of is not ours to finish
 
 
 def _obey(main: Callable[[Sequence[str]], int], command: Command | None, stderr: int | None) -> int:
@@ -204,7 +203,7 @@ def _run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):      # closed, or never there
+        with suppress(OSError, ValueError, AttributeError):  # closed, or never there
             stream.flush()
 
 

@@ -37,7 +37,7 @@ PRELOADED = (
     "crawler.run.local_store", "crawler.run.obeyed",
     "crawler.worker.shared_notes", "crawler.machine.shortage", "crawler.run.processes.supervisor",
 )  # fmt: skip
-ORPHANED = 25.0       # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
+ORPHANED = 25.0  # s a hub whose parent is gone waits for its workers to hand in: their own 20 s and some
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -90,8 +90,10 @@ def make_certs(args: argparse.Namespace, hosts: list[str]) -> None:
         say(masked(said, args.typed))
     if "hub" in done.made:
         say(f"hub.pem is for {', '.join(done.hosts)}")
-    say("give each machine ca.pem and the pair of its role (worker: stages; producer: put and take; admin: all); "
-          "keep ca.key where no hub is")
+    say(
+        "give each machine ca.pem and the pair of its role (worker: stages; producer: put and take; admin: all); "
+        "keep ca.key where no hub is"
+    )
 
 
 def make_keys(args: argparse.Namespace) -> None:
@@ -101,8 +103,10 @@ def make_keys(args: argparse.Namespace) -> None:
     data = Path(common.load(args).settings.data)
     local_store.make_directory(data)
     say(*(masked(str(path), args.typed) for path in key.make_keys(data)))
-    say("the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
-          "a hub that is running takes them when it is started again")
+    say(
+        "the first is the admin's; give a machine the one of its role, as CRAWLER_AUTHKEY or hub.authkey_file; "
+        "a hub that is running takes them when it is started again"
+    )
 
 
 def preload() -> None:
@@ -112,17 +116,17 @@ def preload() -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    mask = os.umask(0o077)             # there is no other way to read it
+    mask = os.umask(0o077)  # there is no other way to read it
     os.umask(mask)
     try:
         return serve(args)
     finally:
-        os.umask(mask)                 # the process may go on: a program's, a test's
+        os.umask(mask)  # the process may go on: a program's, a test's
 
 
 def serve(args: argparse.Namespace) -> int:
     common.settle_process(args, "hub")
-    if args.while_stdin and not args.quiet:       # our parent shows warnings only, and must hear when there is room again
+    if args.while_stdin and not args.quiet:  # our parent shows warnings only, and must hear when there is room again
         logging.getLogger("crawler.broker.sqlite.disk").setLevel(logging.INFO)
     from crawler.broker.contract import Quota
     from crawler.broker.sqlite.broker import SqliteBroker
@@ -143,7 +147,7 @@ def serve(args: argparse.Namespace) -> int:
     pipeline = build(config)
     queues = list(pipeline.queues.values())
     local_store.make_directory(data)
-    os.umask(0o077)                    # an existing directory may be open to all; a new file in it must not be
+    os.umask(0o077)  # an existing directory may be open to all; a new file in it must not be
     key = authkey(data, settings.hub.authkey_file, os.environ, create=True)
     address = Address.of(args.address or settings.hub.address or common.DEFAULT_ADDRESS)
     tls = hub_tls(config) if settings.hub.tls and not address.path else None
@@ -240,7 +244,7 @@ def guide(args: argparse.Namespace, config: Config, pipeline: Pipeline, place: A
     from crawler.run import obeyed
 
     options = common.spelled(args)
-    if common.hub_address(config) != str(place):          # the configured address is that of another hub
+    if common.hub_address(config) != str(place):  # the configured address is that of another hub
         options += ["--hub", str(place)]
     stages = pipeline.reachable(FRONTIER)
     everywhere = obeyed.for_command(options, obeyed.is_of_all)
@@ -289,7 +293,7 @@ def encoders(config: Config, broker: SqliteBroker) -> dict[str, Any]:
         return frontier().seed(str(value))
 
     if config.settings.frontier.allow or config.settings.frontier.deny:
-        frontier()                   # an unusable pattern is reported now
+        frontier()  # an unusable pattern is reported now
     return {FRONTIER: seed}
 
 

@@ -62,7 +62,7 @@ def run_stage(args: argparse.Namespace) -> int:
     needs = "" if find_spec("pytest") else " (after: pip install pytest)"
     say(args, f"wrote {code} and {test}; try it with: python -m pytest {test}{needs}")
     module = module_of(args.name, args.dir)
-    file = Path("crawler.toml") if module else args.dir / "crawler.toml"       # modules are also looked for in its directory
+    file = Path("crawler.toml") if module else args.dir / "crawler.toml"  # modules are also looked for in its directory
     used = "" if module else f" -c {file}"
     say(args, f"To run it between parse and store, add this to {file}, then check it with: crawler check{used}")
     printing.say("", *table(args.name, module).splitlines())

@@ -60,9 +60,9 @@ def run_parse(args: argparse.Namespace) -> int:
     from crawler.worker.opening import closing
 
     config = common.load(args)
-    page_file(args.page)                      # refuses a missing one
+    page_file(args.page)  # refuses a missing one
     spec = build(config).stage("parse")
-    options_of(spec, config)                  # before anything is fetched
+    options_of(spec, config)  # before anything is fetched
     page = page_of(config, args.page)
     if page is None:
         return common.NOTHING_FETCHED
@@ -149,7 +149,7 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
     spec = build(config).stage(name)
     kind = plugins.find(spec.use)
     options = options_of(spec, config)
-    with opening(name):                       # the class may be the author's
+    with opening(name):  # the class may be the author's
         stage = kind(options, shared)
         stage.open()
     return stage

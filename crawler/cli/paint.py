@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-ERASE, UP = "\x1b[2K", "\x1b[1A"           # erase this line; go to the line above
+ERASE, UP = "\x1b[2K", "\x1b[1A"  # erase this line; go to the line above
 
 
 class Above(io.TextIOBase):
@@ -42,7 +42,7 @@ class Painter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._lock = threading.Lock()
-        self._lines: list[Text] = []         # the last drawing
+        self._lines: list[Text] = []  # the last drawing
 
     def __enter__(self) -> Painter:
         return self

@@ -17,9 +17,9 @@ FOREIGN = {
     "worker": "stage", "work": "stage", "stats": "status", "ps": "status", "errors": "dead", "failed": "dead", "add": "put",
     "push": "put", "pop": "take", "verify": "check", "validate": "check", "explain": "why", "hosts": "host", "benchmark": "bench",
 }  # fmt: skip
-NEAR = 0.6             # similarity (0 to 1) from which a word is suggested
-OPTION = 0.75          # the same for options, which are more numerous
-_NOUNS = {"COMMAND": "command", "VERB": "verb", "WHAT": "such thing"}    # by metavar
+NEAR = 0.6  # similarity (0 to 1) from which a word is suggested
+OPTION = 0.75  # the same for options, which are more numerous
+_NOUNS = {"COMMAND": "command", "VERB": "verb", "WHAT": "such thing"}  # by metavar
 
 
 # What options of other programs are called here, by their names without dashes; the first word is the option.
@@ -43,9 +43,9 @@ OPTIONS_OF = {
     ("hub", "p"): "--address 127.0.0.1:PORT",
     ("hub", "host"): "--address HOST:PORT", ("hub", "listen"): "--address HOST:PORT", ("hub", "bind"): "--address HOST:PORT",
 }  # fmt: skip
-COLUMNS = 80           # width of a help text that no terminal shows
-MARGIN = 2             # columns left free at its right, as argparse does
-HOME = "~/"            # expanded in the values of options that name files, because shells do not do so in quotes and after =
+COLUMNS = 80  # width of a help text that no terminal shows
+MARGIN = 2  # columns left free at its right, as argparse does
+HOME = "~/"  # expanded in the values of options that name files, because shells do not do so in quotes and after =
 
 
 class Once(argparse._StoreAction):
@@ -79,8 +79,7 @@ class Parser(argparse.ArgumentParser):
         return made
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print, and raise BrokenPipeError if the reader has gone: some versions of argparse hide that, and the exit code with it.
-        """
+        """Print. Raises BrokenPipeError if the reader has gone: some versions of argparse hide that, and the exit code with it."""
         if message and file is sys.stdout:
             printing.say(*message.removesuffix("\n").split("\n"), flush=True)
         elif message:
@@ -118,12 +117,12 @@ class Parser(argparse.ArgumentParser):
         return super().format_help() + shown(self.prog.removeprefix("crawler").strip())
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:  # type: ignore[override]  # the base has overloads
-        if not args and self._subparsers is not None:     # a group of commands without a verb prints its help
+        if not args and self._subparsers is not None:  # a group of commands without a verb prints its help
             self.print_help()
             self.exit()
         self._typed = sys.argv[1:] if args is None else list(args)
         found, extra = super().parse_known_args(args, namespace)
-        if extra:                              # reported here: the usage of the parent parser lacks our options
+        if extra:  # reported here: the usage of the parent parser lacks our options
             self.error(self._unknown(found, extra))
         return found, extra
 
@@ -162,7 +161,6 @@ class Parser(argparse.ArgumentParser):
         own = OPTIONS_OF.get((self.prog.rpartition(" ")[2], wrong), "")
         meant = own or self._foreign(wrong) or self._setting(wrong) or (near and f"--{near}")
         return f"{said}; did you mean {meant}?" if meant else said
-
 
     def _foreign(self, option: str) -> str:
         """Return what an option of another program is called in this command; "" if it is not known."""
@@ -203,7 +201,7 @@ def _columns() -> int:
         return int(typed)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or COLUMNS
-    except (AttributeError, ValueError, OSError):      # closed, replaced by an object without a file, or no terminal
+    except (AttributeError, ValueError, OSError):  # closed, replaced by an object without a file, or no terminal
         return COLUMNS
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crawler.cli")
 
 STDIN = "standard input"
-BATCH = 1_000         # values in one call
+BATCH = 1_000  # values in one call
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -97,7 +97,7 @@ def maker(config: Config, hub: Broker, queue: str) -> Callable[[str], New]:
     from crawler.web.frontier import Frontier
     from crawler.worker.shared_notes import SharedNotes
 
-    hub.drained([queue])                     # says at once if there is no such queue, and which there are
+    hub.drained([queue])  # says at once if there is no such queue, and which there are
     if queue == FRONTIER:
         return Frontier(config.settings.frontier, SharedNotes(hub)).seed
     return lambda text: New(queue, encoded(value(text)))
@@ -127,7 +127,7 @@ def checked(values: Iterable[str], queue: str, config: Config) -> Iterator[str]:
 
     schemas = {}
     for stage in build(config).readers(queue):
-        if ":" not in stage.use:                  # code of a person's own is not run here
+        if ":" not in stage.use:  # code of a person's own is not run here
             with suppress(ConfigError):
                 schemas[stage.name] = item_schema(find(stage.use))[0]
     for text in values:
@@ -150,7 +150,7 @@ def value(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         pass
-    if text[:1] in ("{", "[", '"'):           # half of a character in \u, NaN: JSON to most tools
+    if text[:1] in ("{", "[", '"'):  # half of a character in \u, NaN: JSON to most tools
         try:
             return json.loads(text)
         except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """Find the broker that a command talks to: the hub or, while none runs, the store in the data directory itself.
 
-    --hub, or hub.address of another machine ──▶ only that hub
-    otherwise ──▶ the hub of the data directory ──none answers──▶ <data>/hub.sqlite3 ──is in use──▶ a hub that starts or hangs
+--hub, or hub.address of another machine ──▶ only that hub
+otherwise ──▶ the hub of the data directory ──none answers──▶ <data>/hub.sqlite3 ──is in use──▶ a hub that starts or hangs
 """
 
 from __future__ import annotations
@@ -58,12 +58,13 @@ def find(args: argparse.Namespace, config: Config, worker: str, role: str, *, is
         raise HubUnreachable(address, "something listens there but does not answer like a hub; perhaps a hub hangs") from error
     try:
         broker = open_store(remembering(args, config))
-    except UsageError:                       # in use: perhaps by a hub that is starting and answers soon
+    except UsageError:  # in use: perhaps by a hub that is starting and answers soon
         try:
             return answering(config, worker, role, patience=common.PATIENCE)
         except HubUnreachable as error:
-            raise HubUnreachable(address, f"but a process uses {store_path(data)}: a hub that hangs, or another command; "
-                                 "wait for it, or stop it") from error
+            raise HubUnreachable(
+                address, f"but a process uses {store_path(data)}: a hub that hangs, or another command; wait for it, or stop it"
+            ) from error
     if not is_quiet:
         tell(f"crawler: no hub runs; this is from {store_path(data)}")
     return broker
@@ -100,7 +101,7 @@ def remembering(args: argparse.Namespace, config: Config) -> Config:
     values = {} if was is None else differences.remembered(was, config.origin, os.getcwd())
     try:
         return common.load(args, values) if values else config
-    except ConfigError:          # crawler.toml is another one now; a question about the crawl does not depend on it
+    except ConfigError:  # crawler.toml is another one now; a question about the crawl does not depend on it
         args.remembered = []
         return config
 

@@ -16,8 +16,8 @@ from crawler.wording.counting import agree, counted
 if TYPE_CHECKING:
     from crawler.broker.contract import Broker
 
-BATCH = 1_000         # names in one call
-ALL = "*"             # at the end of a name: all names that begin so
+BATCH = 1_000  # names in one call
+ALL = "*"  # at the end of a name: all names that begin so
 ENDED = "was ended by hand"
 DESCRIPTIONS = {
     "workers": "Workers as the hub knows them, and the tasks that they hold.",

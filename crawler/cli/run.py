@@ -34,13 +34,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog="Ctrl-C stops in order (what is in hand is finished or given back), a second one at once.",
     )  # fmt: skip
     parser.add_argument("urls", metavar="URL", nargs="*", help="where to begin; - reads them from standard input, one a line")
-    parser.add_argument("--seeds", metavar="FILE", action="append", default=[],
-                        help="the same from a file, one a line; # begins a comment; may be repeated; - is standard input")
+    parser.add_argument(
+        "--seeds",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="the same from a file, one a line; # begins a comment; may be repeated; - is standard input",
+    )
     output_options(parser)
     common.short_forms(parser)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument(
-        "--fresh", action="store_true",
+        "--fresh",
+        action="store_true",
         help="start over even if the last crawl was interrupted; without URLs, from its seeds",
     )
     ways.add_argument("--change", action="store_true", help="resume an interrupted crawl with these changed URLs and settings")
@@ -67,24 +73,24 @@ def crawl(args: argparse.Namespace, config: Config, read: Callable[[], list[str]
     from crawler.cli.forking import Forks
     from crawler.run.processes.process import Bell
 
-    atexit.register(gc.freeze)                # so that the interpreter collects no garbage at its end
+    atexit.register(gc.freeze)  # so that the interpreter collects no garbage at its end
     stop = Bell()
-    forks = Forks(main)                       # first: the rest is imported for the copies too
+    forks = Forks(main)  # first: the rest is imported for the copies too
     try:
         if is_debug(args):
-            forks.close()                     # none is made
+            forks.close()  # none is made
             has_rows = config.settings.stages.get("store", {}).get("output") == "-"
             with redirect_stdout(sys.stderr) if has_rows else nullcontext():
                 return _crawl(args, config, read(), stop, forks)
         forks.prepare("hub", hub.preload)
-        with redirect_stdout(sys.stderr):     # keeps prints of imported stages out of the rows on standard output
+        with redirect_stdout(sys.stderr):  # keeps prints of imported stages out of the rows on standard output
             return _crawl(args, config, read(), stop, forks)
     finally:
         forks.close()
 
 
 def is_debug(args: argparse.Namespace) -> bool:
-    return bool(getattr(args, "debug", False))      # the demo's arguments lack the option
+    return bool(getattr(args, "debug", False))  # the demo's arguments lack the option
 
 
 def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bell, forks: Forks) -> int:
@@ -99,7 +105,7 @@ def _crawl(args: argparse.Namespace, config: Config, texts: list[str], stop: Bel
     session = Session(plan, stop, hint, is_fresh=args.fresh)
     interrupted = common.stop_on_signals(session.interrupt, lambda: end_at_once(session))
     view = make_view(config, hint, quiet=args.quiet, is_live=not in_one)
-    args.heard = view.on_line is not None         # for the options passed on to child processes
+    args.heard = view.on_line is not None  # for the options passed on to child processes
     found = seeds.settle(plan.texts, config, view.say)
     one_each = [*common.forward(args, config), "--hub", session.address, "--processes", "1"]
 
@@ -169,7 +175,7 @@ def planned(args: argparse.Namespace, config: Config, texts: list[str]) -> Plan:
         args.config = file or args.config
         return common.load(args, remembered) if remembered or file is not None else config
 
-    is_change = getattr(args, "change", False)        # the demo's arguments lack the option
+    is_change = getattr(args, "change", False)  # the demo's arguments lack the option
     plan = decide.plan(load, texts, Command(args.typed), is_fresh=args.fresh, is_change=is_change)
     if plan.output == "-":
         streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
-SAID = 10              # seeds without a scheme that are reported one by one
+SAID = 10  # seeds without a scheme that are reported one by one
 STDIN = "standard input"
 
 

@@ -17,8 +17,8 @@ from crawler.wording.secrets import masked
 if TYPE_CHECKING:
     from msgspec import Struct
 
-MOST = 110            # characters in a line of an explanation
-VALUE = 40            # characters in the column of values
+MOST = 110  # characters in a line of an explanation
+VALUE = 40  # characters in the column of values
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

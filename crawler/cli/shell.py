@@ -29,7 +29,7 @@ soup      the page as BeautifulSoup
 fetch(U)  fetch another page, by its URL or a link of this one, and work on it
 view()    open the page, as it was received, in a web browser"""
 
-LATE = object()       # stands for a value that is computed at first use
+LATE = object()  # stands for a value that is computed at first use
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
     from crawler.run.verify import options_of
 
     config = common.load(args)
-    page_file(args.page)                      # refuses a missing one
-    options_of(build(config).stage("parse"), config)      # of `record`: before anything is fetched
+    page_file(args.page)  # refuses a missing one
+    options_of(build(config).stage("parse"), config)  # of `record`: before anything is fetched
     page = page_of(config, args.page)
     if page is None:
         return common.NOTHING_FETCHED
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     names.work_on(page)
     try:
         return common.OK if interact(names, names.banner()) else common.INTERNAL
-    except SystemExit as end:                  # typed by the person: exit(), sys.exit(4)
+    except SystemExit as end:  # typed by the person: exit(), sys.exit(4)
         return exit_code(end)
 
 
@@ -86,7 +86,7 @@ class Names(dict[str, Any]):
         self["links"] = [link.url for link in page.links] if page.content else []
         self._late = {"soup": lambda: page.soup, "record": self._record}
         for name in self._late:
-            self[name] = LATE                  # there for dir() and completion
+            self[name] = LATE  # there for dir() and completion
 
     def __getitem__(self, name: str) -> Any:
         if super().__getitem__(name) is LATE:
@@ -102,7 +102,7 @@ class Names(dict[str, Any]):
         from crawler.web.fields import Fields, FieldSpec
 
         try:
-            fields = Fields({"found": FieldSpec(many=True, **selector)})      # type: ignore[arg-type]  # all selectors are text
+            fields = Fields({"found": FieldSpec(many=True, **selector)})  # type: ignore[arg-type]  # all selectors are text
         except ConfigError as error:
             raise ValueError(str(error).removeprefix("fields.found: ")) from None
         found: list[Any] = fields.read(self["page"].html, _raise_failure)["found"]
@@ -182,7 +182,7 @@ def python(names: Names, banner: str) -> bool:
     if is_person:
         with_completion(names)
     console.interact(banner=banner, exitmsg="")
-    if console.buffer and not is_person:       # the input ended inside a statement
+    if console.buffer and not is_person:  # the input ended inside a statement
         try:
             rest = compile("\n".join([*console.buffer, ""]), console.filename, "exec")
         except SyntaxError:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from crawler.web.page import Page
 
-TEXT_SHOWN = 300      # characters of one value
-LIST_SHOWN = 10       # links or other list members
+TEXT_SHOWN = 300  # characters of one value
+LIST_SHOWN = 10  # links or other list members
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def show_readable(items: Iterable[Any]) -> None:
 
     out = console()
     visits: dict[str, list[str]] = {}
-    links: list[str] = []                          # already shown as part of a record
+    links: list[str] = []  # already shown as part of a record
     for item in items:
         queue, inner = (item.queue, item.item) if isinstance(item, To) else ("", item)
         if isinstance(inner, Visits | Visit):

@@ -25,7 +25,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "SIGTERM finishes or gives back what is in hand (20 s at most), the second ends at once.",
     )  # fmt: skip
     parser.add_argument(
-        "name", metavar="NAME",
+        "name",
+        metavar="NAME",
         help="a stage of the pipeline (see 'crawler check'), the module:Class it uses, or stages in a row: fetch+parse",
     )
     common.hub_option(parser)
@@ -36,8 +37,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--concurrency", type=common.number("Concurrency"), metavar="N", help="items at once in each (default: the stage's setting)"
     )
     parser.add_argument("--until-drained", action="store_true", help="end when nothing can reach this stage any more")
-    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)      # see `crawler.run.processes.progress`
-    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)       # see `crawler.run.processes.probes`
+    parser.add_argument("--counts", action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.processes.progress`
+    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)  # see `crawler.run.processes.probes`
     output_options(parser)
     common.short_forms(parser, "--depth", "--scope", "--allow", "--deny")
     parser.set_defaults(run=run)
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     shortage.provide_open_files(is_told=not args.while_stdin)
     if "store" in names and not args.while_stdin and config.settings.stages.get("store", {}).get("output") == "-":
         streams.refuse_closed_output("the rows cannot go there; name a file with -o FILE")
-    pipeline = build(config) if args.while_stdin else verify(config, names).pipeline    # a child's parent has verified it
+    pipeline = build(config) if args.while_stdin else verify(config, names).pipeline  # a child's parent has verified it
     spec = choose(pipeline, args.name)
     if not args.while_stdin:
         from crawler.cli.workers import run_workers

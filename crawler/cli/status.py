@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from crawler.items import Stats
     from crawler.run.explain.idle import Explain
 
-PRINT = 5.0           # s between lines of --watch if standard output is not a terminal
-WATCH = 1.0           # s between looks of --watch
+PRINT = 5.0  # s between lines of --watch if standard output is not a terminal
+WATCH = 1.0  # s between looks of --watch
 
 LOST = "the hub does not answer; the numbers are the last it gave, and it is asked again"
-COUNTERS = 20         # counters of one stage that are shown; --json has all
+COUNTERS = 20  # counters of one stage that are shown; --json has all
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,7 +93,7 @@ def watch(args: argparse.Namespace, config: Config) -> int:
                 reason = LOST
                 view.show(stats)
             is_quiet = True
-    if is_live and stats is not None:                # the live view is erased at its end
+    if is_live and stats is not None:  # the live view is erased at its end
         show(stats, reason, hint)
     return common.OK
 
@@ -146,7 +146,7 @@ def of_crawl(broker: Broker, data: Path, stats: Stats) -> list[str]:
         return []
     notes = {note.name: note.value for note in broker.notes(ROWS)}
     rows = described(rows_by_output(crawl.outputs, notes, stats.counters, crawl.directory))
-    is_shown = stats.uptime > SHORT          # while a crawl runs, the view shows them
+    is_shown = stats.uptime > SHORT  # while a crawl runs, the view shows them
     return [f"crawl from {crawl.began_from()}", *([rows] if rows and not is_shown else [])]
 
 
@@ -169,7 +169,7 @@ def show(stats: Stats, reason: str, hint: common.Hint) -> None:
     if not any(queue.accepted for queue in stats.queues):
         say(f"no task was ever put here; the queues are {', '.join(queue.name for queue in stats.queues)}")
     else:
-        is_hub = stats.uptime > SHORT         # a store opened only to be read has no rates
+        is_hub = stats.uptime > SHORT  # a store opened only to be read has no rates
         rates = {queue.name: queue.rate for queue in stats.queues if queue.rate} if is_hub else {}
         out = console()
         out.print(render(stats, rates, reason, is_wrapped=out.is_terminal), crop=False)

@@ -1,9 +1,9 @@
 """Standard input, output and error, whatever they are: closed, full, or of an encoding that lacks characters.
 
-    closed                 /dev/null takes its place, so that no file opened later gets its number and what is printed
-    lacks a character      it is written as JSON writes it, \\u00e9, so that printed JSON stays JSON
-    cannot be written      standard output: an error; standard error: the messages are lost, and the command goes on
-    its reader has gone    BrokenPipeError, which ends a command in order
+closed                 /dev/null takes its place, so that no file opened later gets its number and what is printed
+lacks a character      it is written as JSON writes it, \\u00e9, so that printed JSON stays JSON
+cannot be written      standard output: an error; standard error: the messages are lost, and the command goes on
+its reader has gone    BrokenPipeError, which ends a command in order
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final, TextIO, cast
 from crawler.errors import UsageError
 from crawler.wording.texts import as_json
 
-ESCAPE: Final = "crawler-escape"           # the name under which `codecs` knows `_escaped`
+ESCAPE: Final = "crawler-escape"  # the name under which `codecs` knows `_escaped`
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.ENXIO)
-_NAMES: Final = ("stdin", "stdout", "stderr")      # by descriptor
+_NAMES: Final = ("stdin", "stdout", "stderr")  # by descriptor
 
-_closed: set[str] = set()                  # the streams that were closed when the process began
+_closed: set[str] = set()  # the streams that were closed when the process began
 
 
 class _Lenient(io.TextIOWrapper):
@@ -57,7 +57,7 @@ def prepare() -> None:
             stream.reconfigure(errors=ESCAPE)
     if type(sys.stderr) is io.TextIOWrapper and sys.stderr is sys.__stderr__:
         old = sys.stderr
-        sys.stderr = sys.__stderr__ = _Lenient(       # type: ignore[misc]  # Final in typeshed: the one of old is taken apart
+        sys.stderr = sys.__stderr__ = _Lenient(  # type: ignore[misc]  # Final in typeshed: the one of old is taken apart
             old.detach(), encoding=old.encoding, errors=ESCAPE, line_buffering=True
         )
 
@@ -86,7 +86,7 @@ def silence() -> None:
 
 def _nowhere(number: int, mode: str) -> TextIO:
     """Return a stream to or from nowhere, with this descriptor if it is free."""
-    found = os.open(os.devnull, os.O_RDWR)         # the lowest free number: a closed stream before this one is taken care of
+    found = os.open(os.devnull, os.O_RDWR)  # the lowest free number: a closed stream before this one is taken care of
     if found != number:
         try:
             os.fstat(number)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
-BATCH = 500           # values that are leased at once
-LEASE = 60.0          # s they are leased for: the reader may be slow
-LATE = LEASE / 2      # s, see `Taking`
-POLL = 10.0           # s of one wait for values
+BATCH = 500  # values that are leased at once
+LEASE = 60.0  # s they are leased for: the reader may be slow
+LATE = LEASE / 2  # s, see `Taking`
+POLL = 10.0  # s of one wait for values
 
 
 class Taking:
@@ -43,8 +43,8 @@ class Taking:
         self._worker = worker
         self._late = late
         self._calls = itertools.count(1)
-        self._leased: list[Lease] = []         # not printed yet, the first one last
-        self._printed: list[Lease] = []        # not handed in yet
+        self._leased: list[Lease] = []  # not printed yet, the first one last
+        self._printed: list[Lease] = []  # not handed in yet
 
     def __enter__(self) -> Taking:
         return self

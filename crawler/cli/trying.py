@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"this pipeline has no stage 'fetch'; give {args.name} its own items: FILE.jsonl")
     start = fetch.outputs[0] if is_file and fetch.outputs else fetch.input
     stages = route(pipeline, start, args.name)
-    verify_options(config, stages)             # before anything is fetched
+    verify_options(config, stages)  # before anything is fetched
     return try_page(config, stages, args.page, as_json=args.json)
 
 
@@ -78,7 +78,7 @@ def items_of(path: Path) -> Iterator[Any]:
                 yield msgspec.json.decode(line)
         except msgspec.MsgspecError as error:
             try:
-                yield json.loads(line)             # half of a character or NaN: JSON to most tools
+                yield json.loads(line)  # half of a character or NaN: JSON to most tools
             except ValueError:
                 raise UsageError(f"{path}, line {number}: not JSON: {error}") from error
 
@@ -124,7 +124,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
     from crawler.run.trial import attempt
     from crawler.worker.opening import closing, opening
 
-    with to_stderr():          # standard output is only for the stage's output
+    with to_stderr():  # standard output is only for the stage's output
         stage: Stage = make(config, spec)
         common.quieten("crawler.fetch")
         with opening(spec.name):

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.run")
 
-LOG_EVERY = 10.0      # s between log lines
-FIRST = 3.0           # s until the first line: the estimate is wanted early
-WIDE = 100            # columns from which tables have more of them
-LONGEST = 140         # columns of a sentence; longer lines are hard to read
-DUMB = ("", "dumb", "unknown")   # values of TERM: it cannot move its cursor
-UNWRAPPED = 10_000    # columns of a sentence if there is no terminal: a command in it can then be copied whole
-NO_LIMIT = 1_000      # lines: not a terminal
+LOG_EVERY = 10.0  # s between log lines
+FIRST = 3.0  # s until the first line: the estimate is wanted early
+WIDE = 100  # columns from which tables have more of them
+LONGEST = 140  # columns of a sentence; longer lines are hard to read
+DUMB = ("", "dumb", "unknown")  # values of TERM: it cannot move its cursor
+UNWRAPPED = 10_000  # columns of a sentence if there is no terminal: a command in it can then be copied whole
+NO_LIMIT = 1_000  # lines: not a terminal
 SAFE = "Ctrl-C is safe, the same command resumes"
-SHORT = 1.0           # s; a hub started just now, or a store without one, has no rates
-RATE_OVER = 5.0       # s over which a rate is taken: long enough to be read, short enough to be true
+SHORT = 1.0  # s; a hub started just now, or a store without one, has no rates
+RATE_OVER = 5.0  # s over which a rate is taken: long enough to be read, short enough to be true
 
 
 class Rates:
@@ -62,7 +62,7 @@ def make_view(config: Config, hint: Hint, *, quiet: bool, is_live: bool = True) 
 
         return explainer(config, hint, starts_stages=True)(stats)
 
-    has_rows = config.settings.stages.get("store", {}).get("output") == "-" and is_drawable(sys.__stdout__)   # rows would break it
+    has_rows = config.settings.stages.get("store", {}).get("output") == "-" and is_drawable(sys.__stdout__)  # rows would break it
     return Live(explain) if is_live and is_drawable(sys.stderr) and not has_rows and not quiet else Lines(explain, quiet=quiet)
 
 
@@ -74,7 +74,7 @@ def is_drawable(stream: TextIO | None) -> bool:
 class Lines:
     """Log lines."""
 
-    every = 1.0       # for the rates, and for the outlook
+    every = 1.0  # for the rates, and for the outlook
 
     def __init__(self, explain: Explain, *, quiet: bool) -> None:
         self._explain = explain
@@ -202,7 +202,7 @@ class Screen:
         room = (console.height - 1 if console.is_terminal else NO_LIMIT) - _height(console, options, *above)
         notes = Fitted(self._notes(is_brief=False), narrower)
         hosts = min(room - _height(console, options, notes) - 1, 5 if width < WIDE else 10 if width < 150 else 20)
-        if hosts < 0:              # a small terminal: the reason why nothing happens takes the place of counts
+        if hosts < 0:  # a small terminal: the reason why nothing happens takes the place of counts
             notes = Fitted(self._notes(is_brief=True), narrower)
         yield from above
         if stats.hosts and hosts > 0:
@@ -231,7 +231,7 @@ class Screen:
         notes += [cell(line) for line in skipped_lines(skipped(counters))] if not is_brief else []
         if self._reason:
             notes.append(cell(self._reason, style="yellow"))
-        if self._stats.uptime > SHORT and (left := estimate(self._stats)):      # nothing progresses without a hub
+        if self._stats.uptime > SHORT and (left := estimate(self._stats)):  # nothing progresses without a hub
             notes.append(cell(f"{left}; {self._advice}" if self._advice else left))
         return Group(*notes)
 

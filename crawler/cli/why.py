@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RECORD = "its record: "
 
-SETTINGS = {          # the setting to change to have such a URL crawled
+SETTINGS = {  # the setting to change to have such a URL crawled
     "out of scope": "frontier.scope",
     "seed redirects to another site": "frontier.seed_redirects",
     "denied by pattern": "frontier.deny",
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         crawl = definition.read(hub, Path(config.settings.data))
         frontier = crawl.frontier if crawl is not None else config.settings.frontier
         form, url, story = find(hub, frontier, typed)
-        if story is None and urls.lacks_scheme(args.url):      # as a seed it may have been taken for http
+        if story is None and urls.lacks_scheme(args.url):  # as a seed it may have been taken for http
             plain, taken, known = find(hub, frontier, typed.replace("https:", "http:", 1))
             form, url, story = (plain, taken, known) if known is not None else (form, url, story)
         say(form if form == args.url else f"{urls.masked(args.url)}: its canonical form is {form}")
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if story is not None:
         rows = record(config, crawl, url)
         has_record = any(row.startswith(RECORD) for row in rows)
-        lines += [*rows, *ends] if rows and not has_record else rows         # no rows: there is no file to look into
+        lines += [*rows, *ends] if rows and not has_record else rows  # no rows: there is no file to look into
     for line in lines:
         say(f"  {line}")
     return common.OK
@@ -138,8 +138,11 @@ def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
     first, others = reports(story)
     ending = {
         "ready": f"waits for its turn at {story.host}",
-        "delayed": "waits to be tried again alone, because its worker died" if story.is_suspect else
-                   f"is tried again in {story.due:.0f} s" if is_running else "is to be tried again",
+        "delayed": "waits to be tried again alone, because its worker died"
+        if story.is_suspect
+        else f"is tried again in {story.due:.0f} s"
+        if is_running
+        else "is to be tried again",
         "leased": "is being fetched" if is_running else "was being fetched when the hub ended",
         "aside": f"set aside {when(story.changed_at)}, because the rules of the crawl were changed: {against(story.report)}",
         "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",
@@ -259,7 +262,7 @@ def in_table(output: Path, table: str, url: str) -> str:
     try:
         quoted = table.replace('"', '""')
         row = database.execute(f'SELECT rowid FROM "{quoted}" WHERE url = ?', (url,)).fetchone()  # noqa: S608  (quoted above)
-    except sqlite3.Error:          # no such table yet, or not a database
+    except sqlite3.Error:  # no such table yet, or not a database
         row = None
     finally:
         database.close()

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
-HUB_PATIENCE = 60.0   # s a worker waits for a hub that went away: long enough to restart it by hand
-LOOK = 0.5            # s between two looks at the tasks that are left
-PAUSE = 0.1           # s between attempts to find a hub that is not there yet
+HUB_PATIENCE = 60.0  # s a worker waits for a hub that went away: long enough to restart it by hand
+LOOK = 0.5  # s between two looks at the tasks that are left
+PAUSE = 0.1  # s between attempts to find a hub that is not there yet
 
 
 def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
@@ -43,7 +43,7 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
     from crawler.worker.tally import Tally
 
     waits = "crawler.machine.room" if args.counts else "crawler.machine.room.hub"
-    logging.getLogger(waits).setLevel(logging.ERROR)   # our parent reports on these
+    logging.getLogger(waits).setLevel(logging.ERROR)  # our parent reports on these
     marks = show_life()
     name = worker_name(spec.name)
     side = reach(config, spec.input, name)
@@ -56,7 +56,7 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
         else:
             stage = make(config, spec, shared)
     except CrawlerError:
-        side.close()                              # closed in order: the failure is told, and the hub need not tell of it
+        side.close()  # closed in order: the failure is told, and the hub need not tell of it
         raise
     broker = common.connect(config, name, HUB_PATIENCE, role="worker")
     tally = Tally()
@@ -88,12 +88,12 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
             raise HubGone(error.address, HUB_PATIENCE) from error
         log.warning("stopping: the hub is gone, what was in hand will be done again")
     except StageHung as error:
-        broker.close()                            # closed in order: its tasks are given back
+        broker.close()  # closed in order: its tasks are given back
         side.close()
-        say(f"crawler: {error}", stream=sys.__stderr__)     # sys.stderr may be a stage's own stream
+        say(f"crawler: {error}", stream=sys.__stderr__)  # sys.stderr may be a stage's own stream
         return common.INTERNAL, True
     except CrawlerError:
-        if not worker.holds_tasks:                # else their leases end sooner if the hub notices that the worker is gone
+        if not worker.holds_tasks:  # else their leases end sooner if the hub notices that the worker is gone
             broker.close()
             side.close()
         raise
@@ -101,7 +101,7 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
         parting.end()
     broker.close()
     side.close()
-    return common.OK, worker.has_leftovers        # unfinished tasks were released
+    return common.OK, worker.has_leftovers  # unfinished tasks were released
 
 
 def reach(config: Config, queue: str, name: str = "", hint: common.Hint | None = None) -> HubClient:
@@ -121,19 +121,19 @@ def reach(config: Config, queue: str, name: str = "", hint: common.Hint | None =
                         common.hub_address(config), HUB_PATIENCE, hint("hub"))  # fmt: skip
 
     def say_again() -> None:
-        if next(tries):                           # called before each try, so the one before has failed
+        if next(tries):  # called before each try, so the one before has failed
             say()
 
     while True:
         try:
             hub = common.connect(config, name, role="worker")
             break
-        except HubUnreachable:                    # there is no key either, as the hub makes it
+        except HubUnreachable:  # there is no key either, as the hub makes it
             if time.monotonic() >= give_up:
                 raise
             say()
             time.sleep(PAUSE)
-    wait_for(hub, [queue], give_up - time.monotonic(), say_again)     # refuses a queue that the hub does not have
+    wait_for(hub, [queue], give_up - time.monotonic(), say_again)  # refuses a queue that the hub does not have
     return hub
 
 
@@ -161,7 +161,7 @@ def printing(args: argparse.Namespace, pipeline: Pipeline, spec: StageSpec) -> A
 
 def stop_when_cured(broker: Broker, worker: Worker, queue: str) -> None:
     """Stop a probe when nothing is quarantined on its queue any more."""
-    with suppress(HubError):                      # the worker meets the same, and reports it
+    with suppress(HubError):  # the worker meets the same, and reports it
         while any(each.quarantined for each in broker.stats().queues if each.name == queue):
             threading.Event().wait(LOOK)
     worker.stop()
@@ -170,12 +170,12 @@ def stop_when_cured(broker: Broker, worker: Worker, queue: str) -> None:
 def stop_when_drained(broker: Broker, worker: Worker, queues: list[str]) -> None:
     """Stop the worker when these queues are all empty, as counted in one call. It still finishes the tasks it holds."""
     try:
-        known = {queue.name for queue in broker.stats().queues}      # the hub's pipeline may differ from ours
+        known = {queue.name for queue in broker.stats().queues}  # the hub's pipeline may differ from ours
         queues = [queue for queue in queues if queue in known]
         while not broker.drained(queues):
             threading.Event().wait(LOOK)
     except (HubLost, HubUnreachable):
-        return                                    # the worker has lost it too, and ends with the reason
+        return  # the worker has lost it too, and ends with the reason
     except HubError as error:
         log.warning("the hub does not say whether anything is left to do, so this worker ends: %s", error)
     worker.stop()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.cli")
 
-WATCH = 1.0           # s between checks whether the hub is there, in a process that does not use it otherwise
+WATCH = 1.0  # s between checks whether the hub is there, in a process that does not use it otherwise
 
 
 def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> int:
@@ -53,8 +53,8 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
     hub = worker.reach(config, spec.input, hint=common.hints(args, config))
     warn(args, config, pipeline, spec, hub)
     config, pipeline, spec = as_the_crawl(args, config, pipeline, spec, hub)
-    hub.close()                       # closed before workers are forked from this process
-    common.stop_on_signals(stop.ring, supervisor.kill)      # not before: until here Ctrl-C ends every wait
+    hub.close()  # closed before workers are forked from this process
+    common.stop_on_signals(stop.ring, supervisor.kill)  # not before: until here Ctrl-C ends every wait
     args.heard = True
     arguments = ["--counts", *common.forward(args, config)]
     if args.concurrency:
@@ -67,15 +67,15 @@ def run_workers(args: argparse.Namespace, config: Config, pipeline: Pipeline, sp
         probes = Probes(supervisor, [(spec.name, probed, arguments)] if probed else [])
         hub = common.connect(config, patience=worker.HUB_PATIENCE, role="worker", contact=contact)
         progress.connected(spec.name, processes, common.hub_address(config), spec.input)
-        at_once = common.connect(config, patience=0.0, role="worker")     # it does not wait for a lost hub
+        at_once = common.connect(config, patience=0.0, role="worker")  # it does not wait for a lost hub
         with at_once, speaking_to_a_person(args, config, pipeline, spec, contact, counts), watching(hub):
             while not stop.is_rung and not all(child.has_ended for child in children):
                 supervisor.wait(worker.LOOK, stop)
                 supervisor.watch()
                 look_for_quarantined(at_once, probes)
-            supervisor.stop()         # before the last line is logged: it counts tasks they finish now
+            supervisor.stop()  # before the last line is logged: it counts tasks they finish now
         if stop.is_rung:
-            hub.cut(0.0)              # a hub that is told to stop with us is not waited for
+            hub.cut(0.0)  # a hub that is told to stop with us is not waited for
         return of_dead_tasks(args, config, pipeline, spec, hub)
     except ChildFailed as failure:
         if not failure.is_hopeless:
@@ -96,7 +96,7 @@ def of_dead_tasks(args: argparse.Namespace, config: Config, pipeline: Pipeline, 
     inputs = {pipeline.stage(name).input for name in spec.name.split(SIGN)} if SIGN in spec.name else {spec.input}
     try:
         dead = sum(queue.dead for queue in hub.stats().queues if queue.name in inputs)
-    except HubError:                                       # gone meanwhile; that the work is done was seen before
+    except HubError:  # gone meanwhile; that the work is done was seen before
         return common.OK
     if not dead:
         return common.OK
@@ -142,8 +142,8 @@ def died(config: Config, child: Child, pid: int) -> str | None:
     """Tell the hub of a worker process that has died. Returns the task it worked on: see `Supervisor`."""
     from crawler.run.processes.deaths import claim_workers, report_death
 
-    with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:     # waits for no lost hub
-        claim_workers(hub, pid)           # else the key of a worker may not end them
+    with suppress(HubError, StorageError), common.connect(config, patience=0.0, role="worker") as hub:  # waits for no lost hub
+        claim_workers(hub, pid)  # else the key of a worker may not end them
         return report_death(hub, child, pid)
     return None
 

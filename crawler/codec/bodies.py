@@ -20,7 +20,7 @@ from crawler.stage import Direct
 
 T = TypeVar("T")
 NOT_AN_ITEM: Final = "not an item of stage"
-_IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}     # msgspec uses JSON's names for types
+_IN_PYTHON: Final = {"`object`": "`dict`", "`array`": "`list`", "`null`": "`None`"}  # msgspec uses JSON's names for types
 
 
 encoder = msgspec.msgpack.Encoder(enc_hook=values.as_plain)
@@ -44,7 +44,7 @@ def encode_row(item: Any, count: Count = ignored) -> bytes:
     """Return an item for a queue that the store reads, with all its values as they are in a record. As `encode` otherwise."""
     if isinstance(item, Direct):
         return encode(item, count)
-    if type(item) in KINDS or values.is_ordinary(item):        # one of ours is plain; the store checks values added to it
+    if type(item) in KINDS or values.is_ordinary(item):  # one of ours is plain; the store checks values added to it
         try:
             return encoder.encode(item)
         except (TypeError, ValueError, OverflowError):
@@ -75,7 +75,7 @@ def decoder(schema: Any) -> msgspec.msgpack.Decoder[Any]:
     """
     try:
         return _known(schema)
-    except TypeError:                    # an annotation that has no hash
+    except TypeError:  # an annotation that has no hash
         return _new(schema)
 
 
@@ -84,7 +84,7 @@ def _new(schema: Any) -> msgspec.msgpack.Decoder[Any]:
         found = msgspec.msgpack.Decoder(schema, dec_hook=_made)
         strange = next(_strange(inspect.type_info(schema), set()), None)
     except TypeError as error:
-        what = _UNION if "ype union" in str(error) else str(error)        # msgspec's own words are long and name its terms
+        what = _UNION if "ype union" in str(error) else str(error)  # msgspec's own words are long and name its terms
         raise ConfigError(f"{what}; {_ADVICE}") from error
     if strange is not None:
         raise ConfigError(f"no item can be read as a {strange.__name__}; {_ADVICE}")
@@ -150,7 +150,7 @@ def _made(kind: type, value: Any) -> Any:
 
 def _strange(info: Any, seen: set[int]) -> Iterator[type]:
     """List the types in a schema that are neither msgspec's nor ours."""
-    if id(info) in seen:                 # a type may contain itself
+    if id(info) in seen:  # a type may contain itself
         return
     seen.add(id(info))
     if isinstance(info, inspect.CustomType):

@@ -13,8 +13,8 @@ from crawler.codec.values import DEEP, stored
 from crawler.stage import Drop, GiveUp, Retry
 from crawler.wording.texts import about, words
 
-_DEEPEST: Final = 20       # levels that are searched for the value
-_SHOWN: Final = 60         # characters of the value that are shown
+_DEEPEST: Final = 20  # levels that are searched for the value
+_SHOWN: Final = 60  # characters of the value that are shown
 _PLAIN: Final = "give plain data, a msgspec.Struct or a dataclass"
 
 
@@ -71,7 +71,7 @@ def _advice(value: Any) -> str:
     if issubclass(kind, BaseException):
         return f"the exception {kind.__name__} is given; raise it, or give str() of it"
     if inspect.iscoroutine(value):
-        value.close()                  # otherwise Python warns of it, in words that do not help
+        value.close()  # otherwise Python warns of it, in words that do not help
         return "a coroutine; await it, and write async def process"
     if isinstance(value, AsyncIterator):
         return "an async generator; write async def process, and yield each of its items"

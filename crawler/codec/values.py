@@ -32,31 +32,29 @@ from uuid import UUID
 
 import msgspec
 
-MAX_DEPTH: Final = 400             # lists and objects in each other; well below the 1,000 at which Python's own readers stop
+MAX_DEPTH: Final = 400  # lists and objects in each other; well below the 1,000 at which Python's own readers stop
 DEEP: Final = f"nested more than {MAX_DEPTH} levels deep"
-_SENT: Final = range(-(1 << 63), 1 << 64)         # integers that msgpack carries
+_SENT: Final = range(-(1 << 63), 1 << 64)  # integers that msgpack carries
 
-REPLACED: Final = "replaced/"      # prefix of the counters of values that were replaced, followed by what they were:
+REPLACED: Final = "replaced/"  # prefix of the counters of values that were replaced, followed by what they were:
 TEXT: Final = "half characters"
 INTEGER: Final = "integers over 64 bits"
 NUMBER: Final = "numbers that are not finite"
 KEY: Final = "equal keys"
 
 
-
 class Kind(msgspec.Struct, frozen=True):
     """Description of a type of items in a message, and the way to make one from plain data."""
 
-    said: str                                      # "a page"
-    shown: str                                     # "a Page"
-    is_this: Callable[[Mapping[Any, Any]], bool]   # whether a decoded item looks like one
-    made: Callable[[Any], Any] | None = None       # of a type that msgspec does not know
+    said: str  # "a page"
+    shown: str  # "a Page"
+    is_this: Callable[[Mapping[Any, Any]], bool]  # whether a decoded item looks like one
+    made: Callable[[Any], Any] | None = None  # of a type that msgspec does not know
 
 
-KINDS: Final[dict[Any, Kind]] = {}     # by type: the module of each says so when it is imported
+KINDS: Final[dict[Any, Kind]] = {}  # by type: the module of each says so when it is imported
 
-Count = Callable[[str], object]    # called with one of these names for each value that is replaced
-
+Count = Callable[[str], object]  # called with one of these names for each value that is replaced
 
 
 def ignored(what: str) -> None:
@@ -134,7 +132,7 @@ def integer(value: int, count: Count = ignored) -> int | str:
     count(INTEGER)
     try:
         return str(value)
-    except ValueError:                     # over 4,300 digits: Python's limit, because it takes quadratic time
+    except ValueError:  # over 4,300 digits: Python's limit, because it takes quadratic time
         return hex(value)
 
 
@@ -171,7 +169,7 @@ class _Walk:
 
     def _list(self, values: Iterable[Any], depth: int) -> list[Any]:
         found = []
-        for value in values:           # no comprehension: it would take a second frame of Python's stack for each level
+        for value in values:  # no comprehension: it would take a second frame of Python's stack for each level
             found.append(self.value(value, depth - 1))
         return found
 
@@ -188,9 +186,9 @@ class _Walk:
     def _key(self, key: Any, depth: int) -> Any:
         if type(key) is str:
             return text(key, self._count)
-        if not self._is_stored:        # msgpack takes other keys too
+        if not self._is_stored:  # msgpack takes other keys too
             return self.value(key, depth - 1) if isinstance(key, str | int | Enum) else key
-        if isinstance(key, float):     # nan and inf have a name here
+        if isinstance(key, float):  # nan and inf have a name here
             return repr(float(key))
         plain = self.value(key, depth - 1)
         return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode().strip('"')
@@ -207,7 +205,7 @@ class _Walk:
             return sorted(self._list(value, depth), key=msgspec.json.encode)
         if isinstance(value, msgspec.Struct):
             return self.value(_struct(value), depth)
-        if (names := getattr(type(value), "__dataclass_fields__", None)) is not None:      # not by `dataclasses`: slow to import
+        if (names := getattr(type(value), "__dataclass_fields__", None)) is not None:  # not by `dataclasses`: slow to import
             return self._object({name: getattr(value, name) for name in names if hasattr(value, name)}, depth)
         return self.value(as_plain(value), depth)
 
@@ -218,7 +216,7 @@ class _Walk:
         if isinstance(value, datetime):
             try:
                 value = _plain_datetime(value)
-            except OverflowError:          # within a day of the first or the last year, and not in UTC
+            except OverflowError:  # within a day of the first or the last year, and not in UTC
                 return value.isoformat()
         return msgspec.to_builtins(value) if self._is_stored else value
 

@@ -37,12 +37,12 @@ NO_SETTINGS = frozenset({
 # Settings that name files; ~/ at their beginning is the home directory, as in a shell.
 _PATHS = frozenset({"data", "hub.certs", "hub.authkey_file", "stages.store.output"})
 _TOP = {field.name: field.type for field in fields_of(Settings)}
-_NAMED = frozenset({"stages", "queues", "hosts"})      # sections of tables, whose names users choose
+_NAMED = frozenset({"stages", "queues", "hosts"})  # sections of tables, whose names users choose
 # Variables that Kubernetes sets for a service called crawler, crawler-hub, …
 _SERVICE = r"CRAWLER_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 # Values that JSON, whose reader is imported anyway, reads as TOML does: short numbers, true, false, strings without escapes.
 _PLAIN = re.compile(r'(?:0|-?[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?|true|false|"[^"\\\x00-\x1f\x7f]*"')
-_WORD = re.compile(r"[A-Z/a-eghj-mo-su-z]")      # text: of TOML's values only true, false, inf and nan begin with a letter
+_WORD = re.compile(r"[A-Z/a-eghj-mo-su-z]")  # text: of TOML's values only true, false, inf and nan begin with a letter
 
 
 class Config(Struct, frozen=True):
@@ -50,8 +50,8 @@ class Config(Struct, frozen=True):
 
     settings: Settings
     origins: dict[str, str]
-    file: str = ""         # path of the file that was read; "": none
-    tree: dict[str, Any] = {}      # the settings in file, environment and options, before they were checked
+    file: str = ""  # path of the file that was read; "": none
+    tree: dict[str, Any] = {}  # the settings in file, environment and options, before they were checked
 
     def origin(self, name: str) -> str:
         """Say where this value was set: itself, in part, or with the table or list it is in; else "default"."""
@@ -67,7 +67,7 @@ class _Setting(NamedTuple):
 
     path: tuple[str, ...]
     value: Any
-    text: str | None      # the value as typed, where it did not come from TOML
+    text: str | None  # the value as typed, where it did not come from TOML
     origin: str
 
 
@@ -82,7 +82,7 @@ def load(
     """
     try:
         return _load(file, sets, environ, spelled, packed)
-    except RecursionError as error:   # of the TOML reader or of ours: a file can nest deeper than Python can follow
+    except RecursionError as error:  # of the TOML reader or of ours: a file can nest deeper than Python can follow
         raise ConfigError(
             f"the settings in {file or DEFAULT_FILE}, the environment or -s nest too deeply to be read; "
             "no setting has more than a few levels, look for a bracket or a dot too many"
@@ -113,7 +113,7 @@ def _read(tree: dict[str, Any], origins: dict[str, str], file: Path | None, envi
     """Put what file and environment say into the tree."""
     for setting in _from_file(file):
         name = ".".join(setting.path)
-        if name in origins:   # TOML itself refuses the same key twice, but cannot know that - and _ are one to us
+        if name in origins:  # TOML itself refuses the same key twice, but cannot know that - and _ are one to us
             raise ConfigError(f"{setting.origin}: {name} is set twice, with dash and underscore; keep one")
         _assign(tree, origins, setting)
     for setting in _from_environment(environ, tree):
@@ -132,7 +132,7 @@ def _from_file(file: Path | None) -> Iterator[_Setting]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; {_unread(path, error)}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; TOML is, save it as UTF-8") from error
-    except ValueError as error:              # not TOML, or a number with more digits than Python reads
+    except ValueError as error:  # not TOML, or a number with more digits than Python reads
         from crawler.config.slips import told  # here, because only mistakes need it
 
         said = told(path.read_bytes().decode("utf-8-sig"), str(error))
@@ -170,8 +170,10 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
         meant = suggestions.elsewhere(word) or suggestions.similar(word, "")
         offer = suggestions.question(f"CRAWLER_{each.replace('.', '__').upper()}" for each in meant)
-        said.append(f"{variable} is not a setting and does nothing; "
-                    + (offer if meant else "a setting is written like CRAWLER_FRONTIER__DELAY; see 'crawler settings'"))
+        said.append(
+            f"{variable} is not a setting and does nothing; "
+            + (offer if meant else "a setting is written like CRAWLER_FRONTIER__DELAY; see 'crawler settings'")
+        )
     return said
 
 
@@ -258,7 +260,7 @@ def _value(text: str) -> tuple[Any, str]:
 
     try:
         table = tomllib.loads(f"value = {text}")
-    except ValueError:                       # not TOML, or a number with more digits than Python reads
+    except ValueError:  # not TOML, or a number with more digits than Python reads
         return text, text
     # More than one key: a line break smuggled in a second statement. A date: no setting is one, so it is text.
     is_plain = set(table) == {"value"} and isinstance(table["value"], bool | int | float | str | list | dict)
@@ -320,7 +322,7 @@ def _is_text(setting: _Setting) -> bool:
 
 def _place(origins: Mapping[str, str], name: str) -> str:
     """Return the origin of a setting: the place that set this name, else a part of it, else the nearest table around it."""
-    name = name.partition("[")[0]              # a list is set as a whole
+    name = name.partition("[")[0]  # a list is set as a whole
     if name in origins:
         return origins[name]
     inside = next((origin for known, origin in origins.items() if known.startswith(f"{name}.")), "")

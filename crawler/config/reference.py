@@ -1,8 +1,8 @@
 """The meaning of every setting, read from the only place that states it: config.example.toml, which is part of the package.
 
-    delay = 1.0                  # s between two requests                 name, default, meaning
-    # processes = 1              # workers # default: as many as cores    a setting whose default is not a value
-    # title = "h1"               # the text of the first match # an example    not a setting: the user chooses the name
+delay = 1.0                  # s between two requests                 name, default, meaning
+# processes = 1              # workers # default: as many as cores    a setting whose default is not a value
+# title = "h1"               # the text of the first match # an example    not a setting: the user chooses the name
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ FILE: Final = Path(__file__).with_name("config.example.toml")
 _TABLE = re.compile(r"\[([\w.\"]+)\](?:\s+# (.*))?")
 _KEY = re.compile(r"(# )?(\w+) = (.*)")
 _SAME = re.compile(r"as for (\w+)(?:; )?")
-_STAGE, _QUEUE, _HOST = "stages.fetch.", "queues.pages.", "hosts.example.org."     # their keys are explained for all
-_OWN: Final = {"use": "", "input": "not set", "outputs": "[]"}     # defaults of a user's own stage; of `use` its name
+_STAGE, _QUEUE, _HOST = "stages.fetch.", "queues.pages.", "hosts.example.org."  # their keys are explained for all
+_OWN: Final = {"use": "", "input": "not set", "outputs": "[]"}  # defaults of a user's own stage; of `use` its name
 
 
 class Entry(Struct, frozen=True):
     """A setting with its default and meaning."""
 
     name: str
-    default: str               # as TOML, or in words if it is not a value
+    default: str  # as TOML, or in words if it is not a value
     about: str
 
 
@@ -41,7 +41,7 @@ def entries() -> dict[str, Entry]:
     for line in FILE.read_text("utf-8").splitlines():
         if heading := _TABLE.match(line):
             table = f"{heading[1]}.".replace('"', "")
-            if heading[2]:                     # a table with names of the user's choice is one setting
+            if heading[2]:  # a table with names of the user's choice is one setting
                 found[heading[1]] = Entry(heading[1], "{}", heading[2])
         elif (key := _KEY.match(line)) and not line.endswith("# an example"):
             entry = _entry(table, key[2], key[3], is_default=key[1] is None)

@@ -12,8 +12,8 @@ from crawler.config.settings import HostSettings
 from crawler.config.units import any_meant
 from crawler.wording.secrets import HIDDEN, is_secret, masked
 
-MOST: Final = 120          # characters of a line in a message
-IPV4: Final = 4            # numbers of an address
+MOST: Final = 120  # characters of a line in a message
+IPV4: Final = 4  # numbers of an address
 _PLACE: Final = re.compile(r" ?\(at line (\d+), column \d+\)$")
 # The text after the = of a line that is not TOML, and its meaning.
 SLIPS: Final = (
@@ -96,8 +96,9 @@ def _host_and_key(words: str) -> tuple[str, str]:
 def as_host(variable: str) -> str:
     """Return the ways to write the setting of a host that a variable cannot say as it is written."""
     better, host, key = host_setting(variable.lower().removeprefix("crawler_hosts").strip("_"))
-    return (f'write [hosts."{host}"] in crawler.toml or -s \'hosts."{host}".{key}=VALUE\''
-            + (f", or {better}, where the dots of the host are __" if better else ""))
+    return f'write [hosts."{host}"] in crawler.toml or -s \'hosts."{host}".{key}=VALUE\'' + (
+        f", or {better}, where the dots of the host are __" if better else ""
+    )
 
 
 def owner(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Suggest a setting for an unknown name: one of ours from another table, or the name that another program uses.
 
-    delay ──▶ frontier.delay        frontier.robots ──▶ stages.fetch.robots        DOWNLOAD_DELAY ──▶ frontier.delay
+delay ──▶ frontier.delay        frontier.robots ──▶ stages.fetch.robots        DOWNLOAD_DELAY ──▶ frontier.delay
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Final
 
 from crawler.config.reference import entries, leaf
 
-NEAR: Final = 0.75         # similarity (0 to 1) from which a name of another table is suggested
-SURE: Final = 0.85         # similarity from which a name of the same table is preferred
-SHORT: Final = 4           # letters of a name that only a name as similar as `SURE` can be meant by: 'path' has 0.75 of 'auth'
-MOST: Final = 3            # names suggested at once; with more, none of them is likely
+NEAR: Final = 0.75  # similarity (0 to 1) from which a name of another table is suggested
+SURE: Final = 0.85  # similarity from which a name of the same table is preferred
+SHORT: Final = 4  # letters of a name that only a name as similar as `SURE` can be meant by: 'path' has 0.75 of 'auth'
+MOST: Final = 3  # names suggested at once; with more, none of them is likely
 
 # The names of our settings in other programs (Scrapy, Crawlee, Colly, wget, requests), without case, dashes and underscores.
 FOREIGN: Final = {

@@ -21,8 +21,8 @@ from crawler.wording.secrets import shown
 T = TypeVar("T", bound=msgspec.Struct)
 
 _HUGE = 1 << 63
-_DAY = 86_400     # s
-_SHOWN = 200     # characters of a wrong value in a message
+_DAY = 86_400  # s
+_SHOWN = 200  # characters of a wrong value in a message
 
 
 def fill(
@@ -136,12 +136,12 @@ def _hint(key: str, name: str, there: list[str]) -> str:
     from crawler.wording.spelling import nearest, suggestion
 
     near = nearest(key, there)
-    is_named = name.startswith(("queues.", "hosts."))        # a table of one queue or host: other settings are not of it
-    if is_named or name.count(".") > 1 or suggestions.likeness(key, near) >= suggestions.SURE:    # in one setting, or misspelled
+    is_named = name.startswith(("queues.", "hosts."))  # a table of one queue or host: other settings are not of it
+    if is_named or name.count(".") > 1 or suggestions.likeness(key, near) >= suggestions.SURE:  # in one setting, or misspelled
         return suggestion(key, there)
     meant = suggestions.elsewhere(key)
     if here := [leaf for table, _, leaf in (each.rpartition(".") for each in meant) if table == name]:
-        return suggestions.question(here)                     # another program's name for a setting of this table
+        return suggestions.question(here)  # another program's name for a setting of this table
     for found in (meant, suggestions.similar(key, near)):
         if others := [each for each in found if each.rpartition(".")[0] != name]:
             return suggestions.question(others)

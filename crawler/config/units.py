@@ -1,9 +1,9 @@
 """Guess the number that a person meant by one with a unit, with marks between its digits, or in quotes.
 
-    max_time = "1h"          in seconds; 1h is 3600
-    max_bytes = "10 MB"      in bytes; 10 MB is 10000000
-    max_pages = "1,000"      1,000 is 1000
-    max_depth = -1           0 is no limit
+max_time = "1h"          in seconds; 1h is 3600
+max_bytes = "10 MB"      in bytes; 10 MB is 10000000
+max_pages = "1,000"      1,000 is 1000
+max_depth = -1           0 is no limit
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-LONGEST: Final = 40        # characters of a text that may be a number
+LONGEST: Final = 40  # characters of a text that may be a number
 _TIMES: Final = {
     0.001: "ms msec millisecond milliseconds", 1: "s sec secs second seconds", 60: "m min mins minute minutes",
     3_600: "h hr hrs hour hours", 86_400: "d day days", 604_800: "w wk week weeks",
@@ -28,7 +28,7 @@ _FACTORS: Final = {
     for unit, table in (("seconds", _TIMES), ("bytes", _SIZES), ("", _COUNTS))
 }
 _NO_LIMIT: Final = frozenset(["none", "null", "no", "never", "off", "all", "inf", "infinite", "infinity", "unlimited"])
-_EXACT: Final = 1 << 53    # from which a float does not represent every whole number
+_EXACT: Final = 1 << 53  # from which a float does not represent every whole number
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-z]+)\s*", re.ASCII)
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d\d)", re.ASCII)
 _GROUPED: Final = re.compile(r"\d{1,3}(?:([ ,.'_])\d{3})(?:\1\d{3})*", re.ASCII)

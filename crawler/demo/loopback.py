@@ -26,18 +26,18 @@ __all__ = ["Loopback", "Request", "Response"]
 
 log = logging.getLogger(__name__)
 
-POLL = 0.05       # s; the longest `stop` waits for the accept loop
-IDLE = 60.0       # s a kept-alive connection may say nothing
-BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})   # RFC 9110 §6.4.1
+POLL = 0.05  # s; the longest `stop` waits for the accept loop
+IDLE = 60.0  # s a kept-alive connection may say nothing
+BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})  # RFC 9110 §6.4.1
 
 
 class Request(NamedTuple):
     """Request the server got."""
 
     method: str
-    target: str                    # path and query as they stood on the request line
-    host: str                      # the Host header
-    headers: Mapping[str, str]     # looked up without regard to case
+    target: str  # path and query as they stood on the request line
+    host: str  # the Host header
+    headers: Mapping[str, str]  # looked up without regard to case
 
     @property
     def agent(self) -> str:
@@ -67,9 +67,7 @@ class Loopback:
         raise NotImplementedError(f"{type(self).__name__} has no answer(request)")
 
     def start(self) -> None:
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(POLL,), name=f"loopback {self.port}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL,), name=f"loopback {self.port}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -79,21 +77,19 @@ class Loopback:
             self._thread.join()
             self._thread = None
         self._server.cut()
-        self._server.server_close()    # joins the threads of the connections
+        self._server.server_close()  # joins the threads of the connections
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 512    # a burst of new connections must not wait 1 s for a SYN to be sent again
-    daemon_threads = False      # so that server_close joins them
+    request_queue_size = 512  # a burst of new connections must not wait 1 s for a SYN to be sent again
+    daemon_threads = False  # so that server_close joins them
 
     def __init__(self, address: tuple[str, int], site: Loopback) -> None:
         self.site = site
@@ -121,7 +117,7 @@ class _Server(ThreadingHTTPServer):
         for connection in connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError as error:    # the peer was quicker
+            except OSError as error:  # the peer was quicker
                 log.debug("cut: %s", error)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -146,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site = self.running.site
         request = Request(self.command, self.path, self.headers.get("Host", ""), cast(Mapping[str, str], self.headers))
-        self.wfile.write(self._encode(site.answer(request)))    # head and body in one write: no delayed acknowledgement
+        self.wfile.write(self._encode(site.answer(request)))  # head and body in one write: no delayed acknowledgement
 
     do_HEAD = do_GET
 

@@ -23,10 +23,22 @@ __all__ = ["Shop"]
 
 PRODUCTS = 36
 PER_PAGE = 12
-SLOW = 0.3             # s the warehouse thinks about each page: slow to watch, and a demo stays under a minute
+SLOW = 0.3  # s the warehouse thinks about each page: slow to watch, and a demo stays under a minute
 LATIN = "text/html; charset=iso-8859-1"
-TEAS = ("Assam", "Ceylon", "Darjeeling", "Dragon Well", "Earl Grey", "Genmaicha", "Gyokuro", "Keemun", "Lapsang", "Mate",
-        "Oolong", "Sencha")
+TEAS = (
+    "Assam",
+    "Ceylon",
+    "Darjeeling",
+    "Dragon Well",
+    "Earl Grey",
+    "Genmaicha",
+    "Gyokuro",
+    "Keemun",
+    "Lapsang",
+    "Mate",
+    "Oolong",
+    "Sencha",
+)
 
 ROBOTS = """\
 # The longest rule that matches decides (RFC 9309 §2.2.2): the cart's help page is open.
@@ -53,7 +65,7 @@ class Shop:
         """slow: seconds the warehouse waits before each answer."""
         self._closing = threading.Event()
         self._front = _Host(self._closing)
-        self._warehouse = _Host(self._closing, name="localhost", slow=slow)   # another name: another host to a crawler
+        self._warehouse = _Host(self._closing, name="localhost", slow=slow)  # another name: another host to a crawler
         self.url = self._front.url
         self.warehouse_url = self._warehouse.url
         self._front.pages = _shop(self.url, self.warehouse_url)
@@ -100,9 +112,7 @@ class Shop:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
 
@@ -155,8 +165,11 @@ def _product(number: int) -> Response:
     return _page(
         f"{TEAS[number % len(TEAS)]} No. {number}",
         f'<p class="price">€{price}</p><p class="stock">{number * 7 % 23} in stock</p>'
-        + _list('<a href="/">home</a>', f'<a href="{other}.html#reviews">goes well with</a>',
-                f'<a rel="nofollow" href="/session/{number}?add=1">put in the cart</a>'),
+        + _list(
+            '<a href="/">home</a>',
+            f'<a href="{other}.html#reviews">goes well with</a>',
+            f'<a rel="nofollow" href="/session/{number}?add=1">put in the cart</a>',
+        ),
         head=f'<meta name="description" content="Loose leaf tea, lot {number}">',
     )
 
@@ -179,40 +192,61 @@ def _shop(url: str, warehouse: str) -> dict[str, Response]:
     spelt = url.replace("http:", "HTTP:").replace("127.0.0.1:", "127.0.0.1:0")
     pages = {
         "/robots.txt": Response(200, {"Content-Type": "text/plain"}, ROBOTS.encode()),
-        "/": _page("The Tea Shop", _list(
-            '<a href="catalogue/page-1.html">all our teas</a>', '<a href="/about.html">about us</a>',
-            # One page, six spellings: fragment, dot segments, scheme in capitals and a port with a nought before it.
-            '<a href="/about.html#people">people</a>', '<a href="./catalogue/../about.html">about</a>',
-            '<a href="/catalogue/%2e%2e/about.html">about</a>', f'<a href="{spelt}about.html">about</a>',
-            '<a href=" /about.html ">about</a>',
-            # Two pages, one letter.
-            '<a href="/tea.html">what tea is</a>', '<a href="/Tea.html">what TEA is</a>',
-            '<a href="/search?page=2&amp;q=green">page 2 of a search</a>',
-            '<a href="/help/">help</a>', '<a href="/größe.html">sizes</a>', '<a href="/caf%C3%A9.html">our café</a>',
-            '<a href="/menu.html">menu</a>', '<a href="/drafts.html">drafts</a>', '<a href="/circle.html">members</a>',
-            '<a href="/old-about">moved for good</a>', '<a href="/sale">moved for now</a>', '<a href="/p/7">a short link</a>',
-            '<a href="/loop/a">goes round in circles</a>',
-            '<a href="/missing.html">not there</a>', '<a href="/gone.html">gone</a>', '<a href="/product/99.html">sold out</a>',
-            '<a href="/cart/">your cart</a>', '<a href="/cart/help.html">help with your cart</a>',
-            '<a href="/calendar/">events</a>', '<a href="mailto:shop@example.org">write</a>',
-            '<a href="javascript:void(0)">do not click</a>', f'<a href="{warehouse}">the warehouse</a>',
-        )),
+        "/": _page(
+            "The Tea Shop",
+            _list(
+                '<a href="catalogue/page-1.html">all our teas</a>',
+                '<a href="/about.html">about us</a>',
+                # One page, six spellings: fragment, dot segments, scheme in capitals and a port with a nought before it.
+                '<a href="/about.html#people">people</a>',
+                '<a href="./catalogue/../about.html">about</a>',
+                '<a href="/catalogue/%2e%2e/about.html">about</a>',
+                f'<a href="{spelt}about.html">about</a>',
+                '<a href=" /about.html ">about</a>',
+                # Two pages, one letter.
+                '<a href="/tea.html">what tea is</a>',
+                '<a href="/Tea.html">what TEA is</a>',
+                '<a href="/search?page=2&amp;q=green">page 2 of a search</a>',
+                '<a href="/help/">help</a>',
+                '<a href="/größe.html">sizes</a>',
+                '<a href="/caf%C3%A9.html">our café</a>',
+                '<a href="/menu.html">menu</a>',
+                '<a href="/drafts.html">drafts</a>',
+                '<a href="/circle.html">members</a>',
+                '<a href="/old-about">moved for good</a>',
+                '<a href="/sale">moved for now</a>',
+                '<a href="/p/7">a short link</a>',
+                '<a href="/loop/a">goes round in circles</a>',
+                '<a href="/missing.html">not there</a>',
+                '<a href="/gone.html">gone</a>',
+                '<a href="/product/99.html">sold out</a>',
+                '<a href="/cart/">your cart</a>',
+                '<a href="/cart/help.html">help with your cart</a>',
+                '<a href="/calendar/">events</a>',
+                '<a href="mailto:shop@example.org">write</a>',
+                '<a href="javascript:void(0)">do not click</a>',
+                f'<a href="{warehouse}">the warehouse</a>',
+            ),
+        ),
         "/about.html": _page("About us", "<p>Tea since 1706.</p>"),
         "/tea.html": _page("tea", "<p>Leaves in hot water.</p>"),
         "/Tea.html": _page("TEA", "<p>Transparent, easy, adaptable.</p>"),
         "/search?page=2&q=green": _page("Search: green, page 2", '<a href="/product/4.html">Dragon Well</a>'),
-        "/help/": _page("Help", '<a href="delivery.html">delivery</a> <a href="returns.html">returns</a>',
-                        head='<base href="/help/topics/">'),
+        "/help/": _page(
+            "Help", '<a href="delivery.html">delivery</a> <a href="returns.html">returns</a>', head='<base href="/help/topics/">'
+        ),
         "/help/topics/delivery.html": _page("Delivery", "<p>By bicycle.</p>"),
         "/help/topics/returns.html": _page("Returns", "<p>Unopened.</p>"),
         "/gr%C3%B6%C3%9Fe.html": _page("Größen – 大小 – μέγεθος", "<p>50 g, 100 g, 1 kg</p>"),
         "/caf%C3%A9.html": _page("Unser Café", "<p>Déjà vu</p>", kind=LATIN),
         "/menu.html": _page("Menü", "<p>Crème brûlée</p>", head='<meta charset="iso-8859-1">', kind="text/html"),
-        "/drafts.html": _page("Drafts", '<a href="/unlisted.html">a page to come</a>',
-                              head='<meta name="robots" content="noindex">'),
+        "/drafts.html": _page(
+            "Drafts", '<a href="/unlisted.html">a page to come</a>', head='<meta name="robots" content="noindex">'
+        ),
         "/unlisted.html": _page("A page to come", "<p>Linked from a draft only.</p>"),
-        "/circle.html": _page("Members", '<a href="/members/list.html">the list</a>',
-                              head='<meta name="robots" content="nofollow">'),
+        "/circle.html": _page(
+            "Members", '<a href="/members/list.html">the list</a>', head='<meta name="robots" content="nofollow">'
+        ),
         "/members/list.html": _page("The list", "<p>Private.</p>"),
         "/cart/": _page("Your cart", "<p>Empty.</p>"),
         "/cart/help.html": _page("Help with your cart", "<p>Push it.</p>"),

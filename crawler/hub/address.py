@@ -18,12 +18,12 @@ from msgspec import Struct
 
 from crawler.errors import UsageError
 
-BACKLOG = 512              # connections the kernel completes before we accept them: a hundred workers come back at once
-MIN_KEY = 32               # bytes; a shorter key can be guessed from one overheard handshake
-_UNIX_LIMIT = 103          # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
+BACKLOG = 512  # connections the kernel completes before we accept them: a hundred workers come back at once
+MIN_KEY = 32  # bytes; a shorter key can be guessed from one overheard handshake
+_UNIX_LIMIT = 103  # bytes of a socket's path that every system takes: Linux 107, macOS and BSD 103
 _PORT_DIGITS = 5
-_PORTLESS = r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]"   # a host and nothing else
-_PROBE = 2.0               # s to find out whether a program listens
+_PORTLESS = r"(?=.*[A-Za-z.])[\w.-]+|\[[0-9A-Fa-f:.]+\]"  # a host and nothing else
+_PROBE = 2.0  # s to find out whether a program listens
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,10 @@ def check_exposure(address: Address, authkey: bytes, *, insecure: bool = False, 
             log.warning("the authkey has %d bytes, others on this machine could guess it; %s", len(authkey), advice)
         return
     if not (insecure or encrypted):
-        raise UsageError(f"{address} can be reached from other machines and is not encrypted; "
-                         "speak TLS with --certs DIR, listen on 127.0.0.1, or set hub.insecure = true on a network you trust")
+        raise UsageError(
+            f"{address} can be reached from other machines and is not encrypted; "
+            "speak TLS with --certs DIR, listen on 127.0.0.1, or set hub.insecure = true on a network you trust"
+        )
     if weak:
         raise UsageError(f"an authkey of {len(authkey)} bytes is too short for {address}, at least {MIN_KEY} are needed; {advice}")
 
@@ -129,8 +131,9 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
         sock = socket.create_server(place[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise UsageError(f"{address} is in use, perhaps by another hub; "
-                             "stop that one, or choose another port with --address or hub.address") from error
+            raise UsageError(
+                f"{address} is in use, perhaps by another hub; stop that one, or choose another port with --address or hub.address"
+            ) from error
         raise UsageError(f"a hub cannot listen at {address}: {error.strerror or error}; choose another hub.address") from error
     return sock, Address(host=address.host, port=sock.getsockname()[1])
 
@@ -138,7 +141,7 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
 def _listen_unix(address: Address) -> socket.socket:
     _clear_stale(address)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)     # the mode is taken when the file appears: a chmod afterwards would leave a gap
+    mask = os.umask(0o177)  # the mode is taken when the file appears: a chmod afterwards would leave a gap
     try:
         with _short(address.path) as path:
             sock.bind(path)
@@ -163,7 +166,7 @@ def _clear_stale(address: Address) -> None:
     except ConnectionRefusedError:
         os.unlink(address.path)
     except FileNotFoundError:
-        return                 # its hub has just stopped and taken the file with it
+        return  # its hub has just stopped and taken the file with it
     else:
         raise UsageError(f"another hub listens at {address}; stop that one or choose another hub.address")
 

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFE = timedelta(days=3650)
-LIFE = timedelta(days=825)         # the longest that Apple's rules for private authorities take, and so everybody's
-EARLY = timedelta(hours=1)         # before now, since the clocks of two machines differ
+LIFE = timedelta(days=825)  # the longest that Apple's rules for private authorities take, and so everybody's
+EARLY = timedelta(hours=1)  # before now, since the clocks of two machines differ
 
-Pems = tuple[bytes, bytes]         # a certificate and its key
+Pems = tuple[bytes, bytes]  # a certificate and its key
 
 
 class Authority:
@@ -46,7 +46,7 @@ class Authority:
         """Load a CA. Raises ValueError if it is not one of ours."""
         try:
             key = load_pem_private_key(pems[1], None)
-        except TypeError as error:         # it has a password
+        except TypeError as error:  # it has a password
             raise ValueError(str(error)) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError("the key is not of an elliptic curve")  # noqa: TRY004 - what a file holds is a value

@@ -25,18 +25,18 @@ from crawler.wording.extras import how_to_install
 if TYPE_CHECKING:
     from crawler.hub.authority import Authority, Pems
 
-_HOST = r"(\*\.)?[\w-]+(\.[\w-]+)*\.?|[\da-fA-F:]+"     # the form of a name or an address
+_HOST = r"(\*\.)?[\w-]+(\.[\w-]+)*\.?|[\da-fA-F:]+"  # the form of a name or an address
 
-HERE = ("localhost", "127.0.0.1", "::1")   # the names under which the hub's own machine talks to it
+HERE = ("localhost", "127.0.0.1", "::1")  # the names under which the hub's own machine talks to it
 
 
 class Made(Struct, frozen=True):
     """Result of one run."""
 
-    made: list[str]            # names without suffix: each is a .pem and a .key
-    kept: list[str]            # were there already
-    hosts: list[str]           # what a hub's certificate made now is for
-    until: datetime            # the end of those made now
+    made: list[str]  # names without suffix: each is a .pem and a .key
+    kept: list[str]  # were there already
+    hosts: list[str]  # what a hub's certificate made now is for
+    until: datetime  # the end of those made now
 
 
 def make(directory: str | Path, hosts: Sequence[str] = (), today: datetime | None = None) -> Made:
@@ -47,8 +47,10 @@ def make(directory: str | Path, hosts: Sequence[str] = (), today: datetime | Non
     folder = Path(directory)
     for host in hosts:
         if not re.fullmatch(_HOST, host):
-            raise UsageError(f"{host!r} is not a host's name or address; --names takes them without scheme and port, "
-                             "as in --names hub.example,10.0.0.7")
+            raise UsageError(
+                f"{host!r} is not a host's name or address; --names takes them without scheme and port, "
+                "as in --names hub.example,10.0.0.7"
+            )
     now = until = today or datetime.now(UTC)
     names = list(dict.fromkeys([*hosts, *HERE, socket.gethostname()]))
     missing = [name for name in (CA, HUB, *ROLES) if not _is_there(folder, name)]
@@ -64,8 +66,10 @@ def make(directory: str | Path, hosts: Sequence[str] = (), today: datetime | Non
     except OSError as error:
         raise UsageError(f"no certificates can be made in {folder}: {error.strerror or error}; choose another directory") from error
     except ValueError as error:
-        raise UsageError(f"no certificate can be made: {error}; --names takes host names and addresses, "
-                         f"and {folder / CA}.pem and .key must be those that were made here") from error
+        raise UsageError(
+            f"no certificate can be made: {error}; --names takes host names and addresses, "
+            f"and {folder / CA}.pem and .key must be those that were made here"
+        ) from error
     return Made(missing, [name for name in (CA, HUB, *ROLES) if name not in missing], names, until)
 
 
@@ -75,11 +79,13 @@ def _refuse_other_names(file: Path, hosts: Sequence[str]) -> None:
         from crawler.hub.authority import names_of
 
         there = [name.lower().rstrip(".") for name in names_of(file.read_bytes())]
-    except (ImportError, ValueError, OSError):     # not read here: the hub or client that uses it says what is wrong with it
+    except (ImportError, ValueError, OSError):  # not read here: the hub or client that uses it says what is wrong with it
         return
     if lacking := [host for host in hosts if _ascii(host) not in there]:
-        raise UsageError(f"{file} is there already, and it is not for {', '.join(lacking)} but for {', '.join(there)}; "
-                         "remove it and its key, and the same command makes them anew")
+        raise UsageError(
+            f"{file} is there already, and it is not for {', '.join(lacking)} but for {', '.join(there)}; "
+            "remove it and its key, and the same command makes them anew"
+        )
 
 
 def _ascii(host: str) -> str:
@@ -91,7 +97,7 @@ def _ascii(host: str) -> str:
 
 def _is_there(folder: Path, name: str) -> bool:
     has_certificate, has_key = ((folder / f"{name}.{suffix}").exists() for suffix in ("pem", "key"))
-    may_be_elsewhere = name == CA          # its key is best kept where no hub is
+    may_be_elsewhere = name == CA  # its key is best kept where no hub is
     if has_certificate != has_key and not (has_certificate and may_be_elsewhere):
         raise UsageError(f"of {folder / name}.pem and {name}.key one is missing; put it back, or move the other away")
     return has_certificate
@@ -101,8 +107,10 @@ def _authority(folder: Path, today: datetime) -> Authority:
     try:
         from crawler.hub.authority import Authority
     except ImportError as error:
-        raise UsageError("certificates are made with the library 'cryptography', which is not installed; "
-                         f"{how_to_install('tls')} (machines that only use certificates do not need it)") from error
+        raise UsageError(
+            "certificates are made with the library 'cryptography', which is not installed; "
+            f"{how_to_install('tls')} (machines that only use certificates do not need it)"
+        ) from error
     certificate, key = folder / f"{CA}.pem", folder / f"{CA}.key"
     if not certificate.exists():
         authority = Authority.make(today)

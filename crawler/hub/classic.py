@@ -24,11 +24,11 @@ from crawler.errors import CallRefused, QueueFull, StorageError, StorageFull, Wi
 from crawler.hub import plain_pickle, verbs
 from crawler.items import New, Verdict
 
-PICKLE = 0x80             # first byte of a pickle of protocol 2 and up …
-ARRAY_3 = 0x93            # … of a `verbs.Call` in msgpack …
-ARRAY_4 = 0x94            # … and of a `Request`
+PICKLE = 0x80  # first byte of a pickle of protocol 2 and up …
+ARRAY_3 = 0x93  # … of a `verbs.Call` in msgpack …
+ARRAY_4 = 0x94  # … and of a `Request`
 RETURN, ERROR = "#RETURN", "#ERROR"
-SLICE = 0.5               # s; longest wait before we look whether the client is still there
+SLICE = 0.5  # s; longest wait before we look whether the client is still there
 
 INTERNAL = "internal error; see the hub's log"
 OURS: dict[str, type[Exception]] = {"Empty": queue.Empty, **verbs.CROSSING}
@@ -113,8 +113,10 @@ class ClassicQueue:
         if timeout is not None and not (isinstance(timeout, int | float) and timeout >= 0):
             raise CallRefused(f"a timeout of {timeout!r} cannot be waited for; give a number of seconds, 0 or more, or None")
         if self._spec.keyed:
-            raise CallRefused(f"the tasks of {self._spec.name!r} are lent to stages, host by host; "
-                              f"use 'crawler take {self._spec.name}' to take one off by hand")
+            raise CallRefused(
+                f"the tasks of {self._spec.name!r} are lent to stages, host by host; "
+                f"use 'crawler take {self._spec.name}' to take one off by hand"
+            )
         end = time.monotonic() + (timeout or 0.0)
         while True:
             left = MAX_WAIT if timeout is None else min(MAX_WAIT, max(0.0, end - time.monotonic()))
@@ -132,8 +134,10 @@ class ClassicQueue:
         answers."""
         new = self._encode(item) if self._encode is not None else self._plain(item)
         if list(self._put([new])) == [Verdict.TOO_BIG]:
-            raise CallRefused(f"an item of {len(new.item)} bytes is over the {MAX_BODY} that queue {new.queue!r} takes; "
-                              "put where it is kept instead")
+            raise CallRefused(
+                f"an item of {len(new.item)} bytes is over the {MAX_BODY} that queue {new.queue!r} takes; "
+                "put where it is kept instead"
+            )
 
     def put_nowait(self, item: Any) -> None:
         self.put(item, block=False)
@@ -151,8 +155,9 @@ class ClassicQueue:
     def _plain(self, item: Any) -> New:
         name = self._spec.name
         if self._spec.keyed:
-            raise CallRefused(f"queue {name!r} is deduplicated by key, which a bare value does not have; "
-                              f"use 'crawler put {name} VALUE'")
+            raise CallRefused(
+                f"queue {name!r} is deduplicated by key, which a bare value does not have; use 'crawler put {name} VALUE'"
+            )
         try:
             return New(name, _encoded(item))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 60.0        # s a worker keeps trying: a hub that is restarted is back long before
-BASE, CAP = 0.1, 1.0   # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once
-CALLS = 8              # short calls at once, each on a connection of its own; those of more threads wait their turn
-BYE_TIME = 1.0         # s to say good-bye
+PATIENCE = 60.0  # s a worker keeps trying: a hub that is restarted is back long before
+BASE, CAP = 0.1, 1.0  # s; the n-th wait is anything from 0 to BASE * 2**n, CAP at most: not all workers return at once
+CALLS = 8  # short calls at once, each on a connection of its own; those of more threads wait their turn
+BYE_TIME = 1.0  # s to say good-bye
 
 
 class HubClient:
@@ -58,9 +58,18 @@ class HubClient:
     the middle of a call and did not come back, KeyRefused and TlsRefused at once.
     """
 
-    def __init__(self, address: str | Address, authkey: bytes, worker: str = "", *, patience: float = PATIENCE,
-                 tls: Tls | None = None, contact: Contact | None = None, find: Callable[[], str] | None = None,
-                 secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        address: str | Address,
+        authkey: bytes,
+        worker: str = "",
+        *,
+        patience: float = PATIENCE,
+        tls: Tls | None = None,
+        contact: Contact | None = None,
+        find: Callable[[], str] | None = None,
+        secret: bytes = b"",
+    ) -> None:
         self.address = Address.of(address)
         self.worker = worker
         self.patience = patience
@@ -69,24 +78,24 @@ class HubClient:
         self._contact = contact
         self._find = find
         self._secret = secret or own_secret()
-        self._cut_at = -math.inf               # monotonic time of the last `cut`
-        self._caller = f"{worker or 'client'}/{secrets.token_hex(4)}"   # puts are numbered apart from the worker's own steps
+        self._cut_at = -math.inf  # monotonic time of the last `cut`
+        self._caller = f"{worker or 'client'}/{secrets.token_hex(4)}"  # puts are numbered apart from the worker's own steps
         self._calls = itertools.count(1)
         self._puts = itertools.count(1)
-        self._put_lock = threading.Lock()      # puts arrive in the order of their numbers
+        self._put_lock = threading.Lock()  # puts arrive in the order of their numbers
         self._lock = threading.Lock()
         self._short_calls = threading.BoundedSemaphore(CALLS)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._closed = threading.Event()
-        self._claimed: set[str] = set()        # names of workers that `claim` was called with
+        self._claimed: set[str] = set()  # names of workers that `claim` was called with
 
     def put(self, items: Sequence[New], caller: str = "", call: int = 0) -> list[Verdict]:
         if caller:
             return self._list("put", items, caller, call)
         verdicts: list[Verdict] = []
         with self._put_lock:
-            for first in range(0, len(items) or 1, PUT_AT_ONCE):        # each part is on disk before the next is sent
+            for first in range(0, len(items) or 1, PUT_AT_ONCE):  # each part is on disk before the next is sent
                 verdicts += self._list("put", items[first : first + PUT_AT_ONCE], self._caller, next(self._puts))
         return verdicts
 
@@ -128,8 +137,7 @@ class HubClient:
         return self._int("forget", notes, counters)
 
     def take(self, queue: str, n: int, wait: float = 0.0) -> list[bytes]:
-        """Take results from a queue. Results in a lost answer are lost, unless the hub noticed; every other call can be repeated.
-        """
+        """Take results from a queue. A lost answer loses its results, unless the hub noticed; every other call can be repeated."""
         return self._list("take", queue, n, wait, wait=wait)
 
     def dead(self, queue: str | None = None, limit: int = 100, after: int = 0) -> list[Dead]:
@@ -196,7 +204,7 @@ class HubClient:
         """
         number = next(self._calls)
         frame = verbs.frame((number, verb, arguments))
-        failed_at: float | None = None         # monotonic time; patience begins with the first failure, not with the call
+        failed_at: float | None = None  # monotonic time; patience begins with the first failure, not with the call
         was_lost = False
         for attempt in itertools.count(1):
             if self._closed.is_set():
@@ -211,15 +219,15 @@ class HubClient:
                 was_lost = was_lost or isinstance(error, HubLost)
                 now = time.monotonic()
                 failed_at = now if failed_at is None else failed_at
-                give_up = max(failed_at, self._cut_at) + self.patience     # `cut` may have changed it
+                give_up = max(failed_at, self._cut_at) + self.patience  # `cut` may have changed it
                 if self._contact is not None and attempt > 1 and not self._closed.is_set():
                     self._contact.lost(self.patience)
-                pause = random.uniform(0, min(CAP, BASE * 2**min(attempt, 10)))  # noqa: S311 - no secret
+                pause = random.uniform(0, min(CAP, BASE * 2 ** min(attempt, 10)))  # noqa: S311 - no secret
                 has_given_up = now + pause >= give_up or self._closed.wait(pause)
                 told = str(self.address)
-                self._move()                   # before giving up as well: the next call must find it
+                self._move()  # before giving up as well: the next call must find it
                 if has_given_up:
-                    if was_lost:               # the call may have taken effect: the caller must know
+                    if was_lost:  # the call may have taken effect: the caller must know
                         raise HubLost(told) from error
                     raise
             else:
@@ -232,7 +240,7 @@ class HubClient:
         """Use the address at which the hub is now, if it is known."""
         if self._find is None:
             return
-        with suppress(UsageError):             # half written, or unreadable: asked again after the next failure
+        with suppress(UsageError):  # half written, or unreadable: asked again after the next failure
             address = Address.of(self._find())
             if address != self.address:
                 log.info("the hub is at %s now, it was at %s", address, self.address)
@@ -270,7 +278,7 @@ class HubClient:
             self._busy.add(connection)
             is_late = self._closed.is_set()
         if is_late:
-            connection.abort()                 # closed while we connected: the call fails like those in flight
+            connection.abort()  # closed while we connected: the call fails like those in flight
         return connection
 
     def _idle_connection(self) -> Connection | None:
@@ -309,5 +317,5 @@ class HubClient:
                 connection.send_frame(verbs.frame((0, "bye", ())))
                 connection.recv_frame()
             except (EOFError, OSError, WireError):
-                pass                           # the hub is gone
+                pass  # the hub is gone
         connection.close()

@@ -1,6 +1,6 @@
 """Opening a connection to a hub: network, TLS, key; and what went wrong, in our words.
 
-    address ──connect──▶ socket ──TLS, if there is to be──▶ key shown, and seen ──▶ Connection
+address ──connect──▶ socket ──TLS, if there is to be──▶ key shown, and seen ──▶ Connection
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
 if TYPE_CHECKING:
     from crawler.hub.tls import Tls
 
-CONNECT_TIME = 5.0         # s for the network to connect us
-SILENCE = 1.0              # s; a hub begins the handshake at once, and one that is this slow is still waited for
-CALL_TIME = 30.0           # s for an answer, beyond what the call itself waits
+CONNECT_TIME = 5.0  # s for the network to connect us
+SILENCE = 1.0  # s; a hub begins the handshake at once, and one that is this slow is still waited for
+CALL_TIME = 30.0  # s for an answer, beyond what the call itself waits
 
 
-def open_connection(address: Address, authkey: bytes, *, kind: type[Connection] = Connection, timeout: float = CONNECT_TIME,
-                    tls: Tls | None = None) -> Connection:
+def open_connection(
+    address: Address, authkey: bytes, *, kind: type[Connection] = Connection, timeout: float = CONNECT_TIME, tls: Tls | None = None
+) -> Connection:
     """A connection that knows our key, with CALL_TIME for its first answer. tls: not used on a Unix socket.
 
     Raises HubUnreachable when nothing answers there, HubLost when it stops answering, TlsRefused and KeyRefused when it
@@ -87,8 +88,10 @@ def _failure(error: Exception, address: Address, tls: Tls | None, waited: float)
     if tls is not None:
         reason = tls_hub.explanation(error, tls, address.name)
     elif not address.path and waited > HANDSHAKE_TIME / 2 and tls_hub.speaks_tls((address.host, address.port)):
-        reason = ("it speaks TLS, and this command does not; add --certs DIR, a directory with certificates of its CA "
-                  "(or set hub.tls = true and hub.certs)")
+        reason = (
+            "it speaks TLS, and this command does not; add --certs DIR, a directory with certificates of its CA "
+            "(or set hub.tls = true and hub.certs)"
+        )
     else:
         reason = ""
     return TlsRefused(str(address), reason) if reason else HubLost(str(address))

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-log = logging.getLogger("crawler.hub.contact")      # a logger of its own, which a process silences if its parent reports instead
+log = logging.getLogger("crawler.hub.contact")  # a logger of its own, which a process silences if its parent reports instead
 
 
 class Contact:
@@ -15,7 +15,7 @@ class Contact:
     def __init__(self, address: str) -> None:
         self._address = address
         self._lock = threading.Lock()
-        self._lost_at: float | None = None          # monotonic time
+        self._lost_at: float | None = None  # monotonic time
 
     @property
     def is_lost(self) -> bool:

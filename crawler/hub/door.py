@@ -28,14 +28,14 @@ from crawler.hub.wire import HANDSHAKE_TIME, Connection, prove
 if TYPE_CHECKING:
     from crawler.hub.tls import Tls
 
-MAX_STRANGERS = 64         # connections that have not proven the key yet
-MAX_GUESTS = 1000          # connections that have; ten for each of a hundred workers
-TICK = 0.5                 # s between two looks at those who wait
-BREATH = 0.1               # s to wait when descriptors or threads have run out, so that we do not spin
-CALM = 10.0                # s without a shortage of descriptors or threads, after which it is over
-FAREWELL = 2.0             # s that calls in progress have to be answered when we stop
-COMPLAINT = 60.0           # s between two log lines about the same peer
-MAX_COMPLAINTS = 1000      # peers remembered for that
+MAX_STRANGERS = 64  # connections that have not proven the key yet
+MAX_GUESTS = 1000  # connections that have; ten for each of a hundred workers
+TICK = 0.5  # s between two looks at those who wait
+BREATH = 0.1  # s to wait when descriptors or threads have run out, so that we do not spin
+CALM = 10.0  # s without a shortage of descriptors or threads, after which it is over
+FAREWELL = 2.0  # s that calls in progress have to be answered when we stop
+COMPLAINT = 60.0  # s between two log lines about the same peer
+MAX_COMPLAINTS = 1000  # peers remembered for that
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -45,9 +45,17 @@ log = logging.getLogger(__name__)
 class Door:
     """One listening socket. `run` in one thread until `stop`, which any thread or signal handler may call."""
 
-    def __init__(self, listener: socket.socket, keys: Mapping[bytes, Role], welcome: Callable[[Connection, Role], None],
-                 tick: Callable[[], None], *, tls: Tls | None = None, max_strangers: int = MAX_STRANGERS,
-                 max_guests: int = MAX_GUESTS) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        keys: Mapping[bytes, Role],
+        welcome: Callable[[Connection, Role], None],
+        tick: Callable[[], None],
+        *,
+        tls: Tls | None = None,
+        max_strangers: int = MAX_STRANGERS,
+        max_guests: int = MAX_GUESTS,
+    ) -> None:
         self._listener = listener
         self._keys = dict(keys)
         self._tls = tls
@@ -56,12 +64,12 @@ class Door:
         self._max_strangers = max_strangers
         self._max_guests = max_guests
         self._lock = threading.Lock()
-        self._strangers: dict[Connection, threading.Thread] = {}    # oldest first
+        self._strangers: dict[Connection, threading.Thread] = {}  # oldest first
         self._guests: dict[Connection, threading.Thread] = {}
         self._complaints: dict[str, float] = {}
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
-        self._short_at = 0.0       # monotonic time when descriptors or threads ran out last; 0: not lately
+        self._short_at = 0.0  # monotonic time when descriptors or threads ran out last; 0: not lately
         self.is_closing = False
 
     def run(self) -> None:
@@ -84,14 +92,14 @@ class Door:
     def stop(self) -> None:
         """Takes no lock: a signal handler may have interrupted the one who holds it."""
         self.is_closing = True
-        with contextlib.suppress(OSError):     # full: it is woken already; closed: it has ended already
+        with contextlib.suppress(OSError):  # full: it is woken already; closed: it has ended already
             self._wake.send(b"\0")
 
     def _accept(self) -> None:
         try:
             sock, place = self._listener.accept()
         except BlockingIOError:
-            return                             # the one who knocked has left
+            return  # the one who knocked has left
         except OSError as error:
             if error.errno not in _EXHAUSTED:  # an error of one connection (accept(2)) does not concern the others
                 log.info("a connection failed before it was accepted: %s", error)
@@ -109,7 +117,7 @@ class Door:
     def _admit(self, sock: socket.socket, host: str) -> None:
         try:
             connection = Connection(sock if self._tls is None else self._tls.wrap_server(sock))
-        except OSError:                        # it was reset before we could set an option
+        except OSError:  # it was reset before we could set an option
             sock.close()
             return
         thread = threading.Thread(target=self._serve, args=(connection, host), daemon=True, name=f"hub for {host}")
@@ -120,7 +128,7 @@ class Door:
             self._shed()
         try:
             thread.start()
-        except RuntimeError as error:          # "can't start new thread": the limit of the system, for now
+        except RuntimeError as error:  # "can't start new thread": the limit of the system, for now
             self._say_short(f"a connection from {host} is turned away: {error}")
             self._forget(connection)
             self._shed()
@@ -134,11 +142,11 @@ class Door:
 
     def _shed(self, count: int = 1) -> None:
         with self._lock:
-            oldest = list(self._strangers)[:max(1, count)]
+            oldest = list(self._strangers)[: max(1, count)]
             for connection in oldest:
                 del self._strangers[connection]
         for connection in oldest:
-            connection.abort()                 # its thread wakes and closes it
+            connection.abort()  # its thread wakes and closes it
 
     def _serve(self, connection: Connection, host: str) -> None:
         try:

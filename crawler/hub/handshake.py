@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 CHALLENGE, WELCOME, FAILURE = b"#CHALLENGE#", b"#WELCOME#", b"#FAILURE#"
-MAX_MESSAGE = 256          # bytes; what the standard library allows before the key is proven
-_NONCE = 40                # random bytes of a challenge
+MAX_MESSAGE = 256  # bytes; what the standard library allows before the key is proven
+_NONCE = 40  # random bytes of a challenge
 _STRONG = b"{sha256}"
-_LEAST = 20                # bytes of a challenge, those of Python 3.11: an attacker could choose a shorter one
+_LEAST = 20  # bytes of a challenge, those of Python 3.11: an attacker could choose a shorter one
 
 
 class Unproven(Exception):
@@ -71,7 +71,7 @@ def _is_answer(key: bytes, message: bytes, answer: bytes) -> bool:
 def _weak(key: bytes, message: bytes) -> bytes:
     try:
         return hmac.digest(key, message, "md5")
-    except ValueError as error:            # a system in FIPS mode has none
+    except ValueError as error:  # a system in FIPS mode has none
         raise Unproven("it speaks the handshake of Python 3.11, whose MD5 is switched off here") from error
 
 

@@ -1,6 +1,6 @@
 """The secret with which a process claims the names of its workers, so that no other process can speak in their names.
 
-    parent ──the secret, in the environment──▶ worker processes: a parent can tell the hub of the death of its own workers
+parent ──the secret, in the environment──▶ worker processes: a parent can tell the hub of the death of its own workers
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import os
 from contextlib import suppress
 from hashlib import blake2b
 
-VARIABLE = "CRAWLER_WORKER_SECRET"    # of the environment: the secret of the parent, as hex digits
-SECRET_BYTES = 16                     # random bytes; the hub takes from these to `MOST_BYTES`
+VARIABLE = "CRAWLER_WORKER_SECRET"  # of the environment: the secret of the parent, as hex digits
+SECRET_BYTES = 16  # random bytes; the hub takes from these to `MOST_BYTES`
 MOST_BYTES = 64
 DIGEST_BYTES = 32
 
@@ -20,9 +20,9 @@ _ours = b""
 def secret() -> bytes:
     """Return the secret of this process: its parent's if it was given one, else one of its own, the same at each call."""
     global _ours
-    given = os.environ.pop(VARIABLE, "")       # removed, so that programs that a stage starts do not inherit it
+    given = os.environ.pop(VARIABLE, "")  # removed, so that programs that a stage starts do not inherit it
     if given:
-        with suppress(ValueError):             # not ours: set by another program
+        with suppress(ValueError):  # not ours: set by another program
             _ours = bytes.fromhex(given)
     if len(_ours) < SECRET_BYTES:
         _ours = os.urandom(SECRET_BYTES)

@@ -21,14 +21,15 @@ from crawler.machine import private
 
 VARIABLE = "CRAWLER_AUTHKEY"
 FILE = "authkey"
-LESSER = ("worker", "producer")       # roles with a key of their own, in files named for them
-KEY_BYTES = 32        # random bytes; kept as twice as many hex digits, so that the key can be read out and copied
+LESSER = ("worker", "producer")  # roles with a key of their own, in files named for them
+KEY_BYTES = 32  # random bytes; kept as twice as many hex digits, so that the key can be read out and copied
 
 log = logging.getLogger(__name__)
 
 
-def authkey(data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, str] | None = None, *,
-            create: bool = False) -> bytes:
+def authkey(
+    data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, str] | None = None, *, create: bool = False
+) -> bytes:
     """Return the key of the hub of `data_dir`, from the first of the three places that has one. Raises UsageError.
 
     create: what a hub says; a client that made its own key would only be refused with it.
@@ -37,14 +38,16 @@ def authkey(data_dir: str | Path, authkey_file: str = "", environ: Mapping[str, 
     if value:
         return os.fsencode(value)
     if authkey_file:
-        return _read(Path(authkey_file), Path.read_bytes)      # it may be a link to a secret that a system provides
+        return _read(Path(authkey_file), Path.read_bytes)  # it may be a link to a secret that a system provides
     path = Path(data_dir) / FILE
     if create and not path.exists():
         _make(path)
     path = next((found for found in _paths(data_dir) if found.exists()), path)
     if not path.exists():
-        raise UsageError(f"no authkey: {VARIABLE} is not set, hub.authkey_file is not set and {path} does not exist; "
-                         "use the key the hub was started with, or --data with the hub's directory")
+        raise UsageError(
+            f"no authkey: {VARIABLE} is not set, hub.authkey_file is not set and {path} does not exist; "
+            "use the key the hub was started with, or --data with the hub's directory"
+        )
     return _read(path, private.read)
 
 
@@ -78,8 +81,7 @@ def _read(path: Path, read: Callable[[Path], bytes]) -> bytes:
         key = read(path).strip()
         warn_if_open(path, "authkey")
     except OSError as error:
-        raise UsageError(f"the authkey file {path} cannot be read: {error.strerror}; "
-                         f"set hub.authkey_file or {VARIABLE}") from error
+        raise UsageError(f"the authkey file {path} cannot be read: {error.strerror}; set hub.authkey_file or {VARIABLE}") from error
     if not key:
         raise UsageError(f"the authkey file {path} is empty; put the hub's key into it or remove it")
     return key
@@ -96,10 +98,9 @@ def _make(path: Path) -> None:
                 file.write(secrets.token_hex(KEY_BYTES) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):    # another hub was first: its key is as good
+            with contextlib.suppress(FileExistsError):  # another hub was first: its key is as good
                 os.link(draft, path)
         finally:
             os.unlink(draft)
     except OSError as error:
-        raise UsageError(f"no authkey can be made at {path}: {error.strerror}; "
-                         f"choose another --data or set {VARIABLE}") from error
+        raise UsageError(f"no authkey can be made at {path}: {error.strerror}; choose another --data or set {VARIABLE}") from error

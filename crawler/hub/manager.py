@@ -74,11 +74,11 @@ class QueueProxy(BaseProxy):
         return size
 
     def _callmethod(self, methodname: str, args: tuple[Any, ...] = (), kwds: Mapping[str, Any] | None = None) -> Any:
-        local: Any = self._tls                         # type: ignore[attr-defined]  # the base class's, unknown to its stub
+        local: Any = self._tls  # type: ignore[attr-defined]  # the base class's, unknown to its stub
         connection = getattr(local, "connection", None)
-        with _hub_errors(self._token.address):         # type: ignore[attr-defined]  # as above
+        with _hub_errors(self._token.address):  # type: ignore[attr-defined]  # as above
             if connection is None or connection.is_gone():
-                self._connect()                        # type: ignore[attr-defined]  # as above
+                self._connect()  # type: ignore[attr-defined]  # as above
             local.connection.deadline = time.monotonic() + MAX_WAIT + CALL_TIME
             return super()._callmethod(methodname, args, dict(kwds or {}))
 
@@ -86,8 +86,16 @@ class QueueProxy(BaseProxy):
 class QueueManager(BaseManager):
     """A client's manager; with a broker and queues, also the one whose `get_server` is a hub."""
 
-    def __init__(self, address: Any = None, authkey: bytes | None = None, *, broker: Served | None = None,
-                 queues: Sequence[QueueSpec] = (), certs: str | Path | None = None, role: str = "admin") -> None:
+    def __init__(
+        self,
+        address: Any = None,
+        authkey: bytes | None = None,
+        *,
+        broker: Served | None = None,
+        queues: Sequence[QueueSpec] = (),
+        certs: str | Path | None = None,
+        role: str = "admin",
+    ) -> None:
         """certs: a directory as 'crawler hub --make-certs DIR' makes it, to speak TLS with those of `role`, or as the hub."""
         self._tls = None if certs is None else for_client(certs, role) if broker is None else for_hub(certs)
         super().__init__(address=address, authkey=authkey, serializer=serializer(self._tls))
@@ -95,9 +103,15 @@ class QueueManager(BaseManager):
         self._queues = queues
 
     @classmethod
-    def register(cls, typeid: str, callable: Callable[..., object] | None = None, proxytype: Any = QueueProxy,
-                 exposed: Sequence[str] | None = None, method_to_typeid: Mapping[str, str] | None = None,
-                 create_method: bool = True) -> None:
+    def register(
+        cls,
+        typeid: str,
+        callable: Callable[..., object] | None = None,
+        proxytype: Any = QueueProxy,
+        exposed: Sequence[str] | None = None,
+        method_to_typeid: Mapping[str, str] | None = None,
+        create_method: bool = True,
+    ) -> None:
         """Register a name as in the standard library. The hub decides which object has the name: a `callable` is never called."""
         super().register(typeid, callable, proxytype, exposed, method_to_typeid, create_method)
 
@@ -117,7 +131,7 @@ class QueueManager(BaseManager):
         """Raises UsageError where this manager has no broker to serve, or cannot listen at its address."""
         if self._broker is None:
             raise UsageError("this manager has no broker to serve; start a hub with 'crawler hub', or give it broker= and queues=")
-        authkey = bytes(self._authkey)                 # type: ignore[attr-defined]  # the base class's, unknown to its stub
+        authkey = bytes(self._authkey)  # type: ignore[attr-defined]  # the base class's, unknown to its stub
         return HubServer(self._broker, self._queues, Address.of(self.address), authkey, tls=self._tls)
 
     def start(self, *args: Any, **kwds: Any) -> None:

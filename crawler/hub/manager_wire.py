@@ -37,7 +37,7 @@ class Listener:
 
     def close(self) -> None:
         self.socket.close()
-        with contextlib.suppress(FileNotFoundError):    # already removed
+        with contextlib.suppress(FileNotFoundError):  # already removed
             if self._file is not None and os.lstat(self.place.path).st_ino == self._file:
                 os.unlink(self.place.path)
 
@@ -62,7 +62,7 @@ class ManagerConnection(Connection):
             kind, value = msgspec.msgpack.decode(self.recv_frame(), type=tuple[str, Any])
             if kind == ERROR:
                 name, message = msgspec.convert(value, tuple[str, str])
-                value = OURS.get(name, CallRefused)(*[message][:len(message)])
+                value = OURS.get(name, CallRefused)(*[message][: len(message)])
         except verbs.UNREADABLE as error:
             self.close()
             raise WireError(f"the hub's answer cannot be read: {error}") from error
@@ -72,7 +72,7 @@ class ManagerConnection(Connection):
         return kind, value
 
     def __del__(self) -> None:
-        self.close()       # the standard library drops its connections where it is done with them, and closes few
+        self.close()  # the standard library drops its connections where it is done with them, and closes few
 
 
 def dial(address: Any, authkey: bytes | None = None, *, tls: Tls | None = None) -> ManagerConnection:
@@ -88,5 +88,5 @@ def serializer(tls: Tls | None) -> str:
     return name
 
 
-_TABLE: dict[str, Any] = managers.listener_client          # type: ignore[attr-defined]  # the table is unknown to the stub
+_TABLE: dict[str, Any] = managers.listener_client  # type: ignore[attr-defined]  # the table is unknown to the stub
 _TABLE[SERIALIZER] = (Listener, dial)

@@ -14,17 +14,29 @@ from typing import Any
 
 from crawler.errors import WireError
 
-MAX_DEPTH = 100            # containers in one another
-MAX_PARTS = 1_000_000      # values in a message, one that is shared counted each time
-MAX_SIZE = 32 << 20        # bytes of text and bytes in a message, counted in the same way
+MAX_DEPTH = 100  # containers in one another
+MAX_PARTS = 1_000_000  # values in a message, one that is shared counted each time
+MAX_SIZE = 32 << 20  # bytes of text and bytes in a message, counted in the same way
 
 _MARK = object()
 _SCALARS = (type(None), bool, int, float, str, bytes)
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "MARK": _MARK}
-_ARGUMENTS = frozenset({
-    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT",
-    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
-})
+_ARGUMENTS = frozenset(
+    {
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "LONG4",
+        "BINFLOAT",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+    }
+)
 _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _STORE = frozenset({"BINPUT", "LONG_BINPUT"})
@@ -36,7 +48,7 @@ def dumps(value: Any) -> bytearray:
     """Return a frame with room for its length whose body is a pickle of the hub's own data."""
     frame = io.BytesIO(b"\0\0\0\0")
     frame.seek(4)
-    pickle.dump(value, frame, protocol=4)    # 4: the default of every Python since 3.8
+    pickle.dump(value, frame, protocol=4)  # 4: the default of every Python since 3.8
     return bytearray(frame.getbuffer())
 
 
@@ -85,7 +97,7 @@ class _Reader:
 
         stack = self._stack
         for count, (opcode, argument, _) in enumerate(genops(data)):
-            if count > 4 * MAX_PARTS:     # a mark, a memo entry and a collecting instruction for each
+            if count > 4 * MAX_PARTS:  # a mark, a memo entry and a collecting instruction for each
                 raise WireError(f"a pickle of more than {4 * MAX_PARTS} instructions")
             name = opcode.name
             if name in _ARGUMENTS:
@@ -95,7 +107,7 @@ class _Reader:
             elif name in _EMPTY:
                 stack.append(_EMPTY[name]())
             elif name in _TUPLES:
-                stack[-_TUPLES[name]:] = [tuple(self._top(_TUPLES[name]))]
+                stack[-_TUPLES[name] :] = [tuple(self._top(_TUPLES[name]))]
             elif name == "MEMOIZE":
                 self._memo[len(self._memo)] = stack[-1]
             elif name in _STORE:
@@ -128,8 +140,10 @@ class _Reader:
                 parts.append(part)
             parts.reverse()
         else:
-            raise WireError(f"a pickle with {name} in it is not plain data; send None, bool, int, float, str, bytes, "
-                            "and list, tuple, dict or set of these")
+            raise WireError(
+                f"a pickle with {name} in it is not plain data; send None, bool, int, float, str, bytes, "
+                "and list, tuple, dict or set of these"
+            )
         if name == "TUPLE":
             stack.append(tuple(parts))
         elif name == "LIST":

@@ -22,7 +22,7 @@ from crawler.items import New, Note, Verdict
 
 log = logging.getLogger(__name__)
 
-NAMES = 1_000             # names that one connection may have claimed; a worker has one, a parent those of its workers
+NAMES = 1_000  # names that one connection may have claimed; a worker has one, a parent those of its workers
 
 
 class Served(Broker, Protocol):
@@ -55,8 +55,8 @@ class Presence:
         self._level = level
         self._is_closing = is_closing
         self._lock = threading.Lock()
-        self._workers: dict[Connection, str] = {}     # connections that said hello
-        self._left: set[str] = set()                  # workers that said bye
+        self._workers: dict[Connection, str] = {}  # connections that said hello
+        self._left: set[str] = set()  # workers that said bye
 
     def claim(self, connection: Connection, worker: str, secret: bytes) -> None:
         """Let a connection use the name of a worker. Raises CallRefused if another process has it."""
@@ -101,7 +101,7 @@ class Presence:
         """Tell the broker that a worker is gone."""
         try:
             self._broker.lost(worker)
-        except CrawlerError as error:         # its leases run out by themselves, only later
+        except CrawlerError as error:  # its leases run out by themselves, only later
             log.error("the leases of %s could not be shortened: %s", _shown(worker), error)  # noqa: TRY400 - our own errors need no traceback
 
 

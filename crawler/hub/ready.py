@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from crawler.errors import HubLost, HubUnreachable
 from crawler.hub.client import HubClient
 
-PAUSE = 0.005           # s between tries: a start takes some 30 ms, and the caller has nothing else to do
-SOON = 1.0              # s after which it is in no such hurry
-LATER = 0.1             # s between tries then
+PAUSE = 0.005  # s between tries: a start takes some 30 ms, and the caller has nothing else to do
+SOON = 1.0  # s after which it is in no such hurry
+LATER = 0.1  # s between tries then
 
 
 def wait_for(hub: HubClient, queues: Sequence[str], seconds: float, meanwhile: Callable[[], None] = lambda: None) -> None:

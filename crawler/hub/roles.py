@@ -20,7 +20,7 @@ from crawler.errors import CallRefused
 from crawler.hub.verbs import SESSION_VERBS, VERBS
 from crawler.items import Note, Pace, Step
 
-PRIVATE_NOTES = "auth/"    # prefix of the notes that hold a password: see `web.frontier`
+PRIVATE_NOTES = "auth/"  # prefix of the notes that hold a password: see `web.frontier`
 
 
 class Role(Struct, frozen=True):
@@ -28,17 +28,17 @@ class Role(Struct, frozen=True):
 
     name: str
     verbs: frozenset[str]
-    is_admin: bool = False     # may `take` tasks of a stage, not only results, and may end any worker
+    is_admin: bool = False  # may `take` tasks of a stage, not only results, and may end any worker
 
 
-_ALL = frozenset({"stats", "hosts", "drained", "note", "notes"})   # a seed and a stage leave notes for all stages
+_ALL = frozenset({"stats", "hosts", "drained", "note", "notes"})  # a seed and a stage leave notes for all stages
 
 ADMIN = Role("admin", frozenset(VERBS), is_admin=True)
 WORKER = Role("worker", _ALL | SESSION_VERBS.keys() | {"step", "extend", "expire", "held", "pace"})
-PRODUCER = Role("producer", _ALL | SESSION_VERBS.keys() | {"put", "take", "step", "why", "find"})    # see `check_step`
-NOBODY = Role("none", frozenset())                         # a certificate that names no role
+PRODUCER = Role("producer", _ALL | SESSION_VERBS.keys() | {"put", "take", "step", "why", "find"})  # see `check_step`
+NOBODY = Role("none", frozenset())  # a certificate that names no role
 
-ROLES = {role.name: role for role in (ADMIN, PRODUCER, WORKER)}     # the strongest first
+ROLES = {role.name: role for role in (ADMIN, PRODUCER, WORKER)}  # the strongest first
 
 CLASSIC = {                # the methods of a classic queue, and the verb each of them is
     "get": "take", "get_nowait": "take",
@@ -106,8 +106,10 @@ def check_step(role: Role, step: Step, work: Set[str]) -> None:
         return
     check_take(role, step.queue, is_work=step.queue in work)
     if step.failed or step.arrived or step.paces or step.counters or step.is_probe or any(done.children for done in step.done):
-        raise CallRefused(f"the role {role.name!r} may take values in a step, and nothing else; use the key (and with TLS the "
-                          "certificate) of worker")
+        raise CallRefused(
+            f"the role {role.name!r} may take values in a step, and nothing else; use the key (and with TLS the "
+            "certificate) of worker"
+        )
 
 
 def check_take(role: Role, queue: str, *, is_work: bool) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,11 +60,22 @@ class HubServer(Server):
 
     public = ["create", "accept_connection", "get_methods", "dummy", "incref", "decref"]  # noqa: RUF012 - the base class's own attribute
 
-    def __init__(self, broker: Served, queues: Sequence[QueueSpec], address: Address | str | tuple[str, int], authkey: bytes, *,
-                 encoders: Mapping[str, Callable[[Any], New]] | None = None, insecure: bool = False,
-                 max_connections: int = MAX_GUESTS, role_keys: Mapping[str, bytes] = MappingProxyType({}),
-                 tls: Tls | None = None, are_deaths_told: bool = False, is_any_site: bool = False,
-                 quota: Quota | None = None) -> None:
+    def __init__(
+        self,
+        broker: Served,
+        queues: Sequence[QueueSpec],
+        address: Address | str | tuple[str, int],
+        authkey: bytes,
+        *,
+        encoders: Mapping[str, Callable[[Any], New]] | None = None,
+        insecure: bool = False,
+        max_connections: int = MAX_GUESTS,
+        role_keys: Mapping[str, bytes] = MappingProxyType({}),
+        tls: Tls | None = None,
+        are_deaths_told: bool = False,
+        is_any_site: bool = False,
+        quota: Quota | None = None,
+    ) -> None:
         """encoders: by queue, how a bare value of a classic `put` becomes a task; needed for keyed queues.
         authkey: the admin's; role_keys: those of other roles, see `roles`. tls: not used on a Unix socket.
         are_deaths_told: all workers are children of one process, which tells of those that die.
@@ -83,12 +95,19 @@ class HubServer(Server):
         }
         super().__init__(registry, str(place), authkey, SERIALIZER)
         self.broker = broker
-        self.place: Address = self.listener.place     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
-        self._door = Door(self.listener.socket, keys, self._converse, self._look_after,   # type: ignore[attr-defined]  # as above
-                          tls=None if place.path else tls, max_guests=max_connections)
+        self.place: Address = self.listener.place  # type: ignore[attr-defined]  # set by the base class, unknown to its stub
+        listening: socket.socket = self.listener.socket  # type: ignore[attr-defined]  # as above
+        self._door = Door(
+            listening,
+            keys,
+            self._converse,
+            self._look_after,
+            tls=None if place.path else tls,
+            max_guests=max_connections,
+        )
         self._gate = Gate(broker, is_any_site=is_any_site)
         self._quota = quota
-        self._full: set[str] = set()                  # queues of which it was said that producers have filled them
+        self._full: set[str] = set()  # queues of which it was said that producers have filled them
         self._work = {spec.name for spec in queues if spec.is_read}
         self._presence = Presence(broker, logging.INFO if are_deaths_told else logging.WARNING, lambda: self._door.is_closing)
         self._lock = threading.Lock()
@@ -99,7 +118,7 @@ class HubServer(Server):
         try:
             self._door.run()
         finally:
-            self.listener.close()                     # type: ignore[attr-defined]  # as above
+            self.listener.close()  # type: ignore[attr-defined]  # as above
             log.info("the hub at %s has stopped", self.place)
 
     def stop(self) -> None:
@@ -131,7 +150,7 @@ class HubServer(Server):
             if verb in verbs.VERBS:
                 check(role, verb)
             arguments = verbs.read_arguments(call)
-            del call                          # which holds the frame
+            del call  # which holds the frame
             return verbs.frame((number, verbs.OK, self._do(connection, role, verb, arguments)))
         except Exception as error:  # noqa: BLE001 - whatever a broker raises, this worker gets an answer and the others their hub
             self._note(verb, error)
@@ -149,7 +168,7 @@ class HubServer(Server):
 
     def _note(self, method: str, error: Exception) -> None:
         if isinstance(error, StorageError):
-            log.debug("%r failed: %s", method[:40], error)        # the broker has said so, once for all calls
+            log.debug("%r failed: %s", method[:40], error)  # the broker has said so, once for all calls
         elif classic.failure(error)[1] == classic.INTERNAL and not self._door.is_closing:
             log.error("%r failed inside the hub", method[:40], exc_info=error)
 
@@ -210,7 +229,7 @@ class HubServer(Server):
         with self._watched(connection):
             stepped = self.broker.step(step)
         if stepped.leases and connection.is_gone() and not self._door.is_closing:
-            self._presence.lose(step.worker)           # again: these leases were made after it had been given up
+            self._presence.lose(step.worker)  # again: these leases were made after it had been given up
         return stepped
 
     @contextmanager
@@ -224,7 +243,7 @@ class HubServer(Server):
                 self._waiting.discard(connection)
 
     def _look_after(self) -> None:
-        with self._lock:                      # so that no thread closes a descriptor between our choice and our look
+        with self._lock:  # so that no thread closes a descriptor between our choice and our look
             gone = [connection for connection in self._waiting if connection.is_gone()]
         for connection in gone:
             self._presence.part(connection)
@@ -253,7 +272,7 @@ class HubServer(Server):
         return _apply(getattr(queue, request.method), request.args, request.kwds)
 
     def _registered(self, typeid: str) -> Any:
-        entry = self.registry.get(typeid)     # type: ignore[attr-defined]  # set by the base class, unknown to its stub
+        entry = self.registry.get(typeid)  # type: ignore[attr-defined]  # set by the base class, unknown to its stub
         if entry is None:
             raise CallRefused(f"no {typeid[:60]!r} on this hub; it has {', '.join(sorted(self.specs))}")
         return entry
@@ -282,8 +301,10 @@ def _keys(authkey: bytes, role_keys: Mapping[str, bytes]) -> dict[bytes, Role]:
     keys = {bytes(authkey): ADMIN}
     for name, key in role_keys.items():
         if key in keys:
-            raise UsageError(f"the keys of {keys[key].name} and {name} are the same, and a client of the one would pass for the "
-                             "other; remove one of the files and run 'crawler hub --make-keys'")
+            raise UsageError(
+                f"the keys of {keys[key].name} and {name} are the same, and a client of the one would pass for the "
+                "other; remove one of the files and run 'crawler hub --make-keys'"
+            )
         keys[key] = ROLES[name]
     return keys
 

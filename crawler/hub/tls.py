@@ -24,9 +24,9 @@ from crawler.hub.key import warn_if_open
 from crawler.hub.roles import ROLES
 from crawler.machine import private
 
-CA, HUB = "ca", "hub"      # names of their files, as the roles are of theirs
-DIRECTORY = "certs"        # in the data directory, where hub.certs is not set
-PROBE = 1.0                # s to find out whether a server speaks TLS
+CA, HUB = "ca", "hub"  # names of their files, as the roles are of theirs
+DIRECTORY = "certs"  # in the data directory, where hub.certs is not set
+PROBE = 1.0  # s to find out whether a server speaks TLS
 
 # What OpenSSL calls the alert by which a hub refuses our certificate (a word of it), and what that says of the certificate.
 _ALERTS = {
@@ -37,9 +37,9 @@ _ALERTS = {
     "UNSUPPORTED_CERTIFICATE": "it is not made for clients",
     "BAD_CERTIFICATE": "it cannot be used",
 }
-_EXPIRED = frozenset({9, 10})          # X509_V_ERR_: not yet valid, has expired
-_NAME = frozenset({62, 64})            # X509_V_ERR_: another host name, another address
-_PURPOSE = frozenset({26, 79})         # X509_V_ERR_: made for another use
+_EXPIRED = frozenset({9, 10})  # X509_V_ERR_: not yet valid, has expired
+_NAME = frozenset({62, 64})  # X509_V_ERR_: another host name, another address
+_PURPOSE = frozenset({26, 79})  # X509_V_ERR_: made for another use
 _GONE = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
@@ -63,7 +63,7 @@ def for_hub(directory: str | Path) -> Tls:
     """Raises UsageError for files that are missing or do not fit."""
     tls = _load(ssl.PROTOCOL_TLS_SERVER, Path(directory), HUB)
     tls.context.verify_mode = ssl.CERT_REQUIRED
-    tls.context.num_tickets = 0        # every connection shows its certificate; and nothing lies unread when a client leaves
+    tls.context.num_tickets = 0  # every connection shows its certificate; and nothing lies unread when a client leaves
     return tls
 
 
@@ -80,8 +80,10 @@ def refuse_unusable(tls: Tls) -> None:
             with suppress(ssl.SSLWantReadError):
                 end.do_handshake()
     except ssl.SSLCertVerificationError as error:
-        raise UsageError(f"no client would accept {tls.certificate}: {error.verify_message}; remove it and its key, and "
-                         f"'crawler hub --make-certs {tls.certificate.parent} --names HOST,…' makes them anew") from error
+        raise UsageError(
+            f"no client would accept {tls.certificate}: {error.verify_message}; remove it and its key, and "
+            f"'crawler hub --make-certs {tls.certificate.parent} --names HOST,…' makes them anew"
+        ) from error
 
 
 def for_client(directory: str | Path, role: str) -> Tls:
@@ -97,25 +99,31 @@ def _load(protocol: ssl._SSLMethod, folder: Path, name: str) -> Tls:
     ca, certificate, key = folder / f"{CA}.pem", folder / f"{name}.pem", folder / f"{name}.key"
     for path in (ca, certificate, key):
         if not path.is_file():
-            raise UsageError(f"there is no {path}; with --certs DIR (or hub.certs) name a directory with {CA}.pem, {name}.pem and "
-                             f"{name}.key, as 'crawler hub --make-certs DIR' makes them")
+            raise UsageError(
+                f"there is no {path}; with --certs DIR (or hub.certs) name a directory with {CA}.pem, {name}.pem and "
+                f"{name}.key, as 'crawler hub --make-certs DIR' makes them"
+            )
     for trusted in (folder, ca, certificate, key):
         private.check_trusted(trusted)
     warn_if_open(key, "private key")
     try:
         context.load_verify_locations(ca)
         context.load_cert_chain(certificate, key, password=_no_password(key))
-    except OSError as error:           # ssl.SSLError is one
+    except OSError as error:  # ssl.SSLError is one
         reason = getattr(error, "reason", None) or error.strerror or error
-        raise UsageError(f"{certificate}, its key and {ca.name} cannot be used: {reason}; "
-                         "they must be PEM files, the key that of the certificate") from error
+        raise UsageError(
+            f"{certificate}, its key and {ca.name} cannot be used: {reason}; "
+            "they must be PEM files, the key that of the certificate"
+        ) from error
     return Tls(context, certificate, ca)
 
 
 def _no_password(key: Path) -> Callable[[], str]:
     def refuse() -> str:
-        raise UsageError(f"{key} has a password, and nobody is there to type it when a process is started again; "
-                         "keep the key without one, mode 0600")
+        raise UsageError(
+            f"{key} has a password, and nobody is there to type it when a process is started again; "
+            "keep the key without one, mode 0600"
+        )
 
     return refuse
 
@@ -147,8 +155,10 @@ def _mistrust(error: ssl.SSLCertVerificationError, tls: Tls, name: str) -> str:
     if code in _EXPIRED:
         return f"its certificate is not valid today ({error.verify_message}); make it a new one with 'crawler hub --make-certs DIR'"
     if code in _NAME:
-        return (f"its certificate is not for {name}; use a name it is for, "
-                f"or make one with 'crawler hub --make-certs DIR --names {name}'")
+        return (
+            f"its certificate is not for {name}; use a name it is for, "
+            f"or make one with 'crawler hub --make-certs DIR --names {name}'"
+        )
     if code in _PURPOSE:
         return "it shows a certificate that is no hub's; somebody else may be listening there"
     return f"its certificate is not from the CA in {tls.ca} ({error.verify_message}); use the {CA}.pem that was made with the hub's"

@@ -25,7 +25,7 @@ from crawler.hub.wire import MAX_FRAME
 from crawler.limits import Name, Secret
 
 OK = "ok"
-UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)   # what hostile bytes raise in a decoder
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)  # what hostile bytes raise in a decoder
 CROSSING: dict[str, type[CallRefused] | type[StorageError]] = {
     "CallRefused": CallRefused, "StorageError": StorageError, "StorageFull": StorageFull, "QueueFull": QueueFull,
 }  # fmt: skip
@@ -75,7 +75,7 @@ class Verb:
 
     @cached_property
     def arguments(self) -> msgspec.msgpack.Decoder[Any]:
-        hints = get_type_hints(self._function, include_extras=True)      # with the limits
+        hints = get_type_hints(self._function, include_extras=True)  # with the limits
         fields: list[Any] = []
         for parameter in list(inspect.signature(self._function).parameters.values())[1:]:
             default = () if parameter.default is parameter.empty else (parameter.default,)
@@ -93,7 +93,7 @@ def _verbs(protocol: type, without: frozenset[str]) -> dict[str, Verb]:
     return {name: Verb(name, function) for name, function in functions if not name.startswith("_") and name not in without}
 
 
-BROKER_VERBS = _verbs(Broker, without=frozenset({"close"}))    # a hub's broker is closed by its hub
+BROKER_VERBS = _verbs(Broker, without=frozenset({"close"}))  # a hub's broker is closed by its hub
 SESSION_VERBS = _verbs(Session, without=frozenset())
 VERBS = BROKER_VERBS | SESSION_VERBS
 

@@ -22,15 +22,15 @@ from typing import Any
 from crawler.errors import WireError
 from crawler.hub import handshake
 
-MAX_FRAME = 32 << 20          # bytes; two of the largest bodies
-MAX_HANDSHAKE_FRAME = handshake.MAX_MESSAGE   # bytes; before the key is proven
-CHUNK = 64 << 10              # bytes asked of the kernel at a time
-FRAME_TIME = 60.0             # s from the first byte of a frame to its last, either way
-HANDSHAKE_TIME = 5.0          # s for TLS, where there is TLS, and both challenges together
+MAX_FRAME = 32 << 20  # bytes; two of the largest bodies
+MAX_HANDSHAKE_FRAME = handshake.MAX_MESSAGE  # bytes; before the key is proven
+CHUNK = 64 << 10  # bytes asked of the kernel at a time
+FRAME_TIME = 60.0  # s from the first byte of a frame to its last, either way
+HANDSHAKE_TIME = 5.0  # s for TLS, where there is TLS, and both challenges together
 
-_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))   # s, s, probes: a cut link is known after 30 s
-_USER_TIMEOUT = 20_000        # ms that sent data may stay unacknowledged
-_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL | getattr(select, "POLLRDHUP", 0)   # RDHUP: only Linux has it
+_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))  # s, s, probes: a cut link is known after 30 s
+_USER_TIMEOUT = 20_000  # ms that sent data may stay unacknowledged
+_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL | getattr(select, "POLLRDHUP", 0)  # RDHUP: only Linux has it
 _LENGTH = struct.Struct(">i")
 _LONG_LENGTH = struct.Struct(">Q")
 
@@ -45,9 +45,9 @@ class Connection:
     def __init__(self, sock: socket.socket, limit: int = MAX_FRAME) -> None:
         self._socket = sock
         tune(sock)
-        self.deadline: float | None = None    # time.monotonic() at which whatever is going on must be over
-        self.limit = limit                    # bytes of a frame; raised once the peer has shown that it knows the key
-        self.names: set[str] = set()          # workers in whose names it may speak: see `presence`
+        self.deadline: float | None = None  # time.monotonic() at which whatever is going on must be over
+        self.limit = limit  # bytes of a frame; raised once the peer has shown that it knows the key
+        self.names: set[str] = set()  # workers in whose names it may speak: see `presence`
         self._buffer = bytearray()
 
     def send_bytes(self, body: bytes | bytearray) -> None:
@@ -79,7 +79,7 @@ class Connection:
         if not 0 <= size <= limit:
             raise WireError(f"a frame of {size} bytes was announced; at most {limit} are accepted")
         end = self._fill(head + size, until)
-        frame, self._buffer = self._buffer, self._buffer[end:]   # a peer waits for its answer: nearly always b"" remains
+        frame, self._buffer = self._buffer, self._buffer[end:]  # a peer waits for its answer: nearly always b"" remains
         del frame[end:], frame[:head]
         return frame
 
@@ -112,7 +112,7 @@ class Connection:
 
     def start_tls(self) -> Mapping[str, Any] | None:
         """Shake hands on an `SSLSocket` that has not yet: the peer's certificate as `ssl` reads it; None on a plain socket."""
-        if not hasattr(self._socket, "do_handshake"):      # not isinstance: most processes need no `ssl`, whose import is slow
+        if not hasattr(self._socket, "do_handshake"):  # not isinstance: most processes need no `ssl`, whose import is slow
             return None
         tls: Any = self._socket
         self._wait_at_most(None)
@@ -132,7 +132,7 @@ class Connection:
         self._shut(socket.SHUT_RDWR)
 
     def _shut(self, how: int) -> None:
-        with contextlib.suppress(OSError):    # already disconnected, as wanted
+        with contextlib.suppress(OSError):  # already disconnected, as wanted
             # Not the method of `SSLSocket`: that one takes the TLS off first, and an answer in flight would leave in the clear.
             socket.socket.shutdown(self._socket, how)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crawler.errors import UsageError
 
-OURS = ("authkey", "hub.", "report.", "fetched.", "sinks")     # how the names of our files in a data directory begin
+OURS = ("authkey", "hub.", "report.", "fetched.", "sinks")  # how the names of our files in a data directory begin
 FILE = 0o600
 
 
@@ -21,10 +21,12 @@ def check_directory(path: Path, what: str, elsewhere: str) -> None:
 
     what: as in "the data directory". elsewhere: how to choose another one. Raises OSError if it cannot be read.
     """
-    for found in (path.lstat(), path.stat()):                  # a link to it must be ours as well
+    for found in (path.lstat(), path.stat()):  # a link to it must be ours as well
         if found.st_uid != os.geteuid():
-            raise UsageError(f"{what} {path} belongs to {_owner(found.st_uid)}, not to you ({_owner(os.geteuid())}), who may have "
-                             f"put a key or a link there; {elsewhere}, or change its owner with chown")
+            raise UsageError(
+                f"{what} {path} belongs to {_owner(found.st_uid)}, not to you ({_owner(os.geteuid())}), who may have "
+                f"put a key or a link there; {elsewhere}, or change its owner with chown"
+            )
     if found.st_mode & stat.S_IWOTH:
         raise UsageError(f"everybody on this machine may write to {what} {path}; run: chmod go-w {path}")
     with os.scandir(path) as entries:
@@ -39,8 +41,10 @@ def check_file(path: Path) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise UsageError(f"{path} is a link to {os.readlink(path)!r}; a file of a data directory must be in it: remove the link")
     if found.st_uid != os.geteuid():
-        raise UsageError(f"{path} belongs to {_owner(found.st_uid)}, not to you ({_owner(os.geteuid())}); remove it, or change its "
-                         "owner with chown if you know what is in it")
+        raise UsageError(
+            f"{path} belongs to {_owner(found.st_uid)}, not to you ({_owner(os.geteuid())}); remove it, or change its "
+            "owner with chown if you know what is in it"
+        )
 
 
 def check_trusted(path: Path) -> None:
@@ -50,8 +54,10 @@ def check_trusted(path: Path) -> None:
     """
     found = path.stat()
     if found.st_uid not in (os.geteuid(), 0):
-        raise UsageError(f"{path} belongs to {_owner(found.st_uid)}, who is neither you ({_owner(os.geteuid())}) nor root; use one "
-                         "of your own, or change its owner with chown")
+        raise UsageError(
+            f"{path} belongs to {_owner(found.st_uid)}, who is neither you ({_owner(os.geteuid())}) nor root; use one "
+            "of your own, or change its owner with chown"
+        )
     if found.st_mode & stat.S_IWOTH:
         raise UsageError(f"everybody on this machine may write to {path}; run: chmod go-w {path}")
 

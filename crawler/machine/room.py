@@ -13,9 +13,9 @@ from crawler.wording.texts import words
 log = logging.getLogger("crawler.machine.room")
 LOG_HUB = logging.getLogger("crawler.machine.room.hub")
 NO_NETWORK: Final = "has no network"
-LACKS: Final = ("is short of ", NO_NETWORK)            # how `MachineShort.lack` begins
-PLACES: Final = "places are held by "                  # in the note of `stage.Slow`: no trouble, but worth knowing
-AT_WORK: Final = " has been at "                       # in the note of `stuck.Watch`: as above
+LACKS: Final = ("is short of ", NO_NETWORK)  # how `MachineShort.lack` begins
+PLACES: Final = "places are held by "  # in the note of `stage.Slow`: no trouble, but worth knowing
+AT_WORK: Final = " has been at "  # in the note of `stuck.Watch`: as above
 SHORT_SAFE: Final = "until then it makes fewer requests at once; nothing is lost, and no host is blamed"
 SAFE: Final = "nothing is lost, and it goes on by itself once there is"
 
@@ -27,8 +27,8 @@ class Room:
         """name: of the stage. log: `LOG_HUB` for the disk of the hub."""
         self._name = name
         self._log = log
-        self._since: float | None = None      # monotonic time
-        self.trouble = ""                     # the disk that is full, while the stage waits for it
+        self._since: float | None = None  # monotonic time
+        self.trouble = ""  # the disk that is full, while the stage waits for it
 
     def is_full(self, error: StorageFull) -> None:
         """Log that there is no room, unless that is known."""

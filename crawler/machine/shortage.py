@@ -19,10 +19,10 @@ from typing import Final, NamedTuple
 from crawler.errors import MachineShort, StorageError
 from crawler.machine.room import NO_NETWORK
 
-WANTED: Final = 4_096              # open files that no worker or hub needs more of
-FEW: Final = 512                   # open files with less of which fewer requests are made at once than otherwise
+WANTED: Final = 4_096  # open files that no worker or hub needs more of
+FEW: Final = 512  # open files with less of which fewer requests are made at once than otherwise
 MORE: Final = f"allow it more with 'ulimit -n {WANTED}', LimitNOFILE= of a service or --ulimit nofile= of a container"
-_NO_THREAD: Final = "can't start new thread"           # the text of Python's RuntimeError
+_NO_THREAD: Final = "can't start new thread"  # the text of Python's RuntimeError
 
 log = logging.getLogger("crawler.machine.room")
 
@@ -69,7 +69,7 @@ UNRESOLVED: Final = frozenset({socket.EAI_AGAIN, socket.EAI_FAIL})
 
 # Nobody is there (RFC 5737, RFC 3849), and nothing is sent.
 _ELSEWHERE: Final = ((socket.AF_INET, "203.0.113.1"), (socket.AF_INET6, "2001:db8::1"))
-_PORT: Final = 9                   # discard
+_PORT: Final = 9  # discard
 
 
 def machine_short(error: BaseException) -> MachineShort | None:
@@ -157,7 +157,7 @@ def raise_open_files() -> None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with suppress(OSError, ValueError):        # macOS names a hard limit that it does not grant
+        with suppress(OSError, ValueError):  # macOS names a hard limit that it does not grant
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

@@ -46,12 +46,12 @@ class StageSpec(Struct, frozen=True):
     """One stage of a checked pipeline."""
 
     name: str
-    use: str                       # entry point or module:Class: see `crawler.pipeline.plugins`
+    use: str  # entry point or module:Class: see `crawler.pipeline.plugins`
     input: str
-    outputs: tuple[str, ...]       # a plain item goes to the first
-    processes: int | None          # None: the command that starts it decides
-    concurrency: int | None        # None: the class's value
-    chain: bool | None             # with the stage it reads from: see `crawler.run.shares.groups`
+    outputs: tuple[str, ...]  # a plain item goes to the first
+    processes: int | None  # None: the command that starts it decides
+    concurrency: int | None  # None: the class's value
+    chain: bool | None  # with the stage it reads from: see `crawler.run.shares.groups`
     options_table: dict[str, Any]
 
 
@@ -60,7 +60,7 @@ class Pipeline(Struct, frozen=True):
 
     stages: dict[str, StageSpec]
     queues: dict[str, QueueSpec]
-    by_hand: frozenset[str] = BY_HAND      # queues that people alone may fill or read
+    by_hand: frozenset[str] = BY_HAND  # queues that people alone may fill or read
 
     def stage(self, name: str) -> StageSpec:
         """Return the definition of a stage. Raises ConfigError, with the nearest name, if there is none."""

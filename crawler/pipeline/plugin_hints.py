@@ -15,7 +15,7 @@ from typing import Any, Final
 from crawler.pipeline.old_names import renamed
 from crawler.wording.spelling import nearest
 
-_MANY: Final = 4            # classes that are listed
+_MANY: Final = 4  # classes that are listed
 
 
 def no_such_stage(name: str, installed: Sequence[str], folders: Iterable[Path]) -> str:

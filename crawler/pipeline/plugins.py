@@ -36,9 +36,9 @@ BUILT_IN: Final = {
     "square": "crawler_stages.square:Square",
 }  # fmt: skip
 
-OUR_STAGES: Final = "crawler_stages"        # the package of the built-in stages
+OUR_STAGES: Final = "crawler_stages"  # the package of the built-in stages
 
-_beside: list[str] = []        # folders of configuration files that `look_beside` added to the path
+_beside: list[str] = []  # folders of configuration files that `look_beside` added to the path
 
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -63,7 +63,7 @@ def find(use: str) -> type[Stage]:
 
 def _look_here() -> None:
     """Also find modules in the working directory: after all that is installed, before the folders of configuration files."""
-    importlib.import_module(OUR_STAGES)        # now: an editable installation is searched after the path, so a folder could hide it
+    importlib.import_module(OUR_STAGES)  # now: an editable installation is searched after the path, so a folder could hide it
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(min((sys.path.index(folder) for folder in _beside if folder in sys.path), default=len(sys.path)), here)
@@ -203,7 +203,7 @@ def _import(name: str, what: str) -> ModuleType:
         from crawler.pipeline.plugin_hints import is_now
 
         raise ConfigError(f"{what}: module {name} needs {missing!r}, which is not installed{is_now(missing)}") from error
-    except (Exception, SystemExit) as error:   # the import runs the author's code; any failure of it becomes one line
+    except (Exception, SystemExit) as error:  # the import runs the author's code; any failure of it becomes one line
         from crawler.wording.places import told
 
         raise ConfigError(f"{what}: importing {name} failed: {told(error)}") from error

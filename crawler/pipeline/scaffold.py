@@ -25,7 +25,7 @@ class {Class}(Stage):
     class Options(Stage.Options, frozen=True, kw_only=True):
         """The options in [stages.{name}]; anything else there is refused."""
 
-        minimum: int = 1              # characters; a record with a shorter title is dropped
+        minimum: int = 1  # characters; a record with a shorter title is dropped
 
     def process(self, record: dict[str, Any]) -> dict[str, Any]:
         title = record.get("title") or ""
@@ -34,7 +34,7 @@ class {Class}(Stage):
         return {{**record, "title_length": len(title)}}
 '''
 
-_TEST = '''\
+_TEST = """\
 from __future__ import annotations
 
 import pytest
@@ -54,7 +54,7 @@ def test_a_record_with_a_short_title_is_dropped() -> None:
 
     with pytest.raises(Drop):
         stage.process({{"url": "https://example.org/", "title": "An"}})
-'''
+"""
 
 _TABLE = """\
 [stages.parse]
@@ -81,7 +81,7 @@ def write_stage(name: str, folder: Path) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, template in ((code, _STAGE), (test, _TEST)):
-            with path.open("x", encoding="utf-8") as file:   # x: a file made since the look above is not overwritten either
+            with path.open("x", encoding="utf-8") as file:  # x: a file made since the look above is not overwritten either
                 file.write(template.format(**words))
     except OSError as error:
         raise UsageError(f"{error.filename or folder} cannot be written: {error.strerror}; choose another --dir") from error

@@ -21,7 +21,7 @@ _METHODS: Final = {
     "process": "process(self, item)", "open": "open(self)", "close": "close(self)", "begin": "begin(self, item, then)",
     "count": "count(self, name, n=1)",
 }  # fmt: skip
-_NOT_ASYNC: Final = ("open", "close", "begin", "count")      # they would never be awaited
+_NOT_ASYNC: Final = ("open", "close", "begin", "count")  # they would never be awaited
 
 
 def refuse_unusable(kind: type[Stage]) -> None:
@@ -69,12 +69,12 @@ def _name(kind: type[Stage]) -> str:
 
 
 def _is_number(value: Any, types: tuple[type, ...], least: float) -> bool:
-    return type(value) in types and bool(value >= least)        # exactly: a bool is an int as well
+    return type(value) in types and bool(value >= least)  # exactly: a bool is an int as well
 
 
 def _takes_two(init: Any) -> bool:
     try:
-        inspect.signature(init).bind(None, None, None)        # self, options, shared
+        inspect.signature(init).bind(None, None, None)  # self, options, shared
     except (TypeError, ValueError):
         return False
     return True

@@ -8,7 +8,7 @@ from typing import Final
 
 from crawler.wording.secrets import HIDDEN, PRIVATE, masked, shown
 
-PLACES: Final = ("-c", "--config", "--data")    # options that say where the crawl is; each takes a value
+PLACES: Final = ("-c", "--config", "--data")  # options that say where the crawl is; each takes a value
 SETTINGS: Final = ("-s", "--set")
 
 
@@ -55,7 +55,7 @@ def _safe(word: str) -> str:
     if name == "--set":
         return f"{name}={_safe(value)}"
     if equals and "://" not in name and "@" not in name:
-        private = (PRIVATE - {"proxy"}) & set(name.removeprefix("-s").split(".")) and "@" not in value    # a proxy: its user only
+        private = (PRIVATE - {"proxy"}) & set(name.removeprefix("-s").split(".")) and "@" not in value  # a proxy: its user only
         return f"{name}={HIDDEN if private else shown(name, value)}"
     return masked(str(shown("", word)), [word])
 

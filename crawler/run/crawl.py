@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.run.crawl")
 
-OLD = ".previous"             # new name of a finished crawl's store
-STATUS = "/status/"           # in the names of counters: an answer was received
+OLD = ".previous"  # new name of a finished crawl's store
+STATUS = "/status/"  # in the names of counters: an answer was received
 T = TypeVar("T")
 
-READY = 15.0                  # s a hub may take to answer for the first time
+READY = 15.0  # s a hub may take to answer for the first time
 
 
 class Beginning(StrEnum):
     """Way a crawl starts."""
 
-    FIRST = "first"           # nothing was here
-    RESUMED = "resumed"       # the last one was interrupted
-    FRESH = "fresh"           # the last one was finished, or shall be forgotten
+    FIRST = "first"  # nothing was here
+    RESUMED = "resumed"  # the last one was interrupted
+    FRESH = "fresh"  # the last one was finished, or shall be forgotten
 
 
 def begin(
@@ -76,12 +76,12 @@ def begin(
     except StorageError:
         if not is_fresh:
             raise
-        accepted, has_work, has_fetched = 1, False, True         # whatever its content, it shall be set aside
+        accepted, has_work, has_fetched = 1, False, True  # whatever its content, it shall be set aside
     if has_work and not is_fresh:
         return Beginning.RESUMED
     if not accepted:
         return Beginning.FIRST
-    if not has_fetched and Path(f"{path}{OLD}").exists():         # a typo is not to displace a crawl
+    if not has_fetched and Path(f"{path}{OLD}").exists():  # a typo is not to displace a crawl
         for suffix in ("", "-wal"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         return Beginning.FRESH
@@ -90,7 +90,7 @@ def begin(
         if part.exists():
             part.rename(kept)
         else:
-            kept.unlink(missing_ok=True)      # the log of an older store must not be read into this one
+            kept.unlink(missing_ok=True)  # the log of an older store must not be read into this one
     return Beginning.FRESH
 
 
@@ -114,11 +114,11 @@ class Crawl:
         self._hub_arguments = list(hub_arguments)
         self._supervisor = Supervisor(self._died, on_line, fork, frozen)
         self._probed: list[Probed] = []
-        self._probes: Probes | None = None     # from the first quarantined task on
+        self._probes: Probes | None = None  # from the first quarantined task on
         self._hub: Child | None = None
         self._stages: dict[str, list[Child]] = {}
         self.restarts: dict[str, int] = {}
-        self.pages = 0                     # answers that the hub had counted when it was last asked
+        self.pages = 0  # answers that the hub had counted when it was last asked
 
     def __enter__(self) -> Crawl:
         return self
@@ -169,12 +169,11 @@ class Crawl:
         return stats
 
     def insist(self, question: Callable[[], T]) -> T:
-        """Return the hub's answer, even if the hub has to be started again for it. Raises ChildFailed, and HubError after READY s.
-        """
+        """Return the hub's answer, after a new start of the hub if need be. Raises ChildFailed, and HubError after READY s."""
         give_up = time.monotonic() + READY
         while True:
             self._supervisor.watch()
-            if self._hub is not None and self._hub.has_ended:     # for good, which was raised before
+            if self._hub is not None and self._hub.has_ended:  # for good, which was raised before
                 raise HubUnreachable(self._address)
             try:
                 return question()
@@ -195,7 +194,7 @@ class Crawl:
         self._supervisor.watch()
         try:
             return self.hub.drained(queues, wait)
-        except (HubError, StorageFull) as error:       # the latter: its disk filled up while it waited
+        except (HubError, StorageFull) as error:  # the latter: its disk filled up while it waited
             log.debug("no answer this time: %s", error)
             return False
 

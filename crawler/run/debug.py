@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.run.debug")
 
-LEASE = 1e8           # s; a person may stay at a breakpoint as long as they like
-ROOM = 1.0            # s between attempts while the disk is full
+LEASE = 1e8  # s; a person may stay at a breakpoint as long as they like
+ROOM = 1.0  # s between attempts while the disk is full
 T = TypeVar("T")
 
 
@@ -138,7 +138,7 @@ class DebugCrawl:
     def wait(self, seconds: float, bell: Bell) -> None:
         """Give each stage a turn. If none had work, wait up to `seconds`, or until the bell rings."""
         worked = False
-        for bench in reversed(self._benches):      # last stage first: finish begun items before others are begun
+        for bench in reversed(self._benches):  # last stage first: finish begun items before others are begun
             if bell.is_rung:
                 return
             worked |= self._turn(bench, bell)
@@ -198,7 +198,7 @@ class DebugCrawl:
         while True:
             try:
                 self._shared.advance(self.hub.step(step).notes)
-            except StorageFull as full:            # the call changed nothing: it succeeds once there is room
+            except StorageFull as full:  # the call changed nothing: it succeeds once there is room
                 self._room.is_full(full)
                 time.sleep(ROOM)
             else:

@@ -32,11 +32,11 @@ class Ending(Struct, frozen=True):
     """The hub's last counts, and what follows from them."""
 
     stats: Stats
-    is_done: bool                  # nothing that will be done is left on the queues that the crawl's stages read
-    crawl: str                     # id
-    rows: dict[str, Rows]          # by output
-    given_up: list[Group]          # dead tasks by reason
-    examples: dict[str, str]       # by field, a text that could not be read; see `unread`
+    is_done: bool  # nothing that will be done is left on the queues that the crawl's stages read
+    crawl: str  # id
+    rows: dict[str, Rows]  # by output
+    given_up: list[Group]  # dead tasks by reason
+    examples: dict[str, str]  # by field, a text that could not be read; see `unread`
 
     @property
     def reason(self) -> str:

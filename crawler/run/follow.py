@@ -1,6 +1,6 @@
 """A crawl while its stages run. Imported when they have been started.
 
-    seeds put ──▶ watched, shown, given more workers ──▶ drained or stopped ──▶ stages end ──▶ its last counts
+seeds put ──▶ watched, shown, given more workers ──▶ drained or stopped ──▶ stages end ──▶ its last counts
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from crawler.run.processes.process import Bell
     from crawler.run.session import Ended, Session, View
 
-SOON = 0.05           # s of one question whether it is over, when it may soon be: the hub answers once it is
-QUICK = 0.01          # s between these
-OVERGROWN = 20_000    # URLs of one host that wait from which it is looked at more closely
-LOOK = 0.1            # s between them otherwise; a process that ends is seen at once
+SOON = 0.05  # s of one question whether it is over, when it may soon be: the hub answers once it is
+QUICK = 0.01  # s between these
+OVERGROWN = 20_000  # URLs of one host that wait from which it is looked at more closely
+LOOK = 0.1  # s between them otherwise; a process that ends is seen at once
 
 
 def to_the_end(
@@ -111,16 +111,16 @@ class Outlook:
     def __init__(self, read: Sequence[str]) -> None:
         self._read = frozenset(read)
         self._done: int | None = None
-        self.ready: list[str] = []     # queues with something to do
+        self.ready: list[str] = []  # queues with something to do
         self.is_over = False
-        self.is_near = True            # it may be over before the next counts
+        self.is_near = True  # it may be over before the next counts
 
     def see(self, stats: Stats) -> None:
         queues = [queue for queue in stats.queues if queue.name in self._read]
         done, left = sum(queue.done for queue in queues), sum(map(_left, queues))
         self.ready = [queue.name for queue in queues if queue.ready]
         self.is_over = not left
-        self.is_near = self._done is None or left <= 2 * (done - self._done)     # as fast again as since the last counts
+        self.is_near = self._done is None or left <= 2 * (done - self._done)  # as fast again as since the last counts
         self._done = done
 
 
@@ -132,7 +132,7 @@ def _left(queue: QueueStats) -> int:
 def stopping(stats: Stats | None) -> str:
     """Say that the crawl stops, and what it still waits for."""
     leased = {queue.name: queue.leased for queue in stats.queues if queue.leased} if stats is not None else {}
-    requests = leased.get(FRONTIER, 0)         # all other tasks take a moment only
+    requests = leased.get(FRONTIER, 0)  # all other tasks take a moment only
     what = counted(requests, "request") if requests else counted(sum(leased.values()), "task")
     from crawler.run.explain.idle import at_work
 

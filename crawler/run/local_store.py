@@ -40,8 +40,9 @@ def check_directory(data: Path, *, is_made: bool = True) -> None:
     wanted = {"read": os.R_OK | os.X_OK, "written": os.W_OK}
     for word, mode in wanted.items():
         if not os.access(data, mode, effective_ids=os.access in os.supports_effective_ids):
-            raise UsageError(f"the data directory {data} cannot be {word} by this user; choose another with --data, "
-                             "or change who may use it")
+            raise UsageError(
+                f"the data directory {data} cannot be {word} by this user; choose another with --data, or change who may use it"
+            )
     private.check_directory(data, "the data directory", "choose another with --data")
 
 
@@ -59,8 +60,10 @@ def _check_parents(data: Path, *, is_made: bool) -> None:
     for parent in data.absolute().parents:
         if parent.is_dir():
             if is_made and not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-                raise UsageError(f"the data directory {data} cannot be made in {parent}, which this user may not write to; "
-                                 "choose another with --data")
+                raise UsageError(
+                    f"the data directory {data} cannot be made in {parent}, which this user may not write to; "
+                    "choose another with --data"
+                )
             return
         if parent.exists():
             raise UsageError(f"the data directory {data} cannot be made: {parent} is a file; choose another with --data")
@@ -72,8 +75,9 @@ def has_store(data: Path) -> bool:
     return store_path(data).exists()
 
 
-def open_store(data: Path, specs: Iterable[QueueSpec], politeness: Politeness,
-               durability: Literal["normal", "full"] = "normal") -> SqliteBroker:
+def open_store(
+    data: Path, specs: Iterable[QueueSpec], politeness: Politeness, durability: Literal["normal", "full"] = "normal"
+) -> SqliteBroker:
     """Open the store in `data`. Raises UsageError while a hub or another command uses it, StorageError if it cannot be read."""
     from crawler.broker.sqlite.broker import SqliteBroker
     from crawler.broker.sqlite.schema import stored_politeness

@@ -39,7 +39,7 @@ def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage
         "hosts": config.settings.hosts,
     }
     missing = {name: known[name] for name in options.__struct_fields__ if name in known and not is_set(options, name)}
-    with opening(spec.name):                  # its __init__ may be the author's code
+    with opening(spec.name):  # its __init__ may be the author's code
         stage = kind(msgspec.structs.replace(options, **missing), shared)
     refuse_uninitialised(stage)
     return stage

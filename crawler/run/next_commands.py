@@ -9,7 +9,7 @@ from typing import Final
 HUB: Final = "--hub"
 CERTS: Final = "--certs"
 
-Hint = Callable[[str], str]        # "dead list" ──▶ "crawler dead list --data DIR"
+Hint = Callable[[str], str]  # "dead list" ──▶ "crawler dead list --data DIR"
 
 
 def hints(options: Sequence[str] = ()) -> Hint:

@@ -21,17 +21,17 @@ from crawler.items import Note
 from crawler.pipeline.build import FRONTIER, Pipeline
 from crawler.run.next_commands import PLAIN, Hint
 
-NOTE: Final = "hub/settings"           # name of the note
+NOTE: Final = "hub/settings"  # name of the note
 HUB: Final = (
     "frontier.delay", "frontier.per_host", "frontier.max_pages", "frontier.max_pages_per_host", "frontier.max_waiting",
     "frontier.max_time", "frontier.max_total_bytes", "hub.max_attempts", "hub.durability", "hub.insecure",
 )  # fmt: skip
-QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")       # of queues.NAME
+QUEUE: Final = ("keyed", "polite", "high_water", "high_water_bytes")  # of queues.NAME
 ALL: Final = (                     # the process that puts a URL normalises it; the hub admits hosts of other sites, or not
     "frontier.sort_query", "frontier.drop_params", "frontier.strip_www", "frontier.seed_redirects",
 )  # fmt: skip
-HOST: Final = ("delay", "per_host", "max_pages")      # of hosts."example.org"; its other settings are for fetch
-WIRING: Final = ("use", "input", "outputs", "enabled", "chain")            # of stages.NAME
+HOST: Final = ("delay", "per_host", "max_pages")  # of hosts."example.org"; its other settings are for fetch
+WIRING: Final = ("use", "input", "outputs", "enabled", "chain")  # of stages.NAME
 OPTIONS: Final = {                 # that `crawler hub` has for them
     "frontier.delay": "--delay", "frontier.max_pages": "--max-pages", "frontier.max_time": "--max-time",
     "frontier.max_total_bytes": "--max-total-bytes",
@@ -43,8 +43,8 @@ DEFINING: Final = ("frontier.max_pages", "frontier.max_pages_per_host", "frontie
 class HubSettings(Struct, frozen=True):
     """The settings that the hub obeys."""
 
-    is_by_hand: bool               # started with `crawler hub`, not by `crawler run`
-    values: dict[str, Any]         # by dotted name
+    is_by_hand: bool  # started with `crawler hub`, not by `crawler run`
+    values: dict[str, Any]  # by dotted name
 
 
 class HasNotes(Protocol):
@@ -68,7 +68,7 @@ def read(hub: HasNotes) -> HubSettings | None:
     try:
         found = (msgspec.json.decode(each.value, type=HubSettings) for each in hub.notes(NOTE) if each.name == NOTE)
         return next(found, None)
-    except msgspec.DecodeError:        # includes ValidationError
+    except msgspec.DecodeError:  # includes ValidationError
         return None
 
 
@@ -80,7 +80,7 @@ def is_by_hand(hub: HasNotes) -> bool:
 
 def value_of(config: Config, name: str) -> Any:
     """Return the value of a setting outside the stages' tables; None if it is not set."""
-    if name.startswith("hosts."):                      # a host's name has dots
+    if name.startswith("hosts."):  # a host's name has dots
         host, _, key = name.removeprefix("hosts.").rpartition(".")
         return getattr(config.settings.hosts.get(host), key, None)
     found: Any = config.settings

@@ -30,11 +30,11 @@ def preload() -> None:
 class Report(Struct):
     """Result of a crawl."""
 
-    numbers: dict[str, Any]        # as in report.json: see `crawler.run.report.totals`
-    lines: list[str]               # the summary
-    is_done: bool                  # nothing is left to do
-    has_store: bool                # else the store was removed while the crawl ran, and the crawl cannot go on
-    lost: StorageError | None      # report.json could not be written
+    numbers: dict[str, Any]  # as in report.json: see `crawler.run.report.totals`
+    lines: list[str]  # the summary
+    is_done: bool  # nothing is left to do
+    has_store: bool  # else the store was removed while the crawl ran, and the crawl cannot go on
+    lost: StorageError | None  # report.json could not be written
 
 
 def report(session: Session, ended: Ended) -> Report | None:
@@ -66,7 +66,7 @@ def _report(session: Session, ended: Ended, ending: Ending, taken: Taken) -> Rep
     lost: StorageError | None = None
     try:
         reporting.write(numbers, data)
-    except StorageError as error:              # the summary is shown all the same
+    except StorageError as error:  # the summary is shown all the same
         lost = error
     has_store = store_path(data).exists()
     lost_rows = gone(ending.rows)

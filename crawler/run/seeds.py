@@ -13,17 +13,17 @@ from crawler.config.settings import FrontierSettings
 from crawler.items import New, Verdict
 from crawler.wording.counting import agree, counted
 
-BATCH: Final = 1_000               # tasks in one call
-NAMED: Final = 3                   # seeds named in a message
+BATCH: Final = 1_000  # tasks in one call
+NAMED: Final = 3  # seeds named in a message
 
 
 class Taken(Struct, frozen=True):
     """The results of putting seeds: the texts of each kind, in their order."""
 
     new: list[str]
-    known: list[str]               # the crawl already has, or had, these URLs
-    twice: list[str]               # an earlier seed means the same URL
-    refused: list[str]             # beyond a limit of the frontier
+    known: list[str]  # the crawl already has, or had, these URLs
+    twice: list[str]  # an earlier seed means the same URL
+    refused: list[str]  # beyond a limit of the frontier
 
 
 def put(texts: Sequence[str], seed: Callable[[str], New], put_tasks: Callable[[Sequence[New]], list[Verdict]]) -> Taken:

@@ -34,8 +34,8 @@ Processes = Callable[[], AbstractContextManager["Crawl | DebugCrawl"]]
 class View(Protocol):
     """Interface for showing the progress of a crawl."""
 
-    on_line: Callable[[str], None] | None      # called with a child's line on stderr; None: it goes to ours unchanged
-    every: float                               # s between counts that it can show
+    on_line: Callable[[str], None] | None  # called with a child's line on stderr; None: it goes to ours unchanged
+    every: float  # s between counts that it can show
 
     def say(self, line: str) -> None: ...
     def show(self, stats: Stats) -> None: ...
@@ -47,11 +47,11 @@ class Ended:
     """The facts about a crawl that has ended."""
 
     def __init__(self) -> None:
-        self.ending: Ending | None = None      # its last counts; None: the hub did not answer
-        self.taken: Taken | None = None        # of the seeds; None: they were not put
-        self.is_unheard = False                # it was stopped because the reader of standard output has gone
+        self.ending: Ending | None = None  # its last counts; None: the hub did not answer
+        self.taken: Taken | None = None  # of the seeds; None: they were not put
+        self.is_unheard = False  # it was stopped because the reader of standard output has gone
         self.failure: CrawlerError | None = None
-        self.trouble = ""                      # what kept it from working when it was stopped
+        self.trouble = ""  # what kept it from working when it was stopped
         self.restarts: Mapping[str, int] = {}  # how often each process was started again
         self._began = time.monotonic()
 
@@ -79,7 +79,7 @@ class Session:
         self.data = Path(settings.data)
         self._told: list[str] = []
         self._running: list[Crawl | DebugCrawl] = []
-        self._ended = Ended()                  # it measures the time from here on
+        self._ended = Ended()  # it measures the time from here on
         make_directory(self.data)
         queues, granted = list(plan.pipeline.queues.values()), politeness(settings)
         self.beginning = begin(self.data, queues, plan.queues_read, is_fresh, granted, self._correct, goes_on=bool(plan.rules))
@@ -126,9 +126,9 @@ class Session:
                 from crawler.run.follow import to_the_end  # here: this process is idle while the stages start
 
                 to_the_end(self, here, view, dict(zip(self.plan.texts, seeds, strict=True)), adapt, ended)
-        except (ChildFailed, HubError, StorageError) as failure:      # of the hub: the store is read after its end
+        except (ChildFailed, HubError, StorageError) as failure:  # of the hub: the store is read after its end
             if ended.failure is None or isinstance(failure, ChildFailed):
-                ended.failure = failure                               # the stages failed because of it
+                ended.failure = failure  # the stages failed because of it
         ended.restarts = self._running[0].restarts if self._running else {}
         return ended
 
@@ -145,13 +145,13 @@ class Session:
             plan.pipeline, plan.stages, plan.config.settings.frontier.delay, (lambda _line: None) if shares_process else view.say
         )  # fmt: skip
 
-        def start_stages() -> None:                   # while the hub opens its store
+        def start_stages() -> None:  # while the hub opens its store
             preload()
             for name in plan.stages:
                 find(plan.pipeline.stages[name].use).preload(plan.options[name])
             workers.start(here, options)
 
-        here.start_hub(start_stages)                  # all of them before there is a thread here
+        here.start_hub(start_stages)  # all of them before there is a thread here
         return lambda ready: workers.adapt(here, options, ready)
 
     def _correct(self, broker: SqliteBroker) -> None:
@@ -179,7 +179,7 @@ def correct(plan: Plan, hint: Hint, broker: SqliteBroker) -> list[str]:
 def opening(beginning: Beginning, plan: Plan, data: Path) -> str:
     """Return what is about to happen, in one line."""
     n = counted(len(plan.texts), "URL")
-    which = "the last one's" if plan.last_pages else "an earlier one's"     # one that fetched nothing does not displace another
+    which = "the last one's" if plan.last_pages else "an earlier one's"  # one that fetched nothing does not displace another
     added = f", with {counted(len(plan.added), 'URL')} more to begin from" if plan.added else ""
     what: Mapping[str, str] = {
         "first": f"crawling from {n}",

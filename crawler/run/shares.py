@@ -1,6 +1,6 @@
 """Division of stages into shares, one process or more each, and the number of processes they have together.
 
-    fetch ──▶ parse ──▶ store        fetch+parse │ store: parse is quick, and is the only reader of its queue
+fetch ──▶ parse ──▶ store        fetch+parse │ store: parse is quick, and is the only reader of its queue
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def chained(pipeline: Pipeline, names: Sequence[str]) -> StageSpec:
             raise ConfigError(f"{pair}others read {second.input!r} as well; its items have to pass through the hub")
         if pipeline.queues[second.input].keyed:
             raise ConfigError(f"{pair}{second.input!r} takes each item only once; its items have to pass through the hub")
-    inside = [spec.input for spec in specs[1:]]        # last: they only get tasks that were put back
+    inside = [spec.input for spec in specs[1:]]  # last: they only get tasks that were put back
     outputs = dict.fromkeys([*(queue for spec in specs for queue in spec.outputs if queue not in inside), *inside])
     first = specs[0]
     return StageSpec(
@@ -74,7 +74,7 @@ class Share(Struct, frozen=True):
 
     stages: tuple[str, ...]
     processes: int
-    most: int                  # most that it may have later on, if it has too much to do: see `growth`
+    most: int  # most that it may have later on, if it has too much to do: see `growth`
 
     @property
     def name(self) -> str:
@@ -109,7 +109,7 @@ def _may_join(pipeline: Pipeline, group: Sequence[str], name: str) -> bool:
     except ConfigError:
         return False
     spec = pipeline.stage(name)
-    if spec.processes is not None or spec.concurrency is not None:      # a person has thought about its workers
+    if spec.processes is not None or spec.concurrency is not None:  # a person has thought about its workers
         return False
     firsts = [find(pipeline.stage(one).use) for one in group]
     kind = find(spec.use)

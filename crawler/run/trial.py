@@ -1,6 +1,6 @@
 """Run one item through one stage without a hub, and show the stage's output or why there is none.
 
-    item ──encode, decode as the stage annotates──▶ process ──▶ its output, checked as for a queue
+item ──encode, decode as the stage annotates──▶ process ──▶ its output, checked as for a queue
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Trial(Struct):
     """The result of one item. `given` holds what the stage gave, also if it failed afterwards."""
 
     given: list[Any] = field(default_factory=list)
-    failure: BaseException | None = None       # may be Drop, Retry or GiveUp
+    failure: BaseException | None = None  # may be Drop, Retry or GiveUp
 
 
 def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
@@ -40,7 +40,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
         for each in _waited_for(result, stage.process) if is_async else many(result, stage.process):
             if each is not None:
                 try:
-                    router.take(each)          # raises for an item that its queue cannot take
+                    router.take(each)  # raises for an item that its queue cannot take
                 except Exception as error:
                     wrong = misgiven(error, result, stage.process)
                     if not wrong.is_of_item:
@@ -103,7 +103,7 @@ def _before(pipeline: Pipeline, start: str, queue: str) -> StageSpec | None:
     order = graph.flow(edges, [start])
     if queue not in order:
         return None
-    nearer = order[: order.index(queue)]           # breadth first: at least one of them leads to `queue`
+    nearer = order[: order.index(queue)]  # breadth first: at least one of them leads to `queue`
     return min((spec for spec in pipeline.writers(queue) if spec.input in nearer), key=lambda spec: nearer.index(spec.input))
 
 

@@ -23,15 +23,15 @@ from crawler.run.local_store import check_directory
 from crawler.stage import LocalShared, Stage
 from crawler.web.frontier import Frontier
 
-_OURS = r"hub\.|authkey|report\.json|sinks$|certs$"     # names of files in a data directory; compiled where it is used, as few are
-_KEY = r"(?:stages|frontier)\.[\w.-]*\w"             # the setting that a message begins with
+_OURS = r"hub\.|authkey|report\.json|sinks$|certs$"  # names of files in a data directory; compiled where it is used, as few are
+_KEY = r"(?:stages|frontier)\.[\w.-]*\w"  # the setting that a message begins with
 
 
 class Verified(NamedTuple):
     """A configuration that has passed all checks."""
 
     pipeline: Pipeline
-    options: dict[str, Stage.Options]       # by stage
+    options: dict[str, Stage.Options]  # by stage
 
 
 def verify(config: Config, names: Collection[str] | None = None) -> Verified:
@@ -44,7 +44,7 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
     pipeline: Pipeline | None = None
     with found.mistakes():
         pipeline = build(config)
-    if names is None:                     # a worker's machine, with names, stores nothing there
+    if names is None:  # a worker's machine, with names, stores nothing there
         with found.mistakes():
             if not config.settings.data:
                 raise UsageError(f'{at(config.origin("data"))}data is empty; name a directory, or "." for this one')
@@ -55,7 +55,7 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
         with found.mistakes():
             Address.parse(config.settings.hub.address)
     with found.mistakes(), _placed(config):
-        Frontier(config.settings.frontier, LocalShared())      # compiles the patterns
+        Frontier(config.settings.frontier, LocalShared())  # compiles the patterns
     if config.settings.hosts:
         from crawler.web import hosts  # here, because few configurations have such tables
 
@@ -109,15 +109,15 @@ def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
     unfilled = [name for name in pipeline.unfilled() if name not in pipeline.by_hand]
     messages = []
     for queue in unfilled:
-        if not pipeline.queues[queue].polite:      # seeds are put there by people
+        if not pipeline.queues[queue].polite:  # seeds are put there by people
             key = f"stages.{pipeline.readers(queue)[0].name}.input"
             from crawler.wording.spelling import nearest  # here, because only mistakes need it
 
             near = nearest(queue, unread) or nearest(queue, _filled(pipeline))
             if near in unread and not _place(config, key):
-                continue                          # the other end of one misspelled name: it is named below
+                continue  # the other end of one misspelled name: it is named below
             messages.append(f"{_place(config, key)}{key} is {queue!r}, which no stage fills; {_ways(queue, near, 'put')}")
-            if near in unread:                    # both ends of one misspelled name
+            if near in unread:  # both ends of one misspelled name
                 unread.remove(near)
     for queue in unread:
         writer = pipeline.writers(queue)[0].name
@@ -125,7 +125,7 @@ def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
         from crawler.wording.spelling import nearest  # here, because only mistakes need it
 
         near = nearest(queue, [name for stage, name in inputs.items() if stage != writer])
-        near = "" if near == inputs[writer] else near         # it would read its own output
+        near = "" if near == inputs[writer] else near  # it would read its own output
         messages.append(f"{_place(config, key)}{key} has {queue!r}, which no stage reads; {_ways(queue, near, 'take')}")
     if drawn := _endless(pipeline):
         messages.append(drawn)

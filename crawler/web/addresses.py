@@ -20,7 +20,7 @@ from crawler.errors import AddressRefused, BadUrl
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 SocketAddress = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
-_LABEL: Final = 64                 # characters that a part of a name between dots must be shorter than (RFC 1035 §2.3.4)
+_LABEL: Final = 64  # characters that a part of a name between dots must be shorter than (RFC 1035 §2.3.4)
 METADATA: Final = "a cloud's metadata service"
 
 _METADATA: Final = frozenset(
@@ -65,9 +65,9 @@ _SPECIAL_V6: Final = [
     )
 ]
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")    # RFC 6052: how a v6-only network reaches all of IPv4, good and bad
-_ISATAP: Final = 0x00005EFE                              # RFC 5214: interface identifier before an IPv4 address
-_PINNED: Final = 100_000                                 # hosts remembered as public
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: how a v6-only network reaches all of IPv4, good and bad
+_ISATAP: Final = 0x00005EFE  # RFC 5214: interface identifier before an IPv4 address
+_PINNED: Final = 100_000  # hosts remembered as public
 
 
 @lru_cache(maxsize=4096)
@@ -96,7 +96,7 @@ def _refusal_v6(address: ipaddress.IPv6Address) -> str | None:
             return reason
     if address not in _GLOBAL_V6:
         return "not global unicast (RFC 4291)"
-    if int(address) >> 32 & 0xFDFF_FFFF == _ISATAP:      # the bit left out tells a global IPv4 address from a local one
+    if int(address) >> 32 & 0xFDFF_FFFF == _ISATAP:  # the bit left out tells a global IPv4 address from a local one
         return _refusal_v4(embedded)
     return None
 
@@ -111,7 +111,7 @@ class Guard:
 
     def __init__(self, is_private_allowed: Callable[[str], bool]) -> None:
         self._is_private_allowed = is_private_allowed
-        self._public: dict[str, None] = {}         # hosts a person named that were public when first resolved
+        self._public: dict[str, None] = {}  # hosts a person named that were public when first resolved
         self._lock = threading.Lock()
 
     def resolve(self, hostname: str, port: int, host: str) -> list[SocketAddress]:
@@ -136,7 +136,7 @@ class Guard:
     def check(self, hostname: str, host: str) -> None:
         """Check a host without a resolver, because a proxy is going to resolve it. Raises AddressRefused."""
         name = hostname.strip("[]").rstrip(".")
-        is_local = name == "localhost" or name.endswith(".localhost")     # RFC 6761 §6.3
+        is_local = name == "localhost" or name.endswith(".localhost")  # RFC 6761 §6.3
         reason = "loopback" if is_local else refusal(name) if _is_address(name) else None
         if reason and not self._is_private_allowed(host):
             raise AddressRefused(host, name, reason)
@@ -157,13 +157,12 @@ class Guard:
 
 
 def lookup(name: str, port: int) -> list[SocketAddress]:
-    """Return all addresses of a name, by one question to the resolver. Raises OSError if there are none, BadUrl if it is no name.
-    """
+    """Return all addresses of a name, by one question to the resolver. Raises OSError: it has none. Raises BadUrl: no name."""
     is_plain = name.isascii() and all(0 < len(label) < _LABEL for label in name.removesuffix(".").split("."))
     try:
         # As bytes: for text, Python imports its IDNA codec with the tables of Unicode, 3 ms before the first page.
         found = socket.getaddrinfo(name.encode("ascii" if is_plain else "idna"), port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:      # from Python's IDNA codec; its message differs between versions
+    except UnicodeError as error:  # from Python's IDNA codec; its message differs between versions
         raise BadUrl(f"{name[:200]!r} is not a host name: each part between dots must have 1 to 63 characters") from error
     return [(family, address[:2] if family == socket.AF_INET else address) for family, _, _, _, address in found]  # type: ignore[misc]  # of inet: a pair or four
 

@@ -31,11 +31,11 @@ from crawler.errors import PageTooCostly
 from crawler.web.html import Html
 from crawler.web.memory import limited
 
-SELECTOR_CPU: Final = 5            # s of CPU for one selector on one page, with reading the page again
-_WALL: Final = 120.0               # s for the same on a machine that is busy with other things
-_ENDING: Final = 1.0               # s for its end
+SELECTOR_CPU: Final = 5  # s of CPU for one selector on one page, with reading the page again
+_WALL: Final = 120.0  # s for the same on a machine that is busy with other things
+_ENDING: Final = 1.0  # s for its end
 _SIZE: Final = struct.Struct("!Q")
-_LONGEST: Final = 64 << 20         # bytes of an answer; the values have 4 million characters at most
+_LONGEST: Final = 64 << 20  # bytes of an answer; the values have 4 million characters at most
 
 
 Kind = Literal["css", "xpath"]
@@ -46,21 +46,21 @@ class TooMuchWork(Exception):
 
 
 class Question(Struct, frozen=True):
-    source: bytes | None           # None: the page of the previous question
+    source: bytes | None  # None: the page of the previous question
     content_type: str
     kind: Kind
     selector: str
     most: int
     most_values: int
     most_chars: int
-    cpu: int                       # s that it may take
+    cpu: int  # s that it may take
 
 
 class Answer(Struct, frozen=True):
     values: list[str | None] = []
     is_cut: bool = False
     error: str = ""
-    is_too_costly: bool = False    # the error is that it takes too much memory
+    is_too_costly: bool = False  # the error is that it takes too much memory
 
 
 class _Apart:
@@ -74,7 +74,7 @@ class _Apart:
 
     def ask(self, html: Html, question: Question) -> Answer:
         with self._lock:
-            if self._owner != os.getpid():         # a copy of the process that started it: its pipes are not ours
+            if self._owner != os.getpid():  # a copy of the process that started it: its pipes are not ours
                 self._process, self._page, self._owner = None, None, os.getpid()
             if self._process is None:
                 self._process, self._page = _started(), None
@@ -99,12 +99,12 @@ class _Apart:
         process, self._process, self._page = self._process, None, None
         if process is None:
             return 0
-        with suppress(OSError):                    # closing flushes
+        with suppress(OSError):  # closing flushes
             for pipe in (process.stdout, process.stdin):
                 if pipe is not None:
                     pipe.close()
         try:
-            return process.wait(_ENDING)           # without input it ends, unless it is at work
+            return process.wait(_ENDING)  # without input it ends, unless it is at work
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
@@ -178,7 +178,7 @@ def _serve() -> None:
 def _limited_answer(html: Html, question: Question) -> Answer:
     """Answer within the memory that reading the page may take: XPath keeps what it finds on the way, and axes such as
     `following` find the same nodes again from each element."""
-    _ = html.document                              # made before, with a limit of its own
+    _ = html.document  # made before, with a limit of its own
     try:
         return limited(len(html.source), lambda: _answer(html, question))
     except PageTooCostly as error:

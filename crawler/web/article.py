@@ -16,9 +16,9 @@ from crawler.errors import ConfigError, PageTooCostly
 from crawler.web.memory import limited
 from crawler.wording.extras import how_to_install
 
-MAX_ARTICLE: Final = 200_000       # characters of HTML; with these the worst page takes 1 s, most take 0.05 s
-_RATIO: Final = 4                  # times the memory of our own readers that it may take
-_BREAKS: Final = (ValueError, TypeError, AttributeError, LookupError, RecursionError)     # what odd pages make it raise
+MAX_ARTICLE: Final = 200_000  # characters of HTML; with these the worst page takes 1 s, most take 0.05 s
+_RATIO: Final = 4  # times the memory of our own readers that it may take
+_BREAKS: Final = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # what odd pages make it raise
 
 
 def need_article(setting: str) -> None:

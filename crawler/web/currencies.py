@@ -13,8 +13,8 @@ import re
 from functools import cache
 from typing import Final
 
-SIGN: Final = "\x01"               # any sign of Unicode's category Sc, such as $
-POINT_SIGN: Final = "\x03"         # one of a country where a point groups, such as €
+SIGN: Final = "\x01"  # any sign of Unicode's category Sc, such as $
+POINT_SIGN: Final = "\x03"  # one of a country where a point groups, such as €
 _POINT_SIGNS: Final = frozenset("€₫₺₽₴₲₡₸₾₼₩¥￥")
 
 # ISO 4217 codes, and what shops write instead. In these countries a point groups digits, or nobody writes fractions.
@@ -23,14 +23,14 @@ _POINT: Final = (
     r"[Kk]r\.?|Kč|zł|Ft|lei|Lei|din\.?|дин\.?|ден\.?|лв\.?|руб\.?|р\.|грн\.?|TL|Rp\.?|R\x01|KM|VNĐ|[đĐ]|Gs\.?|円|元|원|"
     "(?i:euros?|kron[aeo]r?|złotych|forint|рубл[а-я]{1,2}|lirası|reais|đồng|rupiah|yen|won)"
 )
-_COMMA_THREE: Final = r"TND|DT|د\.ت"                       # currencies with three decimals, after a comma as a rule
-_THREE: Final = r"KWD|BHD|OMR|JOD|IQD|LYD|KD|BD|JD|د\.ك"   # after a point
+_COMMA_THREE: Final = r"TND|DT|د\.ت"  # currencies with three decimals, after a comma as a rule
+_THREE: Final = r"KWD|BHD|OMR|JOD|IQD|LYD|KD|BD|JD|د\.ك"  # after a point
 _OTHER: Final = (
     "AED|AUD|BDT|BOB|CAD|CHF|CNY|DOP|EGP|GBP|GEL|GHS|GTQ|HKD|ILS|INR|KES|LKR|MAD|MXN|MYR|NGN|NPR|NZD|PAB|PEN|PHP|PKR|QAR|RMB|SAR|"
     r"SGD|THB|TWD|TZS|UGX|USD|XAF|XOF|ZAR|S?Fr\.?|Rs\.?|RM|R|S/\.?|B/\.?|Bs\.?|[KTU]Sh|Tk\.?|บาท|"
     "(?i:dollars?|d[oó]lar(?:es)?|pesos?|rupees?|dirhams?|riyals?|shekels?)"
 )
-_SIGNED: Final = rf"[^\W\d_]{{0,3}}[{SIGN}{POINT_SIGN}]"     # a sign of currency, with the letters of its country: US$
+_SIGNED: Final = rf"[^\W\d_]{{0,3}}[{SIGN}{POINT_SIGN}]"  # a sign of currency, with the letters of its country: US$
 CURRENCY: Final = rf"(?:{_SIGNED}|{_POINT}|{_THREE}|{_COMMA_THREE}|{_OTHER})"
 
 _BEFORE: Final = r"(?<![^\W\d_])(?:{}) ?[-+]?$"

@@ -20,31 +20,31 @@ from typing import Final
 from crawler.web.months import is_month, month
 from crawler.web.times import time_beside
 
-_WINDOW: Final = 1000              # characters examined
-_YEARS: Final = (range(1583, 2400), range(9999, 10000))     # ISO 8601: earlier years by agreement only; 9999 stands for "never"
+_WINDOW: Final = 1000  # characters examined
+_YEARS: Final = (range(1583, 2400), range(9999, 10000))  # ISO 8601: earlier years by agreement only; 9999 stands for "never"
 
 _BEFORE: Final = r"(?<![0-9A-Za-z.,-])(?<![0-9]/)"
 _AFTER: Final = r"(?![0-9])(?![-/.][0-9])"
 _OF: Final = r"(?:\s?(?:de|del|of|d['’])\s?|[\s/-]|[.,]\s?|\b)"
 _ORDINAL: Final = r"(?:st|nd|rd|th|er|re|ste|º|ª|°|-[ao]|\.)?"
-_NAME: Final = r"(?P<name>(?:[^\W\d_]|[\u0900-\u0dff]){2,}[.॰׳]?)"     # with the vowel signs of India, which are no letters
+_NAME: Final = r"(?P<name>(?:[^\W\d_]|[\u0900-\u0dff]){2,}[.॰׳]?)"  # with the vowel signs of India, which are no letters
 _YEAR: Final = r"(?P<year>[0-9]{4})"
 _DAY: Final = r"(?P<day>[0-9]{1,2})"
 _NUMBER: Final = r"(?P<month>[0-9]{1,2})"
 _FORMS: Final = tuple(
     re.compile(form)
     for form in (
-        rf"{_BEFORE}{_YEAR}(?P<sign>[-/.]|\. )\s?{_NUMBER}(?P=sign)\s?{_DAY}{_AFTER}",                  # 2024-05-12  2024. 05. 12.
-        rf"{_BEFORE}{_YEAR}\s?[年년]\s?{_NUMBER}\s?[月월]\s?{_DAY}\s?[日일號号]?",                      # 2024年5月12日
+        rf"{_BEFORE}{_YEAR}(?P<sign>[-/.]|\. )\s?{_NUMBER}(?P=sign)\s?{_DAY}{_AFTER}",  # 2024-05-12  2024. 05. 12.
+        rf"{_BEFORE}{_YEAR}\s?[年년]\s?{_NUMBER}\s?[月월]\s?{_DAY}\s?[日일號号]?",  # 2024年5月12日
         rf"{_BEFORE}(?P<first>[0-9]{{1,2}})(?P<sign>[-/.]|\. )\s?(?P<second>[0-9]{{1,2}})(?P=sign)\s?{_YEAR}{_AFTER}",
-        rf"{_BEFORE}{_DAY}\s?{_ORDINAL}{_OF}{{0,2}}{_NAME},?{_OF}{{0,2}}{_YEAR}(?![0-9])",             # 12 de mayo de 2024
-        rf"(?<![^\W_]){_NAME}[\s-]?{_DAY}(?:st|nd|rd|th)?(?:,\s?|\s|-){_YEAR}(?![0-9])",                # May 12, 2024
+        rf"{_BEFORE}{_DAY}\s?{_ORDINAL}{_OF}{{0,2}}{_NAME},?{_OF}{{0,2}}{_YEAR}(?![0-9])",  # 12 de mayo de 2024
+        rf"(?<![^\W_]){_NAME}[\s-]?{_DAY}(?:st|nd|rd|th)?(?:,\s?|\s|-){_YEAR}(?![0-9])",  # May 12, 2024
         rf"(?<![^\W_]){_NAME}\s{_DAY}\s(?P<clock>[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})\s{_YEAR}(?![0-9])",  # May 12 10:15:00 2024
-        rf"{_BEFORE}{_YEAR}(?:\.|,|\sm\.|-)?\s?{_NAME}[\s-]{_DAY}(?![0-9])",                            # 2024. május 12.
-        rf"{_BEFORE}{_DAY} tháng {_NUMBER}(?:,| năm)? {_YEAR}",                                         # 12 tháng 5, 2024
+        rf"{_BEFORE}{_YEAR}(?:\.|,|\sm\.|-)?\s?{_NAME}[\s-]{_DAY}(?![0-9])",  # 2024. május 12.
+        rf"{_BEFORE}{_DAY} tháng {_NUMBER}(?:,| năm)? {_YEAR}",  # 12 tháng 5, 2024
     )
 )
-_WHOLE: Final = re.compile(r"[0-9]{8}(?:T[0-9:.,]+(?:Z|[+-][0-9:]+)?)?|[0-9]{4}-?W[0-9]{2}-?[1-7]")     # other forms of ISO 8601
+_WHOLE: Final = re.compile(r"[0-9]{8}(?:T[0-9:.,]+(?:Z|[+-][0-9:]+)?)?|[0-9]{4}-?W[0-9]{2}-?[1-7]")  # other forms of ISO 8601
 _RANGE_BEFORE: Final = re.compile(
     r"[0-9][^\W\d_]{0,2}\.?(?:\s(?P<name>[^\W\d_]{3,}\.?))?\s*(?:[-–—/&+~]|to|bis|and|und|et|y|e|à|a|al|au|do|i|и|до|по)\s*$"
 )

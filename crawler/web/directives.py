@@ -23,8 +23,8 @@ _EVERYBODY: Final = frozenset({"", "*", "robots"})
 class Directives(Struct, frozen=True):
     """Directives of one page: each true field forbids something."""
 
-    noindex: bool = False          # the page is not to be kept
-    nofollow: bool = False         # none of its links may be followed
+    noindex: bool = False  # the page is not to be kept
+    nofollow: bool = False  # none of its links may be followed
 
     def __or__(self, other: Directives) -> Directives:
         return Directives(self.noindex or other.noindex, self.nofollow or other.nofollow)
@@ -35,7 +35,7 @@ _NOTHING: Final = Directives()
 
 def directives(lines: Collection[str], agent: str) -> Directives:
     """Read header values or `content` attributes. `agent` is the product name of our User-Agent, without version."""
-    if not lines:                  # most pages and servers ask for nothing
+    if not lines:  # most pages and servers ask for nothing
         return _NOTHING
     ours = _EVERYBODY | {agent.lower()}
     words = {word for line in lines for addressee, word in _addressed(line.lower()) if addressee in ours}

@@ -15,21 +15,20 @@ from typing import Final
 
 from crawler.web.encoding import codec
 
-Encode = Callable[[str], bytes | None]     # of one character
+Encode = Callable[[str], bytes | None]  # of one character
 
 _HIGH: Final = range(0x80, 0x100)
 _LEADS: Final = range(0x81, 0xFF)
-_MINUS: Final = {"\u2212": "\uff0d"}       # of Japanese encodings: the sign that their index has
-_HALF: Final = range(0xFF61, 0xFFA0)       # half-width Katakana
-_NEC_SELECTED: Final = range(8272, 8836)   # pointers that Shift_JIS does not encode to: the characters are elsewhere, too
+_MINUS: Final = {"\u2212": "\uff0d"}  # of Japanese encodings: the sign that their index has
+_HALF: Final = range(0xFF61, 0xFFA0)  # half-width Katakana
+_NEC_SELECTED: Final = range(8272, 8836)  # pointers that Shift_JIS does not encode to: the characters are elsewhere, too
 _USER_DEFINED: Final = range(8836, 10716)  # pointers of Shift_JIS that decode to a private area
-_BIG5_FROM: Final = (0xA1 - 0x81) * 157    # pointers below are of Hong Kong's supplement, which is only decoded
-_BIG5_LAST: Final = frozenset("\u2550\u255e\u2561\u256a\u5341\u5345")     # characters whose last pointer is taken
+_BIG5_FROM: Final = (0xA1 - 0x81) * 157  # pointers below are of Hong Kong's supplement, which is only decoded
+_BIG5_LAST: Final = frozenset("\u2550\u255e\u2561\u256a\u5341\u5345")  # characters whose last pointer is taken
 
 # Of half-width Katakana, from U+FF61: the full-width ones that ISO-2022-JP has.
 _FULL: Final = (
-    "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノ"
-    "ハヒフヘホマミムメモヤユヨラリルレロワン゛゜"
+    "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン゛゜"
 )
 _ASCII_STATE, _ROMAN_STATE, _KANJI_STATE = b"\x1b(B", b"\x1b(J", b"\x1b$B"
 _SHIFTS: Final = frozenset("\x0e\x0f\x1b")

@@ -21,8 +21,8 @@ HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
 # Two patterns for bytes that few pages are looked at with: compiled when they are first used.
 _XML_ENCODING: Final = rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']"""
-_LABEL: Final = 100                # characters of an encoding's name; the longest that the standard knows has 19
-_XML_HEAD: Final = 1_024           # bytes within which an XML declaration must end
+_LABEL: Final = 100  # characters of an encoding's name; the longest that the standard knows has 19
+_XML_HEAD: Final = 1_024  # bytes within which an XML declaration must end
 # The HTML patterns of WHATWG MIME Sniffing §7.1, and <meta>. The standard takes XHTML for XML; here it is read as HTML.
 _HTML_START: Final = rb"""(?ix)\s*+(?:<\?xml\s[^>]{0,200}+>\s*+(?=<!doctype\s+html|<html))?
     <(?:!--|(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta)(?=[\s/>]))"""
@@ -46,7 +46,7 @@ def charset(content_type: str) -> str | None:
 def _known_as(label: str) -> str | None:
     try:
         name = turbohtml.parse(b"", encoding=label, positions=False).encoding
-    except (LookupError, ValueError):     # ValueError: a label that is no text at all
+    except (LookupError, ValueError):  # ValueError: a label that is no text at all
         return None
     return name.lower() if name else None
 
@@ -64,7 +64,7 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     """The text of a body and the name of its encoding (WHATWG names, lower case). The byte-order mark is not text."""
     for bom, encoding in _MARKS:
         if body.startswith(bom):
-            return body[len(bom):].decode(codec(encoding)), encoding
+            return body[len(bom) :].decode(codec(encoding)), encoding
     encoding = charset(content_type) or _sniff(body, media_type(content_type))
     return body.decode(codec(encoding)), encoding
 
@@ -87,12 +87,11 @@ def xml_encoding(body: bytes) -> str | None:
         return "utf-16le" if body.startswith(b"<") else "utf-16be"
     declared = re.match(_XML_ENCODING, body[:_XML_HEAD])
     name = canonical(declared.group(1).decode("ascii")) if declared else None
-    return "utf-8" if name in ("utf-16le", "utf-16be") else name     # it was read as ASCII, so it is no UTF-16
+    return "utf-8" if name in ("utf-16le", "utf-16be") else name  # it was read as ASCII, so it is no UTF-16
 
 
 def settle(encoding: str | None, confidence: str | None, body: bytes) -> str:
-    """Return the name to report for the parser's finding: a page of plain ASCII that declares nothing is UTF-8, not windows-1252.
-    """
+    """Return the name to report for the parser's finding: an ASCII page that declares nothing is UTF-8, not windows-1252."""
     name = (encoding or "utf-8").lower()
     return "utf-8" if name == "windows-1252" and confidence == "tentative" and body.isascii() else name
 
@@ -112,5 +111,5 @@ def _sniff(body: bytes, kind: str) -> str:
         from turbohtml.detect import detect  # here, because its import takes 3 ms
 
         found = detect(body).encoding
-        return found.lower() if found else "windows-1252"    # the standard's default
+        return found.lower() if found else "windows-1252"  # the standard's default
     return "utf-8"

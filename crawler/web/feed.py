@@ -21,9 +21,9 @@ from crawler.wording.counting import counted
 Kind = Literal["rss", "atom", "rdf", ""]
 
 FEED_ROOTS: Final[dict[str, Kind]] = {"rss": "rss", "feed": "atom", "rdf": "rdf"}
-MAX_LINKS: Final = 50_000          # of one feed, as of a sitemap; feeds in use have some 10 to 1,000
+MAX_LINKS: Final = 50_000  # of one feed, as of a sitemap; feeds in use have some 10 to 1,000
 
-_HOLDERS: Final = frozenset({"channel", "item", "entry", "feed"})    # not image, source and the like
+_HOLDERS: Final = frozenset({"channel", "item", "entry", "feed"})  # not image, source and the like
 # Where an Atom link leads to a page (RFC 4287 §4.2.7.2), or to the rest of the feed (RFC 5005 §3 and §4). None: alternate.
 _RELS: Final = frozenset({None, "", "alternate", "next", "previous", "prev", "last", "prev-archive", "next-archive", "current"})
 
@@ -34,9 +34,9 @@ _ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 class Feed(Struct, frozen=True):
     """URLs found in a feed."""
 
-    kind: Kind                     # "": it is no feed
-    links: list[str]               # absolute http(s) URLs without fragment, each once, in the feed's order
-    problems: list[str]            # parts left out, and why
+    kind: Kind  # "": it is no feed
+    links: list[str]  # absolute http(s) URLs without fragment, each once, in the feed's order
+    problems: list[str]  # parts left out, and why
 
 
 def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
@@ -69,8 +69,8 @@ def read(body: bytes, base: str = "", content_type: str = "") -> Feed:
 
 def _links(elements: Iterable[Element]) -> Iterator[tuple[Element, str]]:
     """Elements that lead to a page, and where to. Of an item without link it is its guid, which is an address unless it says no."""
-    guid: Element | None = None        # of the item at hand, which had no link so far
-    linked: Element | None = None      # the last item that had one
+    guid: Element | None = None  # of the item at hand, which had no link so far
+    linked: Element | None = None  # the last item that had one
     for element in elements:
         if element.name == "guid":
             if guid is not None and guid.parent is not element.parent:
@@ -111,7 +111,7 @@ def _base(element: Element, base: str) -> str:
     for each in reversed(unknown):
         value = each.attr("base")
         url = join(found or value, value) if value else None
-        if url is not None and len(url) <= MAX_URL:    # of a longer one every link would be too long as well
+        if url is not None and len(url) <= MAX_URL:  # of a longer one every link would be too long as well
             found = url
         each.base = found
     return found

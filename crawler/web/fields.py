@@ -29,13 +29,13 @@ from crawler.web.html import Html
 from crawler.web.joins import joiner
 from crawler.web.lazy import lazy
 
-FIELD_NOTE: Final = "field/"       # prefix of the shared notes with an example of a text that could not be read, one per field
-OF_OUTPUTS: Final = frozenset({"_extra", "_key"})    # columns that outputs add: for values without another column, and a key
-MAX_VALUE: Final = 1 << 20         # characters of one value
-MAX_VALUES: Final = 10_000         # of a field with `many`, so that no page makes a record without end
-MAX_GIVEN_UP: Final = 3            # selectors that may take too long on one page; further ones that could are not tried
-MOST_TIME: Final = 1.0             # s of CPU for all fields of a page; what is evaluated apart is not counted
-MAX_CHARS: Final = 4 << 20         # of all values of a page: elements may hold each other, and so the same text again
+FIELD_NOTE: Final = "field/"  # prefix of the shared notes with an example of a text that could not be read, one per field
+OF_OUTPUTS: Final = frozenset({"_extra", "_key"})  # columns that outputs add: for values without another column, and a key
+MAX_VALUE: Final = 1 << 20  # characters of one value
+MAX_VALUES: Final = 10_000  # of a field with `many`, so that no page makes a record without end
+MAX_GIVEN_UP: Final = 3  # selectors that may take too long on one page; further ones that could are not tried
+MOST_TIME: Final = 1.0  # s of CPU for all fields of a page; what is evaluated apart is not counted
+MAX_CHARS: Final = 4 << 20  # of all values of a page: elements may hold each other, and so the same text again
 
 if TYPE_CHECKING:
     from turbohtml import Node
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 
 Type = Literal["str", "int", "float", "url", "date"]
-Decimal = Literal["", ".", ","]     # the decimal sign of a number; "": see `numbers`
+Decimal = Literal["", ".", ","]  # the decimal sign of a number; "": see `numbers`
 Trouble = Type | Literal["failed", "cut"]
 Told = Callable[[str, Trouble, str], None]
 """A function that receives the name of a field and what happened on a page: the type that a text is not of, with the text;
@@ -81,11 +81,11 @@ class FieldSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     css: str = ""
     xpath: str = ""
-    many: bool = False             # all matches as a list, not only the first
+    many: bool = False  # all matches as a list, not only the first
     type: Type = "str"
-    decimal: Decimal = ""          # the decimal sign of a number, for ambiguous cases like "1.299"; "": see `numbers`
+    decimal: Decimal = ""  # the decimal sign of a number, for ambiguous cases like "1.299"; "": see `numbers`
     day_first: bool | None = None  # of a date such as 03/04/2024; without it that is null
-    format: str = ""               # the only form of a date that is read, as of `datetime.strptime`: %d.%m.%Y
+    format: str = ""  # the only form of a date that is read, as of `datetime.strptime`: %d.%m.%Y
 
 
 class Fields:
@@ -104,7 +104,7 @@ class Fields:
                     raise ConfigError(f"{table}: {name!r} is not a name; use letters, digits and _ (no digit first)")
                 if name in reserved:
                     raise ConfigError(f"{table}.{name}: every record has a {name!r} already; choose another name")
-                if name.lower() in OF_OUTPUTS:        # without case, as SQLite compares names
+                if name.lower() in OF_OUTPUTS:  # without case, as SQLite compares names
                     raise ConfigError(f"{table}.{name}: outputs have a column {name.lower()!r} of their own; choose another name")
                 self._fields.append(_Field(name, _spec(spec), f"{table}.{name}"))
         found.refuse()
@@ -132,7 +132,7 @@ class _Reading:
         self.html = html
         self.told = told
         self.room = MAX_CHARS
-        self.given_up = 0              # selectors that took too long
+        self.given_up = 0  # selectors that took too long
 
     @lazy
     def shape(self) -> Shape:

@@ -29,11 +29,11 @@ from crawler.web.targets import Target, Targets
 log = logging.getLogger("crawler.frontier")
 
 QUEUE: Final = "urls"
-AUTH: Final = "auth/"              # prefix of shared notes with user names and passwords from the URLs of seeds, one per origin
+AUTH: Final = "auth/"  # prefix of shared notes with user names and passwords from the URLs of seeds, one per origin
 
 TOO_DEEP: Final = "too deep"
 
-_TOLD: Final = 10                  # seeds that lead out of scope that a warning names, enough to read
+_TOLD: Final = 10  # seeds that lead out of scope that a warning names, enough to read
 
 
 class Frontier:
@@ -49,7 +49,7 @@ class Frontier:
         self._encode: Callable[[Visit], bytes] = msgspec.msgpack.Encoder().encode
         self._parent: tuple[str, bytes | None] = ("", None)
         self._scope = Scope(settings, shared)
-        self._told: set[str] = set()           # seeds that lead out of scope
+        self._told: set[str] = set()  # seeds that lead out of scope
 
     def seed(self, text: str) -> New:
         """Return a task for a URL that a person typed; its host becomes a root. Neither scope nor limits apply. Raises BadUrl.
@@ -115,7 +115,7 @@ class Frontier:
         parent = self._key_of(visits.referrer) if fresh else None
         priority = visits.depth if self._is_deep_first else 0
         scope, goes_by_path = self._scope, self._scope.goes_by_path
-        has_scope: dict[str, bool] = {}                # by host; one that is out of scope may be in it for the next page
+        has_scope: dict[str, bool] = {}  # by host; one that is out of scope may be in it for the next page
         for url in fresh:
             target = self._targets.of(url)
             if isinstance(target, str):
@@ -133,9 +133,9 @@ class Frontier:
             # Of two equal strings the page's, which other pages have as well: the very same object is found soonest.
             name = url if is_as_given else target.form
             if is_as_given or unknown((name,)):
-                item = self._encode(Visit(
-                    target.url, visits.depth, visits.referrer, is_sitemap=visits.are_sitemaps, indexes=visits.indexes
-                ))
+                item = self._encode(
+                    Visit(target.url, visits.depth, visits.referrer, is_sitemap=visits.are_sitemaps, indexes=visits.indexes)
+                )
                 admitted.tasks.append(New(self._queue, item, target.key, target.host, priority, 0.0, visits.depth, parent))
                 admitted.names.append(name)
         return admitted

@@ -44,7 +44,7 @@ def header_fault(name: str, value: str) -> str:
     """Return why a header cannot be sent (RFC 9110 §5.5, §5.6.2); "" if it can. The value is not repeated: it may be a secret."""
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
         return f"{name!r} cannot name a header; use letters, digits and -"
-    if not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):            # what can be sent as ISO 8859-1
+    if not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", value):  # what can be sent as ISO 8859-1
         return f"the value of {name} has a line break or a character that cannot be sent; use plain letters"
     return ""
 

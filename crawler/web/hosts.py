@@ -19,11 +19,11 @@ from crawler.web import urls
 from crawler.web.headers import authorization, header_fault
 
 WILDCARD: Final = "*."
-CREDENTIALS: Final = frozenset({"authorization", "cookie"})      # headers that may be sent to a single host only
+CREDENTIALS: Final = frozenset({"authorization", "cookie"})  # headers that may be sent to a single host only
 _REFUSED: Final = {                # headers that cannot be set here, and the setting to use instead
     "proxy-authorization": "stages.fetch.proxy", "user-agent": "stages.fetch.user_agent, the name that is looked for in robots.txt",
 }  # fmt: skip
-_REMEMBERED: Final = 10_000        # hosts
+_REMEMBERED: Final = 10_000  # hosts
 
 
 class Hosts:
@@ -33,11 +33,11 @@ class Hosts:
         self._single = {named(name): table for name, table in tables.items() if not name.startswith(WILDCARD)}
         wild = {name.removeprefix(WILDCARD): table for name, table in tables.items() if name.startswith(WILDCARD)}
         self._below = {f".{named(name)}": table for name, table in wild.items()}
-        self.of = lru_cache(maxsize=_REMEMBERED)(self._of)      # of a host as in `Url.host`; None: no table applies
+        self.of = lru_cache(maxsize=_REMEMBERED)(self._of)  # of a host as in `Url.host`; None: no table applies
 
     def _of(self, host: str) -> HostSettings | None:
         suffixes = sorted((suffix for suffix in self._below if host.endswith(suffix)), key=len)
-        tables = [self._below[suffix] for suffix in suffixes]        # the most specific one last
+        tables = [self._below[suffix] for suffix in suffixes]  # the most specific one last
         if host in self._single:
             tables.append(self._single[host])
         return _together(tables) if tables else None
@@ -73,7 +73,7 @@ def check(tables: Mapping[str, HostSettings], place: Callable[[str], str] = lamb
             title = f'{where}: [hosts."{shown}"]' if where else f'[hosts."{shown}"]'
             host = _refuse_name(name, title)
             if host in seen:
-                raise ConfigError(f"{title} and [hosts.\"{seen[host]}\"] are the same host; keep one")
+                raise ConfigError(f'{title} and [hosts."{seen[host]}"] are the same host; keep one')
             seen[host] = name
             _refuse_headers(name, table, title)
     found.refuse()

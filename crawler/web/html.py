@@ -30,13 +30,13 @@ __all__ = ["LINK_TAGS", "MAX_LINKS", "Html", "Link", "LinkTag", "base_url", "dec
 
 TextForm = Literal["text", "markdown", "article"]
 
-MAX_TEXT: Final = 3_000_000        # characters of a page's text; as UTF-8, and with the links, it still is an item of a queue
+MAX_TEXT: Final = 3_000_000  # characters of a page's text; as UTF-8, and with the links, it still is an item of a queue
 # Characters of text to one of the page, above _FREE_TEXT. Markdown has absolute URLs, half of it at most.
 _TEXT_RATIO: Final = {"text": 4, "article": 4, "markdown": 10}
-MAX_LINE: Final = 10_000           # characters of a title, a description and the like; search engines show 300
-_FREE_TEXT: Final = 1_000          # characters
-_LARGE: Final = 500_000            # bytes of a page from which on its elements are counted before its text is made
-_MOST_ELEMENTS: Final = 0.4        # for each byte of such a page; written out they are 0.33 at most, as in "<p>" again and again
+MAX_LINE: Final = 10_000  # characters of a title, a description and the like; search engines show 300
+_FREE_TEXT: Final = 1_000  # characters
+_LARGE: Final = 500_000  # bytes of a page from which on its elements are counted before its text is made
+_MOST_ELEMENTS: Final = 0.4  # for each byte of such a page; written out they are 0.33 at most, as in "<p>" again and again
 
 
 class Html:
@@ -60,8 +60,8 @@ class Html:
         self.content_type = content_type
         self.link_tags = tuple(link_tags)
         self.max_links = max_links
-        self.cut: set[str] = set()     # which of title, description and language were cut, so far
-        self.is_text_cut = False       # the last `text` was cut, or could not be made
+        self.cut: set[str] = set()  # which of title, description and language were cut, so far
+        self.is_text_cut = False  # the last `text` was cut, or could not be made
         self._problem = ""
 
     @lazy
@@ -189,7 +189,7 @@ class Html:
 
     def _refresh(self, base: str) -> tuple[float, str] | None:
         for seconds, target in self._refreshes:
-            if not target:             # it reloads itself
+            if not target:  # it reloads itself
                 return None
             url = joiner(base, self.encoding)(target)
             if url:

@@ -19,11 +19,11 @@ from typing import Final
 
 from crawler.web.urls import is_plain, join
 
-MAX_URL: Final = 8_192             # characters; RFC 9110 §4.1 recommends to accept 8,000, real sites use less
+MAX_URL: Final = 8_192  # characters; RFC 9110 §4.1 recommends to accept 8,000, real sites use less
 
-_KEPT: Final = 50_000              # joins remembered: some 15 MB at usual lengths
-_KEPT_NEAR: Final = 50_000         # hrefs remembered by place: some 8 MB, the URLs are those of the joins
-_KEPT_LENGTH: Final = 512          # characters of an href and its base that are worth remembering
+_KEPT: Final = 50_000  # joins remembered: some 15 MB at usual lengths
+_KEPT_NEAR: Final = 50_000  # hrefs remembered by place: some 8 MB, the URLs are those of the joins
+_KEPT_LENGTH: Final = 512  # characters of an href and its base that are worth remembering
 
 # Encodings of pages whose queries are sent as UTF-8 (WHATWG Encoding, "get an output encoding").
 _UTF: Final = frozenset({"utf-8", "utf-16le", "utf-16be", "replacement"})
@@ -52,7 +52,7 @@ class _Memory:
 
     def at(self, place: Hashable) -> dict[str, str]:
         known = self._places.get(place)
-        if known is None:              # a place takes room too: on some sites each page has its own
+        if known is None:  # a place takes room too: on some sites each page has its own
             self._grow()
             known = self._places[place] = {}
         return known
@@ -67,10 +67,10 @@ class _Memory:
         self._kept += 1
 
 
-_joined = _Memory(_KEPT)           # by origin, and by path from the root or whole href
-_near = _Memory(_KEPT_NEAR)        # by place, and by href
+_joined = _Memory(_KEPT)  # by origin, and by path from the root or whole href
+_near = _Memory(_KEPT_NEAR)  # by place, and by href
 
-_Place = tuple[str, str, int]      # origin, directory, and the levels a base is below it, which is the number of "../" in an href
+_Place = tuple[str, str, int]  # origin, directory, and the levels a base is below it, which is the number of "../" in an href
 
 
 def join_all(base: str, hrefs: Sequence[str], encoding: str = "utf-8") -> list[str]:
@@ -86,7 +86,7 @@ def join_all(base: str, hrefs: Sequence[str], encoding: str = "utf-8") -> list[s
     known = _joined.at(places[0][0])
     found = list(map(known.get, hrefs))
     if None not in found:
-        return found    # type: ignore[return-value]  # none of them is None
+        return found  # type: ignore[return-value]  # none of them is None
     here, above, far_above = map(_near.at, places)
     return [
         here.get(href) or above.get(href) or far_above.get(href) or _found(base, places, href) if url is None else url
@@ -110,8 +110,7 @@ def in_page_encoding(href: str, encoding: str) -> str:
 
 @lru_cache(maxsize=1_000)
 def _places(base: str) -> tuple[_Place, _Place, _Place] | None:
-    """Return the places that remember hrefs that do not go up, go up once and go up twice; None: the base would have to be parsed.
-    """
+    """Return the places that remember hrefs that go up not at all, once and twice. None: the base would have to be parsed."""
     parts = _BASE.match(base) if len(base) <= _KEPT_LENGTH else None
     if parts is None:
         return None
@@ -129,7 +128,7 @@ def _found(base: str, places: Sequence[_Place], href: str) -> str:
     if path is None:
         return _join(base, href)
     is_short = len(base) + len(href) <= _KEPT_LENGTH
-    url = _joined.at(origin).get(path) if path is not href else None     # if not, it has been looked up
+    url = _joined.at(origin).get(path) if path is not href else None  # if not, it has been looked up
     if url is None:
         url = path if path[:1] != "/" else origin + path
         if not is_short or not is_plain(url):

@@ -24,5 +24,5 @@ class lazy(Generic[T]):
     def __get__(self, instance: object, owner: type) -> Self | T:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._work_out(instance)     # from now on found before this is
+        value = instance.__dict__[self._name] = self._work_out(instance)  # from now on found before this is
         return value

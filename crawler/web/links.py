@@ -23,16 +23,16 @@ LinkTag = Literal["a", "area", "iframe", "frame", "link", "meta", "img", "source
 # What leads to other pages; meta: http-equiv=refresh, link: next, alternate and the like. "img" and "source" only when asked.
 LINK_TAGS: Final[tuple[LinkTag, ...]] = ("a", "area", "iframe", "frame", "link", "meta")
 
-MAX_LINKS: Final = 10_000          # links of one page; Nutch stops at 100, the longest pages of real sites have some 5,000
-MAX_LINK_CHARS: Final = 4 << 20    # characters of all URLs of one page: a long base makes many short links long
-MAX_LINK_TEXT: Final = 1_000       # characters of a link's text: tables let links nest, and each would hold the rest
-_MAX_METAS: Final = 1_000          # <meta> and <link> elements looked at
-_AT_ONCE: Final = 1_000            # elements in a row: most pages have fewer, and of endless pages not all are joined
+MAX_LINKS: Final = 10_000  # links of one page; Nutch stops at 100, the longest pages of real sites have some 5,000
+MAX_LINK_CHARS: Final = 4 << 20  # characters of all URLs of one page: a long base makes many short links long
+MAX_LINK_TEXT: Final = 1_000  # characters of a link's text: tables let links nest, and each would hold the rest
+_MAX_METAS: Final = 1_000  # <meta> and <link> elements looked at
+_AT_ONCE: Final = 1_000  # elements in a row: most pages have fewer, and of endless pages not all are joined
 
-_SHORT: Final = 200                # characters of a <link>'s rel and type that are worth remembering
+_SHORT: Final = 200  # characters of a <link>'s rel and type that are worth remembering
 
 _HEAD: Final = ("base", "title", "meta", "link")
-_NOWHERE: Final = "about:"         # in place of a missing href: it is no http URL, so it gives no link
+_NOWHERE: Final = "about:"  # in place of a missing href: it is no http URL, so it gives no link
 _HREF: Final = {"area": "href", "link": "href", "iframe": "src", "frame": "src"}
 
 # A <link> is followed when it names another page (HTML living standard and HTML 4 §6.12), not a part of this one.
@@ -47,10 +47,10 @@ _PAGE_TYPES: Final = frozenset({"", "text/html", "application/xhtml+xml"})
 class Link(Struct, frozen=True, eq=False):
     """Link on a page."""
 
-    url: str                       # absolute, http(s), without fragment
-    rel: str                       # the attribute, as written
+    url: str  # absolute, http(s), without fragment
+    rel: str  # the attribute, as written
     tag: str
-    element: Element               # keeps the page's tree alive
+    element: Element  # keeps the page's tree alive
 
     @property
     def text(self) -> str:
@@ -70,10 +70,10 @@ _Refresh = Callable[[str], str | None]
 class _Row(NamedTuple):
     """Elements that were read at once. Most crawls want URLs only, so the element that holds each is found when asked for."""
 
-    once: list[str]                # hrefs, each once
-    urls: list[str]                # of these, joined
-    hrefs: list[str]               # as they stand on the page
-    elements: list[Element]        # of these
+    once: list[str]  # hrefs, each once
+    urls: list[str]  # of these, joined
+    hrefs: list[str]  # as they stand on the page
+    elements: list[Element]  # of these
 
     def first(self) -> dict[str, Element]:
         """Return the first element of each href, in the page's order."""
@@ -93,16 +93,16 @@ class Reading:
     def __init__(
         self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh, encoding: str = "utf-8"
     ) -> None:
-        self.base = url                          # what links are relative to
-        self.title: Element | None = None        # the page's, not that of a picture in it (SVG has titles too)
+        self.base = url  # what links are relative to
+        self.title: Element | None = None  # the page's, not that of a picture in it (SVG has titles too)
         self.metas: list[Element] = []
-        self.head_links: list[Element] = []      # <link>, whether they lead to a page or not
-        self.urls: dict[str, None] = {}          # in the page's order, each once
-        self.nofollow: set[str] = set()          # of these, those with rel=nofollow everywhere
-        self.is_cut = False                      # the page has more links, or more than MAX_LINK_CHARS of them
-        self._has_nofollow = False               # some element may stand with rel=nofollow
+        self.head_links: list[Element] = []  # <link>, whether they lead to a page or not
+        self.urls: dict[str, None] = {}  # in the page's order, each once
+        self.nofollow: set[str] = set()  # of these, those with rel=nofollow everywhere
+        self.is_cut = False  # the page has more links, or more than MAX_LINK_CHARS of them
+        self._has_nofollow = False  # some element may stand with rel=nofollow
         self._encoding = encoding
-        self._base: str | None = None            # href of the first <base> that has one
+        self._base: str | None = None  # href of the first <base> that has one
         self._rows: list[_Row] = []
         self._walk(document, url, tags, most, refresh)
 
@@ -117,7 +117,7 @@ class Reading:
 
     def _walk(self, document: Document, url: str, tags: Sequence[LinkTag], most: int, refresh: _Refresh) -> None:
         elements = document.iter_elements((*_HEAD, *tags))
-        self._has_nofollow = document.select_one("[rel*=nofollow i]") is not None     # one search instead of a look at every link
+        self._has_nofollow = document.select_one("[rel*=nofollow i]") is not None  # one search instead of a look at every link
         is_first = True
         while some := list(islice(elements, _AT_ONCE)):
             others = [(place, element.tag, element) for place, element in enumerate(some) if element.tag != "a"]
@@ -151,8 +151,8 @@ class Reading:
 
     def _read(self, some: list[Element], others: list[tuple[int, Sequence[str]]]) -> None:
         """others: at which places which hrefs, of other elements than <a>."""
-        hrefs: list[str] = [element.attr("href", _NOWHERE) for element in some]     # type: ignore[misc]  # so it is never None
-        for place, own in reversed(others):      # from the end, because several may replace one
+        hrefs: list[str] = [element.attr("href", _NOWHERE) for element in some]  # type: ignore[misc]  # so it is never None
+        for place, own in reversed(others):  # from the end, because several may replace one
             hrefs[place : place + 1] = own
             some[place : place + 1] = [some[place]] * len(own)
         # The answer has no fragment. Without it an href gives the same URL, unless white space comes before it.
@@ -163,7 +163,7 @@ class Reading:
         once = list(dict.fromkeys(hrefs))
         urls = join_all(self.base, once, self._encoding)
         row = _Row(once, urls, hrefs, some)
-        if self._has_nofollow or self._rows:     # in later rows, which may be many, only the first element of each href is kept
+        if self._has_nofollow or self._rows:  # in later rows, which may be many, only the first element of each href is kept
             first = row.first()
             if self._has_nofollow:
                 self._sort_out(dict(zip(once, urls, strict=True)), first, zip(hrefs, some, strict=True))
@@ -229,4 +229,4 @@ def _names_a_page(rel: str, kind: str) -> bool:
     return kind.partition(";")[0].strip().lower() in _PAGE_TYPES
 
 
-_is_page_link = lru_cache(maxsize=1_000)(_names_a_page)     # there are few: each page of a site has the same ones
+_is_page_link = lru_cache(maxsize=1_000)(_names_a_page)  # there are few: each page of a site has the same ones

@@ -20,20 +20,20 @@ from turbohtml import Document, Element, Markdown, Text
 from crawler.web.joins import join_all
 from crawler.web.text import CELLS, Shown
 
-_MARK: Final = "\3"                # begins a mark for emphasis; its second character says which
+_MARK: Final = "\3"  # begins a mark for emphasis; its second character says which
 _ENDS: Final = {"b": "B", "i": "I", "s": "S"}
 _DELIMITERS: Final = {"b": "**", "i": "*", "s": "~~"}
-_NEAR: Final = 16                  # marks in a row that are looked through for a character
-_SYNTAX: Final = frozenset("[]()`\\!<>*_~|#&")       # punctuation that may be Markdown: marks do not move past it
+_NEAR: Final = 16  # marks in a row that are looked through for a character
+_SYNTAX: Final = frozenset("[]()`\\!<>*_~|#&")  # punctuation that may be Markdown: marks do not move past it
 
 # What makes a table one of layout: a cell of a pipe table is one line.
 _TALL: Final = ("table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "form", "hr", "figure", "article", "section")
 _LISTS: Final = ("ul", "ol", "dl")
 _FORM_BLOCKS: Final = ("fieldset", "legend", "select", "textarea", "optgroup", "option", "dialog")
 _PARTS: Final = ("thead", "tbody", "tfoot", "tr", *CELLS)
-_NUMBERS: Final = re.compile(r"\s*\d+(?:\s+\d+)*\s*")       # the column beside code, a number for each line
-_SPACE: Final = "\t\n\f\r "       # what HTML strips from a URL
-_NOWHERE: Final = "about:"         # stands for a URL that no reader can follow
+_NUMBERS: Final = re.compile(r"\s*\d+(?:\s+\d+)*\s*")  # the column beside code, a number for each line
+_SPACE: Final = "\t\n\f\r "  # what HTML strips from a URL
+_NOWHERE: Final = "about:"  # stands for a URL that no reader can follow
 _KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
 
 
@@ -51,14 +51,14 @@ def markdown(tree: Document, base: str, room: int, encoding: str = "utf-8") -> t
     if "&#160;" in found and not any("&#160;" in node.text for node in shown.nodes):
         found = found.replace("&#160;", " ")
     found = found.replace("\xa0", " ")
-    del tree, shown            # for a page of emphasis alone, what follows takes as much memory
+    del tree, shown  # for a page of emphasis alone, what follows takes as much memory
     return _with_emphasis(found) if _MARK in found else found, is_cut
 
 
 def _simplify(shown: Shown) -> None:
     """Make plain blocks of tables of layout and of forms."""
     for table in shown.elements("table"):
-        if table.tag == "table" and _is_layout(table):         # otherwise a table around it was one of layout
+        if table.tag == "table" and _is_layout(table):  # otherwise a table around it was one of layout
             _as_blocks(table)
     for block in shown.elements(*_FORM_BLOCKS):
         block.tag = "div"
@@ -73,7 +73,7 @@ def _make_absolute(shown: Shown, base: str, room: int, encoding: str) -> bool:
     hrefs = [link.attr("href") for link in links]
     once = [href for href in dict.fromkeys(hrefs) if href is not None]
     known: dict[str, str] = {}
-    if len(base) * len(once) <= room:      # else one by one, and no further than there is room
+    if len(base) * len(once) <= room:  # else one by one, and no further than there is room
         known = dict(zip(once, _absolute(base, once, encoding), strict=True))
 
     def absolute(href: str) -> str:
@@ -105,7 +105,7 @@ def _absolute(base: str, hrefs: Sequence[str], encoding: str) -> list[str]:
     """Return the absolute URL of each, with its fragment; _NOWHERE for what no reader can follow."""
     hrefs = [href.strip(_SPACE) for href in hrefs]
     paths = [href if "#" not in href else href.partition("#")[0] for href in hrefs]
-    once = list(dict.fromkeys(paths))          # many links of a page lead to places in one other, or in itself
+    once = list(dict.fromkeys(paths))  # many links of a page lead to places in one other, or in itself
     urls = dict(zip(once, join_all(base, once, encoding), strict=True))
     return [
         (urls[path] if path is href else urls[path] + href[len(path) :]) if href and urls[path]
@@ -140,7 +140,7 @@ def _as_blocks(table: Element) -> None:
 def _is_numbers(cell: Element) -> bool:
     """Tell whether a cell holds the line numbers of the code in a later cell."""
     if cell.next_sibling is None or next(cell.iter_elements("table"), None) is not None:
-        return False                       # with tables in it, its text would be read once for each level
+        return False  # with tables in it, its text would be read once for each level
     return _NUMBERS.fullmatch(cell.text) is not None
 
 
@@ -160,12 +160,12 @@ _FORM: Final = Markdown(
 
 def _with_emphasis(text: str) -> str:
     """Replace the marks by delimiters, or by nothing."""
-    first, *rest = text.split(_MARK)                   # no pattern: it would look at each character
+    first, *rest = text.split(_MARK)  # no pattern: it would look at each character
     kinds = ["", *[each[:1] for each in rest]]
-    texts = [first, *[each[1:] for each in rest]]      # after the mark of the same place
+    texts = [first, *[each[1:] for each in rest]]  # after the mark of the same place
     last = len(kinds) - 1
     opened: list[int] = []
-    outer = dict.fromkeys(_ENDS, 0)                    # number of open ones of each kind
+    outer = dict.fromkeys(_ENDS, 0)  # number of open ones of each kind
     delimiters = [""] * len(kinds)
     for place, kind in enumerate(kinds):
         if kind in _ENDS:
@@ -207,7 +207,7 @@ def _settled(texts: list[str], delimiters: list[str], start: int, end: int) -> b
     before, after = _before(texts, start), _behind(texts, end)
     first, last = _behind(texts, start, end), _before(texts, end, start)
     if not first or (not texts[start - 1] and delimiters[start - 1] and not delimiters[start]):
-        return False               # there is nothing in it, or it would run into the one before: **a***b*
+        return False  # there is nothing in it, or it would run into the one before: **a***b*
     if _flanks(first, before) and _flanks(last, after):
         return True
     if end > start + 1:

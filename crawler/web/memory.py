@@ -24,7 +24,7 @@ from crawler.errors import PageTooCostly
 
 try:
     import resource
-except ImportError:                # Windows
+except ImportError:  # Windows
     IS_LIMITED = False
 else:
     IS_LIMITED = sys.platform == "linux"
@@ -33,15 +33,15 @@ else:
 
 T = TypeVar("T")
 
-ROOM: Final = 32 << 20             # bytes that any page may take
-RATIO: Final = 56                  # more for each byte of its own; the densest page without copies, of "<p>x", takes 45
-FREE: Final = 4 << 10              # bytes of a page too small to take more than some 20 MB
-_EVERY: Final = 0.25               # s between two looks at the memory in use: each lets other threads run, which may take 1 ms
+ROOM: Final = 32 << 20  # bytes that any page may take
+RATIO: Final = 56  # more for each byte of its own; the densest page without copies, of "<p>x", takes 45
+FREE: Final = 4 << 10  # bytes of a page too small to take more than some 20 MB
+_EVERY: Final = 0.25  # s between two looks at the memory in use: each lets other threads run, which may take 1 ms
 _PAGE: Final = 4_096 if not IS_LIMITED else resource.getpagesize()
 
-_STACK: Final = 16 << 20           # bytes for a thread's stack and buffers, reserved and hardly used
+_STACK: Final = 16 << 20  # bytes for a thread's stack and buffers, reserved and hardly used
 
-_lock = threading.RLock()          # one limit at a time: it is the whole process's
+_lock = threading.RLock()  # one limit at a time: it is the whole process's
 
 
 class _Used:
@@ -49,7 +49,7 @@ class _Used:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.at = -math.inf        # monotonic time of the last look
+        self.at = -math.inf  # monotonic time of the last look
 
     def look(self) -> None:
         with open("/proc/self/statm", "rb") as file:
@@ -76,7 +76,7 @@ def limited(size: int, work: Callable[[], T]) -> T:
         except MemoryError:
             pass
         before = _used.bytes
-        _used.look()               # it may have been other work that took the memory since the last look
+        _used.look()  # it may have been other work that took the memory since the last look
         if _used.bytes > before:
             try:
                 return _with_limit(_used.bytes + room, work)

@@ -17,12 +17,12 @@ from turbohtml import Document
 
 from crawler.codec import values
 
-MAX_CHARS: Final = 1 << 20         # of all that is told by one page, in either way; product pages have some 20,000
-MAX_DEPTH: Final = 32              # lists and objects in each other; schema.org needs 6
-MAX_ELEMENTS: Final = 1_000        # <script> and <meta> elements looked at
+MAX_CHARS: Final = 1 << 20  # of all that is told by one page, in either way; product pages have some 20,000
+MAX_DEPTH: Final = 32  # lists and objects in each other; schema.org needs 6
+MAX_ELEMENTS: Final = 1_000  # <script> and <meta> elements looked at
 
 # Open Graph's own properties, those of its object types (ogp.me), and the shops' product.
-_PROPERTY: Final = r"(?a)(?:og|article|book|music|product|profile|video):\S{1,100}"     # compiled when a crawl wants it
+_PROPERTY: Final = r"(?a)(?:og|article|book|music|product|profile|video):\S{1,100}"  # compiled when a crawl wants it
 # What JSON-LD is wrapped in by templates that fear old browsers.
 _WRAPPINGS: Final = (
     ("<!--", "-->"), ("<![CDATA[", "]]>"), ("//<![CDATA[", "//]]>"), ("// <![CDATA[", "// ]]>"), ("/*<![CDATA[*/", "/*]]>*/"),

@@ -22,14 +22,14 @@ _ESCAPED: Final = r"(?s)\\(.?)"
 _VALUE: Final = r"[\t\x20-\x7e\x80-\xff]*+"
 _CHARSET: Final = r"""(?i)charset\s*+=\s*+["']?+([^\s;,"']+)"""
 _UNKNOWN: Final = frozenset({"unknown/unknown", "application/unknown", "*/*"})
-_SHORT: Final = 256                # characters of a value that is worth remembering
+_SHORT: Final = 256  # characters of a value that is worth remembering
 
 
 class MimeType(NamedTuple):
     """A type, and the charset that it is sent with."""
 
-    essence: str                   # "text/html", in lower case; "" if there is none, or it is one for unknown content
-    charset: str                   # as written; "" if there is none
+    essence: str  # "text/html", in lower case; "" if there is none, or it is one for unknown content
+    charset: str  # as written; "" if there is none
 
 
 def mime_type(content_type: str) -> MimeType:
@@ -60,7 +60,7 @@ def _extracted(header: str) -> MimeType:
         # A charset holds for a further value of the same type that has none.
         charset = found.charset or (charset if found.essence == essence else "")
         essence = found.essence
-    if not essence:                # no type, and so no charset either; but such a header was meant to tell one
+    if not essence:  # no type, and so no charset either; but such a header was meant to tell one
         told = re.search(_CHARSET, header)
         return MimeType("", told.group(1) if told else "")
     return MimeType("" if essence in _UNKNOWN else essence, charset)
@@ -77,7 +77,7 @@ def _split(header: str) -> Iterator[str]:
     part = re.compile(_PART)
     at = 0
     while at <= len(header):
-        end = part.match(header, at).end()     # type: ignore[union-attr]  # it matches the empty text too
+        end = part.match(header, at).end()  # type: ignore[union-attr]  # it matches the empty text too
         if end > at:
             yield header[at:end].strip(_SPACE)
         at = end + 1

@@ -64,7 +64,7 @@ _BY_LANGUAGE: Final = {
 # Names that stand beside numbers as other words do, as in "4 out of 5".
 _OTHER_WORDS: Final = frozenset({"list", "лист"})
 _ENGLISH: Final = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mai", "maj"})
-_MARKS: Final = dict.fromkeys(range(0x300, 0x370))     # accents, after decomposition
+_MARKS: Final = dict.fromkeys(range(0x300, 0x370))  # accents, after decomposition
 
 
 def month(name: str, language: str = "") -> int | None:
@@ -74,7 +74,7 @@ def month(name: str, language: str = "") -> int | None:
     """
     plain = _plain(name)
     names = _months()
-    if plain.startswith("ב") and plain not in names:       # Hebrew: "in May"
+    if plain.startswith("ב") and plain not in names:  # Hebrew: "in May"
         plain = plain[1:]
     if plain in _BY_LANGUAGE:
         return _BY_LANGUAGE[plain].get(language.lower().partition("-")[0])

@@ -14,7 +14,7 @@ from typing import Final
 from crawler.stage import Shared
 from crawler.web import urls
 
-BARE: Final = "bare/"              # prefix of shared notes, one for each host that wants no www
+BARE: Final = "bare/"  # prefix of shared notes, one for each host that wants no www
 
 
 class SiteNames:

@@ -21,11 +21,11 @@ from crawler.web.currencies import CURRENCY, POINT_SIGN, SIGN, decimal_sign, is_
 if TYPE_CHECKING:
     from crawler.web.fields import Decimal
 
-INT_DIGITS: Final = 18             # fits into 64 bits, which is what messages and databases can hold
-FLOAT_DIGITS: Final = 300          # more would not be a finite float, and real pages have no such numbers
-_BEFORE: Final = 16                # characters examined before the first digit
-_WINDOW: Final = 400               # characters examined from there
-_PHONE: Final = 8                  # number of digits after a + that make a telephone number
+INT_DIGITS: Final = 18  # fits into 64 bits, which is what messages and databases can hold
+FLOAT_DIGITS: Final = 300  # more would not be a finite float, and real pages have no such numbers
+_BEFORE: Final = 16  # characters examined before the first digit
+_WINDOW: Final = 400  # characters examined from there
+_PHONE: Final = 8  # number of digits after a + that make a telephone number
 
 _MARKS: Final = ".,'"
 # Digits and the marks between them. A space belongs to the number before exactly three digits, or between a decimal sign and two
@@ -37,8 +37,8 @@ _SAME: Final = {
     **dict.fromkeys("’ʼ＇٬", "'"), **dict.fromkeys("−﹣－", "-"), **dict.fromkeys("～〜", "~"),
     "．": ".", "，": ",", "＋": "+", "／": "/", "：": ":",
 }  # fmt: skip
-_FRACTION: Final = "\x02"          # ½, ²: part of the number beside it, but ambiguous
-_NO_SPACES: Final = "\u0600-\u06ff\u0900-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"   # letters that touch a number: 税込1,299円
+_FRACTION: Final = "\x02"  # ½, ²: part of the number beside it, but ambiguous
+_NO_SPACES: Final = "\u0600-\u06ff\u0900-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"  # letters that touch a number: 税込1,299円
 
 # The long patterns are compiled by `re` when a text first needs them, which for most crawls is late or never.
 # What may directly precede a number: a dash that begins the text; a sign, a currency and, before these, a bracket or the like.
@@ -47,9 +47,9 @@ _LEFT: Final = (
     rf"|(?:^|[\s(])([-+])?{CURRENCY}[ :]{{0,2}}([-+])?$"
 )
 _LABEL: Final = re.compile(r"(?i)(?:☎|\b(?:v|ver|versi[oó]n\w*|release|tel|t[eé]l[eé]f?\w*|phone|fax|mobile?|isbn))\W{0,3}$")
-_NO_CENTS: Final = re.compile(r"[.,:] ?[-–—]+(?![0-9])")                 # 12,-  129:-  12.–
-_CENTS: Final = re.compile(rf"[{SIGN}{POINT_SIGN}]([0-9]{{2}})(?![0-9])")       # 149€99
-_APART: Final = rf"([.,]) ([0-9]{{2}})(?= ?(?:{CURRENCY})?\W*$)"    # $119. 95
+_NO_CENTS: Final = re.compile(r"[.,:] ?[-–—]+(?![0-9])")  # 12,-  129:-  12.–
+_CENTS: Final = re.compile(rf"[{SIGN}{POINT_SIGN}]([0-9]{{2}})(?![0-9])")  # 149€99
+_APART: Final = rf"([.,]) ([0-9]{{2}})(?= ?(?:{CURRENCY})?\W*$)"  # $119. 95
 _GLUED: Final = rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*"
 # Further digits after no more than a currency and a dash, a mark, a bracket or a word like "to": a range, a telephone number, two
 # prices, an hour.
@@ -70,7 +70,7 @@ _CLOCK: Final = re.compile(r" ?(?:[aApP]\.?[mM]\b|Uhr\b)")
 _DAY: Final = re.compile(r"(?:st|nd|rd|th|er|º|\.)?,? (?:(?:of|de) )?([^\W\d_]{3,})")
 _MONTH: Final = re.compile(r"([^\W\d_]{3,})\.?,? $")
 _DIGIT: Final = re.compile(r"\d")
-_CLEAR: Final = re.compile(r"[$€£]?([1-9][0-9]*|0)(?:\.([0-9]{1,2}))?")     # most texts, read without further ado
+_CLEAR: Final = re.compile(r"[$€£]?([1-9][0-9]*|0)(?:\.([0-9]{1,2}))?")  # most texts, read without further ado
 _ONE_MARK: Final = re.compile(r"[1-9][0-9]{0,2}([.,])[0-9]{3}")
 
 
@@ -91,7 +91,7 @@ def number(text: str, kind: Literal["int", "float"] = "float", decimal: Decimal 
         return None
     digits, end = run.group(), run.end()
     before = window[: run.start()]
-    if digits[0] in ".," and before[-1:].isalpha() | before.endswith("/"):       # "Rs.500": the dot ends an abbreviation
+    if digits[0] in ".," and before[-1:].isalpha() | before.endswith("/"):  # "Rs.500": the dot ends an abbreviation
         before, digits = before + digits[0], digits[1:]
     sign = _sign(before, is_cut=start > 0)
     if sign is None or _is_phone(before, sign, digits, window[end:]):
@@ -127,7 +127,7 @@ def _plain_character(character: str) -> str:
         return str(unicodedata.digit(character))
     if kind == "Sc":
         return mark(character)
-    return {"No": _FRACTION, "Zs": " ", "Cf": ""}.get(kind, character)    # Cf: marks of direction, zero-width spaces
+    return {"No": _FRACTION, "Zs": " ", "Cf": ""}.get(kind, character)  # Cf: marks of direction, zero-width spaces
 
 
 def _sign(before: str, *, is_cut: bool) -> str | None:
@@ -136,7 +136,7 @@ def _sign(before: str, *, is_cut: bool) -> str | None:
         return ""
     if is_cut:
         before = " " + before[before.find(" ") + 1 :] if " " in before else before
-    if before[-1] in " (:" and not re.search("[-+–]", before):      # all that _LEFT looks for is a sign
+    if before[-1] in " (:" and not re.search("[-+–]", before):  # all that _LEFT looks for is a sign
         return ""
     found = re.search(_LEFT, before)
     if found is None:
@@ -159,7 +159,7 @@ def _may_end(before: str, digits: str, text: str, end: int) -> bool:
         return not _is_day(before, digits, text, end)
     if text.startswith(_FRACTION, end) or _TIMES.match(text, end) or _CLOCK.match(text, end):
         return False
-    if text[end:].strip() == "-":                    # 12.50-: minus, as accountants write it, or the first half of a range
+    if text[end:].strip() == "-":  # 12.50-: minus, as accountants write it, or the first half of a range
         return digits.isdigit() and text[end:] != "-"
     if _DIGIT.search(text, end):
         if digits.isdigit() and re.compile(_PIECES).match(text, end) and not is_beside(before, text[end:]):

@@ -1,8 +1,8 @@
 """Items the stages of a crawl exchange: a Visit to make, the Page fetched, the Record that is kept.
 
-    urls: Visit ──[fetch]──▶ pages: Page ──[parse]──▶ records: Record ──[store]──▶ a file or database
-            ▲                                └──────▶ Visits: all that the page leads to, in one
-            └──────────── one each ─────────────────────┘
+urls: Visit ──[fetch]──▶ pages: Page ──[parse]──▶ records: Record ──[store]──▶ a file or database
+        ▲                                └──────▶ Visits: all that the page leads to, in one
+        └──────────── one each ─────────────────────┘
 """
 
 from __future__ import annotations
@@ -29,43 +29,43 @@ from crawler.web.lazy import lazy
 from crawler.web.mime import combined, media_type
 from crawler.wording.counting import counted
 
-if TYPE_CHECKING:                         # imported at run time by the methods that use them: most stages do not read HTML
+if TYPE_CHECKING:  # imported at run time by the methods that use them: most stages do not read HTML
     from bs4 import BeautifulSoup
 
     from crawler.web.html import Html, Link
     from crawler.web.sitemap import Sitemap
 
-PACKED_FROM: Final = 512                  # bytes; less does not shrink enough to be worth the work
-MAX_CONTENT: Final = 64 << 20             # bytes of a page unpacked; over this it did not come from our fetch
+PACKED_FROM: Final = 512  # bytes; less does not shrink enough to be worth the work
+MAX_CONTENT: Final = 64 << 20  # bytes of a page unpacked; over this it did not come from our fetch
 
 _HTML: Final = re.compile(
     rb"""(?ix)\s*+(?:<\?xml\s[^<>]{0,99}\?>\s*+)?
     <!doctype\ html(?:\s++public\s*+"[^"<>]{0,99}"(?:\s*+"[^"<>]{0,199}")?)?\s*+>\s*+<html[\s>]"""
 )
 
-REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})   # RFC 9110 §15.4; 300 and 304 have no target of their own
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # RFC 9110 §15.4; 300 and 304 have no target of their own
 
 
 class Trail(Struct, frozen=True, omit_defaults=True):
     """Cookies on the way of redirects to a URL. They decide whether a redirect back to a known URL is a loop."""
 
-    sent: tuple[str, ...] = ()            # by URL of the history, the digest of the cookies sent with it; "" for none
-    again: str = ""                       # not "": visit a known URL again, because other cookies are sent; names these cookies
-    learned: bytes = b""                  # Set-Cookie headers of the replies; packed, so that no command shows them
-    jar: str = ""                         # name of the cookie jar that has them already
+    sent: tuple[str, ...] = ()  # by URL of the history, the digest of the cookies sent with it; "" for none
+    again: str = ""  # not "": visit a known URL again, because other cookies are sent; names these cookies
+    learned: bytes = b""  # Set-Cookie headers of the replies; packed, so that no command shows them
+    jar: str = ""  # name of the cookie jar that has them already
 
 
 class Visit(Struct, frozen=True, omit_defaults=True):
     """One URL to be fetched."""
 
-    url: str                              # as it is sent: see `crawler.web.urls.as_written`
-    depth: int = 0                        # links followed from a seed
-    referrer: str = ""                    # the page that linked here; "" for a seed
-    history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
-    is_seed: bool = False                 # named by a person, or where such a URL redirects to
-    trail: Trail | None = None            # with stages.fetch.cookies: of the redirects that led here
-    is_sitemap: bool = False              # a robots.txt or a sitemap index calls it one
-    indexes: int = 0                      # sitemap indexes above it, one in the other
+    url: str  # as it is sent: see `crawler.web.urls.as_written`
+    depth: int = 0  # links followed from a seed
+    referrer: str = ""  # the page that linked here; "" for a seed
+    history: tuple[str, ...] = ()  # URLs of the redirects that led here, oldest first
+    is_seed: bool = False  # named by a person, or where such a URL redirects to
+    trail: Trail | None = None  # with stages.fetch.cookies: of the redirects that led here
+    is_sitemap: bool = False  # a robots.txt or a sitemap index calls it one
+    indexes: int = 0  # sitemap indexes above it, one in the other
 
 
 class Visits(Struct, Many, frozen=True, omit_defaults=True):
@@ -74,11 +74,11 @@ class Visits(Struct, Many, frozen=True, omit_defaults=True):
     Yield it as `To("urls", Visits(urls, page.depth + 1, page.url))`. To put them one by one does the same, slower.
     """
 
-    urls: Sequence[str]                   # absolute, in the page's order
-    depth: int = 0                        # of each of these
-    referrer: str = ""                    # the page
-    are_sitemaps: bool = False            # the page is a sitemap index
-    indexes: int = 0                      # sitemap indexes above each of these, one in the other
+    urls: Sequence[str]  # absolute, in the page's order
+    depth: int = 0  # of each of these
+    referrer: str = ""  # the page
+    are_sitemaps: bool = False  # the page is a sitemap index
+    indexes: int = 0  # sitemap indexes above each of these, one in the other
 
     def __iter__(self) -> Iterator[Visit]:
         return (Visit(url, self.depth, self.referrer, is_sitemap=self.are_sitemaps, indexes=self.indexes) for url in self.urls)
@@ -89,18 +89,18 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
 
     url: str
     status_code: int
-    header_pairs: list[tuple[str, str]] = field(default_factory=list)   # as received, content decoding undone
+    header_pairs: list[tuple[str, str]] = field(default_factory=list)  # as received, content decoding undone
     body: bytes = b""
-    is_packed: bool = False               # `body` is a zstd frame
-    depth: int = 0                        # links followed from a seed
-    referrer: str = ""                    # the page that linked here; "" for a seed
-    history: tuple[str, ...] = ()         # URLs of the redirects that led here, oldest first
-    is_seed: bool = False                 # named by a person, or where such a URL redirects to
-    fetched_at: float = 0.0               # s since the epoch
-    seconds: float = 0.0                  # from the request to the last byte
-    is_sitemap: bool = False              # a robots.txt or a sitemap index calls it one
-    indexes: int = 0                      # sitemap indexes above it, one in the other
-    unread: str = ""                      # why its body was not read: "type image/png"; "" if it was
+    is_packed: bool = False  # `body` is a zstd frame
+    depth: int = 0  # links followed from a seed
+    referrer: str = ""  # the page that linked here; "" for a seed
+    history: tuple[str, ...] = ()  # URLs of the redirects that led here, oldest first
+    is_seed: bool = False  # named by a person, or where such a URL redirects to
+    fetched_at: float = 0.0  # s since the epoch
+    seconds: float = 0.0  # from the request to the last byte
+    is_sitemap: bool = False  # a robots.txt or a sitemap index calls it one
+    indexes: int = 0  # sitemap indexes above it, one in the other
+    unread: str = ""  # why its body was not read: "type image/png"; "" if it was
 
     @classmethod
     def of(cls, content: bytes, **fields: Any) -> Self:
@@ -126,7 +126,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
         if not self.is_packed:
             return self.body
         size = zstandard.frame_content_size(self.body)
-        if not 0 <= size <= MAX_CONTENT:      # before room is made for it: what says so came over the network
+        if not 0 <= size <= MAX_CONTENT:  # before room is made for it: what says so came over the network
             raise WireError(f"page {self.url}: a body of {size} bytes unpacked; at most {MAX_CONTENT} and a stated size are taken")
         return bytes(_zstd().decompressor.decompress(self.body))
 
@@ -198,7 +198,7 @@ class Page(Struct, Direct, frozen=True, kw_only=True, omit_defaults=True, dict=T
         The content decides, whatever its type. A page that a robots.txt, an index or a person calls a sitemap may be a list of URLs
         of any type; one that a robots.txt or an index calls so is one, if it is not HTML.
         """
-        if not self.is_sitemap and _HTML.match(self.content):    # what nearly all begin with, and no sitemap does
+        if not self.is_sitemap and _HTML.match(self.content):  # what nearly all begin with, and no sitemap does
             return None
         from crawler.web.sitemap import is_list, is_sitemap, read
 
@@ -258,23 +258,23 @@ class _Shape(TypedDict):
     """Built-in keys of a Record. A value is None if the page does not tell."""
 
     url: str
-    final_url: str                        # where the content came from: differs where a client followed redirects itself
+    final_url: str  # where the content came from: differs where a client followed redirects itself
     status: int
-    content_type: str                     # the header, as sent
-    encoding: str | None                  # WHATWG name, lower case; None: not text
+    content_type: str  # the header, as sent
+    encoding: str | None  # WHATWG name, lower case; None: not text
     title: str | None
     description: str | None
-    canonical: str | None                 # where the page says it really lives
-    language: str | None                  # as declared, e.g. "en-GB"
-    links: list[str]                      # absolute URLs without fragment, each once, in the page's order
-    depth: int                            # links followed from a seed
-    referrer: str                         # the page that linked here first; "" for a seed
-    fetched_at: str                       # ISO 8601, UTC
-    elapsed: float                        # s from the request to the last byte
-    bytes: int                            # of the content, decoded
-    sha256: str                           # of the content, decoded; hexadecimal
-    location: str | None                  # of a redirect: where to, absolute
-    problem: NotRequired[str | None]      # why there is nothing in it: its body was not read, the sitemap has no URL
+    canonical: str | None  # where the page says it really lives
+    language: str | None  # as declared, e.g. "en-GB"
+    links: list[str]  # absolute URLs without fragment, each once, in the page's order
+    depth: int  # links followed from a seed
+    referrer: str  # the page that linked here first; "" for a seed
+    fetched_at: str  # ISO 8601, UTC
+    elapsed: float  # s from the request to the last byte
+    bytes: int  # of the content, decoded
+    sha256: str  # of the content, decoded; hexadecimal
+    location: str | None  # of a redirect: where to, absolute
+    problem: NotRequired[str | None]  # why there is nothing in it: its body was not read, the sitemap has no URL
 
 
 class Record(dict[str, Any]):

@@ -18,13 +18,13 @@ from msgspec import Struct
 
 from crawler.web.pattern_tree import ALL, Chars, Choice, Edge, Look, Opaque, Repeat, Sequence, Tree
 
-FOR_EVER: Final = 99               # a power that means that there is no limit
-_END: Final = 1 << 128             # in a set of what may follow: the end of the text
-_SUCCESS: Final = 1 << 129         # the same: the search is over, with success
-_AGAIN: Final = 1 << 130           # of a part that looks at text without taking it, so that its steps are repeated further on
-_SMALL: Final = 64                 # a repetition of up to this many, or of exactly _EXACT at most, counts as a factor
+FOR_EVER: Final = 99  # a power that means that there is no limit
+_END: Final = 1 << 128  # in a set of what may follow: the end of the text
+_SUCCESS: Final = 1 << 129  # the same: the search is over, with success
+_AGAIN: Final = 1 << 130  # of a part that looks at text without taking it, so that its steps are repeated further on
+_SMALL: Final = 64  # a repetition of up to this many, or of exactly _EXACT at most, counts as a factor
 _EXACT: Final = 1_000
-_SHORTEST: Final = 64              # characters of a text that an estimate is for: k steps are at most k/64 * n
+_SHORTEST: Final = 64  # characters of a text that an estimate is for: k steps are at most k/64 * n
 
 
 class Cost(Struct, frozen=True, order=True):
@@ -56,7 +56,7 @@ class Effort(Struct, frozen=True):
 
     ways: Cost
     steps: Cost
-    inside: int = 0                # characters that its repetitions take; with _AGAIN
+    inside: int = 0  # characters that its repetitions take; with _AGAIN
 
 
 _NO_LIMIT: Final = Effort(Cost(FOR_EVER), Cost(FOR_EVER), ALL | _AGAIN)
@@ -115,14 +115,14 @@ def _of_choice(parts: tuple[Tree, ...], follows: int) -> Effort:
         ways += effort.ways
         steps += effort.steps
         inside |= effort.inside
-    if is_one:                     # at most one of them can get beyond its first character
+    if is_one:  # at most one of them can get beyond its first character
         ways, steps = max(effort.ways for effort in efforts), max(effort.steps for effort in efforts) + Cost(0, len(parts))
     return Effort(ways, steps, inside)
 
 
 def _of_repeat(repeat: Repeat, follows: int) -> Effort:
     first, is_empty = _first(repeat.part)
-    after = follows if repeat.least <= 1 else follows & ~_SUCCESS      # of each time it is matched; the first may not be enough
+    after = follows if repeat.least <= 1 else follows & ~_SUCCESS  # of each time it is matched; the first may not be enough
     inner = _effort(repeat.part, after | first if repeat.most != 1 else after)
     is_plain = inner.ways == _ONE and not is_empty
     if repeat.most is not None and repeat.most <= (_EXACT if repeat.most == repeat.least else _SMALL):
@@ -160,7 +160,7 @@ def _next(parts: tuple[Tree, ...], follows: int) -> int:
         found |= first
         if not is_empty:
             return found
-        is_sure = is_sure and isinstance(part, Repeat) and part.least == 0       # what else is empty may still fail
+        is_sure = is_sure and isinstance(part, Repeat) and part.least == 0  # what else is empty may still fail
     return found | (follows if is_sure else follows & ~_SUCCESS)
 
 

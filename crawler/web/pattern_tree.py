@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-ALL: Final = (1 << 128) - 1        # every character of ASCII
+ALL: Final = (1 << 128) - 1  # every character of ASCII
 _TEXT: Final = "".join(map(chr, range(128)))
-_TYPES: Final = int(re.ASCII | re.UNICODE | re.LOCALE)     # one excludes the others
-_KEPT: Final = int(re.IGNORECASE | re.ASCII)               # flags that change which characters a set takes
+_TYPES: Final = int(re.ASCII | re.UNICODE | re.LOCALE)  # one excludes the others
+_KEPT: Final = int(re.IGNORECASE | re.ASCII)  # flags that change which characters a set takes
 _EDGES: Final = {
     "AT_BEGINNING": "start", "AT_BEGINNING_STRING": "start", "AT_END": "end", "AT_END_STRING": "end",
     "AT_BOUNDARY": "word", "AT_NON_BOUNDARY": "no word",
@@ -48,8 +48,8 @@ class Choice(Struct, frozen=True):
 class Repeat(Struct, frozen=True):
     part: Tree
     least: int
-    most: int | None               # None: without end
-    is_atomic: bool = False        # a*+ and (?>a): a match once taken is not tried in another way
+    most: int | None  # None: without end
+    is_atomic: bool = False  # a*+ and (?>a): a match once taken is not tried in another way
 
 
 class Edge(Struct, frozen=True):
@@ -79,7 +79,7 @@ class Untranslatable(Exception):
 
 def read(pattern: str) -> Tree:
     """Return the tree of a pattern that `re` compiles."""
-    parsed = import_module("re._parser").parse(pattern)     # no public module has it
+    parsed = import_module("re._parser").parse(pattern)  # no public module has it
     return _sequence(parsed, parsed.state.flags & _KEPT)
 
 
@@ -145,7 +145,7 @@ def _part(item: Any, flags: int) -> Tree:
 
 def _mask(name: str, value: Any, flags: int) -> int:
     if name == "ANY":
-        return ALL                 # a URL has no line end
+        return ALL  # a URL has no line end
     if name == "LITERAL" and not flags & re.IGNORECASE:
         return 1 << value if value < 128 else 0
     return _asked(tuple(value) if name == "IN" else ((name, value),), flags)

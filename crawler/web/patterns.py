@@ -23,9 +23,9 @@ from crawler.wording.extras import how_to_install
 Search = Callable[[str], object]
 """A function that tells whether a URL matches: a true value if so."""
 
-_LINEAR_STEPS: Final = 1_000_000   # of a linear search in the longest URL: some ms
-_STEPS: Final = 300_000_000        # of a search by `re` where RE2 cannot be asked. The estimate is high: 2 to 20 ms as measured
-_NEVER: Final = 1e15               # steps that would take days: as good as endless
+_LINEAR_STEPS: Final = 1_000_000  # of a linear search in the longest URL: some ms
+_STEPS: Final = 300_000_000  # of a search by `re` where RE2 cannot be asked. The estimate is high: 2 to 20 ms as measured
+_NEVER: Final = 1e15  # steps that would take days: as good as endless
 
 
 def searches(setting: str, patterns: Sequence[str], longest: int) -> list[Search]:

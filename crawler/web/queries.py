@@ -14,7 +14,7 @@ from crawler.web.encoders import encoded
 
 # Percent-encoded after encoding (WHATWG URL, "special-query percent-encode set"); other bytes of ASCII stand for themselves.
 _ESCAPED: Final = frozenset(range(0x21)) | frozenset(b"\"#<>'") | frozenset(range(0x7F, 0x100))
-_REMOVED: Final = re.compile(r"[\t\n\r]")      # by the parser of URLs, wherever they are
+_REMOVED: Final = re.compile(r"[\t\n\r]")  # by the parser of URLs, wherever they are
 _ENDS: Final = "".join(map(chr, range(0x21)))  # likewise, at both ends
 _LONE: Final = re.compile(r"[\ud800-\udfff]")
 

@@ -1,6 +1,6 @@
 """Reading a <meta http-equiv=refresh> (WHATWG HTML, "shared declarative refresh steps").
 
-    content="0; url='s?q=тест'"  ──read──▶  0.0, "s?q=тест"
+content="0; url='s?q=тест'"  ──read──▶  0.0, "s?q=тест"
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 from turbohtml import Document
 
-_MOST: Final = 10                  # of a page; browsers take the first that can be read
-_LOOKED_AT: Final = 1_000          # <meta> elements
+_MOST: Final = 10  # of a page; browsers take the first that can be read
+_LOOKED_AT: Final = 1_000  # <meta> elements
 # Seconds; then perhaps a blank, comma or semicolon, perhaps "url=", and the target, perhaps in quotes, the second of which ends it.
 _CONTENT: Final = re.compile(
     r"""[ \t\n\f\r]*+(?P<seconds>[0-9]++[0-9.]*+|\.[0-9.]*+)(?:$|(?=[ \t\n\f\r;,]))

@@ -21,11 +21,11 @@ from msgspec import Struct
 from crawler.errors import BadUrl
 from crawler.web import urls
 
-MAX_BYTES: Final = 500 << 10       # RFC 9309 §2.5: at least so much is parsed; we parse no more
-MAX_LINE: Final = 2083 * 8 - 1     # bytes; the rest of a longer line is ignored, as Google does
+MAX_BYTES: Final = 500 << 10  # RFC 9309 §2.5: at least so much is parsed; we parse no more
+MAX_LINE: Final = 2083 * 8 - 1  # bytes; the rest of a longer line is ignored, as Google does
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_TOKEN: Final = re.compile(r"[A-Za-z_-]+")           # RFC 9309 §2.2.1
+_TOKEN: Final = re.compile(r"[A-Za-z_-]+")  # RFC 9309 §2.2.1
 # With digits, which the RFC does not have: `User-agent: crawler4j` is not about `crawler`, and `MJ12bot` is a name.
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _FIELDS: Final = {
@@ -41,15 +41,15 @@ _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 # What may not stand as it is. * and $ are among it: they have a meaning in patterns, and in paths they are encoded.
 _OCTET: Final = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~:/?#\[\]@!&'()+,;=%-]")
 _NORMAL: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!&'()+,;=-]*")
-_LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")      # surrogates except those that represent a byte that is no UTF-8
+_LONE: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates except those that represent a byte that is no UTF-8
 
 
 class Ruling(Struct, frozen=True):
     """Verdict of robots.txt on one URL, and its line. No line: no rule applies to this URL, so it is allowed."""
 
     allowed: bool
-    line: str = ""                 # as written, comment dropped
-    number: int = 0                # of the line, from 1
+    line: str = ""  # as written, comment dropped
+    number: int = 0  # of the line, from 1
 
     def __str__(self) -> str:
         return f"{self.line} (line {self.number})" if self.line else "no rule for this URL"
@@ -69,8 +69,8 @@ class _Line(NamedTuple):
 
 class _Rule(Struct, frozen=True):
     is_allow: bool
-    pieces: tuple[str, ...]        # the parts between the wildcards
-    is_anchored: bool              # the pattern ends with $
+    pieces: tuple[str, ...]  # the parts between the wildcards
+    is_anchored: bool  # the pattern ends with $
     length: int
     line: str
     number: int
@@ -103,7 +103,7 @@ class _Group:
     def __init__(self, lines: list[_Line]) -> None:
         self.lines = lines
         self.delay: float | None = None
-        self.has_delay = False         # a Crawl-delay line was there, whatever its value
+        self.has_delay = False  # a Crawl-delay line was there, whatever its value
 
 
 class _Bound(NamedTuple):
@@ -118,10 +118,10 @@ class Robots:
     """A robots.txt file. An agent is a product token or a User-Agent value that begins with one: `crawler/1.0 (+…)`."""
 
     def __init__(self, text: bytes | str = b"") -> None:
-        self.sitemaps: list[str] = []          # URLs as written, in order
-        self._groups: dict[str, list[_Group]] = {}     # by product token in lower case, or "*"
-        self._rules: dict[tuple[int, ...], list[_Rule]] = {}   # compiled, by the ids of the lists of lines
-        self._last: _Bound | None = None       # of the agent that asked last: it is mostly the same
+        self.sitemaps: list[str] = []  # URLs as written, in order
+        self._groups: dict[str, list[_Group]] = {}  # by product token in lower case, or "*"
+        self._rules: dict[tuple[int, ...], list[_Rule]] = {}  # compiled, by the ids of the lists of lines
+        self._last: _Bound | None = None  # of the agent that asked last: it is mostly the same
         self._read(_lines(text))
 
     def allowed(self, agent: str, url: str) -> bool:
@@ -134,7 +134,7 @@ class Robots:
         if not rules:
             return _NO_RULE
         path = _path(url)
-        if path == "/robots.txt":      # RFC 9309 §2.2.2: implicitly allowed
+        if path == "/robots.txt":  # RFC 9309 §2.2.2: implicitly allowed
             return _NO_RULE
         for rule in rules:
             if rule.matches(path):
@@ -211,7 +211,7 @@ def _lines(text: bytes | str) -> Iterator[tuple[int, str]]:
     whole = _decoded(data[:MAX_BYTES])
     lines = _LINE_END.split(whole)
     if is_cut:
-        lines.pop()                # half a line may say the opposite: "Disallow: /" of "Disallow: /private"
+        lines.pop()  # half a line may say the opposite: "Disallow: /" of "Disallow: /private"
     for number, line in enumerate(lines, 1):
         content = line[:MAX_LINE].partition("#")[0].strip(" \t\v\f\0")
         if content:
@@ -222,7 +222,7 @@ def _decoded(data: bytes) -> str:
     for bom, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if data.startswith(bom):
             return data[2:].decode(encoding, "replace")
-    for bom in (b"\xef\xbb\xbf", b"\xef\xbb", b"\xef"):      # a byte-order mark, or what an editor left of one
+    for bom in (b"\xef\xbb\xbf", b"\xef\xbb", b"\xef"):  # a byte-order mark, or what an editor left of one
         if data.startswith(bom):
             data = data[len(bom) :]
             break
@@ -232,7 +232,7 @@ def _decoded(data: bytes) -> str:
 
 def _field(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon:                  # "disallow /x" is what the owner meant, if it is just two words
+    if not colon:  # "disallow /x" is what the owner meant, if it is just two words
         words = line.split()
         if len(words) != 2:
             return "", ""

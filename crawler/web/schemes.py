@@ -22,20 +22,20 @@ from msgspec import Struct
 
 from crawler.web import urls
 
-HANDSHAKE: Final = 3.0         # s for a connection, and again for a handshake
-MOST: Final = 300              # hosts that are asked; for further ones https is assumed
+HANDSHAKE: Final = 3.0  # s for a connection, and again for a handshake
+MOST: Final = 300  # hosts that are asked; for further ones https is assumed
 THREADS: Final = 32
 # OpenSSL's reasons for a failed handshake with a server that supports TLS, but not in our way.
 _TLS: Final = re.compile(r"ALERT|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS|KEY_TOO|TOO_WEAK|LEGACY|SIGNATURE|CIPHER|CERTIFICATE")
-PATIENCE: Final = 15.0         # s for all hosts; a resolver alone may exceed the limits above
+PATIENCE: Final = 15.0  # s for all hosts; a resolver alone may exceed the limits above
 
 
 class Found(StrEnum):
     """The result of asking a host."""
 
     HTTPS = "https"
-    HTTP = "http"              # it answers without TLS
-    NOTHING = "nothing"        # it does not answer, or its name is unknown
+    HTTP = "http"  # it answers without TLS
+    NOTHING = "nothing"  # it does not answer, or its name is unknown
     NOT_ASKED = "not asked"
 
 
@@ -110,7 +110,7 @@ def _ask(places: list[tuple[str, int | None]]) -> dict[tuple[str, int | None], F
             break
         found[place] = kind
     for thread in threads:
-        thread.join(0.1 if len(found) == len(places) else 0)     # then this process can fork safely
+        thread.join(0.1 if len(found) == len(places) else 0)  # then this process can fork safely
     return found
 
 
@@ -128,7 +128,7 @@ def _speaks_tls(host: str, port: int) -> bool | None:
     """Tell whether the server supports TLS; None if no server answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE        # the fetch checks the certificate
+    context.verify_mode = ssl.CERT_NONE  # the fetch checks the certificate
     try:
         with socket.create_connection((host, port), HANDSHAKE) as plain:
             try:
@@ -138,7 +138,7 @@ def _speaks_tls(host: str, port: int) -> bool | None:
                 return _TLS.search(error.reason or "") is not None
             except OSError:
                 return False
-    except (OSError, UnicodeError, OverflowError):         # UnicodeError: IDNA cannot represent the name
+    except (OSError, UnicodeError, OverflowError):  # UnicodeError: IDNA cannot represent the name
         return None
 
 

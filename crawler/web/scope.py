@@ -32,7 +32,7 @@ log = logging.getLogger("crawler.frontier")
 OUT_OF_SCOPE: Final = "out of scope"
 ANOTHER_SITE: Final = "seed redirects to another site"
 
-_REMEMBERED: Final = 20_000        # hosts known to be in scope
+_REMEMBERED: Final = 20_000  # hosts known to be in scope
 
 
 class Scope:
@@ -42,8 +42,8 @@ class Scope:
         self._settings = settings
         self._shared = shared
         self.goes_by_path = settings.scope == "path"
-        self._hosts: set[str] = set()          # in scope; roots are never removed, so this only grows
-        self._sites: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())      # the notes, and their meaning
+        self._hosts: set[str] = set()  # in scope; roots are never removed, so this only grows
+        self._sites: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())  # the notes, and their meaning
         self._directories: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())
 
     def add_seed(self, url: str, host: str) -> None:
@@ -104,7 +104,7 @@ class Scope:
             if self._root(host) is None:
                 self._shared.set(ROOT + host, REDIRECT)
             self._add_directory(url, host)
-        except CallRefused as refused:         # the hub has another rule than this stage
+        except CallRefused as refused:  # the hub has another rule than this stage
             log.debug("%s stays out of scope: %s", host, refused)
             return ANOTHER_SITE
         return ""
@@ -118,7 +118,7 @@ class Scope:
         return self._shared.find(ROOT).get(ROOT + host) or None
 
     def _has_root(self, host: str) -> bool:
-        roots = self._shared.find(ROOT)                # of most pages each link to another host is looked up here
+        roots = self._shared.find(ROOT)  # of most pages each link to another host is looked up here
         if not self._settings.strip_www:
             return bool(roots.get(ROOT + host))
         return any(roots.get(ROOT + name) for name in self._names_of(host))
@@ -129,7 +129,7 @@ class Scope:
 
     def _site_has_root(self, host: str) -> bool:
         noted = self._shared.find(ROOT)
-        if noted is not self._sites[0]:        # the same mapping as long as nothing changes
+        if noted is not self._sites[0]:  # the same mapping as long as nothing changes
             self._sites = (noted, frozenset(map(site, hosts(noted, ROOT))))
         return site(host) in self._sites[1]
 

@@ -18,15 +18,15 @@ from crawler.errors import BadUrl, UsageError
 from crawler.web import slips, urls
 
 UNKNOWN: Final = "not a URL"
-SHOWN: Final = 20              # bad lines that are named one by one
+SHOWN: Final = 20  # bad lines that are named one by one
 # Byte order marks. Of two that begin alike the longer one comes first.
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-_LONGEST_MARK: Final = 4         # bytes
-_CHUNK: Final = 64 << 10         # bytes read at once
-_LOOK: Final = 1024              # bytes at the beginning that show whether it is text
+_LONGEST_MARK: Final = 4  # bytes
+_CHUNK: Final = 64 << 10  # bytes read at once
+_LOOK: Final = 1024  # bytes at the beginning that show whether it is text
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 # A second URL on a line, or a host with a scheme or a dot after a space. Other spaces may be part of a path.
 _SECOND: Final = re.compile(r"\s[\"'<]?[a-zA-Z][a-zA-Z0-9+.-]*://")
@@ -38,9 +38,9 @@ _QUOTES: Final = {'"': '"', "'": "'", "<": ">", "“": "”", "‘": "’", "`":
 class Line(Struct, frozen=True):
     """A URL as it was written, with its place."""
 
-    number: int                # of the line, from 1
+    number: int  # of the line, from 1
     text: str
-    typed: str = ""            # the whole line, if it is not just the URL
+    typed: str = ""  # the whole line, if it is not just the URL
 
 
 def decode(data: bytes, what: str) -> str:
@@ -51,7 +51,7 @@ def decode(data: bytes, what: str) -> str:
     mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
     body = data[len(mark) :]
     start = body[:_LOOK]
-    if not mark and max(start[::2].count(0), start[1::2].count(0)) > len(start) // 3:     # every second byte
+    if not mark and max(start[::2].count(0), start[1::2].count(0)) > len(start) // 3:  # every second byte
         raise UsageError(f"{what} looks like UTF-16 without a byte order mark; save it as UTF-8")
     if not mark and _BINARY.search(start):
         raise UsageError(f"{what} is not a text file; it takes one URL a line, in UTF-8")
@@ -81,7 +81,7 @@ def stream(file: BinaryIO, what: str) -> Iterator[str]:
         done = 0
         for found in end.finditer(rest):
             if found.start() % width or (found.end() == len(rest) and found[0] == "\r".encode(encoding)):
-                continue               # within a character, or perhaps the first half of a line end
+                continue  # within a character, or perhaps the first half of a line end
             number += 1
             if text := _decoded(rest[done : found.start()], encoding, f"{what}, line {number}").strip():
                 yield text

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _ATTRIBUTE: Final = r"""(?:"([^"]+)"|'([^']+)'|((?:\\[0-9A-Fa-f]{1,6}\s|[^\s()"'])+))"""
 _ENDING: Final = re.compile(rf"(\s*)::\s*(?:(text|html)|attr\(\s*{_ATTRIBUTE}\s*\))\s*$")
-_PLAIN_NAME: Final = re.compile(r"[a-z][a-z-]*")     # of an attribute that a selector finds as it is written
+_PLAIN_NAME: Final = re.compile(r"[a-z][a-z-]*")  # of an attribute that a selector finds as it is written
 _ESCAPE: Final = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))")
 _QUOTED: Final = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[[^\]"']*\]""")
-_DIGIT: Final = re.compile(r"([.#])(\d[\w-]*)|(?<![\w\\.#-])(\d[\w-]*)")       # a name that begins with a digit
+_DIGIT: Final = re.compile(r"([.#])(\d[\w-]*)|(?<![\w\\.#-])(\d[\w-]*)")  # a name that begins with a digit
 _AXIS: Final = re.compile(r"(?:(?:child|self|descendant|ancestor|parent|following|preceding)[a-z-]*\s*::|[\w*-]+/)\s*(.+)")
 _STRINGS: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _LOOKS: Final = re.compile(r":has\(", re.IGNORECASE)

@@ -23,19 +23,19 @@ from crawler.web.mime import media_type
 from crawler.web.urls import join
 from crawler.web.xml import Element, Elements, first_bytes, root, unpack
 
-MAX_URLS: Final = 50_000           # of one sitemap (sitemaps.org)
-MAX_ALTERNATES: Final = 200_000    # of one sitemap, in all
-MAX_CHARS: Final = 64 << 20        # of all URLs together: percent-encoding makes three of one
-MAX_PROBLEMS: Final = 100          # told; more are not of interest
-_MAX_LINES: Final = 2 * MAX_URLS   # of a text sitemap
-_MAX_VALUE: Final = 64             # characters of a date or frequency
-_SHOWN: Final = 200                # characters of a bad location in a problem
+MAX_URLS: Final = 50_000  # of one sitemap (sitemaps.org)
+MAX_ALTERNATES: Final = 200_000  # of one sitemap, in all
+MAX_CHARS: Final = 64 << 20  # of all URLs together: percent-encoding makes three of one
+MAX_PROBLEMS: Final = 100  # told; more are not of interest
+_MAX_LINES: Final = 2 * MAX_URLS  # of a text sitemap
+_MAX_VALUE: Final = 64  # characters of a date or frequency
+_SHOWN: Final = 200  # characters of a bad location in a problem
 
 Kind = Literal["urlset", "index", "text", "feed", ""]
 
 _ROOTS: Final[dict[str, Kind]] = {"urlset": "urlset", "sitemapindex": "index"}
 _ROOT_OF: Final = {"urlset": "urlset", "index": "sitemapindex", "feed": "feed"}
-_ENTRIES: Final[dict[str, Kind]] = {"url": "urlset", "sitemap": "index", **_ROOTS}     # <loc> straight in the root is forgiven
+_ENTRIES: Final[dict[str, Kind]] = {"url": "urlset", "sitemap": "index", **_ROOTS}  # <loc> straight in the root is forgiven
 _PRIORITY: Final = re.compile(r"\d{0,9}(?:\.\d{1,9})?(?<=\d)", re.ASCII)
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _ABSOLUTE: Final = re.compile(r"https?://\S+", re.IGNORECASE)
@@ -46,15 +46,15 @@ class Alternate(Struct, frozen=True):
     """The same page in another language or for another device."""
 
     url: str
-    language: str                  # as written, e.g. "de-AT" or "x-default"; "" if not told
+    language: str  # as written, e.g. "de-AT" or "x-default"; "" if not told
 
 
 class SitemapUrl(Struct, frozen=True):
     """An entry: a page, or in an index another sitemap."""
 
-    url: str                       # absolute, http(s), without fragment
-    lastmod: str = ""              # as written; should be a W3C date, e.g. 2026-01-31
-    changefreq: str = ""           # as written, e.g. "daily"
+    url: str  # absolute, http(s), without fragment
+    lastmod: str = ""  # as written; should be a W3C date, e.g. 2026-01-31
+    changefreq: str = ""  # as written, e.g. "daily"
     priority: float | None = None  # 0.0 to 1.0 if the site is right
     alternates: tuple[Alternate, ...] = ()
 
@@ -62,9 +62,9 @@ class SitemapUrl(Struct, frozen=True):
 class Sitemap(Struct, frozen=True):
     """Contents of a sitemap."""
 
-    kind: Kind                     # "": it is none
-    urls: list[SitemapUrl]         # each URL once, in the sitemap's order
-    problems: list[str]            # parts left out, and why; at most MAX_PROBLEMS
+    kind: Kind  # "": it is none
+    urls: list[SitemapUrl]  # each URL once, in the sitemap's order
+    problems: list[str]  # parts left out, and why; at most MAX_PROBLEMS
 
     @property
     def lack(self) -> str:
@@ -128,7 +128,7 @@ class _Reading:
         self._base = base
         self._room = MAX_CHARS
         self._alternates_room = MAX_ALTERNATES
-        self.is_full = False           # more was there than is allowed, and that has been noted
+        self.is_full = False  # more was there than is allowed, and that has been noted
         self._loc = ""
         self._details: dict[str, str] = {}
         self._alternates: list[Alternate] = []
@@ -138,7 +138,7 @@ class _Reading:
             entry = _ENTRIES.get(element.parent.name, "") if element.parent else ""
             if element.name == "loc" and entry:
                 kind = kind or entry
-                if self._loc:                          # the closing tag of the entry before is missing
+                if self._loc:  # the closing tag of the entry before is missing
                     self._finish()
                 self._loc = element.text
             elif element.name in ("url", "sitemap") and self._loc:
@@ -157,7 +157,7 @@ class _Reading:
         return kind
 
     def lines(self, document: bytes, content_type: str) -> Kind:
-        is_wide = b"\0" in document[:_SHOWN]           # UTF-16: lines are found in bytes only where "\n" is one
+        is_wide = b"\0" in document[:_SHOWN]  # UTF-16: lines are found in bytes only where "\n" is one
         text = decode(document, content_type or "text/plain")[0].encode("utf-8", "replace") if is_wide else document
         for line in islice(_LINE.finditer(text.removeprefix(b"\xef\xbb\xbf")), _MAX_LINES):
             self._loc = line[0][: MAX_URL + 1].decode("utf-8", "replace").strip()

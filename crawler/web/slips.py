@@ -9,7 +9,7 @@ from crawler.errors import BadUrl
 from crawler.web import urls
 
 LABELS: Final = f"each part between dots must have 1 to {urls.MAX_LABEL} characters"
-_AROUND: Final = "<>\"'`‘’“”„«»()[]{}"      # quotes and brackets that are copied along with a URL
+_AROUND: Final = "<>\"'`‘’“”„«»()[]{}"  # quotes and brackets that are copied along with a URL
 
 
 def fault(typed: str) -> str:

@@ -22,17 +22,17 @@ from crawler.web import urls
 if TYPE_CHECKING:
     from crawler.web.patterns import Search
 
-_REMEMBERED: Final = 20_000        # URLs whose target is kept: some 10 MB, a few hundred pages of links
+_REMEMBERED: Final = 20_000  # URLs whose target is kept: some 10 MB, a few hundred pages of links
 
 
 class Target(Struct, frozen=True):
     """Destination of a URL."""
 
-    url: str                       # as it is sent
-    form: str                      # canonical, as the settings have it: URLs of one form are one page
-    key: bytes                     # of the form
-    host: str                      # of the URL
-    userinfo: str = ""             # of a seed: the user info in its URL, which is not part of `url`
+    url: str  # as it is sent
+    form: str  # canonical, as the settings have it: URLs of one form are one page
+    key: bytes  # of the form
+    host: str  # of the URL
+    userinfo: str = ""  # of a seed: the user info in its URL, which is not part of `url`
 
 
 class Targets:
@@ -67,12 +67,12 @@ class Targets:
             known = self._judge(url)
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            if len(url) <= self._settings.max_url_length:      # longer ones are not worth the room
+            if len(url) <= self._settings.max_url_length:  # longer ones are not worth the room
                 self._known[url] = known
         return known
 
     def _judge(self, url: str) -> Target | str:
-        if len(url) > 4 * self._settings.max_url_length:       # too long in any of its forms
+        if len(url) > 4 * self._settings.max_url_length:  # too long in any of its forms
             return "url too long"
         try:
             plain = urls.as_written(url)
@@ -81,12 +81,12 @@ class Targets:
         if not plain.startswith(("http://", "https://")):
             return "not http"
         if "@" in plain:
-            plain = urls.without_userinfo(plain)               # a page must not set credentials
+            plain = urls.without_userinfo(plain)  # a page must not set credentials
         _, host, rest = urls.split(plain)
         against = self._trap(plain, rest) or (self._pattern(plain) if self._has_patterns else None)
         if against:
             return against
-        form = self.form(plain) if self._folds or "%" in plain else plain      # most URLs are in canonical form
+        form = self.form(plain) if self._folds or "%" in plain else plain  # most URLs are in canonical form
         return Target(plain, form, urls.key(form), host)
 
     def form(self, written: str) -> str:
@@ -104,7 +104,7 @@ class Targets:
         if len(url) > settings.max_url_length:
             return "url too long"
         path, _, query = rest.partition("?")
-        if path.count("/") > self._few_segments:     # if not, there are few: most URLs need not be looked at
+        if path.count("/") > self._few_segments:  # if not, there are few: most URLs need not be looked at
             segments = [segment for segment in path.split("/") if segment]
             if len(segments) > settings.max_path_depth:
                 return "path too deep"

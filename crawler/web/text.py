@@ -19,24 +19,24 @@ from turbohtml import Document, Element, Namespace, Node, Text
 
 from crawler.web.words import BLOCKS, QUOTE, UNSEEN, is_hidden
 
-_AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})    # roles of parts that are not the page's own
+_AROUND: Final = frozenset({"navigation", "banner", "contentinfo", "search"})  # roles of parts that are not the page's own
 _REMOVED: Final = tuple(sorted(UNSEEN - {"head", "title", "desc", "script", "style", "template", "noscript"} | {"nav", "aside"}))
-_OF_BODY: Final = ("header", "footer")     # those of an article belong to it
+_OF_BODY: Final = ("header", "footer")  # those of an article belong to it
 _OF_SVG: Final = ("title", "desc")
-_QUOTES: Final = 10_000            # <q> elements that get their quotation marks, each of which takes memory
-_BREAKS: Final = 100_000           # elements in <pre> that get their line ends, each of which takes memory
-_NOTICE: Final = 1_000             # characters of a <noscript>; one with an open <p> in it holds all the rest of the page
+_QUOTES: Final = 10_000  # <q> elements that get their quotation marks, each of which takes memory
+_BREAKS: Final = 100_000  # elements in <pre> that get their line ends, each of which takes memory
+_NOTICE: Final = 1_000  # characters of a <noscript>; one with an open <p> in it holds all the rest of the page
 _LISTS: Final = ("ul", "ol", "menu", "dir")
 CELLS: Final = ("td", "th")
 _BLOCKS: Final = (
     "table", "thead", "tbody", "tfoot", "caption", "blockquote", "fieldset", "legend", "select", "textarea", "optgroup", "dialog",
 )  # fmt: skip
 _ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q", "pre")
-_BREAKING: Final = tuple(sorted(BLOCKS))   # elements that begin a line, in a <pre> too
+_BREAKING: Final = tuple(sorted(BLOCKS))  # elements that begin a line, in a <pre> too
 
 # Marks in the text. Pages contain such characters only by mistake.
-_NEXT: Final = "\1"                # one line end before it, and no empty line
-_CELL: Final = "\2"                # the start of a cell
+_NEXT: Final = "\1"  # one line end before it, and no empty line
+_CELL: Final = "\2"  # the start of a cell
 
 
 class Shown:
@@ -98,14 +98,14 @@ def text(tree: Document) -> str:
 def _with_words(tree: Document, mains: list[Element]) -> list[Node]:
     """Return the topmost <main>s, those with words. If none has words, the page is shown as a whole."""
     if len(mains) > 1:
-        mains = tree.select("main, [role=main]")       # in the page's order
+        mains = tree.select("main, [role=main]")  # in the page's order
         mains = [each for each in mains if not isinstance(each.parent, Element) or each.parent.closest("main, [role=main]") is None]
     return [each for each in mains if each.parent is not None and any(not text.isspace() for text in each.strings)] or [tree]
 
 
 def _break_lines(pres: list[Element]) -> None:
     """Put line ends where elements in a <pre> break the line: of these the library takes the text alone."""
-    inner: set[Element] = set()    # those in another <pre>, which have been looked at with it
+    inner: set[Element] = set()  # those in another <pre>, which have been looked at with it
     left = _BREAKS
     for pre in pres:
         if pre in inner:
@@ -135,7 +135,7 @@ def _is_block(node: Node | None) -> bool:
 
 def _is_loose(items: Element) -> bool:
     """Tell whether words stand directly in a list."""
-    for item in items:             # no generator: most items are the white space between others
+    for item in items:  # no generator: most items are the white space between others
         if type(item) is Text:
             if not item.data.isspace():
                 return True
@@ -179,7 +179,7 @@ def _tidy(text: str) -> str:
     if _CELL in text:
         text = _with_rows(text)
     if _NEXT in text:
-        *before, last = text.split(_NEXT)      # of the line ends before a mark one stays
+        *before, last = text.split(_NEXT)  # of the line ends before a mark one stays
         text = "".join([each[:-1] if each.endswith("\n\n") else each for each in before]) + last
     return text.replace("\xa0", " ").strip()
 

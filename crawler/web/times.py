@@ -11,9 +11,9 @@ import re
 from datetime import time, timedelta, timezone
 from typing import Final
 
-_BEFORE: Final = 40                # characters examined before a date
+_BEFORE: Final = 40  # characters examined before a date
 
-_CLOCK: Final = (                  # 10:15  10:15:00.5  10h15  10.15 Uhr  10 PM
+_CLOCK: Final = (  # 10:15  10:15:00.5  10h15  10.15 Uhr  10 PM
     r"(?P<hour>[0-9]{1,2})(?:(?:[:h]|\.(?=[0-9]{2}\s?Uhr))(?P<minute>[0-9]{2})"
     r"(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?(?![0-9:])"
     r"|(?=\s?[AaPp]\.?[Mm]\b))"

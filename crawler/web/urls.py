@@ -26,10 +26,10 @@ from crawler.errors import BadUrl
 
 KEY_BYTES: Final = 16
 MAX_PORT: Final = 65_535
-MAX_LABEL: Final = 63              # characters between two dots of a host's name
-MAX_NAME: Final = 253              # characters of a host's name
-_PLACE_BYTES: Final = 3            # of these, the part shared by the URLs of a host; a collision takes 52 bits of work to find
-_SHOWN: Final = 200                # characters of a bad URL in a message: it may be a megabyte
+MAX_LABEL: Final = 63  # characters between two dots of a host's name
+MAX_NAME: Final = 253  # characters of a host's name
+_PLACE_BYTES: Final = 3  # of these, the part shared by the URLs of a host; a collision takes 52 bits of work to find
+_SHOWN: Final = 200  # characters of a bad URL in a message: it may be a megabyte
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 # Three patterns that few processes use: `re` compiles them when they are first needed, and remembers that.
@@ -46,7 +46,7 @@ _PLAIN: Final = re.compile(
     r"(https?://[a-z0-9.:-]{1,270}+)(?=/)((?:/[\w!$&'()*+,:;=@~-][\w!$&'()*+,:;=@~.-]*+)*+/?)(\?[\w!$&()*+,./:;=?@~%-]+)?", re.ASCII
 )
 
-_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")     # RFC 3986 §2.3
+_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986 §2.3
 # An octet that may be decoded. What follows a stray "%" may not: "%2%45" would become "%2E", which means something else.
 _ESCAPE: Final = re.compile(r"(?<!%)(?<!%[0-9A-Fa-f])%([0-9A-Fa-f]{2})")
 
@@ -55,16 +55,16 @@ class Url(Struct, frozen=True):
     """A URL in its parts, each as the WHATWG standard serialises it; `str(url)` is the whole."""
 
     href: str
-    scheme: str                    # "https"
+    scheme: str  # "https"
     username: str
     password: str
-    host: str                      # with the port, unless it is the scheme's own
-    hostname: str                  # without; an IPv6 address stands in brackets
-    port: int | None               # None: the scheme's own
+    host: str  # with the port, unless it is the scheme's own
+    hostname: str  # without; an IPv6 address stands in brackets
+    port: int | None  # None: the scheme's own
     path: str
-    search: str                    # with its "?"; "" where there is none, or nothing after it (see `target`)
-    fragment: str                  # with its "#"; "" in the same cases
-    origin: str                    # scheme, host and port: what robots.txt and passwords belong to
+    search: str  # with its "?"; "" where there is none, or nothing after it (see `target`)
+    fragment: str  # with its "#"; "" in the same cases
+    origin: str  # scheme, host and port: what robots.txt and passwords belong to
 
     @classmethod
     def parse(cls, url: str, base: str | Url | None = None) -> Url:
@@ -169,9 +169,7 @@ def as_written(url: str | Url) -> str:
         return parse(text).href.partition("#")[0]
 
 
-def canonical(
-    url: str | Url, *, sort_query: bool = False, drop_params: Sequence[str] = (), strip_www: bool = False
-) -> str:
+def canonical(url: str | Url, *, sort_query: bool = False, drop_params: Sequence[str] = (), strip_www: bool = False) -> str:
     """Return the form under which a URL is known; of this form it is a fixed point. BadUrl: not a URL.
 
     Percent-encoding is normalised: hexadecimal digits in upper case, unreserved characters decoded. sort_query: order parameters by
@@ -250,8 +248,7 @@ def origin(canonical: str) -> str:
 
 
 def seed(text: str) -> str:
-    """Return the URL a person means: `example.org/x` is `https://example.org/x`. Raises BadUrl if there is none, or no host's name.
-    """
+    """Return the URL a person means: `example.org/x` is `https://example.org/x`. Raises BadUrl if it or its host's name is none."""
     typed = text.strip()
     if lacks_scheme(typed):
         typed = f"https://{typed}"
@@ -301,7 +298,7 @@ def _without_www(url: str) -> str:
 def _with_query(url: str, is_sorted: bool, dropped: tuple[str, ...]) -> str:
     path, _, query = url.partition("?")
     if not query:
-        return url                 # an empty query is none of its parameters
+        return url  # an empty query is none of its parameters
     # Split undecoded: parts that we do not mean to change must not change.
     pairs = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")]
     if dropped:

@@ -16,9 +16,9 @@ from typing import Final
 
 from turbohtml import CData, Element, Node, Text
 
-MAX_WORDS: Final = 1 << 20         # characters; a value of a record is cut there
+MAX_WORDS: Final = 1 << 20  # characters; a value of a record is cut there
 
-MAX_STEPS: Final = 2_000_000       # nodes that are looked at for the words of many nodes: about 0.5 s
+MAX_STEPS: Final = 2_000_000  # nodes that are looked at for the words of many nodes: about 0.5 s
 
 # Elements that begin and end a line or a cell: HTML standard §15.3, and <br>.
 BLOCKS: Final = frozenset({
@@ -37,7 +37,7 @@ INLINE: Final = frozenset({
     "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd", "label", "mark",
     "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u", "var", "wbr",
 })  # fmt: skip
-QUOTE: Final = '"'                 # what <q> stands for
+QUOTE: Final = '"'  # what <q> stands for
 
 _HIDING: Final = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))(?![\w-])", re.IGNORECASE)
 
@@ -68,7 +68,7 @@ def _read(node: Node, most: int) -> tuple[str, int]:
             pieces = _pieces(node, most)
             text, steps = "".join(pieces), steps + len(pieces)
             break
-    else:                          # nothing separates or hides words: most texts, and then the parser's own is the same
+    else:  # nothing separates or hides words: most texts, and then the parser's own is the same
         text = node.text
     text = " ".join(text.split())
     return (text if len(text) <= most else text[:most].rstrip()), steps
@@ -87,8 +87,8 @@ def is_hidden(element: Element) -> bool:
 def _pieces(node: Node, most: int) -> list[str]:
     """Return the texts below a node and the separators between them, up to `most` characters."""
     pieces: list[str] = []
-    above: list[Node] = [node]     # the nodes that hold the current one
-    shown = sys.maxsize            # of these; the later ones are hidden
+    above: list[Node] = [node]  # the nodes that hold the current one
+    shown = sys.maxsize  # of these; the later ones are hidden
     for child in node.descendants:
         parent = child.parent
         while above[-1] is not parent:

@@ -17,18 +17,18 @@ from typing import Final
 
 from crawler.web.encoding import charset, codec, mark, xml_encoding
 
-MAX_BYTES: Final = 50 << 20        # bytes of a document, inflated: sitemaps.org allows 52,428,800
-MAX_RATIO: Final = 200             # inflated to sent, above FREE_BYTES; sitemaps have 10 to 50, bombs 1,000
-FREE_BYTES: Final = 1 << 20        # bytes, inflated, that may be reached at any ratio
-MAX_TEXT: Final = 16 << 10         # bytes of an element's text, and of its attributes
-MAX_DEPTH: Final = 100             # open elements; sitemaps need 3, feeds 10
-MAX_MARKS: Final = 3_000_000       # "<" in a document: 60 for each of 50,000 URLs, and read in less than ten seconds
+MAX_BYTES: Final = 50 << 20  # bytes of a document, inflated: sitemaps.org allows 52,428,800
+MAX_RATIO: Final = 200  # inflated to sent, above FREE_BYTES; sitemaps have 10 to 50, bombs 1,000
+FREE_BYTES: Final = 1 << 20  # bytes, inflated, that may be reached at any ratio
+MAX_TEXT: Final = 16 << 10  # bytes of an element's text, and of its attributes
+MAX_DEPTH: Final = 100  # open elements; sitemaps need 3, feeds 10
+MAX_MARKS: Final = 3_000_000  # "<" in a document: 60 for each of 50,000 URLs, and read in less than ten seconds
 
-_HEAD: Final = 4_096               # bytes within which the root element must begin for `root` to see it
-_UTF16_HEAD: Final = 64            # bytes of which, in UTF-16, some are 0: markup is ASCII
-_PIECE: Final = 64 << 10           # bytes inflated from at once: what precedes a fault is kept
+_HEAD: Final = 4_096  # bytes within which the root element must begin for `root` to see it
+_UTF16_HEAD: Final = 64  # bytes of which, in UTF-16, some are 0: markup is ASCII
+_PIECE: Final = 64 << 10  # bytes inflated from at once: what precedes a fault is kept
 _GZIP: Final = b"\x1f\x8b"
-_MAX_MEMBERS: Final = 1_000        # of a gzip file; each costs time, and empty ones cost no space
+_MAX_MEMBERS: Final = 1_000  # of a gzip file; each costs time, and empty ones cost no space
 
 # All possessive: none of these looks at a byte twice, whatever the document. "<" ends even a quoted value, as XML has it.
 _ROOT: Final = re.compile(
@@ -46,10 +46,10 @@ class Element:
     __slots__ = ("_attributes", "_encoding", "_pieces", "_room", "base", "depth", "name", "parent")
 
     def __init__(self, name: str, parent: Element | None, attributes: bytes, encoding: str) -> None:
-        self.name = name               # lower case, without prefix
+        self.name = name  # lower case, without prefix
         self.parent = parent
         self.depth: int = parent.depth + 1 if parent else 1
-        self.base: str | None = None   # for the reader: the base of its links
+        self.base: str | None = None  # for the reader: the base of its links
         self._attributes = attributes
         self._encoding = encoding
         self._pieces: list[str] = []
@@ -137,12 +137,11 @@ class Elements:
             return _after(document, b">", document.find(b"]", subset)) if subset >= 0 else end
         if document.startswith(b"<?", start):
             return _after(document, b">", start)
-        return start + 1                   # a "<" that means itself
+        return start + 1  # a "<" that means itself
 
 
 def unpack(body: bytes) -> tuple[bytes, str]:
-    """Inflate a gzipped document, return any other unchanged; cut at MAX_BYTES and MAX_RATIO. Also returns the problem, "" if none.
-    """
+    """Inflate a gzipped document, return any other unchanged; cut at MAX_BYTES and MAX_RATIO. Also returns the problem, or ""."""
     if not body.startswith(_GZIP):
         return body[:MAX_BYTES], f"more than {MAX_BYTES} bytes: the rest is not read" if len(body) > MAX_BYTES else ""
     limit = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * len(body)))
@@ -190,7 +189,7 @@ def _inflated(body: bytes) -> Iterator[bytes | str]:
             if inflate.eof:
                 members += 1
                 fresh = inflate.unused_data
-                if not fresh.startswith(_GZIP) or members >= _MAX_MEMBERS:     # padding, or what a signature adds
+                if not fresh.startswith(_GZIP) or members >= _MAX_MEMBERS:  # padding, or what a signature adds
                     return
                 inflate = zlib.decompressobj(wbits=31)
     if not inflate.eof:
@@ -200,7 +199,7 @@ def _inflated(body: bytes) -> Iterator[bytes | str]:
 def _readable(document: bytes, told: str | None = None) -> tuple[bytes, str]:
     """Return the document in an encoding that extends ASCII, without byte-order mark, and Python's name of the encoding."""
     encoding = mark(document) or told or xml_encoding(document) or "utf-8"
-    if encoding in ("utf-16le", "utf-16be") and b"\0" in document[:_UTF16_HEAD]:     # if not, it is none, whatever was declared
+    if encoding in ("utf-16le", "utf-16be") and b"\0" in document[:_UTF16_HEAD]:  # if not, it is none, whatever was declared
         text = document.decode(codec(encoding))
         return text.removeprefix("\ufeff").encode("utf-8", "replace"), "utf-8"
     is_wide = encoding in ("utf-8", "utf-16le", "utf-16be")

@@ -1,10 +1,10 @@
 """Refuse XPaths that can never find anything on an HTML page: each is a usual slip, and the message says what is meant.
 
-    @href   ../a   text()      start at the document, which has no attributes, no parent and no text: //a/@href
-    h1   ./h1   /h1            start there as well, and its only element is html: //h1
-    //H1   //a/@HREF           names are in small letters, whatever the page has (HTML, §13.2.5.8)
-    //li[0]   //li[-1]         positions count from 1, and the last one is [last()]
-    //h1::text                 an ending of our CSS
+@href   ../a   text()      start at the document, which has no attributes, no parent and no text: //a/@href
+h1   ./h1   /h1            start there as well, and its only element is html: //h1
+//H1   //a/@HREF           names are in small letters, whatever the page has (HTML, §13.2.5.8)
+//li[0]   //li[-1]         positions count from 1, and the last one is [last()]
+//h1::text                 an ending of our CSS
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def refuse(expression: str, masked: str) -> str:
 def _refuse_start(masked: str) -> str:
     """Refuse a path that starts at the document and cannot find anything there."""
     bare = masked
-    while _PREDICATE.search(bare):             # what is in brackets starts at the element before them
+    while _PREDICATE.search(bare):  # what is in brackets starts at the element before them
         bare = _PREDICATE.sub("", bare)
     for operand in _OPERAND.finditer(bare):
         axis = "attribute" if operand["at"] else operand["axis"] or "child"
         test, is_call = operand["test"], bool(operand["call"])
-        if is_call and test != "text" and axis not in _UPWARD:         # a function, or a test for all nodes
+        if is_call and test != "text" and axis not in _UPWARD:  # a function, or a test for all nodes
             continue
         name = operand["child"] or test
         if test == ".." or axis in _UPWARD:

@@ -19,27 +19,27 @@ from turbohtml import Node
 
 from crawler.web.lazy import lazy
 
-AFFORDABLE: Final = 2e8            # units of work, each 1 to 5 ns as measured: under a second
+AFFORDABLE: Final = 2e8  # units of work, each 1 to 5 ns as measured: under a second
 _WIDTHS: Final = (64, 512, 4_096)  # siblings that are looked for
 _DEPTHS: Final = (32, 100, 300)
 _NODES: Final = tuple(1 << power for power in range(18, 5, -1))
-_DENSE: Final = 80                 # bytes of a page to one node, mostly fewer
-_CHARS: Final = 10                 # characters of a text that are one unit of work
+_DENSE: Final = 80  # bytes of a page to one node, mostly fewer
+_CHARS: Final = 10  # characters of a text that are one unit of work
 _TOKEN: Final = re.compile(
     r"(?P<axis>[a-z]+(?:-[a-z]+)*)\s*::|(?P<below>//)|(?P<step>/)|(?P<open>[\[(])|(?P<new>[|,=<>+]|(?<=[\s)\]])(?:and|or|div|mod)(?=[\s(\[]))|(?P<last>last\(\))"
 )
 _NAME: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)(?!\s*[\w.(:-])")
-_SIMPLE: Final = re.compile(r"\s*(?:\d+|@[\w-]+(?:\s*=\s*[\"']_*[\"'])?)\s*")      # a predicate that looks at no other element
-_CONTEXT: Final = re.compile(r"[\w\])*.]\s*$")      # the part before the slash of a relative path
+_SIMPLE: Final = re.compile(r"\s*(?:\d+|@[\w-]+(?:\s*=\s*[\"']_*[\"'])?)\s*")  # a predicate that looks at no other element
+_CONTEXT: Final = re.compile(r"[\w\])*.]\s*$")  # the part before the slash of a relative path
 
 
 class Bounds(Struct, frozen=True):
     """Upper bounds of what tells the cost of an XPath on a page."""
 
     nodes: int
-    width: int                     # children of one element
-    depth: int                     # elements within each other
-    text: float                    # work to make the text of a node, on average: an element's is part of that of all around it
+    width: int  # children of one element
+    depth: int  # elements within each other
+    text: float  # work to make the text of a node, on average: an element's is part of that of all around it
 
     def count(self, name: str) -> int:
         """Return how many elements have this name."""
@@ -51,7 +51,7 @@ class Shape:
 
     def __init__(self, document: Node, size: int) -> None:
         self._document = document
-        self.size = size           # bytes
+        self.size = size  # bytes
 
     @lazy
     def nodes(self) -> int:
@@ -101,8 +101,8 @@ def _compiled(expression: str) -> turbohtml.XPath:
 class _Place(Struct):
     """The position in the walk along an expression."""
 
-    reach: float = 1.0             # nodes that the path has reached
-    visited: float = 1.0           # nodes that are looked at to get there, for each of which a predicate is evaluated
+    reach: float = 1.0  # nodes that the path has reached
+    visited: float = 1.0  # nodes that are looked at to get there, for each of which a predicate is evaluated
     is_path: bool = False
 
 
@@ -122,7 +122,7 @@ def cost(masked: str, shape: Bounds | Shape) -> float:
             total += _child(masked, at, place, shape)
         elif found["open"]:
             end = closing(masked, at)
-            total += shape.nodes if masked[:at].endswith("id(") else 0       # id() looks through the page
+            total += shape.nodes if masked[:at].endswith("id(") else 0  # id() looks through the page
             inner = masked[at : end - 1]
             total += _inside(found["open"], inner, place, shape)
             at = end
@@ -147,7 +147,7 @@ def _axis(axis: str, place: _Place, shape: Bounds | Shape) -> float:
         case "descendant" | "descendant-or-self":
             return _below(place, shape)
         case "parent":
-            return reach * width       # they are put in order
+            return reach * width  # they are put in order
         case _:
             return reach
     place.reach, place.is_path = min(nodes, place.visited), True
@@ -157,7 +157,7 @@ def _axis(axis: str, place: _Place, shape: Bounds | Shape) -> float:
 def _below(place: _Place, shape: Bounds | Shape) -> float:
     """Step to all that is below the nodes reached so far; return the work of that."""
     work = float(shape.nodes)
-    if place.is_path and place.reach > 1:      # a node is found once from each element around it, then put in order
+    if place.is_path and place.reach > 1:  # a node is found once from each element around it, then put in order
         work *= min(place.reach, shape.depth) * shape.depth + shape.width
     place.visited = place.reach = shape.nodes
     place.is_path = True
@@ -170,12 +170,12 @@ def _child(masked: str, at: int, place: _Place, shape: Bounds | Shape) -> float:
         return _axis("parent", place, shape)
     if masked.startswith(("@", "."), at):
         return place.reach
-    if not place.is_path:          # from one node
+    if not place.is_path:  # from one node
         place.visited = place.reach = min(shape.nodes, shape.width)
         place.is_path = True
         return place.reach
     place.visited = min(shape.nodes, place.reach * shape.width)
-    work = place.reach + place.visited * shape.width / 4    # the results are put in order, which is quick
+    work = place.reach + place.visited * shape.width / 4  # the results are put in order, which is quick
     place.reach = place.visited
     return work
 
@@ -186,7 +186,7 @@ def _inside(bracket: str, inner: str, place: _Place, shape: Bounds | Shape) -> f
     work = cost(inner, shape)
     if not inner.strip():
         return work
-    if "/" in inner:               # it may stand for its result, as in (//a)[1]
+    if "/" in inner:  # it may stand for its result, as in (//a)[1]
         place.visited = place.reach = shape.nodes
         place.is_path = True
     return work + shape.text

@@ -30,12 +30,12 @@ _CALL: Final = re.compile(r"(?<![\w.$@:])(?<![\w.]-)([A-Za-z_][\w.-]*(?::[A-Za-z
 _VARIABLE: Final = re.compile(r"\$\s*[\w:.-]+")
 _PREFIX: Final = re.compile(r"(?<![\w.:-])([A-Za-z_][\w.-]*):(?!:)(?:[A-Za-z_][\w.-]*|\*)(?![\w.-]*\s*\()")
 _STRING: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
-_BETWEEN: Final = re.compile(r",|[!<>]?=|[<>]|(?<![\w.:@/$-])(?:and|or)(?![\w.:/(-])")       # what separates parts
+_BETWEEN: Final = re.compile(r",|[!<>]?=|[<>]|(?<![\w.:@/$-])(?:and|or)(?![\w.:/(-])")  # what separates parts
 # Elements anywhere by name and attributes, and their texts or an attribute: in a small page linear enough not to be looked at.
 _SHORT: Final = re.compile(
     r"""(?:[a-z-]+\(|\()?//[\w-]+(?:\[(?:\d+|@[\w-]+(?:\s*=\s*["'][^"']*["'])?)\])*(?:/text\(\)|/@[\w-]+)?\)?"""
 )
-_SMALL: Final = 256 << 10          # bytes of a page
+_SMALL: Final = 256 << 10  # bytes of a page
 _HAS_CLASS: Final = re.compile(r"(?<![\w.$@:])(?<![\w.]-)has-class\s*\(")
 _CLASSES: Final = "concat(' ', normalize-space(translate(@class, '\f', ' ')), ' ')"
 # Various kinds of nodes, so that all parts of an expression are evaluated.
@@ -61,7 +61,7 @@ class XPath:
                 _evaluate(part, full)
         except XPathError:
             raise
-        except (ValueError, TypeError, re.error) as error:     # TypeError: a number where elements are needed
+        except (ValueError, TypeError, re.error) as error:  # TypeError: a number where elements are needed
             raise XPathError(_taught(expression, error)) from error
 
     def is_affordable(self, shape: Shape) -> bool:
@@ -99,7 +99,7 @@ def _scalar(value: str | float) -> str:
         return str(value).lower()
     if not math.isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    text = f"{value + 0.0:.15g}"               # + 0.0: a negative zero is 0
+    text = f"{value + 0.0:.15g}"  # + 0.0: a negative zero is 0
     return format(Decimal(text), "f") if "e" in text else text
 
 
@@ -173,7 +173,7 @@ def _evaluate(part: str, whole: str) -> None:
     for node in (_sample(), *_sample().select("p")):
         try:
             compiled(node)
-        except MemoryError:        # substring() with a length that is no number, which on another page it may be
+        except MemoryError:  # substring() with a length that is no number, which on another page it may be
             pass
         except re.error as error:
             if any(str(error) in _regex_errors(value) for value in _constants(whole)):

@@ -23,7 +23,7 @@ def _source() -> tuple[str, str]:
     from pathlib import Path
     from urllib.parse import unquote, urlsplit
 
-    notes = (found.read_text("direct_url.json") for found in distributions(name="crawler"))     # PEP 610; a build has none
+    notes = (found.read_text("direct_url.json") for found in distributions(name="crawler"))  # PEP 610; a build has none
     try:
         origin = json.loads(next(filter(None, notes), "{}"))
     except ValueError:

@@ -1,8 +1,8 @@
 """Format of the lines that a child process writes to standard error for its parent, which shows them.
 
-    FORMED text       a log line of ours, or what a stage printed, with the stage's name before it
-    COUNTS numbers    the counts of its worker: see `progress`
-    text              any other output: a library, a command run by a stage, the interpreter when it crashes
+FORMED text       a log line of ours, or what a stage printed, with the stage's name before it
+COUNTS numbers    the counts of its worker: see `progress`
+text              any other output: a library, a command run by a stage, the interpreter when it crashes
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import logging
 
 from crawler.wording.texts import escaped
 
-FORMED = "\x1e"        # control characters that no text for people begins with
+FORMED = "\x1e"  # control characters that no text for people begins with
 COUNTS = "\x1f"
-OURS = "crawler."      # begins the names of our own loggers
-CONTINUED = "\n    "    # before the second line of a record: it is not to look like another record
-ERROR = "crawler: "    # the prefix of error messages of all our commands
+OURS = "crawler."  # begins the names of our own loggers
+CONTINUED = "\n    "  # before the second line of a record: it is not to look like another record
+ERROR = "crawler: "  # the prefix of error messages of all our commands
 
 
 class EscapedLines(logging.Formatter):
@@ -27,7 +27,7 @@ class EscapedLines(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, *args: object) -> str:
-        return "\n".join(map(escaped, super().formatException(*args).split("\n")))     # type: ignore[arg-type]  # the base class names three arguments
+        return "\n".join(map(escaped, super().formatException(*args).split("\n")))  # type: ignore[arg-type]  # the base class names three arguments
 
     def formatStack(self, stack_info: str) -> str:
         return "\n".join(map(escaped, stack_info.split("\n")))

@@ -21,12 +21,12 @@ from crawler.wording.texts import words
 if TYPE_CHECKING:
     from traceback import FrameSummary
 
-TRACE_LENGTH: Final = 4_000         # characters of a traceback stored with a task
-FRAMES: Final = 20                  # innermost frames of a traceback that are stored
+TRACE_LENGTH: Final = 4_000  # characters of a traceback stored with a task
+FRAMES: Final = 20  # innermost frames of a traceback that are stored
 
-_ROOT: Final = Path(__file__).parents[2]                # the folder of crawler/: a checkout, or that of installed packages
+_ROOT: Final = Path(__file__).parents[2]  # the folder of crawler/: a checkout, or that of installed packages
 _OURS: Final = tuple(f"{_ROOT / name}{os.sep}" for name in ("crawler", "crawler_stages", "stages/crawler_stages"))
-_LIBRARY: Final = f"{Path(os.__file__).parent}{os.sep}"              # the standard library
+_LIBRARY: Final = f"{Path(os.__file__).parent}{os.sep}"  # the standard library
 _FRAME: Final = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
 _PACKAGES: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
@@ -48,7 +48,7 @@ def said(error: BaseException) -> str:
 
 def place(error: BaseException) -> str:
     """Return where an exception was raised; "" if it never was."""
-    if isinstance(error, SyntaxError) and error.filename:      # raised by the compiler: it names the line, the frames do not
+    if isinstance(error, SyntaxError) and error.filename:  # raised by the compiler: it names the line, the frames do not
         return words(f"{_short(error.filename)}:{error.lineno}")
     return _innermost((one.tb_frame.f_code, one.tb_lineno) for one in _chain(error.__traceback__))
 
@@ -149,5 +149,5 @@ def _short(file: str) -> str:
 def _here() -> str:
     try:
         return os.path.join(os.getcwd(), "")
-    except OSError:               # it was removed
+    except OSError:  # it was removed
         return ""

@@ -52,6 +52,6 @@ def shown(name: str, value: Any) -> Any:
 def is_secret(setting: str) -> bool:
     """Tell whether a setting, written KEY=VALUE, has or may have a secret in it."""
     name, _, text = setting.partition("=")
-    words = set(re.findall(r"[\w-]+", text)) if "{" in text else set()     # keys of a table
+    words = set(re.findall(r"[\w-]+", text)) if "{" in text else set()  # keys of a table
     is_private = PRIVATE & {*name.split("."), *words} or any(re.search(_NAME, word) for word in [name, *words])
     return bool(is_private) or shown("", text) != text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-SPELLING = 0.6   # share of letters in common from which a name counts as meant: 'timout' has 0.92 of 'timeout'
+SPELLING = 0.6  # share of letters in common from which a name counts as meant: 'timout' has 0.92 of 'timeout'
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:

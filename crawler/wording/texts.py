@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-MOST = 500                # characters of an error or a report that are stored with a task
-BRIEF = 200               # characters of an item's short name
+MOST = 500  # characters of an error or a report that are stored with a task
+BRIEF = 200  # characters of an item's short name
 # Not printable to Python, but harmless, and part of what people write: spaces of other widths, and the (non-)joiners of Persian,
 # Indic scripts and emoji.
 _FREE: Final = frozenset("\xa0\u1680\u202f\u205f\u3000\u200c\u200d" + "".join(map(chr, range(0x2000, 0x200B))))
@@ -65,7 +65,7 @@ def about(item: Any) -> str:
         return about(item[0])
     from reprlib import Repr  # here, because most items have a URL
 
-    brief = Repr()                     # for items of any size, in bounded time
+    brief = Repr()  # for items of any size, in bounded time
     brief.maxstring = brief.maxother = BRIEF
     try:
         return words(brief.repr(item), BRIEF)

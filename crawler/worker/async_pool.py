@@ -42,7 +42,7 @@ class TaskPool:
 
     def withdraw(self) -> list[Lease]:
         """Take back the tasks that have not been started."""
-        tokens = list(self._unstarted)            # the loop's thread may be starting one of them: who pops it, has it
+        tokens = list(self._unstarted)  # the loop's thread may be starting one of them: who pops it, has it
         return [lease for token in tokens for lease in self._unstarted.pop(token, [])]
 
     def close(self, seconds: float) -> bool:
@@ -67,7 +67,7 @@ class TaskPool:
     async def _work(self, leases: list[Lease]) -> None:
         async with self._room:
             if self._unstarted.pop(leases[0].token, None) is None:
-                return                             # withdrawn
+                return  # withdrawn
             ready, late = started(self._held, leases)
             began = time.monotonic()
             outcomes = await self._handler.handle_async(ready) if ready else []

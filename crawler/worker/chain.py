@@ -47,8 +47,8 @@ from crawler.worker.routing import (
 )
 from crawler.worker.speaker import speaker
 
-SIGN = "+"            # between the names of a chain's stages, as in fetch+parse
-ROOM = MAX_GIVEN // 2     # bytes of a step for what later links give; the rest is kept free to put their items back
+SIGN = "+"  # between the names of a chain's stages, as in fetch+parse
+ROOM = MAX_GIVEN // 2  # bytes of a step for what later links give; the rest is kept free to put their items back
 
 
 class Chain(Stage):
@@ -66,13 +66,13 @@ class Chain(Stage):
         self._joints[0].is_first = True
         for one, following in itertools.pairwise(self._joints):
             one.before(following)
-        self.at: dict[int, At] = {}              # threads in a link after the first
-        self.at_work: dict[int, float] = {}      # as above
-        self.concurrency = self.first.concurrency     # type: ignore[misc]  # a class attribute elsewhere; here the first link's
-        self.prefetch = self.first.prefetch           # type: ignore[misc]  # as above
-        self.stuck = self.first.stuck                 # type: ignore[misc]  # as above
-        self.hang = sum(link.stage.hang for link in links)   # type: ignore[misc]  # as above
-        self.grace = self.first.grace                 # type: ignore[misc]  # as above; later links have the worker's whole grace
+        self.at: dict[int, At] = {}  # threads in a link after the first
+        self.at_work: dict[int, float] = {}  # as above
+        self.concurrency = self.first.concurrency  # type: ignore[misc]  # a class attribute elsewhere; here the first link's
+        self.prefetch = self.first.prefetch  # type: ignore[misc]  # as above
+        self.stuck = self.first.stuck  # type: ignore[misc]  # as above
+        self.hang = sum(link.stage.hang for link in links)  # type: ignore[misc]  # as above
+        self.grace = self.first.grace  # type: ignore[misc]  # as above; later links have the worker's whole grace
 
     @property
     def first(self) -> Stage:
@@ -89,7 +89,7 @@ class Chain(Stage):
             undo.pop_all()
 
     def close(self) -> None:
-        with ExitStack() as rest:                # a stage that fails to close must not keep the others open
+        with ExitStack() as rest:  # a stage that fails to close must not keep the others open
             for joint in reversed(self._joints):
                 rest.callback(self._close, joint)
 
@@ -103,7 +103,7 @@ class Chain(Stage):
         self.first.interrupt()
 
     @property
-    def overlap(self) -> int:      # type: ignore[override]  # of the class for other stages, of the first link here
+    def overlap(self) -> int:  # type: ignore[override]  # of the class for other stages, of the first link here
         return self.first.overlap
 
     @property
@@ -159,7 +159,7 @@ class Chain(Stage):
                 refused = refused or error
         if not has_given:
             joint.stage.count(NOTHING)
-        kept = passed_on = 0       # bytes
+        kept = passed_on = 0  # bytes
         has_handed = False
         for one in given:
             if type(one) is New:
@@ -174,7 +174,7 @@ class Chain(Stage):
                 refuse_too_much(kept + passed_on, len(given))
             room.keep(kept, ROOM if place else MAX_GIVEN)
             if not has_handed:
-                taken: list[Taken] = given     # type: ignore[assignment]  # nothing in it is Handed
+                taken: list[Taken] = given  # type: ignore[assignment]  # nothing in it is Handed
             else:
                 taken = []
                 for one in given:
@@ -238,7 +238,7 @@ class _Routed:
     def __init__(self, names: Sequence[str], known: Known) -> None:
         self.name = names[0]
         self.later = tuple(names[1:])
-        self.outputs: tuple[str, ...] = ()       # what the links give is counted by them
+        self.outputs: tuple[str, ...] = ()  # what the links give is counted by them
         self.known = known
 
     def take(self, item: Taken) -> Taken:

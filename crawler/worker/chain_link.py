@@ -1,7 +1,7 @@
 """Link of a chain: it takes items as if from the hub, and makes their outcomes itself.
 
-    task or page ──item──▶ [ the stage's process ] ──take──▶ routed, or handed to the next link
-                     └── anything fails ──put_back──▶ the task for this link's queue
+task or page ──item──▶ [ the stage's process ] ──take──▶ routed, or handed to the next link
+                 └── anything fails ──put_back──▶ the task for this link's queue
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Link(Struct, frozen=True):
     name: str
     stage: Stage
     outputs: tuple[str, ...]
-    feeds: str                 # the queue whose items go straight to the next link; "" for the last
-    input: str = ""            # as for `Router`
-    stored: Collection[str] = ()   # as above
+    feeds: str  # the queue whose items go straight to the next link; "" for the last
+    input: str = ""  # as for `Router`
+    stored: Collection[str] = ()  # as above
 
 
 class Handed(Struct, frozen=True):
@@ -73,8 +73,8 @@ class Joint:
         # The type of items that need no conversion: exactly the annotation, and nothing derived from it. None: there is none.
         self.takes: type | None = schema if isinstance(schema, type) and issubclass(schema, Direct) else None
         self._next_takes: type | None = None
-        self._hands_on: type | None = None     # the same, if what this one puts to its own output goes there too
-        self.is_first = False                  # of its chain: the task is its own, so its reports need no name
+        self._hands_on: type | None = None  # the same, if what this one puts to its own output goes there too
+        self.is_first = False  # of its chain: the task is its own, so its reports need no name
 
     def take(self, item: Any, result: Any) -> list[Taken | Handed]:
         """Route one thing that this link gave: see `Routes.take`. Raises Misgiven.

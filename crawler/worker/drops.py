@@ -7,8 +7,8 @@ from typing import Final
 
 from crawler.wording.texts import words
 
-KINDS: Final = 5          # reasons per stage and process that are counted separately; further ones count only in the total
-LONGEST: Final = 60       # characters of a reason
+KINDS: Final = 5  # reasons per stage and process that are counted separately; further ones count only in the total
+LONGEST: Final = 60  # characters of a reason
 NO_REASON: Final = "no reason given"
 _NUMBER = re.compile(r"\d+")
 

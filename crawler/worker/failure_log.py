@@ -1,6 +1,6 @@
 """Limit warnings about failed items: only some of each kind, because a mistake met on every page need not be reported for each.
 
-    KeyError at enrich.py:3 ──▶ warning, warning, … (`TOLD` times, the last says so) ──▶ INFO; all are counted in the summary
+KeyError at enrich.py:3 ──▶ warning, warning, … (`TOLD` times, the last says so) ──▶ INFO; all are counted in the summary
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 from crawler.stage import GiveUp
 from crawler.wording import places
 
-TOLD: Final = 5           # failures of one kind that become warnings
-KINDS: Final = 1_000      # kinds that are told apart; an exception's type and place have few values
+TOLD: Final = 5  # failures of one kind that become warnings
+KINDS: Final = 1_000  # kinds that are told apart; an exception's type and place have few values
 REST: Final = "; more like this are counted in the summary, and shown with -v"
 
 

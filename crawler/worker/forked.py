@@ -14,8 +14,8 @@ import os
 
 log = logging.getLogger("crawler.worker")
 
-CODE = 1               # exit code of such a copy
-TOLD = 3               # copies of one worker that are logged; a stage that forks for each item would fill the log
+CODE = 1  # exit code of such a copy
+TOLD = 3  # copies of one worker that are logged; a stage that forks for each item would fill the log
 
 
 class _Process:
@@ -23,7 +23,7 @@ class _Process:
 
     is_copy = False
     is_watched = False
-    forks = 0          # made by this process, or by the one that this is a copy of
+    forks = 0  # made by this process, or by the one that this is a copy of
 
 
 def watch() -> None:

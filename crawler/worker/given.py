@@ -8,8 +8,8 @@ from typing import Any, Final
 from crawler.items import Pace
 from crawler.stage import Report
 
-MESSAGES: Final = (Pace, Report)       # to the hub
-NOTHING: Final = "gave nothing"        # counter: items for which a stage with outputs gave none, and dropped none
+MESSAGES: Final = (Pace, Report)  # to the hub
+NOTHING: Final = "gave nothing"  # counter: items for which a stage with outputs gave none, and dropped none
 
 
 def is_item(given: Any) -> bool:

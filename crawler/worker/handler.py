@@ -48,8 +48,8 @@ from crawler.worker.seed_log import SeedLog
 
 log = logging.getLogger("crawler.worker")
 
-REPORTS = 20              # different reports of one task that are stored
-REPORTED = 1_000          # characters of them
+REPORTS = 20  # different reports of one task that are stored
+REPORTED = 1_000  # characters of them
 
 
 class Outcome(msgspec.Struct):
@@ -59,13 +59,13 @@ class Outcome(msgspec.Struct):
     done: Done | None = None
     failed: Failed | None = None
     is_released: bool = False
-    trouble: StorageError | None = None        # the worker cannot go on; with StorageFull not now
-    short: MachineShort | None = None          # the worker is to hold fewer tasks
+    trouble: StorageError | None = None  # the worker cannot go on; with StorageFull not now
+    short: MachineShort | None = None  # the worker is to hold fewer tasks
     paces: list[Pace] = msgspec.field(default_factory=list)
     counts: Mapping[str, int] = msgspec.field(default_factory=dict)
-    counted: Mapping[int, Mapping[str, int]] = msgspec.field(default_factory=dict)     # what stages counted for it: see `stage`
-    keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)    # known to the hub once it accepts this
-    size: int = 0                              # bytes of its children, about
+    counted: Mapping[int, Mapping[str, int]] = msgspec.field(default_factory=dict)  # what stages counted for it: see `stage`
+    keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)  # known to the hub once it accepts this
+    size: int = 0  # bytes of its children, about
 
 
 class _Gathered(msgspec.Struct):
@@ -73,13 +73,13 @@ class _Gathered(msgspec.Struct):
 
     children: list[New] = msgspec.field(default_factory=list)
     paces: list[Pace] = msgspec.field(default_factory=list)
-    counts: defaultdict[str, int] = msgspec.field(default_factory=partial(defaultdict, int))     # a Counter takes 0.7 µs
+    counts: defaultdict[str, int] = msgspec.field(default_factory=partial(defaultdict, int))  # a Counter takes 0.7 µs
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
-    reports: dict[str, int] = msgspec.field(default_factory=dict)       # how often each text was given, in their order
-    refused: dict[str, None] = msgspec.field(default_factory=dict)      # reasons why single items were not taken
-    links: dict[str, int] = msgspec.field(default_factory=dict)         # by reason the number of links not taken, if none was
+    reports: dict[str, int] = msgspec.field(default_factory=dict)  # how often each text was given, in their order
+    refused: dict[str, None] = msgspec.field(default_factory=dict)  # reasons why single items were not taken
+    links: dict[str, int] = msgspec.field(default_factory=dict)  # by reason the number of links not taken, if none was
     size: int = 0
-    refused_item: Misgiven | None = None       # the first error of an item that cannot be put, if there is one
+    refused_item: Misgiven | None = None  # the first error of an item that cannot be put, if there is one
 
     @property
     def report(self) -> str:
@@ -94,7 +94,7 @@ class _Gathered(msgspec.Struct):
         return "\n".join(lines)
 
     def add(self, taken: Taken) -> None:
-        if isinstance(taken, New):             # the two that every page gives come first
+        if isinstance(taken, New):  # the two that every page gives come first
             self.children.append(taken)
             self._grow(len(taken.item) + CHILD_BYTES)
             if taken.key is not None:
@@ -105,7 +105,7 @@ class _Gathered(msgspec.Struct):
             if taken.tasks:
                 self.children += taken.tasks
                 self._grow(size(taken.tasks))
-            elif taken.skipped:                # nothing new came of it, so it is told why
+            elif taken.skipped:  # nothing new came of it, so it is told why
                 for reason, n in taken.skipped.items():
                     self.links[reason] = self.links.get(reason, 0) + n
             self.keys += [(taken.queue, name) for name in taken.names]
@@ -297,7 +297,7 @@ class Handler:
         if isinstance(error, Drop):
             self._seeds.dropped(lease, item, error)
             done = Done(lease.token, report=words(f"dropped: {error.reason}"))
-            counts = {"dropped": 1} if lease.host else self._drops.counters(error.reason)      # for URLs the stage counts them
+            counts = {"dropped": 1} if lease.host else self._drops.counters(error.reason)  # for URLs the stage counts them
             return [Outcome(lease, done=done, counts=counts)]
         if isinstance(error, Retry):
             try:

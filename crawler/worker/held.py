@@ -1,6 +1,6 @@
 """Leases that a worker holds: when each ends, and how far its task has come.
 
-    add ──▶ start ──▶ (wait) ──arrive──▶ work ──▶ end          extend: a heart-beat;  clear: we let go of all
+add ──▶ start ──▶ (wait) ──arrive──▶ work ──▶ end          extend: a heart-beat;  clear: we let go of all
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class _OpenLease:
 
     def __init__(self, lease: Lease, until: float) -> None:
         self.lease = lease
-        self.until = until                        # monotonic time
-        self.started: float | None = None         # monotonic time
-        self.was_begun = False                    # work on it has begun at some time, or its host was asked
-        self.has_arrived = False                  # it asks no more of its host
-        self.thread = 0                           # that has started it
-        self.worked: float | None = None          # monotonic time: work began after the arrival
-        self.is_told = False                      # whether a warning has said that it takes long
+        self.until = until  # monotonic time
+        self.started: float | None = None  # monotonic time
+        self.was_begun = False  # work on it has begun at some time, or its host was asked
+        self.has_arrived = False  # it asks no more of its host
+        self.thread = 0  # that has started it
+        self.worked: float | None = None  # monotonic time: work began after the arrival
+        self.is_told = False  # whether a warning has said that it takes long
 
 
 class Held:
@@ -38,12 +38,12 @@ class Held:
 
     def __init__(self, marks: Marks | None = None) -> None:
         """marks: written for each task begun, for the process that supervises this one; they are made under our lock."""
-        self.starts_work = True                   # a started task is at work at once, and does not wait for a host first
+        self.starts_work = True  # a started task is at work at once, and does not wait for a host first
         self._marks = marks or Marks()
-        self._by_thread: dict[int, _OpenLease] = {}    # the last one started, or worked on, in it
-        self._open: dict[int, _OpenLease] = {}        # by token
-        self._beyond = 0                          # of these, how many have arrived
-        self._arrivals: list[Lease] = []          # that the hub has not been told of
+        self._by_thread: dict[int, _OpenLease] = {}  # the last one started, or worked on, in it
+        self._open: dict[int, _OpenLease] = {}  # by token
+        self._beyond = 0  # of these, how many have arrived
+        self._arrivals: list[Lease] = []  # that the hub has not been told of
         self._lock = threading.Lock()
 
     def add(self, leases: Sequence[Lease], until: float) -> None:
@@ -163,7 +163,7 @@ class Held:
     def thread_works(self, is_work: bool) -> None:
         """Mark the task that this thread has started as at work, or as waiting again: see `Stage.on_work`."""
         held = self._by_thread.get(threading.get_ident())
-        if held is None or held.worked is not None:      # marked already: only this thread changes either
+        if held is None or held.worked is not None:  # marked already: only this thread changes either
             return
         with self._lock:
             if held.started is not None and self._is_ours(held.lease):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from crawler.items import Name
 
-KNOWN = 200_000                             # names remembered: some 20 MB; the hub checks as many again in a second
+KNOWN = 200_000  # names remembered: some 20 MB; the hub checks as many again in a second
 
 _Some = TypeVar("_Some", bound=Name)
 _NONE: frozenset[Name] = frozenset()
@@ -20,8 +20,8 @@ class Known:
 
     def __init__(self, limit: int = KNOWN) -> None:
         self._limit = limit // 2
-        self._heard: deque[tuple[int, Iterable[tuple[str, Name]]]] = deque()   # from steps that a power cut might undo
-        self._young: dict[str, set[Name]] = {}     # by queue
+        self._heard: deque[tuple[int, Iterable[tuple[str, Name]]]] = deque()  # from steps that a power cut might undo
+        self._young: dict[str, set[Name]] = {}  # by queue
         self._old: dict[str, set[Name]] = {}
 
     def __contains__(self, one: tuple[str, Name]) -> bool:

@@ -39,17 +39,17 @@ from crawler.worker.tally import Late, Tally, counters_of
 
 log = logging.getLogger("crawler.worker")
 
-POLL = 0.3            # s; longest wait at the hub before we look at stop
-IDLE = 0.1            # s between looks for work while tasks are in process and there is room for more
-GATHER = 0.02         # s the same where items are taken in batches: more of them come meanwhile
-GRACE = 17.0          # s from the wish to stop until unfinished tasks are released; with CLOSING, and all that takes: 20 s.
+POLL = 0.3  # s; longest wait at the hub before we look at stop
+IDLE = 0.1  # s between looks for work while tasks are in process and there is room for more
+GATHER = 0.02  # s the same where items are taken in batches: more of them come meanwhile
+GRACE = 17.0  # s from the wish to stop until unfinished tasks are released; with CLOSING, and all that takes: 20 s.
 #                       A stage may have less for what only waits: see `Stage.grace`
-CLOSING = 2.0         # s more for tasks still in process then, or after an error: the stage must not be closed while it works
-ROOM = 1.0            # s between tries while a disk is full
-LOOK = 1.0            # s between calls of `Stage.slow`
-LOOK_FULL = 0.2       # s the same while there is no room for more tasks: slow ones give up their places
-WAITING = 2           # tasks that may wait for a thread, for each thread
-HEARTBEATS = 3        # per lease time: two may get lost
+CLOSING = 2.0  # s more for tasks still in process then, or after an error: the stage must not be closed while it works
+ROOM = 1.0  # s between tries while a disk is full
+LOOK = 1.0  # s between calls of `Stage.slow`
+LOOK_FULL = 0.2  # s the same while there is no room for more tasks: slow ones give up their places
+WAITING = 2  # tasks that may wait for a thread, for each thread
+HEARTBEATS = 3  # per lease time: two may get lost
 
 
 class StageHung(CrawlerError):
@@ -96,23 +96,23 @@ class Worker:
         self._call = 0
         self._store = 0
         self._epoch = 0
-        self._give_up_at = math.inf       # monotonic time; while a disk is full, and once we must stop
+        self._give_up_at = math.inf  # monotonic time; while a disk is full, and once we must stop
         self._hub_room, self._output_room = Room(self._name, LOG_HUB), Room(self._name)
-        self.has_leftovers = False        # threads are still in `process`: only the end of the process ends them
+        self.has_leftovers = False  # threads are still in `process`: only the end of the process ends them
         self._chosen = concurrency
         self._concurrency = concurrency or stage.concurrency
         self._window = Window(self._concurrency, is_fixed=True)
         self._slow = NOT_SLOW
-        self._is_dry = False                       # the hub had fewer tasks than we asked for
-        self._next_hung = 0.0                      # monotonic time at which hung tasks are looked for
-        self._next_look = 0.0                      # monotonic time of the next call of `Stage.slow`
-        self._pool: Pool | None = None             # with a loop of its own, beside which few tasks have a thread
+        self._is_dry = False  # the hub had fewer tasks than we asked for
+        self._next_hung = 0.0  # monotonic time at which hung tasks are looked for
+        self._next_look = 0.0  # monotonic time of the next call of `Stage.slow`
+        self._pool: Pool | None = None  # with a loop of its own, beside which few tasks have a thread
         self._tempo = Tempo(self._concurrency)
         self._handler = Handler(stage, schema, self._router)
         self._is_async = is_async
         self._late = Late(input)
         self._watch = Watch(router.name, stage, is_async, self._held)
-        self._strain: Strain | None = None         # made when this machine first lacks something
+        self._strain: Strain | None = None  # made when this machine first lacks something
 
     def stop(self) -> None:
         """Lease no more; finish or give back within `GRACE`. May be called from a signal handler."""
@@ -144,13 +144,12 @@ class Worker:
         finally:
             self._ended.set()
             self.has_leftovers = not pool.close(CLOSING)
-            if not self.has_leftovers:              # else it still uses what close() would take away, or holds its locks
+            if not self.has_leftovers:  # else it still uses what close() would take away, or holds its locks
                 with closing(self._name):
                     self._stage.close()
 
     def _is_opened(self) -> bool:
-        """Open the stage, and wait for disk space if it is lacking. Returns False if the worker was stopped before there was any.
-        """
+        """Open the stage, after a wait for disk space if need be. Returns False if the worker was stopped before there was any."""
         while True:
             try:
                 with opening(self._name):
@@ -227,7 +226,7 @@ class Worker:
         """(n, seconds): report after n finished tasks, or seconds after the first."""
         if self._stage.batch:
             return self._stage.batch, GATHER
-        busy = max(busy - self._slow.items, 0)           # no news is expected of slow tasks
+        busy = max(busy - self._slow.items, 0)  # no news is expected of slow tasks
         if not self._stage.overlap:
             return max(1, min(busy, room // 2)), LINGER
         return until_told(busy, self._held.beyond(), self._tempo, is_dry=self._is_dry)
@@ -253,7 +252,7 @@ class Worker:
         answer, asked_at = self._ask(step)
         if answer.store != self._store:
             self._begin_anew(answer.store)
-        if answer.epoch != self._epoch:             # after a power cut it may have lost what it answered
+        if answer.epoch != self._epoch:  # after a power cut it may have lost what it answered
             self._epoch = answer.epoch
             self._router.known.clear()
             self._shared.clear()
@@ -310,12 +309,12 @@ class Worker:
         """Wait a little, because a disk is full, the hub's or a sink's, until a person frees some space."""
         room.is_full(full)
         self._tally.trouble = room.trouble
-        self._ended.wait(ROOM)                      # not for `stop`: the outcomes must still be handed in
+        self._ended.wait(ROOM)  # not for `stop`: the outcomes must still be handed in
 
     def _tell(self, full: StorageFull) -> None:
         """Tell the hub that the stage cannot be opened for lack of room."""
         self._call += 1
-        with suppress(StorageError):               # its own disk is full too, and it says so itself
+        with suppress(StorageError):  # its own disk is full too, and it says so itself
             self._broker.step(Step(self._worker, self._call, trouble=in_short(full)))
 
     def _build(self, outcomes: list[Outcome], untouched: set[int], want: int, wait: float) -> Step:
@@ -356,7 +355,7 @@ class Worker:
     def _learn(self, outcomes: list[Outcome], answer: Stepped) -> None:
         handed_in = [outcome for outcome in outcomes if outcome.done is not None]
         late = 0
-        for outcome, verdict in zip(handed_in, answer.verdicts, strict=False):     # done ones come first
+        for outcome, verdict in zip(handed_in, answer.verdicts, strict=False):  # done ones come first
             if verdict == Verdict.DONE:
                 if outcome.keys:
                     self._router.known.learn(outcome.keys, answer.commit)
@@ -385,14 +384,14 @@ class Worker:
             started = time.monotonic()
             try:
                 kept = self._side.extend(self._worker, tokens, self._lease)
-            except (HubError, StorageError) as error:       # the loop meets the same, and reports it
+            except (HubError, StorageError) as error:  # the loop meets the same, and reports it
                 log.debug("no heart-beat reached the hub: %s", error)
                 continue
             self._held.extend(tokens, kept, started + self._lease)
 
     def _look_for_hung(self) -> None:
         now = time.monotonic()
-        if now < self._next_hung:                        # all that is held is looked at
+        if now < self._next_hung:  # all that is held is looked at
             return
         self._next_hung = now + min(LOOK, self._stage.hang / 10, self._stage.hang_at_work / 10)
         hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work, self._stage.at_work)
@@ -400,9 +399,9 @@ class Worker:
             return
         reasons = [f"still in process after {hang:g} s{self._watch.where(lease)}" for lease in hung]
         counts = {"failed": 1}
-        self._finished.add([
-            Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease, reason in zip(hung, reasons, strict=True)
-        ])
+        self._finished.add(
+            [Outcome(lease, failed=Failed(lease.token, reason), counts=counts) for lease, reason in zip(hung, reasons, strict=True)]
+        )
         while finished := self._finished.take():
             self._step(finished)
         self._release_all()
@@ -432,10 +431,10 @@ class Worker:
     def _leave(self) -> None:
         """Tell the hub that this worker ends, so that it is not listed as running."""
         self._late.see(0, math.inf)
-        if not self._call:                          # the hub does not know it
+        if not self._call:  # the hub does not know it
             return
         self._call += 1
-        with suppress(HubError, StorageError):      # then it is listed until it has not called for a while
+        with suppress(HubError, StorageError):  # then it is listed until it has not called for a while
             self._broker.step(Step(self._worker, self._call, is_last=True))
 
     def _interrupt(self) -> None:

@@ -15,13 +15,13 @@ from contextlib import suppress
 from threading import get_ident
 from typing import NamedTuple
 
-VARIABLE = "CRAWLER_MARKS"   # of the environment: where a worker finds the memory
-SLOTS = 4_096             # tasks begun at once; of more, nothing is known of any
-WORD = 8                  # bytes
-MARK = 3                  # words of each task: its token, what is done with it, and the thread that does it
-PULSE = SLOTS * MARK * WORD     # place of the last sign of life
-SIZE = PULSE + WORD       # bytes; what follows is where its threads were when it crashed: see `pulse`
-DUMP = 64 << 10           # bytes of that which are read
+VARIABLE = "CRAWLER_MARKS"  # of the environment: where a worker finds the memory
+SLOTS = 4_096  # tasks begun at once; of more, nothing is known of any
+WORD = 8  # bytes
+MARK = 3  # words of each task: its token, what is done with it, and the thread that does it
+PULSE = SLOTS * MARK * WORD  # place of the last sign of life
+SIZE = PULSE + WORD  # bytes; what follows is where its threads were when it crashed: see `pulse`
+DUMP = 64 << 10  # bytes of that which are read
 FREE, BEGUN, AT_WORK, TOO_MANY = range(4)
 
 
@@ -30,7 +30,7 @@ class MarkMemory:
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
-        with suppress(OSError, AttributeError):              # no descriptors left; not Linux
+        with suppress(OSError, AttributeError):  # no descriptors left; not Linux
             self._descriptor = os.memfd_create("crawler-marks")
             os.ftruncate(self._descriptor, SIZE)
 
@@ -53,7 +53,7 @@ class MarkMemory:
             return [], []
         words = memoryview(os.pread(self._descriptor, SIZE, 0)).cast("Q")
         states = words[1:-1:MARK].tolist()
-        if not any(states) or TOO_MANY in states:            # the former after nearly every end of a worker
+        if not any(states) or TOO_MANY in states:  # the former after nearly every end of a worker
             return [], []
         marks = list(zip(words[:-1:MARK].tolist(), states, words[2:-1:MARK].tolist(), strict=True))
         at_work = [(token, thread) for token, state, thread in marks if state == AT_WORK]
@@ -82,7 +82,7 @@ class Marks:
         """words: as `given` by the parent; None: nobody reads the marks."""
         self._words = words if words is not None else memoryview(bytearray(SIZE)).cast("Q")
         self._free = list(range(MARK * (SLOTS - 1), -1, -MARK))
-        self._places: dict[int, int] = {}         # by token
+        self._places: dict[int, int] = {}  # by token
 
     def begin(self, token: int, *, is_work: bool) -> None:
         """Mark a task as begun by this thread, or as at work at once."""
@@ -119,8 +119,8 @@ class Marks:
 class Given(NamedTuple):
     """Memory that this process shares with its parent."""
 
-    words: memoryview          # of 8 bytes
-    descriptor: int            # where a crash is written to
+    words: memoryview  # of 8 bytes
+    descriptor: int  # where a crash is written to
 
 
 def _crashed(dump: str) -> int:
@@ -136,7 +136,7 @@ def given() -> Given | None:
         return None
     import mmap  # here, because only workers need it
 
-    with suppress(OSError, ValueError):                      # the parent is gone: it will not be read
+    with suppress(OSError, ValueError):  # the parent is gone: it will not be read
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.lseek(descriptor, SIZE, os.SEEK_SET)

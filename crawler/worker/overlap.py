@@ -22,12 +22,12 @@ from crawler.worker.handler import Handler, Outcome
 from crawler.worker.held import Held
 from crawler.worker.pool import Finished, Tempo, ThreadPool
 
-LEAST = 32            # tasks in flight at once, to begin with
-BUSY = 0.4            # of the time worked, from which on more of them would only wait
-PLENTY = 0.04         # s of work that has arrived, at which there should be less
-BEHIND = 0.08         # s of work that may have arrived while more is asked for
-LINGER = 0.01         # s a finished task waits for others to be handed in with it
-BUSY_LINGER = 0.03    # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
+LEAST = 32  # tasks in flight at once, to begin with
+BUSY = 0.4  # of the time worked, from which on more of them would only wait
+PLENTY = 0.04  # s of work that has arrived, at which there should be less
+BEHIND = 0.08  # s of work that may have arrived while more is asked for
+LINGER = 0.01  # s a finished task waits for others to be handed in with it
+BUSY_LINGER = 0.03  # s the same while there is enough to work on here: a step of many costs the hub a fraction of many steps
 
 
 class Window:
@@ -38,8 +38,8 @@ class Window:
         self._most = most
         self._least = most if is_fixed else min(LEAST, most)
         self.size = self._least
-        self._worked = 0.0                # s, ever
-        self._seen = 0.0, 0.0             # monotonic time of the last look, and what had been worked by then
+        self._worked = 0.0  # s, ever
+        self._seen = 0.0, 0.0  # monotonic time of the last look, and what had been worked by then
 
     def worked(self, seconds: float) -> None:
         self._worked += seconds
@@ -60,7 +60,7 @@ def until_told(busy: int, arrived: int, tempo: Tempo, *, is_dry: bool) -> tuple[
     busy: tasks held; arrived: those that wait for work or are worked on. is_dry: the hub had fewer tasks than were asked for, so
     other workers may wait for the links that are found here.
     """
-    news = 2 * busy - arrived                        # to come: each arrives, and ends
+    news = 2 * busy - arrived  # to come: each arrives, and ends
     is_awaited = is_dry and arrived <= tempo.ahead(BEHIND)
     if arrived > tempo.ahead(LINGER) and not is_awaited:
         return max(1, news), BUSY_LINGER
@@ -78,11 +78,11 @@ class OverlapPool:
         self._threads = ThreadPool(handler, held, finished, tempo, threads, self._learned, self._prepare)
         self._tempo = tempo
         self._window = window
-        self._lock = threading.RLock()            # taken as it is: to enter a condition costs a call more
+        self._lock = threading.RLock()  # taken as it is: to enter a condition costs a call more
         self._changed = threading.Condition(self._lock)
-        self._running = 0                              # begun, and not over
-        self._behind: dict[str, deque[Lease]] = {}     # by host, in the order they came: those that wait for
-        self._ahead: dict[str, Lease] = {}             # one that has a thread
+        self._running = 0  # begun, and not over
+        self._behind: dict[str, deque[Lease]] = {}  # by host, in the order they came: those that wait for
+        self._ahead: dict[str, Lease] = {}  # one that has a thread
 
     def submit(self, leases: list[Lease]) -> None:
         for lease in leases:
@@ -93,7 +93,7 @@ class OverlapPool:
         for host, leases in list(self._behind.items()):
             while leases and self._is_begun(leases[0]):
                 leases.popleft()
-            while leases and host not in self._ahead:      # still unknown: they wait in threads, and share the answer
+            while leases and host not in self._ahead:  # still unknown: they wait in threads, and share the answer
                 self._threads.submit([leases.popleft()])
             if not leases:
                 del self._behind[host]
@@ -135,8 +135,7 @@ class OverlapPool:
         return False
 
     def _prepare(self, lease: Lease) -> list[Outcome] | None:
-        """Wait, in a thread, for whatever the task needs first, then begin it. Returns None if it has to be handled in the thread.
-        """
+        """Wait, in a thread, for what the task needs first, then begin it. Returns None if it has to be handled in the thread."""
         is_worth_it, outcomes = self._handler.prepare(lease)
         if outcomes or not is_worth_it:
             return outcomes or None

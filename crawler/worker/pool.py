@@ -25,9 +25,9 @@ from crawler.worker.routing import MAX_GIVEN
 
 log = logging.getLogger("crawler.worker")
 
-AHEAD = 0.1           # s a quick task may be held before it runs: as many as are done in that time come with one round trip
-MOST_AHEAD = 256      # tasks so held at most
-MOST_THREADS = 512    # if most of them wait for slow tasks: such a thread takes some 50 kB
+AHEAD = 0.1  # s a quick task may be held before it runs: as many as are done in that time come with one round trip
+MOST_AHEAD = 256  # tasks so held at most
+MOST_THREADS = 512  # if most of them wait for slow tasks: such a thread takes some 50 kB
 
 
 class Finished:
@@ -35,11 +35,11 @@ class Finished:
 
     def __init__(self) -> None:
         self._outcomes: list[Outcome] = []
-        self._news = 0                            # outcomes and arrivals since the last `take`
-        self._enough = 1                          # of them, to end the wait
+        self._news = 0  # outcomes and arrivals since the last `take`
+        self._enough = 1  # of them, to end the wait
         self._first_at = 0.0
         self._is_woken = False
-        self._lock = threading.RLock()            # taken as it is: to enter a condition costs a call more
+        self._lock = threading.RLock()  # taken as it is: to enter a condition costs a call more
         self._changed = threading.Condition(self._lock)
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
@@ -56,12 +56,11 @@ class Finished:
         before, self._news = self._news, self._news + n
         if not before:
             self._first_at = time.monotonic()
-        if not before or self._news >= self._enough:      # not each time: a woken thread takes the interpreter from a working one
+        if not before or self._news >= self._enough:  # not each time: a woken thread takes the interpreter from a working one
             self._changed.notify()
 
     def wait(self, enough: int, linger: float, timeout: float) -> None:
-        """Wait until there are `enough`, or `linger` s after the first of them, or `timeout` s from now, or until `wake` is called.
-        """
+        """Wait until there are `enough`, `linger` s after the first of them, `timeout` s from now, or until `wake` is called."""
         give_up = time.monotonic() + timeout
         with self._lock:
             self._enough = enough
@@ -95,12 +94,11 @@ class Finished:
 
 
 class Tempo:
-    """Duration of tasks, and from it the number to hold beyond those in process: none if they are slow, so that others can do them.
-    """
+    """Duration of tasks, and from it how many to hold beyond those in process: none if they are slow, so that others do them."""
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._usual: float | None = None          # s a task takes, recent mean
+        self._usual: float | None = None  # s a task takes, recent mean
 
     def note(self, leases: Sequence[Lease], seconds: float) -> None:
         """Record one task's duration. Tasks with a host are excluded: holding them would idle the host."""
@@ -167,14 +165,14 @@ class ThreadPool:
         self._begin = begin
         self._waiting: SimpleQueue[list[Lease] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._groups = 0                          # waiting or in process
+        self._groups = 0  # waiting or in process
         self._lock = threading.Lock()
 
     def submit(self, leases: list[Lease]) -> None:
         with self._lock:
             self._groups += 1
             short = self._add_thread() if len(self._threads) < min(self._groups, self._most) else None
-            if short is not None and not self._threads:        # no thread would take these
+            if short is not None and not self._threads:  # no thread would take these
                 self._groups -= 1
         if short is not None and not self._threads:
             self._on_end(leases)
@@ -239,7 +237,7 @@ class ThreadPool:
             self._held.worked(ready)
             self._tempo.note(leases, time.monotonic() - began)
             self._ended()
-            self._on_end(leases)                  # first: the reader of the outcomes must find this over
+            self._on_end(leases)  # first: the reader of the outcomes must find this over
             self._finished.add(late + outcomes)
 
     def _ended(self) -> None:

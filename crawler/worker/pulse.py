@@ -13,7 +13,7 @@ import time
 
 from crawler.worker.marks import Given
 
-BEAT = 1.0                # s between two signs of life
+BEAT = 1.0  # s between two signs of life
 
 
 def start(given: Given) -> None:

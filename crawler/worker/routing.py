@@ -51,14 +51,14 @@ class Gate(Protocol):
         ...
 
 
-Gatekeeper = Gate | Callable[[Any], New | str]     # or what `Gate.admit` is, alone
+Gatekeeper = Gate | Callable[[Any], New | str]  # or what `Gate.admit` is, alone
 
 
-Taken = New | Admitted | Pace | Report | str | None      # the result of routing one thing that a stage gave: see `Routes.take`
+Taken = New | Admitted | Pace | Report | str | None  # the result of routing one thing that a stage gave: see `Routes.take`
 
-_ROWS = (dict, Mapping, msgspec.Struct)     # nearly all are the first, which is the quickest to tell
-MAX_GIVEN = 24 << 20      # bytes handed in at once: one body of any size fits, and the rest of a message to the hub (32 MiB) too
-CHILD_BYTES = 256         # size of a task without its body: key, parent, host, queue
+_ROWS = (dict, Mapping, msgspec.Struct)  # nearly all are the first, which is the quickest to tell
+MAX_GIVEN = 24 << 20  # bytes handed in at once: one body of any size fits, and the rest of a message to the hub (32 MiB) too
+CHILD_BYTES = 256  # size of a task without its body: key, parent, host, queue
 
 
 class TooMuch(CrawlerError):
@@ -74,8 +74,8 @@ class Misgiven(CrawlerError):
 
     def __init__(self, error: Exception, where: str) -> None:
         super().__init__(error, where)
-        self.is_final = isinstance(error, _OURS)        # the same code would give the same
-        self.is_of_item = isinstance(error, Unsendable | TooBig)    # other items of the same task are not concerned
+        self.is_final = isinstance(error, _OURS)  # the same code would give the same
+        self.is_of_item = isinstance(error, Unsendable | TooBig)  # other items of the same task are not concerned
         self._error = error
         self._where = where
 
@@ -87,9 +87,9 @@ class Misgiven(CrawlerError):
 class Routes(Protocol):
     """Turns a stage's output for an item into tasks and messages for the hub."""
 
-    name: str                 # of the stage that takes the items
+    name: str  # of the stage that takes the items
     outputs: tuple[str, ...]  # queues that the stage may put to, its own output first
-    later: tuple[str, ...]    # later stages of the same chain, whose reports begin with their names
+    later: tuple[str, ...]  # later stages of the same chain, whose reports begin with their names
     known: Known
 
     def take(self, item: Any) -> Taken:
@@ -119,7 +119,7 @@ class Router:
         self.name = stage
         self._input = input
         self._stored = frozenset(stored)
-        self._told: set[type] = set()      # of items that make no good row, those a warning has been given for
+        self._told: set[type] = set()  # of items that make no good row, those a warning has been given for
         self.outputs = tuple(outputs)
         self._gates = {queue: gate for queue, gate in gatekeepers.items() if isinstance(gate, Gate)}
         self._admit = {queue: gate.admit if isinstance(gate, Gate) else gate for queue, gate in gatekeepers.items()}
@@ -214,7 +214,8 @@ class Router:
             near = nearest(str(name), self.outputs)
             raise Refused(
                 f"stage {self.name!r} sent an item to {name!r}; its outputs are {', '.join(self.outputs)}: "
-                + (f"did you mean {near!r}? otherwise " if near else "") + f"add it to stages.{self.name}.outputs"
+                + (f"did you mean {near!r}? otherwise " if near else "")
+                + f"add it to stages.{self.name}.outputs"
             )
         return name
 
@@ -227,7 +228,7 @@ class Unsendable(TypeError):
     """An item that is not plain data."""
 
 
-_OURS = (Refused, Unsendable, TooMuch)      # their messages are clear without the name of the class
+_OURS = (Refused, Unsendable, TooMuch)  # their messages are clear without the name of the class
 
 
 def misgiven(error: Exception, given: Any, process: Callable[..., Any]) -> Misgiven:
@@ -252,7 +253,7 @@ def many(result: Any, process: Callable[..., Any]) -> Iterable[Any]:
     kind = type(result)
     if kind is GeneratorType:
         return _all_of(result, process)
-    if kind is _LIST_ITERATOR:                  # what a chain gives: `Iterator` would ask its class
+    if kind is _LIST_ITERATOR:  # what a chain gives: `Iterator` would ask its class
         return result  # type: ignore[no-any-return]  # a list's iterator
     return result if isinstance(result, Iterator) else (result,)
 
@@ -286,14 +287,14 @@ def seconds(what: str, value: Any) -> float | None:
         number = None if value is None else float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if number is not None and not -LONGEST <= number <= LONGEST:      # not a number is in no range
+    if number is not None and not -LONGEST <= number <= LONGEST:  # not a number is in no range
         raise Refused(f"{what} of {value!r} is not possible; give a number of seconds up to {LONGEST:.0f}")
     return number
 
 
 def pace(given: Pace) -> Pace:
     """Return a stage's Pace in the form the hub takes. Raises ValueError."""
-    if not isinstance(given.host, str) or not given.host.isprintable():       # a lone surrogate is not printable either
+    if not isinstance(given.host, str) or not given.host.isprintable():  # a lone surrogate is not printable either
         raise Refused(f"a Pace for {given.host!r}; its host is text, as in Lease.host")
     if len(given.host) > HOST_CHARS:
         raise Refused(f"a Pace for {given.host[:BRIEF]!r}…; a host has {HOST_CHARS} characters at most")

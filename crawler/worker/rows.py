@@ -15,7 +15,7 @@ def as_row(item: Any, count: Count = ignored) -> dict[str, Any]:
     count: called with the name of a counter for each value that is replaced. Raises Unsendable for a value that no row can have.
     """
     row = item if isinstance(item, dict) else {"value": item}
-    if values.is_ordinary(row):            # text and integers were checked when the item was sent
+    if values.is_ordinary(row):  # text and integers were checked when the item was sent
         return row
     try:
         return cast("dict[str, Any]", values.stored(row, lambda what: count(f"{REPLACED}{what}")))

@@ -16,7 +16,7 @@ from crawler.wording.texts import about, words
 
 log = logging.getLogger("crawler.worker")
 
-TOLD: Final = 10          # hosts; enough to read of ten thousand failed seeds
+TOLD: Final = 10  # hosts; enough to read of ten thousand failed seeds
 
 
 class SeedLog:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from crawler.broker.contract import Broker
 from crawler.items import Note
 
-CRAWL_NOTE = "crawl"          # name of the note that holds the crawl's id
+CRAWL_NOTE = "crawl"  # name of the note that holds the crawl's id
 
 
 def new_id() -> str:
@@ -25,9 +25,9 @@ class SharedNotes:
         """broker: a connection of its own, so that no note waits behind a long poll."""
         self._broker = broker
         self._lock = threading.Lock()
-        self._era = 0                                            # one more each time the hub turns out to be another
-        self._version = 0                                        # of the last change the hub told us of
-        self._found: dict[str, tuple[int, dict[str, bytes]]] = {}   # by prefix: version asked at, values
+        self._era = 0  # one more each time the hub turns out to be another
+        self._version = 0  # of the last change the hub told us of
+        self._found: dict[str, tuple[int, dict[str, bytes]]] = {}  # by prefix: version asked at, values
 
     def advance(self, version: int) -> None:
         """Note the hub's current version."""
@@ -42,14 +42,14 @@ class SharedNotes:
             self._found.clear()
 
     def get(self, name: str) -> bytes | None:
-        first_page = self._broker.notes(name, 0, "")        # in the order of names: no more, others may begin with this one
+        first_page = self._broker.notes(name, 0, "")  # in the order of names: no more, others may begin with this one
         return next((note.value for note in first_page[:1] if note.name == name), None)
 
     def set(self, name: str, value: bytes) -> None:
         era = self._era
         version = self._broker.note([Note(name, value)])
         with self._lock:
-            if era == self._era:                                 # else it is another hub's count, and ours would run ahead
+            if era == self._era:  # else it is another hub's count, and ours would run ahead
                 self._version = max(self._version, version)
 
     def counted(self, name: str) -> int | None:
@@ -63,7 +63,7 @@ class SharedNotes:
             return values
         changed = self._broker.notes(prefix, max(asked, 0))
         if changed:
-            values = values | {note.name: note.value for note in changed}     # a new mapping: who holds the old one keeps it
+            values = values | {note.name: note.value for note in changed}  # a new mapping: who holds the old one keeps it
         with self._lock:
             if era == self._era:
                 self._found[prefix] = (max([wanted, *(note.version for note in changed)]), values)

@@ -6,7 +6,7 @@ import threading
 
 
 class _Speaker(threading.local):
-    stage = ""         # "" in a thread that is not in a chain's `process`
+    stage = ""  # "" in a thread that is not in a chain's `process`
 
 
 speaker = _Speaker()

@@ -1,7 +1,7 @@
 """Reaction of a worker to a machine that lacks something: fewer tasks, and more again later. Logged once at each end.
 
-    short ──▶ a pause, then fewer tasks at once ──calm──▶ a few more each second ──▶ as many as before: over
-          └─ no network: one task at a time, after longer and longer pauses ──an answer──▶ twice as many each second
+short ──▶ a pause, then fewer tasks at once ──calm──▶ a few more each second ──▶ as many as before: over
+      └─ no network: one task at a time, after longer and longer pauses ──an answer──▶ twice as many each second
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from crawler.errors import MachineShort
 from crawler.machine.room import NO_NETWORK, SHORT_SAFE
 from crawler.wording.texts import words
 
-PAUSE: Final = 0.5        # s without new tasks after a shortage: tasks in flight end, and free what they use
-LONGEST: Final = 15.0     # s; without a network the pause doubles up to this
-GROWTH: Final = 1.0       # s between two looks whether it may hold more
-LEAST: Final = 2          # tasks
-SETTLED: Final = 3.0      # s the same after a lack of network
-CALM: Final = 10.0        # s without a shortage, at full size, after which it is over
+PAUSE: Final = 0.5  # s without new tasks after a shortage: tasks in flight end, and free what they use
+LONGEST: Final = 15.0  # s; without a network the pause doubles up to this
+GROWTH: Final = 1.0  # s between two looks whether it may hold more
+LEAST: Final = 2  # tasks
+SETTLED: Final = 3.0  # s the same after a lack of network
+CALM: Final = 10.0  # s without a shortage, at full size, after which it is over
 WAITS: Final = "until then it waits; nothing is lost, and no host is blamed"
 
 log = logging.getLogger("crawler.machine.room")
@@ -32,12 +32,12 @@ class Strain:
         """name: of the stage."""
         self._name = name
         self._short: MachineShort | None = None
-        self._since = 0.0                  # monotonic time of the first of these shortages
-        self._last = 0.0                   # of the last one
-        self._grown = 0.0                  # of the last change of `size`
+        self._since = 0.0  # monotonic time of the first of these shortages
+        self._last = 0.0  # of the last one
+        self._grown = 0.0  # of the last change of `size`
         self._pause = PAUSE
-        self._has_answer = False           # since the last shortage
-        self.size = 0                      # tasks; meaningless while `is_on` is False
+        self._has_answer = False  # since the last shortage
+        self.size = 0  # tasks; meaningless while `is_on` is False
 
     @property
     def is_on(self) -> bool:
@@ -58,8 +58,8 @@ class Strain:
         was_pausing = self.is_pausing()
         if self._short is None:
             self._since, self.size = now, max(held, 1)
-        is_cut_off = short.lack == NO_NETWORK and (is_new or not self._has_answer)     # else some hosts can be reached
-        if is_new or not was_pausing:      # what fails together is one shortage
+        is_cut_off = short.lack == NO_NETWORK and (is_new or not self._has_answer)  # else some hosts can be reached
+        if is_new or not was_pausing:  # what fails together is one shortage
             self.size = 1 if is_cut_off else max(min(self.size, held) * 3 // 4, LEAST)
             self._pause = min(self._pause * 2, LONGEST) if is_cut_off and not is_new else PAUSE
             self._last = self._grown = now

@@ -1,6 +1,6 @@
 """Warn of a stage that has worked on one item for long: it may be stuck, and nothing else would show it.
 
-    enrich has been at https://example.org/x for 30 s (enrich.py:7 in process); after 300 s it counts as hung
+enrich has been at https://example.org/x for 30 s (enrich.py:7 in process); after 300 s it counts as hung
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from crawler.worker.held import Held
 
 log = logging.getLogger("crawler.worker")
 
-LOOK = 1.0            # s between two checks
-NOTED = 3.0           # s at one item after which those who watch a crawl are told
+LOOK = 1.0  # s between two checks
+NOTED = 3.0  # s at one item after which those who watch a crawl are told
 
 
 class Watch:
@@ -28,8 +28,8 @@ class Watch:
         self._name = name
         self._stage = stage
         self._held = held
-        self._has_threads = not is_async        # the threads of an async stage are in the event loop: their places say nothing
-        self._next = 0.0                        # monotonic time, s
+        self._has_threads = not is_async  # the threads of an async stage are in the event loop: their places say nothing
+        self._next = 0.0  # monotonic time, s
 
     def look(self, now: float) -> None:
         """Warn of slow items if a check is due. now: monotonic time, s."""
@@ -41,9 +41,9 @@ class Watch:
             if one.stuck and not one.is_told and now - one.since > one.stuck:
                 one.is_told = True
                 self._say(one.stage, about(one.item), now - one.since, thread, self._stage.hang_at_work)
-        if self._stage.stuck and not self._stage.overlap:       # overlapping items mostly wait for others
+        if self._stage.stuck and not self._stage.overlap:  # overlapping items mostly wait for others
             for leases, thread, since in self._held.slow(self._stage.stuck, in_batches=self._stage.batch > 0):
-                if thread not in at:                            # otherwise it is reported above, under the later link's name
+                if thread not in at:  # otherwise it is reported above, under the later link's name
                     what = about_body(leases[0].item) + (f" and {len(leases) - 1} more" if len(leases) > 1 else "")
                     self._say(self._name, what, now - since, thread, self._stage.hang)
 
@@ -64,7 +64,7 @@ class Watch:
     def where(self, lease: Lease) -> str:
         """Return where the thread of a task is, as the end of a sentence; "" if it is not known. Call it in the worker's thread."""
         thread = self._held.thread(lease)
-        if thread == threading.get_ident():          # the worker's own: the item was begun in it, and waits in no thread
+        if thread == threading.get_ident():  # the worker's own: the item was begun in it, and waits in no thread
             return ""
         at = self._stage.at.get(thread)
         place = self._place(thread)

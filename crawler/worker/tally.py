@@ -23,7 +23,7 @@ log = logging.getLogger("crawler.worker")
 _encode: Final = msgpack.Encoder().encode
 
 FAILED = (Verdict.RETRY, Verdict.DEAD)
-LATE_EVERY: Final = 10.0   # s between two lines about tasks that were finished too late
+LATE_EVERY: Final = 10.0  # s between two lines about tasks that were finished too late
 
 
 class Tally:
@@ -31,9 +31,9 @@ class Tally:
 
     def __init__(self) -> None:
         self.done = 0
-        self.failed = 0            # attempts, not tasks
-        self.is_idle = True        # the hub had no task at the last request, and the worker holds none
-        self.trouble = ""          # what keeps it from working: a full disk
+        self.failed = 0  # attempts, not tasks
+        self.is_idle = True  # the hub had no task at the last request, and the worker holds none
+        self.trouble = ""  # what keeps it from working: a full disk
 
     def see(self, answer: Stepped, held: int, trouble: str = "") -> None:
         """Add the hub's answer. held: tasks that the worker holds after it. trouble: see `Tally.trouble`."""
@@ -51,7 +51,7 @@ class Late:
     def __init__(self, queue: str) -> None:
         """queue: of these tasks."""
         self._queue = queue
-        self._n = 0                # not told yet
+        self._n = 0  # not told yet
         self._told_at = -math.inf  # monotonic time
 
     def see(self, n: int, now: float) -> None:
@@ -80,7 +80,7 @@ def counters_of(stage: Stage, name: str, outcomes: Sequence[Outcome]) -> tuple[d
             counts[full] = counts.get(full, 0) + n
         if not outcome.is_released:
             (failed if outcome.done is None else done).append(own)
-    if len(counts) > COUNTERS_AT_ONCE:             # a stage may count anything: what one call cannot name is counted together
+    if len(counts) > COUNTERS_AT_ONCE:  # a stage may count anything: what one call cannot name is counted together
         rest = sum(list(counts.values())[COUNTERS_AT_ONCE - 1 :])
         return dict(list(counts.items())[: COUNTERS_AT_ONCE - 1]) | {OTHERS: rest}, b""
     of_each = _encode(done + failed) if counts else b""

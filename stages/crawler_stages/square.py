@@ -1,6 +1,6 @@
 """Example stage: all that a stage needs, on one screen.
 
-    task: 3 ──[square]──▶ result: "3的平方是9"
+task: 3 ──[square]──▶ result: "3的平方是9"
 """
 
 from __future__ import annotations

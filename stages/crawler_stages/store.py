@@ -1,6 +1,6 @@
 """Last stage: stores the items it gets, each once.
 
-    records: Record, or any plain data ──[store]──▶ .jsonl, .csv, .sqlite, or standard output
+records: Record, or any plain data ──[store]──▶ .jsonl, .csv, .sqlite, or standard output
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crawler_stages.sinks import Ever, Row, Sink, SinkOptions, Written, open_sin
 log = logging.getLogger(__name__)
 
 STDOUT: Final = "-"
-ROWS: Final = "rows/"     # prefix of shared notes, one per output: whether it was empty at the start, and its rows now
+ROWS: Final = "rows/"  # prefix of shared notes, one per output: whether it was empty at the start, and its rows now
 
 
 class Store(Stage):
@@ -32,11 +32,11 @@ class Store(Stage):
         """`[stages.store]`"""
 
     batch = 256
-    is_single = True               # a file has one writer
+    is_single = True  # a file has one writer
     makes_rows = True
     _sink: Sink | None = None
-    _again = 0                 # rows in the output that the hub has not counted: they are handed in again
-    _is_ours_alone = False     # a file that was empty when the crawl began to use it: a replaced row is one of this crawl's own
+    _again = 0  # rows in the output that the hub has not counted: they are handed in again
+    _is_ours_alone = False  # a file that was empty when the crawl began to use it: a replaced row is one of this crawl's own
 
     @classmethod
     def check(cls, options: SinkOptions, table: str) -> None:
@@ -110,7 +110,7 @@ class Store(Stage):
             there = sink.count() if self._is_ours_alone else ever.rows - before.base.rows
             self._again = max(there - known, 0)
             return before.base
-        return Ever(ever.id, ever.rows - known + lost)       # another file than the hub has counted: its rows are not ours
+        return Ever(ever.id, ever.rows - known + lost)  # another file than the hub has counted: its rows are not ours
 
     def _lost(self, before: int, now: int) -> int:
         """Return how many rows the output has lost since the crawl last closed it; report them, and count them no longer."""
@@ -133,8 +133,6 @@ def _read(note: bytes | None) -> _Rows | None:
 class _Rows(msgspec.Struct, frozen=True):
     """The content of a note under `ROWS`, about one output."""
 
-    was_empty: bool                # when the crawl began to use it: then all its rows belong to the crawl
+    was_empty: bool  # when the crawl began to use it: then all its rows belong to the crawl
     rows: int
-    base: Ever | None = None       # the count of the sink at which the rows of this crawl begin
-
-
+    base: Ever | None = None  # the count of the sink at which the rows of this crawl begin

@@ -247,7 +247,7 @@ def test_a_bench_of_a_frontier_is_all_json_when_asked(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_bench_of_a_small_crawl_prints_its_figures_and_writes_them(tmp_path: Path) -> None:
     command = "bench crawl --site small --pages 20 --runs 1 --json figures.json --data data --peers bare-loop"
-    for_a_second = "-s stages.fetch.pause_after_robots=0 -s frontier.delay=0.05"      # each process is seen at its work
+    for_a_second = "-s stages.fetch.pause_after_robots=0 -s frontier.delay=0.05"  # each process is seen at its work
 
     said = run(f"{command} {for_a_second}", tmp_path)
 

@@ -12,7 +12,7 @@ from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Broker
 
 KINDS = ("memory", "file", "wire")
-DURABLE = ("file", "wire")            # those that can be closed and opened again
+DURABLE = ("file", "wire")  # those that can be closed and opened again
 
 
 @pytest.fixture(params=KINDS)

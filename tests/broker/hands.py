@@ -15,7 +15,7 @@ from crawler.hub.client import HubClient
 from crawler.hub.server import HubServer
 from crawler.items import Done, Failed, HostStats, Lease, New, QueueStats, Step, Stepped, Verdict
 
-TTL = 30.0                # s
+TTL = 30.0  # s
 KEY = b"k" * 32
 QUEUES = (
     QueueSpec("task", is_read=True, max_attempts=3),

@@ -12,9 +12,9 @@ from crawler.broker.sqlite.quarantine import GROUPS
 from crawler.items import Done, Failed, Lease, New, Verdict
 
 MAX_ATTEMPTS = 3
-HIGH_WATER = 3            # tasks on `out` at which `urls` and `work` are given no work
+HIGH_WATER = 3  # tasks on `out` at which `urls` and `work` are given no work
 PER_HOST = 1
-DELAY = 1.0               # s
+DELAY = 1.0  # s
 
 
 @dataclass
@@ -28,21 +28,21 @@ class Task:
     until: float = 0.0
     ttl: float = 0.0
     has_arrived: bool = False
-    deaths: int = 0                # of workers that held it, in a row; while there are any it is set aside
+    deaths: int = 0  # of workers that held it, in a row; while there are any it is set aside
     is_alone: bool = False
 
 
 class Model:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._tasks: list[Task] = []              # in order of arrival
-        self._next: dict[str, float] = {}         # by host: when it may be asked again
+        self._tasks: list[Task] = []  # in order of arrival
+        self._next: dict[str, float] = {}  # by host: when it may be asked again
         self._silent: set[str] = set()
-        self._ttl: dict[str, float] = {}          # by worker: the longest it asked for
-        self._last: dict[str, list[int]] = {}     # by worker: tokens of its last call
-        self._undo: dict[str, tuple[int, float]] = {}      # by host: the lease that moved its clock last, and where that stood
-        self._probed: set[str] = set()            # queues that had a probe
-        self.tokens: list[int] = []               # every one ever given out
+        self._ttl: dict[str, float] = {}  # by worker: the longest it asked for
+        self._last: dict[str, list[int]] = {}  # by worker: tokens of its last call
+        self._undo: dict[str, tuple[int, float]] = {}  # by host: the lease that moved its clock last, and where that stood
+        self._probed: set[str] = set()  # queues that had a probe
+        self.tokens: list[int] = []  # every one ever given out
 
     # ---- questions
 
@@ -172,7 +172,7 @@ class Model:
         free = {host: item for host, item in free.items() if host not in busy and self._next.get(host, 0.0) <= self._now()}
         chosen = [lease.host for lease in leases]
         kept = {task.new.host for task in self._tasks if task.is_alone and task.state == "delayed" and "urls" in self._probed}
-        if len(chosen) < min(want, len(free)):             # a host's next turn is that of a quarantined task
+        if len(chosen) < min(want, len(free)):  # a host's next turn is that of a quarantined task
             skipped = next(host for host in sorted(free) if host in kept and host not in chosen)
             del free[skipped]
         assert len(chosen) == len(set(chosen)) == min(want, len(free))

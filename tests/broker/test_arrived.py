@@ -34,7 +34,7 @@ def test_a_host_is_asked_again_a_delay_after_its_page_has_arrived(broker: Broker
     assert (host(broker, "a").leased, queue(broker, "urls").leased) == (1, 2)
     assert hand.complete(lease) == Verdict.DONE
     clock.advance(10)
-    assert granted(hand) == []             # the slot of the second is not given back with the first
+    assert granted(hand) == []  # the slot of the second is not given back with the first
 
 
 def test_slots_that_are_given_back_are_lent_in_the_same_step(any_house: House) -> None:
@@ -78,7 +78,7 @@ def test_however_a_task_ends_that_had_arrived_its_slot_is_given_back_once(
     other.complete(second)
     assert host(broker, "a").leased == 0
     clock.advance(1.1)
-    assert granted(other) == [b"a/0" if end in ("failed", "released") else b"a/2"]      # what its worker died of is lent apart
+    assert granted(other) == [b"a/0" if end in ("failed", "released") else b"a/2"]  # what its worker died of is lent apart
 
 
 def test_what_arrives_and_ends_in_one_step_gives_its_slot_back_once(any_house: House) -> None:
@@ -158,7 +158,7 @@ def test_after_a_restart_all_that_is_leased_takes_its_slot_again(durable: House)
     hand.complete(three)
     hand.complete(four)
     assert (host(broker, "a").leased, granted(hand)) == (2, [])
-    hand.step(arrived=[one.token])          # what was said before is not remembered: it may be said again
+    hand.step(arrived=[one.token])  # what was said before is not remembered: it may be said again
     assert granted(hand) == [b"a/4"]
     assert [hand.complete(lease) for lease in (one, two)] == [Verdict.DONE] * 2
     assert host(broker, "a").leased == 1

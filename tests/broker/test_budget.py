@@ -71,12 +71,12 @@ def test_a_higher_budget_at_the_next_start_lets_the_crawl_go_on(durable: House) 
 def test_time_counts_while_there_is_work_and_goes_on_in_the_next_run(durable: House) -> None:
     clock, broker = durable.clock, durable.open(specs(TIME), EVEN)
     hand = Hand(broker)
-    clock.advance(60)                          # nothing is there yet
+    clock.advance(60)  # nothing is there yet
     broker.put([url(1), url(2), url(3)])
     clock.advance(3)
     lease = hand.lease_one("urls")
     durable.close()
-    clock.advance(3_600)                       # no hub runs
+    clock.advance(3_600)  # no hub runs
 
     broker = durable.open(specs(TIME), EVEN)
     clock.advance(1.5)

@@ -188,7 +188,7 @@ def test_verdicts_stand_in_the_order_done_failed_released(broker: Broker, hand: 
 
 def test_a_failed_attempt_waits_longer_each_time_and_the_last_one_is_dead(broker: Broker, hand: Hand, clock: ManualClock) -> None:
     put(broker, "task", b"a")
-    for bound in (1.0, 2.0):               # s, doubled with each attempt; the tests' jitter is always the longest
+    for bound in (1.0, 2.0):  # s, doubled with each attempt; the tests' jitter is always the longest
         assert hand.fail(hand.lease_one("task"), after=None) == Verdict.RETRY
         clock.advance(bound - 0.1)
         assert hand.lease("task") == []
@@ -381,7 +381,7 @@ def test_a_child_that_was_tried_is_delayed_or_dead_as_after_its_first_attempt(
         New("task", b"later", tried=Tried("KeyError: 'ttle'")),
         New("task", b"much later", tried=Tried("busy", after=60.0)),
         New("task", b"never", tried=Tried("of no use", final=True, trace="Traceback")),
-        New("task", 5_000 * b"x", tried=Tried("of no use", final=True)),      # its body has a place of its own
+        New("task", 5_000 * b"x", tried=Tried("of no use", final=True)),  # its body has a place of its own
     ]
 
     hand.step(done=[Done(lease.token, children)])
@@ -390,7 +390,7 @@ def test_a_child_that_was_tried_is_delayed_or_dead_as_after_its_first_attempt(
     assert [(dead.item[:5], dead.attempt, dead.reason, dead.trace) for dead in broker.dead("task")] == [
         (b"never", 1, "of no use", "Traceback"), (b"xxxxx", 1, "of no use", ""),
     ]  # fmt: skip
-    clock.advance(1.1)                                    # s: the first back-off is a second at most
+    clock.advance(1.1)  # s: the first back-off is a second at most
     later = hand.lease_one("task")
     assert (later.item, later.attempt, later.is_last) == (b"later", 2, False)
     hand.step(done=[Done(later.token)])

@@ -58,7 +58,11 @@ def test_why_tells_the_life_of_a_task(broker: Broker, hand: Hand, clock: ManualC
 
     assert story is not None
     assert (story.state, story.attempt, story.depth, [failure.reason for failure in story.failures], story.due) == (
-        "delayed", 1, 1, ["timed out"], 6.0
+        "delayed",
+        1,
+        1,
+        ["timed out"],
+        6.0,
     )
     assert (story.parent, story.parent_item) == (parent, b"/")
     finished = broker.why("urls", parent)
@@ -76,7 +80,7 @@ def test_a_report_on_a_task_that_is_forgotten_is_in_the_story_of_the_one_it_came
 
     page, another = hand.lease("pages", 2)
     hand.release(page)
-    hand.complete(another)                                    # nothing to tell
+    hand.complete(another)  # nothing to tell
     hand.complete(hand.lease_one("pages"), New("task", b"record"), report="parse: one\nparse: two")
     for lease in hand.lease("task", 2):
         hand.complete(lease, report=f"enrich: {lease.item.decode()}")

@@ -39,7 +39,7 @@ def test_a_worker_that_has_said_that_it_ends_is_listed_no_more(broker: Broker, h
     assert broker.stats().workers == []
 
 
-@pytest.mark.parametrize("any_house", ["memory", "file"], indirect=True)      # over a wire it is the hub that sees it break
+@pytest.mark.parametrize("any_house", ["memory", "file"], indirect=True)  # over a wire it is the hub that sees it break
 def test_a_worker_whose_connection_broke_is_not_taken_for_one_at_work(broker: Broker, hand: Hand) -> None:
     put(broker, "task", b"a")
     hand.lease_one("task")

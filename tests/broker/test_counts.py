@@ -20,7 +20,7 @@ def test_a_late_answer_is_not_counted(broker: Broker, hand: Hand, other: Hand, c
     a, b, c, d = hand.lease("task", 4)
     broker.extend("w", [c.token, d.token], 10 * TTL)
     clock.advance(TTL + 1)
-    other.step("task", 2, done=[])                       # so that the leases of a and b have ended
+    other.step("task", 2, done=[])  # so that the leases of a and b have ended
 
     hand.step(
         done=[Done(a.token), Done(c.token)], failed=[Failed(b.token, "no"), Failed(d.token, "no")],

@@ -36,7 +36,7 @@ NEW = st.tuples(
     st.integers(0, 1), st.sampled_from([0.0, 0.0, 3.0]),
 )  # fmt: skip
 SECONDS = st.sampled_from([0.5, 1.5, 6.0, 11.0, 40.0])
-PICK = st.lists(st.integers(0, 30), max_size=3)     # which of the tokens ever given out
+PICK = st.lists(st.integers(0, 30), max_size=3)  # which of the tokens ever given out
 
 
 class BrokerAgainstModel(RuleBasedStateMachine):
@@ -56,9 +56,7 @@ class BrokerAgainstModel(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.broker = SqliteBroker(
-            str(self.path), QUEUES, Politeness(PER_HOST, DELAY), clock=self.clock, random=Longest()
-        )
+        self.broker = SqliteBroker(str(self.path), QUEUES, Politeness(PER_HOST, DELAY), clock=self.clock, random=Longest())
 
     def _new(self, drawn: tuple[str, int, str, int, float]) -> New:
         queue, key, host, priority, delay = drawn
@@ -164,7 +162,7 @@ class BrokerAgainstModel(RuleBasedStateMachine):
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        self.broker.stats()             # so that what is due happens now: the model knows no other moment
+        self.broker.stats()  # so that what is due happens now: the model knows no other moment
         self.model.tick()
 
     @rule()

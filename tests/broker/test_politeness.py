@@ -52,7 +52,7 @@ def test_however_a_task_ends_its_host_has_its_rest(broker: Broker, hand: Hand, c
     assert len(granted(hand)) == 1
 
 
-@pytest.mark.cost      # of a host that is not in memory the turn that was given back is not known
+@pytest.mark.cost  # of a host that is not in memory the turn that was given back is not known
 def test_a_lease_that_is_given_back_unbegun_leaves_no_trace(broker: Broker, hand: Hand, clock: ManualClock) -> None:
     seed(broker, a=2, b=2, c=2)
     hand.complete(hand.lease_one("urls"))
@@ -84,7 +84,7 @@ def test_a_lease_given_back_unbegun_does_not_take_the_rest_after_another_that_en
     first = hand.lease_one("urls")
     clock.advance(1.1)
     second = other.lease_one("urls")
-    hand.complete(first)                  # it was asked until now, and the clock of the hub has not moved since the second lease
+    hand.complete(first)  # it was asked until now, and the clock of the hub has not moved since the second lease
     other.give_back(second)
 
     assert granted(hand) == []
@@ -94,7 +94,7 @@ def test_a_lease_given_back_unbegun_does_not_take_the_rest_after_another_that_en
     assert len(granted(hand)) == 1
 
 
-@pytest.mark.cost      # of a host that is not in memory the turn that was given back is not known
+@pytest.mark.cost  # of a host that is not in memory the turn that was given back is not known
 def test_giving_back_what_was_not_begun_costs_no_host_its_turn(any_house: House) -> None:
     """A hundred hosts a second apart; each time all are leased, one is done, and the others are given back."""
     broker = any_house.open(FRONTIER, Politeness(per_host=1, delay=1.0))
@@ -218,7 +218,7 @@ def test_a_host_may_ask_for_more_patience_than_ours_not_for_less(broker: Broker,
 
 
 def test_a_paused_host_is_left_alone_until_it_is_resumed(broker: Broker, hand: Hand) -> None:
-    broker.pace([Pace("a", paused=True)])       # before anybody heard of it
+    broker.pace([Pace("a", paused=True)])  # before anybody heard of it
     seed(broker, a=1, b=1)
 
     assert granted(hand) == [b"b/0"]
@@ -267,7 +267,7 @@ def test_of_the_many_tasks_of_a_host_none_is_passed_over(chance: int, any_house:
     random = Random(chance)
     broker = any_house.open(FRONTIER, Politeness(per_host=5, delay=0.0))
     hand = Hand(broker)
-    ready: list[tuple[int, int]] = []            # (-priority, number): in the order in which they are due
+    ready: list[tuple[int, int]] = []  # (-priority, number): in the order in which they are due
     put_so_far = 0
     for is_over in [False] * 60 + [True] * 60:
         for _ in range(0 if is_over else random.randint(0, 4)):
@@ -328,9 +328,9 @@ def test_a_jump_of_the_wall_clock_neither_frees_nor_freezes_a_lease(
     clock.advance(2)
     assert granted(other) == [b"b/0"]
     clock.advance(TTL + 1)
-    assert granted(other) == []            # both leases ran out now, and each host has its second
+    assert granted(other) == []  # both leases ran out now, and each host has its second
     clock.advance(1.1)
-    assert len(granted(other)) == 1        # one after the other, as their workers may have died of them
+    assert len(granted(other)) == 1  # one after the other, as their workers may have died of them
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, DECADE, -DECADE])
@@ -346,7 +346,7 @@ def test_nor_does_one_while_the_hub_was_down(durable: House, jump: float) -> Non
     durable.clock.advance(9)
     assert (granted(other), hand.extend(lease)) == ([], True)
     durable.clock.advance(TTL + 1)
-    assert granted(other) == []            # the host's second from the moment the lease ran out
+    assert granted(other) == []  # the host's second from the moment the lease ran out
     durable.clock.advance(1.1)
     assert granted(other) == [b"a/0"]
 

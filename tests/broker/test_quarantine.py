@@ -82,7 +82,7 @@ def test_a_death_among_many_at_their_last_attempt_leaves_each_of_them_one_alone(
     assert (queue(broker, "task").dead, queue(broker, "task").quarantined) == (1, 1)
 
 
-@pytest.mark.cost      # of a host that is not in memory the turn that was given back is not known
+@pytest.mark.cost  # of a host that is not in memory the turn that was given back is not known
 def test_what_was_lent_and_not_begun_leaves_no_trace_at_its_host(hosts: Broker) -> None:
     hand = Hand(hosts)
     leases = hand.lease("urls", 100)
@@ -131,7 +131,7 @@ def test_while_there_is_a_probe_no_other_worker_is_lent_what_is_quarantined(
 def test_a_task_that_ends_otherwise_than_with_its_worker_is_an_ordinary_one_again(broker: Broker, hand: Hand, end: str) -> None:
     put(broker, "task", b"a", b"b")
     broker.expire("w", at_work=tokens(hand.lease_one("task")))
-    lease, = hand.lease("task", 1, is_probe=True)
+    (lease,) = hand.lease("task", 1, is_probe=True)
     if end == "done":
         hand.complete(lease)
     else:
@@ -144,7 +144,7 @@ def test_a_task_that_ends_otherwise_than_with_its_worker_is_an_ordinary_one_agai
 def test_a_quarantined_task_that_is_given_back_stays_quarantined(broker: Broker, hand: Hand, other: Hand) -> None:
     put(broker, "task", b"a", b"b")
     broker.expire("w", at_work=tokens(hand.lease_one("task")))
-    lease, = other.lease("task", 1, is_probe=True)
+    (lease,) = other.lease("task", 1, is_probe=True)
     assert lease.attempt == 2
     other.release(lease)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-NOBODY = "127.0.0.1:1"         # a port on which nothing listens
+NOBODY = "127.0.0.1:1"  # a port on which nothing listens
 
 
 @pytest.fixture(autouse=True)

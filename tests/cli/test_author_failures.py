@@ -51,5 +51,5 @@ def test_a_stage_based_on_store_stores_rows_as_well(tmp_path: Path, monkeypatch:
 
     assert stored() == ["records"]
     assert stored("stages.store.use=own_store:Ours") == ["records"]
-    assert stored("stages.store.use=own_store:Store") == ["records"]       # the base class, by its name there
+    assert stored("stages.store.use=own_store:Store") == ["records"]  # the base class, by its name there
     assert stored("stages.store.use=not_here:Ours") == []

@@ -76,7 +76,7 @@ def test_a_table_is_suggested_by_its_last_word(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_a_file_of_somebody_else_is_named_with_its_owner() -> None:
-    with tempfile.NamedTemporaryFile(suffix=".toml") as file:        # pytest's own directories are shut to other users
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:  # pytest's own directories are shut to other users
         os.seteuid(65534)
         try:
             with pytest.raises(ConfigError, match="cannot be read: Permission denied; it belongs to root; run it as that user"):

@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux alone")
 
-TIME = 20.0      # s after which a test that waits has failed
+TIME = 20.0  # s after which a test that waits has failed
 START = """
 import atexit, json, logging, os, random, signal, sys, threading, time
 from crawler.cli.forking import Forks, descriptors
@@ -55,7 +55,7 @@ for name in "ab":
 
     once, first, second, last = done.stdout.splitlines()
     a, b = json.loads(first), json.loads(second)
-    assert (once, last) == ("once", "the parent's last word")     # nothing that was buffered or to be done at the end is done twice
+    assert (once, last) == ("once", "the parent's last word")  # nothing that was buffered or to be done at the end is done twice
     for copy, name in ((a, "a"), (b, "b")):
         assert copy["session"] == copy["pid"]
         assert copy["open"] == [0, 1, 2]
@@ -70,7 +70,7 @@ for name in "ab":
     "what",
     [
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
-        "mine = open('mine', 'w')",                       # what an imported module has opened is not for two to share
+        "mine = open('mine', 'w')",  # what an imported module has opened is not for two to share
     ],
 )
 def test_what_cannot_be_shared_is_not_copied(script, what):
@@ -172,21 +172,23 @@ print(forks(["hub", "c"], {{}}, False).wait(10), work)
 
     first, second = done.stdout.splitlines()
     copy, again = (json.loads(line) for line in done.stderr.splitlines() if line)
-    assert (first, second) == (f"7 7 {copy['pid']}", "7 []")       # the second time it is a plain copy
+    assert (first, second) == (f"7 7 {copy['pid']}", "7 []")  # the second time it is a plain copy
     assert (copy["argv"], copy["MARK"]) == (["crawler", "hub", "b", "\udcff"], "m")
     assert (copy["session"], copy["work"], again["work"]) == (copy["pid"], [copy["pid"]], [])
     assert (copy["open"], copy["term"], copy["blocked"], copy["is_heard"]) == ([0, 1, 2], "0", 0, is_heard)
 
 
 def test_a_prepared_copy_that_nobody_needs_ends(script):
-    done = script("""
+    done = script(
+        """
 forks = Forks(lambda _: print("never"))
 forks.prepare("hub", lambda: None)
 before = len(descriptors())
 [ready] = forks._ready.values()
 forks.close()
 print(ready.poll(), before - len(descriptors()), gc.isenabled())
-""".replace("forks = ", "import gc; forks = ", 1))
+""".replace("forks = ", "import gc; forks = ", 1)
+    )
 
     assert done.stdout == "0 4 True\n", done.stderr
 
@@ -232,4 +234,4 @@ time.sleep(60)
         assert [life.read(1) for _ in range(3)] == ["x"] * 3
         parent.kill()
         parent.wait()
-        assert life.read() == ""                          # ends when all three have ended
+        assert life.read() == ""  # ends when all three have ended

@@ -26,7 +26,7 @@ FIELDS = {
 }  # fmt: skip
 
 
-NOT_TO_TYPE = {"host delay"}       # names what was done, not what to do
+NOT_TO_TYPE = {"host delay"}  # names what was done, not what to do
 
 
 def named() -> list[str]:
@@ -34,7 +34,7 @@ def named() -> list[str]:
     found = set()
     for source in SOURCES:
         text = source.read_text("utf-8")
-        found |= set(re.findall(r"""\bhint\(f?'([^']+)'\)""", text)) | set(re.findall(r'''\bhint\(f?"([^"]+)"\)''', text))
+        found |= set(re.findall(r"""\bhint\(f?'([^']+)'\)""", text)) | set(re.findall(r"""\bhint\(f?"([^"]+)"\)""", text))
         found |= {each for each in re.findall(r"""'crawler ([a-z][^'"\n]*)'""", text) if each.split()[0] in COMMANDS}
     return sorted(_filled(each) for each in found if each not in NOT_TO_TYPE)
 

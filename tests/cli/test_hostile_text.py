@@ -48,7 +48,7 @@ class Output:
         self.is_terminal = is_terminal
         self._ours, theirs = pty.openpty() if is_terminal else os.pipe()
         if is_terminal:
-            tty.setraw(theirs)                 # so that it changes no byte of what is written
+            tty.setraw(theirs)  # so that it changes no byte of what is written
         self.out, self.err = (os.fdopen(os.dup(theirs), "w", encoding="utf-8", newline="\n") for _ in range(2))
         self.bytes = b""
         os.close(theirs)
@@ -59,7 +59,7 @@ class Output:
         while True:
             try:
                 block = os.read(self._ours, 65536)
-            except OSError:                    # how a pseudo-terminal ends
+            except OSError:  # how a pseudo-terminal ends
                 block = b""
             if not block:
                 return
@@ -88,7 +88,7 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", output.out)
             patch.setattr(sys, "stderr", output.err)
-            logging.root.handlers = []         # so that the command begins to log as it does in a process of its own
+            logging.root.handlers = []  # so that the command begins to log as it does in a process of its own
             try:
                 function()
             except SystemExit:
@@ -160,7 +160,7 @@ def test_a_command_shows_what_is_in_the_hub_as_harmless_text(
     text = written(lambda: main([*command.split(" "), "--data", str(data)]))
 
     assert text
-    if not ("pipe" in request.node.name and "{" in text):      # it is data
+    if not ("pipe" in request.node.name and "{" in text):  # it is data
         assert_harmless(text)
 
 
@@ -181,7 +181,7 @@ def test_what_was_pasted_is_shown_as_harmless_text(
     text = written(lambda: main(typed))
 
     assert text
-    assert_harmless(text, has_lines=True)      # a list of mistakes has lines of ours
+    assert_harmless(text, has_lines=True)  # a list of mistakes has lines of ours
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_a_page_is_shown_as_harmless_text(
 def test_data_in_a_pipe_and_on_a_terminal_is_the_same(written: Callable[..., str], data: Path) -> None:
     text = written(lambda: main(["dead", "show", "5", "--data", str(data)]))
 
-    shown = json.loads(text[text.index("{"):])
+    shown = json.loads(text[text.index("{") :])
     assert shown["item"] == {"url": HOSTILE}
 
 
@@ -231,7 +231,7 @@ def test_what_is_taken_is_exact(written: Callable[..., str], tmp_path: Path) -> 
 
     text = written(lambda: main(["take", "records", "--data", str(tmp_path)]))
 
-    assert json.loads(text[text.index("{"):]) == {"text": HOSTILE}
+    assert json.loads(text[text.index("{") :]) == {"text": HOSTILE}
 
 
 STATS = Stats(
@@ -248,7 +248,7 @@ def show_live() -> None:
     with view.Live(lambda _: HOSTILE) as live:
         live.show(STATS)
         assert live.on_line is not None
-        live.on_line(f"parse: {HOSTILE}".replace("\x1b[31m", ""))      # a colour that a stage prints is shown
+        live.on_line(f"parse: {HOSTILE}".replace("\x1b[31m", ""))  # a colour that a stage prints is shown
         live.say(HOSTILE)
         logging.getLogger("crawler.test").warning("%s", HOSTILE)
         live.show(STATS)
@@ -273,7 +273,7 @@ def show_status() -> None:
 def test_the_state_of_a_crawl_is_shown_as_harmless_text(written: Callable[..., str], show: Callable[[], None]) -> None:
     text = written(show)
 
-    moved = re.sub("\x1b\\[(?:2K|1A)|\r", "", text) if show is show_live else text     # what the live view draws with
+    moved = re.sub("\x1b\\[(?:2K|1A)|\r", "", text) if show is show_live else text  # what the live view draws with
     assert text
     assert_harmless(moved)
 

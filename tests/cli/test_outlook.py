@@ -20,15 +20,15 @@ def stats(**urls: int | str) -> Stats:
     [
         ({"done": 100, "ready": 900}, {"done": 200, "ready": 800}, False),
         ({"done": 100, "ready": 300}, {"done": 200, "ready": 200}, True),
-        ({"done": 100, "delayed": 1}, {"done": 100, "delayed": 1}, False),      # it waits for something
+        ({"done": 100, "delayed": 1}, {"done": 100, "delayed": 1}, False),  # it waits for something
         ({"done": 100, "leased": 2}, {"done": 101, "leased": 1}, True),
     ],
 )
 def test_the_end_is_near_when_it_may_come_before_the_next_counts(first, then, is_near):
     outlook = Outlook(["urls"])
-    assert outlook.is_near                    # nothing is known yet
+    assert outlook.is_near  # nothing is known yet
     outlook.see(stats(**first))
-    assert outlook.is_near                    # nor of how fast it goes
+    assert outlook.is_near  # nor of how fast it goes
 
     outlook.see(stats(**then))
 

@@ -153,8 +153,9 @@ def test_what_is_no_host_is_refused(here: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.count(says) == 2
 
 
-def test_a_pause_of_a_finished_crawl_is_said_to_be_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pause_of_a_finished_crawl_is_said_to_be_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "crawler-data").mkdir()
     SqliteBroker(str(store_path(Path("crawler-data"))), SPECS, Politeness()).close()
@@ -181,8 +182,9 @@ def test_who_takes_and_gets_nothing_is_told_why(here: Path, capsys: pytest.Captu
     assert says in capsys.readouterr().err
 
 
-def test_who_takes_at_a_terminal_is_told_of_the_wait(here: Path, monkeypatch: pytest.MonkeyPatch,
-                                                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_takes_at_a_terminal_is_told_of_the_wait(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
 
     assert main(["take", "result", "--timeout", "0.05"]) == main(["take", "parsed"]) == common.OK
@@ -223,7 +225,7 @@ def test_hints_have_the_options_that_this_command_was_given(
     said = capsys.readouterr().err
     command = 'crawler dead retry --all -c other.toml --data "my data"'
     assert command in said
-    assert main(["dead", "retry", "--all", "-c", "other.toml", "--data", "my data"]) == common.OK    # as printed
+    assert main(["dead", "retry", "--all", "-c", "other.toml", "--data", "my data"]) == common.OK  # as printed
 
 
 def test_without_hub_and_store_both_are_named(
@@ -305,7 +307,7 @@ def as_nobody(arguments: Sequence[str]) -> int:
 def test_a_data_directory_of_somebody_else_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:      # pytest's own is shut to other users
+    with tempfile.TemporaryDirectory() as name:  # pytest's own is shut to other users
         here = Path(name)
         monkeypatch.chdir(here)
         here.chmod(0o755)
@@ -329,7 +331,7 @@ def refuse_all(here: Path, mode: int) -> None:
     fill(here / "crawler-data")
     (here / "file").touch()
     for command in (*COMMANDS, ["check"]):
-        main([*command, "--data", "file"])           # imports what it needs: nobody may not read this Python, perhaps
+        main([*command, "--data", "file"])  # imports what it needs: nobody may not read this Python, perhaps
     os.chmod(here / "crawler-data", mode)
 
     codes = [as_nobody(command) for command in COMMANDS]
@@ -363,9 +365,9 @@ def test_a_host_may_be_typed_as_a_url_and_its_password_is_not_repeated(here: Pat
 def test_in_a_directory_that_cannot_be_written_to_there_is_no_crawl(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:      # pytest's own is shut to other users
+    with tempfile.TemporaryDirectory() as name:  # pytest's own is shut to other users
         monkeypatch.chdir(name)
-        main(["status"])                             # imports what it needs
+        main(["status"])  # imports what it needs
         capsys.readouterr()
         Path(name).chmod(0o555)
         assert as_nobody(["status"]) == common.NO_HUB

@@ -20,7 +20,7 @@ WORDS = [
     f"stages.fetch.proxy=u:{SECRET}@127.0.0.1:1", f"stages.fetch.auth={SECRET}", f"stages.fetch.cookies={{sid=\"{SECRET}\"}}",
     f"frontier.delay=u:{SECRET}@127.0.0.1:1", f"stages.fetch.headers={{Authorization=\"{SECRET}\"}}",
 ]  # fmt: skip
-LONG = {"run", "hub", "demo", "shell", "stage"}     # begin something, if nothing is wrong; so does bench
+LONG = {"run", "hub", "demo", "shell", "stage"}  # begin something, if nothing is wrong; so does bench
 
 
 @pytest.fixture(autouse=True)

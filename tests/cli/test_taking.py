@@ -115,7 +115,7 @@ def test_a_command_that_is_ended_in_the_middle_loses_nothing(data: Path, sent: s
     command = [sys.executable, "-m", "crawler", "take", "result", "--data", str(data), *SQUARES, "-n", "200"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
-        read = [process.stdout.readline() for _ in range(20)]      # and then it waits for the pipe to be read
+        read = [process.stdout.readline() for _ in range(20)]  # and then it waits for the pipe to be read
         process.send_signal(sent)
         read += process.stdout.read().splitlines(keepends=True)
 

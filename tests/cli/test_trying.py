@@ -74,7 +74,7 @@ def test_elsewhere_than_on_a_terminal_a_page_is_json_lines(capsys):
 
 
 def test_on_a_terminal_a_record_is_to_be_read(capsys, monkeypatch):
-    monkeypatch.setenv("TERM", "dumb")                               # no colours, 80 columns
+    monkeypatch.setenv("TERM", "dumb")  # no colours, 80 columns
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
 
     assert main(["parse", "page.html"]) == 0
@@ -83,7 +83,7 @@ def test_on_a_terminal_a_record_is_to_be_read(capsys, monkeypatch):
     assert any(line.split() == ["title", "Tea"] for line in lines)
     assert any(line.split() == ["links", "12", "of", "them:"] for line in lines)
     assert any("… and 2 more" in line for line in lines)
-    assert lines[-1].strip() == "12 URLs for the queue urls"                   # they are those of the record
+    assert lines[-1].strip() == "12 URLs for the queue urls"  # they are those of the record
     assert max(map(len, lines)) <= 80
 
 
@@ -206,7 +206,7 @@ print("goes on")
 """
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
 
-    assert main(["shell", "page.html"]) == 1        # something failed
+    assert main(["shell", "page.html"]) == 1  # something failed
 
     done = capsys.readouterr()
     for words in ("['Green'] ['3.50'] ['Green']", "12 200 Tea <h1>Green</h1>", "TEA [['Green']]", "goes on"):

@@ -83,7 +83,7 @@ def test_the_table_shows_queues_hosts_statuses_and_the_reason():
     assert "links not followed: 7 too deep" in shown
     for part in ("12,000", "12.5", "host (2 with work)", "paused", "in 2.5 s", "200: 340", "pages waits"):
         assert part in shown
-    assert "result" not in shown                                    # nothing was ever on it
+    assert "result" not in shown  # nothing was ever on it
 
 
 def test_what_is_shown_is_plain_text_however_hosts_are_called():
@@ -140,7 +140,7 @@ def test_what_a_narrower_terminal_has_broken_is_erased_as_a_whole():
         drawn = file.getvalue()
         painter.say(Text("hello"))
 
-    assert drawn == f"\r{paint.ERASE}" + f"{paint.UP}{paint.ERASE}" * 2 + "y"      # 70 columns are three lines of 30
+    assert drawn == f"\r{paint.ERASE}" + f"{paint.UP}{paint.ERASE}" * 2 + "y"  # 70 columns are three lines of 30
     assert file.getvalue().endswith(f"\r{paint.ERASE}hello\ny\r{paint.ERASE}")
 
 

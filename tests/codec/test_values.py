@@ -40,7 +40,7 @@ from crawler_stages.store import Store
 from tests.stages.outputs import Output
 
 HALF = "\ud83d"
-SMILE = "\ud83d\ude00"             # two halves in Python's text; one character in every encoding
+SMILE = "\ud83d\ude00"  # two halves in Python's text; one character in every encoding
 EAST, WEST = timezone(timedelta(hours=5)), timezone(-timedelta(hours=5))
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=EAST)
 MOST_DIGITS = 10**4300
@@ -297,7 +297,7 @@ def test_any_item_is_stored_alike_in_every_sink_or_refused_in_one_sentence(item:
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Files(Path(folder) / name) for name in ("a.jsonl", "a.csv", "a.sqlite")]
         for output in outputs:
-            output.store(new.item, encode(readable(new.item)))            # it comes again: one row
+            output.store(new.item, encode(readable(new.item)))  # it comes again: one row
         lines, (cells,), (columns,) = (output._read() for output in outputs)
 
     assert lines == [json.loads(msgspec.json.encode(row))]
@@ -307,7 +307,7 @@ def test_any_item_is_stored_alike_in_every_sink_or_refused_in_one_sentence(item:
     assert found.keys() >= names
     for name in names:
         wanted = as_sqlite_has_it(row[name])
-        assert found[name] in (wanted, lines[0][name]), name               # the second: it stands in _extra, as JSON
+        assert found[name] in (wanted, lines[0][name]), name  # the second: it stands in _extra, as JSON
 
 
 def test_the_store_gives_an_item_up_at_once_that_no_row_can_have(tmp_path: Any) -> None:

@@ -109,7 +109,7 @@ def test_a_number_has_both_bounds_and_what_is_outside_is_refused_with_the_range(
 def test_any_number_is_within_its_bounds_or_refused(name: str, value: float) -> None:
     number = FOUND[name]
     is_whole = isinstance(value, int) or isinstance(number, inspect.FloatType)
-    is_inside = math.isfinite(value) and is_whole and number.ge <= value <= number.le   # type: ignore[operator]  # neither is None in FOUND
+    is_inside = math.isfinite(value) and is_whole and number.ge <= value <= number.le  # type: ignore[operator]  # neither is None in FOUND
     if is_inside:
         use(name, value)
     else:
@@ -134,7 +134,7 @@ def test_a_plugin_s_number_without_bounds_has_64_bits(monkeypatch: pytest.Monkey
             minimum: int = 1
             steps: dict[str, list[int]] = {}  # noqa: RUF012  (msgspec copies it)
 
-    assert plugins.options_for("own", Own, {"minimum": 2**63 - 1}).minimum == 2**63 - 1   # type: ignore[attr-defined]  # the class is Own
+    assert plugins.options_for("own", Own, {"minimum": 2**63 - 1}).minimum == 2**63 - 1  # type: ignore[attr-defined]  # the class is Own
     inside = {"steps": {"a": [1, -(10**20)]}}
     for table, name in (({"minimum": 10**20}, "stages.own.minimum"), (inside, r"stages.own.steps.a\[1\]")):
         with pytest.raises(ConfigError, match=f"{name} is -?100000000000000000000; expected a number of 64 bits"):

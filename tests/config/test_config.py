@@ -67,8 +67,8 @@ def test_the_option_goes_before_the_environment_and_that_before_the_file(here: P
     [
         ("frontier.allow=['/blog/', '/shop/']", "frontier.allow", ["/blog/", "/shop/"]),
         ("frontier.sort-query=true", "frontier.sort_query", True),
-        ("data=2024", "data", "2024"),                       # a directory, although it looks like a number
-        ("data=2024-01-31", "data", "2024-01-31"),           # or like a date
+        ("data=2024", "data", "2024"),  # a directory, although it looks like a number
+        ("data=2024-01-31", "data", "2024-01-31"),  # or like a date
         ("hub.address=127.0.0.1:8000", "hub.address", "127.0.0.1:8000"),
         ("hub.address=", "hub.address", ""),
         ("data='quoted'", "data", "quoted"),
@@ -120,7 +120,7 @@ def test_a_variable_with_an_unclear_host_is_refused_with_what_works(
 
     option = f'hosts."{host}".{key}=VALUE'
     assert words.startswith(variable)
-    assert f'write [hosts."{host}"] in crawler.toml or -s \'{option}\'' in words
+    assert f"write [hosts.\"{host}\"] in crawler.toml or -s '{option}'" in words
     assert words.endswith(f"or {better}, where the dots of the host are __") if better else "where" not in words
     toml = here / "written.toml"
     toml.write_text(f'[hosts."{host}"]\n{key} = 7\n', encoding="utf-8")
@@ -384,9 +384,7 @@ def test_a_setting_of_a_stage_of_ones_own_is_explained_by_its_type(here: Path, c
     assert "stages.own.processes is not set\n    workers\n" in text
 
 
-def test_the_configuration_to_begin_with_has_every_setting_and_changes_none(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_configuration_to_begin_with_has_every_setting_and_changes_none(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["new", "config"]) == 0
     text = Path("crawler.toml").read_text("utf-8")
 
@@ -519,7 +517,7 @@ TYPED = [
 def test_a_plain_value_is_read_as_the_reader_of_toml_reads_it(text: str) -> None:
     value, typed = _value(text)
 
-    assert (repr(value), typed) == (repr(of_toml(text)), text)      # repr: it tells 1 from 1.0 and True, and NaN is equal
+    assert (repr(value), typed) == (repr(of_toml(text)), text)  # repr: it tells 1 from 1.0 and True, and NaN is equal
 
 
 @given(some.text(alphabet='019.-_+eE"\\\t\n#atrueflsinf/é {}[]=,') | some.floats().map(str) | some.integers().map(str))

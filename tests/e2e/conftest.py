@@ -15,7 +15,7 @@ import pytest
 
 from tests.site import Site, generated
 
-PATIENCE = 60.0      # s a command of a test may take before it is taken for hung
+PATIENCE = 60.0  # s a command of a test may take before it is taken for hung
 FAST = ("-s", "frontier.delay=0", "-s", "frontier.per_host=16")
 CRAWLER = (sys.executable, "-m", "crawler")
 # A crawler.toml that puts a stage of the user's own, Enrich in enrich.py, between parse and store. More options of it may follow.

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-Answer = Callable[[str, str, asyncio.StreamWriter], Awaitable[None]]     # of a host and path
-SHELL = ("-c", "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])")      # for `Shell.start`, with a line of sh
+Answer = Callable[[str, str, asyncio.StreamWriter], Awaitable[None]]  # of a host and path
+SHELL = ("-c", "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])")  # for `Shell.start`, with a line of sh
 
 
 def reply(body: bytes, status: bytes = b"200 OK") -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import FAST, Shell
 from tests.site import Site
 
-STAGE = '''
+STAGE = """
 import datetime, math
 from crawler_stages.parse import Parse
 
@@ -28,7 +28,7 @@ class Odd(Parse):
             bad.append(bad)
             yield {"path": "bad", "price": object() if path == "/object" else bad}
             yield {"path": path + " again"}
-'''
+"""
 PATHS = ["/half", "/big", "/nan", "/bytes", "/when", "/keys", "/object", "/deep"]
 ROWS = [
     {"path": "/"}, {"path": "/after"}, {"path": "/half", "name": "a\ufffd", "k\ufffd": 1}, {"path": "/big", "n": str(10**30)},

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import BETWEEN, FAST, Shell
 from tests.site import Site
 
-ENRICH = '''\
+ENRICH = """\
 from crawler import Stage, To
 
 class Enrich(Stage):
@@ -27,7 +27,7 @@ class Enrich(Stage):
             yield To("recrods", record)
         else:
             yield {**record, "words": 1}
-'''
+"""
 PATHS = ("/", "/key", "/object", "/queue")
 
 
@@ -37,7 +37,7 @@ def links() -> Iterator[Site]:
         yield site
 
 
-@pytest.mark.slow   # a crawl
+@pytest.mark.slow  # a crawl
 def test_a_stage_that_fails_is_named_with_url_and_line_and_no_page_is_fetched_again(shell: Shell, links: Site) -> None:
     (shell.directory / "enrich.py").write_text(ENRICH, "utf-8")
     (shell.directory / "crawler.toml").write_text(BETWEEN, "utf-8")
@@ -54,7 +54,7 @@ def test_a_stage_that_fails_is_named_with_url_and_line_and_no_page_is_fetched_ag
     assert Counter(hit.path for hit in links.log if hit.path in PATHS) == dict.fromkeys(PATHS, 1)
     assert re.search(rf"enrich failed at {url}/key \(attempt 1\): .* at enrich.py:\d+ in process", done.stderr)
     assert f"enrich failed at {url}/key (attempt 2, the last): KeyError: 'ttle' at enrich.py:8 in process" in done.stderr
-    assert done.stderr.count("it is put back on parsed, for enrich alone") == 1       # a warning once
+    assert done.stderr.count("it is put back on parsed, for enrich alone") == 1  # a warning once
     reasons = {path: shown[f"{url}{path}"]["reason"] for path in PATHS[1:]}
     assert reasons["/key"] == "KeyError: 'ttle' at enrich.py:8 in process"
     assert reasons["/object"].startswith("stage 'enrich' gave an item that cannot be sent: an object of type object")
@@ -66,16 +66,20 @@ def test_a_stage_that_fails_is_named_with_url_and_line_and_no_page_is_fetched_ag
     assert trace[-1] == "KeyError: 'ttle'"
     assert any('enrich.py", line 8, in process' in line for line in trace)
     calls = Counter((shell.directory / "calls").read_text("utf-8").split())
-    assert calls == {f"{url}/": 1, f"{url}/key": 2, f"{url}/object": 1, f"{url}/queue": 1}     # those end the same each time
+    assert calls == {f"{url}/": 1, f"{url}/key": 2, f"{url}/object": 1, f"{url}/queue": 1}  # those end the same each time
 
 
-@pytest.mark.slow   # a crawl
+@pytest.mark.slow  # a crawl
 @pytest.mark.parametrize(
     ("raises", "code", "words"),
     [
         ('raise ConfigError("stages.enrich.key is empty; name one")', 2, "crawler: stages.enrich.key is empty; name one"),
-        ("import sys; sys.exit(3)", 1, "crawler: stage enrich cannot be opened: it calls sys.exit(3) at enrich.py:5 in open; "
-                                       "let it raise an exception instead"),
+        (
+            "import sys; sys.exit(3)",
+            1,
+            "crawler: stage enrich cannot be opened: it calls sys.exit(3) at enrich.py:5 in open; "
+            "let it raise an exception instead",
+        ),
         ('{}["key"]', 1, "crawler: stage enrich cannot be opened: KeyError: 'key' at enrich.py:5 in open"),
     ],
 )

@@ -85,7 +85,7 @@ def test_the_square_stage_does_the_same(shell: Shell) -> None:
     stage = shell.run("stage", "square", "--until-drained")
 
     assert stage.returncode == 0, stage.stderr
-    assert "worker square@" not in shell.run("status").stdout         # it has said that it ends
+    assert "worker square@" not in shell.run("status").stdout  # it has said that it ends
     taken = shell.run("take", "result", "-n", "10")
     assert {json.loads(line) for line in taken.stdout.splitlines()} == SQUARES
 

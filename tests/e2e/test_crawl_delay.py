@@ -11,7 +11,7 @@ from tests.site import Site
 
 pytestmark = pytest.mark.slow
 
-ASKED = 0.3          # s, the site's Crawl-delay
+ASKED = 0.3  # s, the site's Crawl-delay
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,11 @@ def between(shell: Shell, kind: str) -> None:
 @pytest.fixture
 def terminal(shell: Shell, site: Site) -> Iterator[Terminal]:
     between(shell, "Enrich")
-    terminal = Terminal([*CRAWLER, "run", site.url, *FAST, "--debug", "-o", "p.jsonl"], shell.directory,
-                        shell.environment | {"WITH_BREAKPOINT": "1"})
+    terminal = Terminal(
+        [*CRAWLER, "run", site.url, *FAST, "--debug", "-o", "p.jsonl"],
+        shell.directory,
+        shell.environment | {"WITH_BREAKPOINT": "1"},
+    )
     yield terminal
     terminal.close()
 

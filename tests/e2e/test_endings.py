@@ -58,7 +58,7 @@ def test_an_output_that_is_removed_ends_the_crawl_with_a_summary_and_the_command
     assert "left to do: 1 on records; 'crawler run' goes on" in said
     assert "rows in p.jsonl" not in said
     assert str(shell.directory) not in said
-    assert report(shell)["reason"] == "finished"              # of the second run
+    assert report(shell)["reason"] == "finished"  # of the second run
     assert again.returncode == 0, again.stderr
     assert [row["url"] for row in shell.rows("p.jsonl")] == [small.link("/held")]
 
@@ -101,7 +101,7 @@ def test_a_crawl_whose_data_directory_is_removed_does_not_say_that_it_can_go_on(
     crawl = shell.start("run", small.url, *FAST, "--data", "d", "-o", "p.jsonl")
     small.wait_for_request("/held")
     (shell.directory / "d" / "hub.sqlite3").unlink()
-    crawl.send_signal(signal.SIGINT)               # the page is not let go: it would be the end of the crawl
+    crawl.send_signal(signal.SIGINT)  # the page is not let go: it would be the end of the crawl
     _, said = crawl.communicate(timeout=30)
 
     assert crawl.returncode == 130, said

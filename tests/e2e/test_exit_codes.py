@@ -45,7 +45,7 @@ def test_a_stage_that_calls_sys_exit_when_it_is_opened_is_named_as_the_fault(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    name = f"leaves_{code}"            # a module of its own for each: Python keeps those it has imported
+    name = f"leaves_{code}"  # a module of its own for each: Python keeps those it has imported
     Path(f"{name}.py").write_text(STAGE.format(end=f"sys.exit({code})"))
     Path("page.html").write_text("<h1>tea</h1>")
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 HOSTS = [f"127.33.0.{n}" for n in range(1, 81)]
 FILES = 64
-SLOW = 0.3             # s until an answer: so many connections are open at once
+SLOW = 0.3  # s until an answer: so many connections are open at once
 
 
 async def answer(_host: str, path: str, writer: asyncio.StreamWriter) -> None:

@@ -12,7 +12,7 @@ from tests.site import Site
 pytestmark = pytest.mark.slow
 
 FIELDS = '[stages.parse.fields]\nprice = { css = ".price", type = "float" }\nparts = { css = "li", type = "int", many = true }\n'
-FIELDS += "odd = \"//i[re:test(., @data-re)]\"\nday = { css = \"time\", type = \"date\" }\n"
+FIELDS += 'odd = "//i[re:test(., @data-re)]"\nday = { css = "time", type = "date" }\n'
 
 
 def test_fields_that_could_not_be_read_are_counted_with_an_example_and_cost_no_page(shell: Shell) -> None:

@@ -149,7 +149,7 @@ def test_status_says_that_hosts_rest_and_until_when(shell: Shell) -> None:
         shell.start("stage", "fetch", "-s", "stages.fetch.robots=false")
         site.wait_for_request("/")
         told = ""
-        while "Retry-After" not in told:             # until the hub has heard of the answer
+        while "Retry-After" not in told:  # until the hub has heard of the answer
             told = " ".join(shell.run("status").stdout.split())
 
         assert re.search(r" rests until \d\d:\d\d:\d\d", told)

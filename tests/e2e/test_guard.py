@@ -47,7 +47,7 @@ class Canary:
 def canary() -> Iterator[Canary]:
     canary = Canary()
     with socket.create_connection(("127.0.0.2", canary.port)):
-        pass                       # it does hear
+        pass  # it does hear
     assert canary.has_heard.wait(5)
     canary.callers.clear()
     yield canary

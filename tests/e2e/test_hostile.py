@@ -17,8 +17,8 @@ from tests.oddities import DEAD, FAILED, FINE, Answer, Exchange, Oddities, Row, 
 
 pytestmark = pytest.mark.slow
 
-MOST_MEMORY = 512 << 20      # bytes, of any process
-MOST_TIME = 60.0             # s
+MOST_MEMORY = 512 << 20  # bytes, of any process
+MOST_TIME = 60.0  # s
 
 
 @cache
@@ -74,7 +74,7 @@ def family(pid: int) -> Iterator[int]:
     yield pid
     try:
         children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
-    except OSError:                # it has just ended
+    except OSError:  # it has just ended
         return
     for child in children:
         yield from family(child)
@@ -84,7 +84,7 @@ def peak(pid: int) -> int:
     """Bytes of memory a process has had at most."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:                # it has just ended
+    except OSError:  # it has just ended
         return 0
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), 0)
 
@@ -113,7 +113,7 @@ def test_no_page_takes_the_crawl_down_or_its_memory_up(shell: Shell, server: Odd
     _, said = process.communicate(timeout=10)
 
     assert process.returncode == 3, said
-    assert len(peaks) >= 5         # run, hub, three stages
+    assert len(peaks) >= 5  # run, hub, three stages
     assert max(peaks.values()) < MOST_MEMORY, {pid: f"{size >> 20} MiB" for pid, size in peaks.items()}
     prefix = server.url("hostile")
     found = {url.removeprefix(prefix): status for url, status in statuses(shell.rows("pages.jsonl")).items()}

@@ -17,7 +17,7 @@ from tests.e2e.conftest import Shell
 
 pytestmark = pytest.mark.slow
 
-TRIES = 40                # to take the results, among what producers have put there
+TRIES = 40  # to take the results, among what producers have put there
 AS = {"worker": {}, "producer": {"worker": f"{TAKER}w", "queue": "result"}}
 
 

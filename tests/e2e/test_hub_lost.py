@@ -22,7 +22,7 @@ from crawler.run.processes import progress as talk
 worker.HUB_PATIENCE = 3.0
 talk.Talk.__init__.__defaults__ = (1.0, *talk.Talk.__init__.__defaults__[1:])
 sys.exit(main(sys.argv[1:]))
-"""          # a stage with less patience and more lines
+"""  # a stage with less patience and more lines
 
 
 def until(process: subprocess.Popen[str], text: str) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_stage_without_its_hub_ends_soon_after_the_first_signal(
     shell: Shell, number: signal.Signals, options: tuple[str, ...]
 ) -> None:
     hub = shell.start_hub()
-    assert shell.run("put", "urls", "http://a.test/").returncode == 0        # so that nothing is drained
+    assert shell.run("put", "urls", "http://a.test/").returncode == 0  # so that nothing is drained
     stage = shell.start("stage", *options, by=("-c", SHORT.replace("3.0", "60.0")))
     until(stage, "nothing to do")
     hub.kill()

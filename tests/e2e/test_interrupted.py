@@ -16,7 +16,7 @@ from tests.e2e.conftest import CRAWLER, Shell
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 20.0        # s; what waits for a server itself would wait for 60 and more
+PATIENCE = 20.0  # s; what waits for a server itself would wait for 60 and more
 
 
 @pytest.fixture
@@ -39,8 +39,6 @@ def waits(process: subprocess.Popen[str], address: str) -> None:
 def _is_connected(port: int) -> bool:
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return any(line.split()[2].endswith(f":{port:04X}") and line.split()[3] == "01" for line in lines)
-
-
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -84,7 +82,7 @@ def test_a_run_that_loses_its_terminal_stops_in_order_and_goes_on_later(
 
     process.send_signal(number)
     if number == signal.SIGHUP:
-        process.send_signal(number)            # as a shell does besides the system
+        process.send_signal(number)  # as a shell does besides the system
     _, said = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == code, said

@@ -83,7 +83,7 @@ def test_what_died_is_there_again_under_its_name_in_an_interpreter_of_its_own(sh
     site.wait_for_request("/p/3.html")
     before = children(process)
     assert before.keys() == {"hub", "fetch+parse", "store"}
-    assert {command(pid) for pid in before.values()} == {command(process.pid)}        # copies of one process
+    assert {command(pid) for pid in before.values()} == {command(process.pid)}  # copies of one process
 
     os.kill(before["store"], signal.SIGKILL)
 
@@ -93,7 +93,7 @@ def test_what_died_is_there_again_under_its_name_in_an_interpreter_of_its_own(sh
         time.sleep(0.01)
     assert " -m crawler stage store " in command(after["store"])
     named = (Path("/proc") / str(after["store"]) / "comm").read_text()
-    assert re.fullmatch(r"(crawler:store|python[\d.]*)\n", named)      # the interpreter's, until it has come to naming itself
+    assert re.fullmatch(r"(crawler:store|python[\d.]*)\n", named)  # the interpreter's, until it has come to naming itself
     site.release("/p/3.html")
     assert process.wait(60) == 0
 
@@ -130,7 +130,6 @@ def test_killing_everything_and_running_again_loses_nothing(shell: Shell, site: 
     assert statuses(shell.rows("pages.jsonl")) == expected(site)
 
 
-
 def test_what_stages_apart_have_left_is_done_when_they_share_a_process(shell: Shell, site: Site) -> None:
     hub = shell.start_hub("--address", "127.0.0.1:0", *FAST)
     place = (shell.directory / "crawler-data" / "hub.address").read_text().strip()
@@ -139,7 +138,7 @@ def test_what_stages_apart_have_left_is_done_when_they_share_a_process(shell: Sh
     assert shell.run("put", "urls", site.url, "--hub", place).returncode == 0
     site.wait_for_request("/")
     site.release("/")
-    fetch.terminate()                      # what it is at it finishes: a page that nobody reads
+    fetch.terminate()  # what it is at it finishes: a page that nobody reads
     fetch.communicate(timeout=30)
     hub.terminate()
     hub.communicate(timeout=30)

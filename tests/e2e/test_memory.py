@@ -53,7 +53,7 @@ def interrupted(web: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
         while not (shell.directory / "a.jsonl").exists() or not lines(shell.directory / "a.jsonl"):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        while "store" in children(process):            # it has nothing in hand, so it ends at once
+        while "store" in children(process):  # it has nothing in hand, so it ends at once
             time.sleep(0.01)
     finally:
         web.release("/p/20.html")
@@ -142,9 +142,7 @@ def test_what_is_asked_about_it_is_answered_with_what_it_was_given(
     assert "interrupted; 'crawler run' goes on" in capsys.readouterr().out
 
 
-def test_another_crawl_is_refused_before_anything_is_started_or_changed(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_crawl_is_refused_before_anything_is_started_or_changed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (here / "crawler-data" / "hub.sqlite3").read_bytes()
 
     assert main(["run", "http://127.0.0.1:1/", "-o", "b.jsonl"]) == 2

@@ -15,7 +15,7 @@ from tests.site import Site
 
 pytestmark = pytest.mark.slow
 
-LEASE = ("-s", "hub.lease=10")      # a worker is ended after half of that without a sign of life
+LEASE = ("-s", "hub.lease=10")  # a worker is ended after half of that without a sign of life
 APART = ("-s", "stages.parse.chain=false")
 POISON = """
 import ctypes
@@ -57,7 +57,7 @@ class Poisoned(Parse):
         ("/crash", 2, "its worker was killed by SIGSEGV at poison.py:23 in process", (), "urls"),
         ("/crash", 2, "its worker was killed by SIGSEGV at poison.py:23 in process", APART, "pages"),
         ("/spin", 1, r"its worker gave no sign of life for \d s at poison.py:\d+ in process and was ended", LEASE, "urls"),
-        ("/exit", TRIES + 1, "its worker ended with exit code 3", APART, "pages"),       # that it died so often is no reason to end
+        ("/exit", TRIES + 1, "its worker ended with exit code 3", APART, "pages"),  # that it died so often is no reason to end
         ("/hang", 3, "still in process after 0.5 s", (), "urls"),
         ("/hang", 3, "still in process after 0.5 s", APART, "pages"),
     ],
@@ -105,7 +105,7 @@ def test_a_page_that_kills_its_worker_costs_the_other_hosts_of_a_wide_crawl_noth
     assert len(shell.rows("pages.jsonl")) == 24 * 9
     report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
     assert report["dead"] == {"urls": 1}
-    assert sum(n for name, n in report["restarts"].items() if "probe" in name) in (3, 4)       # the last start finds nothing to do
+    assert sum(n for name, n in report["restarts"].items() if "probe" in name) in (3, 4)  # the last start finds nothing to do
     assert report["restarts"]["fetch+parse"] == 1
     with closing(sqlite3.connect(shell.directory / "crawler-data" / "hub.sqlite3")) as store:
         attempts = [attempt for (attempt,) in store.execute("SELECT attempt FROM life WHERE attempt > 1 ORDER BY attempt")]

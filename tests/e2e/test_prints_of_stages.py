@@ -61,14 +61,14 @@ def test_above_the_live_view(terminal: Terminal, site: Site) -> None:
     assert {line for line in lines if line.startswith("enrich: saw ")} == {f"enrich: saw {site.link(path)}" for path in site.pages}
     for line in ("enrich: to stderr", "enrich: no end of a line"):
         assert line in lines
-    assert any(line.endswith(": at the descriptor") for line in lines)      # a library's: by the name of its process
+    assert any(line.endswith(": at the descriptor") for line in lines)  # a library's: by the name of its process
     assert any(line.endswith(": from a command") for line in lines)
     assert "finished after" in terminal.shown
-    assert not any(line.startswith("store") and line.endswith(" 0 1") for line in lines)       # counts are not for people
+    assert not any(line.startswith("store") and line.endswith(" 0 1") for line in lines)  # counts are not for people
 
 
 @pytest.mark.parametrize("more", [(), ("-s", "stages.enrich.chain=false")])
-@pytest.mark.parametrize("first", ["", "import os; opened = open(os.devnull)"])   # open: no process is copied
+@pytest.mark.parametrize("first", ["", "import os; opened = open(os.devnull)"])  # open: no process is copied
 def test_in_plain_logs_and_not_among_the_rows(shell: Shell, site: Site, more: tuple[str, ...], first: str) -> None:
     (shell.directory / "enrich.py").write_text(first + STAGE)
     done = shell.run("run", site.url, *FAST, *more, "-o", "-")
@@ -79,7 +79,7 @@ def test_in_plain_logs_and_not_among_the_rows(shell: Shell, site: Site, more: tu
     assert {line for line in lines if line.startswith("enrich: saw ")} == {f"enrich: saw {site.link(path)}" for path in site.pages}
     for line in ("enrich: to stderr", "enrich: no end of a line"):
         assert line in lines
-    assert any(line.endswith(": at the descriptor") for line in lines)      # a library's: by the name of its process
+    assert any(line.endswith(": at the descriptor") for line in lines)  # a library's: by the name of its process
     assert any(line.endswith(": from a command") for line in lines)
 
 

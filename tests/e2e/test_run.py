@@ -65,14 +65,14 @@ def test_a_polite_crawl_that_has_too_much_to_do_gets_another_process_and_says_so
 
 
 def test_a_crawl_that_was_interrupted_is_resumed_and_the_file_is_complete(shell: Shell, site: Site) -> None:
-    site.pages["/p/20.html"] = f'{site.pages["/p/20.html"]}<a href="/p/last.html">last</a>'      # known only once this one is read
+    site.pages["/p/20.html"] = f'{site.pages["/p/20.html"]}<a href="/p/last.html">last</a>'  # known only once this one is read
     site.pages["/p/last.html"] = "<title>last</title>"
     site.hold("/p/20.html")
     process = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
     site.wait_for_request("/p/20.html")
 
     process.send_signal(signal.SIGINT)
-    while "store" in children(process):            # it has nothing in hand, so it ends at once
+    while "store" in children(process):  # it has nothing in hand, so it ends at once
         time.sleep(0.01)
     site.release("/p/20.html")
     _, said = process.communicate(timeout=40)
@@ -122,16 +122,14 @@ def test_nothing_but_a_dead_seed_is_told_by_the_exit_code(shell: Shell) -> None:
 
     assert done.returncode == 4, done.stderr
     assert "given up" in done.stderr
-    listed = shell.run("dead", "list")                    # no hub runs any more: the store itself is read
+    listed = shell.run("dead", "list")  # no hub runs any more: the store itself is read
     assert listed.returncode == 0
     assert "Connection refused" in listed.stdout
 
 
 def test_declared_fields_are_columns(shell: Shell) -> None:
     with Site({"/": '<title>t</title><b class="price">12,50 €</b>'}) as site:
-        done = shell.run(
-            "run", site.url, *FAST, "-o", "p.jsonl", "-s", "stages.parse.fields.price={css='.price', type='float'}"
-        )
+        done = shell.run("run", site.url, *FAST, "-o", "p.jsonl", "-s", "stages.parse.fields.price={css='.price', type='float'}")
 
     assert done.returncode == 0, done.stderr
     assert shell.rows("p.jsonl")[0]["price"] == 12.5

@@ -124,7 +124,7 @@ def test_a_status_that_is_watched_elsewhere_than_on_a_terminal_is_a_line_each_ti
     watched = shell.start("status", "--watch")
 
     assert watched.stdout is not None
-    assert "urls: 0 done (0.0/s), 1 waiting" in watched.stdout.readline()     # at once, while it goes on
+    assert "urls: 0 done (0.0/s), 1 waiting" in watched.stdout.readline()  # at once, while it goes on
     watched.terminate()
 
 

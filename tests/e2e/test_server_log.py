@@ -15,7 +15,7 @@ from tests.site import Hit, Site, generated
 
 pytestmark = pytest.mark.slow
 
-DELAY = 0.25     # s
+DELAY = 0.25  # s
 FETCHERS = 4
 
 
@@ -54,7 +54,7 @@ def wait_for_hits(site: Site, count: int) -> None:
     give_up = time.monotonic() + 60
     while len(site.log) < count:
         assert time.monotonic() < give_up, f"{len(site.log)} requests, waiting for {count}"
-        time.sleep(0.01)        # the site tells of a path when it is asked for; of a number of requests it does not
+        time.sleep(0.01)  # the site tells of a path when it is asked for; of a number of requests it does not
 
 
 def test_a_crawl_delay_of_robots_txt_is_kept(shell: Shell) -> None:
@@ -64,7 +64,7 @@ def test_a_crawl_delay_of_robots_txt_is_kept(shell: Shell) -> None:
         done = shell.run("run", site.url, "-s", "frontier.delay=0", "-o", "p.jsonl")
 
         assert done.returncode == 0, done.stderr
-        log = pages(site.log)[1:]           # with the first page it is learned
+        log = pages(site.log)[1:]  # with the first page it is learned
         assert min(other.start - one.end for one, other in itertools.pairwise(log)) >= 0.4
 
 

@@ -12,10 +12,10 @@ from tests.e2e.many_hosts import reply, serving
 
 pytestmark = pytest.mark.slow
 
-DRIPS = [f"127.34.0.{n}" for n in range(1, 101)]     # more than there are places and threads at first
-SILENT = [f"127.34.1.{n}" for n in range(1, 21)]     # of which even robots.txt does not come
+DRIPS = [f"127.34.0.{n}" for n in range(1, 101)]  # more than there are places and threads at first
+SILENT = [f"127.34.1.{n}" for n in range(1, 21)]  # of which even robots.txt does not come
 GOOD = "127.34.2.1"
-PAGES = 40                                           # of the good host, each behind a link of the one before
+PAGES = 40  # of the good host, each behind a link of the one before
 PAGE = b"<p>slow</p>" + b" " * 1_000
 
 
@@ -55,4 +55,4 @@ def test_a_good_host_is_crawled_to_its_end_while_all_others_drip(shell: Shell, c
     urls = {json.loads(line)["url"] for line in (shell.directory / "pages.jsonl").read_text().splitlines()}
     assert ran.returncode == 0, ran.stderr
     assert len(urls) == len(DRIPS) + len(SILENT) + PAGES + 1
-    assert "see stages.fetch" not in ran.stderr              # nothing had to be given up first
+    assert "see stages.fetch" not in ran.stderr  # nothing had to be given up first

@@ -30,7 +30,7 @@ def test_the_first_says_at_once_what_is_waited_for_and_gives_a_slow_request_back
         process.send_signal(signal.SIGINT)
 
         lines = iter(process.stderr.readline, "")
-        assert "stopping: waiting for 1 request (Ctrl-C again stops at once)\n" in lines       # and it runs on
+        assert "stopping: waiting for 1 request (Ctrl-C again stops at once)\n" in lines  # and it runs on
         assert process.poll() is None
         rest = process.stderr.read()
         assert process.wait(60) == 130
@@ -82,10 +82,10 @@ def test_another_run_is_told_of_the_one_that_runs_and_waits_for_one_that_ends(sh
         process.kill()
         while Path(f"/proc/{hub}/comm").read_text() != "crawler:ending\n":
             time.sleep(0.01)
-        third = shell.start("run")              # waits, if it is there before the hub has ended
+        third = shell.start("run")  # waits, if it is there before the hub has ended
         assert third.stderr is not None
         first = next(line for line in third.stderr if "resuming the unfinished crawl" in line)
-        site.release("/slow")                   # not before: those that end could finish the crawl
+        site.release("/slow")  # not before: those that end could finish the crawl
         _, said = third.communicate(timeout=60)
 
     assert third.returncode == 0, first + said

@@ -37,21 +37,21 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def test_a_crawl_on_a_disk_that_fills_up_goes_on_by_itself_once_there_is_room(shell: Shell, site: Site) -> None:
-    site.pages["/large"] = Random(1).randbytes(3 << 20).hex()      # 3 MiB at least, however it is packed
+    site.pages["/large"] = Random(1).randbytes(3 << 20).hex()  # 3 MiB at least, however it is packed
     site.pages["/"] = str(site.pages["/"]) + '<a href="/large">x</a>'
     with mounted(shell.directory / "disk", 64) as disk:
         site.hold("/p/25.html")
         site.hold("/large")
-        apart = ("-s", "stages.parse.chain=false")           # so that the large page is stored by the hub
+        apart = ("-s", "stages.parse.chain=false")  # so that the large page is stored by the hub
         crawl = shell.start("run", site.url, *FAST, *apart, "--data", "disk/data", "-o", "disk/pages.jsonl")
         site.wait_for_request("/p/25.html")
         site.wait_for_request("/large")
 
         disk.fill()
         site.release("/p/25.html")
-        read_until(crawl, "hub.sqlite3 is full")             # the hub lives on its ballast …
+        read_until(crawl, "hub.sqlite3 is full")  # the hub lives on its ballast …
         refused = shell.run("put", "urls", site.link("/p/26.html"), "--data", "disk/data")
-        disk.fill()                                          # … of which somebody else takes what is left
+        disk.fill()  # … of which somebody else takes what is left
         site.release("/large")
         read_until(crawl, "nothing more can be stored")
         counted = shell.run("status", "--data", "disk/data")
@@ -63,7 +63,7 @@ def test_a_crawl_on_a_disk_that_fills_up_goes_on_by_itself_once_there_is_room(sh
         assert refused.returncode == 75, refused.stderr
         assert "MiB free, 20 needed); nothing was put: make room there and repeat the command" in refused.stderr
         assert "there is room again on the disk of" in said
-        assert "waits for room" not in said              # the hub has said it
+        assert "waits for room" not in said  # the hub has said it
         assert counted.returncode == 0, counted.stderr
         assert "no room on the hub's disk" in counted.stdout
         rows = shell.rows("disk/pages.jsonl")
@@ -94,7 +94,7 @@ def test_a_crawl_whose_output_is_on_a_full_disk_waits_for_room(shell: Shell, sit
         disk.fill()
         site.release("/p/25.html")
         said = read_until(crawl, "store waits for room")
-        read_until(crawl, "store waits for room: ")      # the progress line
+        read_until(crawl, "store waits for room: ")  # the progress line
         status = shell.run("status")
         disk.empty()
         crawl.communicate(timeout=60)
@@ -152,7 +152,7 @@ def failing(pid: int, call: str, after: int = 1) -> Iterator[None]:
 
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
 def test_a_disk_that_fails_under_a_crawl_ends_it_with_75_and_the_next_one_goes_on(shell: Shell, site: Site, call: str) -> None:
-    for path in ("/p/25.html", "/p/26.html"):            # one of them is still to be done when the disk fails
+    for path in ("/p/25.html", "/p/26.html"):  # one of them is still to be done when the disk fails
         site.hold(path)
     crawl = shell.start("run", site.url, *FAST, "-o", "pages.jsonl")
     for path in ("/p/25.html", "/p/26.html"):
@@ -189,7 +189,7 @@ def test_nothing_is_acknowledged_by_a_disk_that_fails(shell: Shell, call: str, a
         found = [int(body) for body in everything(broker)]
 
     assert found[: len(acknowledged)] == acknowledged
-    assert len(found) <= len(acknowledged) + 1           # the one it has said nothing of
+    assert len(found) <= len(acknowledged) + 1  # the one it has said nothing of
     assert (len(acknowledged) > 0) == (after > 1)
 
 

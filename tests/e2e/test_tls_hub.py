@@ -92,8 +92,9 @@ def test_run_on_an_address_of_its_own_speaks_tls_there(shell: Shell, site: Site,
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
 
-    crawled = shell.run("run", site.url, "-o", "pages.jsonl", *FAST,
-                        "-s", f"hub.address={address}", "-s", "hub.tls=true", "-s", "hub.certs=certs")
+    crawled = shell.run(
+        "run", site.url, "-o", "pages.jsonl", *FAST, "-s", f"hub.address={address}", "-s", "hub.tls=true", "-s", "hub.certs=certs"
+    )
 
     assert crawled.returncode == 0, crawled.stderr
     assert statuses(shell.rows("pages.jsonl")) == expected(site)

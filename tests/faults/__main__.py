@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="ROW", default=[], help="these rows and no others")
     parser.add_argument("--minutes", type=float, default=60.0, help="of a soak (default 60)")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))     # as Ctrl-C: what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # as Ctrl-C: what was started is ended
     is_full = args.what == "full"
     every: dict[str, Scenario] = (
         {"L": lambda work: soak.soak(work, args.minutes)} if args.what == "soak" else scenarios(is_full=is_full)

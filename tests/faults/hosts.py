@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import NamedTuple
 
 HEAD = b"\r\n\r\n"
-LATENCY = (0.02, 0.05)    # s until an answer, by host: so some requests are in flight when their worker dies
-FANOUT = 20               # pages to which the first page of a host leads; each of these leads to one more
+LATENCY = (0.02, 0.05)  # s until an answer, by host: so some requests are in flight when their worker dies
+FANOUT = 20  # pages to which the first page of a host leads; each of these leads to one more
 
 
 @dataclass
@@ -22,17 +22,17 @@ class Asked:
     """One request as a host saw it."""
 
     path: str
-    start: float          # s, monotonic: the request has been read
-    end: float = 0.0      # s, monotonic: it was answered, or the client has gone; 0: neither yet
+    start: float  # s, monotonic: the request has been read
+    end: float = 0.0  # s, monotonic: it was answered, or the client has gone; 0: neither yet
     is_answered: bool = False
 
 
 class Pause(NamedTuple):
     """The time between two requests to a host that follow each other."""
 
-    seconds: float        # from the end of the first to the start of the second
+    seconds: float  # from the end of the first to the start of the second
     host: str
-    first: str            # path
+    first: str  # path
     second: str
 
 
@@ -41,10 +41,10 @@ class ManyHosts:
 
     def __init__(self, hosts: int, pages: int) -> None:
         self.hosts = [f"127.1.{n // 250}.{1 + n % 250}" for n in range(hosts)]
-        self.asked: dict[str, list[Asked]] = defaultdict(list)       # by host
+        self.asked: dict[str, list[Asked]] = defaultdict(list)  # by host
         self._numbers = {host: n for n, host in enumerate(self.hosts)}
         self._pages = pages
-        self._first: dict[tuple[str, str], float] = {}               # when a page was first answered
+        self._first: dict[tuple[str, str], float] = {}  # when a page was first answered
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(
             self._loop.create_server(lambda: _Peer(self, self._loop), "0.0.0.0", 0, backlog=1024)
@@ -133,17 +133,14 @@ class _Peer(asyncio.Protocol):
         self._loop.call_later(self._web.latency(self._host), self._answer, self._now)
 
     def _answer(self, asked: Asked) -> None:
-        if asked.end:                              # the client has gone
+        if asked.end:  # the client has gone
             return
         body = self._web.body(self._host, asked.path)
         status, body = (b"404 Not Found", b"") if body is None else (b"200 OK", body)
         asked.end, asked.is_answered = time.monotonic(), True
-        self._transport.write(
-            b"HTTP/1.1 %b\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
-        )
+        self._transport.write(b"HTTP/1.1 %b\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
         self._web.answered(self._host, asked.path)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._now is not None and not self._now.end:
             self._now.end = time.monotonic()
-

@@ -23,9 +23,9 @@ from tests.faults.webs import Web
 SOONEST, LATEST = 0.02, 0.5  # s from one kill, or from its being over, to the next
 EARLY = 0.2  # share of kills that do not wait for the last one to be over: they hit a process that starts
 BACK = 2.0  # s after which a killed hub must be at work again
-HOSTS, DELAY = 40, 0.01         # s; several hundred pages a second, and every host has a delay to be kept
-WORKERS = ("fetch", "parse", "store")          # started by hand
-TOGETHER = ("fetch+parse", "store")            # as `crawler run` has them unless told otherwise:
+HOSTS, DELAY = 40, 0.01  # s; several hundred pages a second, and every host has a delay to be kept
+WORKERS = ("fetch", "parse", "store")  # started by hand
+TOGETHER = ("fetch+parse", "store")  # as `crawler run` has them unless told otherwise:
 APART = "stages.parse.chain=false"
 
 

@@ -88,7 +88,7 @@ def reset_after(most: int, dice: Random, handshake: int = 130) -> Fault:
         room = max(limit - sum(link.sent.values()), 0)
         if room >= len(chunk):
             return chunk
-        with contextlib.suppress(OSError):      # it was quicker to close than we
+        with contextlib.suppress(OSError):  # it was quicker to close than we
             link.other(way).sendall(chunk[:room])
         return None
 

@@ -22,9 +22,9 @@ class Suite:
     what: str
     holds: str
     others: str
-    words: tuple[str, ...]                       # for pytest: files, and which of their tests
-    longer: tuple[str, ...] = ()                 # the same in a full run
-    environment: Mapping[str, str] = field(default_factory=dict)     # of a full run
+    words: tuple[str, ...]  # for pytest: files, and which of their tests
+    longer: tuple[str, ...] = ()  # the same in a full run
+    environment: Mapping[str, str] = field(default_factory=dict)  # of a full run
 
 
 SUITES = {

@@ -11,7 +11,7 @@ from crawler_bench.processes import machine
 
 MIB = 1 << 20
 LOAD = "{:.1f}, {:.1f}, {:.1f}: processes that wanted a core in the last 1, 5 and 15 minutes of the run"
-HUB = 128 * MIB        # a hub's most, whatever it holds: 64 MiB are the page cache of its store, which fills up with time
+HUB = 128 * MIB  # a hub's most, whatever it holds: 64 MiB are the page cache of its store, which fills up with time
 HEAD = ("", "fault", "rounds", "lost", "twice", "redelivery", "recovery", "RSS", "threads", "CPU", "holds")
 
 

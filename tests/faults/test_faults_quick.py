@@ -77,7 +77,7 @@ def echo() -> Iterator[int]:
                     peer, _ = listener.accept()
                 except OSError:
                     return
-                with peer, suppress(ConnectionResetError):    # what some of these tests are about
+                with peer, suppress(ConnectionResetError):  # what some of these tests are about
                     while heard := peer.recv(100):
                         peer.sendall(heard)
 

@@ -1,6 +1,6 @@
 """R17: a polite crawl of many hosts whose workers are killed and frozen, with pages that kill whoever reads them.
 
-    warm-up ──▶ rate before ──▶ kills and freezes ──▶ at most `RECOVERED` s ──▶ rate as before ──▶ the end of the crawl
+warm-up ──▶ rate before ──▶ kills and freezes ──▶ at most `RECOVERED` s ──▶ rate as before ──▶ the end of the crawl
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.faults.kills import Crawl, kill
 from tests.faults.processes import Bench, child_pids, look, until
 from tests.faults.table import Row
 
-RECOVERED = 30.0          # s after the last fault in which the rate must be what it was
-ENOUGH = 0.8              # of the rate of before
-WINDOW = 5.0              # s over which a rate is taken
-BEFORE = 10.0             # s over which the rate of before is taken
-LONG = 20.0               # s of the longest freezes: a worker is given up after 15
+RECOVERED = 30.0  # s after the last fault in which the rate must be what it was
+ENOUGH = 0.8  # of the rate of before
+WINDOW = 5.0  # s over which a rate is taken
+BEFORE = 10.0  # s over which the rate of before is taken
+LONG = 20.0  # s of the longest freezes: a worker is given up after 15
 POISON = """
 import ctypes
 import resource
@@ -56,10 +56,10 @@ class Plan:
     hosts: int
     kills: int
     freezes: int
-    seconds: float            # over which these are spread
-    delay: float = 1.0        # s
+    seconds: float  # over which these are spread
+    delay: float = 1.0  # s
     client: str = "curl"
-    longest: float = LONG     # s of a freeze
+    longest: float = LONG  # s of a freeze
 
     @property
     def poison(self) -> int:
@@ -100,7 +100,7 @@ def crawl_through(row: Row, work: Path, plan: Plan, dice: Random) -> None:
         crawl = Crawl(bench, ["--seeds", "seeds"], "pages.jsonl")
         try:
             until(lambda: len(web.asked) == plan.hosts, "every host is asked")
-            time.sleep(2 * plan.delay)                 # robots.txt, then the first page
+            time.sleep(2 * plan.delay)  # robots.txt, then the first page
             began = time.monotonic()
             time.sleep(BEFORE)
             before = web.rate(began, time.monotonic())
@@ -130,7 +130,7 @@ def strike(crawl: Crawl, plan: Plan, dice: Random) -> float:
         strikes.append((dice.uniform(0, plan.seconds), lambda: kill_one(crawl, dice)))
     for number in range(plan.freezes):
         seconds = plan.longest if number < 2 else dice.uniform(1, plan.longest / 4)
-        strikes.append((dice.uniform(0, plan.seconds), lambda seconds=seconds: freeze_one(crawl, dice, seconds)))   # type: ignore[misc]  # a lambda without types
+        strikes.append((dice.uniform(0, plan.seconds), lambda seconds=seconds: freeze_one(crawl, dice, seconds)))  # type: ignore[misc]  # a lambda without types
     for at, act in sorted(strikes, key=lambda strike: strike[0]):
         time.sleep(max(began + at - time.monotonic(), 0))
         last = max(last, act())

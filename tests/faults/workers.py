@@ -22,8 +22,8 @@ from tests.faults.table import HUB, MIB, Row, times
 from tests.faults.webs import Web
 from tests.site import Site
 
-GRACE = 20.0               # s a worker that is told to end may take
-BATCH = 1000               # tasks in one call
+GRACE = 20.0  # s a worker that is told to end may take
+BATCH = 1000  # tasks in one call
 
 
 def seed(bench: Bench, web: Web) -> None:
@@ -111,7 +111,7 @@ def freeze(work: Path, rounds: int) -> Row:
         for number in range(rounds):
             path, other = f"/frozen/{number}", f"fetch-{number}"
             url = put_held(bench, web, path)
-            both = (bench.pid(name), bench.worker(name))      # who looks after it, else it would be ended and started again
+            both = (bench.pid(name), bench.worker(name))  # who looks after it, else it would be ended and started again
             for pid in both:
                 os.kill(pid, signal.SIGSTOP)
             stopped = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from corpora import IS_THOROUGH
 
-LONGEST = 7_200           # s for one test of a longer look
+LONGEST = 7_200  # s for one test of a longer look
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,7 +27,7 @@ from crawler.hub.wire import Connection, prove
 from crawler.items import Done, Failed, New, Note, Pace, Step
 
 KEY = b"k" * 32
-ANSWER_TIME = 10.0        # s in which the hub has answered or hung up: nothing here asks it to wait so long
+ANSWER_TIME = 10.0  # s in which the hub has answered or hung up: nothing here asks it to wait so long
 QUEUES = (
     QueueSpec("task", is_read=True, feeds=("result",)),
     QueueSpec("result", high_water=1_000_000),
@@ -176,7 +176,7 @@ def test_a_frame_that_was_kept_is_answered_or_ends_the_connection(visitor: Visit
 
 def greet(visitor: Visitor, noise: bytes) -> bytes:
     """Say this instead of the key; all that is heard."""
-    with visitor.dial() as stranger, contextlib.suppress(ConnectionError):    # it may have closed with our noise unread
+    with visitor.dial() as stranger, contextlib.suppress(ConnectionError):  # it may have closed with our noise unread
         heard = b""
         stranger.sendall(noise)
         stranger.shutdown(socket.SHUT_WR)

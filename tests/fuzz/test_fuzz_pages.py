@@ -19,10 +19,10 @@ from crawler.web.html import Html
 from crawler.web.memory import IS_LIMITED
 
 URL = "http://e.org/a/b"
-SIZE = 200_000                     # characters of each page
+SIZE = 200_000  # characters of each page
 MOST = {"text": 4, "markdown": 10}
-MEMORY = 150                       # MiB that a process may take for pages of SIZE, itself included
-CPU = 4.0                          # s for one page in all readers: they take 0.2 s, on a slow and busy machine 1 s
+MEMORY = 150  # MiB that a process may take for pages of SIZE, itself included
+CPU = 4.0  # s for one page in all readers: they take 0.2 s, on a slow and busy machine 1 s
 
 
 def read(page: str) -> dict[str, Any]:

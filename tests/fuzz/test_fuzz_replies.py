@@ -84,5 +84,3 @@ def test_any_reply_is_told_or_refused(client: Client, peer: Peer, reply: bytes) 
 @kept("replies")
 def test_a_reply_that_was_kept_is_told_or_refused(client: Client, peer: Peer, data: bytes) -> None:
     get(client, peer, data)
-
-

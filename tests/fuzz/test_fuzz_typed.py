@@ -45,7 +45,11 @@ def test_a_password_is_neither_in_the_refusal_nor_in_the_task(typed: str) -> Non
 
 
 @examples(200)
-@given(st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode), st.text(max_size=20).map(lambda text: text.encode("utf-16"))))
+@given(
+    st.one_of(
+        st.binary(max_size=60), st.text(max_size=40).map(str.encode), st.text(max_size=20).map(lambda text: text.encode("utf-16"))
+    )
+)
 def test_any_list_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(UsageError):
         text = seeds.decode(data, "seeds.txt")

@@ -114,9 +114,29 @@ def test_any_selector_is_read_or_refused(selector: str) -> None:
         assert set(fields.read(Html(b"<a href=x>1</a><p>2", "http://example.org/"))) <= {"x"}
 
 
-FUNCTIONS = ["contains", "count", "sum", "string", "not", "position", "concat", "substring-after", "has-class", "re:test", "matches", "foo",
-             "string-length", "translate", "id", "name", "set:difference", "re:replace", "math:max", "starts-with",
-             "normalize-space"]
+FUNCTIONS = [
+    "contains",
+    "count",
+    "sum",
+    "string",
+    "not",
+    "position",
+    "concat",
+    "substring-after",
+    "has-class",
+    "re:test",
+    "matches",
+    "foo",
+    "string-length",
+    "translate",
+    "id",
+    "name",
+    "set:difference",
+    "re:replace",
+    "math:max",
+    "starts-with",
+    "normalize-space",
+]
 EXPRESSIONS = st.recursive(
     st.sampled_from(["//li", ".", "@class", "//nope", "x:y", "$v", "1", "'a'", "'['", "text()", "ancestor::div", "*", "li[1]"]),
     lambda inner: st.one_of(

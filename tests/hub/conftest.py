@@ -72,8 +72,9 @@ def start_hub() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
     processes: list[subprocess.Popen[str]] = []
 
     def start(address: str = "127.0.0.1:0") -> tuple[subprocess.Popen[str], str]:
-        process = subprocess.Popen([sys.executable, str(HERE / "hub_process.py"), address],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "hub_process.py"), address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         processes.append(process)
         assert process.stdin is not None
         assert process.stdout is not None

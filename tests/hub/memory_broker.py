@@ -146,8 +146,19 @@ class MemoryBroker:
     def stats(self) -> Stats:
         with self.changed:
             queues = [
-                QueueStats(spec.name, self.accepted[spec.name], len(self.ready[spec.name]), 0, 0, 0, 0, 0, spec.keyed,
-                           polite=False, is_read=spec.is_read)
+                QueueStats(
+                    spec.name,
+                    self.accepted[spec.name],
+                    len(self.ready[spec.name]),
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    spec.keyed,
+                    polite=False,
+                    is_read=spec.is_read,
+                )
                 for spec in self.specs
             ]
         return Stats(1.0, 2.0, queues, [], [], 0, {"calls": 1}, is_drained=False)

@@ -27,8 +27,9 @@ def test_an_address_is_written_as_it_is_read(text):
     assert str(Address.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", [
-    "", "8000", ":8000", "host:", "host:port", "host:99999", "host:-1", "host:８", "::1:8000", "unix:", "unix:a\0b"])
+@pytest.mark.parametrize(
+    "text", ["", "8000", ":8000", "host:", "host:port", "host:99999", "host:-1", "host:８", "::1:8000", "unix:", "unix:a\0b"]
+)
 def test_what_is_no_address_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match=r"write|stands in brackets") as refusal:
         Address.parse(text)
@@ -90,7 +91,7 @@ def test_a_second_hub_on_a_unix_socket_is_refused_and_a_dead_ones_file_replaced(
 
     with pytest.raises(UsageError, match="another hub listens at unix:"):
         listen(place)
-    first.close()                     # as a kill does: the file stays
+    first.close()  # as a kill does: the file stays
 
     second, _ = listen(place)
     second.close()

@@ -116,7 +116,7 @@ def test_a_parent_that_leaves_does_not_say_goodbye_for_its_worker(client: Callab
     parent.close()
     worker._idle.pop().close()
 
-    client("admin").put([New("task", b"3")])      # a round trip through the hub: it may not have seen the end of the other yet
+    client("admin").put([New("task", b"3")])  # a round trip through the hub: it may not have seen the end of the other yet
     assert client("admin").expire("w") == 1
 
 

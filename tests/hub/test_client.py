@@ -56,7 +56,7 @@ class Relay:
                     sink.sendall(data)
                 sink.shutdown(socket.SHUT_RDWR)
             except OSError:
-                return            # the other direction has closed it
+                return  # the other direction has closed it
 
 
 @pytest.fixture
@@ -269,14 +269,14 @@ def test_an_answer_to_another_call_is_taken_for_none() -> None:
     asked: list[int] = []
 
     def serve() -> None:
-        for wrong in (-1, 1, 0):                         # added to the number; the last one is right
+        for wrong in (-1, 1, 0):  # added to the number; the last one is right
             connection = Connection(listener.accept()[0])
             prove(connection, KEY, first=True)
             number, *_ = msgspec.msgpack.decode(connection.recv_bytes())
             asked.append(number)
             connection.send_bytes(msgspec.msgpack.encode((number + wrong, verbs.OK, not wrong)))
             with suppress(EOFError, OSError):
-                connection.recv_bytes()                  # until the client closes it
+                connection.recv_bytes()  # until the client closes it
             connection.close()
 
     thread = threading.Thread(target=serve)

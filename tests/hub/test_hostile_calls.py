@@ -29,8 +29,8 @@ QUEUES = (
     QueueSpec("task", is_read=True, feeds=("result",)), QueueSpec("result"),
     QueueSpec("urls", keyed=True, polite=True, is_read=True),
 )  # fmt: skip
-AS = {"producer": {"worker": f"{TAKER}w", "queue": "result"}}      # what a role may name; the others name a worker and a task
-SHARE = 4                 # a bystander has an answer to at least one call of its own for so many hostile ones
+AS = {"producer": {"worker": f"{TAKER}w", "queue": "result"}}  # what a role may name; the others name a worker and a task
+SHARE = 4  # a bystander has an answer to at least one call of its own for so many hostile ones
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def test_a_hub_works_on_after_everything_that_a_role_can_say(tmp_path: Path, rol
             with bystander(server) as answers:
                 calls = attack(server, role)
                 assert answers() > calls / SHARE
-            if role != "admin":                    # who may end every worker
+            if role != "admin":  # who may end every worker
                 assert victim.step(Step("victim", 2, done=[Done(lease.token)])).verdicts == [Verdict.DONE]
         check(server)
 

@@ -63,13 +63,14 @@ def manager(hub):
 
 
 def run_stock(script: str, address: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([python, "-W", "error", "-c", script, address], input=KEY.decode(), capture_output=True, text=True,
-                          timeout=30, check=False)
+    return subprocess.run(
+        [python, "-W", "error", "-c", script, address], input=KEY.decode(), capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 @pytest.mark.slow
 def test_the_classic_worker_of_the_standard_library_does_its_tasks(hub, client):
-    client.put([New("task", bytes([number])) for number in range(10)])     # small numbers are themselves in msgpack
+    client.put([New("task", bytes([number])) for number in range(10)])  # small numbers are themselves in msgpack
 
     done = run_stock(STOCK, str(hub.place))
 
@@ -83,8 +84,13 @@ def test_the_standard_librarys_client_hears_its_own_exceptions(hub):
 
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        "Empty", "Empty", "ValueError", "ValueError", f"0 False <queue 'task' of the hub at {hub.place}>",
-        "{'a': [1, 2.5, None, True], 'b': b'x', 'c': [1]}"]
+        "Empty",
+        "Empty",
+        "ValueError",
+        "ValueError",
+        f"0 False <queue 'task' of the hub at {hub.place}>",
+        "{'a': [1, 2.5, None, True], 'b': b'x', 'c': [1]}",
+    ]
 
 
 def test_the_classic_three_steps_work_over_our_wire(manager, client):

@@ -25,7 +25,7 @@ from crawler.items import Done, Failed, New, Note, Pace, Step
 
 QUEUES = (QueueSpec("task", is_read=True), QueueSpec("urls", keyed=True, polite=True, is_read=True), QueueSpec("result"))
 PRODUCER = b"p" * 64
-LARGE = 100_000           # bytes
+LARGE = 100_000  # bytes
 BODY = b"x" * LARGE
 
 
@@ -90,7 +90,7 @@ def test_an_answered_call_is_gone_without_a_garbage_collector(client: Callable[.
         for _ in range(3):
             with suppress(CrawlerError):
                 call(hub)
-        hub.drained(["task"])                # after its answer the thread of the connection has left the call before
+        hub.drained(["task"])  # after its answer the thread of the connection has left the call before
 
         assert [each for each in gc.get_objects() if isinstance(each, Call) and each.is_settled][1:] == []
     finally:
@@ -108,7 +108,7 @@ def test_no_frame_is_held_while_a_call_waits_nor_between_calls(client: Callable[
         parked.set()
         return empty(pause)
 
-    broker._writer._clock.patience = patience        # type: ignore[method-assign]  # called once a call has been kept for later
+    broker._writer._clock.patience = patience  # type: ignore[method-assign]  # called once a call has been kept for later
     waiting = threading.Thread(target=waits.step, args=(step,))
     waiting.start()
     assert parked.wait(20)

@@ -16,7 +16,8 @@ from crawler.hub import plain_pickle
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(scalars, inner), max_leaves=20)
+    scalars, lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(scalars, inner), max_leaves=20
+)
 
 
 class Evil:
@@ -66,12 +67,27 @@ def _shared(depth: int) -> list[object]:
     return parts
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"\x80", b"\x80\x04", b"\x80\x04.", b"\x80\x04e.", b"\x80\x04(.", b"\x80\x04\x85.", b"\x80\x04]]", b"\x80\x04NN.",
-    b"\x80\x04h\x05.", b"\x80\x04K\x01K\x02a.", b"\x80\x04}K\x01s.", b"\x80\x04}(K\x01u.",
-    b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff.",
-    b"\x80\x04X\xff\xff\xff\xffx.",
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80",
+        b"\x80\x04",
+        b"\x80\x04.",
+        b"\x80\x04e.",
+        b"\x80\x04(.",
+        b"\x80\x04\x85.",
+        b"\x80\x04]]",
+        b"\x80\x04NN.",
+        b"\x80\x04h\x05.",
+        b"\x80\x04K\x01K\x02a.",
+        b"\x80\x04}K\x01s.",
+        b"\x80\x04}(K\x01u.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff.",
+        b"\x80\x04X\xff\xff\xff\xffx.",
+    ],
+)
 def test_a_malformed_pickle_is_refused(data):
     with pytest.raises(WireError, match=r"^a message is not a well-formed pickle$"):
         plain_pickle.loads(data)
@@ -132,7 +148,11 @@ def test_noise_is_read_or_refused_and_nothing_else(data):
 def test_an_answer_is_read_by_the_standard_library():
     frame = plain_pickle.dumps(("#RETURN", {"a": [1, 2]}))
 
-    read = subprocess.run([sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer))"],
-                          input=frame[4:], capture_output=True, check=True)
+    read = subprocess.run(
+        [sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer))"],
+        input=frame[4:],
+        capture_output=True,
+        check=True,
+    )
 
     assert read.stdout == b"('#RETURN', {'a': [1, 2]})\n"

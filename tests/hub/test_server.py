@@ -63,19 +63,22 @@ def test_a_call_is_answered_under_its_number(dial):
     assert ask(dial(), [7, "drained", []]) == [7, "ok", True]
 
 
-@pytest.mark.parametrize(("call", "complaint"), [
-    (["put", ["not a task"]], r"put: Expected `array`, got `str` - at `\$\[0\]`"),
-    (["put", []], "put: Expected `array` of at least length 1"),
-    (["take", ["task", 1, 1e9]], "a wait of 1000000000.0 s is not possible; ask for 0 to 20 s"),
-    (["take", ["task", 1, float("nan")]], "a wait of nan s is not possible"),
-    (["take", ["pges", 1, 0.0]], "no queue 'pges' on this hub; it has task, result, urls"),
-    (["step", [{"worker": "w", "call": 1, "wait": -1.0}]], "this connection has not claimed the name 'w'"),
-    (["hello", ["", b"s" * 16]], "a worker without a name cannot lease"),
-    (["claim", ["w", b"s" * 15]], "a secret of 15 bytes is not possible; give 16 to 64"),
-    (["shutdown", []], "a hub knows no 'shutdown'; it knows bye, claim, dead"),
-    (["__class__", []], "a hub knows no '__class__'"),
-    (["close", []], "a hub knows no 'close'"),
-])
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (["put", ["not a task"]], r"put: Expected `array`, got `str` - at `\$\[0\]`"),
+        (["put", []], "put: Expected `array` of at least length 1"),
+        (["take", ["task", 1, 1e9]], "a wait of 1000000000.0 s is not possible; ask for 0 to 20 s"),
+        (["take", ["task", 1, float("nan")]], "a wait of nan s is not possible"),
+        (["take", ["pges", 1, 0.0]], "no queue 'pges' on this hub; it has task, result, urls"),
+        (["step", [{"worker": "w", "call": 1, "wait": -1.0}]], "this connection has not claimed the name 'w'"),
+        (["hello", ["", b"s" * 16]], "a worker without a name cannot lease"),
+        (["claim", ["w", b"s" * 15]], "a secret of 15 bytes is not possible; give 16 to 64"),
+        (["shutdown", []], "a hub knows no 'shutdown'; it knows bye, claim, dead"),
+        (["__class__", []], "a hub knows no '__class__'"),
+        (["close", []], "a hub knows no 'close'"),
+    ],
+)
 def test_a_bad_call_is_refused_and_the_connection_stays(dial, call, complaint):
     connection = dial()
 
@@ -93,10 +96,21 @@ def test_what_went_wrong_inside_stays_in_the_hubs_log(dial, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"x", b"\x93", b"\x93\x01", b"\x93\x01\xa3put" + b"\x91" * 100_000, b"\x93\x01\xa4put\x91\x90", b"\xc1",
-    b"GET / HTTP/1.1\r\n\r\n", msgspec.msgpack.encode({"a": 1}), msgspec.msgpack.encode(["x", 1, []]),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"\x93",
+        b"\x93\x01",
+        b"\x93\x01\xa3put" + b"\x91" * 100_000,
+        b"\x93\x01\xa4put\x91\x90",
+        b"\xc1",
+        b"GET / HTTP/1.1\r\n\r\n",
+        msgspec.msgpack.encode({"a": 1}),
+        msgspec.msgpack.encode(["x", 1, []]),
+    ],
+)
 def test_a_frame_that_is_no_call_ends_the_connection_and_no_other(hub, dial, body):
     connection, other = dial(), dial()
 
@@ -106,20 +120,28 @@ def test_a_frame_that_is_no_call_ends_the_connection_and_no_other(hub, dial, bod
     assert ask(other, [1, "drained", []]) == [1, "ok", True]
 
 
-@pytest.mark.parametrize("noise", [
-    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0\0\0\5wrong", struct.pack(">i", -5),
-    struct.pack(">i", 2**31 - 1), struct.pack(">iQ", -1, 2**62), struct.pack(">i", 257) + b"x" * 257,
-])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\0\0\0\5wrong",
+        struct.pack(">i", -5),
+        struct.pack(">i", 2**31 - 1),
+        struct.pack(">iQ", -1, 2**62),
+        struct.pack(">i", 257) + b"x" * 257,
+    ],
+)
 def test_noise_before_the_key_hears_at_most_that_it_failed(dial, noise):
     stranger = dial(proven=False)
-    stranger.recv_bytes()                       # the challenge
+    stranger.recv_bytes()  # the challenge
 
     stranger._socket.sendall(noise)
     stranger._socket.shutdown(socket.SHUT_WR)
 
     try:
         heard = end_of(stranger)
-    except ConnectionResetError:                # closed with our noise unread
+    except ConnectionResetError:  # closed with our noise unread
         heard = b""
     assert heard in (b"", b"\0\0\0\x09#FAILURE#")
     assert ask(dial(), [1, "drained", []]) == [1, "ok", True]
@@ -131,7 +153,8 @@ def test_a_wrong_key_is_refused_and_logged_once_a_minute(hub, caplog):
             HubClient(str(hub.place), b"wrong" * 8).stats()
 
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "a connection from 127.0.0.1 is refused: it does not know the key"]
+        "a connection from 127.0.0.1 is refused: it does not know the key"
+    ]
 
 
 def test_silent_connections_are_few_and_keep_nobody_out(hub, connect):
@@ -224,11 +247,23 @@ def test_what_a_manager_could_do_to_its_server_is_refused(dial, method):
     assert f"a hub does not do {method!r} for a client" in str(error)
 
 
-@pytest.mark.parametrize("request_", [
-    ("task", "_spec", (), {}), ("task", "_plain", (1,), {}), ("task", "get", (1, 2, 3, 4), {}), ("task", "get", (True, -1), {}),
-    ("task", "get", (True, "soon"), {}), ("nothing", "get", (), {}), (None, "create", ("get_nothing_queue",), {}),
-    (None, "create", (), {}), ("urls", "put", ("http://a/",), {}), (1, 2, 3, 4), ("task",), (),
-])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("task", "_spec", (), {}),
+        ("task", "_plain", (1,), {}),
+        ("task", "get", (1, 2, 3, 4), {}),
+        ("task", "get", (True, -1), {}),
+        ("task", "get", (True, "soon"), {}),
+        ("nothing", "get", (), {}),
+        (None, "create", ("get_nothing_queue",), {}),
+        (None, "create", (), {}),
+        ("urls", "put", ("http://a/",), {}),
+        (1, 2, 3, 4),
+        ("task",),
+        (),
+    ],
+)
 def test_a_managers_bad_request_is_refused_with_a_reason(dial, request_):
     connection = dial()
 

@@ -66,14 +66,14 @@ def rows(broker: SqliteBroker) -> dict[str, int]:
 
 
 def unknown(**set_to: float) -> list[Pace]:
-    return [Pace(f"host{n}", **set_to) for n in range(MANY)]     # type: ignore[arg-type]  # none is of True and False
+    return [Pace(f"host{n}", **set_to) for n in range(MANY)]  # type: ignore[arg-type]  # none is of True and False
 
 
 _calls = itertools.count(10)
 
 
 def step(hub: HubClient, **more: object) -> object:
-    return hub.step(Step("a worker", next(_calls), **more))      # type: ignore[arg-type]  # any field
+    return hub.step(Step("a worker", next(_calls), **more))  # type: ignore[arg-type]  # any field
 
 
 GROWING: dict[str, tuple[str, Callable[[HubClient], object]]] = {
@@ -105,14 +105,14 @@ def test_calls_that_store_no_task_make_no_rows(client: Clients, broker: SqliteBr
     role, call = GROWING[how]
     hub = client(role)
     broker.put([New("urls", b"", K, host="known")])
-    call(hub)                               # the caller itself is one row
+    call(hub)  # the caller itself is one row
     before = rows(broker)
 
     call(hub)
     call(hub)
 
     assert rows(broker) == before
-    assert before["lane"] == 1 + len(QUEUES)       # each queue has one of no host
+    assert before["lane"] == 1 + len(QUEUES)  # each queue has one of no host
 
 
 def test_tasks_over_a_limit_leave_no_hosts(broker: SqliteBroker) -> None:
@@ -199,5 +199,5 @@ def test_notes_of_workers_leave_room_for_those_of_seeds_and_of_admins(
     assert [fill(role) for role in ("worker", "producer", "admin")] == [75, 90, 100]
     with pytest.raises(CallRefused, match=r"takes 75 of .* from this role at most"):
         hubs["worker"].note([Note("one more", b"")])
-    hubs["worker"].note([Note("worker/0", b"")])             # that says nothing new
+    hubs["worker"].note([Note("worker/0", b"")])  # that says nothing new
     assert limits.WORKERS_PART < limits.NOTES_PARTS["producer"] < limits.NOTES_PARTS["admin"] == 1

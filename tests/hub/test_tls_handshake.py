@@ -156,7 +156,7 @@ def test_a_unix_socket_has_no_tls_whatever_is_set(serve: Callable[..., HubServer
 
     with client_of(hub, None) as plain, client_of(hub, for_client(certs, "worker")) as configured:
         assert plain.drained() is configured.drained() is True
-        assert configured.dead()           # no certificate was shown, so the key alone says who it is
+        assert configured.dead()  # no certificate was shown, so the key alone says who it is
 
 
 # who does not
@@ -213,7 +213,7 @@ def test_a_client_that_shows_no_certificate_is_refused_and_logged(
         client.stats()
 
     words = "TLS failed (peer did not return a certificate); a client needs TLS 1.3 and a certificate of our CA"
-    while words not in caplog.text:        # said in a thread of the hub's, about now; the test's time limit ends this
+    while words not in caplog.text:  # said in a thread of the hub's, about now; the test's time limit ends this
         time.sleep(0.01)
 
 
@@ -267,9 +267,7 @@ def test_a_hub_that_goes_away_in_the_handshake_is_lost_and_not_refused(certs: Pa
         thread.join(5)
 
 
-def test_garbage_before_tls_costs_a_connection_and_one_line(
-    hub: HubServer, certs: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_garbage_before_tls_costs_a_connection_and_one_line(hub: HubServer, certs: Path, caplog: pytest.LogCaptureFixture) -> None:
     for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01" + b"\xff" * 600, b"\0" * 300, b"\x16\x03\x03\xff\xff"):
         with socket.create_connection((hub.place.host, hub.place.port), timeout=5) as sock:
             sock.sendall(noise)
@@ -278,9 +276,9 @@ def test_garbage_before_tls_costs_a_connection_and_one_line(
                 sock.shutdown(socket.SHUT_WR)
                 while chunk := sock.recv(4096):
                     heard += chunk
-            except OSError:                    # reset: closed with our noise unread
+            except OSError:  # reset: closed with our noise unread
                 pass
-            assert len(heard) < 20             # an alert, and nothing of the hub's
+            assert len(heard) < 20  # an alert, and nothing of the hub's
 
     with client_of(hub, for_client(certs, "admin")) as client:
         assert client.drained() is True

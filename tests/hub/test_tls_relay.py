@@ -44,7 +44,7 @@ def recorder(hub: HubServer) -> Iterator[tuple[tuple[str, int], list[bytes], lis
                 target.sendall(chunk)
             target.shutdown(socket.SHUT_WR)
         except OSError:
-            return                             # either side has ended
+            return  # either side has ended
 
     def relay() -> None:
         try:
@@ -56,7 +56,7 @@ def recorder(hub: HubServer) -> Iterator[tuple[tuple[str, int], list[bytes], lis
                     threads.append(threading.Thread(target=pump, args=pair))
                     threads[-1].start()
         except OSError:
-            return                             # the listener has been shut
+            return  # the listener has been shut
 
     listener = socket.create_server(("127.0.0.1", 0))
     threads.append(threading.Thread(target=relay))
@@ -68,7 +68,7 @@ def recorder(hub: HubServer) -> Iterator[tuple[tuple[str, int], list[bytes], lis
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue                       # it has ended by itself
+                continue  # it has ended by itself
     for thread in threads:
         thread.join(5)
     listener.close()
@@ -100,7 +100,7 @@ def test_nothing_can_be_read_on_the_way_not_even_while_the_hub_stops(
 # the relay: whoever sits between a worker and its hub, and knows no key
 
 
-HANDSHAKE = ("hub", "worker") * 3      # who speaks, until both have shown that they know the key
+HANDSHAKE = ("hub", "worker") * 3  # who speaks, until both have shown that they know the key
 
 
 class Rogue:
@@ -164,7 +164,10 @@ def test_a_relay_gets_no_worker_to_prove_its_key_over_tls(
 
 
 def test_a_relay_that_lets_all_pass_can_add_nothing_of_its_own(
-    hub: HubServer, broker: MemoryBroker, certs: Path, caplog: pytest.LogCaptureFixture,
+    hub: HubServer,
+    broker: MemoryBroker,
+    certs: Path,
+    caplog: pytest.LogCaptureFixture,
     recorder: tuple[tuple[str, int], list[bytes], list[socket.socket]],
 ) -> None:
     place, _, held = recorder
@@ -173,7 +176,7 @@ def test_a_relay_that_lets_all_pass_can_add_nothing_of_its_own(
         client.step(Step("w", 1, queue="task", want=1))
 
         call = msgspec.msgpack.encode([2, "expire", [None]])
-        held[1].sendall(b"\x17\x03\x03" + len(call).to_bytes(2, "big") + call)      # a record as TLS has them, of no session
+        held[1].sendall(b"\x17\x03\x03" + len(call).to_bytes(2, "big") + call)  # a record as TLS has them, of no session
         give_up = time.monotonic() + 10
         while "TLS failed" not in caplog.text and time.monotonic() < give_up:
             threading.Event().wait(0.01)
@@ -190,7 +193,7 @@ def test_with_tls_every_address_is_allowed_and_still_no_short_key(broker: Memory
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        with client_of(server, for_client(certs, "admin")) as client:       # 0.0.0.0 is reached as localhost
+        with client_of(server, for_client(certs, "admin")) as client:  # 0.0.0.0 is reached as localhost
             assert client.drained() is True
     finally:
         server.stop()

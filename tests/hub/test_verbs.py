@@ -23,8 +23,28 @@ GOOD = [
 
 def test_every_verb_of_a_broker_is_known_and_close_is_not():
     assert set(verbs.VERBS) == {
-        "put", "step", "extend", "expire", "held", "pace", "note", "notes", "take", "dead", "revive", "drop", "stats",
-        "hosts", "why", "find", "drained", "forget", "hello", "claim", "bye"}
+        "put",
+        "step",
+        "extend",
+        "expire",
+        "held",
+        "pace",
+        "note",
+        "notes",
+        "take",
+        "dead",
+        "revive",
+        "drop",
+        "stats",
+        "hosts",
+        "why",
+        "find",
+        "drained",
+        "forget",
+        "hello",
+        "claim",
+        "bye",
+    }
 
 
 def test_arguments_left_out_have_the_brokers_defaults():

@@ -60,8 +60,9 @@ def test_the_long_form_of_a_length_is_understood(pair):
     assert connection.recv_bytes() == b"long"
 
 
-@pytest.mark.parametrize("head", [
-    struct.pack(">i", -5), struct.pack(">i", 2**31 - 1), struct.pack(">iQ", -1, 2**62), b"GET / HTTP/1.1"])
+@pytest.mark.parametrize(
+    "head", [struct.pack(">i", -5), struct.pack(">i", 2**31 - 1), struct.pack(">iQ", -1, 2**62), b"GET / HTTP/1.1"]
+)
 def test_an_impossible_length_is_refused_before_anything_is_allocated(pair, head):
     connection, peer = pair
     peer.sendall(head)

@@ -18,7 +18,7 @@ from crawler.errors import MachineShort, StorageError
 from crawler.machine.shortage import BY_ERRNO, KINDS, machine_short, short_of, shortage_by_errno, shortage_of
 
 HERE = "127.0.0.1"
-TIME = 60.0    # s
+TIME = 60.0  # s
 
 
 def child(code: str, *prefix: str) -> str:
@@ -79,7 +79,7 @@ def test_memory_and_threads_are_lacking_without_an_errno(error):
     RuntimeError("some other"), ValueError("wrong"), BrokenPipeError(errno.EPIPE, "pipe"), PermissionError(errno.EACCES, "no"),
 ], ids=repr)  # fmt: skip
 def test_what_a_host_or_a_stage_does_wrong_is_no_shortage(error):
-    assert shortage_of(error, HERE) is None      # this machine has a route to itself
+    assert shortage_of(error, HERE) is None  # this machine has a route to itself
 
 
 @pytest.mark.parametrize("number", [socket.EAI_AGAIN, socket.EAI_FAIL])
@@ -142,7 +142,9 @@ CLIENTS = """
 @pytest.mark.parametrize("client", ["CurlClient", "RequestsClient"])
 @pytest.mark.parametrize("left", [0, 1, 3])
 def test_a_client_without_open_files_says_so_of_connections_and_names(client, left):
-    found = child(CLIENTS + f"""
+    found = child(
+        CLIENTS
+        + f"""
     server = socket.create_server(("127.0.0.1", 0))
     client = {client}(limits, Guard(lambda host: True))
     said(client, "http://127.0.0.1:1/")
@@ -157,7 +159,8 @@ def test_a_client_without_open_files_says_so_of_connections_and_names(client, le
     for number in taken[:{left}]:
         os.close(number)
     print(said(client, f"http://127.0.0.1:{{server.getsockname()[1]}}/"), said(client, "http://name.invalid/"), sep=",")
-    """)
+    """
+    )
     of_address, of_name = found.split(",")
     # With one left, pycurl cannot copy the socket that it is given; a name takes a few.
     assert of_address == ("TimedOut" if left == 3 or (left and client == "RequestsClient") else "is short of open files")
@@ -168,13 +171,16 @@ def test_a_client_without_open_files_says_so_of_connections_and_names(client, le
 @as_root
 @pytest.mark.parametrize("client", ["CurlClient", "RequestsClient"])
 def test_a_client_for_which_no_thread_can_be_started_says_so(client):
-    found = child(CLIENTS + f"""
+    found = child(
+        CLIENTS
+        + f"""
     client = {client}(limits, Guard(lambda host: True))
     said(client, "http://127.0.0.1:1/")
     os.setuid(54321)                     # a user of which there are no other processes
     resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
     print(said(client, "http://localhost.localdomain:1/"))
-    """)
+    """
+    )
     assert found == "is short of threads"
 
 
@@ -190,7 +196,7 @@ def test_a_machine_without_a_network_is_told_from_hosts_that_are_down(client):
     """, "unshare", "-n")  # fmt: skip
     cut_off, connected = found.split("\n")
     assert cut_off == "has no network,has no network,has no network"
-    assert connected == "ConnectFailed,ConnectFailed"        # refused; and without IPv6, where there is IPv4
+    assert connected == "ConnectFailed,ConnectFailed"  # refused; and without IPv6, where there is IPv4
 
 
 @in_namespace

@@ -81,7 +81,7 @@ def test_a_stage_that_is_not_enabled_is_not_there() -> None:
 
     assert list(made.stages) == ["fetch", "parse"]
     assert not made.queues["records"].is_read
-    assert made.queues["pages"].feeds == ()    # nobody would ever empty records
+    assert made.queues["pages"].feeds == ()  # nobody would ever empty records
 
 
 def test_what_is_no_key_of_every_stage_is_an_option_of_this_one() -> None:
@@ -179,7 +179,7 @@ def test_some_full_queue_is_always_worked_on(edges: dict[str, list[str]], full: 
 
     stuck = full & bounded
 
-    assert not stuck or any(not stuck & set(graph.flow(gates, gates[name])) for name in stuck)     # those behind its gates as well
+    assert not stuck or any(not stuck & set(graph.flow(gates, gates[name])) for name in stuck)  # those behind its gates as well
     assert all(set(gates[name]) <= bounded & set(edges.get(name, [])) for name in every)
 
 

@@ -65,7 +65,7 @@ class Single(Stage):
 class Picky(Stage):
     class Options(Stage.Options, frozen=True, kw_only=True):
         timeout: float = 60.0
-        fields: dict[str, str] = {}   # noqa: RUF012 - msgspec copies an empty default for each struct
+        fields: dict[str, str] = {}  # noqa: RUF012 - msgspec copies an empty default for each struct
 
     def process(self, item: Any) -> None:
         pass
@@ -82,7 +82,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):    # others may be in use by other tests
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):  # others may be in use by other tests
             del sys.modules[name]
 
 
@@ -259,7 +259,7 @@ def test_options_of_a_stage_that_has_none_are_refused() -> None:
 class Needy(Stage):
     class Options(Stage.Options, frozen=True, kw_only=True):
         a: int
-        tags: list[str] = []      # noqa: RUF012 - as above
+        tags: list[str] = []  # noqa: RUF012 - as above
         minimum: int = 1
 
     def process(self, item: Any) -> None:

@@ -19,7 +19,7 @@ from crawler.pipeline.scaffold import table, write_stage
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow   # starts an interpreter with pytest
+@pytest.mark.slow  # starts an interpreter with pytest
 def test_the_test_that_is_written_passes(tmp_path: Path) -> None:
     code, test = write_stage("price_check", tmp_path)
 
@@ -108,7 +108,7 @@ def test_the_table_works_as_the_command_says_wherever_the_stage_is(
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    name = f"words_{abs(hash(folder))}"                 # modules of other tests are not asked for again
+    name = f"words_{abs(hash(folder))}"  # modules of other tests are not asked for again
 
     assert main(["new", "stage", name, "--dir", folder]) == 0
     told = capsys.readouterr().out

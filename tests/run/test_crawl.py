@@ -86,7 +86,7 @@ def test_a_crawl_that_fetched_nothing_does_not_displace_the_store_of_one_that_di
     assert start(tmp_path) == Beginning.FRESH
     good = previous(tmp_path).read_bytes()
 
-    for _ in range(2):                       # two hosts with a typo
+    for _ in range(2):  # two hosts with a typo
         finish(SqliteBroker(str(store_path(tmp_path)), QUEUES))
         assert start(tmp_path) == Beginning.FRESH
 

@@ -54,7 +54,7 @@ def test_a_stage_says_of_a_setting_that_only_the_hub_obeys_what_works(setting: s
     [line] = told(Hub(), stage, setting)
 
     assert [words for words in says if words not in line] == []
-    assert told(Hub(setting), stage, setting) == []                   # the hub has the same
+    assert told(Hub(setting), stage, setting) == []  # the hub has the same
     if "{" not in setting:
         name, _, value = setting.partition("=")
         assert told(Hub(), stage, environ={f"CRAWLER_{name.replace('.', '__').upper()}": value}) != []
@@ -98,7 +98,7 @@ def test_a_stage_says_of_a_setting_that_other_stages_obey_who_does(stage: str, s
     name, _, value = setting.partition("=")
     if "{" in setting:
         return
-    assert told(Hub(), stage, environ={f"CRAWLER_{name.replace('.', '__').upper()}": value}) == []    # meant for all terminals
+    assert told(Hub(), stage, environ={f"CRAWLER_{name.replace('.', '__').upper()}": value}) == []  # meant for all terminals
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "enrich.py").write_text(MODULE, encoding="utf-8")
     yield tmp_path
     for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):    # others may be in use by other tests
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):  # others may be in use by other tests
             del sys.modules[name]
 
 
@@ -122,30 +122,40 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             '[stages.parse]\noutputs = ["records"]\n',
-            ["crawler.toml: stages.parse.outputs lacks 'urls', where parse sends links and redirects; "
-             'write outputs = ["records", "urls"]'],
+            [
+                "crawler.toml: stages.parse.outputs lacks 'urls', where parse sends links and redirects; "
+                'write outputs = ["records", "urls"]'
+            ],
         ),
         (
             '[stages.fetch]\noutputs = "pages"\n',
-            ["crawler.toml: stages.fetch.outputs lacks 'urls', where fetch sends links and redirects; "
-             'write outputs = ["pages", "urls"]'],
+            [
+                "crawler.toml: stages.fetch.outputs lacks 'urls', where fetch sends links and redirects; "
+                'write outputs = ["pages", "urls"]'
+            ],
         ),
-        ('[hub]\naddress = "localhost"\n', ["'localhost' is not a hub's address, its port is missing; write localhost:8000 for the "
-                                            "default port"]),
+        (
+            '[hub]\naddress = "localhost"\n',
+            ["'localhost' is not a hub's address, its port is missing; write localhost:8000 for the default port"],
+        ),
         ('data = ""\n', ['crawler.toml: data is empty; name a directory, or "." for this one']),
         (
-            '[stages.store]\nenabled = false\n',
+            "[stages.store]\nenabled = false\n",
             ["stages.parse.outputs has 'records', which no stage " + by_hand("reads", "records")],
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records"]\n',
-            ["records ──[enrich]──▶ records: tasks there never end; give the stage another input or output, or set "
-             "queues.records.keyed = true, so that no task is done twice"],
+            [
+                "records ──[enrich]──▶ records: tasks there never end; give the stage another input or output, or set "
+                "queues.records.keyed = true, so that no task is done twice"
+            ],
         ),
         (
             ENRICH + '[stages.back]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["parsed"]\n',
-            ["records ──[back]──▶ parsed ──[enrich]──▶ records: tasks there never end; give the stage another input or "
-             "output, or set queues.records.keyed = true, so that no task is done twice"],
+            [
+                "records ──[back]──▶ parsed ──[enrich]──▶ records: tasks there never end; give the stage another input or "
+                "output, or set queues.records.keyed = true, so that no task is done twice"
+            ],
         ),
         (STAGE + 'use = "enrich:Misspelt"\n', ["enrich:Misspelt has no method process; it has proces: did you mean process?"]),
         (
@@ -168,8 +178,10 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             STAGE + 'use = "enrich:Otehr"\n',
-            ["'enrich:Otehr': module enrich has no class 'Otehr'; Other is there but is not a Stage; write class Other(Stage), "
-             "with Stage from crawler"],
+            [
+                "'enrich:Otehr': module enrich has no class 'Otehr'; Other is there but is not a Stage; write class Other(Stage), "
+                "with Stage from crawler"
+            ],
         ),
         (STAGE + 'use = "enrich:Picky"\nlimit = 4\n', ["crawler.toml: stages.enrich.limit is 4; use 3 at most"]),
         (
@@ -232,9 +244,7 @@ def test_a_broken_pipeline_is_drawn_as_well(here: Path, capsys: pytest.CaptureFi
     assert "side     filled by parse; no stage reads it" in capsys.readouterr().out
 
 
-def test_a_stage_is_refused_with_its_own_mistakes_and_those_of_the_pipeline(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stage_is_refused_with_its_own_mistakes_and_those_of_the_pipeline(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "crawler.toml").write_text(STAGE + 'use = "enrich:Misspelt"\n', encoding="utf-8")
 
     assert main(["stage", "enrich"]) == 2

@@ -12,7 +12,7 @@ from tests.simulation.referee import Site
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-HANG = 12.0               # s in process after which an item counts as hung
+HANG = 12.0  # s in process after which an item counts as hung
 
 
 def draw_site(random: Random) -> Site:
@@ -30,7 +30,7 @@ class Fetch(Stage):
     def __init__(self, world: World) -> None:
         super().__init__()
         self.world = world
-        self.concurrency = world.random.randint(1, 3)    # type: ignore[misc]  # of this one worker
+        self.concurrency = world.random.randint(1, 3)  # type: ignore[misc]  # of this one worker
 
     def process(self, n: int) -> Iterator[Any]:
         world, random = self.world, self.world.random
@@ -41,7 +41,7 @@ class Fetch(Stage):
             world.scheduler.sleep(0.0)
         if kind == "gone":
             raise GiveUp("410")
-        if kind and n not in world.visited:              # what helps against the others is to try again
+        if kind and n not in world.visited:  # what helps against the others is to try again
             world.visited.add(n)
             if kind == "hanging":
                 world.scheduler.sleep(10 * HANG)
@@ -74,4 +74,4 @@ class Store(Stage):
 
     def process(self, records: list[int]) -> None:
         self.world.scheduler.sleep(self.world.random.uniform(0, 0.1))
-        self.world.referee.sink.update(records)          # keyed: twice is once
+        self.world.referee.sink.update(records)  # keyed: twice is once

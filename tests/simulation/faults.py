@@ -11,7 +11,7 @@ from tests.simulation.scheduler import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-SHARE = 0.4               # of the kinds of faults, in one run: what happens alone is understood, what happens together is found
+SHARE = 0.4  # of the kinds of faults, in one run: what happens alone is understood, what happens together is found
 
 
 class Faults:

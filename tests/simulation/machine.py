@@ -1,8 +1,8 @@
 """The hub's machine: a broker of the package over a real file, a disk that can fail, and what is left after a crash.
 
-    request ──▶ task ──▶ SqliteBroker ──▶ a turn of this task or another's ──▶ COMMIT ──▶ referee ──▶ answer
-                                                             │ fdatasync, now and then
-                                                             ╰──▶ what a power cut leaves of the log
+request ──▶ task ──▶ SqliteBroker ──▶ a turn of this task or another's ──▶ COMMIT ──▶ referee ──▶ answer
+                                                         │ fdatasync, now and then
+                                                         ╰──▶ what a power cut leaves of the log
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from crawler.hub import classic, verbs
 from tests.simulation.referee import Referee
 from tests.simulation.scheduler import Process, Scheduler
 
-NO_LIMIT = 1 << 30         # pages of a database file: more than any run needs
-COMMIT_TIME = 0.0001       # s at most, before a commit is one and after that
-BALLAST = 16               # pages that the ballast is worth here
+NO_LIMIT = 1 << 30  # pages of a database file: more than any run needs
+COMMIT_TIME = 0.0001  # s at most, before a commit is one and after that
+BALLAST = 16  # pages that the ballast is worth here
 Answer = Callable[[bytes | None], None]
 
 
@@ -36,8 +36,8 @@ class Clock:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self.offset = 1_700_000_000.0      # s
-        self.went_ahead = False            # by a day or more, at some time
+        self.offset = 1_700_000_000.0  # s
+        self.went_ahead = False  # by a day or more, at some time
 
     def jump(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
@@ -61,11 +61,11 @@ class Disk:
     """`os` for the engine: knows how much of each file is safe from a power cut, and can fail to make more of it so."""
 
     def __init__(self) -> None:
-        self.is_broken = False                  # what is to be put on it cannot be
+        self.is_broken = False  # what is to be put on it cannot be
         self.is_full = False
         self.has_ballast = False
         self._paths: dict[int, str] = {}
-        self.safe: Counter[str] = Counter()     # bytes at the beginning of each file
+        self.safe: Counter[str] = Counter()  # bytes at the beginning of each file
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -167,8 +167,8 @@ class Hub:
         self.clock = Clock(scheduler)
         self.disk = Disk()
         self.sqlite = Sqlite(scheduler, referee)
-        self.bad_boots = 0.0               # how often the power goes again right after a start
-        self._is_doomed = False            # the power goes right after the next step that is answered
+        self.bad_boots = 0.0  # how often the power goes again right after a start
+        self._is_doomed = False  # the power goes right after the next step that is answered
         self._runs = 0
         self.broker: SqliteBroker | None = None
         self._process = Process("hub 0")
@@ -188,7 +188,7 @@ class Hub:
                 str(self._path), self._queues, Politeness(1, self._delay), self._durability, self.clock,
                 Random(self._scheduler.random.random()), on_failure=self.crash,
             )  # fmt: skip
-        except StorageError as error:          # the disk is full: somebody starts it again
+        except StorageError as error:  # the disk is full: somebody starts it again
             self._referee.note(f"the hub cannot start: {error}")
             self.crash()
         if self._scheduler.random.random() < self.bad_boots:
@@ -206,11 +206,11 @@ class Hub:
         self.broker = None
         unanswered, self._unanswered = self._unanswered, {}
         for answer in unanswered:
-            if random.random() < 0.8:          # else the peer hears nothing at all: the machine is off
+            if random.random() < 0.8:  # else the peer hears nothing at all: the machine is off
                 self._scheduler.at(random.uniform(0, 0.1), lambda answer=answer: answer(None))  # type: ignore[misc]  # a lambda without types
         before, log = self._path, Path(f"{self._path}-wal")
         self._runs += 1
-        if before.exists():                    # else it died before it did anything
+        if before.exists():  # else it died before it did anything
             shutil.copyfile(before, self._path)
         if log.exists():
             content = log.read_bytes()
@@ -282,7 +282,7 @@ class Hub:
             self._referee.answered(call.verb, arguments, result)
             reply = (call.number, verbs.OK, result)
             if call.verb == "step" and caller.is_dead and result.leases:
-                broker.lost(arguments[0].worker)      # as the hub does when the connection is gone by now
+                broker.lost(arguments[0].worker)  # as the hub does when the connection is gone by now
             if self._is_doomed and call.verb == "step" and arguments[0].done:
                 self._is_doomed = False
                 self._scheduler.at(self._scheduler.random.uniform(0, 0.1), lambda: self.crash(loses_power=True))

@@ -1,6 +1,6 @@
 """Between workers and hub: requests and answers that are late, lost or there twice, under the package's own client.
 
-    HubClient ──request──▶ [late · lost · twice] ──▶ hub ──answer──▶ [late · lost] ──▶ HubClient
+HubClient ──request──▶ [late · lost · twice] ──▶ hub ──answer──▶ [late · lost] ──▶ HubClient
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from crawler.items import Step, Stepped
 from tests.simulation.machine import Hub
 from tests.simulation.scheduler import Scheduler, Waiter
 
-ANSWER_TIME = 5.0          # s a client waits for an answer, beyond what the call itself waits
-PATIENCE = 20.0            # s a client keeps trying
-ARRIVES = 0.3              # of the pages in process: their worker says so with its next step
-ADDRESS = "127.0.0.1:1"    # nobody connects to it
+ANSWER_TIME = 5.0  # s a client waits for an answer, beyond what the call itself waits
+PATIENCE = 20.0  # s a client keeps trying
+ARRIVES = 0.3  # of the pages in process: their worker says so with its next step
+ADDRESS = "127.0.0.1:1"  # nobody connects to it
 
 
 class Odds(Struct):
@@ -33,9 +33,9 @@ class Odds(Struct):
     lost_request: float = 0.0
     lost_answer: float = 0.0
     twice: float = 0.0
-    late: float = 0.0              # a request arrives long after its sender gave the connection up
-    silent: float = 0.0            # of what is lost: nobody is told, and the client waits in vain
-    latency: float = 0.002         # s at most, each way
+    late: float = 0.0  # a request arrives long after its sender gave the connection up
+    silent: float = 0.0  # of what is lost: nobody is told, and the client waits in vain
+    latency: float = 0.002  # s at most, each way
 
 
 class Network:
@@ -92,7 +92,7 @@ class Client(HubClient):
     def __init__(self, network: Network, worker: str = "") -> None:
         super().__init__(ADDRESS, b"", worker, patience=PATIENCE)
         self._network = network
-        self._fetching: list[int] = []     # tokens of tasks whose hosts are waited for, or were until they ended
+        self._fetching: list[int] = []  # tokens of tasks whose hosts are waited for, or were until they ended
 
     def step(self, step: Step) -> Stepped:
         """Its worker's, and what a chained one says besides: pages that have arrived, some of them handed in by now."""

@@ -17,7 +17,7 @@ import greenlet
 
 from tests.simulation.scheduler import Scheduler, Waiter
 
-A_LOOK = 1e-5              # s that a look at an empty queue takes
+A_LOOK = 1e-5  # s that a look at an empty queue takes
 
 
 class Lock:
@@ -151,7 +151,7 @@ class SimpleQueue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         give_up = None if timeout is None else self._scheduler.now + timeout
         if not self._items and not block:
-            self._scheduler.sleep(A_LOOK)     # so that who looks again and again is seen to spin
+            self._scheduler.sleep(A_LOOK)  # so that who looks again and again is seen to spin
         while not self._items:
             left = None if give_up is None else give_up - self._scheduler.now
             if not block or (left is not None and left <= 0):
@@ -197,9 +197,14 @@ def stand_ins(scheduler: Scheduler, os_: object) -> dict[str, object]:
     simple_queue = made(SimpleQueue)
     return {
         "threading": SimpleNamespace(
-            Lock=made(Lock), RLock=made(Lock), BoundedSemaphore=made(Semaphore), Condition=made(Condition), Event=made(Event),
+            Lock=made(Lock),
+            RLock=made(Lock),
+            BoundedSemaphore=made(Semaphore),
+            Condition=made(Condition),
+            Event=made(Event),
             Thread=made(Thread),
-            current_thread=lambda: None, get_ident=lambda: id(greenlet.getcurrent()),
+            current_thread=lambda: None,
+            get_ident=lambda: id(greenlet.getcurrent()),
         ),
         "time": SimpleNamespace(monotonic=lambda: scheduler.now, time=lambda: scheduler.now, sleep=scheduler.sleep),
         "queue": SimpleNamespace(SimpleQueue=simple_queue, Empty=queue.Empty),

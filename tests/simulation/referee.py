@@ -1,6 +1,6 @@
 """What must hold at each commit, and of each answer. It sees what anybody could see: the tables, the requests and the answers.
 
-    commit ──▶ counts · attempts · children · hosts · tokens        answer ──▶ fencing · the same again · after its commit
+commit ──▶ counts · attempts · children · hosts · tokens        answer ──▶ fencing · the same again · after its commit
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from crawler.broker.sqlite.schema import DEAD, DELAYED, DONE, LEASED, READY, STATES
 from crawler.items import Step, Verdict
 
-LATE = 1e-6                # s of rounding
+LATE = 1e-6  # s of rounding
 UNFINISHED = (READY, DELAYED, LEASED)
 
 
@@ -37,7 +37,7 @@ class Site(Struct, frozen=True):
     """The web that is crawled: pages are numbers below 128, so that an item is one byte."""
 
     links: Mapping[int, Sequence[int]]
-    trouble: Mapping[int, str]             # what happens to who fetches a page
+    trouble: Mapping[int, str]  # what happens to who fetches a page
     seeds: Sequence[int]
 
 
@@ -52,15 +52,15 @@ class Referee:
         self.violation: str = ""
         self.lines: list[str] = []
         self.sink: set[int] = set()
-        self.acked: set[int] = set()       # seeds that the hub said it has
+        self.acked: set[int] = set()  # seeds that the hub said it has
         self.is_drained = False
         self.dead: dict[str, set[int]] = {}
-        self._tokens: set[int] = set()     # every one ever seen
-        self._asked: dict[tuple[str, int], frozenset[int]] = {}     # by call: what its worker held when it first came in
-        self._accepted: dict[int, tuple[str, int]] = {}             # by token: the call that was heard on it
-        self._arrived: set[int] = set()    # tokens of which their worker said so
+        self._tokens: set[int] = set()  # every one ever seen
+        self._asked: dict[tuple[str, int], frozenset[int]] = {}  # by call: what its worker held when it first came in
+        self._accepted: dict[int, tuple[str, int]] = {}  # by token: the call that was heard on it
+        self._arrived: set[int] = set()  # tokens of which their worker said so
         self._untouched: set[int] = set()  # tokens that were given back without a request to their hosts
-        self._freed: set[int] = set()      # tokens whose host was free of them at some commit
+        self._freed: set[int] = set()  # tokens whose host was free of them at some commit
         self.lost_power()
 
     def lost_power(self) -> None:
@@ -94,7 +94,7 @@ class Referee:
             db, f"SELECT id, name, accepted, {', '.join(STATES)} FROM tally"  # noqa: S608  (column names of the schema)
         )}  # fmt: skip
         if not queues:
-            return                          # the tables were made
+            return  # the tables were made
         (now,) = sqlite3.Connection.execute(db, "SELECT now FROM head").fetchone()
         self.must(now >= self._hub_time, f"the hub's time went back from {self._hub_time} to {now}")
         self._hub_time = now
@@ -128,7 +128,7 @@ class Referee:
         self.must(len(hosts) == len(set(hosts)), f"two leases of one host: {sorted(hosts)}")
         self._check_slots(db, Counter(hosts), Counter(grant.host for grant in leased.values() if grant.queue == "urls"))
         before = self._leased
-        if before is None:                  # the first commit after a power cut: where we begin
+        if before is None:  # the first commit after a power cut: where we begin
             fresh = {token: leased[token] for token in leased if token in self._tokens}
             self.must(all(token in self._tokens for token in leased), "a lease that nobody saw made")
             before = fresh

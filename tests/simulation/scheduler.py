@@ -19,7 +19,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-JITTER = 0.0002           # s at most between a task being woken and its running: what else happens then, happens in any order
+JITTER = 0.0002  # s at most between a task being woken and its running: what else happens then, happens in any order
 MANY, SHORT = 2_000, 0.2  # events in s: a busy second has some hundred
 
 
@@ -33,8 +33,8 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_dead = False
-        self.thaws_at = 0.0                # virtual time until which nothing of it runs
-        self.tasks: dict[greenlet, None] = {}      # in the order of their start
+        self.thaws_at = 0.0  # virtual time until which nothing of it runs
+        self.tasks: dict[greenlet, None] = {}  # in the order of their start
 
 
 class Waiter:
@@ -54,9 +54,9 @@ class Scheduler:
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        self.now = 0.0                     # s since the run began
-        self.is_spinning = False           # much happens and no time passes: somebody looks again and again
-        self._looked_at = (0, 0.0)         # events so far, and the time, when we last asked ourselves that
+        self.now = 0.0  # s since the run began
+        self.is_spinning = False  # much happens and no time passes: somebody looks again and again
+        self._looked_at = (0, 0.0)  # events so far, and the time, when we last asked ourselves that
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._main = getcurrent()
@@ -159,7 +159,7 @@ class Scheduler:
 
     def _bury(self, process: Process) -> None:
         for task in list(process.tasks):
-            if task:                       # it has begun, and not ended
+            if task:  # it has begun, and not ended
                 task.throw(Killed)
             self._processes.pop(task, None)
         process.tasks.clear()

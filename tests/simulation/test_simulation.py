@@ -25,9 +25,9 @@ from tests.simulation.machine import Disk
 from tests.simulation.world import outcome, replay
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 100               # in the default suite; each run is another crawl with other faults
-BUNCH = 25                # seeds in one test: what fails is named by its seed all the same
-MOST = 150                # seeds in which each broken broker is to be found
+SEEDS = 100  # in the default suite; each run is another crawl with other faults
+BUNCH = 25  # seeds in one test: what fails is named by its seed all the same
+MOST = 150  # seeds in which each broken broker is to be found
 
 
 @pytest.mark.slow

@@ -36,12 +36,12 @@ from tests.simulation.primitives import installed, stand_ins
 from tests.simulation.referee import Referee, Violation
 from tests.simulation.scheduler import Process, Scheduler
 
-LEASE = 6.0               # s
-DELAY = 0.5               # s between two fetches of one host
+LEASE = 6.0  # s
+DELAY = 0.5  # s between two fetches of one host
 MAX_ATTEMPTS = 5
-PATIENCE = 600.0          # s in which everything must have ended once all is well
-POLL = 3.0                # s of a long poll: the package's own is shorter, and costs a run most of its time
-BAD_BOOTS = 0.1           # of the hub's starts end at once in a power cut
+PATIENCE = 600.0  # s in which everything must have ended once all is well
+POLL = 3.0  # s of a long poll: the package's own is shorter, and costs a run most of its time
+BAD_BOOTS = 0.1  # of the hub's starts end at once in a power cut
 BROKER = [import_module(found.name) for found in walk_packages(broker.__path__, "crawler.broker.") if not found.ispkg]
 SIMULATED = [loop, held, pool, client, *BROKER]
 
@@ -179,7 +179,7 @@ def replay(seed: int, bad_boots: float = BAD_BOOTS) -> tuple[list[str], str | No
     command = f"python -m tests.simulation --seed {seed} -v"
     if bad_boots != BAD_BOOTS:
         command += f" --bad-boots {bad_boots}"
-    shm = Path("/dev/shm")                     # noqa: S108  (memory, where there is such a thing: a run syncs nothing for real)
+    shm = Path("/dev/shm")  # noqa: S108  (memory, where there is such a thing: a run syncs nothing for real)
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=shm if shm.is_dir() else None))
     world = World(seed, folder, bad_boots)
     names = stand_ins(world.scheduler, world.hub.disk) | {"Ballast": lambda _: Ballast(world.hub)}

@@ -12,7 +12,7 @@ from crawler_stages.clients.curl.client import CurlClient
 from crawler_stages.clients.curl.setup import peer_of
 from crawler_stages.clients.sockets import Attempt
 
-TIME = 60.0     # s after which a test that waits has failed
+TIME = 60.0  # s after which a test that waits has failed
 
 
 class Begun:

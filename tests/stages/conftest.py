@@ -44,9 +44,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
     """A client of each kind: what is asked of one is asked of all."""
     made: list[Client] = []
 
-    def client(
-        limits: Limits = LIMITS, *, is_private_allowed: bool = True, verify: bool | str = True, **proxies: str
-    ) -> Client:
+    def client(limits: Limits = LIMITS, *, is_private_allowed: bool = True, verify: bool | str = True, **proxies: str) -> Client:
         made.append(request.param(limits, Guard(lambda host: is_private_allowed), verify=verify, proxies=proxies))
         return made[-1]
 

@@ -26,7 +26,7 @@ from tests.stages.begun import given
 
 CLIENTS = ["requests", "curl", "curl begun"]
 
-Answer = bytes | Callable[[Mapping[str, str]], bytes]     # or what the headers of a request give, names in lower case
+Answer = bytes | Callable[[Mapping[str, str]], bytes]  # or what the headers of a request give, names in lower case
 
 
 def reply(body: str | bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
@@ -90,9 +90,9 @@ def hosts(answers: Mapping[str, Answer]) -> Iterator[Hosts]:
 class Crawled(msgspec.Struct):
     """The outcome of a crawl."""
 
-    sent: list[tuple[str, str]]                # URL and Cookie header, in order
-    titles: dict[str, str | None]              # by URL, of the last page with status 200
-    counts: Counter[str]                       # of all fetchers
+    sent: list[tuple[str, str]]  # URL and Cookie header, in order
+    titles: dict[str, str | None]  # by URL, of the last page with status 200
+    counts: Counter[str]  # of all fetchers
 
     @property
     def urls(self) -> list[str]:

@@ -34,8 +34,7 @@ class Output:
     def rows(self) -> list[Row]:
         """As text, empty values and keys of the sink's own left out."""
         return [
-            {name: str(value) for name, value in row.items() if name[0] != "_" and value not in ("", None)}
-            for row in self._read()
+            {name: str(value) for name, value in row.items() if name[0] != "_" and value not in ("", None)} for row in self._read()
         ]
 
     def _read(self) -> list[Row]:

@@ -13,7 +13,7 @@ from crawler_stages.clients.curl.client import CurlClient
 from crawler_stages.clients.curl.loop import Loop
 from tests.peer import LIMITS, Peer, answering, body
 
-TIME = 30.0          # s after which a wait of a test has failed
+TIME = 30.0  # s after which a wait of a test has failed
 FIRST, SECOND = "transfers", "transfers-relief"
 
 
@@ -44,8 +44,8 @@ class Ask:
     def __init__(self, client: CurlClient, peer: Peer, work: Callable[[], object] = lambda: None) -> None:
         self.arrived = threading.Event()
         self.done = threading.Event()
-        self.driver = ""                   # name of the thread in which the reply arrived
-        self.worker = ""                   # and of the one that worked on it
+        self.driver = ""  # name of the thread in which the reply arrived
+        self.worker = ""  # and of the one that worked on it
         self.reply: Reply | Exception | None = None
         self._work = work
         assert client.start(Url.parse(peer.url), {}, lambda *_: True, self._then)
@@ -89,7 +89,7 @@ def test_while_one_reply_is_worked_on_for_long_others_arrive(client: CurlClient,
 def test_one_thread_does_both_again_once_work_is_quick(client: CurlClient, peer: Peer) -> None:
     for _ in range(2):
         go, begun = threading.Event(), threading.Event()
-        Ask(client, peer, lambda begun=begun, go=go: (begun.set(), go.wait(TIME)))      # type: ignore[misc]  # of a lambda
+        Ask(client, peer, lambda begun=begun, go=go: (begun.set(), go.wait(TIME)))  # type: ignore[misc]  # of a lambda
         assert begun.wait(TIME)
         other = Ask(client, peer)
         assert other.arrived.wait(TIME)
@@ -114,7 +114,7 @@ def test_what_fails_while_the_second_thread_drives_ends_the_loop_and_the_next_re
     take = Loop._take
 
     def fail(loop: Loop) -> None:
-        if not loop._waiting:              # a turn of before: a loop that fails now would not have the next request yet
+        if not loop._waiting:  # a turn of before: a loop that fails now would not have the next request yet
             take(loop)
             return
         failed.set()
@@ -130,7 +130,7 @@ def test_what_fails_while_the_second_thread_drives_ends_the_loop_and_the_next_re
 
     assert not isinstance(lost.reply, Reply)
     assert "the loop of transfers failed" in caplog.text
-    client.look_up(Url.parse(peer.url))            # a failure makes it look anew
+    client.look_up(Url.parse(peer.url))  # a failure makes it look anew
     again = Ask(client, peer)
     again.end()
     assert isinstance(again.reply, Reply)

@@ -18,7 +18,7 @@ from tests import cases
 from tests.oddities import DEAD, FAILED, SHORT, SKIPPED, Oddities, Row, rows
 from tests.stages.begun import given
 
-pytestmark = pytest.mark.slow        # hundreds of rows, each a crawl of its own
+pytestmark = pytest.mark.slow  # hundreds of rows, each a crawl of its own
 
 ATTEMPTS = 3
 CLIENTS = ["requests", "curl", "curl begun"]
@@ -59,7 +59,7 @@ class Crawl:
         self._prefix = server.url(row.id)
         self.outcomes: dict[str, int | str] = {}
         self.contents: dict[str, bytes] = {}
-        self.rests: list[float] = []             # s, that hosts are left alone
+        self.rests: list[float] = []  # s, that hosts are left alone
         shared = LocalShared()
         options = {"pause_after_robots": 0, "timeout": 10, **row.fetch, **fetch}
         client, _, is_begun = str(options.get("client", "auto")).partition(" ")
@@ -103,7 +103,7 @@ class Crawl:
                 return
 
     def _hand_on(self, visit: Visit, path: str, attempt: int, items: list[Any]) -> None:
-        if not any(isinstance(item, Page) for item in items):      # a redirect to itself: its page is still to come
+        if not any(isinstance(item, Page) for item in items):  # a redirect to itself: its page is still to come
             self._put_all(visit, items)
             return
         (page,) = [item for item in items if isinstance(item, Page)]

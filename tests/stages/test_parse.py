@@ -82,7 +82,7 @@ def test_declared_fields_stand_beside_the_others_in_a_row() -> None:
     assert record["title"] == "Hats"
     assert "fields" not in record
     assert list(record) == [*Record.NAMES, "name", "price", "size"]
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(record)) == record     # as a store gets it
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(record)) == record  # as a store gets it
 
 
 def test_a_record_is_a_dict_in_every_way() -> None:

@@ -99,7 +99,7 @@ def test_rows_of_a_batch_that_was_handed_in_too_late_are_counted_once(tmp_path: 
     store = Store(Store.Options(output=str(tmp_path / name)))
     store.open()
     store.process(batch)
-    store.uncounted(store.take_counts())         # what a worker does: the hub has not added them
+    store.uncounted(store.take_counts())  # what a worker does: the hub has not added them
 
     store.process(batch)
     store.process(batch)
@@ -154,7 +154,7 @@ def test_killed_at_any_moment_and_handed_everything_again_each_row_is_there_once
     batches = [[record(url, title="line\nbreak") for url in urls[start : start + 20]] for start in range(0, 400, 20)]
 
     acknowledged = 0
-    for kills in (3, 6, 9, None):    # acknowledgements to wait for before the kill, while more is being written
+    for kills in (3, 6, 9, None):  # acknowledgements to wait for before the kill, while more is being written
         worker = subprocess.Popen(
             [sys.executable, "-c", PROCESS, str(output), str(tmp_path / "state")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -173,7 +173,7 @@ def test_killed_at_any_moment_and_handed_everything_again_each_row_is_there_once
                 worker.kill()
         if kills is not None and name == "r.jsonl":
             with output.open("ab") as file:
-                file.write(b'{"url": "http://a.example/half')    # what a kill in the middle of a write leaves
+                file.write(b'{"url": "http://a.example/half')  # what a kill in the middle of a write leaves
 
     assert acknowledged == 20
     assert sorted(stored_urls(output)) == sorted(urls)
@@ -195,7 +195,7 @@ def test_standard_output_gets_each_row_once(capfdbinary: pytest.CaptureFixture[b
     options = {"state": str(tmp_path), "run": "r1"}
 
     store_all(Path("-"), [{"a": 1}, {"a": 1}], [{"b": "ü\u2028"}], **options)
-    store_all(Path("-"), [{"a": 1}, {"c": 3}], **options)    # killed and started again within the run
+    store_all(Path("-"), [{"a": 1}, {"c": 3}], **options)  # killed and started again within the run
 
     assert capfdbinary.readouterr().out == b'{"a":1}\n{"b":"\xc3\xbc\\u2028"}\n{"c":3}\n'
 

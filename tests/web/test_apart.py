@@ -176,7 +176,7 @@ def test_a_selector_that_takes_too_much_memory_is_null_and_costs_no_other_field(
     values, told = read(page, bad=expression, good="//td//td", title="//h1")
 
     process = own._process
-    assert process is not None             # it goes on after what was too much
+    assert process is not None  # it goes on after what was too much
     peak = int(Path(f"/proc/{process.pid}/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
     own.close()
     assert values == {"bad": None, "good": "", "title": "x"}

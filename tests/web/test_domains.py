@@ -21,11 +21,11 @@ from crawler.web.domains import is_public_suffix, registered_domain
         ("me.github.io", "me.github.io"),
         ("a.me.github.io", "me.github.io"),
         ("github.io", None),
-        ("www.city.kobe.jp", "city.kobe.jp"),      # an exception of the list
-        ("a.b.c.kobe.jp", "b.c.kobe.jp"),          # a wildcard of the list
+        ("www.city.kobe.jp", "city.kobe.jp"),  # an exception of the list
+        ("a.b.c.kobe.jp", "b.c.kobe.jp"),  # a wildcard of the list
         ("www.ck", "www.ck"),
         ("www.xn--85x722f.com.cn", "xn--85x722f.com.cn"),
-        ("site.test", "site.test"),                # a top-level domain that is not listed
+        ("site.test", "site.test"),  # a top-level domain that is not listed
         ("www.site.test", "site.test"),
         ("localhost", None),
         ("localhost:8080", None),

@@ -14,23 +14,23 @@ from tests import cases
 @pytest.mark.parametrize(
     ("body", "content_type", "encoding"),
     [
-        (b"\xef\xbb\xbfa", "text/html; charset=latin1", "utf-8"),              # a mark outranks the header
+        (b"\xef\xbb\xbfa", "text/html; charset=latin1", "utf-8"),  # a mark outranks the header
         (b"\xff\xfea\x00", "text/html; charset=utf-8", "utf-16le"),
         (b"\xfe\xff\x00a", "", "utf-16be"),
-        (b"<meta charset=utf-8>a", "text/html; charset=windows-1251", "windows-1251"),   # the header outranks <meta>
-        (b"<meta charset=utf-8>a", "text/html; charset=nonsense", "utf-8"),    # an unknown label is no answer
+        (b"<meta charset=utf-8>a", "text/html; charset=windows-1251", "windows-1251"),  # the header outranks <meta>
+        (b"<meta charset=utf-8>a", "text/html; charset=nonsense", "utf-8"),  # an unknown label is no answer
         (b"<meta charset=shift_jis>", "text/html", "shift_jis"),
-        (b"<meta charset=utf-16>a", "text/html", "utf-8"),                     # what can be read as ASCII is no UTF-16
-        (b" " * 3000 + b"<meta charset=koi8-r>\xd0", "text/html", "koi8-r"),   # beyond the prescan
+        (b"<meta charset=utf-16>a", "text/html", "utf-8"),  # what can be read as ASCII is no UTF-16
+        (b" " * 3000 + b"<meta charset=koi8-r>\xd0", "text/html", "koi8-r"),  # beyond the prescan
         (b'<?xml version="1.0" encoding="iso-8859-2"?><a/>', "application/xml", "iso-8859-2"),
-        (b"<?xml version='1.0' encoding='utf-16'?><a/>", "text/xml", "utf-8"),   # what can be read as ASCII is no UTF-16
+        (b"<?xml version='1.0' encoding='utf-16'?><a/>", "text/xml", "utf-8"),  # what can be read as ASCII is no UTF-16
         ("<?xml version='1.0'?><a/>".encode("utf-16-le"), "application/xml", "utf-16le"),
-        (b"<meta charset=shift_jis>", "text/plain", "utf-8"),                  # not HTML: nothing it says counts
+        (b"<meta charset=shift_jis>", "text/plain", "utf-8"),  # not HTML: nothing it says counts
         ("žluťoučký kůň".encode(), "text/plain", "utf-8"),
         ("ein schöner Tag, für alle".encode("latin1"), "text/html", "windows-1252"),
         ("привет, как у вас сегодня дела".encode("cp1251"), "text/html", "windows-1251"),
         (b"plain", "text/html", "utf-8"),
-        (b"a", 'text/html; charset="Latin1"', "windows-1252"),                 # quoted, and an alias
+        (b"a", 'text/html; charset="Latin1"', "windows-1252"),  # quoted, and an alias
         (b"", "", "utf-8"),
     ],
 )

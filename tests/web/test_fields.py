@@ -44,7 +44,7 @@ PAGE = Html(
         (FieldSpec(css="h1", type="float"), None),
         (FieldSpec(css="a::attr(href)", type="url", many=True), ["http://example.org/shop/hats", None]),
         (FieldSpec(xpath="(//p)[3]", type="float"), None),
-        (FieldSpec(css="b, .price", type="int"), None),                       # the first match is the value, or null
+        (FieldSpec(css="b, .price", type="int"), None),  # the first match is the value, or null
         (FieldSpec(css="td::attr(class)", many=True), [None, "sku"]),
         ("td::attr(class)", None),
         ('a::attr("href")', "hats#top"),

@@ -217,11 +217,11 @@ def test_the_settings_make_keys_and_the_url_is_sent_as_it_was_written(shared: Lo
 @pytest.mark.parametrize(
     ("history", "url", "is_new"),
     [
-        (["/%7Ea"], "/~a", True),               # the site insists on another spelling
+        (["/%7Ea"], "/~a", True),  # the site insists on another spelling
         (["/%7Ea", "/b"], "/~a", True),
         (["/~a"], "/~a", False),
-        (["/%7Ea", "/~a"], "/%7Ea", False),     # and back: both are known
-        (["/b"], "/~a", False),                 # another page leads to one that is known
+        (["/%7Ea", "/~a"], "/%7Ea", False),  # and back: both are known
+        (["/b"], "/~a", False),  # another page leads to one that is known
     ],
 )
 def test_a_redirect_to_another_spelling_of_a_known_page_is_a_task_of_its_own(

@@ -48,7 +48,7 @@ def urls(html: str, **options: Any) -> list[str]:
 )
 def test_an_href_becomes_the_url_a_browser_would_fetch(href: str, url: str) -> None:
     assert urls(f'<a href="{href}">x</a>') == [url]
-    assert urls(f'<a href="{href}">x</a>') == [url]     # and again, from what was remembered
+    assert urls(f'<a href="{href}">x</a>') == [url]  # and again, from what was remembered
 
 
 def test_what_was_remembered_for_one_page_is_right_for_the_next() -> None:
@@ -63,7 +63,9 @@ def test_what_was_remembered_for_one_page_is_right_for_the_next() -> None:
     assert [link.url for link in links(page, "https://a.org/two/q")][:2] == ["https://a.org/two/x", "https://a.org/x"]
 
 
-@pytest.mark.parametrize("href", ["mailto:a@b.org", "javascript:void(0)", "tel:1", "data:,x", "http://[", "http://a:b/", "ftp://a/"])
+@pytest.mark.parametrize(
+    "href", ["mailto:a@b.org", "javascript:void(0)", "tel:1", "data:,x", "http://[", "http://a:b/", "ftp://a/"]
+)
 def test_what_is_no_web_page_is_no_link(href: str) -> None:
     assert urls(f'<a href="{href}">x</a>') == []
 
@@ -154,7 +156,7 @@ def test_a_page_that_was_read_is_let_go_at_once() -> None:
     assert (len(html.links), html.title, html.refresh) == (2, None, (0.0, "http://example.org/dir/x"))
     gone = weakref.ref(html)
 
-    gc.disable()      # trees are large: they may not wait for a collection
+    gc.disable()  # trees are large: they may not wait for a collection
     try:
         del html
         assert gone() is None
@@ -180,7 +182,7 @@ def test_a_page_that_was_read_is_let_go_at_once() -> None:
         ("<template><base href=/no/></template><base href=/yes/>", "http://example.org/yes/"),
         ("<svg><foreignObject><base href=/yes/></foreignObject></svg>", "http://example.org/yes/"),
         ("<a href=x></a>" * 5_000 + "<template><base href=/no/></template>", URL),
-        (f"<base href='/{'x' * 10_000}/'>", URL),     # a base that would make every link too long to ask for
+        (f"<base href='/{'x' * 10_000}/'>", URL),  # a base that would make every link too long to ask for
     ],
 )
 def test_the_first_base_with_an_href_counts_if_it_can(head: str, base: str) -> None:
@@ -249,7 +251,7 @@ def test_text_is_for_reading_as_plain_text_or_markdown() -> None:
         html = Html(page, URL)
         assert html.text() == "Hats\n\nSome blue hats."
         assert html.text("markdown") == "# Hats\n\nSome **blue** hats."
-        assert html.document.select_one("nav") is not None     # the tree that others read is whole
+        assert html.document.select_one("nav") is not None  # the tree that others read is whole
 
 
 @pytest.mark.parametrize(

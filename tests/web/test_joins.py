@@ -65,7 +65,11 @@ def test_what_is_remembered_of_joins_is_bounded(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(joins, "_near", near)
 
     for n in range(100):
-        assert join_all(f"http://e.org/{n}/", ["a", f"../{n}", "/"]) == [f"http://e.org/{n}/a", f"http://e.org/{n}", "http://e.org/"]
+        assert join_all(f"http://e.org/{n}/", ["a", f"../{n}", "/"]) == [
+            f"http://e.org/{n}/a",
+            f"http://e.org/{n}",
+            "http://e.org/",
+        ]
         assert len(joined) <= 20
         assert len(near) <= 20
 

@@ -29,17 +29,17 @@ from crawler_stages.clients.head import read_head
 from crawler_stages.fetch.cookies import Cookies
 from crawler_stages.fetch.failures import retry_after
 
-pytestmark = pytest.mark.slow        # many rows, each large
+pytestmark = pytest.mark.slow  # many rows, each large
 
 Read = Callable[[bytes], Any]
-Shape = Callable[[int], bytes]     # of about so many bytes
+Shape = Callable[[int], bytes]  # of about so many bytes
 
-SMALL = 4_000                      # bytes
-TIMES = 4                          # the larger input is so many times the smaller one: linear is 4, quadratic 16
-QUICK = 0.04                       # s of CPU; what takes less for the larger input is quick enough, and too short to be compared
-SLOWEST = 8.0                      # times as much CPU at most; the machine is busy
-LARGEST = 5.0                      # times as much memory at most, which grows in steps
-NOISE = 350_000                    # bytes; what small inputs share, such as small numbers
+SMALL = 4_000  # bytes
+TIMES = 4  # the larger input is so many times the smaller one: linear is 4, quadratic 16
+QUICK = 0.04  # s of CPU; what takes less for the larger input is quick enough, and too short to be compared
+SLOWEST = 8.0  # times as much CPU at most; the machine is busy
+LARGEST = 5.0  # times as much memory at most, which grows in steps
+NOISE = 350_000  # bytes; what small inputs share, such as small numbers
 
 URL = "http://e.org/"
 
@@ -286,7 +286,7 @@ def test_four_times_the_bytes_cost_about_four_times_as_much(reader: str, shape: 
     read, shapes = READERS[reader]
     small, large = shapes[shape](SMALL), shapes[shape](TIMES * SMALL)
     assert len(large) <= MAX_BYTES
-    run(read, small[:1_000])           # what is imported and compiled once
+    run(read, small[:1_000])  # what is imported and compiled once
 
     if cpu(read, large) > QUICK:
         seconds = min(cpu(read, large) for _ in range(2))

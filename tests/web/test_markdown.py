@@ -50,8 +50,10 @@ READ = [
     ("<img src=a.png alt=A> <img src=data:x alt=B> <img src=data:x>", "![A](http://e.org/a/a.png) B"),
     ("<img src=' a.png ' alt=A> <img src=//h.org/a.png alt=B>", "![A](http://e.org/a/a.png) ![B](http://h.org/a.png)"),
     ("<a href=about:>a</a> <a href=' '>b</a> <img src=about: alt=B> <img src='' alt=C>", f"a [b]({URL}) B ![C](<>)"),
-    ("<nav><img src=data:x alt=A><a href=data:x>x</a></nav><a href=x#y>a</a> <a href=x#z>b</a>",
-     "[a](http://e.org/a/x#y) [b](http://e.org/a/x#z)"),
+    (
+        "<nav><img src=data:x alt=A><a href=data:x>x</a></nav><a href=x#y>a</a> <a href=x#z>b</a>",
+        "[a](http://e.org/a/x#y) [b](http://e.org/a/x#z)",
+    ),
     ("<base href=http://h.org/d/><a href=x>a</a>", "[a](http://h.org/d/x)"),
     # Words, white space and what a browser does not show.
     ("<h2>1.&nbsp;Start</h2>a&nbsp;b", "## 1. Start\n\na b"),
@@ -95,6 +97,8 @@ def test_a_long_base_does_not_make_a_page_longer_without_end() -> None:
 def test_tables_in_a_table_of_layout_are_blocks_and_numbers_beside_code_go() -> None:
     inner = "<table><tr><td>1<td><pre>a = 1</pre></table>"
 
-    found = Html(f"<table><caption>all</caption><tr><td>7<td>x {inner}<tr><td>{inner}<td>y</table>", "http://e.org/").text("markdown")
+    found = Html(f"<table><caption>all</caption><tr><td>7<td>x {inner}<tr><td>{inner}<td>y</table>", "http://e.org/").text(
+        "markdown"
+    )
 
     assert found.split() == ["all", "x", "```", "a", "=", "1", "```", "```", "a", "=", "1", "```", "y"]

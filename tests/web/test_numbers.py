@@ -161,7 +161,7 @@ def test_an_int_has_no_fraction_and_fits_what_databases_hold(text: str, value: i
     assert number(text, "int") == value
 
 
-MARKS = [(",", "."), (".", ","), (" ", ","), ("'", "."), ("\u202f", ",")]     # of groups, of decimals
+MARKS = [(",", "."), (".", ","), (" ", ","), ("'", "."), ("\u202f", ",")]  # of groups, of decimals
 
 
 @given(st.integers(0, 10**9), st.integers(0, 99), st.sampled_from(MARKS))

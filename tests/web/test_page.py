@@ -21,8 +21,16 @@ def travelled(page: Page) -> Page:
 def test_a_page_arrives_as_it_was_sent() -> None:
     page = travelled(
         Page.of(
-            HTML, url="http://h/x/", status_code=200, header_pairs=[("Content-Type", "text/html; charset=utf-8")],
-            depth=2, referrer="http://h/", history=("http://h/old",), is_seed=True, fetched_at=1.5, seconds=0.25,
+            HTML,
+            url="http://h/x/",
+            status_code=200,
+            header_pairs=[("Content-Type", "text/html; charset=utf-8")],
+            depth=2,
+            referrer="http://h/",
+            history=("http://h/old",),
+            is_seed=True,
+            fetched_at=1.5,
+            seconds=0.25,
         )
     )
 
@@ -45,7 +53,7 @@ def test_a_page_is_packed_once_and_only_to_travel() -> None:
     assert (page.body, page.content, page.is_packed) == (HTML, HTML, False)
     assert page.packed().packed().content == HTML
     assert travelled(travelled(page)).content == HTML
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(page), type=Page).content == HTML     # by who knows nothing of this
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(page), type=Page).content == HTML  # by who knows nothing of this
 
 
 def test_headers_are_found_in_any_case_and_twice() -> None:

@@ -15,7 +15,7 @@ from crawler.web.memory import IS_LIMITED, limited, process_limit
 
 pytestmark = pytest.mark.skipif(not IS_LIMITED, reason="only Linux limits the memory of a process")
 
-BOMB = "".join(f"<b id={i}><p>" for i in range(20_000))     # it needs more than earlier tests can have left to this process
+BOMB = "".join(f"<b id={i}><p>" for i in range(20_000))  # it needs more than earlier tests can have left to this process
 
 
 def test_a_page_that_needs_too_much_memory_is_given_up_with_the_reason() -> None:
@@ -51,12 +51,12 @@ def test_memory_that_other_work_has_taken_is_not_the_pages() -> None:
     assert len(limited(1 << 20, lambda: bytearray(50 << 20))) == 50 << 20
     assert others
     with pytest.raises(PageTooCostly, match="1048576 bytes of HTML needs more than 88 MiB"):
-        limited(1 << 20, lambda: bytearray(8 << 30))       # more than earlier tests can have left to this process
+        limited(1 << 20, lambda: bytearray(8 << 30))  # more than earlier tests can have left to this process
 
 
 @pytest.mark.slow
 def test_threads_that_read_at_once_are_each_limited() -> None:
-    words = [sys.executable, "-c", _THREADS]         # a process of its own: what other tests have freed could be had without asking
+    words = [sys.executable, "-c", _THREADS]  # a process of its own: what other tests have freed could be had without asking
     found = subprocess.run(words, input=BOMB, capture_output=True, text=True, timeout=60, check=True).stdout
 
     assert found.splitlines() == ["the tree x"] * 20

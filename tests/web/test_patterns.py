@@ -20,7 +20,7 @@ from crawler.web.pattern_tree import Untranslatable, read, written
 from crawler.web.patterns import searches
 from crawler.web.targets import Target, Targets
 
-LONGEST = 2083                     # as frontier.max_url_length
+LONGEST = 2083  # as frontier.max_url_length
 URLS = [
     "https://www.example.org/", "https://www.example.org/blog/2024/05/12/some-title.html", "http://e.org/a.jpg?w=300",
     "http://e.org/a.PDF",

@@ -16,7 +16,7 @@ from crawler.web.queries import in_encoding
 SENT = [
     ("windows-1252", "é", "%E9"),
     ("windows-1252", "€", "%80"),
-    ("windows-1252", "\x81", "%81"),               # the standard maps what Python's cp1252 refuses
+    ("windows-1252", "\x81", "%81"),  # the standard maps what Python's cp1252 refuses
     ("windows-1252", "日", "%26%2326085%3B"),
     ("windows-1252", "é日é", "%E9%26%2326085%3B%E9"),
     ("windows-1252", "😀", "%26%23128512%3B"),
@@ -36,31 +36,31 @@ SENT = [
     ("x-mac-cyrillic", "я", "%DF"),
     ("x-user-defined", "\uf7ff", "%FF"),
     ("x-user-defined", "é", "%26%23233%3B"),
-    ("shift_jis", "日本", "%93%FA%96{"),           # the second byte of a character may be ASCII, which stands for itself
+    ("shift_jis", "日本", "%93%FA%96{"),  # the second byte of a character may be ASCII, which stands for itself
     ("shift_jis", "ソ", "%83\\"),
     ("shift_jis", "ｱ", "%B1"),
     ("shift_jis", "¥‾", "\\~"),
     ("shift_jis", "−", "%81|"),
-    ("shift_jis", "①髙", "%87@%FB%FC"),            # of several places the one that the standard takes
+    ("shift_jis", "①髙", "%87@%FB%FC"),  # of several places the one that the standard takes
     ("shift_jis", "\x80", "%80"),
     ("shift_jis", "한", "%26%2354620%3B"),
     ("euc-jp", "本", "%CB%DC"),
     ("euc-jp", "ｱ", "%8E%B1"),
-    ("euc-jp", "丂", "%26%2319970%3B"),            # JIS X 0212 is only decoded
+    ("euc-jp", "丂", "%26%2319970%3B"),  # JIS X 0212 is only decoded
     ("euc-jp", "¥‾−", "\\~%A1%DD"),
     ("iso-2022-jp", "日", "%1B$BF|%1B(B"),
     ("iso-2022-jp", "日a", "%1B$BF|%1B(Ba"),
     ("iso-2022-jp", "日本", "%1B$BF|K\\%1B(B"),
     ("iso-2022-jp", "¥a\\", "%1B(J\\a%1B(B\\"),
-    ("iso-2022-jp", "ｱ", "%1B$B%%22%1B(B"),        # half-width Katakana become full-width ones; the bytes are "%" and a quote
+    ("iso-2022-jp", "ｱ", "%1B$B%%22%1B(B"),  # half-width Katakana become full-width ones; the bytes are "%" and a quote
     ("iso-2022-jp", "日😀", "%1B$BF|%1B(B%26%23128512%3B"),
     ("iso-2022-jp", "\x0eé", "%26%2365533%3B%26%23233%3B"),
     ("euc-kr", "한글", "%C7%D1%B1%DB"),
-    ("euc-kr", "똠", "%8Cc"),                      # windows-949, not KS X 1001
+    ("euc-kr", "똠", "%8Cc"),  # windows-949, not KS X 1001
     ("big5", "中", "%A4%A4"),
     ("big5", "十═", "%A4Q%F9%F9"),
     ("big5", "㐀", "%26%2313312%3B"),
-    ("big5", "㐵", "%26%2313365%3B"),              # Hong Kong's supplement is only decoded
+    ("big5", "㐵", "%26%2313365%3B"),  # Hong Kong's supplement is only decoded
     ("gbk", "中", "%D6%D0"),
     ("gbk", "€", "%80"),
     ("gbk", "😀", "%26%23128512%3B"),
@@ -79,7 +79,7 @@ def test_a_query_is_sent_in_the_encoding_of_its_page(encoding: str, query: str, 
 @pytest.mark.parametrize(
     ("href", "sent"),
     [
-        ("s?a=1&b=é+x%20%C3%A9&c", "s?a=1&b=%E9+x%20%C3%A9&c"),     # what is encoded already stays
+        ("s?a=1&b=é+x%20%C3%A9&c", "s?a=1&b=%E9+x%20%C3%A9&c"),  # what is encoded already stays
         ("s?é ü", "s?%E9%20%FC"),
         ("s?\"<>'é", "s?%22%3C%3E%27%E9"),
         ("s?{|}`^\\é", "s?{|}`^\\%E9"),
@@ -103,7 +103,7 @@ ENCODINGS = [
     "windows-1252", "windows-1251", "iso-8859-2", "koi8-r", "shift_jis", "euc-jp", "iso-2022-jp", "euc-kr", "big5", "gbk",
     "gb18030",
 ]  # fmt: skip
-ONE_WAY = dict.fromkeys("¥", "\\") | dict.fromkeys("‾", "~") | {"−": "－"}      # in Japanese encodings
+ONE_WAY = dict.fromkeys("¥", "\\") | dict.fromkeys("‾", "~") | {"−": "－"}  # in Japanese encodings
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -145,7 +145,7 @@ def test_every_url_of_a_page_has_its_query_in_the_pages_encoding(charset: str, s
     ("head", "content_type", "sent"),
     [
         ("", "text/html; charset=windows-1251", "%F2"),
-        ("<meta charset=utf-8>", "text/html; charset=windows-1251", "%F2"),     # the header outranks the page
+        ("<meta charset=utf-8>", "text/html; charset=windows-1251", "%F2"),  # the header outranks the page
         ("<meta charset=windows-1251>", "text/html", "%F2"),
         ("<meta http-equiv=content-type content='text/html; charset=cp1251'>", "text/html", "%F2"),
         ("<meta charset=utf-8>", "text/html", "%D1%82"),
@@ -195,7 +195,10 @@ def test_a_refresh_has_its_query_in_the_pages_encoding(content: str, target: str
     [
         ("<meta http-equiv=refresh content='5; url=x'><meta http-equiv=refresh content='0; url=y'>", (5.0, "http://h/x")),
         ("<meta http-equiv=refresh content='x'><meta http-equiv=refresh content='0; url=y'>", (0.0, "http://h/y")),
-        ("<meta http-equiv=refresh content='0; url=javascript:1'><meta http-equiv=refresh content='0; url=y'>", (0.0, "http://h/y")),
+        (
+            "<meta http-equiv=refresh content='0; url=javascript:1'><meta http-equiv=refresh content='0; url=y'>",
+            (0.0, "http://h/y"),
+        ),
         ("<meta http-equiv=refresh content='60'><meta http-equiv=refresh content='0; url=y'>", None),
         ("<noscript><meta http-equiv=refresh content='0; url=nojs'></noscript>", None),
         ("<meta http-equiv=refresh content='0; url=/'>", None),

@@ -57,12 +57,12 @@ def test_a_user_agent_is_bound_by_the_group_of_its_name(agent: str) -> None:
         ("ExampleBot/1.0", "ExampleBotty", False),
         ("Example/1.0", "Example-Bot", False),
         ("Example-Bot/1.0", "Example", False),
-        ("crawler/0.1", "crawler4j", False),          # a robot of that name is another one
+        ("crawler/0.1", "crawler4j", False),  # a robot of that name is another one
         ("crawler4j/5", "crawler4j", True),
         ("MJ12bot/v1", "MJ12bot", True),
         ("360Spider/1.0", "360Spider", True),
-        ("crawler4j/5", "crawler", True),             # its token as the RFC has it, where its whole name is not in the file
-        ("ExampleBot/1.0", "ExampleBot/2.0", True),   # a version in the file is ignored
+        ("crawler4j/5", "crawler", True),  # its token as the RFC has it, where its whole name is not in the file
+        ("ExampleBot/1.0", "ExampleBot/2.0", True),  # a version in the file is ignored
         ("ExampleBot/1.0", "EXAMPLEBOT (any)", True),
         ("ExampleBot/1.0", "*", True),
         ("ExampleBot/1.0", "* # all", True),

@@ -68,7 +68,7 @@ def test_a_server_that_speaks_tls_is_taken_for_https_whatever_its_certificate(ce
 
 
 def test_a_server_that_refuses_our_handshake_in_tls_speaks_https() -> None:
-    alert = b"\x15\x03\x03\x00\x02\x02\x28"            # fatal: handshake failure
+    alert = b"\x15\x03\x03\x00\x02\x02\x28"  # fatal: handshake failure
 
     with listening(lambda connection: (connection.recv(4096), connection.sendall(alert))[1]) as port:
         assert probe("127.0.0.1", port) == Found.HTTPS
@@ -80,7 +80,7 @@ def test_a_server_that_speaks_plain_http_is_taken_for_http() -> None:
 
         assert taken.url == f"http://127.0.0.1:{site.port}/x"
         assert str(taken) == f"127.0.0.1:{site.port}/x answers over http only: taken as http://127.0.0.1:{site.port}/x"
-        assert site.log == []                          # no request was made to find out
+        assert site.log == []  # no request was made to find out
 
 
 @pytest.mark.parametrize("said", [b"", b"220 mail.example.org\r\n", b"\0" * 50])
@@ -124,7 +124,9 @@ def test_a_scheme_that_was_typed_is_not_questioned_and_a_host_is_asked_once(monk
     asked: list[tuple[str, int | None]] = []
     monkeypatch.setattr(schemes, "probe", lambda *place: asked.append(place) or Found.HTTP)
 
-    taken = choose(["http://example.org/", "example.org", "example.org/a", "example.org:443/b", "[::1]:8000", "https://example.com"])
+    taken = choose(
+        ["http://example.org/", "example.org", "example.org/a", "example.org:443/b", "[::1]:8000", "https://example.com"]
+    )
 
     assert [each.typed for each in taken] == ["example.org", "example.org/a", "example.org:443/b", "[::1]:8000"]
     assert sorted(asked, key=str) == sorted([("example.org", None), ("example.org", 443), ("::1", 8000)], key=str)

@@ -28,7 +28,7 @@ def verdict(gate: Frontier, url: str, *history: str) -> str:
     visit = Visit(url, history=history, is_seed=True) if history else Visit(url, 1, "http://from.test/")
     new = gate.admit(visit)
     single = "in" if isinstance(new, New) else new
-    if not history:        # alone and among the links of a page it is the same
+    if not history:  # alone and among the links of a page it is the same
         admitted = gate.admit_all(Visits([url], 1, "http://from.test/"), lambda names: names)
         assert single == ("in" if admitted.tasks else next(iter(admitted.skipped)))
     return single
@@ -136,7 +136,7 @@ def test_the_directory_of_a_path(path: str, expected: str) -> None:
     assert directory(path) == expected
 
 
-SITE = [       # seed, where it redirects, and what that is with "site", "any" and "never"
+SITE = [  # seed, where it redirects, and what that is with "site", "any" and "never"
     ("http://example.org/", "https://example.org/", "in", "in", "in"),
     ("https://example.org/", "https://example.org/en/", "in", "in", "in"),
     ("https://example.org/", "https://www.example.org/", "in", "in", OUT),
@@ -172,7 +172,7 @@ SITE = [       # seed, where it redirects, and what that is with "site", "any" a
 def test_redirects_of_seeds(scope: str, rule: str, seed: str, target: str, expected: str) -> None:
     gate = frontier(seed, scope=scope, seed_redirects=rule)
     if scope == "domain" and verdict(gate, target) == "in":
-        expected = "in"             # in scope, with or without a redirect
+        expected = "in"  # in scope, with or without a redirect
 
     assert verdict(gate, target, seed) == expected
     assert verdict(gate, target) == ("in" if expected == "in" else OUT), "and so are links there"

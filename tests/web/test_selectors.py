@@ -85,7 +85,7 @@ def test_an_xpath_that_fails_only_on_some_pages_costs_the_field_there(expression
 )  # fmt: skip
 def test_a_selector_finds_what_users_of_parsel_expect(spec: str, values: list[Any]) -> None:
     selector = {"xpath": spec} if spec.startswith(("/", "count(", "substring(")) else {"css": spec}
-    many, one = FieldSpec(**selector, many=True), FieldSpec(**selector)                            # type: ignore[arg-type]  # all selectors are text
+    many, one = FieldSpec(**selector, many=True), FieldSpec(**selector)  # type: ignore[arg-type]  # all selectors are text
 
     assert Fields({"many": many, "one": one}).read(PAGE) == {"many": values, "one": values[0] if values else None}
 

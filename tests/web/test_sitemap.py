@@ -125,7 +125,7 @@ def test_what_sites_write_wrong_is_read_as_they_meant_it(document: str) -> None:
 @pytest.mark.parametrize(
     ("location", "url"),
     [
-        ("http://e.org/?a=1&b=2&copy=3", "http://e.org/?a=1&b=2&copy=3"),       # bare: not the © of HTML
+        ("http://e.org/?a=1&b=2&copy=3", "http://e.org/?a=1&b=2&copy=3"),  # bare: not the © of HTML
         ("http://e.org/&#x2F;&#233;&nbsp;", "http://e.org//%C3%A9&nbsp;"),
         ("http://e.org/&#0;&#xD800;&#x110000;", "http://e.org/%EF%BF%BD%EF%BF%BD%EF%BF%BD"),
         ("http://e.org/ä b", "http://e.org/%C3%A4%20b"),
@@ -171,7 +171,7 @@ def test_a_document_that_is_cut_short_gives_what_came_before_at_every_length() -
 
     assert told[0] == []
     assert told[-1] == ["http://e.org/a", "http://e.org/b", "http://e.org/c"]
-    assert all(shorter == longer[: len(shorter)] for shorter, longer in pairwise(told))     # never half a URL
+    assert all(shorter == longer[: len(shorter)] for shorter, longer in pairwise(told))  # never half a URL
     assert read(whole.removesuffix(b"</url></urlset>")).problems == ["the document is cut short: <url> is not closed"]
 
 

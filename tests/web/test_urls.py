@@ -44,8 +44,8 @@ def test_every_row_of_the_whatwg_data_is_read_as_it_says() -> None:
 
 def test_every_reference_of_rfc_3986_is_joined_as_it_says() -> None:
     deviations = {
-        "//g": "http://g/",           # an empty path is "/" in a canonical URL; the set notes it as fine too
-        "http:g": "http://a/b/c/g",   # what browsers do, and §5.4.2 allows for backward compatibility
+        "//g": "http://g/",  # an empty path is "/" in a canonical URL; the set notes it as fine too
+        "http:g": "http://a/b/c/g",  # what browsers do, and §5.4.2 allows for backward compatibility
     }
 
     for case in cases.load("rfc3986_5_4.json", "the examples of RFC 3986 §5.4")["cases"]:
@@ -78,10 +78,10 @@ FOLDED = [
     ("/%46OO", "/FOO"),
     ("/%c3%a9", "/%C3%A9"),
     ("/%C3%a9", "/%C3%A9"),
-    ("/a%2fb", "/a%2Fb"),              # a reserved character means something else when it is not encoded
+    ("/a%2fb", "/a%2Fb"),  # a reserved character means something else when it is not encoded
     ("/a%3Fb", "/a%3Fb"),
     ("/a%20b", "/a%20b"),
-    ("/a%2520b", "/a%2520b"),          # encoded twice: only the outer encoding is looked at
+    ("/a%2520b", "/a%2520b"),  # encoded twice: only the outer encoding is looked at
     ("/%2541", "/%2541"),
     ("/a%2D%2e%5F", "/a-._"),
     ("/%2E%2e%2E/x", "/.../x"),
@@ -90,11 +90,11 @@ FOLDED = [
     ("/?%6e=1", "/?n=1"),
     ("/100%", "/100%"),
     ("/100%zz", "/100%zz"),
-    ("/%2%45", "/%2%45"),              # decoding would make "%2E" of it, which means "."
+    ("/%2%45", "/%2%45"),  # decoding would make "%2E" of it, which means "."
     ("/%%41", "/%%41"),
     ("/%4%31", "/%4%31"),
     ("/%25%34%31", "/%2541"),
-    ("/a?", "/a?"),                    # an empty query is one
+    ("/a?", "/a?"),  # an empty query is one
     ("/?", "/?"),
     ("/a?#", "/a?"),
     ("/a#", "/a"),
@@ -196,7 +196,9 @@ def test_what_a_person_types_becomes_a_url(typed: str, url: str) -> None:
     assert urls.seed(typed) == url
 
 
-@pytest.mark.parametrize("typed", ["not a url", "", "example", "ftp://example.org/", "mailto:a@b.c", "/a.b", "a.b:99999", "http://"])
+@pytest.mark.parametrize(
+    "typed", ["not a url", "", "example", "ftp://example.org/", "mailto:a@b.c", "/a.b", "a.b:99999", "http://"]
+)
 def test_what_is_no_url_is_refused_by_name_and_with_the_next_step(typed: str) -> None:
     with pytest.raises(BadUrl) as refused:
         urls.seed(typed)
@@ -244,7 +246,12 @@ def test_what_is_read_without_the_standards_parser_is_what_it_reads(start: str, 
 
 
 def test_most_urls_are_plain_and_what_would_be_rewritten_is_not() -> None:
-    for url in ("http://a.example/", "https://a.example:8080/b/c.d/?e=f%20&g", "http://127.0.0.1/a/b/", "http://xn--bcher-kva.example/x"):
+    for url in (
+        "http://a.example/",
+        "https://a.example:8080/b/c.d/?e=f%20&g",
+        "http://127.0.0.1/a/b/",
+        "http://xn--bcher-kva.example/x",
+    ):
         assert urls.is_plain(url), url
     for url in (
         "http://a.example", "http://a.example:80/", "http://A.example/", "http://01.2.3.4/", "http://256.1.1.1/",

@@ -58,7 +58,7 @@ def failure(function: Any, *args: Any) -> BaseException:
         function(*args)
     error = caught.value
     assert error.__traceback__ is not None
-    return error.with_traceback(error.__traceback__.tb_next)       # without the frame of this test
+    return error.with_traceback(error.__traceback__.tb_next)  # without the frame of this test
 
 
 def test_the_place_is_the_innermost_line_of_the_author(enrich: Any) -> None:

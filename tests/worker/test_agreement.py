@@ -96,7 +96,7 @@ def by_wire(item: Any, annotation: Any) -> tuple[list[Any], str]:
 def by_chain(item: Any, annotation: Any) -> tuple[list[Any], str]:
     stage: Any = takes(annotation)
     chain = Chain([Link("gives", Gives(), ("middle",), "middle"), Link("takes", stage, (), "")])
-    taken, *_ = chain.process(item)          # and a line for the task's story
+    taken, *_ = chain.process(item)  # and a line for the task's story
     if taken is None:
         return stage.seen, ""
     assert isinstance(taken, New)

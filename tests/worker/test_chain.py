@@ -43,8 +43,11 @@ def pair() -> Chain:
 
 def given(taken: Iterable[Any]) -> list[Any]:
     """What goes to the hub, its items as they are read there, without the lines about items that were put back."""
-    return [(one.queue, msgspec.msgpack.decode(one.item), one.delay) if isinstance(one, New) else one
-            for one in taken if not is_of_put_back(one)]
+    return [
+        (one.queue, msgspec.msgpack.decode(one.item), one.delay) if isinstance(one, New) else one
+        for one in taken
+        if not is_of_put_back(one)
+    ]
 
 
 def is_of_put_back(one: Any) -> bool:
@@ -169,7 +172,7 @@ def test_what_the_second_may_not_give_is_its_own_failure(gives: Any, words: str,
     taken = list(chain.process(1))
 
     assert given(taken) == [("middle", {"url": "http://a/"}, 0.0)]
-    assert [one and one.final for one in tried(taken)] == [True]              # no other attempt would end better
+    assert [one and one.final for one in tried(taken)] == [True]  # no other attempt would end better
     (line,) = caplog.messages
     assert line.startswith("second failed at http://a/ (attempt 1, given up)")
     assert re.search(words, line)
@@ -262,7 +265,7 @@ def test_what_the_first_may_not_give_is_its_failure_and_nobody_sees_it() -> None
     with pytest.raises(Misgiven, match=r"stage 'first' sent an item to 'midle'; .* did you mean 'middle'\?"):
         list(after(Gives(1, To("midle", 2)), second).process(0))
 
-    assert second.calls == 0            # the first fails as a whole, and will give its items again
+    assert second.calls == 0  # the first fails as a whole, and will give its items again
 
 
 def test_the_first_failure_of_a_link_is_a_warning_and_the_others_are_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -368,7 +371,7 @@ def test_a_chain_of_the_pipeline_has_the_outputs_that_are_left() -> None:
     spec = chained(build(load(None, [], {})), ["fetch", "parse"])
 
     assert (spec.name, spec.input, set(spec.outputs)) == ("fetch+parse", "urls", {"urls", "records", "pages"})
-    assert spec.outputs[0] != "pages"      # it gets only what is put back
+    assert spec.outputs[0] != "pages"  # it gets only what is put back
 
 
 def test_stages_that_do_not_read_from_each_other_are_refused() -> None:

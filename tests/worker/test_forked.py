@@ -93,7 +93,7 @@ def by_handler(stage: Stage) -> None:
 
 
 def by_chain(stage: Stage) -> None:
-    forked.watch()                  # as the handler of the chain does
+    forked.watch()  # as the handler of the chain does
     chain = Chain([Link("first", First(), ("between",), "between"), Link("it", stage, ("out",), "")])
     assert [msgspec.msgpack.decode(new.item) for new in chain.process(1)][-1] == 2
 
@@ -116,7 +116,7 @@ def test_a_copy_that_leaves_the_stage_is_ended_and_the_worker_goes_on(run, kind,
         run(stage)
     finally:
         if os.getpid() != here:
-            os._exit(9)             # the copy has come back to this test
+            os._exit(9)  # the copy has come back to this test
 
     assert os.waitstatus_to_exitcode(os.waitpid(stage.child, 0)[1]) == forked.CODE
 

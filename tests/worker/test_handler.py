@@ -97,7 +97,7 @@ def test_an_output_the_stage_does_not_have_fails_the_task_and_names_those_it_has
 
     (outcome,) = handle(Astray(), lease("a"))
 
-    assert outcome.done is None                        # nor is what it gave before that kept
+    assert outcome.done is None  # nor is what it gave before that kept
     assert outcome.failed is not None
     assert "'pges'; its outputs are out, more" in outcome.failed.reason
 
@@ -173,7 +173,7 @@ def test_reports_paces_and_what_a_gatekeeper_skips_are_gathered():
     assert outcome.done is not None
     assert of_another.done is not None
     assert outcome.done.report == "200 text/html\nnot followed: too deep"
-    assert of_another.done.report == "it: 200 text/html\nit: not followed: too deep"      # the story is another stage's
+    assert of_another.done.report == "it: 200 text/html\nit: not followed: too deep"  # the story is another stage's
     assert outcome.paces == [Pace("example.org", delay=3.0)]
     assert outcome.counts == {"skipped/too deep": 2}
 

@@ -51,8 +51,8 @@ def test_a_key_is_known_once_the_hub_accepted_it_and_not_before(broker, work):
     broker.expire("w1")
     stage.go.release()
 
-    broker.wait_until(lambda: children(broker))          # the late one
-    stage.begun.acquire(timeout=TIME)                    # the same again, in process until whatever the first has told is trusted
+    broker.wait_until(lambda: children(broker))  # the late one
+    stage.begun.acquire(timeout=TIME)  # the same again, in process until whatever the first has told is trusted
     wait_until_trusted(broker)
     stage.go.release()
     broker.wait_until(lambda: broker.drained(["in"]))
@@ -162,7 +162,7 @@ def test_a_store_that_was_replaced_under_the_worker_gets_nothing_of_the_old_one(
 
     relay.broker = fresh
     assert stage.begun["new"].wait(TIME)
-    assert fresh.leased()[0].token == broker.leased()[0].token     # both stores count from one
+    assert fresh.leased()[0].token == broker.leased()[0].token  # both stores count from one
     stage.gates["old"].set()
     seen = len(fresh.steps)
     fresh.wait_until(lambda: len(fresh.steps) > seen + 2)

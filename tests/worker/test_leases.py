@@ -37,7 +37,7 @@ def test_heart_beats_keep_a_long_task(broker, work):
     work(stage, lease=0.3)
     stage.begun.acquire(timeout=TIME)
 
-    broker.wait_until(lambda: broker.beats == 5)         # one every 0.1 s: the lease is over without them
+    broker.wait_until(lambda: broker.beats == 5)  # one every 0.1 s: the lease is over without them
     stage.go.set()
 
     assert broker.results(1) == ["A"]

@@ -84,7 +84,7 @@ def test_many_are_in_process_and_none_has_a_thread(broker, work, stage):
 
     begun = stage.all(60)
 
-    assert threading.active_count() <= threads + 2       # its loop and its heart
+    assert threading.active_count() <= threads + 2  # its loop and its heart
     assert broker.counts("in").leased == 60
     for item, then in begun:
         then(lambda item=item: item * 2)()
@@ -155,7 +155,7 @@ def test_what_was_taken_from_a_host_is_not_counted_twice(broker, work, stage):
 
 @pytest.mark.slow
 def test_more_is_asked_for_while_little_is_waiting_here_and_nothing_while_much_is(broker, work, stage, monkeypatch):
-    monkeypatch.setattr(loop, "BEHIND", 0.0)            # then one is much
+    monkeypatch.setattr(loop, "BEHIND", 0.0)  # then one is much
     put(broker, *map(str, range(8)))
     work(stage, concurrency=2)
     first, second = (then(lambda: "x") for _, then in stage.all(2))
@@ -216,7 +216,7 @@ def test_one_thread_learns_of_a_host_and_the_others_wait_without_one(broker, wor
     assert introduced.begun.get(timeout=TIME) == "0"
     all_wait(broker)
 
-    introduced.is_known = True              # before the one with the thread is through
+    introduced.is_known = True  # before the one with the thread is through
 
     assert sorted(broker.results(5)) == ["1", "2", "3", "4", "5"]
     assert introduced.begun.empty()

@@ -145,7 +145,7 @@ def test_an_event_loop_that_is_blocked_does_not_block_the_close():
     class Blocking(Gate):
         async def process(self, item: int) -> None:  # type: ignore[override]  # async on purpose
             self.begun.release()
-            self.go.wait(10)                         # what one must not do in a coroutine
+            self.go.wait(10)  # what one must not do in a coroutine
 
     pool = Pool(TaskPool, Blocking())
     pool.submit(1)
@@ -183,7 +183,7 @@ def test_a_wait_ends_when_somebody_wakes_it_before_or_meanwhile():
     waiting.join(5)
 
     assert not waiting.is_alive()
-    finished.wait(1, 0.0, 0.001)                     # and the next one waits again
+    finished.wait(1, 0.0, 0.001)  # and the next one waits again
 
 
 def test_the_hub_decides_what_is_still_ours():

@@ -80,7 +80,7 @@ def test_what_is_slow_leaves_its_thread_to_others(broker, work, kind):
     stage.dripping = THREADS
     stage.has_begun(THREADS)
     stage.dripping = 2 * THREADS
-    stage.has_begun(2 * THREADS)                   # all there were are slow: twice as many
+    stage.has_begun(2 * THREADS)  # all there were are slow: twice as many
 
     broker.wait_until(lambda: any(step.trouble == "some places are held by hosts" for step, _ in broker.steps))
     assert not stage.begun.acquire(blocking=False)

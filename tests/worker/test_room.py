@@ -107,7 +107,7 @@ def test_what_a_stage_has_no_room_for_is_given_back_and_costs_no_attempt(work, b
 
         def process(self, number: int) -> int:
             self.tries += 1
-            if self.tries < 8:                   # more often than a task has attempts
+            if self.tries < 8:  # more often than a task has attempts
                 raise StorageFull("no room")
             return number
 

@@ -67,7 +67,7 @@ def test_nothing_of_another_hub_survives(broker):
     notes.find("root/")
     notes.advance(1_000)
     fresh = Counting(":memory:", [QueueSpec("in")])
-    notes._broker = fresh                                # as when another hub answers at the address
+    notes._broker = fresh  # as when another hub answers at the address
 
     notes.clear()
     notes.advance(fresh.note([Note("root/new", b"2")]))
@@ -86,7 +86,7 @@ def test_an_answer_that_comes_after_the_change_of_hubs_is_not_kept(broker):
             notes.clear()
             return [Note("root/old", b"1", version=1_000)]
 
-        def note(self, given: list[Note]) -> int:        # type: ignore[override]  # narrower on purpose
+        def note(self, given: list[Note]) -> int:  # type: ignore[override]  # narrower on purpose
             notes.clear()
             return 1_000
 

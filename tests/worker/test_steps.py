@@ -47,7 +47,7 @@ def test_what_a_stage_tells_of_a_host_is_heard_while_the_task_is_in_process(brok
 
     class Telling(Stage):
         def process(self, item: str) -> None:
-            self.tell(Pace(item, delay=-1e300))          # not possible: left out
+            self.tell(Pace(item, delay=-1e300))  # not possible: left out
             self.tell(Pace(item, delay=30.0, held=30.0))
             is_heard.wait(30.0)
 
@@ -138,7 +138,7 @@ def test_an_async_stage_works_on_several_at_once(broker, work):
 
         async def process(self, number: int) -> AsyncIterator[int]:
             self.arrived.append(number)
-            if len(self.arrived) == 2:                   # neither ends before the other has begun
+            if len(self.arrived) == 2:  # neither ends before the other has begun
                 self.all_here.set()
             await self.all_here.wait()
             yield number
@@ -186,7 +186,7 @@ def test_a_retry_is_an_attempt_and_the_last_one_is_the_end(broker, work):
 
 def test_what_does_not_fit_the_annotation_is_dead_at_once_and_says_why(broker, work):
     broker.fill("in", "three")
-    broker.put([New("in", b"\xa1\xff")])                 # text that is no UTF-8: not an error of msgpack's own kind
+    broker.put([New("in", b"\xa1\xff")])  # text that is no UTF-8: not an error of msgpack's own kind
     work(Double())
     broker.wait_until(lambda: broker.counts("in").dead == 2)
 
@@ -214,7 +214,7 @@ def test_what_a_stage_gives_that_cannot_be_stored_is_one_tasks_fault(broker, wor
     class Careless(Stage):
         def process(self, item: str) -> Iterator[Any]:
             if item == "key":
-                yield To("", "x", key="text")             # type: ignore[arg-type]  # wrong on purpose
+                yield To("", "x", key="text")  # type: ignore[arg-type]  # wrong on purpose
             elif item == "wait":
                 raise Retry("later", after=float("nan"))
             elif item == "words":

@@ -45,7 +45,7 @@ def test_what_does_not_end_within_the_grace_is_given_back(broker, work, monkeypa
     running.stop()
 
     assert running.worker.has_leftovers
-    assert not stage.is_closed                       # its thread is still at work with what close() would take away
+    assert not stage.is_closed  # its thread is still at work with what close() would take away
     assert broker.counts("in").ready == 1
     stage.go.set()
 

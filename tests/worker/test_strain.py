@@ -91,7 +91,7 @@ def test_without_a_thread_tasks_are_given_back_until_there_is_one(broker, work, 
         start(thread)
 
     monkeypatch.setattr(strain, "PAUSE", 0.01)
-    monkeypatch.setattr(threading.Thread, "start", starts)      # the real one: see test_shortage
+    monkeypatch.setattr(threading.Thread, "start", starts)  # the real one: see test_shortage
     broker.fill("in", 7)
 
     work(type("Doubles", (Stage,), {"process": lambda self, number: number * 2})())

@@ -15,7 +15,7 @@ from crawler.worker import stuck
 from crawler.worker.chain import Chain
 from crawler.worker.chain_link import Link
 
-TIME = 10.0          # s until a test gives up
+TIME = 10.0  # s until a test gives up
 
 
 class Said(logging.Handler):
@@ -69,7 +69,7 @@ def test_a_stage_at_one_item_for_long_is_named_with_the_item_and_the_line(broker
 
     lines = said.wait(2)
     looks = len(broker.steps)
-    broker.wait_until(lambda: len(broker.steps) > looks + 3)             # it looks on, and says nothing more
+    broker.wait_until(lambda: len(broker.steps) > looks + 3)  # it looks on, and says nothing more
 
     pattern = r"it has been at (http://./) for 0 s \(tests/worker/test_stuck\.py:\d+ in wait\); after 300 s it counts as hung"
     matches = [re.fullmatch(pattern, line) for line in lines]
@@ -81,7 +81,7 @@ def test_a_stage_at_one_item_for_long_is_named_with_the_item_and_the_line(broker
 
 def test_in_a_chain_the_link_is_named(broker, work, said) -> None:
     class First(Stage):
-        stuck = 0.0                    # it waits for others, as fetch does
+        stuck = 0.0  # it waits for others, as fetch does
 
         def process(self, item: str) -> Page:
             return Page.of(b"", url=item, status_code=200)
@@ -97,7 +97,7 @@ def test_in_a_chain_the_link_is_named(broker, work, said) -> None:
     (line,) = said.wait(1)
 
     assert re.match(r"second has been at http://a/ for 0 s \(tests/worker/test_stuck\.py:\d+ in wait\); after 300 s", line)
-    broker.wait_until(lambda: broker.steps[-1][0].trouble)                  # those who watch the crawl are told as well
+    broker.wait_until(lambda: broker.steps[-1][0].trouble)  # those who watch the crawl are told as well
     note = broker.steps[-1][0].trouble
     assert re.match(r"second has been at http://a/ for 0 s \(tests/worker/test_stuck\.py:\d+ in wait\)$", note)
     second.go.set()

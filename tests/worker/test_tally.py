@@ -164,9 +164,7 @@ def test_the_links_of_a_chain_count_under_their_own_names() -> None:
         ([(3, 0.0), (4, 1.0)], ["3 tasks"]),
     ],
 )
-def test_many_late_tasks_are_one_line(
-    caplog: pytest.LogCaptureFixture, steps: list[tuple[int, float]], lines: list[str]
-) -> None:
+def test_many_late_tasks_are_one_line(caplog: pytest.LogCaptureFixture, steps: list[tuple[int, float]], lines: list[str]) -> None:
     late = Late("urls")
     with caplog.at_level(logging.WARNING, "crawler.worker"):
         for n, now in steps:

@@ -22,10 +22,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize(
     ("worked", "arrived", "is_fed", "sizes"),
     [
-        (0.03, 4, True, [32, 64, 100, 100]),     # the work waits for more of them
-        (0.03, 4, False, [32, 32, 32, 32]),      # there are no more
-        (0.05, 4, True, [32, 32, 32, 32]),       # more would only wait
-        (0.03, 9, True, [32, 32, 32, 32]),       # of what has arrived 8 are 40 ms of work
+        (0.03, 4, True, [32, 64, 100, 100]),  # the work waits for more of them
+        (0.03, 4, False, [32, 32, 32, 32]),  # there are no more
+        (0.05, 4, True, [32, 32, 32, 32]),  # more would only wait
+        (0.03, 9, True, [32, 32, 32, 32]),  # of what has arrived 8 are 40 ms of work
     ],
 )
 def test_as_many_are_on_their_way_as_keep_the_work_going(clock, worked, arrived, is_fed, sizes):
@@ -68,14 +68,14 @@ def test_what_a_person_says_is_how_many(clock, arrived):
 @pytest.mark.parametrize(
     ("busy", "arrived", "is_dry", "told"),
     [
-        (40, 10, False, (70, BUSY_LINGER)),      # enough to do: 30 arrive, 40 end
-        (5, 5, False, (5, BUSY_LINGER)),         # when all that is here is done there is no more to wait for
+        (40, 10, False, (70, BUSY_LINGER)),  # enough to do: 30 arrive, 40 end
+        (5, 5, False, (5, BUSY_LINGER)),  # when all that is here is done there is no more to wait for
         (1, 1, False, (1, LINGER)),
-        (40, 1, False, (39, LINGER)),            # little to do: the hub may have more
-        (5, 5, True, (2, LINGER)),               # others may wait for what these lead to
+        (40, 1, False, (39, LINGER)),  # little to do: the hub may have more
+        (5, 5, True, (2, LINGER)),  # others may wait for what these lead to
         (1, 0, True, (1, LINGER)),
-        (40, 20, True, (60, BUSY_LINGER)),       # but here is 100 ms of work
-        (0, 3, False, (1, BUSY_LINGER)),         # all are slow
+        (40, 20, True, (60, BUSY_LINGER)),  # but here is 100 ms of work
+        (0, 3, False, (1, BUSY_LINGER)),  # all are slow
     ],
 )
 def test_the_hub_is_told_soon_where_work_is_scarce_and_of_many_at_once_where_there_is_enough(busy, arrived, is_dry, told):

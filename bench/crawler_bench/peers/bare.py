@@ -11,8 +11,8 @@ import turbohtml
 
 from crawler_bench.peers import shape
 
-AT_ONCE: Final = 16          # transfers; on loopback more of them make nothing faster
-WAIT: Final = 1.0            # s at most until libcurl is asked again
+AT_ONCE: Final = 16  # transfers; on loopback more of them make nothing faster
+WAIT: Final = 1.0  # s at most until libcurl is asked again
 
 
 def crawl(start: str, output: str) -> None:

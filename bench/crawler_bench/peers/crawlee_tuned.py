@@ -16,7 +16,7 @@ from crawlee.storage_clients import MemoryStorageClient
 
 from crawler_bench.peers import markup, shape
 
-AT_ONCE: Final = 32          # requests; 8 and 16 are slower
+AT_ONCE: Final = 32  # requests; 8 and 16 are slower
 
 
 async def crawl_site(start: str, pages: shape.Pages) -> None:

@@ -13,17 +13,17 @@ from crawler.errors import UsageError
 from crawler.wording.extras import how_to_install
 from crawler_bench.crawl import OUTPUT, Crawler, project
 
-ALL = "all"                  # those installed
+ALL = "all"  # those installed
 INSTALL = how_to_install("bench")
 
 
 class Peer(Struct, frozen=True):
     """A crawler to compare with."""
 
-    name: str                    # what a user calls it
-    script: str                  # in this package
-    distribution: str            # whose version is shown; "": none
-    modules: tuple[str, ...]     # that must be there
+    name: str  # what a user calls it
+    script: str  # in this package
+    distribution: str  # whose version is shown; "": none
+    modules: tuple[str, ...]  # that must be there
 
     @property
     def is_installed(self) -> bool:

@@ -25,7 +25,7 @@ class Site(CrawlSpider):
 
     async def start(self) -> AsyncIterator[Any]:
         for url in self.start_urls:
-            yield Request(url)     # by default the first page passes the filter, and comes home twice
+            yield Request(url)  # by default the first page passes the filter, and comes home twice
 
     def parse_start_url(self, response: Response, **kwargs: Any) -> Any:
         return self.parse_page(response)

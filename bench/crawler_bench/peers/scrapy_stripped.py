@@ -11,7 +11,7 @@ from typing import Final
 
 from crawler_bench.peers import scrapy_tuned, shape
 
-AT_ONCE: Final = 16          # requests; 8 and 32 are no faster
+AT_ONCE: Final = 16  # requests; 8 and 32 are no faster
 
 SETTINGS: Final = {
     "ASYNCIO_EVENT_LOOP": "uvloop.Loop",
@@ -21,7 +21,7 @@ SETTINGS: Final = {
     "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
     "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
     "SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.ScrapyPriorityQueue",
-    "SPIDER_MIDDLEWARES_BASE": {},      # and with them robots.txt, cookies, retries, redirects, compression and the rest
+    "SPIDER_MIDDLEWARES_BASE": {},  # and with them robots.txt, cookies, retries, redirects, compression and the rest
     "DOWNLOADER_MIDDLEWARES_BASE": {},
     "EXTENSIONS_BASE": {},
 }

@@ -16,7 +16,7 @@ from scrapy.http import Response
 
 from crawler_bench.peers import markup, shape
 
-AT_ONCE: Final = 32          # requests; 8, 16 and 64 are no faster
+AT_ONCE: Final = 32  # requests; 8, 16 and 64 are no faster
 
 SETTINGS: Final = {
     "ASYNCIO_EVENT_LOOP": "uvloop.Loop",

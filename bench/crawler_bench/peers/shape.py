@@ -1,7 +1,7 @@
 """What the scripts have in common, so that they differ in the crawler and in nothing else.
 
-    page ─▶ hrefs ──Links.new──▶ URLs of its host that nobody has asked for yet
-      ╰────────────Pages.write─▶ a JSON line
+page ─▶ hrefs ──Links.new──▶ URLs of its host that nobody has asked for yet
+  ╰────────────Pages.write─▶ a JSON line
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Links:
         self._site = start
         self._asked = {start}
         self._anywhere: set[str] = set()
-        self._here: defaultdict[str, set[str]] = defaultdict(set)     # by directory
+        self._here: defaultdict[str, set[str]] = defaultdict(set)  # by directory
 
     def new(self, page: str, hrefs: Iterable[str]) -> list[str]:
         """What a page leads to and none before it did."""
@@ -71,11 +71,11 @@ class Links:
     def _asked_for(self, page: str, href: str, here: set[str]) -> str | None:
         if href.startswith(_ANYWHERE):
             self._anywhere.add(href)
-        elif not href.startswith("?"):     # a query belongs to the page, not to its directory
+        elif not href.startswith("?"):  # a query belongs to the page, not to its directory
             here.add(href)
         try:
             url = ada_url.join_url(page, href).partition("#")[0]
-        except ValueError:                 # not a URL
+        except ValueError:  # not a URL
             return None
         if url in self._asked or not url.startswith(self._site):
             return None

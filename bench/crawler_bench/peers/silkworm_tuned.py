@@ -13,7 +13,7 @@ from silkworm import Request, Response, Spider, run_spider_uvloop
 
 from crawler_bench.peers import shape
 
-AT_ONCE: Final = 16          # requests; 4 to 64 make no difference
+AT_ONCE: Final = 16  # requests; 4 to 64 make no difference
 
 
 class Site(Spider):

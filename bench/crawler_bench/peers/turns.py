@@ -12,16 +12,16 @@ from msgspec import Struct
 
 from crawler_bench.crawl import Crawler, CrawlFailed, CrawlFigures, Site, crawl
 
-FIGURES = ("per_second", "per_second_running", "cpu", "peak_pss")     # what is compared
+FIGURES = ("per_second", "per_second_running", "cpu", "peak_pss")  # what is compared
 
 
 class Entry(Struct, frozen=True):
     """How one crawler did."""
 
     crawler: str
-    runs: list[CrawlFigures]     # turn by turn
-    failed: str                  # why there are none; "" where there are
-    ratios: dict[str, float]     # this project's figure over its own of the same turn, the median of the turns
+    runs: list[CrawlFigures]  # turn by turn
+    failed: str  # why there are none; "" where there are
+    ratios: dict[str, float]  # this project's figure over its own of the same turn, the median of the turns
 
 
 class Comparison(Struct, frozen=True):

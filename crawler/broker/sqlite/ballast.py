@@ -1,6 +1,6 @@
 """Reserve file, deleted when the disk is full, so that there is room to store what was promised.
 
-    make ──▶ there ──release──▶ gone, its room is the store's ──▶ make, once others have left enough
+make ──▶ there ──release──▶ gone, its room is the store's ──▶ make, once others have left enough
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 log = logging.getLogger("crawler.broker")
 
-SIZE = 16 << 20           # bytes: the children of tasks in process when the disk fills up, and a log's worth of commits
-MARGIN = 4 << 20          # bytes that stay free beside it when it is made: else the next commits would need it at once
-CHUNK = 1 << 20           # bytes written at a time where room cannot be reserved
+SIZE = 16 << 20  # bytes: the children of tasks in process when the disk fills up, and a log's worth of commits
+MARGIN = 4 << 20  # bytes that stay free beside it when it is made: else the next commits would need it at once
+CHUNK = 1 << 20  # bytes written at a time where room cannot be reserved
 
 
 class Ballast:
@@ -35,7 +35,7 @@ class Ballast:
             raise OSError(errno.ENOSPC, f"{free >> 20} MiB are free, and {(SIZE + MARGIN) >> 20} needed")
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _fill(descriptor)             # may still find none: a share of the disk that is used up is no matter of free blocks
+            _fill(descriptor)  # may still find none: a share of the disk that is used up is no matter of free blocks
             self.is_there = True
         finally:
             os.close(descriptor)
@@ -60,5 +60,5 @@ def _fill(descriptor: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, SIZE)
         return
-    for _ in range(0, SIZE, CHUNK):       # random, so that no file system makes less of it
+    for _ in range(0, SIZE, CHUNK):  # random, so that no file system makes less of it
         os.write(descriptor, os.urandom(CHUNK))

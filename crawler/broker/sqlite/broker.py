@@ -24,7 +24,7 @@ from crawler.broker.sqlite.place import store_path as store_path
 from crawler.errors import StorageError, StorageFull
 from crawler.items import Dead, Found, HostStats, Lease, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
-NOBODY = ""               # holds a task in the moment between lease and completion of a classic get; no worker has this name
+NOBODY = ""  # holds a task in the moment between lease and completion of a classic get; no worker has this name
 T = TypeVar("T")
 
 
@@ -55,7 +55,7 @@ class SqliteBroker:
 
         try:
             db, ledger = attempt()
-        except StorageFull:               # of a hub that was killed on a disk that filled up: it has left its ballast for this
+        except StorageFull:  # of a hub that was killed on a disk that filled up: it has left its ballast for this
             if ballast is None or not ballast.release():
                 raise
             db, ledger = attempt()
@@ -118,7 +118,7 @@ class SqliteBroker:
             if is_new:
                 verdicts, leases = ledger.hand_in(step), []
                 self._writer.dismiss(step.worker)
-            else:                            # repeated, or tried again after a wait: the same answer, and a lease if it had none
+            else:  # repeated, or tried again after a wait: the same answer, and a lease if it had none
                 if not was_here:
                     call.is_repeated = True
                     self._writer.repeated(step.worker)
@@ -129,7 +129,13 @@ class SqliteBroker:
                 lent = ledger.lend(queue, step.worker, want, step.ttl, is_probe=step.is_probe)
             if is_new or lent:
                 ledger.callers.remember(
-                    step.worker, step.call, verdicts, ledger.now, is_worker=True, leases=lent, ttl=step.ttl,
+                    step.worker,
+                    step.call,
+                    verdicts,
+                    ledger.now,
+                    is_worker=True,
+                    leases=lent,
+                    ttl=step.ttl,
                     queue="" if is_taker(step.worker) else step.queue,
                 )
             ledger.callers.set_trouble(step.worker, step.trouble)

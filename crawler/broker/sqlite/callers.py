@@ -18,19 +18,18 @@ from crawler.errors import CallRefused
 from crawler.items import Lease, Verdict
 from crawler.limits import CALLERS, IDLE
 
-FORGET = 86_400.0         # s after which a caller's last call is not repeated any more
-TROUBLE = 300             # characters kept of what a worker waits for
-KNOWN = 10_000            # callers in memory; more are read again when they call
+FORGET = 86_400.0  # s after which a caller's last call is not repeated any more
+TROUBLE = 300  # characters kept of what a worker waits for
+KNOWN = 10_000  # callers in memory; more are read again when they call
 
 
 class LastCall(Struct, frozen=True):
     """Answer to a caller's last call."""
 
-    call: int | None = None                # None: it never called
-    short: str = ""                        # the verdicts: see `shortened`
-    first: int = 0                         # tokens of its leases, which are consecutive; 0: it got none
+    call: int | None = None  # None: it never called
+    short: str = ""  # the verdicts: see `shortened`
+    first: int = 0  # tokens of its leases, which are consecutive; 0: it got none
     last: int = 0
-
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -38,7 +37,7 @@ class LastCall(Struct, frozen=True):
 
 
 NO_CALL = LastCall()
-_LETTERS = {verdict: chr(ord("a") + place) for place, verdict in enumerate(Verdict)}      # stored: new ones go at the end
+_LETTERS = {verdict: chr(ord("a") + place) for place, verdict in enumerate(Verdict)}  # stored: new ones go at the end
 _VERDICTS = {letter: verdict for verdict, letter in _LETTERS.items()}
 _RUN = re.compile(r"([0-9]*)([a-z])")
 
@@ -47,7 +46,7 @@ def shortened(verdicts: Sequence[Verdict]) -> str:
     """Write verdicts in a few bytes, since they are kept of each caller: ":5f2j" is DONE five times and STALE twice."""
     if not verdicts:
         return ""
-    if verdicts.count(verdicts[0]) == len(verdicts):       # as nearly always
+    if verdicts.count(verdicts[0]) == len(verdicts):  # as nearly always
         return f":{len(verdicts)}{_LETTERS[verdicts[0]]}"
     runs = [(verdict, len(list(same))) for verdict, same in groupby(verdicts)]
     return ":" + "".join([_LETTERS[verdict] if n == 1 else f"{n}{_LETTERS[verdict]}" for verdict, n in runs])
@@ -69,16 +68,16 @@ class Caller:
         self, id: int, name: tuple[str, bool], last: LastCall, ttl: float, seen: float, is_stored: bool, claim: bytes | None = None
     ) -> None:  # fmt: skip
         self.id = id
-        self.name = name                   # and whether it is a worker
+        self.name = name  # and whether it is a worker
         self.last = last
-        self.ttl = ttl                     # s, the longest lease it asked for: it says how often it is heard of
-        self.seen = seen                   # hub time
-        self.batches: dict[int, Batch] = {}           # by their first tokens
+        self.ttl = ttl  # s, the longest lease it asked for: it says how often it is heard of
+        self.seen = seen  # hub time
+        self.batches: dict[int, Batch] = {}  # by their first tokens
         self.is_stored = is_stored
-        self.claim = claim                 # digest of the secret of its process; None: the name is not claimed
-        self.is_here = False               # whether it has called since the store was opened
-        self.trouble = ""                  # what it waits for before it can go on, if anything
-        self.queue = ""                    # the queue that it last asked for work since then
+        self.claim = claim  # digest of the secret of its process; None: the name is not claimed
+        self.is_here = False  # whether it has called since the store was opened
+        self.trouble = ""  # what it waits for before it can go on, if anything
+        self.queue = ""  # the queue that it last asked for work since then
 
 
 class Batch:
@@ -88,9 +87,9 @@ class Batch:
 
     def __init__(self, first: int, caller: Caller | None, tasks: list[int]) -> None:
         self.first = first
-        self.caller = caller               # None: not to be stored, it ends in the same transaction
-        self.tasks = tasks                 # ids by token, from the first; 0: given back
-        self.left = 0                      # still leased
+        self.caller = caller  # None: not to be stored, it ends in the same transaction
+        self.tasks = tasks  # ids by token, from the first; 0: given back
+        self.left = 0  # still leased
         if caller is not None:
             caller.batches[first] = self
 
@@ -103,7 +102,7 @@ class Callers:
         self._next_id = 1
         self._known: dict[tuple[str, bool], Caller] = {}
         self._changed: dict[int, Caller] = {}
-        self._counts = {False: 0, True: 0}     # rows, of producers and of workers
+        self._counts = {False: 0, True: 0}  # rows, of producers and of workers
 
     def read(self) -> Iterator[Caller]:
         """Read the callers with leases from the table, which may have changed since it was last read."""

@@ -20,10 +20,10 @@ T = TypeVar("T")
 class Kind(Enum):
     """Use a call makes of the disk."""
 
-    ASKS = auto()             # changes nothing: it is answered even when nothing can be stored
-    STEPS = auto()            # may be undone by a power cut: then it is redone
-    KEEPS = auto()            # on disk before it is answered
-    BRINGS = auto()           # the same, with work from outside: refused while room is short
+    ASKS = auto()  # changes nothing: it is answered even when nothing can be stored
+    STEPS = auto()  # may be undone by a power cut: then it is redone
+    KEEPS = auto()  # on disk before it is answered
+    BRINGS = auto()  # the same, with work from outside: refused while room is short
 
 
 class Call(Generic[T]):
@@ -34,10 +34,10 @@ class Call(Generic[T]):
     def __init__(self, run: Callable[[Ledger], T], kind: Kind) -> None:
         self.run = run
         self.kind = kind
-        self.answer: T | None = None        # these two are set in the transaction, and reach the caller after the commit
+        self.answer: T | None = None  # these two are set in the transaction, and reach the caller after the commit
         self.refusal: CrawlerError | None = None
         self.is_settled = False
-        self.turn: threading.Event | None = None      # set when it is settled, or when it is this thread's turn to run calls
+        self.turn: threading.Event | None = None  # set when it is settled, or when it is this thread's turn to run calls
         self._error: Exception | None = None
 
     def settle(self) -> None:
@@ -57,7 +57,7 @@ class Call(Generic[T]):
             try:
                 raise error
             finally:
-                del error                   # its traceback has this frame, which would hold it, and with it all that was sent
+                del error  # its traceback has this frame, which would hold it, and with it all that was sent
         return self.answer  # type: ignore[return-value]  # None where T is None
 
     def _end(self) -> None:
@@ -79,16 +79,16 @@ class Waiting(Call[T]):
         queue: str, worker: str, wait: float, *, is_probe: bool = False, kind: Kind = Kind.STEPS,
     ) -> None:  # fmt: skip
         """queue: whose tasks it waits for; "": it waits for something else."""
-        super().__init__(run, kind)   # type: ignore[arg-type]  # None never reaches the caller: it is parked instead
+        super().__init__(run, kind)  # type: ignore[arg-type]  # None never reaches the caller: it is parked instead
         self.again = again
-        self.empty = empty                  # the answer when time is up
+        self.empty = empty  # the answer when time is up
         self.queue = queue
         self.worker = worker
-        self.wait = min(wait, MAX_WAIT)     # s
-        self.deadline = 0.0                 # hub time, once it is parked
-        self.is_probe = is_probe            # other tasks are for it than for others
-        self.is_repeated = False            # there is another call like it: what that is answered is the answer to this one too
-        self.is_dismissed = False           # nobody waits for the answer any more: it must not lease anything
+        self.wait = min(wait, MAX_WAIT)  # s
+        self.deadline = 0.0  # hub time, once it is parked
+        self.is_probe = is_probe  # other tasks are for it than for others
+        self.is_repeated = False  # there is another call like it: what that is answered is the answer to this one too
+        self.is_dismissed = False  # nobody waits for the answer any more: it must not lease anything
 
     def _end(self) -> None:
         self.again = self.empty = _over

@@ -1,8 +1,8 @@
 """One turn at the store: all waiting calls in one commit, and calls that find nothing to lease are parked.
 
-    calls of a turn ──▶ [ BEGIN · tick · call · call · … · COMMIT · sync? ] ──▶ answers
-                              │ nothing to lease: parked
-                              └──▶ tried again in every later transaction, until their time is up
+calls of a turn ──▶ [ BEGIN · tick · call · call · … · COMMIT · sync? ] ──▶ answers
+                          │ nothing to lease: parked
+                          └──▶ tried again in every later transaction, until their time is up
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from crawler.errors import CrawlerError, StorageError
 
 log = logging.getLogger("crawler.broker")
 
-SYNC_EVERY = 0.1          # s between syncs of the log under durability "normal": what a power cut may undo
+SYNC_EVERY = 0.1  # s between syncs of the log under durability "normal": what a power cut may undo
 # What SQLite says when a statement or its values are at fault; everything else with a code is the disk's or the file's.
 OUR_FAULTS = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE,
               sqlite3.SQLITE_TOOBIG)  # fmt: skip
@@ -48,7 +48,7 @@ class Writer:
         self._parked: list[Waiting[Any]] = []
         self._must_reread = False
         self._stop_syncing = threading.Event()
-        self.failure: StorageError | None = None      # set once the file cannot be trusted any more: every call is refused
+        self.failure: StorageError | None = None  # set once the file cannot be trusted any more: every call is refused
         self._syncer = threading.Thread(target=self._sync_often, name="broker-sync", daemon=True)
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class Writer:
         self._refuse(self._parked, self._closed())
         self._stop_syncing.set()
         self._syncer.join()
-        if self.failure is not None and sys.version_info >= (3, 12):     # what a disk that fails gives back goes nowhere else
+        if self.failure is not None and sys.version_info >= (3, 12):  # what a disk that fails gives back goes nowhere else
             self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         try:
             self._disk.close()
@@ -105,7 +105,7 @@ class Writer:
         """Run these calls, in the thread that has the turn. Returns the seconds for which nothing can change by itself."""
         try:
             return self._disk.patience(self._handle(calls))
-        except BaseException:                     # whose thread was interrupted: the others in this turn are not to wait for ever
+        except BaseException:  # whose thread was interrupted: the others in this turn are not to wait for ever
             self._refuse([call for call in calls if call not in self._parked], self._interrupted())
             raise
 
@@ -126,7 +126,7 @@ class Writer:
             return self._isolate(calls, error)
         try:
             self._disk.tidy()
-        except sqlite3.Error as error:            # the calls are answered: it is the next ones that have to know
+        except sqlite3.Error as error:  # the calls are answered: it is the next ones that have to know
             if not (_is_full(error) and self._disk.make_room()):
                 return self._failed([], error)
         return pause
@@ -138,7 +138,7 @@ class Writer:
         log.error("a fault in the broker; nothing of the call was kept", exc_info=error)
         if calls:
             self._refuse(calls, error)
-            return 0.0                            # check the parked calls
+            return 0.0  # check the parked calls
         self._refuse(self._parked, error)
         self._parked = []
         return None
@@ -151,7 +151,7 @@ class Writer:
             self._answer_questions([call for call in calls if call.kind == Kind.ASKS])
         else:
             failure = self.failure = self._broken(error)
-            if self._on_failure is None:          # if not, the function that is called reports it
+            if self._on_failure is None:  # if not, the function that is called reports it
                 log.error("%s", failure)
         self._refuse([*calls, *self._parked], failure)
         self._parked = []
@@ -197,8 +197,8 @@ class Writer:
                 elif isinstance(call, Waiting):
                     call.deadline = ledger.now + call.wait
                     self._parked.append(call)
-            empty = set[str]()                    # queues that had no task for a parked call: they have none for the next either
-            for waiting in self._parked:          # those who came first, first
+            empty = set[str]()  # queues that had no task for a parked call: they have none for the next either
+            for waiting in self._parked:  # those who came first, first
                 if waiting.queue in empty and not waiting.is_probe and waiting.waits_for_tasks_alone(ledger.now):
                     still.append(waiting)
                 elif self._has_answer(waiting, is_parked=True):
@@ -220,7 +220,7 @@ class Writer:
         self._disk.committed()
         if self._syncs_all or any(call.kind in (Kind.KEEPS, Kind.BRINGS) for call in answered):
             self._disk.sync()
-        self._parked = still                      # not before: if the sync fails, all of them hear of it
+        self._parked = still  # not before: if the sync fails, all of them hear of it
         for call in answered:
             call.settle()
         if ledger.coming() and not ledger.is_short:
@@ -241,7 +241,7 @@ class Writer:
         run = call.again if is_parked and isinstance(call, Waiting) else call.run
         try:
             call.answer = run(self._ledger)
-        except CrawlerError as refusal:           # raised before anything was changed
+        except CrawlerError as refusal:  # raised before anything was changed
             call.refusal = refusal
             return True
         if call.answer is not None or not isinstance(call, Waiting):
@@ -273,7 +273,7 @@ class Writer:
                 self._disk.sync_late()
             except OSError as error:
                 with contextlib.suppress(StorageError):
-                    self.ask(Call(_raising(error), Kind.STEPS))          # as a turn it is known what to do about it
+                    self.ask(Call(_raising(error), Kind.STEPS))  # as a turn it is known what to do about it
                 return
 
 

@@ -18,11 +18,11 @@ import time
 from crawler.broker.sqlite.ballast import MARGIN, SIZE, Ballast
 from crawler.errors import StorageFull
 
-log = logging.getLogger("crawler.broker.sqlite.disk")      # of its own: the hub of `crawler run` reports when there is room again
+log = logging.getLogger("crawler.broker.sqlite.disk")  # of its own: the hub of `crawler run` reports when there is room again
 
-LOOK = 1.0                # s between looks whether there is room again
-NEEDED = (SIZE + MARGIN) >> 20      # MiB that are free before a disk counts as having room again
-LOG_LIMIT = 64 << 20      # bytes of a log that is cut: it is moved into the database at 16 MiB, unless that has failed
+LOOK = 1.0  # s between looks whether there is room again
+NEEDED = (SIZE + MARGIN) >> 20  # MiB that are free before a disk counts as having room again
+LOG_LIMIT = 64 << 20  # bytes of a log that is cut: it is moved into the database at 16 MiB, unless that has failed
 
 
 class Disk:
@@ -34,13 +34,13 @@ class Disk:
         self._path = path
         self._log_file = log_file
         self._ballast = ballast
-        self.commits = 0                  # since it was opened
-        self.durable = 0                  # number of these, the first ones, that are safe from a power cut
-        self._synced = 0                  # how many of them were to be put on disk
-        self._look_at = 0.0               # monotonic time
-        self._has_run_out = False         # and it has been said
-        self._full_at = 0.0               # monotonic time of the first of both
-        self.is_short = False             # the ballast was given up, for there was no room
+        self.commits = 0  # since it was opened
+        self.durable = 0  # number of these, the first ones, that are safe from a power cut
+        self._synced = 0  # how many of them were to be put on disk
+        self._look_at = 0.0  # monotonic time
+        self._has_run_out = False  # and it has been said
+        self._full_at = 0.0  # monotonic time of the first of both
+        self.is_short = False  # the ballast was given up, for there was no room
 
     def record_start(self) -> None:
         """Have some room in hand, and this start on disk: tokens are drawn from its number, and no token may come twice, not even
@@ -58,7 +58,7 @@ class Disk:
 
     def sync(self) -> None:
         """Put the log on disk. The descriptor is of the log alone: closing one of the database would drop its lock."""
-        upto = self._synced = self.commits       # a commit made meanwhile may be in it or not
+        upto = self._synced = self.commits  # a commit made meanwhile may be in it or not
         if self._log_file is not None:
             os.fdatasync(self._log_file)
         self.durable = max(self.durable, upto)
@@ -71,7 +71,7 @@ class Disk:
     def committed(self) -> None:
         """Note a commit: the log has grown."""
         self.commits += 1
-        if self._ballast is None or self._ballast.is_there:        # else `look` says when there is room
+        if self._ballast is None or self._ballast.is_there:  # else `look` says when there is room
             self._has_run_out = False
 
     def tidy(self) -> None:

@@ -25,11 +25,11 @@ from crawler.items import Done, Failed, New, Pace, Step, Verdict, counts_of_each
 from crawler.limits import LONGEST_REST
 
 NOTHING: Set[int] = frozenset()
-STORY = 2_000             # characters of reports from which no more are added to the story of a task
+STORY = 2_000  # characters of reports from which no more are added to the story of a task
 # Add a report on a task whose row is not kept to the story of the keyed task from which it came.
 TELL = ("UPDATE task SET report = iif(report = '', '', report || char(10)) || ? "
         "WHERE id = (SELECT parent FROM task WHERE id = ?) AND state = 4 AND length(report) < ?")  # fmt: skip
-PROMOTE = 1_000           # delayed tasks made ready in one transaction
+PROMOTE = 1_000  # delayed tasks made ready in one transaction
 WORKER_GONE = "the lease ran out: worker {} died, hung or was cut off"
 
 
@@ -64,7 +64,7 @@ class Ledger(Lending):
         if children:
             self.bring(children, origins)
         if unknown:
-            self.set_paces(unknown)    # some may be hosts of the children
+            self.set_paces(unknown)  # some may be hosts of the children
         verdicts += [self._failed(step.worker, failed) for failed in step.failed]
         verdicts += [self._release(step.worker, token) for token in step.released]
         verdicts += [self._release(step.worker, token, was_begun=False) for token in step.returned]
@@ -205,8 +205,7 @@ class Ledger(Lending):
             self.leases.restore(worker, self.now)
 
     def lost(self, worker: str) -> None:
-        """Note that a worker's last connection broke: it may come back, but not for long. Until then it does not count as heard of.
-        """
+        """Note that a worker's last connection broke: it may come back soon. Until then it does not count as heard of."""
         self.callers.leave(worker)
         if leases := self.leases.of(worker):
             self._silent.add(worker)

@@ -18,10 +18,10 @@ from msgspec import msgpack
 from crawler.broker.sqlite.insert import Intake
 from crawler.items import New, Verdict
 
-AT_ONCE = 1_000           # children of one step that are put on their queues with it: 10 ms
-SLICE = 500               # children in a row of the table, and so in one turn: 5 ms
-MOST = 500_000            # children in the inbox; a step that brings more waits until there are fewer
-Children = tuple[list[New], list[int | None]]     # with the keyed task from which each came, if that is known
+AT_ONCE = 1_000  # children of one step that are put on their queues with it: 10 ms
+SLICE = 500  # children in a row of the table, and so in one turn: 5 ms
+MOST = 500_000  # children in the inbox; a step that brings more waits until there are fewer
+Children = tuple[list[New], list[int | None]]  # with the keyed task from which each came, if that is known
 
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(Children).decode

@@ -21,22 +21,22 @@ from crawler.errors import CallRefused
 from crawler.items import Dead, Found, HostStats, Note, QueueStats, Stats, Story, WorkerStats
 from crawler.limits import NOTES, NOTES_BYTES, PAGE, PAGE_BYTES, WORKERS
 
-HOSTS_LISTED = 1_000      # hosts in one list
-HOSTS_SHOWN = 20          # hosts with the most waiting tasks, in one answer
-QUICK = 0.002             # s of CPU to find them that need not be saved, some ten thousand hosts
-SELDOM = 100              # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
-WORKERS_SEEN = 30.0       # s after its last call until an idle worker is no longer shown; it waits for work 20 s at most
-DELAYED_READ = 100        # delayed tasks that are read to find the next one of each queue
-FIND_ROWS = 5_000         # tasks in one state on one queue that are read to find those of a URL
-FIND_BYTES = 32 << 20     # bytes of their items
-FOUND = 20                # tasks found at most
-URL_KEY = msgpack.encode("url")     # in an item, stands before its URL
-URL_BYTES = 2_100         # bytes of a URL that is shown, with its length before it
-TOLD = (*STATES, "aside") # the state of a task in its story: see `schema.ASIDE`
-HELD = 10                 # tasks of a worker that are named
-ROW_BYTES = 200           # of a dead task beside its texts
-STORY_BYTES = 24 << 20    # of the items of a task and of the one that led to it, in a story
-DEAD_BYTES = 8 << 20      # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
+HOSTS_LISTED = 1_000  # hosts in one list
+HOSTS_SHOWN = 20  # hosts with the most waiting tasks, in one answer
+QUICK = 0.002  # s of CPU to find them that need not be saved, some ten thousand hosts
+SELDOM = 100  # times as long as it took to find them they are shown again: a hundredth of the hub's time at most
+WORKERS_SEEN = 30.0  # s after its last call until an idle worker is no longer shown; it waits for work 20 s at most
+DELAYED_READ = 100  # delayed tasks that are read to find the next one of each queue
+FIND_ROWS = 5_000  # tasks in one state on one queue that are read to find those of a URL
+FIND_BYTES = 32 << 20  # bytes of their items
+FOUND = 20  # tasks found at most
+URL_KEY = msgpack.encode("url")  # in an item, stands before its URL
+URL_BYTES = 2_100  # bytes of a URL that is shown, with its length before it
+TOLD = (*STATES, "aside")  # the state of a task in its story: see `schema.ASIDE`
+HELD = 10  # tasks of a worker that are named
+ROW_BYTES = 200  # of a dead task beside its texts
+STORY_BYTES = 24 << 20  # of the items of a task and of the one that led to it, in a story
+DEAD_BYTES = 8 << 20  # bytes of items in one list of dead tasks, which has at least one task; a message holds 32 MiB
 
 
 def dead(ledger: Ledger, queue: str | None, limit: int, after: int) -> list[Dead]:
@@ -114,8 +114,11 @@ def stats(ledger: Ledger, uptime: float) -> Stats:
     ledger.flush()
     held = ledger.leases.workers()
     seen = ledger.callers.workers(ledger.now)
-    shown = [WorkerStats(name, held.get(name, 0), ago, queue, trouble) for name, (ago, queue, trouble) in seen.items()
-             if (name in held or ago < WORKERS_SEEN) and not is_taker(name)]
+    shown = [
+        WorkerStats(name, held.get(name, 0), ago, queue, trouble)
+        for name, (ago, queue, trouble) in seen.items()
+        if (name in held or ago < WORKERS_SEEN) and not is_taker(name)
+    ]
     shown += [WorkerStats(name, n, uptime, is_heard=False) for name, n in held.items() if name not in seen and not is_taker(name)]
     shown.sort(key=lambda worker: (worker.leased == 0, worker.seen))
     shown_hosts, total, are_open = _shown(ledger)
@@ -286,7 +289,7 @@ def _text(body: bytes) -> str:
     """Return the text at the beginning of msgpack bytes; "" if there is none, or not the whole of it."""
     if not body:
         return ""
-    start = {0xD9: 2, 0xDA: 3}.get(body[0], 1)        # bytes before the text: its length is in the first one, or behind it
+    start = {0xD9: 2, 0xDA: 3}.get(body[0], 1)  # bytes before the text: its length is in the first one, or behind it
     size = int.from_bytes(body[1:start], "big") if start > 1 else body[0] & 0x1F
     is_whole = (start > 1 or body[0] & 0xE0 == 0xA0) and start + size <= len(body)
     return body[start : start + size].decode("utf-8", "replace") if is_whole else ""
@@ -345,7 +348,7 @@ def _value(ledger: Ledger, name: str) -> bytes | None:
 
 def notes(ledger: Ledger, prefix: str, since: int, after: str) -> list[Note]:
     """A page of the notes under a prefix: see `contract.all_pages`."""
-    if since > 0:                      # few have changed since a worker last asked
+    if since > 0:  # few have changed since a worker last asked
         query = "SELECT name, value, version FROM note INDEXED BY note_version WHERE version > ? AND name >= ? AND name < ? "
         rows = ledger.db.execute(f"{query} ORDER BY version LIMIT ?", (since, prefix, prefix + chr(0x10FFFF), PAGE))
     else:

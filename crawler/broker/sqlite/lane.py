@@ -1,13 +1,13 @@
 """A host of a polite queue: its row of table `lane` in memory, and when it may be asked again.
 
-    open ──granted n──▶ up to per_host leased ──ended, or its page has arrived──▶ open again at max(next, now + delay)
+open ──granted n──▶ up to per_host leased ──ended, or its page has arrived──▶ open again at max(next, now + delay)
 """
 
 from __future__ import annotations
 
 from crawler.broker.contract import Politeness
 
-AHEAD = 4               # tasks of a lane known by number beside those that are lent next: 0.2 kB
+AHEAD = 4  # tasks of a lane known by number beside those that are lent next: 0.2 kB
 
 
 class Lane:
@@ -26,15 +26,15 @@ class Lane:
         self.queue = queue
         self.name = name
         self.polite = polite
-        self.floor: tuple[int, int] | None = None     # see `queues.Floor`
-        self.ahead: list[int] | None = None if ready else []     # the first tasks READY and not leased, in order; None: not known
-        self.last = 0                  # the priority of the last of these
-        self.accepted = accepted       # tasks of this host, ever
+        self.floor: tuple[int, int] | None = None  # see `queues.Floor`
+        self.ahead: list[int] | None = None if ready else []  # the first tasks READY and not leased, in order; None: not known
+        self.last = 0  # the priority of the last of these
+        self.accepted = accepted  # tasks of this host, ever
         self.ready = ready
-        self.leased = leased           # slots in use: leased tasks but those that have arrived
-        self.next = next               # hub time before which nothing is granted
-        self.delay = delay             # s the host asked for (Crawl-delay); None: nothing
-        self.fixed = fixed             # s set by hand; None: not set
+        self.leased = leased  # slots in use: leased tasks but those that have arrived
+        self.next = next  # hub time before which nothing is granted
+        self.delay = delay  # s the host asked for (Crawl-delay); None: nothing
+        self.fixed = fixed  # s set by hand; None: not set
         self.paused = paused
         # The tokens of the last lend and `next` before it, as long as nothing else has moved it; not stored.
         self.undo: tuple[range, float] | None = None
@@ -72,8 +72,8 @@ class Lane:
             self.floor = None
         if self.ahead is not None:
             if self.ahead and priority > self.last:
-                self.ahead = None                              # it comes before some of them
-            elif len(self.ahead) == self.ready < AHEAD:        # these are all there are
+                self.ahead = None  # it comes before some of them
+            elif len(self.ahead) == self.ready < AHEAD:  # these are all there are
                 self.ahead.append(id)
                 self.last = priority
         self.ready += 1
@@ -85,7 +85,7 @@ class Lane:
 
     def granted(self, tokens: range, now: float) -> None:
         """Lend the first of those ahead, one for each token."""
-        assert self.ahead is not None      # noqa: S101  they were found there
+        assert self.ahead is not None  # noqa: S101  they were found there
         del self.ahead[: len(tokens)]
         self.ready -= len(tokens)
         self.granted_apart(tokens, now)

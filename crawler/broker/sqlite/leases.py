@@ -31,11 +31,11 @@ class OpenLease:
         self.lane = lane
         self.worker = worker
         self.attempt = attempt
-        self.size = size          # bytes of the body
-        self.until = until        # hub time
-        self.ttl = ttl            # s, as the worker asked for
+        self.size = size  # bytes of the body
+        self.until = until  # hub time
+        self.ttl = ttl  # s, as the worker asked for
         self.batch = batch
-        self.since = since        # hub time
+        self.since = since  # hub time
         self.has_arrived = False  # it no longer takes one of its host's slots; not stored: read again, each takes one
 
 
@@ -46,8 +46,8 @@ class OpenLeases:
         self._callers = callers
         self._by_token: dict[int, OpenLease] = {}
         self._by_worker: dict[str, dict[int, OpenLease]] = {}
-        self.tasks: set[int] = set()           # ids
-        self._next_end = NEVER                 # none runs out before; it may be that none does then
+        self.tasks: set[int] = set()  # ids
+        self._next_end = NEVER  # none runs out before; it may be that none does then
 
     def add(self, lease: OpenLease) -> None:
         self._by_token[lease.token] = lease
@@ -114,7 +114,7 @@ class OpenLeases:
     def oldest(self, queues: int) -> dict[int, OpenLease]:
         """Return the oldest lease of each queue, by queue id. queues: the number of queues with leases, to end the search early."""
         found: dict[int, OpenLease] = {}
-        for lease in self._by_token.values():        # in the order in which they were leased
+        for lease in self._by_token.values():  # in the order in which they were leased
             if found.setdefault(lease.queue.id, lease) is lease and len(found) == queues:
                 break
         return found
@@ -123,7 +123,7 @@ class OpenLeases:
         """Return when the oldest lease of each of these lanes began whose host has not answered; lanes without one are left out."""
         found: dict[int, float] = {}
         if lanes:
-            for lease in self._by_token.values():    # in the order in which they were leased
+            for lease in self._by_token.values():  # in the order in which they were leased
                 if lease.lane in lanes and not lease.has_arrived and lease.lane not in found:
                     found[lease.lane] = lease.since
                     if len(found) == len(lanes):

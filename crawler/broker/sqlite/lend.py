@@ -22,17 +22,17 @@ from crawler.broker.sqlite.schema import DELAYED, LEASED, READY
 from crawler.items import Attempt, Lease
 from crawler.limits import LEASES
 
-REPLY_BYTES = 8 << 20     # leases of one answer end here (but hold at least one task), far below a frame's limit
-LEASE_BYTES = 128         # of a lease beside its body: a flood of empty tasks has to end somewhere too
-HIGHEST = 1 << 60         # above every priority
-ROWS_READ = 256           # tasks in one statement: 0.5 MB of them, as larger items stand elsewhere
+REPLY_BYTES = 8 << 20  # leases of one answer end here (but hold at least one task), far below a frame's limit
+LEASE_BYTES = 128  # of a lease beside its body: a flood of empty tasks has to end somewhere too
+HIGHEST = 1 << 60  # above every priority
+ROWS_READ = 256  # tasks in one statement: 0.5 MB of them, as larger items stand elsewhere
 COLUMNS = "id, priority, attempt, item, key, depth"
-TASK = f"SELECT {COLUMNS} FROM whole WHERE id = ?"      # noqa: S608  (columns of ours)
-READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"      # noqa: S608  (columns of ours)
-READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"      # the index has it all
-TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"      # noqa: S608  # columns of ours
-Task = tuple[Any, ...]    # a row of these statements
-Offer = tuple[Lane | None, Suspect | None, Task]     # with the lane of its host, on a polite queue, and the suspect if it is one
+TASK = f"SELECT {COLUMNS} FROM whole WHERE id = ?"  # noqa: S608  (columns of ours)
+READY_TASKS = f"SELECT {COLUMNS} FROM whole WHERE lane = ? AND state = 0"  # noqa: S608  (columns of ours)
+READY_IDS = "SELECT id, priority FROM task WHERE lane = ? AND state = 0"  # the index has it all
+TASKS = f"SELECT {COLUMNS} FROM task WHERE id IN (SELECT value FROM json_each(?)) AND state = 0"  # noqa: S608  # columns of ours
+Task = tuple[Any, ...]  # a row of these statements
+Offer = tuple[Lane | None, Suspect | None, Task]  # with the lane of its host, on a polite queue, and the suspect if it is one
 
 
 class Lending(Quarantine):
@@ -46,7 +46,7 @@ class Lending(Quarantine):
         lent: list[Lease] = []
         room, until, add = REPLY_BYTES, self.now + ttl, self.leases.add
         batch: Batch | None = None
-        granted: dict[Lane, range] = {}              # tokens, which are consecutive for each lane
+        granted: dict[Lane, range] = {}  # tokens, which are consecutive for each lane
         n = min(n, LEASES)
         for lane, suspect, (id, priority, attempt, item, key, depth) in self._offers(queue, worker, n, is_probe=is_probe):
             size = len(item)
@@ -92,7 +92,7 @@ class Lending(Quarantine):
             return
         if queue.spec.budgets and self.spent(queue):
             return
-        if self.is_short and queue.spec.keyed:    # its rows stay and their children are added; a plain task that is done makes room
+        if self.is_short and queue.spec.keyed:  # its rows stay and their children are added; a plain task that is done makes room
             return
         if queue.suspects or is_probe:
             chosen, may_have_others = self.choose_apart(queue, worker, n, is_probe=is_probe)
@@ -140,8 +140,7 @@ class Lending(Quarantine):
         return lane.ahead[:n]
 
     def _ready(self, tasks: str, lane: int, floor: Floor | None) -> Iterator[tuple[Any, ...]]:
-        """Yield the READY tasks of a lane that are not leased, in order. tasks: a statement whose rows begin with a task's number.
-        """
+        """Yield the READY tasks of a lane that are not leased, in order. tasks: a statement; its rows begin with task numbers."""
         leased, below = self.leases.tasks, HIGHEST
         if floor is not None:
             below = floor[0]
@@ -186,6 +185,14 @@ def failures(noted: str) -> list[Attempt]:
 def _lease(lease: OpenLease, item: bytes, key: bytes | None, host: str, depth: int) -> Lease:
     spec = lease.queue.spec
     return Lease(
-        lease.task, lease.token, lease.attempt, spec.name, item, key, host, depth, lease.attempt >= spec.max_attempts,
+        lease.task,
+        lease.token,
+        lease.attempt,
+        spec.name,
+        item,
+        key,
+        host,
+        depth,
+        lease.attempt >= spec.max_attempts,
         max(spec.max_attempts - lease.attempt, 0),
     )

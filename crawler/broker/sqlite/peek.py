@@ -68,7 +68,7 @@ def seeds(path: Path, queue: str, limit: int) -> list[bytes]:
     db = schema.connect(str(path))
     try:
         sql = "SELECT item FROM whole WHERE queue = (SELECT id FROM queue WHERE name = ?) AND parent IS NULL ORDER BY id LIMIT ?"
-        return [item for item, in db.execute(sql, (queue, limit))]
+        return [item for (item,) in db.execute(sql, (queue, limit))]
     finally:
         db.close()
 

@@ -21,10 +21,10 @@ from crawler.broker.sqlite.leases import OpenLease
 from crawler.broker.sqlite.queues import Queue, StandIn, Suspect
 from crawler.broker.sqlite.schema import DELAYED, LEASED, NEVER, READY
 
-GROUPS = {1: 32, 2: 8, 3: 2}     # suspects in the hands of one worker at most, by the deaths of the one with most
-PROBED = 10.0             # s after a probe's last call in which another one is not missed
-PATIENCE = 5.0            # s for which a quarantined task waits for a probe before an ordinary worker stands in
-LOOKED_AT = 64            # suspects that are looked at in one call
+GROUPS = {1: 32, 2: 8, 3: 2}  # suspects in the hands of one worker at most, by the deaths of the one with most
+PROBED = 10.0  # s after a probe's last call in which another one is not missed
+PATIENCE = 5.0  # s for which a quarantined task waits for a probe before an ordinary worker stands in
+LOOKED_AT = 64  # suspects that are looked at in one call
 
 
 class Quarantine(Inbox):
@@ -38,14 +38,14 @@ class Quarantine(Inbox):
         is_certain: the worker was at work on it. If not, it was one of many: that alone does not make it dead.
         """
         queue = lease.queue
-        known = queue.suspects.pop(lease.task, None)            # and last again: others may be cleared first
+        known = queue.suspects.pop(lease.task, None)  # and last again: others may be cleared first
         is_certain = is_certain or (known is not None and known.is_alone)
         is_last = lease.attempt >= queue.spec.max_attempts
         if is_last and is_certain:
             self._forget(queue, lease.task)
             self.judge(lease.task, queue, LEASED, lease.size, lease.attempt, reason, None, True)
             return
-        attempt = lease.attempt - 1 if is_last else lease.attempt        # the last one is for when it is alone
+        attempt = lease.attempt - 1 if is_last else lease.attempt  # the last one is for when it is alone
         deaths = 1 if known is None else known.deaths + 1
         is_alone = is_certain or deaths not in GROUPS or attempt + 1 >= queue.spec.max_attempts
         queue.suspects[lease.task] = Suspect(lease.task, lease.lane, deaths, is_alone, self.now)
@@ -91,7 +91,7 @@ class Quarantine(Inbox):
         if any(suspect.is_alone for suspect in mine):
             return [], False
         waiting = self._waiting(queue)
-        if len(waiting) == LOOKED_AT:              # there may be more: each comes to the front in its turn
+        if len(waiting) == LOOKED_AT:  # there may be more: each comes to the front in its turn
             for suspect in waiting:
                 queue.suspects[suspect.task] = queue.suspects.pop(suspect.task)
         alone = next((suspect for suspect in waiting if suspect.is_alone and self._may_be_asked(queue, suspect)), None)
@@ -103,8 +103,7 @@ class Quarantine(Inbox):
         return self._group(queue, mine, [suspect for suspect in waiting if not suspect.is_alone], n), True
 
     def reserved(self, queue: Queue) -> Lane | None:
-        """Return the host whose next turn belongs to a quarantined task, as a probe has nothing else to do; None if there is none.
-        """
+        """Return the host whose next turn belongs to a quarantined task, as a probe has nothing else to do; None if none is."""
         if not queue.suspects or self._is_without_probe(queue) or self._has_probing(queue):
             return None
         lanes = [self.lanes.numbered(queue, suspect.lane) for suspect in self._waiting(queue) if suspect.is_alone]

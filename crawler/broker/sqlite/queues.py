@@ -14,8 +14,8 @@ from crawler.broker.sqlite.recent import Recent
 from crawler.broker.sqlite.schema import NEVER, STATES
 
 NEW_LANE = "INSERT OR IGNORE INTO lane (queue, name, ready, leased, next, paused, open) VALUES (?, ?, 0, 0, 0, 0, 0)"
-Floor = tuple[int, int]   # (priority, id): READY tasks of a lane that sort no later are leased; None: not known
-LANES_KEPT = 200_000      # lanes in memory, some 120 MB; of more, those are read again that are needed
+Floor = tuple[int, int]  # (priority, id): READY tasks of a lane that sort no later are leased; None: not known
+LANES_KEPT = 200_000  # lanes in memory, some 120 MB; of more, those are read again that are needed
 
 
 class Suspect:
@@ -26,9 +26,9 @@ class Suspect:
     def __init__(self, task: int, lane: int, deaths: int, is_alone: bool, since: float) -> None:
         self.task = task
         self.lane = lane
-        self.deaths = deaths               # of workers that held it, in a row
-        self.is_alone = is_alone           # quarantined: a worker that has it has nothing else
-        self.since = since                 # hub time
+        self.deaths = deaths  # of workers that held it, in a row
+        self.is_alone = is_alone  # quarantined: a worker that has it has nothing else
+        self.since = since  # hub time
 
 
 class StandIn:
@@ -38,8 +38,8 @@ class StandIn:
 
     def __init__(self, worker: str, now: float) -> None:
         self.worker = worker
-        self.since = self.heard_at = now   # hub time
-        self.has_it = False                # it has finished all else and been lent the task
+        self.since = self.heard_at = now  # hub time
+        self.has_it = False  # it has finished all else and been lent the task
 
 
 class Queue:
@@ -57,18 +57,18 @@ class Queue:
         self.id = id
         self.spec = spec
         self.accepted = accepted
-        self.counts = list(counts)         # by state, in the order of schema.STATES
-        self.bytes = bytes                 # of bodies not yet done or dead
-        self.coming = 0                    # tasks in the inbox, not counted elsewhere: see `inbox`
-        self.gates: list[Queue] = []       # queues downstream that hold this one back when they are full
-        self.lane = 0                      # id of a plain queue's only lane
-        self.floor: Floor | None = None    # of a plain queue's lane
-        self.recent = Recent()             # done lately
-        self.suspects: dict[int, Suspect] = {}       # by task, in the order in which their workers died
-        self.probed_at: float | None = None          # hub time of a probe's last call
-        self.stand_in: StandIn | None = None         # while there is no probe
-        self.work_until = 0.0              # hub time before which no worker stands in
-        self.least_host_limit = spec.host_limit if least is None else min(spec.host_limit or least, least)   # 0: there is none
+        self.counts = list(counts)  # by state, in the order of schema.STATES
+        self.bytes = bytes  # of bodies not yet done or dead
+        self.coming = 0  # tasks in the inbox, not counted elsewhere: see `inbox`
+        self.gates: list[Queue] = []  # queues downstream that hold this one back when they are full
+        self.lane = 0  # id of a plain queue's only lane
+        self.floor: Floor | None = None  # of a plain queue's lane
+        self.recent = Recent()  # done lately
+        self.suspects: dict[int, Suspect] = {}  # by task, in the order in which their workers died
+        self.probed_at: float | None = None  # hub time of a probe's last call
+        self.stand_in: StandIn | None = None  # while there is no probe
+        self.work_until = 0.0  # hub time before which no worker stands in
+        self.least_host_limit = spec.host_limit if least is None else min(spec.host_limit or least, least)  # 0: there is none
 
     @property
     def is_limited(self) -> bool:
@@ -160,7 +160,7 @@ def _outside(
     """Return queues with unfinished or dead tasks that the pipeline does not name, because a stage was removed or renamed."""
     found = []
     for id, name, polite in db.execute("SELECT id, name, polite FROM queue ORDER BY id").fetchall():
-        if name in named or not (any(counts.get(id, [])[1:5]) or id in coming):        # all states but done
+        if name in named or not (any(counts.get(id, [])[1:5]) or id in coming):  # all states but done
             continue
         (keyed,) = db.execute("SELECT EXISTS (SELECT 1 FROM task WHERE queue = ? AND key IS NOT NULL)", (id,)).fetchone()
         found.append(QueueSpec(name, keyed=bool(keyed), polite=bool(polite), is_outside=True))
@@ -194,7 +194,7 @@ class Lanes:
         self._by_name: dict[tuple[int, str], Lane] = {}
         self._by_id: dict[int, Lane] = {}
         self._changed: dict[int, Lane] = {}
-        self._made: list[Lane] = []          # in this transaction, of polite queues
+        self._made: list[Lane] = []  # in this transaction, of polite queues
 
     def named(self, queue: Queue, name: str) -> Lane:
         """The lane of this name, made if it is new."""
@@ -266,14 +266,13 @@ class Lanes:
             )
             self._changed.clear()
         if len(self._by_id) > LANES_KEPT:
-            self.drop_unused()               # now: afterwards they may be read anew, and be used
+            self.drop_unused()  # now: afterwards they may be read anew, and be used
             self._by_id.clear()
             self._by_name.clear()
 
     def _read(self, queue: Queue, where: str, values: tuple[object, ...]) -> None:
-        for id, name, accepted, ready, leased, next, delay, fixed, paused in self._db.execute(
-            f"SELECT id, name, accepted, ready, leased, next, delay, fixed, paused FROM lane WHERE {where}", values  # noqa: S608  (where is ours)
-        ):
+        statement = f"SELECT id, name, accepted, ready, leased, next, delay, fixed, paused FROM lane WHERE {where}"  # noqa: S608  (where is ours)
+        for id, name, accepted, ready, leased, next, delay, fixed, paused in self._db.execute(statement, values):
             polite = self._politeness.of(name)
             lane = Lane(id, queue.id, name, polite, accepted, ready, leased, next, delay, fixed, bool(paused))
             self._by_id[id] = self._by_name[queue.id, name] = lane

@@ -13,8 +13,8 @@ from crawler.broker.sqlite.schema import DEAD, DONE, MEMORY
 from crawler.errors import QueueFull
 from crawler.items import New
 
-TASK_BYTES = 200          # of a task beside its item: its row and its place in the indexes
-LARGEST_PART = 10         # at most one LARGEST_PART-th of a disk is kept free: small disks are used too
+TASK_BYTES = 200  # of a task beside its item: its row and its place in the indexes
+LARGEST_PART = 10  # at most one LARGEST_PART-th of a disk is kept free: small disks are used too
 
 
 def check(queues: Mapping[str, Queue], items: Sequence[New], quota: Quota, path: str) -> None:

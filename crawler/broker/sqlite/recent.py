@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-OVER: Final = 5           # s over which the rate is taken: long enough to be read, short enough to be true
+OVER: Final = 5  # s over which the rate is taken: long enough to be read, short enough to be true
 
 
 class Recent:
@@ -13,7 +13,7 @@ class Recent:
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}      # by second of the hub's time
+        self._counts: dict[int, int] = {}  # by second of the hub's time
 
     @property
     def is_empty(self) -> bool:

@@ -20,20 +20,19 @@ from crawler.broker.sqlite.queues import Queue
 from crawler.broker.sqlite.schema import ASIDE, DEAD, DELAYED, DONE, READY
 
 T = TypeVar("T")
-Judge = Callable[[bytes], int | str]     # of an item: its priority, or why it is refused
-Task = tuple[int, int, int, int]         # id, lane, state, bytes
-Row = tuple[Any, ...]                    # a task as a statement gives it: its id first, its item last
+Judge = Callable[[bytes], int | str]  # of an item: its priority, or why it is refused
+Task = tuple[int, int, int, int]  # id, lane, state, bytes
+Row = tuple[Any, ...]  # a task as a statement gives it: its id first, its item last
 
 OVER_THE_LIMIT: Final = "over the limit"
-COUNTER: Final = "/aside/"       # in the name of a counter, between queue and reason: tasks that are set aside now
-BATCH: Final = 2_000             # rows in one transaction
+COUNTER: Final = "/aside/"  # in the name of a counter, between queue and reason: tasks that are set aside now
+BATCH: Final = 2_000  # rows in one transaction
 _UNFINISHED: Final = (
     "SELECT id, lane, state, priority, item FROM whole WHERE queue = ? AND state IN (0, 1, 3) AND id > ? ORDER BY id LIMIT ?"
 )
 _ASIDE: Final = "SELECT id, lane, report, item FROM whole WHERE queue = ? AND state = 5 AND id > ? ORDER BY id LIMIT ?"
 _DONE: Final = (
-    "SELECT id, lane, item FROM whole "
-    "WHERE substr(report, 1, ?) = ? AND queue = ? AND state = 4 AND id > ? ORDER BY id LIMIT ?"
+    "SELECT id, lane, item FROM whole WHERE substr(report, 1, ?) = ? AND queue = ? AND state = 4 AND id > ? ORDER BY id LIMIT ?"
 )
 _FIRST: Final = "SELECT id, item FROM whole WHERE queue = ? AND depth = 0 AND id > ? ORDER BY id LIMIT ?"
 _LAST: Final = "SELECT id, lane, state, length(item) FROM whole WHERE queue = ? AND state = ? ORDER BY id DESC LIMIT ?"
@@ -55,8 +54,8 @@ class Review:
         self._store = store
         self._name = queue
         self._judge = judge
-        self.aside: Counter[str] = Counter()     # tasks set aside, by reason
-        self.restored = 0                        # tasks that an earlier review had set aside, and that are ready again
+        self.aside: Counter[str] = Counter()  # tasks set aside, by reason
+        self.restored = 0  # tasks that an earlier review had set aside, and that are ready again
 
     def run(self) -> None:
         """Judge all unfinished tasks, apply the limits, and restore set-aside tasks that are admitted now."""

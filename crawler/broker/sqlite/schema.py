@@ -19,12 +19,12 @@ log = logging.getLogger("crawler.broker")
 VERSION = 6
 READY, DELAYED, LEASED, DEAD, DONE = range(5)
 STATES = ("ready", "delayed", "leased", "dead", "done")
-ASIDE = 5                 # taken off its queue because the rules have changed, and not counted: see `review`
+ASIDE = 5  # taken off its queue because the rules have changed, and not counted: see `review`
 MEMORY = ":memory:"
-NEVER = 1e12              # hub time, of a delayed task that no clock makes ready: see table `suspect`
-INLINE = 2_000            # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
-LOCK_WAIT = 1.0           # s to wait for a store that another command reads; a read takes a tenth of this
-CHECKED = 1 << 30         # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
+NEVER = 1e12  # hub time, of a delayed task that no clock makes ready: see table `suspect`
+INLINE = 2_000  # bytes of an item at most that stand in its task's row: what changes in a row has all of it written anew
+LOCK_WAIT = 1.0  # s to wait for a store that another command reads; a read takes a tenth of this
+CHECKED = 1 << 30  # bytes of a store that is looked through after it was not closed: 1.5 s of them, 6 million URLs
 
 TABLES = """
 CREATE TABLE head (                 -- one row, with all that changes in each commit: a table of its own would be a page of its own
@@ -128,7 +128,7 @@ def connect(path: str) -> sqlite3.Connection:
         if before in (now, None):
             raise
         replaced = StorageError(f"the store {path} was removed or replaced while it was opened, as a fresh crawl does; try again")
-        if now is None:                        # to open it would make a new one
+        if now is None:  # to open it would make a new one
             raise replaced from error
     try:
         return _connect(path)
@@ -148,7 +148,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    was_closed = path == MEMORY or not _has_content(f"{path}-wal")     # closing moves the log into the database
+    was_closed = path == MEMORY or not _has_content(f"{path}-wal")  # closing moves the log into the database
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT, cached_statements=256)
     except sqlite3.Error as error:
@@ -158,11 +158,11 @@ def _connect(path: str) -> sqlite3.Connection:
         if path != MEMORY:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint=4000")     # pages: 16 MiB of WAL between checkpoints
-        connection.execute("PRAGMA cache_size=-65536")           # KiB: 64 MiB, whatever the frontier grows to
+        connection.execute("PRAGMA wal_autocheckpoint=4000")  # pages: 16 MiB of WAL between checkpoints
+        connection.execute("PRAGMA cache_size=-65536")  # KiB: 64 MiB, whatever the frontier grows to
         connection.execute("PRAGMA temp_store=MEMORY")
         _prepare(connection, path)
-        connection.execute("PRAGMA busy_timeout=0")              # the lock is ours until the connection is closed
+        connection.execute("PRAGMA busy_timeout=0")  # the lock is ours until the connection is closed
         if not was_closed:
             _look_through(connection, path)
     except StorageError:
@@ -177,7 +177,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    connection.execute("BEGIN IMMEDIATE")     # takes the exclusive lock, and keeps it until the connection is closed
+    connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock, and keeps it until the connection is closed
     found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if found and not {"head", "task"} <= found:
         raise StorageError(f"{path} is a database of something else; give the hub another --data directory")
@@ -233,8 +233,7 @@ def _has_content(path: str) -> bool:
 
 
 def _look_through(connection: sqlite3.Connection, path: str) -> None:
-    """Check a file that was not closed: its process was killed, which does no harm, or the machine went down, which should do none.
-    """
+    """Check a file that was not closed: its process was killed, which does no harm, or the machine went down, which should not."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     if pages * size > CHECKED:

@@ -24,9 +24,9 @@ from crawler.errors import CallRefused
 from crawler.items import HostStats, New
 from crawler.limits import COUNTER_BYTES, COUNTERS, OTHERS
 
-EPOCH_SHIFT = 40          # a token is epoch << 40 | counter: no token is issued twice, not even one a power cut rolled back
-SILENCE = 10.0            # s a worker whose connection broke, or all workers of a restarted hub, have to be heard of again; but
-BEATS = 0.5               # of its lease time at least: heart-beats come every third
+EPOCH_SHIFT = 40  # a token is epoch << 40 | counter: no token is issued twice, not even one a power cut rolled back
+SILENCE = 10.0  # s a worker whose connection broke, or all workers of a restarted hub, have to be heard of again; but
+BEATS = 0.5  # of its lease time at least: heart-beats come every third
 
 
 class Books:
@@ -40,23 +40,23 @@ class Books:
         self._politeness = politeness
         self._clock = clock
         self._random = random
-        self.store = 0                       # which store this is
-        self.epoch = 0                       # times it was opened
+        self.store = 0  # which store this is
+        self.epoch = 0  # times it was opened
         self.notes_version = 0
-        self.is_short = False                # of room on the disk: set with each transaction
-        self._counts: dict[int, list[int]] = {}     # of every queue in the file, as of the last flush
+        self.is_short = False  # of room on the disk: set with each transaction
+        self._counts: dict[int, list[int]] = {}  # of every queue in the file, as of the last flush
         self._counters: dict[str, int] = {}
-        self._counter_bytes = 0              # of their names
+        self._counter_bytes = 0  # of their names
         self._budgeted = {name for spec in self._specs for budget in spec.budgets for name in budget.counters}
         self._has_counted = False
-        self._head: tuple[object, ...] = ()         # what of it was written last
-        self._changes = 0                    # rows that had been written then
-        self.timed: list[Queue] = []         # queues whose time is counted
-        self.unpaid: dict[int, float] = {}   # ms, by queue: parts of a millisecond that are not counted yet
-        self.shown: tuple[float, list[HostStats], int, int] | None = None    # hosts that `inspection` found, and until when
+        self._head: tuple[object, ...] = ()  # what of it was written last
+        self._changes = 0  # rows that had been written then
+        self.timed: list[Queue] = []  # queues whose time is counted
+        self.unpaid: dict[int, float] = {}  # ms, by queue: parts of a millisecond that are not counted yet
+        self.shown: tuple[float, list[HostStats], int, int] | None = None  # hosts that `inspection` found, and until when
         self.troubles = Troubles()
-        self.overgrown: set[tuple[str, str]] = set()     # queues and hosts of which it was said that too many tasks wait there
-        self._silent: set[str] = set()       # workers with leases that should be heard of again
+        self.overgrown: set[tuple[str, str]] = set()  # queues and hosts of which it was said that too many tasks wait there
+        self._silent: set[str] = set()  # workers with leases that should be heard of again
         self.callers = Callers(db)
         self.leases = OpenLeases(self.callers)
 
@@ -80,7 +80,7 @@ class Books:
         self._by_id = {queue.id: queue for queue in self.queues.values()}
         self.timed = [queue for queue in self.queues.values() if any(
             time_counter(queue.spec.name) in budget.counters for budget in queue.spec.budgets)]  # fmt: skip
-        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"    # all other queues in the file are empty or done
+        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"  # all other queues in the file are empty or done
         self.lanes = Lanes(self.db, self._politeness)
         for queue in self.queues.values():
             if queue.spec.polite:
@@ -138,7 +138,7 @@ class Books:
             counters = json.encode(self._counters).decode()
             written = (self.now, *head, counters)
             self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?, counters = ?", written)
-        elif head != self._head or self.db.total_changes != self._changes:      # a question changes nothing
+        elif head != self._head or self.db.total_changes != self._changes:  # a question changes nothing
             self.db.execute("UPDATE head SET now = ?, next_id = ?, notes = ?, counts = ?", (self.now, *head))
         self._head, self._changes, self._has_counted = head, self.db.total_changes, False
 

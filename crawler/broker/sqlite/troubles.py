@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from crawler.limits import REASON
 
-KEPT = 10_000             # hosts; beyond this the one that failed first is forgotten
+KEPT = 10_000  # hosts; beyond this the one that failed first is forgotten
 
 
 class Troubles:

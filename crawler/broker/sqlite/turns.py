@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from crawler.broker.sqlite.calls import Call
 from crawler.errors import StorageError
 
-BATCH = 256               # calls in one turn at most
+BATCH = 256  # calls in one turn at most
 NEVER = float("inf")
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ class Turns:
         self._is_taken = False
         self._is_closed = False
         self._is_poked = False
-        self._due = NEVER                   # monotonic time at which a thread has to take a turn
-        self._sleeps_until = NEVER          # monotonic time at which our thread looks at that by itself
+        self._due = NEVER  # monotonic time at which a thread has to take a turn
+        self._sleeps_until = NEVER  # monotonic time at which our thread looks at that by itself
         self._timekeeper = threading.Thread(target=self._keep_time, name="broker", daemon=True)
 
     def start(self, pause: float | None) -> None:
@@ -59,7 +59,7 @@ class Turns:
                 self._have_turn(call)
             if call.is_settled:
                 return call.result()
-            assert call.turn is not None    # noqa: S101  set for each call that is in line, or kept for later
+            assert call.turn is not None  # noqa: S101  set for each call that is in line, or kept for later
             try:
                 call.turn.wait()
             except BaseException:
@@ -101,7 +101,7 @@ class Turns:
         try:
             with self._changed:
                 calls, self._line = self._line[:BATCH], self._line[BATCH:]
-                self._is_poked = False      # before the clock is looked at: who pokes from now on means the next turn
+                self._is_poked = False  # before the clock is looked at: who pokes from now on means the next turn
             pause = self._take(calls)
         finally:
             with self._changed:
@@ -113,7 +113,7 @@ class Turns:
         self._due = NEVER if pause is None else time.monotonic() + pause
         if self._line:
             turn = self._line[0].turn
-            assert turn is not None         # noqa: S101  each thread in line waits for it
+            assert turn is not None  # noqa: S101  each thread in line waits for it
             turn.set()
             return
         self._is_taken = False

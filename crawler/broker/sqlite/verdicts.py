@@ -8,9 +8,9 @@ from crawler.broker.sqlite.schema import DEAD, DELAYED
 from crawler.broker.sqlite.state import Books
 from crawler.items import Verdict
 
-TRACE_KEPT = 4_000        # characters of a dead task's traceback
+TRACE_KEPT = 4_000  # characters of a dead task's traceback
 NO_REASON = "no reason given"
-FAILURES_KEPT = 4_000     # characters of a task's failures: about eight attempts
+FAILURES_KEPT = 4_000  # characters of a task's failures: about eight attempts
 
 
 class Verdicts(Books):

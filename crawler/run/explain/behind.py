@@ -1,8 +1,8 @@
 """Describe the fate of a URL's page after the frontier: its reports, its tasks on other queues, or how it may have ended.
 
-    reports of all stages   ──▶ 200, 122 bytes · dropped by enrich: no title
-    tasks on other queues   ──▶ dead on parsed: KeyError: 'ttle' at enrich.py:9 in process; see 'crawler dead show 2'
-    neither, and no record  ──▶ a stage gave nothing for it; its task is forgotten
+reports of all stages   ──▶ 200, 122 bytes · dropped by enrich: no title
+tasks on other queues   ──▶ dead on parsed: KeyError: 'ttle' at enrich.py:9 in process; see 'crawler dead show 2'
+neither, and no record  ──▶ a stage gave nothing for it; its task is forgotten
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from crawler.broker.contract import Broker
     from crawler.items import Found, Story
 
-SHOWN: Final = 5      # reasons of dropped items
-_REPORT: Final = re.compile(r"([\w-]+): (.*)")          # of a later stage of a chain
+SHOWN: Final = 5  # reasons of dropped items
+_REPORT: Final = re.compile(r"([\w-]+): (.*)")  # of a later stage of a chain
 
 
 def reports(story: Story) -> tuple[str, list[str]]:

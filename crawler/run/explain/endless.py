@@ -13,11 +13,11 @@ from crawler.items import HostStats, Stats
 
 log = logging.getLogger("crawler.hub")
 
-EVERY: Final = 30.0       # s between looks at the hosts
+EVERY: Final = 30.0  # s between looks at the hosts
 
-MANY: Final = 20_000      # URLs of one host that wait: fewer are no matter, whatever becomes of them
-TIMES: Final = 20         # as many waiting URLs as fetched ones; most large sites stay below 10
-MOST: Final = 5           # hosts that are told of in one run
+MANY: Final = 20_000  # URLs of one host that wait: fewer are no matter, whatever becomes of them
+TIMES: Final = 20  # as many waiting URLs as fetched ones; most large sites stay below 10
+MOST: Final = 5  # hosts that are told of in one run
 
 
 def endless(hosts: Sequence[HostStats], told: set[str]) -> list[str]:
@@ -53,7 +53,7 @@ def _watch(stats: Callable[[], Stats], every: float, is_over: Event) -> None:
     while len(told) < MOST and not is_over.wait(every):
         try:
             hosts = stats().hosts
-        except CrawlerError as error:       # the store is closed or cannot be read, which the hub says itself
+        except CrawlerError as error:  # the store is closed or cannot be read, which the hub says itself
             log.debug("the hosts cannot be looked at: %s", error)
             return
         for line in endless(hosts, told):

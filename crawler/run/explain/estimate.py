@@ -7,7 +7,7 @@ from typing import Final
 from crawler.items import HostStats, Stats
 from crawler.wording.counting import counted
 
-WORTH: Final = 20.0       # s; an estimate below this is not shown
+WORTH: Final = 20.0  # s; an estimate below this is not shown
 
 
 def estimate(stats: Stats, *, is_brief: bool = False) -> str:

@@ -17,12 +17,12 @@ from crawler.run.explain.waits import SLOW, not_answered, short, slowest, why_ho
 from crawler.run.next_commands import PLAIN, Hint
 from crawler.wording.counting import agree, counted
 
-STUCK: Final = 10.0       # s; a task that has been in process for longer is reported, because few pages take so long
-NEWS: Final = 3.0         # s after the hub's start before a queue that no worker has read is reported
-SILENT: Final = 5.0       # s without a call after which a worker that holds tasks is reported: it calls several times a second
-ASKED: Final = 30.0       # s; a worker that is alive has called within this time
-READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}   # used if no pipeline is given
-_SIGN = "+"               # between the names of chained stages
+STUCK: Final = 10.0  # s; a task that has been in process for longer is reported, because few pages take so long
+NEWS: Final = 3.0  # s after the hub's start before a queue that no worker has read is reported
+SILENT: Final = 5.0  # s without a call after which a worker that holds tasks is reported: it calls several times a second
+ASKED: Final = 30.0  # s; a worker that is alive has called within this time
+READERS: Final = {"urls": "fetch", "pages": "parse", "records": "store", "task": "square"}  # used if no pipeline is given
+_SIGN = "+"  # between the names of chained stages
 
 
 Explain = Callable[[Stats], str]

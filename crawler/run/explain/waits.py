@@ -1,6 +1,6 @@
 """Explain what the hosts of a crawl wait for: hosts that wait for the same reason are one group, and each group names its own.
 
-    by hand: paused · held back after robots.txt · no answer yet · at rest after failures · a delay: by hand, Crawl-delay, setting
+by hand: paused · held back after robots.txt · no answer yet · at rest after failures · a delay: by hand, Crawl-delay, setting
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from crawler.items import HostStats, Stats
 from crawler.run.next_commands import Hint
 from crawler.wording.counting import counted
 
-SLOW: Final = 3.0         # s without an answer after which a host is reported
-SOON: Final = 3.0         # s; no time is named for a request that is made earlier
-GROUPS: Final = 3         # reasons named in one sentence
-REASON: Final = 160       # characters of a failure's reason that are shown
+SLOW: Final = 3.0  # s without an answer after which a host is reported
+SOON: Final = 3.0  # s; no time is named for a request that is made earlier
+GROUPS: Final = 3  # reasons named in one sentence
+REASON: Final = 160  # characters of a failure's reason that are shown
 
 PAUSED, HELD, ASKED, RESTING, BY_HAND, BY_HOST, BY_SETTING, BY_TABLE = (
     "paused", "held", "asked", "resting", "by hand", "by host", "by setting", "by table"
@@ -43,10 +43,12 @@ def why_hosts_wait(stats: Stats, hint: Hint, *, is_by_hand: bool = False) -> str
     ordered = sorted(groups.items(), key=lambda group: -_urls(group[1]))
     if len(ordered) == 1:
         [(reason, hosts)] = ordered
-        unseen = stats.hosts_total - len(stats.hosts)       # only the first of many are in the list
+        unseen = stats.hosts_total - len(stats.hosts)  # only the first of many are in the list
         return told(reason, hosts, len(hosts) + max(unseen, 0), hint, is_by_hand=is_by_hand)
-    parts = [f"{counted(_urls(hosts), 'URL')}: {told(reason, hosts, len(hosts), hint, is_by_hand=is_by_hand)}"
-             for reason, hosts in ordered[:GROUPS]]
+    parts = [
+        f"{counted(_urls(hosts), 'URL')}: {told(reason, hosts, len(hosts), hint, is_by_hand=is_by_hand)}"
+        for reason, hosts in ordered[:GROUPS]
+    ]
     rest = sum(_urls(hosts) for _, hosts in ordered[GROUPS:])
     return " · ".join(parts) + (f" · {counted(rest, 'URL')} for other reasons" if rest else "")
 
@@ -88,7 +90,7 @@ def told(reason: str, hosts: Sequence[HostStats], total: int, hint: Hint, *, is_
     if reason == BY_HOST:
         return f"robots.txt of {slowest.name} asks for {slowest.delay:g} s between requests (Crawl-delay){_next(hosts)}"
     way = "lower it"
-    if is_by_hand:                # the setting of a stage would change nothing
+    if is_by_hand:  # the setting of a stage would change nothing
         now = hint(f"host delay {one or 'HOST'} 0")
         way = f"'{now}' lowers it at once, '{hint('hub --delay 0')}' for all hosts,"
     return f"one request every {slowest.delay:g} s to {each} (frontier.delay; {way} for a site of your own){_next(hosts)}"

@@ -26,7 +26,7 @@ def workers_in(hub: Broker, pids: Iterable[int]) -> list[str]:
 def claim_workers(hub: HubClient, pid: int) -> None:
     """Let a client speak for the workers in a child process: a child has the secret of its parent."""
     for name in workers_in(hub, [pid]):
-        with suppress(CallRefused):            # a worker of another crawl, whose name looks like one of ours
+        with suppress(CallRefused):  # a worker of another crawl, whose name looks like one of ours
             hub.claim(name)
 
 
@@ -37,7 +37,7 @@ def report_death(hub: Broker, child: Child, pid: int) -> str | None:
     """
     at: str | None = None
     for name in workers_in(hub, [pid]):
-        with suppress(CallRefused):            # as above; with the key of an admin nothing is refused
+        with suppress(CallRefused):  # as above; with the key of an admin nothing is refused
             urls = hub.held(name, child.at_work or child.begun)
             if n := hub.expire(name, child.ending, child.begun, child.at_work):
                 at = _named(urls, len(child.at_work or child.begun) or n)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-WINDOW: Final = 5.0     # s: more than a burst of pages, less than anybody waits for
-BUSY: Final = 0.8       # of a core, each of them in the mean: Python uses no more than one, and some of it goes on waiting in line
+WINDOW: Final = 5.0  # s: more than a burst of pages, less than anybody waits for
+BUSY: Final = 0.8  # of a core, each of them in the mean: Python uses no more than one, and some of it goes on waiting in line
 
 
 class Growth:
@@ -20,7 +20,7 @@ class Growth:
     def __init__(self, processes: int, most: int) -> None:
         self.processes = processes
         self._most = most
-        self._since: tuple[float, float] | None = None     # when a window began, and s of CPU used until then
+        self._since: tuple[float, float] | None = None  # when a window began, and s of CPU used until then
 
     def needs_one(self, cpu: float | None, now: float) -> bool:
         """Return whether to start one more process, and count it. cpu: s that all of them have used until now; None: not known."""
@@ -28,7 +28,7 @@ class Growth:
             self._since = None
             return False
         since, used = self._since or (now, cpu)
-        if cpu < used:                           # one was started again
+        if cpu < used:  # one was started again
             since, used = now, cpu
         if now - since < WINDOW:
             self._since = since, used

@@ -9,9 +9,9 @@ from typing import Final
 
 from crawler.hub.client import HubClient
 
-LEAVING: Final = 2.0      # s to look for a lost hub once we must stop: tasks that are not handed in are leased out again
-HANGING: Final = 18.0     # s after which calls without an answer are broken off: a stage promises to end within 20 s
-LOOK: Final = 0.5         # s between checks whether we must stop
+LEAVING: Final = 2.0  # s to look for a lost hub once we must stop: tasks that are not handed in are leased out again
+HANGING: Final = 18.0  # s after which calls without an answer are broken off: a stage promises to end within 20 s
+LOOK: Final = 0.5  # s between checks whether we must stop
 
 
 class Parting:

@@ -23,12 +23,10 @@ from crawler.wording.texts import coloured
 from crawler.worker.speaker import speaker
 
 STDOUT, STDERR = 1, 2
-UNFINISHED = 1.0       # s until the beginning of a line is written without its end
+UNFINISHED = 1.0  # s until the beginning of a line is written without its end
 # Escape sequences except colours (ECMA-48 SGR), and control characters except tab and the escape of a colour. Not compiled here:
 # most workers print nothing.
-_MOVES: Final = (
-    r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
-)
+_MOVES: Final = r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
 
 
 class _Begun(NamedTuple):
@@ -36,7 +34,7 @@ class _Begun(NamedTuple):
 
     stage: str
     text: str
-    since: float           # monotonic time, s
+    since: float  # monotonic time, s
 
 
 class StageLines(io.TextIOBase):
@@ -51,8 +49,8 @@ class StageLines(io.TextIOBase):
         self._fd = fd
         self._mark = mark
         self._lock = threading.Lock()
-        self._begun: dict[int, _Begun] = {}              # by thread
-        self._has_timer = False                          # that looks whether one of these is old
+        self._begun: dict[int, _Begun] = {}  # by thread
+        self._has_timer = False  # that looks whether one of these is old
         self.buffer = _Bytes(self)
 
     def writable(self) -> bool:
@@ -91,7 +89,7 @@ class StageLines(io.TextIOBase):
             timer.start()
 
     def _look(self) -> None:
-        self.finish(UNFINISHED)              # not all: print() writes the end of its line after the line
+        self.finish(UNFINISHED)  # not all: print() writes the end of its line after the line
         with self._lock:
             self._has_timer = False
             self._look_later()
@@ -99,7 +97,7 @@ class StageLines(io.TextIOBase):
     def _put(self, lines: list[tuple[str, str]]) -> None:
         text = "".join(f"{self._mark}{stage}: {_still(line)}\n" for stage, line in lines)
         data = memoryview(text.encode("utf-8", "replace"))
-        with suppress(OSError):         # its reader has gone: not the task's fault
+        with suppress(OSError):  # its reader has gone: not the task's fault
             while data:
                 data = data[os.write(self._fd, data) :]
 
@@ -132,7 +130,7 @@ def to_stderr() -> Iterator[None]:
     try:
         saved = os.dup(STDOUT)
         os.dup2(STDERR, STDOUT)
-    except OSError:                  # one of them is closed
+    except OSError:  # one of them is closed
         saved = -1
     try:
         with redirect_stdout(sys.stderr):

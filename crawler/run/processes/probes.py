@@ -1,5 +1,4 @@
-"""Processes beside a stage's workers that take its quarantined tasks, one at a time: a task that kills its worker harms no other.
-"""
+"""Processes beside a stage's workers that take its quarantined tasks, one at a time, so that a deadly task harms no other."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from crawler.run.processes.supervisor import Child, Supervisor
 
 
-LOOK = 2.0                # s between looks for quarantined tasks
+LOOK = 2.0  # s between looks for quarantined tasks
 
 
 Probed = tuple[str, str, Sequence[str]]
@@ -27,7 +26,7 @@ class Probes:
         self._supervisor = supervisor
         self._stages = stages
         self._children: dict[str, Child] = {}
-        self._next = 0.0               # monotonic time
+        self._next = 0.0  # monotonic time
 
     @property
     def is_due(self) -> bool:

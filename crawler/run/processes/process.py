@@ -24,15 +24,15 @@ from typing import IO
 
 from crawler.worker.marks import MarkMemory
 
-SAMPLE = 0.1            # s for which it is looked which thread of a process uses the CPU
-PAUSE = 0.02            # s between looks where the system does not tell of an end
-PATH = "CRAWLER_PARENT_PATH"           # variable in which a new interpreter finds its parent's module path: see `__main__`
-SETTINGS = "CRAWLER_PARENT_SETTINGS"   # variable in which a process finds the settings of its parent: see `Config.packed`
-WITH_SETTINGS = "--settings"   # among the arguments of a process to start: the value of that variable
-ON_STDIN = "-"          # in the variable: the settings are the first line of standard input
-LONGEST = 100_000       # characters of a variable; Linux takes 131,071 bytes
-LONG = 3600.0           # s the system is asked to wait at most
-CPU_CLOCK = 2           # of all threads of a process; the rest of such a clock's number is the process
+SAMPLE = 0.1  # s for which it is looked which thread of a process uses the CPU
+PAUSE = 0.02  # s between looks where the system does not tell of an end
+PATH = "CRAWLER_PARENT_PATH"  # variable in which a new interpreter finds its parent's module path: see `__main__`
+SETTINGS = "CRAWLER_PARENT_SETTINGS"  # variable in which a process finds the settings of its parent: see `Config.packed`
+WITH_SETTINGS = "--settings"  # among the arguments of a process to start: the value of that variable
+ON_STDIN = "-"  # in the variable: the settings are the first line of standard input
+LONGEST = 100_000  # characters of a variable; Linux takes 131,071 bytes
+LONG = 3600.0  # s the system is asked to wait at most
+CPU_CLOCK = 2  # of all threads of a process; the rest of such a clock's number is the process
 
 
 class Process:
@@ -51,14 +51,14 @@ class Process:
         self.stderr = stderr
         self._popen = popen
         self._code: int | None = None
-        self.ended = _pidfd(pid)           # descriptor that can be read once it has ended; None: the system has none
+        self.ended = _pidfd(pid)  # descriptor that can be read once it has ended; None: the system has none
 
     def poll(self) -> int | None:
         """Return its exit code, or the negative number of the signal it died of; None while it runs."""
         if self._code is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:      # reaped by other code: how it ended is lost
+            except ChildProcessError:  # reaped by other code: how it ended is lost
                 pid, status = self.pid, 0
             if pid:
                 self._code = os.waitstatus_to_exitcode(status)
@@ -93,7 +93,7 @@ class Process:
             after = _thread_times(self.pid)
             busiest = max(after, key=lambda thread: after[thread] - before.get(thread, after[thread]))
         if self.poll() is None:
-            os.kill(busiest, signal.SIGABRT)       # to the process, by way of this thread
+            os.kill(busiest, signal.SIGABRT)  # to the process, by way of this thread
 
     def close(self) -> None:
         """Close the descriptors of a process that has been reaped; its reader closes `stderr`."""
@@ -114,7 +114,7 @@ class Bell:
     def ring(self) -> None:
         if not self.is_rung:
             self.is_rung = True
-            os.write(self._rope, b"!")     # it is never read: once readable it ends every wait from now on
+            os.write(self._rope, b"!")  # it is never read: once readable it ends every wait from now on
 
 
 Fork = Callable[[Sequence[str], Mapping[str, str], bool], Process | None]
@@ -148,7 +148,7 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], is_heard: bo
         raise
     assert popen.stdin is not None  # noqa: S101  (it was asked for)
     if line:
-        with suppress(BrokenPipeError):    # it has ended, which is seen like any other end
+        with suppress(BrokenPipeError):  # it has ended, which is seen like any other end
             popen.stdin.write(line.encode() + b"\n")
             popen.stdin.flush()
     return Process(popen.pid, popen.stdin, popen.stderr, marks, popen)
@@ -164,7 +164,7 @@ def private(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def settings_of_parent() -> str:
     """Return the settings that the parent process passed on, once; "" if there are none."""
-    packed = os.environ.pop(SETTINGS, "")        # they are not meant for processes that a stage starts
+    packed = os.environ.pop(SETTINGS, "")  # they are not meant for processes that a stage starts
     if packed != ON_STDIN:
         return packed
     line = b""
@@ -175,7 +175,7 @@ def settings_of_parent() -> str:
 
 def wait_for_any(processes: Sequence[Process], seconds: float, bell: Bell | None = None) -> None:
     """Wait until one of these ends or had ended before, or the bell is rung, or the time is over."""
-    poll = select.poll()                   # not select(): descriptors may have any number
+    poll = select.poll()  # not select(): descriptors may have any number
     is_told = True
     for descriptor in [process.ended for process in processes] + ([] if bell is None else [bell.rung]):
         if descriptor is None:
@@ -196,7 +196,7 @@ def _thread_times(pid: int) -> dict[int, int]:
 
 def _pidfd(pid: int) -> int | None:
     if hasattr(os, "pidfd_open"):
-        with suppress(OSError):            # a system before Linux 5.3, or no descriptors left
+        with suppress(OSError):  # a system before Linux 5.3, or no descriptors left
             return os.pidfd_open(pid)
     return None
 

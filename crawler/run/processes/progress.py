@@ -30,8 +30,8 @@ from crawler.wording.lines import COUNTS
 log = logging.getLogger("crawler.stage")
 
 STDERR = 2
-EVERY = 10.0          # s between two lines, as in `crawler run`
-COUNTS_EVERY = 1.0    # s between two reports of counts to the parent process
+EVERY = 10.0  # s between two lines, as in `crawler run`
+COUNTS_EVERY = 1.0  # s between two reports of counts to the parent process
 
 
 class Counts(Protocol):
@@ -119,8 +119,8 @@ class Talk:
         self._every = every
         self._began = time.monotonic()
         self._before = 0
-        self._said = ""                                      # why they do not work, in the last line
-        self._told: tuple[int, int, str] | None = None       # counts and reason of the last line, if they had nothing to do
+        self._said = ""  # why they do not work, in the last line
+        self._told: tuple[int, int, str] | None = None  # counts and reason of the last line, if they had nothing to do
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
 
@@ -147,7 +147,7 @@ class Talk:
             return f"; {trouble}"
         try:
             reason = self._why_idle() if self._counts.is_idle else ""
-        except (HubError, StorageError) as error:          # the worker meets the same error and handles it
+        except (HubError, StorageError) as error:  # the worker meets the same error and handles it
             log.debug("the hub was not asked why there is nothing to do: %s", error)
             reason = ""
         return f"; nothing to do: {reason}" if reason else ""
@@ -176,7 +176,7 @@ def telling(counts: Counts, fd: int = STDERR, every: float = COUNTS_EVERY) -> It
         while not is_over:
             is_over = ended.wait(every)
             if (words := in_words(counts)) != said:
-                with suppress(OSError):         # its reader has gone
+                with suppress(OSError):  # its reader has gone
                     os.write(fd, f"{COUNTS}{words}\n".encode())
                 said = words
 
@@ -210,7 +210,7 @@ def why_unended(stats: Stats, queue: str, upstream: Sequence[str], why: str, exp
     """
     left = [each for each in stats.queues if each.name in upstream and each.ready + each.delayed + each.leased]
     if not left:
-        return why                     # it ends now, or a queue that this pipeline does not know is meant
+        return why  # it ends now, or a queue that this pipeline does not know is meant
     reason = explain(structs.replace(stats, queues=left))
     if not reason:
         reason = "; ".join(f"{_tasks(each)} left on {each.name}" for each in left)

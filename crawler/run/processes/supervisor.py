@@ -26,25 +26,25 @@ from crawler.wording.lines import ERROR, shown
 
 log = logging.getLogger("crawler.run.processes.supervisor")
 
-TRIES = 5               # failures in a row, each within SETTLED of its start, before we give up
-SETTLED = 5.0           # s after which a child counts as having started well
-PAUSE = 0.2             # s before the first new start after a failure, doubled with each further one
-FROZEN = 15.0           # s without a sign of life after which a child is ended, unless told otherwise
-LEAST_SILENCE = 5.0     # s; a busy machine may keep a process waiting
-AWAY = 3.0              # s without a look after which we were not running ourselves; looks are half a second apart
-ABORTING = 5.0          # s it then has to write where it is
-STOPPING = 25.0         # s a child has to end after SIGTERM: its own 20 s and some
-ORPHANED = 1.0          # s for children to end by themselves when the hub is gone for good
-LOOK = 0.05             # s between looks at the others while some are ending, unless one of them ends
-LAST_WORDS = 1.0        # s to read the last output of an ended child
-FAILED = 1              # exit code for any failure of the child's own code: it says nothing about ours
-UNHEARD = 205           # exit code of a child that writes to a standard output whose reader has gone
+TRIES = 5  # failures in a row, each within SETTLED of its start, before we give up
+SETTLED = 5.0  # s after which a child counts as having started well
+PAUSE = 0.2  # s before the first new start after a failure, doubled with each further one
+FROZEN = 15.0  # s without a sign of life after which a child is ended, unless told otherwise
+LEAST_SILENCE = 5.0  # s; a busy machine may keep a process waiting
+AWAY = 3.0  # s without a look after which we were not running ourselves; looks are half a second apart
+ABORTING = 5.0  # s it then has to write where it is
+STOPPING = 25.0  # s a child has to end after SIGTERM: its own 20 s and some
+ORPHANED = 1.0  # s for children to end by themselves when the hub is gone for good
+LOOK = 0.05  # s between looks at the others while some are ending, unless one of them ends
+LAST_WORDS = 1.0  # s to read the last output of an ended child
+FAILED = 1  # exit code for any failure of the child's own code: it says nothing about ours
+UNHEARD = 205  # exit code of a child that writes to a standard output whose reader has gone
 # Exit codes of a child for which a new start is useless, and what each means to a script: usage, no hub, storage, output closed.
 # No convention uses these numbers, so a stage that ends its process with 2, 5 or 75 is not mistaken for one of them.
 HOPELESS = {194: 2, 197: 5, 203: 75, UNHEARD: 141}
-UNUSABLE = 198          # exit code of a child whose stage cannot be opened; twice in a row is enough to give up
-AGAIN = "--again"       # option of the second one: it need not say why, because the first has
-CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})   # its own doing
+UNUSABLE = 198  # exit code of a child whose stage cannot be opened; twice in a row is enough to give up
+AGAIN = "--again"  # option of the second one: it need not say why, because the first has
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})  # its own doing
 
 
 class ChildFailed(CrawlerError):
@@ -90,9 +90,9 @@ class Child:
         self.pid = 0
         self.starts = 0
         self.process: Process | None = None
-        self.ending = ""                   # how its last process ended, in words
-        self.begun: list[int] = []         # tokens of the tasks that it had begun then, as far as is known
-        self.at_work: list[int] = []       # of these, those it worked on
+        self.ending = ""  # how its last process ended, in words
+        self.begun: list[int] = []  # tokens of the tasks that it had begun then, as far as is known
+        self.at_work: list[int] = []  # of these, those it worked on
         self._arguments, private_settings = private(arguments)
         self._environment = {**environment, **private_settings, **identity.environment()}
         self._on_line = on_line
@@ -100,24 +100,24 @@ class Child:
         self._fork = fork
         self._reader: threading.Thread | None = None
         self._frozen_after = frozen
-        self._beat = 0                     # the last sign of life
-        self._beat_at = 0.0                # monotonic time at which it was first seen
-        self._looked_at = 0.0              # monotonic time
-        self._silence = 0.0                # s without a sign of life, once that was too long
-        self._aborted = 0.0                # monotonic time
+        self._beat = 0  # the last sign of life
+        self._beat_at = 0.0  # monotonic time at which it was first seen
+        self._looked_at = 0.0  # monotonic time
+        self._silence = 0.0  # s without a sign of life, once that was too long
+        self._aborted = 0.0  # monotonic time
         self._started = 0.0
         self._failures = 0
         self._code = 0
         self._start_at: float | None = None
         self._is_stopping = False
-        self._is_unusable = False          # its stage could not be opened when it was last started
+        self._is_unusable = False  # its stage could not be opened when it was last started
 
     def start(self) -> None:
         is_heard = self._on_line is not None
         copy = self._fork(self._arguments, self._environment, is_heard) if self._fork is not None and not self.starts else None
         arguments = [*self._arguments, AGAIN] if self._is_unusable else self._arguments
         self.process = copy or spawn(arguments, self._environment, is_heard)
-        if copy is None:                   # else at the first look: while we have no threads, others can be copied
+        if copy is None:  # else at the first look: while we have no threads, others can be copied
             self._listen(self.process)
         self.pid = self.process.pid
         self._started = time.monotonic()
@@ -162,7 +162,7 @@ class Child:
         if beat != self._beat or was_away:
             self._beat, self._beat_at = beat, now
         if self._silence:
-            if now - self._aborted > ABORTING:                 # it is stopped, or cannot even write where it is
+            if now - self._aborted > ABORTING:  # it is stopped, or cannot even write where it is
                 process.signal(signal.SIGKILL)
         elif beat and now - self._beat_at > self._frozen_after:
             self._silence, self._aborted = now - self._beat_at, now
@@ -212,7 +212,7 @@ class Child:
             self._failures += 1
         if code > 0 and self._failures >= TRIES:
             raise ChildFailed(self.name, code)
-        if not self._is_unusable:          # that has been said, and is tried only once more
+        if not self._is_unusable:  # that has been said, and is tried only once more
             is_news = code <= 0 or at is not None or self._failures == 1
             log.log(logging.WARNING if is_news else logging.DEBUG,
                     "%s %s%s; starting it again", self.name, self.ending, f" while at {at}" if at else "")  # fmt: skip
@@ -254,7 +254,7 @@ def _signal(number: int) -> str:
     """Name a signal."""
     try:
         return signal.Signals(number).name
-    except ValueError:                     # most real-time signals have no name
+    except ValueError:  # most real-time signals have no name
         return f"signal {number}"
 
 
@@ -275,7 +275,7 @@ class Supervisor:
         self._on_death = on_death
         self._on_line = on_line
         self._fork = fork
-        self._told: set[str] = set()           # error lines of children
+        self._told: set[str] = set()  # error lines of children
 
     def start(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, is_endless: bool = False
@@ -300,7 +300,7 @@ class Supervisor:
             pid = child.watch()
             if pid is not None:
                 child.plan(self._on_death(child, pid))
-                child.start_if_due()       # at once if it was killed; whether it has died again is seen at the next look
+                child.start_if_due()  # at once if it was killed; whether it has died again is seen at the next look
 
     def wait(self, seconds: float, bell: Bell | None = None) -> None:
         """Wait until a child ends, the bell is rung, or the time is over."""
@@ -318,7 +318,7 @@ class Supervisor:
         for child in chosen:
             child.terminate()
         give_up = time.monotonic() + within
-        level = logging.WARNING if within > ORPHANED else logging.DEBUG      # there is no hub for it to hand its tasks in to
+        level = logging.WARNING if within > ORPHANED else logging.DEBUG  # there is no hub for it to hand its tasks in to
         try:
             while _running(chosen) and (left := give_up - time.monotonic()) > 0:
                 meanwhile()

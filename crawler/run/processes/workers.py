@@ -38,7 +38,7 @@ class Workers:
 
     def adapt(self, here: Crawl | DebugCrawl, arguments: Sequence[str], ready: Sequence[str]) -> None:
         """Start the workers that are missing. ready: queues with ready tasks."""
-        for queue in ready:        # put there by an earlier run or another machine, where no chain looks
+        for queue in ready:  # put there by an earlier run or another machine, where no chain looks
             if name := self._passed_by.pop(queue, None):
                 here.start_stage(name, 1, arguments, probed_queue(self._pipeline, [name]))
         for each, growth in self._growths:

@@ -1,7 +1,7 @@
 """Tasks that were given up, grouped by reason: ten thousand refused connections are one line.
 
-    Dead, Dead, … ──kind of reason──▶ name not found (2): http://exmaple.invalid/, …
-                                      connection refused (10,000): …
+Dead, Dead, … ──kind of reason──▶ name not found (2): http://exmaple.invalid/, …
+                                  connection refused (10,000): …
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from msgspec import Struct
 from crawler.broker.contract import Broker
 from crawler.items import Dead
 
-PAGE: Final = 500             # tasks in one call
-LOOKED_AT: Final = 5_000      # dead tasks that a report reads; the others are only counted
-LOOKED_BYTES: Final = 64 << 20    # bytes of their items; the item of a dead page is its whole body
-EXAMPLES: Final = 3           # tasks named for each reason
-LONGEST: Final = 100          # characters of a reason that has no short name
-DIED: Final = "its worker "   # how the reason begins that says how a worker ended
+PAGE: Final = 500  # tasks in one call
+LOOKED_AT: Final = 5_000  # dead tasks that a report reads; the others are only counted
+LOOKED_BYTES: Final = 64 << 20  # bytes of their items; the item of a dead page is its whole body
+EXAMPLES: Final = 3  # tasks named for each reason
+LONGEST: Final = 100  # characters of a reason that has no short name
+DIED: Final = "its worker "  # how the reason begins that says how a worker ended
 UNKNOWN: Final = "no reason given"
 NOT_LOOKED_AT: Final = "not looked at"
 
@@ -43,9 +43,9 @@ KINDS: Final[Mapping[str, str]] = {
     "the worker died or hung": r"^the lease ran out",
 }  # fmt: skip
 # Compiled when they are first used, like the table: most crawls give nothing up.
-_STATUS = r"(?:^|: )((?:robots\.txt: )?status \d{3})\b"      # of a robots.txt it is no status of the page
+_STATUS = r"(?:^|: )((?:robots\.txt: )?status \d{3})\b"  # of a robots.txt it is no status of the page
 _URL = r"\w+://[^\s,;'\"]+"
-_NUMBER = r"(?<!\.py:)(?<!\d)\d+(\.\d+)?"     # keeps the line number in a stage's code
+_NUMBER = r"(?<!\.py:)(?<!\d)\d+(\.\d+)?"  # keeps the line number in a stage's code
 _PLACE = r" \(?at \S+:\d+( in \S+)?$"
 
 
@@ -54,13 +54,13 @@ class Group(Struct, frozen=True):
 
     reason: str
     count: int
-    examples: list[str]        # URLs, or another name of a task
+    examples: list[str]  # URLs, or another name of a task
 
 
 def kind(reason: str, host: str = "") -> str:
     """Return a short name for a reason that does not depend on hosts, addresses and numbers in it."""
     if reason.startswith(DIED):
-        return reason[:LONGEST]                # an exit code is not a number to leave out
+        return reason[:LONGEST]  # an exit code is not a number to leave out
     for name, pattern in KINDS.items():
         if re.search(pattern, reason, re.IGNORECASE):
             return name
@@ -81,7 +81,7 @@ def grouped(tasks: Iterable[Dead]) -> list[Group]:
         which = kind(task.reason, task.host)
         counts[which] = counts.get(which, 0) + 1
         written = which if _is_short_name(which) else shortened(task.reason)
-        if first.setdefault(which, written) != written:       # they differ, for example in a number
+        if first.setdefault(which, written) != written:  # they differ, for example in a number
             first[which] = shortened(which)
         if len(named := examples.setdefault(which, [])) < EXAMPLES:
             named.append(brief(task))

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from crawler.wording.counting import counted
 
-SHOWN: Final = 6                  # reasons shown in one line
-NOT_FETCHED: Final = {"robots": "forbidden by robots.txt", "private address": "at private addresses"}   # by the word in the counter
+SHOWN: Final = 6  # reasons shown in one line
+NOT_FETCHED: Final = {"robots": "forbidden by robots.txt", "private address": "at private addresses"}  # by the word in the counter
 # Why a redirect leads nowhere, by the word in the counter.
 NOT_FOLLOWED: Final = (
     "out of scope", "seed redirects to another site", "redirect loop", "too many redirects", "denied by pattern",

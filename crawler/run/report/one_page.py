@@ -13,7 +13,7 @@ REFUSED: Final = {
     "403": "the server refuses this crawler; stages.fetch.user_agent and stages.fetch.headers set what it says of itself",
     "404": "look at the address",
 }
-BYTES: Final = "fetch/bytes"                  # counters of the fetch stage
+BYTES: Final = "fetch/bytes"  # counters of the fetch stage
 NOT_READ: Final = "fetch/body/skipped"
 
 

@@ -17,17 +17,17 @@ from crawler.notes import read_rows
 from crawler.run.paths import from_here
 from crawler.wording.counting import counted
 
-ROWS: Final = "rows/"              # prefix of the notes of the store, one per output
-COUNTERS: Final = "/rows in "      # in the name of a counter, before the output
+ROWS: Final = "rows/"  # prefix of the notes of the store, one per output
+COUNTERS: Final = "/rows in "  # in the name of a counter, before the output
 STDOUT: Final = "-"
 
 
 class Rows(Struct, frozen=True):
     """The rows in one output."""
 
-    rows: int                      # written by this crawl
-    total: int = 0                 # all rows in it, including those of others; 0: not known
-    same: int = 0                  # records of this crawl that made no row more, because their key was there
+    rows: int  # written by this crawl
+    total: int = 0  # all rows in it, including those of others; 0: not known
+    same: int = 0  # records of this crawl that made no row more, because their key was there
 
 
 def rows_by_output(
@@ -54,7 +54,7 @@ def rows_by_output(
         name = STDOUT if known == STDOUT else from_here(known)
         note = told.get(output)
         # The note is as old as the last close of the output; the counter misses what a killed worker had not yet reported.
-        is_ours = note is not None and note.was_empty and name != STDOUT      # printed rows stay
+        is_ours = note is not None and note.was_empty and name != STDOUT  # printed rows stay
         rows = max(note.rows, counts.get(output, 0) - replaced) if note and is_ours else counts.get(output, 0)
         before = found.get(name, Rows(0))
         # Two names of one file: the note of a fresh file counts all its rows, while each name has a counter of its own.
@@ -83,7 +83,7 @@ def _moved(output: str, there: Sequence[str], directory: str) -> str:
     It is the same file if the old path ends like the path of one that is there, seen from the crawl's directory.
     """
     tail = output.removeprefix("/")
-    while tail.startswith("../"):          # typed in a directory below the crawl's
+    while tail.startswith("../"):  # typed in a directory below the crawl's
         tail = tail.removeprefix("../")
     for file in there:
         now = os.path.relpath(file, directory)

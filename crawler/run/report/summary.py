@@ -15,8 +15,8 @@ from crawler.run.report.stranded import described as stranded_line
 from crawler.run.report.totals import is_empty
 from crawler.wording.counting import agree, counted
 
-SHOWN: Final = 6                  # reasons shown in one line
-GROUPS: Final = 4                 # reasons for given-up tasks that are shown, each with examples
+SHOWN: Final = 6  # reasons shown in one line
+GROUPS: Final = 4  # reasons for given-up tasks that are shown, each with examples
 # By the word in the counter. The first are URLs that were not fetched, the second pages without a record; all others are links.
 URLS: Final = no_page.NOT_FETCHED
 RECORDS: Final = {"noindex": "with noindex"}

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 FETCH = "fetch"
-ASIDE = "/aside/"                     # in the name of a counter, between queue and reason: see `broker.review`
-STATUS = f"{FETCH}/status/"           # counters of the fetch stage, by HTTP status
+ASIDE = "/aside/"  # in the name of a counter, between queue and reason: see `broker.review`
+STATUS = f"{FETCH}/status/"  # counters of the fetch stage, by HTTP status
 
 COMMON = (                            # counters of ours
     "failed", "retried", "dropped", "skipped", "put back", NOTHING, "fields", "links", "sitemaps", "noindex", "replaced", "",
@@ -91,6 +91,7 @@ def build(
 
 def no_page(counters: Mapping[str, int]) -> dict[str, int]:
     """Return the number of answers of status 2xx or 304 that brought no page, by the reason."""
+
     def total(name: str) -> int:
         return sum(n for counter, n in counters.items() if counter.partition("/")[2] == name)
 
@@ -98,7 +99,7 @@ def no_page(counters: Mapping[str, int]) -> dict[str, int]:
         "unread": total("nothing/unread"),
         "empty": total("nothing/empty"),
         "noindex": total("skipped/noindex") - total("noindex/no page"),
-        "sitemaps": total("sitemaps"),         # the pages they list were wanted
+        "sitemaps": total("sitemaps"),  # the pages they list were wanted
     }
 
 
@@ -149,7 +150,7 @@ def dropped(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for name, n in counters.items():
         stage, mark, reason = name.partition("/dropped")
-        stage = stage.partition("+")[0]           # of a chain take the first; the other links have counters of their own
+        stage = stage.partition("+")[0]  # of a chain take the first; the other links have counters of their own
         if mark and stage != FETCH:
             reasons = found.setdefault(stage, {})
             reasons[reason[1:]] = reasons.get(reason[1:], 0) + n

@@ -8,8 +8,8 @@ from typing import Any, Final
 from crawler.wording.counting import agree, counted
 from crawler.wording.texts import words
 
-COUNTER: Final = "/fields/"        # in the name of a counter, between the stage and the field
-MOST: Final = 10                   # fields that are reported
+COUNTER: Final = "/fields/"  # in the name of a counter, between the stage and the field
+MOST: Final = 10  # fields that are reported
 _NOT: Final = {"int": "no number", "float": "no number", "date": "no unambiguous date", "url": "no http(s) URL"}
 
 
@@ -22,7 +22,7 @@ def tally(counters: Mapping[str, int], examples: Mapping[str, str]) -> dict[str,
     for name, n in sorted(counters.items()):
         _, mark, key = name.partition(COUNTER)
         field, _, trouble = key.partition("/")
-        if not mark or trouble not in ("", "failed", "cut"):       # a counter of a user's own
+        if not mark or trouble not in ("", "failed", "cut"):  # a counter of a user's own
             continue
         kind, _, example = examples.get(field, "").partition(" ")
         reason = examples.get(f"{field}/failed", "").partition(" ")[2]

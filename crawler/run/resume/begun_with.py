@@ -1,7 +1,7 @@
 """Use the configuration file again that a crawl was begun with, when a later command names none.
 
-    crawler run -c my.toml URL ──▶ Definition.config ──▶ crawler run        reads my.toml
-                                                    └──▶ the file is gone: its settings, to be typed
+crawler run -c my.toml URL ──▶ Definition.config ──▶ crawler run        reads my.toml
+                                                └──▶ the file is gone: its settings, to be typed
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Let a crawl go on that was begun by hand, with `crawler hub`, `put` and `stage`, with `crawler run`, and the other way round.
 
-    seeds in the store ─┐
-    outputs with rows ──┼──▶ Definition
-    settings in force ──┘
+seeds in the store ─┐
+outputs with rows ──┼──▶ Definition
+settings in force ──┘
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crawler.broker.sqlite.broker import SqliteBroker
     from crawler.broker.sqlite.peek import Peek
 
-OUTPUT_OPTION = "-o"               # counts as typed, so that it is remembered
+OUTPUT_OPTION = "-o"  # counts as typed, so that it is remembered
 
 
 def output(notes: Mapping[str, bytes], counters: Mapping[str, int]) -> str:

@@ -44,7 +44,7 @@ def refusal(
     as_it_was = command.with_file(file, *words) if is_other else command.bare(*words)
     first = f"{'; '.join(by_hand)}, then " if by_hand else ""
     lines += [f"{HIDDEN} below stands for a password or token: type it again"] if HIDDEN in command.again() else []
-    more = rules.options(was, config, os.getcwd()) if has_seeds else []      # without URLs, a fresh crawl keeps them
+    more = rules.options(was, config, os.getcwd()) if has_seeds else []  # without URLs, a fresh crawl keeps them
     if has_seeds and file and not is_other and not command.has_file:
         more += ["-c", file]
     return "\n".join([
@@ -78,9 +78,7 @@ def _is_of_files(difference: Difference, was: Definition, config: Config) -> boo
     return origins <= files
 
 
-def consequences(
-    found: Found, was: Definition, changed: Sequence[Difference], here: Definition, pipeline: Pipeline
-) -> list[str]:
+def consequences(found: Found, was: Definition, changed: Sequence[Difference], here: Definition, pipeline: Pipeline) -> list[str]:
     """List what a change means for the tasks and rows that the crawl already has."""
     lines = []
     before = described(found.rows)

@@ -1,15 +1,15 @@
 """Decide how a crawl begins, before anything is started or changed.
 
-    data directory ──look──▶ Found ──┐
-    command and configuration now ───┴─plan──▶ Plan: settings, seeds and definition, and messages about them
-                                         └───▶ UsageError: nothing to do, or it is a different crawl
+data directory ──look──▶ Found ──┐
+command and configuration now ───┴─plan──▶ Plan: settings, seeds and definition, and messages about them
+                                     └───▶ UsageError: nothing to do, or it is a different crawl
 
-    in the data directory     asked for                 what begins
-    nothing, or finished      URLs                      a first or a fresh crawl
-    finished                  nothing, or --change      nothing; a message names its rows and the ways out
-    finished or unfinished    --fresh, no URLs          the same crawl from its beginning
-    unfinished                the same, or nothing      the crawl continues
-    unfinished                something else            nothing; with --change the crawl continues with the change
+in the data directory     asked for                 what begins
+nothing, or finished      URLs                      a first or a fresh crawl
+finished                  nothing, or --change      nothing; a message names its rows and the ways out
+finished or unfinished    --fresh, no URLs          the same crawl from its beginning
+unfinished                the same, or nothing      the crawl continues
+unfinished                something else            nothing; with --change the crawl continues with the change
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Modules needed only for a directory with a crawl in it are imported in the functions: a first crawl starts at once.
 
-ASIDE = f"{FRONTIER}/aside/"       # in the names of counters: see `broker.review`
+ASIDE = f"{FRONTIER}/aside/"  # in the names of counters: see `broker.review`
 
 
 class Found(Struct, frozen=True):
@@ -78,17 +78,17 @@ class Plan(Struct, frozen=True):
 
     config: Config
     pipeline: Pipeline
-    options: dict[str, Any]        # of every stage, by its name
+    options: dict[str, Any]  # of every stage, by its name
     definition: Definition | None  # to be stored with the crawl
-    remembered: dict[str, Any]     # settings that the crawl had and that nothing sets now
-    texts: list[str]               # seeds to put
-    added: list[str]               # those of them that are new to the crawl
-    queues_read: list[str]         # queues of the stages it has now or had before: work may be left on them
-    said: list[str]                # messages on what a change means for existing tasks and rows
-    pages: int                     # fetched by earlier runs of this crawl
-    gone: frozenset[str] = frozenset()    # outputs whose file is missing though rows were written to it
-    rules: dict[str, tuple[Any, Any]] = {}    # changed settings, then and now, by which queued URLs must be judged again
-    last_pages: int = 0            # fetched by the crawl that was in the data directory, whether it goes on or not
+    remembered: dict[str, Any]  # settings that the crawl had and that nothing sets now
+    texts: list[str]  # seeds to put
+    added: list[str]  # those of them that are new to the crawl
+    queues_read: list[str]  # queues of the stages it has now or had before: work may be left on them
+    said: list[str]  # messages on what a change means for existing tasks and rows
+    pages: int  # fetched by earlier runs of this crawl
+    gone: frozenset[str] = frozenset()  # outputs whose file is missing though rows were written to it
+    rules: dict[str, tuple[Any, Any]] = {}  # changed settings, then and now, by which queued URLs must be judged again
+    last_pages: int = 0  # fetched by the crawl that was in the data directory, whether it goes on or not
 
     @property
     def stages(self) -> list[str]:
@@ -129,7 +129,7 @@ def plan(
     load: Load, texts: Sequence[str], command: Command, *,
     is_fresh: bool = False, is_change: bool = False,
 ) -> Plan:  # fmt: skip
-    """Decide how the crawl begins. 
+    """Decide how the crawl begins.
 
     command: the command as typed, for the hints. Raises UsageError if there is nothing to do or the unfinished crawl is
     another one.
@@ -150,7 +150,7 @@ def plan(
         config, file = begun_with.loaded(load, config, was)
     asked = _asked(load, config, was if goes_on or not texts else None, file)
     if was is not None and not goes_on and not is_fresh and found.unfinished(asked.queues_read):
-        goes_on = True                        # the crawl was finished, but a stage was added and has tasks to read
+        goes_on = True  # the crawl was finished, but a stage was added and has tasks to read
         asked = _asked(load, config, was, file)
     if was is not None and goes_on:
         return _resumed(found, was, asked, texts, command, is_change=is_change)
@@ -195,7 +195,7 @@ class _Asked(Struct, frozen=True):
     pipeline: Pipeline
     options: dict[str, Any]
     remembered: dict[str, Any]
-    file: Path | None = None       # configuration file that is used because the crawl was begun with it
+    file: Path | None = None  # configuration file that is used because the crawl was begun with it
 
     @property
     def queues_read(self) -> list[str]:
@@ -327,7 +327,7 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
         raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
     rules = change.of_rules(changed)
     if is_change and not rules and not found.is_empty and not found.unfinished([*was.queues_read, *asked.queues_read]):
-        raise UsageError(_nothing_to_change(found, was, command, data, texts))      # tasks set aside stay so
+        raise UsageError(_nothing_to_change(found, was, command, data, texts))  # tasks set aside stay so
     _refuse_at_limit(found, was, asked, command)
     if changed or strange:
         here = change.with_change(was, _kept(was, asked, asked.settings), strange, directory)

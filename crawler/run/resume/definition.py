@@ -25,14 +25,14 @@ from crawler.items import Note
 from crawler.pipeline.build import FRONTIER, Pipeline, values
 from crawler.web import urls
 
-NOTE: Final = "definition"         # name of the note
-SEEDS_KEPT: Final = 1_000          # seeds stored one by one; if there are more, only their number and a digest are stored
-NAMED: Final = 5                   # seeds named in a message
-DEFAULT: Final = "default"         # origin of a value that is not set
-RESUMED: Final = "the resumed crawl"    # origin, in this run, of a value that is remembered
+NOTE: Final = "definition"  # name of the note
+SEEDS_KEPT: Final = 1_000  # seeds stored one by one; if there are more, only their number and a digest are stored
+NAMED: Final = 5  # seeds named in a message
+DEFAULT: Final = "default"  # origin of a value that is not set
+RESUMED: Final = "the resumed crawl"  # origin, in this run, of a value that is remembered
 
 SECTIONS: Final = frozenset({"frontier", "hosts", "queues", "stages"})
-UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])   # options that may hold secrets, or that we set ourselves
+UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])  # options that may hold secrets, or that we set ourselves
 HOW_FRONTIER: Final = frozenset({"delay", "per_host", "max_waiting"})
 HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
 WHAT_QUEUES: Final = frozenset({"keyed", "polite"})
@@ -55,14 +55,14 @@ class Seed(Struct, frozen=True, array_like=True):
 class Definition(Struct, frozen=True, kw_only=True):
     """The definition of a crawl at its start or after its last change."""
 
-    directory: str                 # working directory of `crawler run`, absolute; relative outputs start from it
-    seeds: tuple[Seed, ...]        # the first `SEEDS_KEPT`
+    directory: str  # working directory of `crawler run`, absolute; relative outputs start from it
+    seeds: tuple[Seed, ...]  # the first `SEEDS_KEPT`
     seeds_total: int
-    seeds_digest: str              # of all of them, in any order
-    values: dict[str, Value]       # by dotted name
-    how: dict[str, Value] = {}     # settings that only say how the work is done: typed ones are remembered; never compared
+    seeds_digest: str  # of all of them, in any order
+    values: dict[str, Value]  # by dotted name
+    how: dict[str, Value] = {}  # settings that only say how the work is done: typed ones are remembered; never compared
     outputs: tuple[str, ...] = ()  # every output that rows were ever written to, oldest first
-    config: str = ""               # the configuration file; relative paths start from `directory`
+    config: str = ""  # the configuration file; relative paths start from `directory`
 
     @property
     def has_all_seeds(self) -> bool:
@@ -124,7 +124,7 @@ def decode(note: bytes, data: Path) -> Definition | None:
     """Return the definition in a note of the store in `data`; None if this version does not know its format."""
     try:
         found = msgspec.json.decode(note, type=Definition)
-    except msgspec.DecodeError:        # includes ValidationError
+    except msgspec.DecodeError:  # includes ValidationError
         return None
     return structs.replace(found, directory=os.path.normpath(os.path.join(os.path.abspath(data), found.directory)))
 
@@ -217,7 +217,7 @@ def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) ->
 
 def _is_unkept(name: str) -> bool:
     """Tell whether a setting may hold secrets, or is one that we set ourselves."""
-    if name.startswith("hosts."):                # the name of the host has dots as well
+    if name.startswith("hosts."):  # the name of the host has dots as well
         return name.endswith(".auth") or ".headers." in name
     return name.split(".")[2:3] in UNKEPT
 

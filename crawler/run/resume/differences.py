@@ -21,10 +21,10 @@ from msgspec import Struct
 from crawler.run.paths import from_here
 from crawler.run.resume.definition import DEFAULT, NAMED, Definition, Value, digest, forms, is_typed, seed_of
 
-MODE: Final = "mode"               # an option that only matters at the first start: remembered for a fresh start, never compared
+MODE: Final = "mode"  # an option that only matters at the first start: remembered for a fresh start, never compared
 OUTPUT: Final = "output"
-ENABLED: Final = "enabled"         # option of a stage: not compared, because the stage itself is
-SHOWN: Final = 120                 # characters of a value in a message
+ENABLED: Final = "enabled"  # option of a stage: not compared, because the stage itself is
+SHOWN: Final = 120  # characters of a value in a message
 
 
 class Difference(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Find outputs whose file disappeared between two runs of a crawl, and correct the counts of their rows.
 
-    rows counted for a file ── the file is not there ──▶ a warning, and counts that begin at 0 again
+rows counted for a file ── the file is not there ──▶ a warning, and counts that begin at 0 again
 """
 
 from __future__ import annotations

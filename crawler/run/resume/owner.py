@@ -24,16 +24,16 @@ from crawler.errors import UsageError
 
 log = logging.getLogger("crawler.run")
 
-NAMES: Final = {"crawler:hub": False, "crawler:ending": True}    # of a hub that `crawler run` started: whether its parent is gone
-LONGEST: Final = 30.0         # s that a hub whose parent is gone may take to end: see `ORPHANED` in the command `hub`
-LOOK: Final = 0.05            # s between looks at it
-_FLOCK: Final = "hhqqi4x"     # struct flock on 64-bit Linux: type, whence, start, length, pid
+NAMES: Final = {"crawler:hub": False, "crawler:ending": True}  # of a hub that `crawler run` started: whether its parent is gone
+LONGEST: Final = 30.0  # s that a hub whose parent is gone may take to end: see `ORPHANED` in the command `hub`
+LOOK: Final = 0.05  # s between looks at it
+_FLOCK: Final = "hhqqi4x"  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
 
 class Owner(Struct, frozen=True):
     """The crawl that uses a store."""
 
-    pid: int                       # of `crawler run`; of the hub if its parent is gone
+    pid: int  # of `crawler run`; of the hub if its parent is gone
     is_ending: bool
 
 

@@ -1,7 +1,7 @@
 """Apply the rules of a crawl that is resumed with a change to the URLs that it has queued, and say what that did.
 
-    settings then and now ──changed──▶ is there anything to judge?
-    store of the crawl ─────apply───▶ URLs set aside, restored and queued again, in sentences
+settings then and now ──changed──▶ is there anything to judge?
+store of the crawl ─────apply───▶ URLs set aside, restored and queued again, in sentences
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from crawler.broker.sqlite.review import Store
 
 ROBOTS: Final = "stages.fetch.robots"
-SCOPE: Final = frozenset({"frontier.scope", "frontier.seed_redirects"})      # settings that decide which hosts are in scope
-NAMES: Final = frozenset({"frontier.sort_query", "frontier.drop_params", "frontier.strip_www"})     # the key of a URL
-LIMITS: Final = frozenset({"frontier.max_time", "frontier.max_total_bytes"})     # of the crawl, and of no single URL
-FORBIDDEN: Final = "dropped: robots.txt"     # how the report of a URL begins that robots.txt forbids
-SHOWN: Final = 6                  # reasons shown in one line
+SCOPE: Final = frozenset({"frontier.scope", "frontier.seed_redirects"})  # settings that decide which hosts are in scope
+NAMES: Final = frozenset({"frontier.sort_query", "frontier.drop_params", "frontier.strip_www"})  # the key of a URL
+LIMITS: Final = frozenset({"frontier.max_time", "frontier.max_total_bytes"})  # of the crawl, and of no single URL
+FORBIDDEN: Final = "dropped: robots.txt"  # how the report of a URL begins that robots.txt forbids
+SHOWN: Final = 6  # reasons shown in one line
 
 # By the reason why a link was refused, the setting that refused it. Refused links are only counted.
 REFUSED_BY: Final = {
@@ -44,10 +44,10 @@ REFUSED_BY: Final = {
     "path repeats": "max_repeats",
     "too many parameters": "max_query_keys",
 }
-ORDERED: Final = {"scope": ("path", "host", "domain", "any"), "seed_redirects": ("never", "site", "any")}     # narrowest first
+ORDERED: Final = {"scope": ("path", "host", "domain", "any"), "seed_redirects": ("never", "site", "any")}  # narrowest first
 
 
-Change = tuple[Any, Any]          # the value of a setting then and now; None: not set
+Change = tuple[Any, Any]  # the value of a setting then and now; None: not set
 
 
 def is_rule(name: str) -> bool:
@@ -72,7 +72,7 @@ def apply(
 
     def judge(item: bytes) -> int | str:
         found = visit(item)
-        if found is None:                      # it keeps its place, and is given up by the stage that gets it
+        if found is None:  # it keeps its place, and is given up by the stage that gets it
             return 0
         verdict = frontier.judge(found)
         return verdict.priority if isinstance(verdict, New) else verdict
@@ -133,6 +133,6 @@ def widens(name: str, then: Any, now: Any) -> bool:
         return bool(then) and (not now or not set(now) <= set(then))
     if setting == "deny":
         return not set(then or ()) <= set(now or ())
-    if setting.startswith("max_"):                 # 0 and None: no limit
+    if setting.startswith("max_"):  # 0 and None: no limit
         return bool(then) and (not now or now > then)
     return False

@@ -9,7 +9,7 @@ from crawler.config.load import Config
 from crawler.run.resume.definition import DEFAULT, RESUMED, Definition, Value, is_typed
 from crawler.run.resume.differences import ENABLED, MODE, toml, typed
 
-WIRING: Final = ("input", "outputs")          # options of a stage that are named by its name
+WIRING: Final = ("input", "outputs")  # options of a stage that are named by its name
 
 
 def described(values: Mapping[str, Value]) -> str:

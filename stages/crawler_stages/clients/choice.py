@@ -9,7 +9,7 @@ from typing import Any, Final
 from crawler import ConfigError, Guard, how_to_install
 from crawler_stages.clients.contract import Client, Limits
 
-LIBCURL: Final = 0x08_0B_00        # 8.11: the oldest that has passed the tests of the clients
+LIBCURL: Final = 0x08_0B_00  # 8.11: the oldest that has passed the tests of the clients
 
 
 def preload(name: str) -> None:
@@ -58,7 +58,7 @@ def _lacking() -> str:
     """Return why libcurl cannot be used; "" if it can."""
     try:
         version = _version()
-    except ImportError as error:       # not there, or there without its libcurl
+    except ImportError as error:  # not there, or there without its libcurl
         return f"without libcurl: {error}"
     if version[2] < LIBCURL:
         return f"libcurl {version[1]} is older than 8.11"

@@ -23,20 +23,20 @@ from crawler_stages.clients.contract import BrokenReply, TooBig
 brotli: Any
 try:
     brotli = import_module("brotli")
-except ImportError:                # optional: servers then send gzip
+except ImportError:  # optional: servers then send gzip
     brotli = None
 
-BLOCK: Final = 65_536              # bytes read, and decoded, at once
-MAX_CODINGS: Final = 2             # one more than any honest server sends; each multiplies the size of a bomb
-MAX_MEMBERS: Final = 1_000         # gzip members or zstd frames in a row: each costs work even if it is empty
-RATIO_FROM: Final = 1 << 20        # bytes; expansion is judged from here: a small page of spaces compresses well
+BLOCK: Final = 65_536  # bytes read, and decoded, at once
+MAX_CODINGS: Final = 2  # one more than any honest server sends; each multiplies the size of a bomb
+MAX_MEMBERS: Final = 1_000  # gzip members or zstd frames in a row: each costs work even if it is empty
+RATIO_FROM: Final = 1 << 20  # bytes; expansion is judged from here: a small page of spaces compresses well
 
-_HAS_BROTLI: Final = hasattr(getattr(brotli, "Decompressor", None), "can_accept_more_data")   # 1.2: the first with a limit
+_HAS_BROTLI: Final = hasattr(getattr(brotli, "Decompressor", None), "can_accept_more_data")  # 1.2: the first with a limit
 ACCEPTED: Final = "gzip, deflate, br, zstd" if _HAS_BROTLI else "gzip, deflate, zstd"
 
 _GZIP: Final = b"\x1f\x8b"
-_GZIP_BITS: Final = 31             # zlib's way to say "gzip header"
-_RAW_BITS: Final = -15             # … and "no header"
+_GZIP_BITS: Final = 31  # zlib's way to say "gzip header"
+_RAW_BITS: Final = -15  # … and "no header"
 
 
 class Source:
@@ -45,7 +45,7 @@ class Source:
     def __init__(self, read: Callable[[int], bytes], limit: int) -> None:
         self._read = read
         self._limit = limit
-        self.received = 0          # bytes
+        self.received = 0  # bytes
 
     def __iter__(self) -> Iterator[bytes]:
         while block := self._read(BLOCK):
@@ -109,8 +109,8 @@ class Decoder(Protocol):
 class Coding(NamedTuple):
     """A row of `CODINGS`."""
 
-    decoder: Callable[[bytes], Decoder | None]     # for what begins with these bytes; None: it is not coded at all
-    is_member: Callable[[bytes], bool]             # whether what follows an end is a further member
+    decoder: Callable[[bytes], Decoder | None]  # for what begins with these bytes; None: it is not coded at all
+    is_member: Callable[[bytes], bool]  # whether what follows an end is a further member
 
 
 def _undone(blocks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
@@ -135,7 +135,7 @@ def _undone(blocks: Iterator[bytes], coding: Coding) -> Iterator[bytes]:
                     raise BrokenReply("the compressed body is cut short")
         rest = _topped_up(decoder.unused_data, blocks)
         if not coding.is_member(rest):
-            for _ignored in blocks:    # what follows is junk; read, so that the connection can be used again
+            for _ignored in blocks:  # what follows is junk; read, so that the connection can be used again
                 pass
             return
     raise BrokenReply(f"more than {MAX_MEMBERS} members of a compressed body")
@@ -156,7 +156,7 @@ def _gunzip(start: bytes) -> Decoder | None:
 
 def _inflate(start: bytes) -> Decoder:
     """Make a decoder for deflate with the header of zlib, as RFC 9110 §8.4.1.2 has it, or without, as some servers send it."""
-    has_header = len(start) > 1 and start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0   # RFC 1950 §2.2
+    has_header = len(start) > 1 and start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0  # RFC 1950 §2.2
     return zlib.decompressobj(zlib.MAX_WBITS if has_header else _RAW_BITS)
 
 
@@ -168,13 +168,13 @@ class _Brotli:
     """
 
     unconsumed_tail = b""
-    unused_data = b""              # never told: it is junk
+    unused_data = b""  # never told: it is junk
 
     def __init__(self) -> None:
         self.eof = False
         self._decoder = brotli.Decompressor()
         self._sent: list[bytes] = []
-        self._given = 0            # bytes
+        self._given = 0  # bytes
         self._again: Iterator[bytes] | None = None
 
     def decompress(self, data: bytes, most: int) -> bytes:

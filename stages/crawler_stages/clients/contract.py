@@ -21,41 +21,41 @@ from crawler import CrawlerError, MachineShort, Url
 class Limits(Struct, frozen=True, kw_only=True):
     """Limits of one request."""
 
-    timeout: float                 # s from the call to the last byte
-    connect_timeout: float         # s for TCP and TLS, all addresses of a name together
-    min_rate: float                # bytes a second on average, once GRACE has passed since the first byte; 0: any
-    max_bytes: int                 # of a body, decoded; and of one as sent
-    max_ratio: float               # decoded to sent
-    max_header_bytes: int          # of status line and header block, interim replies included
+    timeout: float  # s from the call to the last byte
+    connect_timeout: float  # s for TCP and TLS, all addresses of a name together
+    min_rate: float  # bytes a second on average, once GRACE has passed since the first byte; 0: any
+    max_bytes: int  # of a body, decoded; and of one as sent
+    max_ratio: float  # decoded to sent
+    max_header_bytes: int  # of status line and header block, interim replies included
 
 
 class Reply(Struct, frozen=True, kw_only=True):
     """Answer of a server."""
 
     status: int
-    headers: list[tuple[str, str]]     # as received, in order
-    content: bytes                 # decoded
-    received: int                  # bytes of the body as sent
-    seconds: float                 # from the call to the last byte
-    is_skipped: bool = False       # the body was not wanted: content is empty
+    headers: list[tuple[str, str]]  # as received, in order
+    content: bytes  # decoded
+    received: int  # bytes of the body as sent
+    seconds: float  # from the call to the last byte
+    is_skipped: bool = False  # the body was not wanted: content is empty
 
 
-Wants = Callable[[int, list[tuple[str, str]]], bool]     # of a status and header: whether to read the body
+Wants = Callable[[int, list[tuple[str, str]]], bool]  # of a status and header: whether to read the body
 
 
 # Not every client has a `start`: see `curl.client`.
-Take = Callable[[], Reply]         # raises what `Client.get` does
+Take = Callable[[], Reply]  # raises what `Client.get` does
 Work = Callable[[], None]
-Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None, int], Work]], bool]     # with the status, 0: there is none
+Start = Callable[[Url, Mapping[str, str], Wants, Callable[[Take | None, int], Work]], bool]  # with the status, 0: there is none
 
 
 class Running(Protocol):
     """Running request as others see it: see `sockets.Attempt`."""
 
     host: str
-    start: float                   # monotonic time
-    received: int                  # bytes
-    in_thread: bool                # a thread waits for it
+    start: float  # monotonic time
+    received: int  # bytes
+    in_thread: bool  # a thread waits for it
 
     def is_slow(self, now: float) -> bool: ...
 
@@ -85,13 +85,13 @@ class Client(Protocol):
 # Errors of connect(2) that every host gives to a machine without a working network.
 UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
 
-GRACE = 20.0                       # s from the first byte until the minimum rate counts: TCP starts slowly, and pages come in parts
+GRACE = 20.0  # s from the first byte until the minimum rate counts: TCP starts slowly, and pages come in parts
 
 
 class FetchFailed(CrawlerError):
     """Raised if there is no reply, or none that can be used; the message says why."""
 
-    may_be_ours = False            # an error that a machine without a working network has with every host
+    may_be_ours = False  # an error that a machine without a working network has with every host
 
 
 class Lacking(FetchFailed):

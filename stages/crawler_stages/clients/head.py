@@ -17,19 +17,19 @@ from msgspec import Struct
 from crawler_stages.clients.contract import BrokenReply, TooBig
 
 _STATUS: Final = re.compile(rb"HTTP/(\d)(?:\.(\d))?[ \t]+(\d{3})(?:[ \t]+(.*))?")
-_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")          # RFC 9110 §5.6.2
-_SHORT: Final = 128                # bytes of a header line that is worth remembering
-_LONGEST: Final = 18               # digits of a Content-Length that are read; more are over every limit
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_SHORT: Final = 128  # bytes of a header line that is worth remembering
+_LONGEST: Final = 18  # digits of a Content-Length that are read; more are over every limit
 _BODILESS: Final = frozenset({204, 304})
 _SENDING: Final = frozenset({"transfer-encoding", "content-length", "content-encoding", "connection"})
 
-_Kinded = tuple[tuple[str, str], str]    # a field, and its name in lower case if it says how the body is sent, else ""
+_Kinded = tuple[tuple[str, str], str]  # a field, and its name in lower case if it says how the body is sent, else ""
 
 
 class Head(Struct, frozen=True):
     """Status line and header of the final reply."""
 
-    minor: int                     # of HTTP/1.x
+    minor: int  # of HTTP/1.x
     status: int
     reason: str
     fields: list[tuple[str, str]]  # in order; bytes beyond ASCII as Latin-1
@@ -56,7 +56,7 @@ def plain_head(lines: Sequence[bytes], most: int) -> Head | None:
     found = [_short_line(line) if len(line) <= _SHORT else None for line in lines[1:-1]]
     if None in found:
         return None
-    sure: list[_Kinded] = found    # type: ignore[assignment]  # none of them is None
+    sure: list[_Kinded] = found  # type: ignore[assignment]  # none of them is None
     return Head(*status, [field for field, _ in sure], _sending(sure))
 
 
@@ -95,7 +95,7 @@ class _Lines:
 
 def _status(reader: _Lines) -> tuple[int, int, str]:
     line = reader.next()
-    while not line:                # left by some servers after the last reply
+    while not line:  # left by some servers after the last reply
         line = reader.next()
     return _status_of(line)
 
@@ -111,9 +111,9 @@ def _status_of(line: bytes) -> tuple[int, int, str]:
 
 def _fields(reader: _Lines) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
-    is_kept = False                # the line before
+    is_kept = False  # the line before
     while line := reader.next():
-        if line[0] in b" \t":      # RFC 9112 §5.2: the rest of the line before
+        if line[0] in b" \t":  # RFC 9112 §5.2: the rest of the line before
             if is_kept:
                 name, value = fields[-1]
                 fields[-1] = (name, f"{value} {line.decode('latin-1').strip()}".strip())

@@ -32,8 +32,8 @@ from crawler_stages.clients.contract import (
 
 T = TypeVar("T")
 
-SLOW: Final = 1_000.0              # bytes a second; a slower request waits for its server, not for this machine
-PATIENCE: Final = 0.8              # s for which a rate is taken
+SLOW: Final = 1_000.0  # bytes a second; a slower request waits for its server, not for this machine
+PATIENCE: Final = 0.8  # s for which a rate is taken
 
 CLOSED: Final = "the client is closed"
 
@@ -47,27 +47,27 @@ class Attempt:
         """proxy: its URL; "" is none."""
         self.host = url.host
         self.proxy = proxy
-        is_forwarded = proxy and url.scheme == "http"      # RFC 9112 §3.2.2; https goes through a tunnel
-        self.target = (url.origin if is_forwarded else "") + url.target    # as it stands in the URL
+        is_forwarded = proxy and url.scheme == "http"  # RFC 9112 §3.2.2; https goes through a tunnel
+        self.target = (url.origin if is_forwarded else "") + url.target  # as it stands in the URL
         self.limits = limits
         self.guard = guard
         self.start = time.monotonic()
-        self.is_connected = False      # it opened a connection, rather than use a kept one
-        self.received = 0              # bytes
+        self.is_connected = False  # it opened a connection, rather than use a kept one
+        self.received = 0  # bytes
         self.in_thread = True
-        self._first_at = 0.0           # monotonic time by which the first bytes were there; 0: they were not
-        self._looked_at = self.start   # monotonic time of the last look at its progress, and the bytes received until then
+        self._first_at = 0.0  # monotonic time by which the first bytes were there; 0: they were not
+        self._looked_at = self.start  # monotonic time of the last look at its progress, and the bytes received until then
         self._looked_bytes = 0
         self._is_slow = False
         self._is_put_off = False
         self.is_ended = False
-        self._socket: socket.socket | None = None      # that it waits for
+        self._socket: socket.socket | None = None  # that it waits for
 
     def end(self) -> None:
         """Make it fail soon, from another thread: its connection is shut down, and it opens no other."""
         self.is_ended = True
         if self._socket is not None:
-            with suppress(OSError):    # it is not connected, or closed by now
+            with suppress(OSError):  # it is not connected, or closed by now
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def waits_for(self, sock: socket.socket) -> None:
@@ -138,7 +138,7 @@ class TimedSocket(socket.socket):
         try:
             count = super().recv_into(*args, **kwargs)
         except TimeoutError:
-            attempt.remaining()        # says which limit it was
+            attempt.remaining()  # says which limit it was
             raise
         attempt.received += count
         return count
@@ -169,7 +169,7 @@ def connect(attempt: Attempt, hostname: str, port: int) -> socket.socket:
             sock.close()
             raise
         else:
-            sock.settimeout(max(deadline - time.monotonic(), 0.001))    # for the TLS handshake that may follow
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))  # for the TLS handshake that may follow
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
     whom = f"the proxy {hostname}:{port}" if attempt.proxy else attempt.host
@@ -198,7 +198,7 @@ def resolved(attempt: Attempt, hostname: str, port: int) -> list[tuple[socket.Ad
         unknown = NameUnknown(f"{hostname}: {error.strerror}") if error.errno in _NO_NAME else None
         failed = unknown or ConnectFailed(f"{hostname}: {error.strerror}", may_be_ours=True)
         raise lacking(error) or failed from error
-    except (OSError, RuntimeError) as error:       # of the resolver's own sockets; of its thread
+    except (OSError, RuntimeError) as error:  # of the resolver's own sockets; of its thread
         raise lacking(error) or ConnectFailed(f"{hostname}: {error}") from error
 
 

@@ -15,7 +15,7 @@ from crawler_stages.clients.contract import ConnectFailed, FetchFailed, NoTls, T
 if TYPE_CHECKING:
     import ssl
 
-_ALERT: Final = 1000               # OpenSSL adds this to an alert's number in RFC 8446 §6 (SSL_AD_REASON_OFFSET)
+_ALERT: Final = 1000  # OpenSSL adds this to an alert's number in RFC 8446 §6 (SSL_AD_REASON_OFFSET)
 
 # OpenSSL's reason number (sslerr.h): its name in Python's ssl module, and its kind. Any other number is a ConnectFailed.
 _FINAL: Final[dict[int, tuple[str, type[FetchFailed]]]] = {
@@ -39,9 +39,9 @@ _FINAL: Final[dict[int, tuple[str, type[FetchFailed]]]] = {
 _BY_NAME: Final = dict(_FINAL.values())
 
 _NUMBER: Final = r"(?i)error:([0-9A-F]{8}):"
-_END: Final = (0, 294)             # the server closed the session; the connection ended (UNEXPECTED_EOF_WHILE_READING)
+_END: Final = (0, 294)  # the server closed the session; the connection ended (UNEXPECTED_EOF_WHILE_READING)
 _HUNG_UP: Final = "the server closed the connection during TLS"
-_REASON: Final = 0x7F_FFFF         # the part of an OpenSSL 3 error number that is the reason; the rest names the library
+_REASON: Final = 0x7F_FFFF  # the part of an OpenSSL 3 error number that is the reason; the rest names the library
 
 
 def tls_failure(host: str, error: ssl.SSLError, text: str) -> FetchFailed:
@@ -50,7 +50,7 @@ def tls_failure(host: str, error: ssl.SSLError, text: str) -> FetchFailed:
 
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsFailed(f"{host}: certificate verify failed: {getattr(error, 'verify_message', text)}")
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):    # versions differ in which of the two they raise
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # versions differ in which of the two they raise
         return ConnectFailed(f"{host}: {_HUNG_UP}")
     return failed(_BY_NAME.get(getattr(error, "reason", None) or "", ConnectFailed), host, text)
 

@@ -14,16 +14,16 @@ from typing import Final
 import zstandard
 
 MAGIC: Final = b"\x28\xb5\x2f\xfd"
-MAX_WINDOW: Final = 8 << 20        # bytes of memory a frame may ask for (RFC 9659)
+MAX_WINDOW: Final = 8 << 20  # bytes of memory a frame may ask for (RFC 9659)
 
-_MAX_BLOCK: Final = 128 << 10      # bytes of a block, and of what it expands to
+_MAX_BLOCK: Final = 128 << 10  # bytes of a block, and of what it expands to
 _SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-_SKIPPABLE_HEAD: Final = 8         # bytes: magic number and size
-_BLOCK_HEAD: Final = 3             # bytes: is it the last, type, size
-_CHECKSUM: Final = 4               # bytes
-_RUN: Final = 1                    # type of a block: one byte many times
-_COMPRESSED: Final = 2             # the type of most; 0: as it is, 3: reserved
-_DICTIONARY_ID: Final = (0, 1, 2, 4)               # bytes, by the two bits of the descriptor that say so
+_SKIPPABLE_HEAD: Final = 8  # bytes: magic number and size
+_BLOCK_HEAD: Final = 3  # bytes: is it the last, type, size
+_CHECKSUM: Final = 4  # bytes
+_RUN: Final = 1  # type of a block: one byte many times
+_COMPRESSED: Final = 2  # the type of most; 0: as it is, 3: reserved
+_DICTIONARY_ID: Final = (0, 1, 2, 4)  # bytes, by the two bits of the descriptor that say so
 _CONTENT_SIZE: Final = (0, 2, 4, 8)
 
 
@@ -37,14 +37,14 @@ class Frame:
 
     def __init__(self) -> None:
         self.eof = False
-        self.unconsumed_tail = b""     # input that is left, to be given again
-        self.unused_data = b""         # what follows the end
+        self.unconsumed_tail = b""  # input that is left, to be given again
+        self.unused_data = b""  # what follows the end
         self._decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
-        self._held = b""               # input that is too short to be understood
-        self._left = 0                 # bytes of the part at hand that are still to come
-        self._is_begun = False         # the frame header is known
-        self._is_skipped = False       # it is a skippable frame
-        self._is_last = False          # the part at hand is the last one
+        self._held = b""  # input that is too short to be understood
+        self._left = 0  # bytes of the part at hand that are still to come
+        self._is_begun = False  # the frame header is known
+        self._is_skipped = False  # it is a skippable frame
+        self._is_last = False  # the part at hand is the last one
         self._has_checksum = False
 
     def decompress(self, data: bytes, most: int) -> bytes:

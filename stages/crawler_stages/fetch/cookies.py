@@ -20,11 +20,11 @@ from msgspec import Struct
 from crawler import Url, is_public_suffix, registered_domain
 from crawler_stages.fetch.set_cookie import SetCookie, parse
 
-MAX_COOKIES: Final = 50            # of a domain; RFC 6265bis §6.1 asks for no less
-MAX_OF_SITE: Final = 180           # of a site, as in Chrome
-SITES: Final = 500                 # with cookies; the one not asked for longest is forgotten for the next
-MAX_SENT: Final = 12_288           # bytes of one Cookie header; servers commonly take 8 to 16 kB of headers
-MAX_HEADERS: Final = 1_000         # Set-Cookie headers of one reply that are read
+MAX_COOKIES: Final = 50  # of a domain; RFC 6265bis §6.1 asks for no less
+MAX_OF_SITE: Final = 180  # of a site, as in Chrome
+SITES: Final = 500  # with cookies; the one not asked for longest is forgotten for the next
+MAX_SENT: Final = 12_288  # bytes of one Cookie header; servers commonly take 8 to 16 kB of headers
+MAX_HEADERS: Final = 1_000  # Set-Cookie headers of one reply that are read
 
 _SECURE_PREFIX: Final = "__secure-"
 _HOST_PREFIX: Final = "__host-"
@@ -38,10 +38,10 @@ class _Cookie(Struct):
     domain: str
     is_host_only: bool
     path: str
-    expires: float | None          # s since the epoch; None: with the jar
+    expires: float | None  # s since the epoch; None: with the jar
     is_secure: bool
-    created: int                   # counts up; a cookie that is set anew keeps it
-    used: int                      # the same count, when it was last set or sent
+    created: int  # counts up; a cookie that is set anew keeps it
+    used: int  # the same count, when it was last set or sent
 
     @property
     def key(self) -> _Key:
@@ -58,7 +58,7 @@ class Cookies:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """clock: s since the epoch."""
-        self.name = secrets.token_hex(8)           # tells this jar from those of other processes
+        self.name = secrets.token_hex(8)  # tells this jar from those of other processes
         self._clock = clock
         self._lock = threading.Lock()
         self._sites: OrderedDict[str, dict[_Key, _Cookie]] = OrderedDict()
@@ -95,8 +95,7 @@ class Cookies:
         return has_changed
 
     def _store(self, cookie: _Cookie, url: Url) -> bool:
-        """Store a cookie in place of one of its name, domain and path (§5.7, from step 20). Returns False if that changes nothing.
-        """
+        """Store a cookie in place of one of its name, domain and path (§5.7, from step 20). Returns False: nothing has changed."""
         site = _site(url.hostname)
         cookies = self._sites.setdefault(site, {})
         self._sites.move_to_end(site)

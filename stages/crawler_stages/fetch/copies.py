@@ -22,7 +22,7 @@ from crawler_stages.clients.contract import Reply
 from crawler_stages.sinks.files import make_private
 
 FILE: Final = "fetched.sqlite"
-_PATIENCE: Final = 30.0            # s to wait for another worker that writes
+_PATIENCE: Final = 30.0  # s to wait for another worker that writes
 # Nothing is lost with this file but time, so no page waits for a disk.
 _SET_UP: Final = """
     PRAGMA synchronous = OFF;

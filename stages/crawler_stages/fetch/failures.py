@@ -34,20 +34,20 @@ from crawler_stages.clients.contract import (
 )
 from crawler_stages.fetch.robots_files import Unwilling
 
-MAX_REST: Final = 3600.0           # s; longer Retry-After values are cut: the task would outlive the crawl
-MAX_GROWN_REST: Final = 300.0      # s; longest rest of a failing host unless it asks for more; Heritrix 900
-SOON: Final = 0.5                  # s between attempts at an unknown name before any server has answered: it is probably mistyped
-_HOSTS: Final = 10_000             # hosts whose failures are counted
+MAX_REST: Final = 3600.0  # s; longer Retry-After values are cut: the task would outlive the crawl
+MAX_GROWN_REST: Final = 300.0  # s; longest rest of a failing host unless it asks for more; Heritrix 900
+SOON: Final = 0.5  # s between attempts at an unknown name before any server has answered: it is probably mistyped
+_HOSTS: Final = 10_000  # hosts whose failures are counted
 
 
-ENOUGH: Final = 5                  # hosts that have failed since the last answer
-ANEW: Final = 5.0                  # s that the answer to a question about a known host is good for
-PATIENCE: Final = 120.0            # s; where no host has ever answered they are then taken at their word
+ENOUGH: Final = 5  # hosts that have failed since the last answer
+ANEW: Final = 5.0  # s that the answer to a question about a known host is good for
+PATIENCE: Final = 120.0  # s; where no host has ever answered they are then taken at their word
 
 
 class Rule(Struct, frozen=True):
-    rest: float = 0.0              # s the host is left alone, doubled with each failure in a row; 0: it is not to blame
-    is_final: bool = False         # another try would end the same
+    rest: float = 0.0  # s the host is left alone, doubled with each failure in a row; 0: it is not to blame
+    is_final: bool = False  # another try would end the same
 
 
 ON_STATUS: Final = {               # any other status makes a page
@@ -83,7 +83,7 @@ class Failures:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._in_a_row: OrderedDict[str, tuple[int, float]] = OrderedDict()   # failures, and until when the host rests
+        self._in_a_row: OrderedDict[str, tuple[int, float]] = OrderedDict()  # failures, and until when the host rests
 
     def of_status(self, reply: Reply, host: str) -> Retry | None:
         """Return the error to raise for a reply; None if it makes a page."""
@@ -149,8 +149,8 @@ class Outage:
         self._lock = threading.Lock()
         self._failed: set[str] = set()
         self._since = 0.0
-        self._well = ""                    # name of the host that answered last
-        self._checked = (-ANEW, False)     # when it was looked up again, and whether it had an address
+        self._well = ""  # name of the host that answered last
+        self._checked = (-ANEW, False)  # when it was looked up again, and whether it had an address
 
     def answered(self, hostname: str) -> None:
         """Note that a host has answered."""
@@ -174,7 +174,7 @@ class Outage:
         return no_network(f"no host can be reached, the last one {text}")
 
     def _is_network_well(self, now: float) -> bool:
-        if not self._well or self._well[-1].isdigit() or self._well[-1] == "]":      # an address has no need of a name server
+        if not self._well or self._well[-1].isdigit() or self._well[-1] == "]":  # an address has no need of a name server
             return now > self._since + PATIENCE
         at, is_well = self._checked
         if now >= at + ANEW:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from crawler import Hosts
     from crawler_stages.fetch.cookies import Cookies
 
-_ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"   # what browsers say, and servers expect
-_NEWS: Final = 1.0                 # s between reads of the notes: another worker's seed may have brought a password
-_ORIGINS: Final = 10_000           # origins remembered as known
+_ACCEPT: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"  # what browsers say, and servers expect
+_NEWS: Final = 1.0  # s between reads of the notes: another worker's seed may have brought a password
+_ORIGINS: Final = 10_000  # origins remembered as known
 _NAMES: Final = {"authorization": "Authorization", "cookie": "Cookie"}
-_PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}   # used instead
+_PRIVATE: Final = {"authorization": "auth", "cookie": "cookies", "proxy-authorization": "proxy"}  # used instead
 
 
 class Identity:
@@ -62,7 +62,7 @@ class Identity:
         self._redirects = Redirects(self._cookies)
         self._typed = _Typed(shared) if shared is not None else None
         self._hosts = hosts
-        self._known: dict[str, tuple[Mapping[str, str], str]] = {}       # by host that has a table, within bounds
+        self._known: dict[str, tuple[Mapping[str, str], str]] = {}  # by host that has a table, within bounds
         self._is_everywhere_the_same = not (self._auth or has_cookies or hosts)
 
     def headers(self, url: Url, *, is_seed: bool = False) -> Mapping[str, str]:
@@ -109,7 +109,7 @@ class Identity:
     def follow(self, visit: Visit, target: str, most: int, sent: str, news: Sequence[str]) -> Visit | str:
         """Return the visit that a redirect leads to, or why there is none: see `Redirects.follow`."""
         if self._hosts and (fixed := self._of_host(Url.parse(visit.url).host)[0].get("Cookie", "")):
-            sent = sent.removesuffix(fixed).removesuffix("; ")       # it is sent with every visit, so it changes nothing
+            sent = sent.removesuffix(fixed).removesuffix("; ")  # it is sent with every visit, so it changes nothing
         return self._redirects.follow(visit, target, most, sent, news)
 
 

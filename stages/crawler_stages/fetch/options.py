@@ -32,38 +32,38 @@ AGENT: Final = f"crawler/{__version__}"
 # What parsers read, and gzipped sitemaps. Heritrix and Nutch fetch all that is linked and sort it out later; Colly and spider
 # have such a gate. A type that is not said is let in.
 READABLE: Final = ["text/*", "*/xml", "*/*+xml", "*/json", "*/*+json", "application/gzip", "application/x-gzip"]
-_NO_HOST: Final = re.compile(r"[/@\s]")     # part of a URL, not of a host; a host may have a port
-_SHOWN: Final = 80                 # characters of a value in an error
+_NO_HOST: Final = re.compile(r"[/@\s]")  # part of a URL, not of a host; a host may have a port
+_SHOWN: Final = 80  # characters of a value in an error
 
 
 class FetchOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of `[stages.fetch]`."""
 
-    client: Literal["auto", "curl", "requests"] = "auto"   # HTTP client; auto: curl where pycurl is installed, else requests
-    timeout: Timeout = 60.0        # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
-    connect_timeout: Timeout = 10.0   # s for TCP and TLS together
-    min_rate: Rate = 100.0   # bytes a second on average, from 20 s after the first byte on; 0: any. Modems have 5,000
-    max_bytes: BodyBytes = 10 << 20    # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
-    max_ratio: Expansion = 200.0   # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
-    max_redirects: Redirects = 10   # on the way to a page; browsers 20, Heritrix 20
-    max_header_bytes: HeaderBytes = 64 << 10   # of a header block
-    content_types: list[str] = field(default_factory=lambda: list(READABLE))   # bodies of others are not read; [] reads all
-    user_agent: str = ""               # "": crawler/VERSION, and the contact; the name it begins with is ours in robots.txt
-    contact: str = ""                  # URL or e-mail address of who runs this crawl: shown to every site
-    headers: dict[str, str] = field(default_factory=dict)   # sent with every request
-    auth: dict[str, str] = field(default_factory=dict)   # by host, sent to no other: "user:password", or "Bearer TOKEN"
-    hosts: dict[str, Any] | None = None   # settings of single hosts: the tables in [hosts]. `crawler` sets it
-    cookies: bool = False              # sent back as browsers do; each worker process has its own
-    proxy: str | dict[str, str] = ""   # http:// URL, of one for each scheme; the environment's are not used
-    revalidate: bool = False           # keep pages, and ask in later crawls for what has changed since
-    state: str = ""                    # directory of the kept pages; "": none are kept. `crawler` sets it
-    robots: bool = True                # robots.txt is obeyed
-    sitemaps: bool = False             # those that a seed's robots.txt names are visited; they may list pages nobody links to
-    pause_after_robots: Delay | None = None   # s between a robots.txt and the page it was fetched for; None: frontier.delay
-    max_crawl_delay: Delay = 60.0    # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
-    adaptive: Factor = 0.0   # times a page's seconds its host rests, 30 s at most; Heritrix 5
-    allow_private: list[str] = field(default_factory=list)   # hosts that may be at private addresses, as in URLs; seeds may
-    verify: bool | str = True          # check certificates; a string is the file of the authorities to trust
+    client: Literal["auto", "curl", "requests"] = "auto"  # HTTP client; auto: curl where pycurl is installed, else requests
+    timeout: Timeout = 60.0  # s for a request, from the call to the last byte; curl and Heritrix no limit, Scrapy 180
+    connect_timeout: Timeout = 10.0  # s for TCP and TLS together
+    min_rate: Rate = 100.0  # bytes a second on average, from 20 s after the first byte on; 0: any. Modems have 5,000
+    max_bytes: BodyBytes = 10 << 20  # of a body, decoded or as sent; Nutch 1 MiB, Scrapy 1 GiB; more of smaller ones at once
+    max_ratio: Expansion = 200.0  # decoded to sent, above 1 MiB; HTML has 10, bombs 1,000
+    max_redirects: Redirects = 10  # on the way to a page; browsers 20, Heritrix 20
+    max_header_bytes: HeaderBytes = 64 << 10  # of a header block
+    content_types: list[str] = field(default_factory=lambda: list(READABLE))  # bodies of others are not read; [] reads all
+    user_agent: str = ""  # "": crawler/VERSION, and the contact; the name it begins with is ours in robots.txt
+    contact: str = ""  # URL or e-mail address of who runs this crawl: shown to every site
+    headers: dict[str, str] = field(default_factory=dict)  # sent with every request
+    auth: dict[str, str] = field(default_factory=dict)  # by host, sent to no other: "user:password", or "Bearer TOKEN"
+    hosts: dict[str, Any] | None = None  # settings of single hosts: the tables in [hosts]. `crawler` sets it
+    cookies: bool = False  # sent back as browsers do; each worker process has its own
+    proxy: str | dict[str, str] = ""  # http:// URL, of one for each scheme; the environment's are not used
+    revalidate: bool = False  # keep pages, and ask in later crawls for what has changed since
+    state: str = ""  # directory of the kept pages; "": none are kept. `crawler` sets it
+    robots: bool = True  # robots.txt is obeyed
+    sitemaps: bool = False  # those that a seed's robots.txt names are visited; they may list pages nobody links to
+    pause_after_robots: Delay | None = None  # s between a robots.txt and the page it was fetched for; None: frontier.delay
+    max_crawl_delay: Delay = 60.0  # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
+    adaptive: Factor = 0.0  # times a page's seconds its host rests, 30 s at most; Heritrix 5
+    allow_private: list[str] = field(default_factory=list)  # hosts that may be at private addresses, as in URLs; seeds may
+    verify: bool | str = True  # check certificates; a string is the file of the authorities to trust
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({
         "client", "timeout", "connect_timeout", "min_rate", "max_bytes", "max_ratio", "max_header_bytes", "user_agent",
@@ -80,7 +80,7 @@ def check(options: FetchOptions, table: str) -> None:
     with found.mistakes():
         _refuse_nameless(options)
     if options.hosts is not None:
-        found.each.append("stages.fetch.hosts: is set by the tables of the hosts; write [hosts.\"example.org\"]")
+        found.each.append('stages.fetch.hosts: is set by the tables of the hosts; write [hosts."example.org"]')
     with found.mistakes():
         proxies(options.proxy)
     with found.mistakes():
@@ -116,7 +116,7 @@ def proxies(option: str | dict[str, str]) -> dict[str, str]:
             is_usable = not proxy or Url.parse(proxy).scheme == "http"
         except BadUrl:
             is_usable = False
-        if scheme not in ("http", "https") or not is_usable:     # the value may hold a password: it is not shown
+        if scheme not in ("http", "https") or not is_usable:  # the value may hold a password: it is not shown
             raise ConfigError(_unusable(scheme))
     return {scheme: proxy for scheme, proxy in found.items() if proxy}
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 LOOP: Final = "redirect loop"
 TOO_MANY: Final = "too many redirects"
 
-_MAX_LEARNED: Final = 16 << 10     # bytes of Set-Cookie headers that a visit brings; the oldest are left out first
-_MAX_AGAIN: Final = 20             # chains with cookies of their own that may have one URL visited again
-_URLS: Final = 10_000              # that are counted
-_NONE: Final = "-"                 # in `Trail.again`: no cookies are sent this time
+_MAX_LEARNED: Final = 16 << 10  # bytes of Set-Cookie headers that a visit brings; the oldest are left out first
+_MAX_AGAIN: Final = 20  # chains with cookies of their own that may have one URL visited again
+_URLS: Final = 10_000  # that are counted
+_NONE: Final = "-"  # in `Trail.again`: no cookies are sent this time
 
-_Learned = list[tuple[str, str]]   # URL and Set-Cookie header
+_Learned = list[tuple[str, str]]  # URL and Set-Cookie header
 
 
 class Redirects:
@@ -37,7 +37,7 @@ class Redirects:
     def __init__(self, cookies: Cookies | None = None) -> None:
         """cookies: the jar of the process; None: no cookies are kept."""
         self._cookies = cookies
-        self._again: dict[str, int] = {}     # by URL: how often chains with cookies of their own have led to it
+        self._again: dict[str, int] = {}  # by URL: how often chains with cookies of their own have led to it
 
     def follow(self, visit: Visit, target: str, most: int, sent: str = "", news: Sequence[str] = ()) -> Visit | str:
         """Return the visit that a redirect leads to, or why there is none: LOOP or TOO_MANY.

@@ -1,9 +1,9 @@
 """The robots.txt of every origin: fetched once, shared by all workers of the hub, kept a day.
 
-    rules(origin) ── this process knows them ──────────────────────────▶ Robots
-                  └─ a shared note has them ───────────────────────────▶ Robots
-                  └─ asked for: 2xx its rules · 4xx none · redirects ≤ 5 ▶ Robots, noted for the others
-                                5xx, 429, no answer: the old copy, or the failure itself (RFC 9309 §2.3.1)
+rules(origin) ── this process knows them ──────────────────────────▶ Robots
+              └─ a shared note has them ───────────────────────────▶ Robots
+              └─ asked for: 2xx its rules · 4xx none · redirects ≤ 5 ▶ Robots, noted for the others
+                            5xx, 429, no answer: the old copy, or the failure itself (RFC 9309 §2.3.1)
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from crawler_stages.clients.contract import FetchFailed, Reply
 
 log = logging.getLogger("crawler.fetch")
 
-MAX_BYTES: Final = 500 << 10       # read of a file; RFC 9309 §2.5 asks for no less
-FRESH: Final = 24 * 3600.0         # s; RFC 9309 §2.4 asks for no more
-STALE: Final = 3600.0              # s an old copy serves on where its server does not answer
-MAX_REDIRECTS: Final = 5           # RFC 9309 §2.3.1.2
-_KEPT_BYTES: Final = 8 << 20       # of files whose rules are kept in this process; rules take some ten times as much
+MAX_BYTES: Final = 500 << 10  # read of a file; RFC 9309 §2.5 asks for no less
+FRESH: Final = 24 * 3600.0  # s; RFC 9309 §2.4 asks for no more
+STALE: Final = 3600.0  # s an old copy serves on where its server does not answer
+MAX_REDIRECTS: Final = 5  # RFC 9309 §2.3.1.2
+_KEPT_BYTES: Final = 8 << 20  # of files whose rules are kept in this process; rules take some ten times as much
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -45,8 +45,8 @@ class Rules(Struct, frozen=True):
     """Rules of an origin, and how they came to this process."""
 
     robots: Robots
-    was_fetched: bool              # just now, by this call: the host has been asked once already
-    fetched_at: float              # s since the epoch, by whichever worker
+    was_fetched: bool  # just now, by this call: the host has been asked once already
+    fetched_at: float  # s since the epoch, by whichever worker
 
 
 class _Asking:
@@ -66,10 +66,10 @@ class RobotsFiles:
         self._ask = ask
         self._clock = clock
         self._lock = threading.Lock()
-        self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()   # gone when no thread waits
-        self._known: OrderedDict[str, tuple[float, int, Robots]] = OrderedDict()   # by origin: expires, size; least used first
+        self._asking: WeakValueDictionary[str, _Asking] = WeakValueDictionary()  # gone when no thread waits
+        self._known: OrderedDict[str, tuple[float, int, Robots]] = OrderedDict()  # by origin: expires, size; least used first
         self._size = 0
-        self._has_said = False             # that a note cannot be read or stored
+        self._has_said = False  # that a note cannot be read or stored
 
     def rules(self, origin: str) -> Rules:
         """Return the rules of an origin. Raises FetchFailed, AddressRefused: the rules are unknown, so nothing is allowed now."""
@@ -82,13 +82,13 @@ class RobotsFiles:
             known = self.known(origin)
             if known is not None:
                 return known
-            if asking.failure is not None:     # else each who waited would ask in turn, and wait as long again
+            if asking.failure is not None:  # else each who waited would ask in turn, and wait as long again
                 raise asking.failure
             try:
                 return self._note(origin)
             except (FetchFailed, AddressRefused) as error:
                 asking.failure = error
-                with self._lock:               # later callers ask again
+                with self._lock:  # later callers ask again
                     self._asking.pop(origin, None)
                 raise
 
@@ -158,7 +158,7 @@ class RobotsFiles:
         return self._ask(url, MAX_BYTES)
 
     def _learn(self, origin: str, kept: RobotsNote) -> Robots:
-        robots, size = Robots(kept.body), len(kept.body) + 1_000    # bytes; an empty file takes room as well
+        robots, size = Robots(kept.body), len(kept.body) + 1_000  # bytes; an empty file takes room as well
         with self._lock:
             self._size += size - self._known.pop(origin, (0.0, 0, robots))[1]
             self._known[origin] = (kept.expires, size, robots)

@@ -15,10 +15,10 @@ from typing import Final
 
 from msgspec import Struct
 
-MAX_COOKIE: Final = 4_096          # bytes of name and value together; a longer one is ignored (§5.6, step 5)
-MAX_ATTRIBUTE: Final = 1_024       # bytes of an attribute's value; a longer one is ignored (§5.6)
-MAX_LIFE: Final = 400 * 86_400.0   # s that a cookie is kept at most (§5.5)
-PAST: Final = -1.0                 # s since the epoch: an expiry that has passed
+MAX_COOKIE: Final = 4_096  # bytes of name and value together; a longer one is ignored (§5.6, step 5)
+MAX_ATTRIBUTE: Final = 1_024  # bytes of an attribute's value; a longer one is ignored (§5.6)
+MAX_LIFE: Final = 400 * 86_400.0  # s that a cookie is kept at most (§5.5)
+PAST: Final = -1.0  # s since the epoch: an expiry that has passed
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BLANKS: Final = " \t"
@@ -36,11 +36,11 @@ _FIRST_YEAR: Final = 1601
 class SetCookie(Struct, frozen=True, kw_only=True):
     """A Set-Cookie header, read. Of an attribute that is repeated the last counts."""
 
-    name: str                      # "": the cookie has no name
+    name: str  # "": the cookie has no name
     value: str
-    domain: str = ""               # in lower case, without a leading dot; "": of the host that sets it alone
-    path: str = ""                 # "": the directory of the URL that sets it
-    expires: float | None = None   # s since the epoch; None: with the crawl
+    domain: str = ""  # in lower case, without a leading dot; "": of the host that sets it alone
+    path: str = ""  # "": the directory of the URL that sets it
+    expires: float | None = None  # s since the epoch; None: with the crawl
     is_secure: bool = False
 
 
@@ -101,7 +101,7 @@ def read_date(text: str) -> float | None:
         return None
     year += 1900 if 70 <= year <= 99 else 2000 if year <= 69 else 0
     try:
-        moment = datetime(year, month, day, *time)      # UTC: see timegm
-    except ValueError:                 # there is no such day or time
+        moment = datetime(year, month, day, *time)  # UTC: see timegm
+    except ValueError:  # there is no such day or time
         return None
     return float(timegm(moment.timetuple())) if year >= _FIRST_YEAR else None

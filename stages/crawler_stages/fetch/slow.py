@@ -10,8 +10,8 @@ from crawler import site
 from crawler_stages.clients.contract import Running
 from crawler_stages.clients.sockets import SLOW
 
-SHARE: Final = 64                  # slow requests of one site, a registered domain, in one process
-_FEW: Final = 16                   # slow requests that are not worth a message
+SHARE: Final = 64  # slow requests of one site, a registered domain, in one process
+_FEW: Final = 16  # slow requests that are not worth a message
 
 
 def crowded(slow: Sequence[Running]) -> frozenset[str]:

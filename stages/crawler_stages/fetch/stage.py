@@ -1,8 +1,8 @@
 """Fetch: a visit in, the page out. Which URLs, and when, is not decided here.
 
-    urls: Visit ──▶ robots.txt ──▶ HTTP ──▶ pages: Page, whatever its status
-                        │            └────▶ urls: Visit, where a redirect leads
-                        └▶ Drop      └▶ Retry, with rest for the host where it asked for it, or GiveUp: see `failures`
+urls: Visit ──▶ robots.txt ──▶ HTTP ──▶ pages: Page, whatever its status
+                    │            └────▶ urls: Visit, where a redirect leads
+                    └▶ Drop      └▶ Retry, with rest for the host where it asked for it, or GiveUp: see `failures`
 """
 
 from __future__ import annotations
@@ -54,29 +54,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crawler.fetch")
 
-_SITEMAPS: Final = (".xml", ".xml.gz")     # wanted as whatever they are sent: many servers know no type for them
+_SITEMAPS: Final = (".xml", ".xml.gz")  # wanted as whatever they are sent: many servers know no type for them
 # Types that do not tell the content: such a body is read if a person named it, because it may be a sitemap.
 _UNSPOKEN: Final = frozenset({
     "application/octet-stream", "binary/octet-stream", "application/x-download", "application/force-download",
 })  # fmt: skip
-_TYPES_COUNTED: Final = 20         # types of bodies that are not read, counted apart
-_LISTED: Final = 1_000             # sitemaps taken from one robots.txt
-_LONGEST_REST: Final = 30.0        # s between two pages that a slow host is given by `adaptive`; Heritrix 30
-_OVERLAP: Final = 256              # pages at once at most, where the client needs no thread for each
-_OVERLAP_BYTES: Final = 1280 << 20   # of all of them together, were each as large as `max_bytes`
-_MOST_SLOW: Final = 2_000          # slow requests beyond the usual number
-_CROWDED_REST: Final = 30.0        # s that a host waits whose site holds its share of slow requests
-_PAUSING: Final = 4                # threads that may wait between a robots.txt and its page: few, because new hosts need threads
-_FILES_APART: Final = 32           # open files for all that is not a connection to a site
-_TYPE: Final = 256                 # characters of a content type that are looked at
-_ROBOTS_REQUESTS: Final = 6         # for one robots.txt: RFC 9309 asks for five redirects
-_MARGIN: Final = 60.0              # s
-_TOLD: Final = 10                  # hosts; enough to read of ten thousand seeds that are not found
-_TOLD_PAUSE: Final = 1.0           # s; a shorter pause after robots.txt is over before anybody looks
-_SHOWN: Final = 80                 # characters of a value in an error
-_ORIGINS: Final = 10_000           # whose Crawl-delay is known to be told
-_VISITS: Final = 10_000            # that wait for a robots.txt; many more than are lent at once
-_TELLING: Final = 2.0              # s until the hub knows a Crawl-delay for sure: a worker talks to it each second
+_TYPES_COUNTED: Final = 20  # types of bodies that are not read, counted apart
+_LISTED: Final = 1_000  # sitemaps taken from one robots.txt
+_LONGEST_REST: Final = 30.0  # s between two pages that a slow host is given by `adaptive`; Heritrix 30
+_OVERLAP: Final = 256  # pages at once at most, where the client needs no thread for each
+_OVERLAP_BYTES: Final = 1280 << 20  # of all of them together, were each as large as `max_bytes`
+_MOST_SLOW: Final = 2_000  # slow requests beyond the usual number
+_CROWDED_REST: Final = 30.0  # s that a host waits whose site holds its share of slow requests
+_PAUSING: Final = 4  # threads that may wait between a robots.txt and its page: few, because new hosts need threads
+_FILES_APART: Final = 32  # open files for all that is not a connection to a site
+_TYPE: Final = 256  # characters of a content type that are looked at
+_ROBOTS_REQUESTS: Final = 6  # for one robots.txt: RFC 9309 asks for five redirects
+_MARGIN: Final = 60.0  # s
+_TOLD: Final = 10  # hosts; enough to read of ten thousand seeds that are not found
+_TOLD_PAUSE: Final = 1.0  # s; a shorter pause after robots.txt is over before anybody looks
+_SHOWN: Final = 80  # characters of a value in an error
+_ORIGINS: Final = 10_000  # whose Crawl-delay is known to be told
+_VISITS: Final = 10_000  # that wait for a robots.txt; many more than are lent at once
+_TELLING: Final = 2.0  # s until the hub knows a Crawl-delay for sure: a worker talks to it each second
 
 
 class Fetch(Stage):
@@ -86,17 +86,17 @@ class Fetch(Stage):
         """Options of `[stages.fetch]`: see `options`."""
 
     concurrency: ClassVar[int] = 16
-    prefetch: ClassVar[int] = 0            # a leased URL keeps its host waiting
-    stuck: ClassVar[float] = 0.0           # its requests have their own time-outs
-    hang: ClassVar[float] = 900.0          # s at least; see __init__
-    grace: ClassVar[float] = 3.0           # s; most answers come sooner, and a page that did not come is fetched again
+    prefetch: ClassVar[int] = 0  # a leased URL keeps its host waiting
+    stuck: ClassVar[float] = 0.0  # its requests have their own time-outs
+    hang: ClassVar[float] = 900.0  # s at least; see __init__
+    grace: ClassVar[float] = 3.0  # s; most answers come sooner, and a page that did not come is fetched again
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         super().__init__(options, shared)
         # A robots.txt after five redirects, the pause after it, and the page: with no setting may this look like a hung task.
         given: FetchOptions = self.options
         longest = (_ROBOTS_REQUESTS + 1) * given.timeout + max(given.pause_after_robots or 0.0, given.max_crawl_delay)
-        self.hang = max(self.hang, longest + _MARGIN)   # type: ignore[misc]  # of the class, where options do not ask for more
+        self.hang = max(self.hang, longest + _MARGIN)  # type: ignore[misc]  # of the class, where options do not ask for more
 
     @classmethod
     def preload(cls, options: Any) -> None:
@@ -130,25 +130,25 @@ class Fetch(Stage):
             options.client, limits, Guard(self._may_be_private), verify=options.verify, proxies=self._proxies
         )
         start = getattr(self._client, "start", None)
-        if start is not None and not options.revalidate:      # else it is the disk that is waited for
+        if start is not None and not options.revalidate:  # else it is the disk that is waited for
             self._start: Start = start
             self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP, _by_files())
         self._copies = _copies(options.state) if options.revalidate and options.state else None
         self._failures = Failures()
         self._outage = Outage()
-        self._obeyed: dict[str, Rules | None] = {}     # visits that `prepare` has prepared: the rules that allow them
-        self._crowded: frozenset[str] = frozenset()    # sites with their share of slow requests
+        self._obeyed: dict[str, Rules | None] = {}  # visits that `prepare` has prepared: the rules that allow them
+        self._crowded: frozenset[str] = frozenset()  # sites with their share of slow requests
         # Here and not at the top, for a quick start; and not when it is needed, because there may be no open files then.
         from crawler_stages.fetch.slow import crowded, places_note
 
         self._crowded_by, self._note = crowded, places_note
         self._most_slow = min(_MOST_SLOW, _by_files() - self.overlap)
-        self._has_answer = False           # whether any server has answered this process
-        self._told: set[str] = set()       # hosts of seeds whose status has been warned of
+        self._has_answer = False  # whether any server has answered this process
+        self._told: set[str] = set()  # hosts of seeds whose status has been warned of
         self._robots = RobotsFiles(self.shared, self._ask_for_robots)
-        self._delays: dict[str, float] = {}    # Crawl-delays the hub has been told, by origin
-        self._unread: set[str] = set()     # types of bodies that were not read, counted apart
-        self._met: dict[str, float] = {}   # visits that wait for a robots.txt: when they came, s since the epoch
+        self._delays: dict[str, float] = {}  # Crawl-delays the hub has been told, by origin
+        self._unread: set[str] = set()  # types of bodies that were not read, counted apart
+        self._met: dict[str, float] = {}  # visits that wait for a robots.txt: when they came, s since the epoch
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
         self._closing = threading.Event()
         self._pauses = threading.Semaphore(_PAUSING)
@@ -265,7 +265,7 @@ class Fetch(Stage):
         if page.unread or not reply.content:
             self._count_body(page, reply)
         yield Report(line)
-        if target != visit.url or isinstance(led, str):    # else the page is still to come, under the same URL
+        if target != visit.url or isinstance(led, str):  # else the page is still to come, under the same URL
             yield page
         if isinstance(led, Visit):
             yield To("urls", led)
@@ -405,7 +405,7 @@ class Fetch(Stage):
 
     def _wait(self, url: Url, pause: float, delay: float) -> None:
         """Wait for a pause in s. delay: the Crawl-delay. Raises Interrupted if the stage ends meanwhile."""
-        if delay or pause > _TOLD_PAUSE:   # with a rest: no other worker may lease a page that would come too soon after this one
+        if delay or pause > _TOLD_PAUSE:  # with a rest: no other worker may lease a page that would come too soon after this one
             held = pause if pause > _TOLD_PAUSE else None
             self.tell(Pace(url.host, held=held, rest=pause + delay if delay else None))
         if self._closing.wait(pause):
@@ -493,7 +493,7 @@ def _hosts(tables: dict[str, Any] | None) -> Hosts | None:
 def _by_files() -> int:
     """Return how many requests at once the files and connections that this process may have open are enough for."""
     limit = open_files()
-    return max(limit - limit // 4 - _FILES_APART, 1) if limit else _OVERLAP      # a quarter: see `clients.wire.kept_connections`
+    return max(limit - limit // 4 - _FILES_APART, 1) if limit else _OVERLAP  # a quarter: see `clients.wire.kept_connections`
 
 
 def _copies(state: str) -> Copies:

@@ -51,30 +51,30 @@ from crawler import (
 if TYPE_CHECKING:
     from crawler import Sitemap
 
-MAX_INDEXES = 2            # sitemap indexes, one in the other, that are followed; the protocol allows one, and some sites have two
+MAX_INDEXES = 2  # sitemap indexes, one in the other, that are followed; the protocol allows one, and some sites have two
 # Bytes of all visits of one sitemap: the output of a task is handed in at once, and a worker hands in 24 MiB at most.
 # Room for the 50,000 URLs that the protocol allows, if they and the sitemap's own have 180 characters together.
 MAX_VISITS: Final = 23 << 20
-_EXAMPLE: Final = 60               # characters kept of an example of a text that could not be read
-_COUNTED: Final = 3                # pages of each worker on which it is counted that a field matched, or did not
-_NO_RECORDS: Final = (Mapping, str, bytes)      # they can be iterated over, and what that gives is no record
-_VISIT: Final = 300                # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
+_EXAMPLE: Final = 60  # characters kept of an example of a text that could not be read
+_COUNTED: Final = 3  # pages of each worker on which it is counted that a field matched, or did not
+_NO_RECORDS: Final = (Mapping, str, bytes)  # they can be iterated over, and what that gives is no record
+_VISIT: Final = 300  # bytes of a visit beside its two URLs: key, parent, host, depth and the names of all this
 
 
 class Parse(Stage):
     """Read title, links and declared fields; follow the links as far as the page and its server allow."""
 
     class Options(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        fields: dict[str, str | FieldSpec] = field(default_factory=dict)   # name = selector: see `crawler.web.fields`
-        follow: bool = True            # False: links are told in the record and not followed
-        robots: bool = True            # meta robots, X-Robots-Tag and rel=nofollow are honoured
-        agent: str = "crawler"         # the robot whose name in meta robots and X-Robots-Tag means us
-        link_tags: tuple[LinkTag, ...] = LINK_TAGS   # of <link> only those that lead to pages, of <meta> refresh; img, source too
-        max_links: Links = 10_000        # of one page; more are cut and counted as links/cut (Nutch 100, Scrapy none)
-        text: Literal["none", "text", "markdown", "article"] = "none"   # the text to read, as field `text`
-        metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()   # the page's metadata, as fields of these names
+        fields: dict[str, str | FieldSpec] = field(default_factory=dict)  # name = selector: see `crawler.web.fields`
+        follow: bool = True  # False: links are told in the record and not followed
+        robots: bool = True  # meta robots, X-Robots-Tag and rel=nofollow are honoured
+        agent: str = "crawler"  # the robot whose name in meta robots and X-Robots-Tag means us
+        link_tags: tuple[LinkTag, ...] = LINK_TAGS  # of <link> only those that lead to pages, of <meta> refresh; img, source too
+        max_links: Links = 10_000  # of one page; more are cut and counted as links/cut (Nutch 100, Scrapy none)
+        text: Literal["none", "text", "markdown", "article"] = "none"  # the text to read, as field `text`
+        metadata: tuple[Literal["jsonld", "opengraph"], ...] = ()  # the page's metadata, as fields of these names
 
-    prefetch: ClassVar[int] = 16       # pages at hand while one is read: reading takes less than asking for the next
+    prefetch: ClassVar[int] = 16  # pages at hand while one is read: reading takes less than asking for the next
 
     @classmethod
     def check(cls, options: Parse.Options, table: str) -> None:
@@ -90,12 +90,12 @@ class Parse(Stage):
 
     def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
         super().__init__(options, shared)
-        self._examples: set[str] = set()   # fields, and failed selectors, for which an example has been stored
+        self._examples: set[str] = set()  # fields, and failed selectors, for which an example has been stored
         self._fields: Fields | None = None
         self._to_count = {name: {"found": _COUNTED, "missed": _COUNTED} for name in self.options.fields}
 
     def open(self) -> None:
-        self._compile()                    # now, so that the first page need not wait for it
+        self._compile()  # now, so that the first page need not wait for it
 
     def _compile(self) -> Fields:
         self._fields = _fields(self.options, "stages.parse")
@@ -107,14 +107,14 @@ class Parse(Stage):
         if html and html.problem:
             self.count("pages/unreadable")
             yield Report(f"not read: {html.problem}")
-        if (page.is_sitemap or sitemap) and (lack := _lack(page, html)):      # few pages: the others need no call
+        if (page.is_sitemap or sitemap) and (lack := _lack(page, html)):  # few pages: the others need no call
             self.count(f"sitemaps/nothing/{lack}")
             yield Report(f"a sitemap that gives nothing: {lack}")
         wish = self._wish(page, html)
         if wish.noindex:
             self.count("skipped/noindex")
             if sitemap or not page.content or not (200 <= page.status_code < 300 or page.status_code == 304):
-                self.count("noindex/no page")      # there was none to keep from the record
+                self.count("noindex/no page")  # there was none to keep from the record
             yield Report("not recorded: it says noindex")
         else:
             found: Any = self.records(page, html)
@@ -178,10 +178,10 @@ class Parse(Stage):
     def _declared(self, html: Html | None) -> dict[str, Any]:
         if html is None:
             return {}
-        if html.cut:                       # title and the like, which have been read by now
+        if html.cut:  # title and the like, which have been read by now
             for name in sorted(html.cut):
                 self.count(f"{name}/cut")
-        fields = self._fields or self._compile()      # a test calls `process` without `open`
+        fields = self._fields or self._compile()  # a test calls `process` without `open`
         values = fields.read(html, self._field_told)
         if self._to_count:
             self._count_matches(values)
@@ -203,7 +203,7 @@ class Parse(Stage):
             self.count(f"fields/{name}/{outcome}")
             left[outcome] -= 1
             if not left["found"]:
-                del self._to_count[name]           # it has matched often enough
+                del self._to_count[name]  # it has matched often enough
 
     def _field_told(self, name: str, trouble: str, text: str) -> None:
         """Count what made a field null or was cut, and store one example per field for the summary."""
@@ -211,7 +211,7 @@ class Parse(Stage):
         self.count(f"fields/{key}")
         if key not in self._examples and trouble != "cut":
             self._examples.add(key)
-            with suppress(HubError):       # an example is not worth a failure
+            with suppress(HubError):  # an example is not worth a failure
                 self.shared.set(f"{FIELD_NOTE}{key}", f"{trouble} {text[:_EXAMPLE]}".encode("utf-8", "replace"))
 
     def _wish(self, page: Page, html: Html | None) -> Directives:

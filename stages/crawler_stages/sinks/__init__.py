@@ -15,7 +15,7 @@ from crawler_stages.sinks.contract import Ever, Row, Sink, SinkOptions, Written
 
 __all__ = ["Ever", "Row", "Sink", "SinkOptions", "Written", "open_sink"]
 
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}")     # s3://, https://, file:///
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}")  # s3://, https://, file:///
 
 SUFFIXES = {
     ".jsonl": "jsonl", ".ndjson": "jsonl",

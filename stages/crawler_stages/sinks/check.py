@@ -16,13 +16,13 @@ from crawler_stages.sinks.contract import SinkOptions, opening
 from crawler_stages.sinks.files import usable_directory
 from crawler_stages.sinks.layout import BadRow, Layout
 
-ROWS = 100                   # rows of a file that are checked
+ROWS = 100  # rows of a file that are checked
 _MAGIC = b"SQLite format 3\0"
 
 
 def check(options: SinkOptions) -> None:
     """Raise UsageError, in the same words as the sink would."""
-    with opening(options.output):              # a name that is too long, a loop of links
+    with opening(options.output):  # a name that is too long, a loop of links
         _check(options)
 
 
@@ -52,7 +52,7 @@ def _refused(path: Path, why: str) -> str:
 def _look_into(path: Path, form: str, options: SinkOptions) -> None:
     if form == "sqlite":
         _database(path, options)
-    elif options.mode != "overwrite":          # otherwise it will be emptied
+    elif options.mode != "overwrite":  # otherwise it will be emptied
         with path.open("rb") as file:
             try:
                 _text(file, path, form, options)
@@ -72,7 +72,7 @@ def _text(file: BinaryIO, path: Path, form: str, options: SinkOptions) -> None:
 
         layout = CsvRows(options.output, options)
         head = layout.resume(file)
-        if head.endswith(b"\n"):                # otherwise it may be a header of ours that was cut short
+        if head.endswith(b"\n"):  # otherwise it may be a header of ours that was cut short
             layout.refuse_foreign(Path(options.output))
     else:
         from crawler_stages.sinks.jsonl import JsonLines
@@ -97,7 +97,7 @@ def _database(path: Path, options: SinkOptions) -> None:
 
     from crawler_stages.sinks.sqlite import columns
 
-    database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)     # immutable: makes no file beside it
+    database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)  # immutable: makes no file beside it
     try:
         columns(database, options)
     finally:

@@ -17,26 +17,26 @@ import msgspec
 from crawler import OutputClosed, Stage, StorageError, StorageFull, UsageError
 
 Row = dict[str, Any]
-KeySpec = tuple[str, ...] | None          # fields whose values make the key; None: "auto"
+KeySpec = tuple[str, ...] | None  # fields whose values make the key; None: "auto"
 
-RECORD_MARKS = frozenset({"url", "fetched_at", "sha256"})   # what makes an item the record of a crawl
-SQLITE_FULL = 13           # its result code when there is no room; a constant here, so that `sqlite3` need not be imported for it
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})    # not EFBIG: waiting for room does not make a file's limit larger
+RECORD_MARKS = frozenset({"url", "fetched_at", "sha256"})  # what makes an item the record of a crawl
+SQLITE_FULL = 13  # its result code when there is no room; a constant here, so that `sqlite3` need not be imported for it
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # not EFBIG: waiting for room does not make a file's limit larger
 
 
 class SinkOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[stages.store]`: where the rows go and in which form."""
 
     output: str = "records.jsonl"  # file, or "-" for standard output
-    format: Literal["auto", "jsonl", "csv", "sqlite"] = "auto"   # auto: by the output's suffix
-    mode: Literal["append", "overwrite"] = "append"   # overwrite: empty the output once, at the first start of a `run`
+    format: Literal["auto", "jsonl", "csv", "sqlite"] = "auto"  # auto: by the output's suffix
+    mode: Literal["append", "overwrite"] = "append"  # overwrite: empty the output once, at the first start of a `run`
     key: str | list[str] = "auto"  # field(s) that name a row; auto: `url` for the record of a page, else all of the content
-    sync: Literal["batch", "close"] = "batch"   # when rows are forced to the disk: with each batch, or at the end only
-    columns: list[str] = msgspec.field(default_factory=list)   # CSV: these columns only; []: the first batch's and `_extra`
-    csv_safe: bool = True          # CSV: a cell that a spreadsheet would run as a formula gets an apostrophe in front
-    table: str = "records"         # SQLite: table the rows go to
-    state: str = ""                # directory of the side index; "": beside the output, as .NAME.index
-    run: str = ""                  # id of the crawl; a restart within it does not overwrite again. "": every start overwrites
+    sync: Literal["batch", "close"] = "batch"  # when rows are forced to the disk: with each batch, or at the end only
+    columns: list[str] = msgspec.field(default_factory=list)  # CSV: these columns only; []: the first batch's and `_extra`
+    csv_safe: bool = True  # CSV: a cell that a spreadsheet would run as a formula gets an apostrophe in front
+    table: str = "records"  # SQLite: table the rows go to
+    state: str = ""  # directory of the side index; "": beside the output, as .NAME.index
+    run: str = ""  # id of the crawl; a restart within it does not overwrite again. "": every start overwrites
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"sync", "state", "run"})
 
@@ -50,16 +50,16 @@ class SinkOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_field
 class Written(NamedTuple):
     """Counts of the rows of one call."""
 
-    new: int = 0                   # keys that were not there
-    replaced: int = 0              # keys that were there with another content
-    duplicates: int = 0            # rows that were there already, word for word
+    new: int = 0  # keys that were not there
+    replaced: int = 0  # keys that were there with another content
+    duplicates: int = 0  # rows that were there already, word for word
 
 
 class Ever(NamedTuple):
     """The rows that a sink has written to its output since it began to count."""
 
-    id: str                        # of this count: another one after the output was emptied, or changed by another program
-    rows: int                      # new and replaced, including rows that were not acknowledged because the process died
+    id: str  # of this count: another one after the output was emptied, or changed by another program
+    rows: int  # new and replaced, including rows that were not acknowledged because the process died
 
 
 class Sink(Protocol):
@@ -101,7 +101,7 @@ def natural_key(row: Mapping[str, Any], fields: KeySpec) -> bytes | None:
 def json_line(row: Any) -> bytes:
     """JSON in UTF-8 that every tool takes for one line: U+0085, U+2028 and U+2029, at which some split, are escaped."""
     text = msgspec.json.encode(row)
-    if text.isascii():             # most are, and this is a twentieth of looking for each of them
+    if text.isascii():  # most are, and this is a twentieth of looking for each of them
         return text
     for character, escape in _SPLITTERS:
         if character in text:

@@ -23,12 +23,12 @@ from crawler_stages.sinks.layout import BadRow, Found
 log = logging.getLogger(__name__)
 
 EXTRA = "_extra"
-TOLD = 20                        # fields without a column that are reported
+TOLD = 20  # fields without a column that are reported
 # What makes a spreadsheet run a cell (OWASP, CSV injection); the wide ones in some languages.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 SPECIAL = re.compile('[",\r\n]')
 
-csv.field_size_limit(1 << 30)    # characters; a page's text is longer than the 128 Ki which the module allows
+csv.field_size_limit(1 << 30)  # characters; a page's text is longer than the 128 Ki which the module allows
 
 
 class CsvRows:
@@ -42,8 +42,8 @@ class CsvRows:
         self._wanted = options.columns
         self._is_safe = options.csv_safe
         self.columns: list[str] = []
-        self._is_old = False       # the file had a header before this crawl
-        self._told: set[str] = set()   # fields without a column that have been reported
+        self._is_old = False  # the file had a header before this crawl
+        self._told: set[str] = set()  # fields without a column that have been reported
 
     def head(self, rows: Sequence[Row]) -> bytes:
         names = dict.fromkeys(name for row in rows for name in row if name != EXTRA)
@@ -61,7 +61,7 @@ class CsvRows:
                 f"{', '.join(self._wanted)}: leave it out, or give another output"
             )
         if head.endswith(b"\n") and not head.endswith(b"\r\n"):
-            self.ending = b"\n"    # the file's own way
+            self.ending = b"\n"  # the file's own way
         return bom + head
 
     def refuse_foreign(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class CsvRows:
             if is_open or (not raw.endswith(b"\n") and (is_ours or is_short)):
                 yield Found(raw, is_torn=True)
             elif cells:
-                yield Found(raw, *self._seen(cells))    # too many cells or too few: it is kept, and not ours to judge
+                yield Found(raw, *self._seen(cells))  # too many cells or too few: it is kept, and not ours to judge
             else:
                 yield Found(raw)
 
@@ -119,12 +119,12 @@ class CsvRows:
             return ""
         if not isinstance(value, str):
             text = json_line(value).decode()
-            return text[1:-1] if text.startswith('"') else text    # bytes: base64 without the quotes
+            return text[1:-1] if text.startswith('"') else text  # bytes: base64 without the quotes
         return "'" + value if self._is_safe and value.startswith(FORMULA) else value
 
     def _line(self, cells: Sequence[str]) -> bytes:
         text = ",".join('"' + cell.replace('"', '""') + '"' if SPECIAL.search(cell) else cell for cell in cells)
-        return (text or '""').encode() + self.ending    # a blank line would be no row
+        return (text or '""').encode() + self.ending  # a blank line would be no row
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, list[str], bool]]:
@@ -137,7 +137,7 @@ def _records(file: BinaryIO) -> Iterator[tuple[bytes, list[str], bool]]:
         nonlocal has_ended
         for line in file:
             pulled.append(line)
-            yield line.decode(errors="replace")    # only read to know keys and cells: the file keeps its bytes
+            yield line.decode(errors="replace")  # only read to know keys and cells: the file keeps its bytes
         has_ended = True
 
     reader = csv.reader(lines(), strict=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from crawler import UsageError
 from crawler_stages.sinks.contract import digest, opening
 
-MODE = 0o666        # less the umask, as any tool creates its output
-CHUNK = 1 << 20     # bytes copied at a time
-TAIL = 4096         # bytes at the end of a file by which it is recognised
+MODE = 0o666  # less the umask, as any tool creates its output
+CHUNK = 1 << 20  # bytes copied at a time
+TAIL = 4096  # bytes at the end of a file by which it is recognised
 
 
 def locked(path: Path, named: str = "") -> int:
@@ -29,16 +29,14 @@ def locked(path: Path, named: str = "") -> int:
             lock(fd)
         except OSError as error:
             os.close(fd)
-            raise UsageError(
-                f"another store is writing to {named or path}; stop it, or give this one another output"
-            ) from error
+            raise UsageError(f"another store is writing to {named or path}; stop it, or give this one another output") from error
         if is_at(fd, path):
             with ExitStack() as undo, opening(named or str(path)):
                 undo.callback(os.close, fd)
-                sync_directory(path.parent)    # a new file must be there after a power cut
+                sync_directory(path.parent)  # a new file must be there after a power cut
                 undo.pop_all()
             return fd
-        os.close(fd)    # the store before us has put a compacted file in its place: take that one
+        os.close(fd)  # the store before us has put a compacted file in its place: take that one
 
 
 def usable_directory(path: Path, named: str = "") -> None:
@@ -79,7 +77,7 @@ def is_stream(path: Path) -> bool:
     """Return whether it is a pipe, a terminal or /dev/null: it cannot be read back, locked or repaired."""
     try:
         mode = os.stat(path).st_mode
-    except OSError:     # not there yet, or out of reach: opening it will say so
+    except OSError:  # not there yet, or out of reach: opening it will say so
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 

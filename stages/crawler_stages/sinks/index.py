@@ -18,7 +18,7 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
-MANY = 500          # variables in one statement; SQLite takes 999 everywhere
+MANY = 500  # variables in one statement; SQLite takes 999 everywhere
 CACHE = -16 * 1024  # KiB of pages kept in memory
 
 
@@ -26,24 +26,24 @@ class Entry(NamedTuple):
     """One row of the file."""
 
     key: bytes
-    offset: int                    # bytes from the start of the file
-    length: int                    # bytes, line end included
-    content: bytes                 # digest of the line as we write it
+    offset: int  # bytes from the start of the file
+    length: int  # bytes, line end included
+    content: bytes  # digest of the line as we write it
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """State of the file when the index was last correct."""
 
-    layout: str = ""               # format and key: another layout means other keys
+    layout: str = ""  # format and key: another layout means other keys
     inode: int = 0
-    size: int = 0                  # bytes
-    tail: bytes = b""              # digest of the last bytes before `size`
-    stale: int = 0                 # rows in the file that a later one replaces
-    run: str = ""                  # the crawl that wrote last
-    id: str = ""                   # see `Ever`
-    written: int = 0               # see `Ever`
-    is_closed: bool = False        # closed in order: rows after `size` are another program's
-    next_inode: int = 0            # of the file that is about to replace this one, without the replaced rows
+    size: int = 0  # bytes
+    tail: bytes = b""  # digest of the last bytes before `size`
+    stale: int = 0  # rows in the file that a later one replaces
+    run: str = ""  # the crawl that wrote last
+    id: str = ""  # see `Ever`
+    written: int = 0  # see `Ever`
+    is_closed: bool = False  # closed in order: rows after `size` are another program's
+    next_inode: int = 0  # of the file that is about to replace this one, without the replaced rows
 
 
 class Index:
@@ -54,7 +54,7 @@ class Index:
         try:
             self._db = self._open()
         except sqlite3.DatabaseError as error:
-            if path is None or isinstance(error, sqlite3.OperationalError):   # locked, no such directory, disk full
+            if path is None or isinstance(error, sqlite3.OperationalError):  # locked, no such directory, disk full
                 raise
             log.warning("the index %s cannot be read (%s): it is made again from the output", path, error)
             self._delete(path)
@@ -71,7 +71,7 @@ class Index:
         for start in range(0, len(keys), MANY):
             some = keys[start : start + MANY]
             holders = ",".join("?" * len(some))
-            known.update(self._db.execute(f"SELECT key, content FROM rows WHERE key IN ({holders})", some))   # noqa: S608  holders only
+            known.update(self._db.execute(f"SELECT key, content FROM rows WHERE key IN ({holders})", some))  # noqa: S608  holders only
         return known
 
     def count(self, most: int = -1) -> int:
@@ -117,7 +117,7 @@ class Index:
             db.execute(f"PRAGMA cache_size = {CACHE}")
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")   # after a power cut: older, never broken; the file's tail is read again
+            db.execute("PRAGMA synchronous = NORMAL")  # after a power cut: older, never broken; the file's tail is read again
             db.execute(
                 "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, offset INTEGER, length INTEGER, content BLOB) WITHOUT ROWID"
             )

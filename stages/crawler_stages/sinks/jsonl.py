@@ -52,7 +52,7 @@ class JsonLines:
             row = msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
             try:
-                row = as_row(json.loads(raw.decode()))      # half a character or NaN: legal for the tool that wrote it
+                row = as_row(json.loads(raw.decode()))  # half a character or NaN: legal for the tool that wrote it
             except ValueError:
                 raise error from None
         return Found(raw, *self.render(row if isinstance(row, dict) else {"value": row}))

@@ -25,23 +25,23 @@ from crawler_stages.sinks.layout import BadRow, Found, Layout
 
 log = logging.getLogger(__name__)
 
-SCANNED = 1000      # rows read from an existing file that are indexed in one transaction
+SCANNED = 1000  # rows read from an existing file that are indexed in one transaction
 
 
 class KeyedFile:
     """Sink for one layout. Its promises are in `Sink`."""
 
     def __init__(self, output: str, options: SinkOptions, layout: Layout) -> None:
-        self.path = Path(os.path.realpath(output))    # a rewrite must replace the file, not a link to it
-        self._named = output                          # as a person wrote it
+        self.path = Path(os.path.realpath(output))  # a rewrite must replace the file, not a link to it
+        self._named = output  # as a person wrote it
         self._options = options
         self._layout = layout
-        self._size = 0             # bytes that are acknowledged
-        self._head = 0             # bytes before the first row
-        self._stale = 0            # rows in the file that a later one replaces
-        self._written = 0          # rows ever written: see `Ever`
+        self._size = 0  # bytes that are acknowledged
+        self._head = 0  # bytes before the first row
+        self._stale = 0  # rows in the file that a later one replaces
+        self._written = 0  # rows ever written: see `Ever`
         self._id = ""
-        self._is_torn = False      # there may be bytes behind `_size` that are not acknowledged
+        self._is_torn = False  # there may be bytes behind `_size` that are not acknowledged
         self._fd = locked(self.path, output)
         with ExitStack() as undo:
             undo.callback(lambda: os.close(self._fd))
@@ -67,7 +67,7 @@ class KeyedFile:
             fresh: dict[bytes, tuple[bytes, bytes]] = {}
             for key, content, line in entries:
                 if known.get(key) == content:
-                    fresh.pop(key, None)    # there, then changed, and now as it was
+                    fresh.pop(key, None)  # there, then changed, and now as it was
                 else:
                     fresh[key] = content, line
             replaced = len(fresh.keys() & known.keys())
@@ -168,7 +168,7 @@ class KeyedFile:
             self._read(is_ours=fits, is_written=fits and not mark.is_closed)
         self._index.put([], self._mark(self._size, self._stale))
         if not fits or mark.is_closed:
-            self._index.sync()     # so that after a power cut the rows that come now are known as ours
+            self._index.sync()  # so that after a power cut the rows that come now are known as ours
 
     def _read(self, *, is_ours: bool, is_written: bool) -> None:
         """Index what is behind `_size`, and cut or complete the file's last row. is_ours: nobody else has been at
@@ -179,7 +179,7 @@ class KeyedFile:
             file.seek(0)
             head = self._layout.resume(file)
             if not head.endswith(b"\n") and len(head) == os.fstat(self._fd).st_size and is_ours:
-                self._cut(0)       # died in the middle of its very first line
+                self._cut(0)  # died in the middle of its very first line
                 return
             self._head = len(head)
             start = self._size = max(self._size, self._head)
@@ -196,7 +196,7 @@ class KeyedFile:
                         batch = []
                 self._absorb(batch, is_written=is_written)
             except BadRow as bad:
-                self._index.clear(Mark())    # so far it is another program's file
+                self._index.clear(Mark())  # so far it is another program's file
                 raise UsageError(self._unusable(start + bad.behind, str(bad))) from bad
         if self._size < os.fstat(self._fd).st_size:
             self._cut(self._size)
@@ -218,7 +218,7 @@ class KeyedFile:
             if key in known or key in entries:
                 if natural:
                     self._stale += 1
-                else:    # written twice by another program: it stays, under a key that is never looked up
+                else:  # written twice by another program: it stays, under a key that is never looked up
                     key = digest(content + self._size.to_bytes(8))
             if piece.row is not None:
                 entries[key] = Entry(key, self._size, len(piece.raw), content)
@@ -270,12 +270,12 @@ class KeyedFile:
         self._index.move(self._moves(), self._mark(self._size, 0))
 
     def _rewrite(self, new: Path) -> None:
-        new.unlink(missing_ok=True)    # of a store that was killed here
+        new.unlink(missing_ok=True)  # of a store that was killed here
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            lock(fd)                   # before it has the name that another store would open
+            lock(fd)  # before it has the name that another store would open
             os.fchmod(fd, os.fstat(self._fd).st_mode & 0o7777)
-            at, start, end = 0, 0, self._head    # neighbouring rows are copied together
+            at, start, end = 0, 0, self._head  # neighbouring rows are copied together
             for _, offset, length in self._index.in_order():
                 if offset != end:
                     at = copy(self._fd, start, end, fd, at)

@@ -12,9 +12,9 @@ class Found(NamedTuple):
     """A piece of an existing file."""
 
     raw: bytes
-    row: Row | None = None         # None: a blank line
-    line: bytes = b""              # the row as we write it: by this it is known when it comes again
-    is_torn: bool = False          # the file's last piece, not whole
+    row: Row | None = None  # None: a blank line
+    line: bytes = b""  # the row as we write it: by this it is known when it comes again
+    is_torn: bool = False  # the file's last piece, not whole
 
 
 class BadRow(Exception):
@@ -29,7 +29,7 @@ class Layout(Protocol):
     """Interface of a text format."""
 
     name: str
-    ending: bytes                  # of a row
+    ending: bytes  # of a row
 
     def head(self, rows: Sequence[Row]) -> bytes:
         """Return the beginning of an empty file that these rows are the first of."""

@@ -22,9 +22,9 @@ from crawler_stages.sinks.index import MANY, Index, Mark, index_path
 
 KEY = "_key"
 EXTRA = "_extra"
-EVER = '"_crawler_rows"'   # a table of ours: the rows ever written to each table. See `Ever`
-MAX_COLUMNS = 500    # fields with a column of their own; SQLite's limit is 2000 in all
-BUSY = 10.0          # s to wait for a tool that has the database locked
+EVER = '"_crawler_rows"'  # a table of ours: the rows ever written to each table. See `Ever`
+MAX_COLUMNS = 500  # fields with a column of their own; SQLite's limit is 2000 in all
+BUSY = 10.0  # s to wait for a tool that has the database locked
 INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -35,7 +35,7 @@ class SqliteTable:
         self._output = output
         self._options = options
         self._table = quoted(options.table)
-        self._columns: dict[str, str] = {}    # by name in lower case, which is how SQLite tells them apart
+        self._columns: dict[str, str] = {}  # by name in lower case, which is how SQLite tells them apart
         usable_directory(Path(output).resolve(), output)
         with ExitStack() as undo, opening(output):
             self._db = sqlite3.connect(output, timeout=BUSY, isolation_level=None, check_same_thread=False)
@@ -60,20 +60,20 @@ class SqliteTable:
             values = [(key, *map(row.get, columns)) for key, row in zip(by_key, fields, strict=True)]
             changed = self._db.executemany(self._upsert(columns), values).rowcount
             if changed:
-                sql = f"UPDATE {EVER} SET written = written + ? WHERE output = ?"    # noqa: S608  a constant
+                sql = f"UPDATE {EVER} SET written = written + ? WHERE output = ?"  # noqa: S608  a constant
                 self._db.execute(sql, (changed, self._options.table))
         new = len(by_key) - known
         return Written(new, changed - new, len(rows) - changed)
 
     def count(self, most: int = -1) -> int:
         with storage_errors(self._output):
-            sql = f"SELECT count(*) FROM (SELECT 1 FROM {self._table} LIMIT ?)"    # noqa: S608  quoted name
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {self._table} LIMIT ?)"  # noqa: S608  quoted name
             (n,) = self._db.execute(sql, (most,)).fetchone()
         return int(n)
 
     def ever(self) -> Ever:
         with storage_errors(self._output):
-            sql = f"SELECT id, written FROM {EVER} WHERE output = ?"    # noqa: S608  a constant
+            sql = f"SELECT id, written FROM {EVER} WHERE output = ?"  # noqa: S608  a constant
             row = self._db.execute(sql, (self._options.table,)).fetchone()
         return Ever(*row) if row else Ever("", 0)
 
@@ -88,7 +88,7 @@ class SqliteTable:
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({KEY} TEXT PRIMARY KEY)")
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {EVER} (output TEXT PRIMARY KEY, id TEXT, written INTEGER)")
             verb = "REPLACE" if is_new else "IGNORE"
-            sql = f"INSERT OR {verb} INTO {EVER} VALUES (?, ?, 0)"    # noqa: S608  constants only
+            sql = f"INSERT OR {verb} INTO {EVER} VALUES (?, ?, 0)"  # noqa: S608  constants only
             self._db.execute(sql, (self._options.table, secrets.token_hex(8)))
             self._db.execute("COMMIT")
         except BaseException:
@@ -117,7 +117,7 @@ class SqliteTable:
             self._db.execute("COMMIT")
         except BaseException:
             self._columns = columns
-            if self._db.in_transaction:    # a full disk has rolled back already
+            if self._db.in_transaction:  # a full disk has rolled back already
                 self._db.execute("ROLLBACK")
             raise
 
@@ -130,7 +130,7 @@ class SqliteTable:
         for start in range(0, len(keys), MANY):
             some = keys[start : start + MANY]
             holders = ",".join("?" * len(some))
-            sql = f"SELECT count(*) FROM {self._table} WHERE {KEY} IN ({holders})"    # noqa: S608  quoted name, holders only
+            sql = f"SELECT count(*) FROM {self._table} WHERE {KEY} IN ({holders})"  # noqa: S608  quoted name, holders only
             known += self._db.execute(sql, some).fetchone()[0]
         return known
 
@@ -163,7 +163,7 @@ class SqliteTable:
         """Insert rows, or replace those that differ, so that `rowcount` is the number of new or changed rows."""
         names = [quoted(name) for name in columns]
         into = ", ".join([KEY, *names])
-        sql = f"INSERT INTO {self._table} ({into}) VALUES ({','.join('?' * (len(names) + 1))}) ON CONFLICT ({KEY}) DO "   # noqa: S608  quoted names
+        sql = f"INSERT INTO {self._table} ({into}) VALUES ({','.join('?' * (len(names) + 1))}) ON CONFLICT ({KEY}) DO "  # noqa: S608  quoted names
         if not names:
             return sql + "NOTHING"
         changes = ", ".join(f"{name} = excluded.{name}" for name in names)
@@ -190,4 +190,4 @@ def quoted(name: str) -> str:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, (str, float, bytes)) or (isinstance(value, int) and value in INT64):
         return value
-    return json_line(value).decode()       # a list, an object, or an integer above 2**63 - 1
+    return json_line(value).decode()  # a list, an object, or an integer above 2**63 - 1

@@ -18,7 +18,7 @@ from crawler_stages.sinks.contract import Ever, Row, SinkOptions, Written, diges
 from crawler_stages.sinks.files import make_private, write_all
 from crawler_stages.sinks.index import Entry, Index, Mark
 
-STDOUT = 1    # the descriptor: `sys.stdout` has a buffer of its own
+STDOUT = 1  # the descriptor: `sys.stdout` has a buffer of its own
 
 
 class Stream:
@@ -32,7 +32,7 @@ class Stream:
             undo.callback(os.close, self._fd)
             self._is_terminal = os.isatty(self._fd)
             path = None
-            if options.state and options.run:    # without the crawl's id every start is a new stream
+            if options.state and options.run:  # without the crawl's id every start is a new stream
                 path = Path(options.state) / "stream.index"
                 make_private(path)
             self._index = Index(path)

@@ -84,7 +84,7 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
     words = [sql for sql in seen if sql.split()[0] in ("SELECT", "UPDATE", "DELETE")]
     plans = {sql: " | ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in words}
     assert len(plans) > 30
-    in_order = "SCAN task USING INDEX task_delayed"        # of delayed tasks alone, from the first that is due
+    in_order = "SCAN task USING INDEX task_delayed"  # of delayed tasks alone, from the first that is due
     offending = {
         sql: plan for sql, plan in plans.items()
         if "TEMP B-TREE" in plan or "SCAN lane" in plan or ("SCAN task" in plan and plan != in_order)
@@ -109,7 +109,7 @@ def test_one_task_of_each_of_many_hosts_takes_no_more_statements_than_of_a_few()
 
     db.set_trace_callback(None)
     assert sorted(int(lease.item) for lease in few + many) == list(range(50))
-    written = 5                              # the lanes that were lent from, each in a statement
+    written = 5  # the lanes that were lent from, each in a statement
     assert len(seen) - for_few <= for_few + written
     db.close()
 

@@ -87,7 +87,7 @@ def test_on_a_full_disk_work_from_outside_is_refused_and_what_is_in_process_is_k
     assert hand.release(hand.lease_one("task")) == Verdict.RELEASED
     for lease in hand.lease("task", 5):
         assert hand.complete(lease, New("result", BIG)) == Verdict.DONE
-    assert hand.lease("urls") == []          # its rows stay: nothing new is begun
+    assert hand.lease("urls") == []  # its rows stay: nothing new is begun
     assert (counts(broker, "urls"), has_ballast(path)) == ((2, 0, 0, 0, 1), False)
 
     small.empty()
@@ -114,13 +114,13 @@ def test_when_the_ballast_is_used_up_too_nothing_acknowledged_is_lost(broker: Sq
     put(broker, "task", b"held")
     lease = hand.lease_one("task")
     kept = run_short(broker, small)
-    small.fill()                             # somebody else takes what the ballast has left
+    small.fill()  # somebody else takes what the ballast has left
 
     step_until_full(broker)
     with pytest.raises(StorageFull):
         hand.complete(lease, New("result", BIG))
     last = hand.last
-    assert counts(broker, "task") == (0, 0, 1, 0, 0)     # questions are still answered
+    assert counts(broker, "task") == (0, 0, 1, 0, 0)  # questions are still answered
     assert broker.drained() is False
 
     small.empty()
@@ -140,7 +140,7 @@ def test_a_lease_that_ran_out_while_nothing_could_be_stored_is_still_the_workers
     small.fill()
     step_until_full(broker)
 
-    clock.advance(TTL + 1)                   # its heart-beats were refused
+    clock.advance(TTL + 1)  # its heart-beats were refused
     with pytest.raises(StorageFull):
         hand.extend(lease)
     small.empty()

@@ -70,7 +70,7 @@ def test_what_is_in_the_inbox_counts_as_waiting_and_outlives_the_hub(tmp_path: P
     assert peek(path).queues["urls"].unfinished == 20
 
     with closing(stored(path)) as again:
-        until(lambda: len(again.hosts()) == 7)               # nobody has to call for it, but this is a call
+        until(lambda: len(again.hosts()) == 7)  # nobody has to call for it, but this is a call
         until(lambda: sum(host.ready for host in again.hosts()) == 20)
         assert counts(again, "urls") == (20, 0, 0, 0, 0)
         assert again.put(children(range(20))) == [Verdict.DUPLICATE] * 20

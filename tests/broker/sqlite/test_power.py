@@ -66,8 +66,8 @@ for thread in threads:
 os._exit(0)
 """
 TASKS = 120
-FEW = 15                  # cuts of each kind in the normal tests
-LATE = 1.0                # s; a tenth of that is promised, and strace makes everything slower: judged by the long test alone
+FEW = 15  # cuts of each kind in the normal tests
+LATE = 1.0  # s; a tenth of that is promised, and strace makes everything slower: judged by the long test alone
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def last_sync(events: Sequence[Event]) -> int:
     return max((n for n in syncs if 0 <= events[n].done <= len(events)), default=-1)
 
 
-@pytest.mark.parametrize("cuts", [FEW, pytest.param(250, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])    # of each kind
+@pytest.mark.parametrize("cuts", [FEW, pytest.param(250, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])  # of each kind
 @pytest.mark.parametrize("durability", ["normal", "full"])
 def test_after_a_power_cut_at_any_moment_the_store_is_whole(tmp_path: Path, durability: str, cuts: int) -> None:
     random, is_timed = Random(11), cuts > FEW
@@ -115,7 +115,7 @@ def state_after(files: dict[str, bytes], place: Path) -> tuple[int, int]:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     for path, content in files.items():
-        if Path(path).name in ("hub.sqlite3", "hub.sqlite3-wal"):      # the ballast says nothing, the first journal is gone
+        if Path(path).name in ("hub.sqlite3", "hub.sqlite3-wal"):  # the ballast says nothing, the first journal is gone
             (place / Path(path).name).write_bytes(content)
     path = str(place / "hub.sqlite3")
     broker = SqliteBroker(path, QUEUES)

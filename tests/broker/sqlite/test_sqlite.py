@@ -145,7 +145,7 @@ def test_a_queue_that_a_pipeline_leaves_out_for_a_while_keeps_its_tasks(path: st
 
     broker = SqliteBroker(path, QUEUES, clock=clock)
     clock.advance(TTL)
-    assert counts(broker, "task") == (2, 1, 0, 0, 0)      # the one that was leased is lent apart
+    assert counts(broker, "task") == (2, 1, 0, 0, 0)  # the one that was leased is lent apart
     assert len(bodies(broker, "task")) == 3
     broker.close()
 
@@ -319,7 +319,7 @@ def test_a_lost_worker_no_longer_waits_and_what_it_held_soon_comes_back() -> Non
         until(lambda: _lost(broker) or waiting.done())
         assert waiting.result() == []
 
-    clock.advance(11.9)                          # half the lease: a heart-beat comes every third of it
+    clock.advance(11.9)  # half the lease: a heart-beat comes every third of it
     assert other.lease("task") == []
     clock.advance(0.2)
     assert other.lease_one("task").attempt == 2
@@ -375,7 +375,7 @@ def test_who_asks_for_long_leases_is_waited_for_longer_after_a_restart(path: str
     hand = Hand(broker)
     put(broker, "task", b"a")
     (lease,) = hand.lease("task", ttl=120.0)
-    hand.step(ttl=5.0)                           # a step that leases nothing says nothing of leases
+    hand.step(ttl=5.0)  # a step that leases nothing says nothing of leases
     broker.close()
 
     hand.broker = broker = SqliteBroker(path, QUEUES, clock=clock)
@@ -405,7 +405,7 @@ def test_a_large_item_is_there_as_long_as_its_task_and_no_longer(path: str) -> N
     broker.close()
 
     with sqlite3.connect(path) as db:
-        assert db.execute("SELECT count(*), sum(item IS NULL) FROM task").fetchone() == (1, 1)     # what is keyed stays known
+        assert db.execute("SELECT count(*), sum(item IS NULL) FROM task").fetchone() == (1, 1)  # what is keyed stays known
         assert db.execute("SELECT count(*), max(length(item)) FROM body").fetchone() == (1, len(large))
     db.close()
 

@@ -98,7 +98,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_refuses_what_it_cannot_keep_and_the_broker_goes_on_once_there_is_room(small: Path) -> None:
     ballast = small / "ballast"
-    ballast.write_bytes(b"." * (5 << 19))     # so that the log may be moved once it is gone
+    ballast.write_bytes(b"." * (5 << 19))  # so that the log may be moved once it is gone
     broker = SqliteBroker(str(small / "hub.sqlite3"), QUEUES)
     hand = Hand(broker)
     put(broker, "task", b"held")
@@ -158,7 +158,7 @@ def test_a_sync_that_fails_behind_the_calls_is_noticed_too(tmp_path: Path) -> No
     broker = SqliteBroker(str(path), QUEUES)
     _break_sync_of(Path(f"{path}-wal"))
 
-    Hand(broker).step()                  # a commit that is synced within a tenth of a second, not before it is answered
+    Hand(broker).step()  # a commit that is synced within a tenth of a second, not before it is answered
     until(lambda: broker.failure is not None)
 
     with pytest.raises(StorageError):
@@ -173,7 +173,7 @@ def _break_sync_of(log: Path) -> None:
         descriptor = int(name)
         try:
             is_ours = os.readlink(f"/proc/self/fd/{name}") == str(log)
-        except FileNotFoundError:        # the descriptor of the listing itself
+        except FileNotFoundError:  # the descriptor of the listing itself
             continue
         if is_ours and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
             reader, writer = os.pipe()
@@ -195,7 +195,7 @@ def test_a_damaged_store_is_refused_when_it_was_not_closed(tmp_path: Path) -> No
         shutil.copyfile(f"{live}{suffix}", f"{copy}{suffix}")
     broker.close()
     pages = bytearray(copy.read_bytes())
-    pages[-20 * 4096 : -10 * 4096] = bytes(10 * 4096)     # sectors that were never written
+    pages[-20 * 4096 : -10 * 4096] = bytes(10 * 4096)  # sectors that were never written
     copy.write_bytes(pages)
 
     with pytest.raises(StorageError, match=r"copy\.sqlite3 is damaged: .*--fresh"):

@@ -97,7 +97,7 @@ def test_no_more_than_a_batch_is_one_turn(line: Turns, store: Store, monkeypatch
 def test_who_was_interrupted_in_line_keeps_nobody_waiting(line: Turns, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
-            super().wait(timeout)                 # its turn has come
+            super().wait(timeout)  # its turn has come
             raise KeyboardInterrupt
 
     with ThreadPoolExecutor(3) as pool:

@@ -25,10 +25,10 @@ def of(*hosts: HostStats, hosts_open: int = 0) -> str:
         (of(host("a", 529)), "529 URLs known, one request every 1 s: about 9 min for these"),
         (of(host("a", 1, delay=60.0)), "1 URL known, one request every 60 s: about 60 s for these"),
         (of(host("a", 20), host("b", 100, 3.0)), "120 URLs known, 100 of b, one request every 3 s: about 5 min for these"),
-        (of(host("a", 5)), ""),                              # over soon
-        (of(host("a", 529, delay=0.0)), ""),                 # it is not the delay that takes the time
-        (of(host("a", 529), hosts_open=1), ""),              # a host may be asked now
-        (of(host("a", 529, paused=True)), ""),               # nobody knows
+        (of(host("a", 5)), ""),  # over soon
+        (of(host("a", 529, delay=0.0)), ""),  # it is not the delay that takes the time
+        (of(host("a", 529), hosts_open=1), ""),  # a host may be asked now
+        (of(host("a", 529, paused=True)), ""),  # nobody knows
         (of(), ""),
     ],
 )

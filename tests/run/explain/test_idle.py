@@ -136,23 +136,23 @@ def test_a_crawl_that_is_idle_says_why(seen: Stats, says: str) -> None:
     told = idle_reason(seen, hints(["--data", "d"]))
 
     assert says in told
-    assert ("frontier.delay" in told) == ("frontier.delay" in says or says.endswith("other reasons"))     # blamed for nothing else
+    assert ("frontier.delay" in told) == ("frontier.delay" in says or says.endswith("other reasons"))  # blamed for nothing else
     assert told.count(" · ") <= 3
 
 
 @pytest.mark.parametrize(
     "seen",
     [
-        stats(queue("urls", done=9)),                                                      # nothing is left
-        stats(queue("pages", ready=3), workers=(PARSE,)),                                  # no frontier at all
-        stats(queue("pages", ready=3), uptime=1.0),                                        # its stages are just starting
-        stats(queue("pages", ready=3, leased=2)),                                          # somebody is at it
-        stats(queue("result", ready=3, is_read=False)),                                    # what people take
-        stats(READY, hosts=(host(), host("b", rest=1.0)), workers=(FETCH,), hosts_open=1),     # one host may be asked now
-        stats(queue("urls", delayed=3, leased=1, longest=2.0), workers=(FETCH,)),          # a page is in process
-        waiting(host(leased=1, delay=0.0)),                                                # without a delay it is not the delay
-        waiting(host(leased=1, rest=0.4, delay=0.0, delay_by="hand")),                     # nor if it is 0 by hand
-        waiting(host(ready=0, leased=1, rest=0.9), frontier=queue("urls", leased=1)),      # the last page is being fetched
+        stats(queue("urls", done=9)),  # nothing is left
+        stats(queue("pages", ready=3), workers=(PARSE,)),  # no frontier at all
+        stats(queue("pages", ready=3), uptime=1.0),  # its stages are just starting
+        stats(queue("pages", ready=3, leased=2)),  # somebody is at it
+        stats(queue("result", ready=3, is_read=False)),  # what people take
+        stats(READY, hosts=(host(), host("b", rest=1.0)), workers=(FETCH,), hosts_open=1),  # one host may be asked now
+        stats(queue("urls", delayed=3, leased=1, longest=2.0), workers=(FETCH,)),  # a page is in process
+        waiting(host(leased=1, delay=0.0)),  # without a delay it is not the delay
+        waiting(host(leased=1, rest=0.4, delay=0.0, delay_by="hand")),  # nor if it is 0 by hand
+        waiting(host(ready=0, leased=1, rest=0.9), frontier=queue("urls", leased=1)),  # the last page is being fetched
     ],
 )
 def test_a_crawl_that_is_busy_needs_no_reason(seen: Stats) -> None:

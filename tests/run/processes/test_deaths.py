@@ -18,7 +18,7 @@ from crawler.run.processes.deaths import report_death
 
 PID = 4321
 OURS = f"fetch@{socket.gethostname()}:{PID}:abc"
-OTHERS = f"fetch@{socket.gethostname()}:{PID}:def"       # of a container that has the same name
+OTHERS = f"fetch@{socket.gethostname()}:{PID}:def"  # of a container that has the same name
 
 
 class Partly(SqliteBroker):

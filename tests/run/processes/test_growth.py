@@ -4,7 +4,7 @@ import pytest
 
 from crawler.run.processes.growth import BUSY, WINDOW, Growth
 
-ENOUGH = BUSY * WINDOW + 0.01      # s of CPU of one process in a window
+ENOUGH = BUSY * WINDOW + 0.01  # s of CPU of one process in a window
 
 
 def looks(growth: Growth, *seen: tuple[float, float | None]) -> list[bool]:

@@ -27,7 +27,7 @@ def printed(*, mark: str = "") -> tuple[StageLines, int]:
 def said(lines: StageLines, reading: int) -> list[str]:
     os.close(lines.fileno())
     with os.fdopen(reading, encoding="utf-8") as end:
-        return end.read().split("\n")[:-1]       # not splitlines(): the mark would end one
+        return end.read().split("\n")[:-1]  # not splitlines(): the mark would end one
 
 
 def test_each_line_has_the_name_of_the_stage_at_work_in_its_thread():

@@ -19,7 +19,7 @@ from crawler.run.processes import supervisor as supervising
 from crawler.run.processes.process import spawn
 from crawler.run.processes.supervisor import AGAIN, HOPELESS, TRIES, UNUSABLE, Child, ChildFailed, Supervisor, private_code
 
-TIME = 10.0      # s after which a test that waits has failed
+TIME = 10.0  # s after which a test that waits has failed
 
 
 class Stand:
@@ -81,7 +81,7 @@ def test_what_is_killed_is_told_of_and_runs_again_at_once(stand):
 
     stand.supervisor.watch()
 
-    assert stand.deaths == [("it", first, 1)]             # before it was started again
+    assert stand.deaths == [("it", first, 1)]  # before it was started again
     assert child.pid != first
     assert stand.line() == "it: ready"
     assert stand.supervisor.restarts() == {"it": 1}
@@ -92,7 +92,7 @@ def test_each_death_is_told_of_also_of_a_process_that_dies_before_anybody_looks(
     stand.script(end)
     child = stand.start(is_endless=True)
     start = child.start
-    monkeypatch.setattr(child, "start", lambda: (start(), ended(child)))     # as on a machine too busy to look sooner
+    monkeypatch.setattr(child, "start", lambda: (start(), ended(child)))  # as on a machine too busy to look sooner
     ended(child)
 
     for _ in range(4):
@@ -150,7 +150,7 @@ def test_what_a_new_start_would_only_repeat_is_given_up_with_its_last_words(stan
         stand.supervisor.watch()
 
     assert failure.value.code == code
-    assert stand.lines.get_nowait() == "it: what is wrong"    # it is there already: the next thing is that we end
+    assert stand.lines.get_nowait() == "it: what is wrong"  # it is there already: the next thing is that we end
     assert child.has_ended
 
 
@@ -234,7 +234,7 @@ def test_a_stop_ends_all_and_starts_none_again(stand):
     assert stand.deaths == []
     for child in children:
         with pytest.raises(ProcessLookupError):
-            os.kill(child.pid, 0)                         # dead and reaped
+            os.kill(child.pid, 0)  # dead and reaped
 
 
 def test_what_does_not_heed_the_stop_is_killed(stand):
@@ -294,7 +294,7 @@ def test_what_ends_is_not_waited_for_when_what_it_needs_has_given_up(stand):
     assert stage.has_ended
 
 
-@pytest.mark.parametrize("ours", [[], [""]])        # "": as with python -m crawler, before that moves it to the end
+@pytest.mark.parametrize("ours", [[], [""]])  # "": as with python -m crawler, before that moves it to the end
 def test_no_file_of_the_working_directory_takes_a_modules_place(stand, tmp_path, monkeypatch, ours):
     monkeypatch.setattr(sys, "path", ours + [entry for entry in sys.path if entry not in ("", str(tmp_path))])
     elsewhere = tmp_path / "elsewhere"
@@ -343,11 +343,11 @@ def test_children_hear_of_the_death_of_a_parent_that_was_killed(stand, tmp_path)
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(crawler.__file__).parents[1])},
     )  # fmt: skip
 
-    with open(pipe) as life:                              # opens when the child has opened its end
+    with open(pipe) as life:  # opens when the child has opened its end
         assert life.read(1) == "x"
         parent.kill()
         parent.wait()
-        assert life.read() == ""                          # ends when the child has ended
+        assert life.read() == ""  # ends when the child has ended
 
 
 @pytest.mark.parametrize("packed", ['[{"data": "d"}]', '["' + "x" * 300_000 + '"]'])
@@ -410,8 +410,10 @@ def test_a_child_that_is_stopped_is_ended_as_well(stand, monkeypatch):
 @pytest.mark.slow
 def test_a_child_that_gives_signs_of_life_is_left_alone_and_one_that_never_did_as_well(stand):
     stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=1.5)
-    stand.script(f"{SIGN_OF_LIFE}if 'alive' in sys.argv:\n    pulse.start(given())\n"
-                 "print('ready', file=sys.stderr, flush=True)\ntime.sleep(2.5)\n")
+    stand.script(
+        f"{SIGN_OF_LIFE}if 'alive' in sys.argv:\n    pulse.start(given())\n"
+        "print('ready', file=sys.stderr, flush=True)\ntime.sleep(2.5)\n"
+    )
     for name in ("alive", "mute"):
         stand.start(name)
     stand.line(), stand.line()

@@ -46,10 +46,16 @@ def test_workers_that_have_nothing_to_do_say_so_once_for_each_reason():
     said = [talk.news() for _ in range(7)]
 
     assert [line.rpartition("; nothing to do: ")[2] for line in said] == [
-        "no tasks on pages", "", "", "records is full", "", "no tasks on pages", ""
+        "no tasks on pages",
+        "",
+        "",
+        "records is full",
+        "",
+        "no tasks on pages",
+        "",
     ]
     tally.see(answered(Verdict.DONE), held=1)
-    assert [talk.news(), talk.news()] == ["parse: 1 done (0.1/s)", "parse: 1 done (0.0/s)"]      # at work: also if one takes long
+    assert [talk.news(), talk.news()] == ["parse: 1 done (0.1/s)", "parse: 1 done (0.0/s)"]  # at work: also if one takes long
 
 
 def test_workers_in_other_processes_are_summed_up_and_what_is_no_count_is_nobody_s():

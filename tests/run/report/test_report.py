@@ -35,7 +35,7 @@ def test_the_numbers_are_those_of_the_hub():
     assert built["pages_per_second"] == 2.5
     assert built["skipped"] == {"too deep": 7, "out of scope": 6}
     assert built["dead"] == {"urls": 2}
-    assert built["left"] == {"urls": 0}                  # what only people read is nothing left to do
+    assert built["left"] == {"urls": 0}  # what only people read is nothing left to do
 
 
 def test_the_rate_of_a_resumed_crawl_is_that_of_this_run():
@@ -66,15 +66,24 @@ def test_a_report_that_cannot_be_written_is_the_disks_fault(tmp_path):
 
 
 def test_what_stages_count_themselves_is_told_apart_from_what_every_stage_counts() -> None:
-    counters = {"fetch/bytes": 9, "fetch/status/200": 3, "parse/links/cut": 1, "store/rows": 2, "enrich/seen": 3,
-                "enrich/dropped": 1, "enrich/dropped/no title": 1,
-                "enrich/failed": 1, "enrich/put back": 1, "enrich/gave nothing": 2}
+    counters = {
+        "fetch/bytes": 9,
+        "fetch/status/200": 3,
+        "parse/links/cut": 1,
+        "store/rows": 2,
+        "enrich/seen": 3,
+        "enrich/dropped": 1,
+        "enrich/dropped/no title": 1,
+        "enrich/failed": 1,
+        "enrich/put back": 1,
+        "enrich/gave nothing": 2,
+    }
 
     assert reporting.own_counters(counters) == {"enrich": {"seen": 3}}
 
 
 def test_a_report_that_finds_no_room_leaves_no_draft(tmp_path: Path) -> None:
-    (tmp_path / "report.json").mkdir()             # in its place: nothing can be put there
+    (tmp_path / "report.json").mkdir()  # in its place: nothing can be put there
 
     with pytest.raises(StorageError, match="cannot be written"):
         reporting.write(report(queue("urls")), tmp_path)

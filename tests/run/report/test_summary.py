@@ -147,7 +147,7 @@ def test_what_a_stage_of_ones_own_dropped_is_told_with_its_reasons() -> None:
         ({"accepted": 1, "done": 1}, {"fetch/skipped/robots": 1}, "; robots.txt forbids the only URL"),
         ({"accepted": 2, "done": 2}, {"fetch/skipped/private address": 2}, "; all 2 URLs are at private addresses"),
         ({"accepted": 3, "done": 2, "dead": 1}, {"fetch/skipped/robots": 2}, "; of 3 URLs: 2 forbidden by robots.txt, 1 given up"),
-        ({"accepted": 1, "ready": 1}, {}, "no page was fetched"),            # interrupted: what is left says it
+        ({"accepted": 1, "ready": 1}, {}, "no page was fetched"),  # interrupted: what is left says it
     ],
 )
 def test_a_run_without_a_page_says_why_in_one_sentence(frontier: dict[str, int], counters: dict[str, int], why: str) -> None:

@@ -39,7 +39,7 @@ class Enrich(Stage):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))         # with the directory of each test in it
+    monkeypatch.setattr(sys, "path", list(sys.path))  # with the directory of each test in it
     monkeypatch.delitem(sys.modules, "a_stage_between", raising=False)
     return tmp_path
 
@@ -90,9 +90,7 @@ def test_where_there_is_nothing_a_crawl_begins_from_urls_and_from_nothing_else()
 
     assert plan.texts == [A, B]
     assert plan.definition is not None
-    assert refused() == [
-        "nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; crawler-data has none"
-    ]
+    assert refused() == ["nothing to crawl: name a URL, or --data with the directory of an unfinished crawl; crawler-data has none"]
     assert not Path("crawler-data").exists()
 
 
@@ -379,8 +377,7 @@ def test_of_dead_tasks_of_a_finished_crawl_it_is_said_how_they_are_tried_again()
     begun(A, dead=True)
 
     assert refused(typed=["-c", "x.toml"])[0] == (
-        "the crawl in crawler-data is finished: 34 rows in a.jsonl; "
-        "1 dead: 'crawler dead retry --all -c x.toml' tries it again"
+        "the crawl in crawler-data is finished: 34 rows in a.jsonl; 1 dead: 'crawler dead retry --all -c x.toml' tries it again"
     )
 
 

@@ -29,8 +29,8 @@ LINKS = [
     "http://a.test/docs/1", "http://a.test/docs/junk", "http://a.test/blog/", "http://www.a.test/docs/", "http://b.test/",
     "http://b.test/docs/2", "http://a.test/docs/x?a=1&b=2&c=3", "http://a.test/docs/a/a/a/",
 ]  # fmt: skip
-DEEP = "http://a.test/docs/deep"        # two links from the seed
-WIDE = ("frontier.scope=any",)          # so that all of them are admitted at first
+DEEP = "http://a.test/docs/deep"  # two links from the seed
+WIDE = ("frontier.scope=any",)  # so that all of them are admitted at first
 
 
 class Crawl:
@@ -113,7 +113,7 @@ def names(*places: int) -> list[str]:
     return [[*LINKS, DEEP][place] for place in places]
 
 
-CHANGES = [     # settings after the resume, and which of the links stay queued; 8 is the deep one
+CHANGES = [  # settings after the resume, and which of the links stay queued; 8 is the deep one
     (["frontier.deny=['junk']"], [0, 2, 3, 4, 5, 6, 7, 8]),
     (["frontier.deny=['junk', '/blog/']"], [0, 3, 4, 5, 6, 7, 8]),
     (["frontier.deny=['.']"], []),

@@ -238,7 +238,7 @@ def test_what_is_too_big_is_left(serve: Callable[..., Peer], make: Callable[...,
 
 
 def test_a_line_of_the_header_without_end_is_left(serve: Callable[..., Peer], make: Callable[..., Client]) -> None:
-    with pytest.raises((TooBig, BrokenReply), match=r"\w$"):     # libcurl shows no line before its end
+    with pytest.raises((TooBig, BrokenReply), match=r"\w$"):  # libcurl shows no line before its end
         ask(serve, make(limits(max_header_bytes=30_000)), b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60_000)
 
 
@@ -284,7 +284,7 @@ def test_a_drip_ends_at_the_deadline(serve: Callable[..., Peer], make: Callable[
     peer = serve()
     peer.talks.append(drip(peer, start))
 
-    with pytest.raises(TimedOut, match="timeout"):     # and the drip goes on as long as somebody listens
+    with pytest.raises(TimedOut, match="timeout"):  # and the drip goes on as long as somebody listens
         make(limits(timeout=0.2)).get(peer.url, {})
 
 
@@ -328,7 +328,6 @@ def test_closing_ends_a_call_that_waits_and_refuses_later_ones(serve: Callable[.
     assert len(failures) == 1
     with pytest.raises(FetchFailed):
         client.get(peer.url, {})
-
 
 
 def test_a_rate_below_the_minimum_ends_it(

@@ -91,11 +91,11 @@ def test_https_goes_through_a_tunnel_and_what_is_at_its_end_is_verified(make: Ma
 
     assert heard[0].startswith(b"CONNECT example.org:443 ")
     assert b"Proxy-Authorization: Basic bWU6d29yZA==\r\n" in heard[0].title().replace(b"Bwu6D29Yza==", b"bWU6d29yZA==")
-    assert b"example.org" in heard[1]              # server name of the TLS hello
+    assert b"example.org" in heard[1]  # server name of the TLS hello
     assert b"test" not in heard[0] + heard[1]
 
 
-REFUSAL = 100 << 20     # bytes that a proxy sends after its refusal
+REFUSAL = 100 << 20  # bytes that a proxy sends after its refusal
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_proxy_that_refuses_a_tunnel_is_left_at_once_whatever_follows(make: Ma
             make(https=f"http://127.0.0.1:{listener.getsockname()[1]}").get("https://example.org/", {})
         thread.join()
 
-    assert sent < REFUSAL // 4                     # what fits into buffers
+    assert sent < REFUSAL // 4  # what fits into buffers
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_resolver_that_does_not_answer_costs_no_more_than_connecting_may(make:
     with pytest.raises(TimedOut, match=r"no address of example\.org within 0\.1 s"):
         make(limits=msgspec.structs.replace(LIMITS, connect_timeout=0.1)).get("http://example.org/", {})
 
-    assert not released.is_set()       # so the resolver still ponders
+    assert not released.is_set()  # so the resolver still ponders
     released.set()
 
 

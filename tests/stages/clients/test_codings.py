@@ -140,7 +140,7 @@ def test_skippable_zstd_frames_are_passed_over() -> None:
     [
         ("zstd", TEXT),
         ("zstd", b"\x28\xb5\x2f\xfd" + b"\xff" * 50),
-        ("zstd", zstd(TEXT)[:9] + b"\x06" * 4_000),                           # a reserved block
+        ("zstd", zstd(TEXT)[:9] + b"\x06" * 4_000),  # a reserved block
         ("zstd", zstd(TEXT, write_checksum=True)[:-4] + b"\0\0\0\0"),
         ("br", b"\xff" * 50),
         ("deflate", b"\xff" * 50),

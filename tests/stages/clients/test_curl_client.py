@@ -31,7 +31,7 @@ from tests.peer import LIMITS, Peer, answering, body
 from tests.stages.begun import BegunClient
 
 GUARD = Guard(lambda host: True)
-CROWD = 120                        # transfers at once; the peer's queue of connections holds 128
+CROWD = 120  # transfers at once; the peer's queue of connections holds 128
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_hundred_transfers_run_at_once_in_one_thread(serve: Callable[..., Peer
 
     def talk(connection: socket.socket) -> None:
         peer.hear(connection)
-        everybody.wait()           # nobody is answered before all have asked
+        everybody.wait()  # nobody is answered before all have asked
         connection.sendall(body(b"x" * 10_000))
 
     peer = serve(talk)
@@ -80,7 +80,7 @@ def test_what_is_over_is_not_kept_until_somebody_looks_for_circles(serve: Callab
         gc.enable()
         client.close()
 
-    assert left <= 2               # the last one, which its handle has, and the next to last, if the loop has just let go of it
+    assert left <= 2  # the last one, which its handle has, and the next to last, if the loop has just let go of it
 
 
 def test_only_the_lines_that_were_asked_for_are_sent(serve: Callable[..., Peer], client: CurlClient) -> None:
@@ -147,7 +147,7 @@ def test_a_host_whose_replies_libcurl_refuses_is_read_by_our_own_reader_from_the
     contents = [client.get(peer.url, {}).content for _ in range(3)]
 
     assert contents == [b"odd"] * 3
-    assert len(peer.heard) == 4        # once too many, and for the first page only
+    assert len(peer.heard) == 4  # once too many, and for the first page only
     assert caplog.text.count("this host is asked by requests from now on") == 1
 
 
@@ -272,7 +272,7 @@ def _until_there(client: Client, url: str) -> tuple[int, list[tuple[str, str]], 
         try:
             reply = client.get(url, {})
         except ConnectFailed:
-            threading.Event().wait(0.01)       # nginx says to nobody when it listens
+            threading.Event().wait(0.01)  # nginx says to nobody when it listens
         else:
             return reply.status, reply.headers, reply.content
     raise AssertionError(f"nothing answers at {url}")

@@ -17,7 +17,7 @@ from crawler_stages.clients.contract import Client, ConnectFailed, NoTls, TlsFai
 from tests.certificates import self_signed
 from tests.peer import Peer, Talk, answering, body
 
-ALERT, HANDSHAKE = 0x15, 0x16      # types of record: RFC 8446 §5.1
+ALERT, HANDSHAKE = 0x15, 0x16  # types of record: RFC 8446 §5.1
 TLS_1_0, TLS_1_2 = b"\x03\x01", b"\x03\x03"
 
 
@@ -122,9 +122,7 @@ def test_a_certificate_for_another_name_is_refused(
         make(verify=str(certificate)).get(url, {})
 
 
-def test_a_self_signed_certificate_is_refused(
-    over_tls: Callable[..., str], make: Callable[..., Client], certificate: Path
-) -> None:
+def test_a_self_signed_certificate_is_refused(over_tls: Callable[..., str], make: Callable[..., Client], certificate: Path) -> None:
     with pytest.raises(TlsFailed, match="localhost"):
         make().get(over_tls(certificate), {})
 

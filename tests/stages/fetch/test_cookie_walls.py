@@ -13,7 +13,7 @@ from crawler_stages.fetch.cookies import Cookies
 from crawler_stages.fetch.redirects import _MAX_AGAIN, Redirects
 from tests.stages.hosts import CLIENTS, Answer, crawl, page, redirect, reply
 
-pytestmark = pytest.mark.slow        # a hundred crawls
+pytestmark = pytest.mark.slow  # a hundred crawls
 
 S = "http://site.test"
 Headers = Mapping[str, str]

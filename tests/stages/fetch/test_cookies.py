@@ -8,7 +8,7 @@ from crawler import Url
 from crawler_stages.fetch.cookies import MAX_COOKIES, MAX_OF_SITE, MAX_SENT, SITES, Cookies
 from crawler_stages.fetch.set_cookie import MAX_ATTRIBUTE, MAX_COOKIE, MAX_LIFE, read_date
 
-NOW = 1_800_000_000.0              # 15 January 2027
+NOW = 1_800_000_000.0  # 15 January 2027
 
 
 class Clock:
@@ -279,7 +279,7 @@ DATES = {
     "1994 Nov 6 08:49:37": 784111777.0,
     "08:49:37 6 November 1994": 784111777.0,
     "6-nov-1994-08:49:37": 784111777.0,
-    "Sun, 06 Nov 1994 08:49:37 +0500": 784111777.0,     # zones say nothing
+    "Sun, 06 Nov 1994 08:49:37 +0500": 784111777.0,  # zones say nothing
     "Sun, 06 Nov 1994 08:49:37x GMT": 784111777.0,
     "Sun, 06th Nov 1994 08:49:37": 784111777.0,
     "06 Novx 1994AD 8:49:37": 784111777.0,

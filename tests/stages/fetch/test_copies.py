@@ -37,7 +37,7 @@ def test_a_304_is_the_page_that_was_kept_with_its_header_brought_up_to_date(tmp_
     copies.keep(URL, reply(content=b"tea", ETag="1", Content_Type="text/html", X_Old="kept", Content_Length="3"))
     copies.close()
 
-    again = Copies(tmp_path)                       # another crawl
+    again = Copies(tmp_path)  # another crawl
     copy = again.find(URL)
     assert copy is not None
     page = copy.confirmed(reply(304, ETag="2", Content_Length="0"))
@@ -74,7 +74,7 @@ def test_two_workers_share_the_file(tmp_path: Path) -> None:
 
 def test_a_file_that_breaks_costs_time_and_no_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     copies = Copies(tmp_path)
-    copies.close()                                 # every use of it is an error from now on
+    copies.close()  # every use of it is an error from now on
 
     with caplog.at_level(logging.WARNING):
         copies.keep(URL, reply(ETag="1"))

@@ -137,7 +137,7 @@ def test_a_host_that_may_have_to_rest_is_not_free_when_its_page_is_there(
     peer.talks.append(answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode(), keep=True)(peer))
     stage = make(client="curl", robots=False, allow_private=[peer.host], adaptive=adaptive)
     with suppress(Retry):
-        list(stage.process(Visit(peer.url)))           # now its address is known
+        list(stage.process(Visit(peer.url)))  # now its address is known
     heard: SimpleQueue[bool] = SimpleQueue()
 
     def then(finish: Any, is_free: bool = True) -> Callable[[], None]:
@@ -162,9 +162,9 @@ def test_a_mistyped_name_is_given_up_soon_and_a_name_server_that_errs_later_is_w
     web.get(mistyped, body=NameUnknown("exmaple.invalid: Name or service not known"))
 
     assert unknown(fetch, Visit(mistyped, is_seed=True)).after == SOON
-    assert unknown(fetch, Visit(mistyped, depth=1)).after is None         # a page named it
+    assert unknown(fetch, Visit(mistyped, depth=1)).after is None  # a page named it
     list(fetch.process(Visit(URL)))
-    assert unknown(fetch, Visit(mistyped, is_seed=True)).after is None    # names are found: this one may be too
+    assert unknown(fetch, Visit(mistyped, is_seed=True)).after is None  # names are found: this one may be too
 
 
 def test_a_seed_that_is_an_error_page_is_told_once_a_host(

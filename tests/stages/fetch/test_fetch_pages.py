@@ -58,7 +58,7 @@ def test_we_say_who_we_are_and_what_we_were_told_to(web: responses.RequestsMock,
         ("b?c#d", "http://example.org/b?c"),
         (" /b c ", "http://example.org/b%20c"),
         ("//other.example", "http://other.example/"),
-        ("/\u00c3\u00bc", "http://example.org/%C3%BC"),   # UTF-8 bytes, as a header shows them
+        ("/\u00c3\u00bc", "http://example.org/%C3%BC"),  # UTF-8 bytes, as a header shows them
         ("/\u00fc", "http://example.org/%FC"),
     ],
 )

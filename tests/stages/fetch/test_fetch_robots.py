@@ -142,7 +142,7 @@ def test_a_visit_lent_before_the_hub_knew_the_crawl_delay_is_given_back(
     web.get(URL)
     list(make(shared).process(Visit(URL)))
 
-    with pytest.raises(Interrupted):       # another worker, lent this at the same time
+    with pytest.raises(Interrupted):  # another worker, lent this at the same time
         list(make(shared).process(Visit(URL)))
 
     assert [call.request.url for call in web.calls] == [ROBOTS, URL]
@@ -178,14 +178,14 @@ def test_the_page_waits_for_a_pause_after_robots_txt_and_a_stop_does_not(
     asked = len(web.calls)
     thread = threading.Thread(target=process)
     thread.start()
-    while len(web.calls) == asked:     # for its robots.txt
+    while len(web.calls) == asked:  # for its robots.txt
         time.sleep(0.001)
     hasty.interrupt()
-    thread.join(20)                    # an hour, if it did not stop
+    thread.join(20)  # an hour, if it did not stop
 
     assert took >= 0.05
     assert len(ended) == 1
-    assert paused.take_paces() == []   # it is over before anybody looks
+    assert paused.take_paces() == []  # it is over before anybody looks
     assert hasty.take_paces() == [Pace("example.org", held=3600.0)]
     assert [call.request.url for call in web.calls] == [ROBOTS, URL, ROBOTS], "no page is asked for too early"
 

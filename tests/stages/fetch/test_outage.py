@@ -14,7 +14,7 @@ def test_a_few_hosts_that_cannot_be_reached_are_at_fault_themselves():
     seen.answered("well.example")
 
     assert [seen.failed(f"host{n}.example", "x") for n in range(ENOUGH - 1)] == [None] * (ENOUGH - 1)
-    assert seen.failed("host0.example", "x") is None           # the same again is no further host
+    assert seen.failed("host0.example", "x") is None  # the same again is no further host
 
 
 def test_that_all_hosts_fail_since_the_last_answer_is_the_network():

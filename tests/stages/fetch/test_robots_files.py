@@ -65,7 +65,7 @@ def test_it_is_asked_again_after_a_day_and_not_before(web: Web) -> None:
     web.answers[f"{ORIGIN}/robots.txt"] = b""
     web.now += FRESH - 1
     assert not is_allowed(files)
-    assert not is_allowed(web.files(shared))       # another worker
+    assert not is_allowed(web.files(shared))  # another worker
     web.now += 2
 
     assert is_allowed(files)

@@ -49,13 +49,13 @@ def test_a_request_is_slow_by_what_came_of_late(clock, rates, slow):
         found.append(ours.is_slow(clock[0]))
 
     assert found == slow
-    assert ours.is_slow(clock[0] + 0.1) == slow[-1]        # asked again at once: as before
+    assert ours.is_slow(clock[0] + 0.1) == slow[-1]  # asked again at once: as before
 
 
 def test_the_minimum_rate_counts_from_some_time_after_the_first_byte(clock):
     ours = attempt(min_rate=100.0)
     clock[0] += 10 * GRACE
-    ours.remaining()                               # the server thinks
+    ours.remaining()  # the server thinks
     ours.received = 50
     ours.remaining()
     clock[0] += GRACE

@@ -55,7 +55,7 @@ def test_rows_in_the_file_that_the_index_has_not_heard_of_are_found(text: Output
     text.put([page("http://a/")])
     whole = Output(text.path.with_name("whole" + text.path.suffix))
     whole.put([page("http://a/"), page("http://b/")])
-    text.path.write_bytes(whole.path.read_bytes())    # same inode: as killed between the file and the index
+    text.path.write_bytes(whole.path.read_bytes())  # same inode: as killed between the file and the index
 
     assert text.put([page("http://b/"), page("http://c/")]) == [Written(1, 0, 1)]
 
@@ -72,13 +72,13 @@ def test_a_half_written_last_row_is_cut_at_every_byte(text: Output, caplog: pyte
     for n in range(1, len(half)):
         caplog.clear()
         text.path.write_bytes(whole)
-        text.put([])    # the index knows the first row
+        text.put([])  # the index knows the first row
         with text.path.open("ab") as file:
             file.write(half[:n])
 
         assert text.put([]) == [Written()]
 
-        is_whole = text.path.suffix == ".jsonl" and n == len(half) - 1    # all but its line end
+        is_whole = text.path.suffix == ".jsonl" and n == len(half) - 1  # all but its line end
         assert text.path.read_bytes() == (whole + half if is_whole else whole)
         assert is_whole or f"cut off a half-written row at its end, {n} bytes" in caplog.text
 
@@ -88,7 +88,7 @@ def test_a_hole_that_a_power_cut_left_is_cut_with_what_follows(text: Output):
     whole.put([page(f"http://{name}/") for name in "abcd"])
     sink = open_sink(SinkOptions(output=str(text.path), **text.options))
     sink.write([page("http://a/")])
-    os.close(sink._fd)                             # killed: neither the file nor the index is closed in order
+    os.close(sink._fd)  # killed: neither the file nor the index is closed in order
     sink._index.close()
     text.path.write_bytes(whole.path.read_bytes().replace(b"http://c/", bytes(9)))
 
@@ -103,7 +103,7 @@ def test_zeros_that_somebody_else_has_added_are_not_cut(text: Output):
         file.write(b"mine\0mine\nmine\n")
     before = text.path.read_bytes()
 
-    with suppress(UsageError):                     # of JSON Lines: that is no row
+    with suppress(UsageError):  # of JSON Lines: that is no row
         text.put([])
 
     assert text.path.read_bytes() == before
@@ -216,7 +216,7 @@ def test_a_rewrite_keeps_mode_and_link_and_the_lock(text: Output):
     assert text.path.stat().st_mode & 0o777 == 0o640
     assert len(text.rows()) == 2
     with text.path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)    # given back
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given back
     assert not list(text.path.parent.glob(".*.compact"))
 
 

@@ -20,7 +20,7 @@ from tests.stages.test_store import record, store_all
 
 URLS = [f"http://a.example/{number}" for number in range(30)]
 BATCHES = [[record(url) for url in URLS[start : start + 6]] for start in range(0, 30, 6)]
-BATCHES[2].append(record(URLS[0]))          # one row that is a duplicate for good
+BATCHES[2].append(record(URLS[0]))  # one row that is a duplicate for good
 ATTEMPTS = 2
 WAYS = (lambda chance: (chance.randrange(1, 2500), -1), lambda chance: (-1, chance.randrange(1, 3)))
 

@@ -112,7 +112,7 @@ def test_a_terminal_that_is_not_there_is_no_pipe_to_be_waited_for(monkeypatch: p
     def gone(*_: object) -> int:
         raise OSError(errno.ENXIO, "No such device or address")
 
-    monkeypatch.setattr(os, "open", gone)      # as /dev/tty is for a process without a terminal
+    monkeypatch.setattr(os, "open", gone)  # as /dev/tty is for a process without a terminal
 
     with pytest.raises(UsageError, match="cannot write to /dev/tty: No such device or address"):
         open_sink(SinkOptions(output="/dev/tty"))
@@ -176,9 +176,7 @@ def test_the_header_is_the_first_batch_and_later_fields_go_into_the_extra_column
     table.put([{"a": 1}, {"b": "x,y"}], [{"a": 2, "c": [3], "_extra": 1}])
     table.put([{"a": 4, "d": None}])
 
-    assert table.path.read_bytes() == (
-        b'a,b,_extra\r\n1,,\r\n,"x,y",\r\n2,,"{""c"":[3],""_extra"":1}"\r\n4,,"{""d"":null}"\r\n'
-    )
+    assert table.path.read_bytes() == (b'a,b,_extra\r\n1,,\r\n,"x,y",\r\n2,,"{""c"":[3],""_extra"":1}"\r\n4,,"{""d"":null}"\r\n')
 
 
 def test_fields_that_have_no_column_are_told_once(table: Output, caplog: pytest.LogCaptureFixture):
@@ -325,9 +323,7 @@ def test_a_field_that_is_gone_is_gone_from_the_replaced_row(tmp_path: Path, data
     assert database.execute("SELECT price, title FROM records").fetchall() == [(None, "t")]
 
 
-def test_a_database_that_is_full_keeps_what_was_acknowledged(
-    tmp_path: Path, file_size_limit: Callable[[int], None]
-):
+def test_a_database_that_is_full_keeps_what_was_acknowledged(tmp_path: Path, file_size_limit: Callable[[int], None]):
     output = Output(tmp_path / "out.sqlite")
     sink = open_sink(SinkOptions(output=str(output.path), **output.options))
     sink.write([page("http://a/")])

@@ -70,7 +70,7 @@ def test_overwrite_happens_once_a_crawl(output: Output):
     output.put([page("http://old/")])
 
     output.put([page("http://a/")], mode="overwrite", run="crawl-2")
-    output.put([page("http://b/")], mode="overwrite", run="crawl-2")    # the store was killed and started again
+    output.put([page("http://b/")], mode="overwrite", run="crawl-2")  # the store was killed and started again
 
     assert [row["url"] for row in output.rows()] == ["http://a/", "http://b/"]
 

@@ -29,7 +29,7 @@ os._exit(0)
 """
 SUFFIXES = (".jsonl", ".csv", ".sqlite")
 BATCHES = 6
-FEW = 6                   # cuts of each kind at any moment, beside one of the worst kind after each acknowledgement
+FEW = 6  # cuts of each kind at any moment, beside one of the worst kind after each acknowledgement
 
 pytestmark = pytest.mark.slow
 

@@ -35,24 +35,24 @@ log = logging.getLogger("crawler.fetch")
 
 Then = Callable[[Take | None, int], Work]
 
-CONNECTIONS_KEPT: Final = 256      # open and unused; the oldest is closed for the next
-BUFFER: Final = 65_536             # bytes received at once; from 128 KiB on malloc gets each anew from the kernel: 85 µs a page
+CONNECTIONS_KEPT: Final = 256  # open and unused; the oldest is closed for the next
+BUFFER: Final = 65_536  # bytes received at once; from 128 KiB on malloc gets each anew from the kernel: 85 µs a page
 
-_NO_TIME: Final = 0.02             # s before a request that are not taken off its limits
+_NO_TIME: Final = 0.02  # s before a request that are not taken off its limits
 _OPTIONS: Final = {
     pycurl.NOSIGNAL: 1,
     pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
     pycurl.FOLLOWLOCATION: 0,
-    pycurl.PATH_AS_IS: 1,                  # the URL is canonical: it is sent as it stands
+    pycurl.PATH_AS_IS: 1,  # the URL is canonical: it is sent as it stands
     pycurl.HTTP09_ALLOWED: 0,
     pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
     pycurl.HTTP_CONTENT_DECODING: 0,
     pycurl.BUFFERSIZE: BUFFER,
-    pycurl.DNS_CACHE_TIMEOUT: 2 * int(NAMES_LAST),     # the addresses we give it stay valid: only we resolve names
+    pycurl.DNS_CACHE_TIMEOUT: 2 * int(NAMES_LAST),  # the addresses we give it stay valid: only we resolve names
     pycurl.USERAGENT: "",
-    pycurl.PROXY: "",                      # none, not the environment's
+    pycurl.PROXY: "",  # none, not the environment's
     pycurl.NOPROXY: "",
-    pycurl.HEADEROPT: pycurl.HEADER_SEPARATE,          # headers for a site are not sent to the proxy
+    pycurl.HEADEROPT: pycurl.HEADER_SEPARATE,  # headers for a site are not sent to the proxy
     SUPPRESS_CONNECT_HEADERS: 1,
 }
 
@@ -70,20 +70,20 @@ class CurlClient:
         self._guard = guard
         self._proxies = dict(proxies or {})
         self._verify = verify
-        if isinstance(verify, str):    # libcurl would find out at the first https:// page
+        if isinstance(verify, str):  # libcurl would find out at the first https:// page
             import ssl  # here, because few crawls have authorities of their own
 
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(verify)
         self._names = Names()
         self._idle: deque[pycurl.Curl] = deque()
         self._setups: dict[pycurl.Curl, Setup] = {}
-        self._targeted: set[pycurl.Curl] = set()       # handles with a request target of their own
+        self._targeted: set[pycurl.Curl] = set()  # handles with a request target of their own
         # Of the last request without options of its own: headers, scheme, and the lines made of them.
         self._usual: tuple[Mapping[str, str] | None, str, Setup] = None, "", Setup(("", 0), (), "", (), False, "", 0, 0)
         self._lock = threading.Lock()
-        self._attempts: set[Attempt] = set()       # that a thread waits for
+        self._attempts: set[Attempt] = set()  # that a thread waits for
         self._requests: Client | None = None
-        self._unreadable: set[str] = set()         # hosts whose replies libcurl refuses
+        self._unreadable: set[str] = set()  # hosts whose replies libcurl refuses
         self._kept = kept_connections(CONNECTIONS_KEPT)
         self._loop = Loop(self._kept, failure)
 
@@ -94,7 +94,7 @@ class CurlClient:
         try:
             try:
                 return self._get(parts, headers, cut, wants)
-            except KeptClosed:         # libcurl tries five of them by itself, and there may be more
+            except KeptClosed:  # libcurl tries five of them by itself, and there may be more
                 return self._get(parts, headers, cut, wants, is_fresh=True)
         except Unreadable as error:
             log.info("%s; this host is asked by requests from now on", error)
@@ -185,7 +185,7 @@ class CurlClient:
     ) -> Reply:  # fmt: skip
         proxy = attempt.proxy
         peer = peer_of(Url.parse(proxy) if proxy else parts)
-        transfer = Transfer(attempt, self._names.addresses(attempt, *peer), cut, wants)     # of a proxy: wherever a person put it
+        transfer = Transfer(attempt, self._names.addresses(attempt, *peer), cut, wants)  # of a proxy: wherever a person put it
         curl = self._prepared(transfer, peer, parts, headers, proxy, is_fresh)
         loop = self._running()
         loop.start(curl, transfer)
@@ -208,7 +208,7 @@ class CurlClient:
             setup.apply(curl)
         self._setups[curl] = setup
         target = parts.target
-        curl.setopt(pycurl.URL, f"{parts.origin}{target}")    # without a password: that is a header's business
+        curl.setopt(pycurl.URL, f"{parts.origin}{target}")  # without a password: that is a header's business
         # libcurl leaves out an empty query if it speaks to a proxy. A handle that was told a target must be told each further one.
         if target.endswith("?") or curl in self._targeted:
             curl.setopt(pycurl.REQUEST_TARGET, transfer.attempt.target)
@@ -249,7 +249,7 @@ class CurlClient:
     def _running(self) -> Loop:
         with self._lock:
             if self._loop.has_failed:
-                self._setups.clear()       # it knew the addresses
+                self._setups.clear()  # it knew the addresses
                 try:
                     self._loop = Loop(self._kept, failure)
                 except (OSError, RuntimeError, pycurl.error) as error:
@@ -276,7 +276,7 @@ class CurlClient:
         source = Source(transfer.read, transfer.most)
         content = read_body(source, codings, max_bytes=limits.max_bytes, max_ratio=limits.max_ratio, cut=cut)
         if not cut or len(content) < cut:
-            for _junk in source:       # after the end of the compressed data; the connection can be used again
+            for _junk in source:  # after the end of the compressed data; the connection can be used again
                 pass
         return content
 
@@ -284,7 +284,7 @@ class CurlClient:
         """Return a free handle, and its setup."""
         try:
             curl = self._idle.pop()
-        except IndexError:             # more at once than ever before
+        except IndexError:  # more at once than ever before
             return self._made(), None
         return curl, self._setups.pop(curl, None)
 

@@ -33,12 +33,12 @@ class KeptClosed(ConnectFailed):
     """Raised if kept connections alone were tried, and the server had closed them (RFC 9112 §9.3.1): no failure of the server."""
 
 
-_WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY       # CURLE_WEIRD_SERVER_REPLY since 7.51
-_TOO_LARGE: Final = 100            # CURLE_TOO_LARGE, which pycurl has no name for
-_CLIENT_CERTIFICATE: Final = 98    # CURLE_SSL_CLIENTCERT, the same
+_WEIRD: Final = pycurl.E_FTP_WEIRD_SERVER_REPLY  # CURLE_WEIRD_SERVER_REPLY since 7.51
+_TOO_LARGE: Final = 100  # CURLE_TOO_LARGE, which pycurl has no name for
+_CLIENT_CERTIFICATE: Final = 98  # CURLE_SSL_CLIENTCERT, the same
 
-FAILURES: Final[dict[int, type[FetchFailed]]] = {     # any other code is a BrokenReply
-    pycurl.E_URL_MALFORMAT: BadName,               # a URL for browsers, but not for libcurl
+FAILURES: Final[dict[int, type[FetchFailed]]] = {  # any other code is a BrokenReply
+    pycurl.E_URL_MALFORMAT: BadName,  # a URL for browsers, but not for libcurl
     pycurl.E_COULDNT_RESOLVE_HOST: NameUnknown,
     pycurl.E_COULDNT_RESOLVE_PROXY: ConnectFailed,
     pycurl.E_COULDNT_CONNECT: ConnectFailed,
@@ -46,18 +46,18 @@ FAILURES: Final[dict[int, type[FetchFailed]]] = {     # any other code is a Brok
     _WEIRD: Unreadable,
     pycurl.E_GOT_NOTHING: ConnectFailed,
     pycurl.E_SEND_ERROR: ConnectFailed,
-    pycurl.E_SSL_CONNECT_ERROR: ConnectFailed,     # unless OpenSSL's number in the message says otherwise: see `tls_failures`
+    pycurl.E_SSL_CONNECT_ERROR: ConnectFailed,  # unless OpenSSL's number in the message says otherwise: see `tls_failures`
     pycurl.E_PEER_FAILED_VERIFICATION: TlsFailed,
     pycurl.E_SSL_CERTPROBLEM: TlsFailed,
     pycurl.E_SSL_CIPHER: TlsFailed,
     pycurl.E_SSL_ISSUER_ERROR: TlsFailed,
     pycurl.E_SSL_INVALIDCERTSTATUS: TlsFailed,
     _CLIENT_CERTIFICATE: TlsFailed,
-    _TOO_LARGE: TooBig,                            # a header beyond what libcurl takes, should ours be wider
+    _TOO_LARGE: TooBig,  # a header beyond what libcurl takes, should ours be wider
 }
 
 _GONE: Final = (pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_GOT_NOTHING)
-_EARLY: Final = 0.05               # s by which libcurl's clock, in whole milliseconds, may be before ours
+_EARLY: Final = 0.05  # s by which libcurl's clock, in whole milliseconds, may be before ours
 
 
 def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> FetchFailed:
@@ -68,9 +68,9 @@ def failure(curl: pycurl.Curl, transfer: Transfer, code: int, text: str) -> Fetc
     kind = FAILURES.get(code, BrokenReply)
     if kind is TimedOut:
         return _late(attempt, whom)
-    if has_peer and attempt.proxy and transfer.is_in_tunnel:      # whatever it is that the proxy says, it is none of the site's
+    if has_peer and attempt.proxy and transfer.is_in_tunnel:  # whatever it is that the proxy says, it is none of the site's
         return ConnectFailed(f"the proxy {Url.parse(attempt.proxy).host}: {text}")
-    if code == _TOO_LARGE:             # libcurl's own limit of one line, 100 kB; it says nothing, or that it has no memory
+    if code == _TOO_LARGE:  # libcurl's own limit of one line, 100 kB; it says nothing, or that it has no memory
         what = "trailer" if text else "header"
         return TooBig(f"a {what} of more than {attempt.limits.max_header_bytes} bytes; see stages.fetch.max_header_bytes")
     text = text or f"libcurl failed with its error {code}, and does not say why"
@@ -94,7 +94,7 @@ def _shortage(code: int, errno: int, transfer: Transfer) -> MachineShort | None:
         return short_of("memory")
     if code != pycurl.E_COULDNT_CONNECT:
         return None
-    if not errno and transfer.attempt.is_connected:       # it never came to connect(2): the socket we gave it could not be copied
+    if not errno and transfer.attempt.is_connected:  # it never came to connect(2): the socket we gave it could not be copied
         return short_of("files")
     return shortage_by_errno(errno, transfer.addresses[0] if transfer.addresses else "")
 
@@ -103,8 +103,8 @@ def _late(attempt: Attempt, whom: str) -> TimedOut:
     limits = attempt.limits
     try:
         left = attempt.remaining()
-    except TimedOut as late:           # says which limit it was
+    except TimedOut as late:  # says which limit it was
         return late
-    if left > _EARLY:                  # so it was not that one, and libcurl is told of no other but this
+    if left > _EARLY:  # so it was not that one, and libcurl is told of no other but this
         return TimedOut(f"no connection to {whom} within {limits.connect_timeout:g} s; see stages.fetch.connect_timeout")
     return TimedOut(f"not finished after {limits.timeout:g} s; see stages.fetch.timeout")

@@ -27,16 +27,16 @@ from crawler_stages.clients.sockets import Attempt
 
 log = logging.getLogger("crawler.fetch")
 
-SWEEP: Final = 1.0                 # s between looks at the limits of transfers that say nothing
-SLICE: Final = 0.005               # s of work between looks at the sockets: each look costs as much as a tenth of a small page
+SWEEP: Final = 1.0  # s between looks at the limits of transfers that say nothing
+SLICE: Final = 0.005  # s of work between looks at the sockets: each look costs as much as a tenth of a small page
 _CLOSED: Final = "the loop of transfers has ended"
-_STOPPING: Final = 5.0             # s that `close` waits for the loop, which never does anything that long
+_STOPPING: Final = 5.0  # s that `close` waits for the loop, which never does anything that long
 
 _WATCHED: Final = {pycurl.POLL_IN: POLLIN, pycurl.POLL_OUT: POLLOUT, pycurl.POLL_INOUT: POLLIN | POLLOUT}
-_READY: Final = {POLLIN: pycurl.CSELECT_IN, POLLOUT: pycurl.CSELECT_OUT}     # if not, both: libcurl finds the error by itself
+_READY: Final = {POLLIN: pycurl.CSELECT_IN, POLLOUT: pycurl.CSELECT_OUT}  # if not, both: libcurl finds the error by itself
 _BOTH: Final = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
 
-Failed = Callable[[pycurl.Curl, Transfer, int, str], Exception]     # of libcurl's code and message
+Failed = Callable[[pycurl.Curl, Transfer, int, str], Exception]  # of libcurl's code and message
 
 
 class Loop:
@@ -49,17 +49,17 @@ class Loop:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._poll = poll()                        # not epoll: sockets come and go twice a page, and are a few hundred at most
-        self._due: float | None = None             # when libcurl wants to be called, s, monotonic
+        self._poll = poll()  # not epoll: sockets come and go twice a page, and are a few hundred at most
+        self._due: float | None = None  # when libcurl wants to be called, s, monotonic
         self._swept = time.monotonic()
         self._running: dict[pycurl.Curl, Transfer] = {}
-        self._waiting: deque[tuple[pycurl.Curl, Transfer | None]] = deque()     # None: it is abandoned
-        self._work: deque[Work] = deque()          # of transfers that are over
+        self._waiting: deque[tuple[pycurl.Curl, Transfer | None]] = deque()  # None: it is abandoned
+        self._work: deque[Work] = deque()  # of transfers that are over
         self._lock = threading.Lock()
-        self._news = threading.Condition(self._lock)    # for the thread that works, while another drives: work, or the end
-        self.has_failed = False                    # it ended by itself: a new one is needed
+        self._news = threading.Condition(self._lock)  # for the thread that works, while another drives: work, or the end
+        self.has_failed = False  # it ended by itself: a new one is needed
         self._is_closed = False
-        self._is_asleep = False                    # or about to be: it must be woken for new handles
+        self._is_asleep = False  # or about to be: it must be woken for new handles
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_number = self._bell.fileno()
@@ -233,7 +233,7 @@ class Loop:
         if wanted == pycurl.POLL_REMOVE:
             self._poll.unregister(number)
         else:
-            self._poll.register(number, _WATCHED[wanted])      # anew, or in place of what it was watched for
+            self._poll.register(number, _WATCHED[wanted])  # anew, or in place of what it was watched for
 
     def _on_timer(self, milliseconds: int) -> None:
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000

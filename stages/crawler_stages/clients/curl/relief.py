@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-LONG: Final = 0.1        # s of work after which the second thread takes over
-QUICK: Final = 0.01      # s; after `IN_A_ROW` pieces of work that took less each, the first thread drives again
+LONG: Final = 0.1  # s of work after which the second thread takes over
+QUICK: Final = 0.01  # s; after `IN_A_ROW` pieces of work that took less each, the first thread drives again
 IN_A_ROW: Final = 20
 
 
@@ -23,13 +23,13 @@ class Relief:
 
     def __init__(self, turn: Callable[[], None], wake: Callable[[], None], failed: Callable[[], None]) -> None:
         """turn: drives the sockets once. wake: ends the wait of a turn. failed: called where a turn has raised something."""
-        self.is_first = True                 # the first thread drives, as it knows
-        self.is_second = False               # the second thread drives
+        self.is_first = True  # the first thread drives, as it knows
+        self.is_second = False  # the second thread drives
         self._driving = threading.Lock()
         self._turn = turn
         self._wake = wake
         self._failed = failed
-        self._began: float | None = None     # monotonic time at which the first thread's work began; None: it is at none
+        self._began: float | None = None  # monotonic time at which the first thread's work began; None: it is at none
         self._is_wanted_back = False
         self._in_a_row = 0
         self._closed = threading.Event()

@@ -1,6 +1,6 @@
 """Options of a request beside its URL: the addresses to connect to, and how. They are the same for many requests in a row.
 
-    host ──Names──▶ addresses, resolved and checked not long ago ──Setup──▶ options of a handle, set where they differ from the last
+host ──Names──▶ addresses, resolved and checked not long ago ──Setup──▶ options of a handle, set where they differ from the last
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from crawler import Url
 from crawler_stages.clients.coding import ACCEPTED
 from crawler_stages.clients.sockets import Attempt, resolved
 
-HOSTS_KEPT: Final = 10_000         # whose addresses are remembered, and who sends what libcurl refuses
-NAMES_LAST: Final = 60.0           # s that addresses are good for, as in browsers; a connection that fails ends it
+HOSTS_KEPT: Final = 10_000  # whose addresses are remembered, and who sends what libcurl refuses
+NAMES_LAST: Final = 60.0  # s that addresses are good for, as in browsers; a connection that fails ends it
 
-SUPPRESS_CONNECT_HEADERS: Final = 265      # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
+SUPPRESS_CONNECT_HEADERS: Final = 265  # CURLOPT_…, which pycurl has no name for: a proxy's answer is none of the site's
 
 _BREAK: Final = re.compile(r"[\r\n\0]")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -34,10 +34,10 @@ class Setup(NamedTuple):
     proxy: str
     headers: tuple[tuple[str, str], ...]
     is_fresh: bool
-    authorities: str                   # file of those whose certificates are trusted, for https; "": it makes no difference
-    timeout: int                       # ms
-    connect_timeout: int               # ms
-    is_tunneled: bool = False          # through the proxy: it answers CONNECT before the site answers
+    authorities: str  # file of those whose certificates are trusted, for https; "": it makes no difference
+    timeout: int  # ms
+    connect_timeout: int  # ms
+    is_tunneled: bool = False  # through the proxy: it answers CONNECT before the site answers
 
     def apply(self, curl: pycurl.Curl) -> None:
         name, port = self.peer
@@ -61,7 +61,7 @@ class Names:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, int, str], tuple[float, tuple[str, ...]]] = {}    # until when, in order of that
+        self._known: dict[tuple[str, int, str], tuple[float, tuple[str, ...]]] = {}  # until when, in order of that
 
     def addresses(self, attempt: Attempt, name: str, port: int) -> tuple[str, ...]:
         """Return the addresses of the URL's host, or of its proxy. Raises FetchFailed, AddressRefused."""
@@ -98,7 +98,7 @@ def lines_of(headers: Iterable[tuple[str, str]]) -> list[bytes]:
     if "accept-encoding" not in named:
         lines.append(f"Accept-Encoding: {ACCEPTED}")
     if "accept" not in named:
-        lines.append("Accept:")        # or libcurl would send one of its own
+        lines.append("Accept:")  # or libcurl would send one of its own
     if bad := next((line for line in lines if _BREAK.search(line)), None):
         raise ValueError(f"a header with a line break in it: {bad[:80]!r}")
     return [line.encode("latin-1") for line in lines]

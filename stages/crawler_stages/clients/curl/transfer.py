@@ -26,10 +26,10 @@ from crawler_stages.clients.contract import BrokenReply, ConnectFailed, Lacking,
 from crawler_stages.clients.head import Head, framing, plain_head, read_head
 from crawler_stages.clients.sockets import Attempt
 
-BATCH: Final = 262_144             # bytes that wait in the loop until their reader is woken
-DRAINED: Final = BLOCK             # bytes of a body that is not wanted, read all the same if that saves a connection
-_SLACK: Final = 30.0               # s after its deadline that the loop has to say how a transfer ended
-_STOP: Final = 0                   # returned by a callback to end its transfer; None lets it go on
+BATCH: Final = 262_144  # bytes that wait in the loop until their reader is woken
+DRAINED: Final = BLOCK  # bytes of a body that is not wanted, read all the same if that saves a connection
+_SLACK: Final = 30.0  # s after its deadline that the loop has to say how a transfer ended
+_STOP: Final = 0  # returned by a callback to end its transfer; None lets it go on
 
 
 class Descriptor:
@@ -58,11 +58,11 @@ class Tunnel:
         self._transfer = transfer
         self._proxy = proxy
         self._status = 0
-        self._size = 0                             # bytes of the answer
+        self._size = 0  # bytes of the answer
 
     def on_line(self, line: bytes) -> int | None:
         transfer = self._transfer
-        if not transfer.attempt.is_connected:      # on a kept connection the tunnel is there already
+        if not transfer.attempt.is_connected:  # on a kept connection the tunnel is there already
             transfer.is_in_tunnel = False
         if not transfer.is_in_tunnel:
             transfer.on_line(line)
@@ -94,21 +94,21 @@ class Transfer:
         limits = attempt.limits
         self.attempt = attempt
         self.head: Head | None = None
-        self.sent = 0                              # bytes of the body
-        self.is_skipped = False                    # the body is not wanted
-        self.is_in_tunnel = False                  # the proxy's answer to CONNECT is arriving
-        self.is_over = False                       # the last batch was taken
-        self.ended_at = attempt.start              # monotonic time
+        self.sent = 0  # bytes of the body
+        self.is_skipped = False  # the body is not wanted
+        self.is_in_tunnel = False  # the proxy's answer to CONNECT is arriving
+        self.is_over = False  # the last batch was taken
+        self.ended_at = attempt.start  # monotonic time
         self.addresses = addresses
         self._cut = cut
         self.most = max(limits.max_bytes, cut + BLOCK)
         self._wants = wants
         self._ended = ended
         self._lines: list[bytes] = []
-        self.on_line = self._lines.append          # of a header, interim ones first, or of a trailer; libcurl takes 300 KiB of them
+        self.on_line = self._lines.append  # of a header, interim ones first, or of a trailer; libcurl takes 300 KiB of them
         self.failure: Exception | None = None
         self._blocks: list[bytes] = []
-        self._waiting = 0                          # bytes of these
+        self._waiting = 0  # bytes of these
         # True: the last one. Without anybody to wait, the one batch is unread once it is over.
         self._batches: SimpleQueue[tuple[list[bytes], bool]] | None = None if ended else SimpleQueue()
         self._unread: deque[bytes] = deque()
@@ -205,11 +205,11 @@ class Transfer:
         self.ended_at = time.monotonic()
         is_long = sum(map(len, self._lines)) > self.attempt.limits.max_header_bytes
         if self.head is None and self.failure is None and (is_long or (failure is None and self._lines)):
-            self._is_wanted()              # a reply without a body, or cut off in its header
+            self._is_wanted()  # a reply without a body, or cut off in its header
         if self.failure is None and not self.is_skipped and self.sent <= self.most:
             self.failure = failure
         self._hand_over(is_last=True)
-        ended, self._ended = self._ended, None     # it refers to us: a cycle, which would stay until the garbage collector runs
+        ended, self._ended = self._ended, None  # it refers to us: a cycle, which would stay until the garbage collector runs
         return ended() if ended is not None else None
 
     def _hand_over(self, *, is_last: bool) -> None:

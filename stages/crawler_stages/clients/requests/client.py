@@ -33,9 +33,9 @@ from crawler_stages.clients.requests.response import Response
 from crawler_stages.clients.sockets import CLOSED, Attempt, TimedSocket, connect, current, kept_connections, lacking, running
 from crawler_stages.clients.tls_failures import tls_failure
 
-HOSTS_KEPT: Final = 256            # hosts with open connections; the one not used for longest is closed for the next
-_DRAINED: Final = BLOCK            # bytes of a body that is not wanted, read all the same if that saves a connection
-_REFUSED: Final = re.compile(r"Tunnel connection failed: (\d+)")     # http.client, of a proxy
+HOSTS_KEPT: Final = 256  # hosts with open connections; the one not used for longest is closed for the next
+_DRAINED: Final = BLOCK  # bytes of a body that is not wanted, read all the same if that saves a connection
+_REFUSED: Final = re.compile(r"Tunnel connection failed: (\d+)")  # http.client, of a proxy
 
 
 class TimedTlsSocket(TimedSocket, ssl.SSLSocket):
@@ -54,10 +54,10 @@ class RequestsClient:
         self._limits = limits
         self._guard = guard
         self._proxies = dict(proxies or {})
-        if verify is False:            # as configured: a warning for each host would bury all others
+        if verify is False:  # as configured: a warning for each host would bury all others
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._adapter = _Adapter(_context(verify), size, self._proxies.values())
-        self._attempts: set[Attempt] = set()       # that run
+        self._attempts: set[Attempt] = set()  # that run
         self._is_closed = False
 
     def get(self, url: str, headers: Mapping[str, str], cut: int = 0, wants: Wants | None = None) -> Reply:
@@ -67,12 +67,12 @@ class RequestsClient:
             self._guard.check(parts.hostname, parts.host)
         request = requests.PreparedRequest()
         request.method = "GET"
-        request.url = f"{parts.origin}{parts.target}"     # without a password: that is a header's business
+        request.url = f"{parts.origin}{parts.target}"  # without a password: that is a header's business
         request.headers = CaseInsensitiveDict({"Accept-Encoding": ACCEPTED, **headers})
         attempt = running.attempt = Attempt(parts, self._limits, self._guard, proxy)
         self._attempts.add(attempt)
         try:
-            if self._is_closed:        # after the line above: `close` ends the connections it finds there
+            if self._is_closed:  # after the line above: `close` ends the connections it finds there
                 raise ConnectFailed(CLOSED)
             with _failures(parts.host):
                 return self._reply(request, attempt, cut, wants)
@@ -114,7 +114,7 @@ class RequestsClient:
         promised = raw.length_remaining or 0
         if promised > limits.max_bytes and not cut:
             raise TooBig(f"a body of {promised} bytes; see stages.fetch.max_bytes")
-        most = max(limits.max_bytes, cut + BLOCK)      # the block that reaches the cut may go beyond it
+        most = max(limits.max_bytes, cut + BLOCK)  # the block that reaches the cut may go beyond it
         source = Source(lambda size: bytes(raw.read(size, decode_content=False)), most)
         codings = raw.headers.getlist("content-encoding")
         content = read_body(source, codings, max_bytes=limits.max_bytes, max_ratio=limits.max_ratio, cut=cut)

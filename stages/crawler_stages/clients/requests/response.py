@@ -13,14 +13,14 @@ from crawler_stages.clients.contract import BrokenReply, TooBig
 from crawler_stages.clients.head import Head, framing, read_head, values
 from crawler_stages.clients.sockets import current
 
-_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")                   # of a chunk; 64 bits are more than any limit
-_LINE: Final = 1_024               # bytes of a line between chunks: a size, and extensions that are not read
+_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")  # of a chunk; 64 bits are more than any limit
+_LINE: Final = 1_024  # bytes of a line between chunks: a size, and extensions that are not read
 
 
 class Response(HTTPResponse):
     """Reply as `http.client` reads it, made by the connection above."""
 
-    _left = 0                      # bytes of the chunk at hand
+    _left = 0  # bytes of the chunk at hand
 
     def begin(self) -> None:
         if self.headers is not None:
