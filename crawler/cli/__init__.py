@@ -62,8 +62,8 @@ one setting, three spellings:
 
 exit codes:
   0 finished · 1 internal error · 2 usage or configuration · 3 finished with dead or left over tasks
-  4 no page was got: every URL is forbidden, missing, redirected elsewhere, empty, of a type that is not read, or with noindex
-  5 no hub, or key or certificate refused · 75 storage failed · 130/143 interrupted · 141 nobody reads the output
+  4 no page was got: every URL is forbidden, missing, redirected elsewhere, empty, not read, with noindex, or was given up
+  5 no hub, no crawl here, or key or certificate refused · 75 storage failed · 130/143 interrupted · 141 nobody reads the output
 """
 
 

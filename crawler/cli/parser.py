@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
 
         message = self._with_dash(message)
         help_ = f"crawler help {self.prog.removeprefix('crawler').strip()}".strip()
-        there = "" if "'crawler help" in message else f"; see '{help_}'"
+        there = "" if "'crawler help" in message else f" see '{help_}'" if message.endswith("?") else f"; see '{help_}'"
         self.exit(2, f"{self.prog}: {masked(message, self._typed)}{there}\n")
 
     def _with_dash(self, message: str) -> str:

@@ -138,14 +138,14 @@ def _hint(key: str, name: str, there: list[str]) -> str:
     near = nearest(key, there)
     is_named = name.startswith(("queues.", "hosts."))  # a table of one queue or host: other settings are not of it
     if is_named or name.count(".") > 1 or suggestions.likeness(key, near) >= suggestions.SURE:  # in one setting, or misspelled
-        return suggestion(key, there)
+        return suggestion(key, there, name)
     meant = suggestions.elsewhere(key)
     if here := [leaf for table, _, leaf in (each.rpartition(".") for each in meant) if table == name]:
-        return suggestions.question(here)  # another program's name for a setting of this table
+        return suggestions.question(join(name, leaf) for leaf in here)  # another program's name for a setting of this table
     for found in (meant, suggestions.similar(key, near)):
         if others := [each for each in found if each.rpartition(".")[0] != name]:
             return suggestions.question(others)
-    return suggestion(key, there)
+    return suggestion(key, there, name)
 
 
 def _culprit(kind: Any, value: Any, name: str) -> tuple[str, Any, Any]:

@@ -55,7 +55,8 @@ class Taken(Struct, frozen=True):
             case Found.HTTP:
                 return f"{host} answers over http only: taken as {self.url}"
             case Found.NOTHING:
-                return f"{host} answers neither over https nor over http: taken as {self.url}"
+                way = "check its spelling, or write http:// before it"
+                return f"{host} answers neither over https nor over http: taken as {self.url}; {way}"
             case _:
                 return f"{host} has no scheme: taken as {self.url}"
 

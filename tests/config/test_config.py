@@ -157,7 +157,7 @@ def test_the_key_and_variables_of_other_programs_are_no_settings(here: Path) -> 
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("frontier.dely=1", "-s: frontier.dely is not a setting; did you mean 'delay'?"),
+        ("frontier.dely=1", "-s: frontier.dely is not a setting; did you mean 'frontier.delay'?"),
         ("fronteer.delay=1", "-s: fronteer is not a setting; did you mean 'frontier'?"),
         ("frontier.delay=fast", "-s: frontier.delay is 'fast'; expected a number from 0 to 604800 (7 days), in seconds"),
         ("frontier.delay=-1", "-s: frontier.delay is -1; expected a number from 0 to 604800 (7 days)"),
@@ -168,7 +168,7 @@ def test_the_key_and_variables_of_other_programs_are_no_settings(here: Path) -> 
         ("hub.durability=ful", "-s: hub.durability is 'ful'; expected one of 'full', 'normal'"),
         ("frontier.allow=[1]", "-s: frontier.allow[0] is 1; expected a string"),
         ("frontier=3", "-s: frontier is 3; expected a table"),
-        ("queues.pages.high-watr=3", "-s: queues.pages.high_watr is not a setting; did you mean 'high_water'?"),
+        ("queues.pages.high-watr=3", "-s: queues.pages.high_watr is not a setting; did you mean 'queues.pages.high_water'?"),
         ("queues.pages.high_water=0", "-s: queues.pages.high_water is 0; expected a whole number from 1 to 1000000000"),
         ("stages.parse=3", "-s: stages.parse is 3; expected a table"),
         ("frontier.delay", "-s frontier.delay: expected KEY=VALUE, for example -s frontier.delay=0.5"),
@@ -198,7 +198,7 @@ def test_a_slip_in_a_variable_is_refused(here: Path, variable: str, meant: str |
 def test_the_message_names_the_file_the_person_wrote(here: Path) -> None:
     toml = "[frontier]\ndelay = 1\n[hub]\nleese = 3\n"
 
-    assert refusal(toml=toml) == "crawler.toml: hub.leese is not a setting; did you mean 'lease'?"
+    assert refusal(toml=toml) == "crawler.toml: hub.leese is not a setting; did you mean 'hub.lease'?"
 
 
 def test_a_key_with_dash_and_underscore_is_refused_as_set_twice(here: Path) -> None:
@@ -443,10 +443,10 @@ class Outer(Struct):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"fields": {"price": {"cs": "a"}}}, "x.fields.price.cs is not a setting; did you mean 'css'?"),
+        ({"fields": {"price": {"cs": "a"}}}, "x.fields.price.cs is not a setting; did you mean 'x.fields.price.css'?"),
         ({"fields": {"price": {"many": 1}}}, "x.fields.price.many is 1; expected true or false"),
         ({"fields": {"price": 1}}, "x.fields.price is 1; expected a table"),
-        ({"mixed": {"price": {"cs": "a"}}}, "x.mixed.price.cs is not a setting; did you mean 'css'?"),
+        ({"mixed": {"price": {"cs": "a"}}}, "x.mixed.price.cs is not a setting; did you mean 'x.mixed.price.css'?"),
         ({"mixed": {"price": {"many": 1}}}, "x.mixed.price.many is 1; expected true or false"),
         ({"mixed": {"price": 1}}, "x.mixed.price is 1; expected a string or a table"),
         ({"low": 3}, "x; low is above high"),

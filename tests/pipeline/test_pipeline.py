@@ -154,7 +154,7 @@ def test_the_command_draws_it_or_says_why_not(capsys: pytest.CaptureFixture[str]
 
     assert good.run(good) == 0
     assert "──[fetch]──" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match=r"-s: stages\.parse\.max_lnks is not a setting; did you mean 'max_links'"):
+    with pytest.raises(ConfigError, match=r"-s: stages\.parse\.max_lnks is not a setting; did you mean 'stages\.parse\.max_links'"):
         bad.run(bad)
 
 

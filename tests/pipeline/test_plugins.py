@@ -233,8 +233,8 @@ def test_options_are_filled_from_the_table() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"timout": 3}, "crawler.toml: stages.picky.timout is not a setting; did you mean 'timeout'?"),
-        ({"outptus": []}, "crawler.toml: stages.picky.outptus is not a setting; did you mean 'outputs'?"),
+        ({"timout": 3}, "crawler.toml: stages.picky.timout is not a setting; did you mean 'stages.picky.timeout'?"),
+        ({"outptus": []}, "crawler.toml: stages.picky.outptus is not a setting; did you mean 'stages.picky.outputs'?"),
         ({"timeout": "3"}, "crawler.toml: stages.picky.timeout is '3'; expected a number; write it without quotes"),
         ({"fields": {"a": 1}}, "crawler.toml: stages.picky.fields.a is 1; expected a string"),
     ],

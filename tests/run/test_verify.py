@@ -196,8 +196,8 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
             '[stages.parse]\noutputs = ["records", "side", "urls"]\nmax_lnks = 3\n[stages.fetch]\ntimout = 3\n',
             [
                 "crawler.toml: stages.parse.outputs has 'side', which no stage " + by_hand("reads", "side"),
-                "crawler.toml: stages.fetch.timout is not a setting; did you mean 'timeout'?",
-                "crawler.toml: stages.parse.max_lnks is not a setting; did you mean 'max_links'?",
+                "crawler.toml: stages.fetch.timout is not a setting; did you mean 'stages.fetch.timeout'?",
+                "crawler.toml: stages.parse.max_lnks is not a setting; did you mean 'stages.parse.max_links'?",
             ],
         ),
         (

@@ -121,7 +121,7 @@ def test_a_table_in_the_file_may_have_quotes_or_not(tmp_path: Any, heading: str)
 
 
 @pytest.mark.parametrize(("setting", "words"), [
-    ("hosts.a.test.dealy=1", "hosts.a.test.dealy is not a setting; did you mean 'delay'?"),
+    ("hosts.a.test.dealy=1", "hosts.a.test.dealy is not a setting; did you mean 'hosts.a.test.delay'?"),
     ("hosts.a.test.delay=-1", "hosts.a.test.delay is -1; expected a number from 0"),
     ("hosts.a.test.per_host=0", "hosts.a.test.per_host is 0; expected a whole number from 1"),
     ("hosts.a.test.headers={Cookie=7}", "hosts.a.test.headers.Cookie is '(hidden)'; expected a string"),

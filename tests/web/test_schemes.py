@@ -95,7 +95,10 @@ def test_where_nobody_answers_https_is_taken_and_said() -> None:
     (taken,) = choose([f"127.0.0.1:{port}"])
 
     assert taken.url == f"https://127.0.0.1:{port}/"
-    assert str(taken) == f"127.0.0.1:{port} answers neither over https nor over http: taken as https://127.0.0.1:{port}/"
+    assert str(taken) == (
+        f"127.0.0.1:{port} answers neither over https nor over http: taken as https://127.0.0.1:{port}/; "
+        "check its spelling, or write http:// before it"
+    )
     assert choose(["name.invalid"])[0].found == Found.NOTHING
 
 

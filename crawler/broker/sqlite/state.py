@@ -148,7 +148,11 @@ class Books:
         """Return the queue of this name. Raises CallRefused, which names the queues there are."""
         queue = self.queues.get(name)
         if queue is None:
-            raise CallRefused(f"no queue {name!r} on this hub; it has {', '.join(sorted(self.queues))}")
+            from crawler.wording.spelling import nearest  # here, because only mistakes need it
+
+            near = nearest(name, self.queues)
+            meant = f"; did you mean {near!r}?" if near else ""
+            raise CallRefused(f"no queue {name!r} on this hub; it has {', '.join(sorted(self.queues))}{meant}")
         return queue
 
     def has_queue(self, id: int) -> bool:

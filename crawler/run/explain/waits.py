@@ -5,6 +5,7 @@ by hand: paused · held back after robots.txt · no answer yet · at rest after 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -117,8 +118,8 @@ def _next(hosts: Sequence[HostStats]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return the time of day in `seconds` from now."""
-    return time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+    """Return the time of day in `seconds` from now, rounded up: at that time it is over."""
+    return time.strftime("%H:%M:%S", time.localtime(math.ceil(time.time() + seconds)))
 
 
 def short(reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec import structs
 from crawler.config.load import load
 from crawler.items import HostStats, QueueStats, Stats, WorkerStats
 from crawler.run.explain.idle import explainer, idle_reason, why_frontier_waits
+from crawler.run.explain.waits import clock
 from crawler.run.next_commands import PLAIN, hints
 
 
@@ -195,3 +197,9 @@ def test_a_run_does_not_tell_a_person_to_start_what_it_starts_itself() -> None:
 
     assert explainer(config, PLAIN)(seen) == "1 URL waits on urls: no worker reads it; start 'crawler stage fetch'"
     assert explainer(config, PLAIN, starts_stages=True)(seen) == "1 URL waits on urls: no worker reads it"
+
+
+def test_a_time_that_is_named_is_never_over_before_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.9)
+
+    assert clock(0.5) == time.strftime("%H:%M:%S", time.localtime(1_000_000_002))

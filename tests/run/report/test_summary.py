@@ -48,6 +48,16 @@ def test_it_says_what_a_person_asks_next() -> None:
     ]
 
 
+def test_a_crawl_that_failed_goes_on_once_its_cause_is_corrected() -> None:
+    said = lines(queue("urls", accepted=1, ready=1), reason="failed", failure="store gave up, see above")
+
+    assert said == [
+        "failed after 4.0 s (store gave up, see above): no page was fetched",
+        "left to do: 1 on urls; once that is corrected, 'crawler run --data d' goes on, "
+        "or 'crawler run --change --data d' with other settings added to it",
+    ]
+
+
 def test_numbers_agree_with_their_nouns() -> None:
     rows = {"p.jsonl": Rows(1, 1)}
 
