@@ -177,6 +177,21 @@ class Slow(Struct, frozen=True):
 NOT_SLOW = Slow()
 
 
+class Facts(Struct, frozen=True):
+    """How a worker is to run a stage: the class attributes of `Stage` of the same names, with what `open` has set."""
+
+    concurrency: int
+    prefetch: int
+    batch: int
+    overlap: int
+    is_single: bool
+    makes_rows: bool
+    stuck: float  # s
+    hang: float  # s
+    hang_at_work: float  # s; the same for work alone: on what `begin` began, and of threads in `at_work`
+    grace: float  # s
+
+
 class Stage:
     """Subclass it and write `process`. Register the class under the entry point group `crawler.stages`, or name it
     `module:Class` in the configuration."""
@@ -213,8 +228,16 @@ class Stage:
 
     @property
     def hang_at_work(self) -> float:
-        """The same in s for work alone: on what `begin` began, and of threads `at_work`."""
+        """Return the s after which work alone is taken for hung: on what `begin` began, and of threads in `at_work`."""
         return self.hang
+
+    @property
+    def facts(self) -> Facts:
+        """Return the facts of this stage as they are now: `open` may change them. A worker reads them once the stage is open."""
+        return Facts(
+            concurrency=self.concurrency, prefetch=self.prefetch, batch=self.batch, overlap=self.overlap, is_single=self.is_single,
+            makes_rows=self.makes_rows, stuck=self.stuck, hang=self.hang, hang_at_work=self.hang_at_work, grace=self.grace,
+        )  # fmt: skip
 
     @classmethod
     def check(cls, options: Any, table: str) -> None:

@@ -62,7 +62,7 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
     tally = Tally()
     parting = Parting(broker, side)
     concurrency = args.concurrency or spec.concurrency or 0
-    threads = concurrency or stage.concurrency
+    threads = concurrency or stage.facts.concurrency
     worker = wire(
         config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency,
         is_probe=args.probe, marks=marks,

@@ -40,6 +40,8 @@ def _mistakes(kind: type[Stage]) -> list[str]:
         value = getattr(kind, attribute)
         if not isinstance(value, property) and not _is_number(value, types, least):
             found.append(f"{name}.{attribute} is {value!r}; use {expected}")
+    if not isinstance(kind.facts, property):
+        found.append(f"{name}.facts is what a worker reads of the class, such as concurrency and batch; give yours another name")
     for method, form in _METHODS.items():
         value = getattr(kind, method)
         if not callable(value):

@@ -161,7 +161,7 @@ class DebugCrawl:
 
     def _turn(self, bench: Bench, bell: Bell) -> bool:
         """Let a stage handle one batch of tasks. Returns False if there were none."""
-        want = bench.stage.batch or 1
+        want = bench.stage.facts.batch or 1
         bench.calls += 1
         answer = self.hub.step(Step(bench.worker, bench.calls, bench.input, want, LEASE))
         self._shared.advance(answer.notes)

@@ -36,7 +36,7 @@ def attempt(spec: StageSpec, stage: Stage, item: Any) -> Trial:
     router = Router(spec.name, spec.outputs, {}, input=spec.input)
     try:
         found = _converted(item, spec.name, schema)
-        result = stage.process([found] if stage.batch else found)
+        result = stage.process([found] if stage.facts.batch else found)
         for each in _waited_for(result, stage.process) if is_async else many(result, stage.process):
             if each is not None:
                 try:

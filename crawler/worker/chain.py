@@ -20,10 +20,12 @@ from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
 
+from msgspec.structs import replace
+
 from crawler.errors import StorageError
 from crawler.items import Admitted, New, Pace
 from crawler.machine.shortage import machine_short
-from crawler.stage import At, Drop, Report, Slow, Stage, Then
+from crawler.stage import At, Drop, Facts, Report, Slow, Stage, Then
 from crawler.wording.texts import words
 from crawler.worker import forked
 from crawler.worker.chain_link import Handed, Joint, Link, Room
@@ -68,11 +70,6 @@ class Chain(Stage):
             one.before(following)
         self.at: dict[int, At] = {}  # threads in a link after the first
         self.at_work: dict[int, float] = {}  # as above
-        self.concurrency = self.first.concurrency  # type: ignore[misc]  # a class attribute elsewhere; here the first link's
-        self.prefetch = self.first.prefetch  # type: ignore[misc]  # as above
-        self.stuck = self.first.stuck  # type: ignore[misc]  # as above
-        self.hang = sum(link.stage.hang for link in links)  # type: ignore[misc]  # as above
-        self.grace = self.first.grace  # type: ignore[misc]  # as above; later links have the worker's whole grace
 
     @property
     def first(self) -> Stage:
@@ -103,12 +100,11 @@ class Chain(Stage):
         self.first.interrupt()
 
     @property
-    def overlap(self) -> int:  # type: ignore[override]  # of the class for other stages, of the first link here
-        return self.first.overlap
-
-    @property
-    def hang_at_work(self) -> float:
-        return sum(joint.stage.hang for joint in self._joints[1:])
+    def facts(self) -> Facts:
+        """Return the first link's facts, with the time of all links to hang. Later links have the worker's whole grace."""
+        at_work = sum(joint.stage.facts.hang for joint in self._joints[1:])
+        first = self.first.facts
+        return replace(first, hang=first.hang + at_work, hang_at_work=at_work)
 
     def process(self, item: Any) -> Iterator[Taken]:
         speaker.stage = self._joints[0].name

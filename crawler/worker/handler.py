@@ -130,6 +130,7 @@ class Handler:
         forked.watch()
         self._name = router.name
         self._stage = stage
+        self.facts = stage.facts  # the worker sets it again once the stage is open
         self._schema = schema
         self._decoder = decoder(schema)
         self._router = router
@@ -281,7 +282,7 @@ class Handler:
         return ready, refused
 
     def _process(self, ready: Sequence[tuple[Lease, Any]]) -> Any:
-        if self._stage.batch:
+        if self.facts.batch:
             return self._stage.process([item for _, item in ready])
         return self._stage.process(ready[0][1])
 

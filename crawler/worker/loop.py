@@ -99,8 +99,9 @@ class Worker:
         self._give_up_at = math.inf  # monotonic time; while a disk is full, and once we must stop
         self._hub_room, self._output_room = Room(self._name, LOG_HUB), Room(self._name)
         self.has_leftovers = False  # threads are still in `process`: only the end of the process ends them
+        self._facts = stage.facts  # read again once the stage is open
         self._chosen = concurrency
-        self._concurrency = concurrency or stage.concurrency
+        self._concurrency = concurrency or self._facts.concurrency
         self._window = Window(self._concurrency, is_fixed=True)
         self._slow = NOT_SLOW
         self._is_dry = False  # the hub had fewer tasks than we asked for
@@ -164,10 +165,11 @@ class Worker:
                 return True
 
     def _make_pool(self) -> Pool:
-        self._held.starts_work = not (self._stage.overlap or self._is_async)
+        self._facts = self._handler.facts = self._watch.facts = self._stage.facts  # `open` may have set some
+        self._held.starts_work = not (self._facts.overlap or self._is_async)
         self._stage.on_work = self._held.thread_works
-        if self._stage.overlap:
-            self._window = Window(self._chosen or self._stage.overlap, is_fixed=bool(self._chosen))
+        if self._facts.overlap:
+            self._window = Window(self._chosen or self._facts.overlap, is_fixed=bool(self._chosen))
             self._tempo = Tempo(1)
             self._pool = OverlapPool(self._handler, self._held, self._finished, self._tempo, self._window, self._concurrency)
             return self._pool
@@ -200,18 +202,18 @@ class Worker:
         full = self._full_room()
         if self._strain is None or not self._strain.is_on:
             return full
-        return min(full, self._strain.size * (self._stage.batch or 1) + self._held.beyond())
+        return min(full, self._strain.size * (self._facts.batch or 1) + self._held.beyond())
 
     def _full_room(self) -> int:
         """Return how many tasks to hold on a machine that lacks nothing."""
         if self._is_probe:
             return 1
-        if self._stage.overlap:
+        if self._facts.overlap:
             # Arrived tasks wait for this worker and need no place; a slow one leaves its place to another.
             return self._window.size + self._held.beyond() + self._slow.items
         slow = self._slow.items + max(self._slow.items - self._concurrency, 0)
         threads = min(self._concurrency + slow, max(self._concurrency, MOST_THREADS))
-        return (self._stage.batch or 1) * threads + max(self._stage.prefetch, self._tempo.ahead())
+        return (self._facts.batch or 1) * threads + max(self._facts.prefetch, self._tempo.ahead())
 
     def _look_for_slow(self, pool: Pool) -> None:
         """Ask the stage at intervals which tasks are slow, and add threads for them."""
@@ -224,16 +226,16 @@ class Worker:
 
     def _patience(self, busy: int, room: int) -> tuple[int, float]:
         """(n, seconds): report after n finished tasks, or seconds after the first."""
-        if self._stage.batch:
-            return self._stage.batch, GATHER
+        if self._facts.batch:
+            return self._facts.batch, GATHER
         busy = max(busy - self._slow.items, 0)  # no news is expected of slow tasks
-        if not self._stage.overlap:
+        if not self._facts.overlap:
             return max(1, min(busy, room // 2)), LINGER
         return until_told(busy, self._held.beyond(), self._tempo, is_dry=self._is_dry)
 
     def _want(self) -> int:
         """Tasks to ask for. With much arrived and not worked on we ask for none: others may have them."""
-        if self._stage.overlap and self._held.beyond() > max(1, self._tempo.ahead(BEHIND)):
+        if self._facts.overlap and self._held.beyond() > max(1, self._tempo.ahead(BEHIND)):
             return 0
         if self._strain is not None and self._strain.is_pausing():
             return 0
@@ -261,7 +263,7 @@ class Worker:
         self._held.add(answer.leases, asked_at + self._lease)
         if step.want:
             self._is_dry = len(answer.leases) < step.want
-        if self._stage.overlap:
+        if self._facts.overlap:
             self._window.see(self._held.beyond(), self._tempo, is_fed=0 < step.want <= len(answer.leases))
         self._learn(outcomes, answer)
         self._tally.see(answer, len(self._held), self._output_room.trouble or self._note())
@@ -368,7 +370,7 @@ class Worker:
 
     def _begin(self, pool: Pool, leases: Sequence[Lease]) -> None:
         """Start the leased tasks."""
-        size = self._stage.batch or 1
+        size = self._facts.batch or 1
         pool.resume()
         for start in range(0, len(leases), size):
             pool.submit(list(leases[start : start + size]))
@@ -393,8 +395,8 @@ class Worker:
         now = time.monotonic()
         if now < self._next_hung:  # all that is held is looked at
             return
-        self._next_hung = now + min(LOOK, self._stage.hang / 10, self._stage.hang_at_work / 10)
-        hung, hang = self._held.hung(self._stage.hang, self._stage.hang_at_work, self._stage.at_work)
+        self._next_hung = now + min(LOOK, self._facts.hang / 10, self._facts.hang_at_work / 10)
+        hung, hang = self._held.hung(self._facts.hang, self._facts.hang_at_work, self._stage.at_work)
         if not hung:
             return
         reasons = [f"still in process after {hang:g} s{self._watch.where(lease)}" for lease in hung]
@@ -417,7 +419,7 @@ class Worker:
         """Stop: finish the tasks in process, release the others."""
         self._give_back(pool)
         began = time.monotonic()
-        interrupt_at, give_up = began + self._stage.grace, began + GRACE
+        interrupt_at, give_up = began + self._facts.grace, began + GRACE
         while len(self._held) and (now := time.monotonic()) < give_up:
             if now >= interrupt_at:
                 interrupt_at = math.inf
@@ -440,7 +442,7 @@ class Worker:
     def _interrupt(self) -> None:
         """Give back what only waits. First it is made to end: its host is not to be asked by two at once."""
         if leases := self._held.give_up_waiting(self._stage.at_work):
-            log.info("given back, because not finished in %g s: %s", self._stage.grace, counted(len(leases), "task"))
+            log.info("given back, because not finished in %g s: %s", self._facts.grace, counted(len(leases), "task"))
             self._stage.interrupt()
             self._release(leases)
 

@@ -27,6 +27,7 @@ class Watch:
     def __init__(self, name: str, stage: Stage, is_async: bool, held: Held) -> None:
         self._name = name
         self._stage = stage
+        self.facts = stage.facts  # the worker sets it again once the stage is open
         self._held = held
         self._has_threads = not is_async  # the threads of an async stage are in the event loop: their places say nothing
         self._next = 0.0  # monotonic time, s
@@ -40,12 +41,12 @@ class Watch:
         for thread, one in list(at.items()):
             if one.stuck and not one.is_told and now - one.since > one.stuck:
                 one.is_told = True
-                self._say(one.stage, about(one.item), now - one.since, thread, self._stage.hang_at_work)
-        if self._stage.stuck and not self._stage.overlap:  # overlapping items mostly wait for others
-            for leases, thread, since in self._held.slow(self._stage.stuck, in_batches=self._stage.batch > 0):
+                self._say(one.stage, about(one.item), now - one.since, thread, self.facts.hang_at_work)
+        if self.facts.stuck and not self.facts.overlap:  # overlapping items mostly wait for others
+            for leases, thread, since in self._held.slow(self.facts.stuck, in_batches=self.facts.batch > 0):
                 if thread not in at:  # otherwise it is reported above, under the later link's name
                     what = about_body(leases[0].item) + (f" and {len(leases) - 1} more" if len(leases) > 1 else "")
-                    self._say(self._name, what, now - since, thread, self._stage.hang)
+                    self._say(self._name, what, now - since, thread, self.facts.hang)
 
     def note(self, now: float) -> str:
         """Return which stage of a chain has been at which item for more than NOTED s, for people who watch; mostly "".

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from crawler import Page, Visit, Visits
 from crawler.config.load import load
@@ -15,7 +16,7 @@ from crawler.errors import ConfigError, StorageError
 from crawler.items import New, Tried
 from crawler.pipeline.build import build
 from crawler.run.shares import chained, groups, share
-from crawler.stage import Drop, GiveUp, Pace, Report, Retry, Stage, Then, To
+from crawler.stage import Drop, Facts, GiveUp, Pace, Report, Retry, Stage, Then, To
 from crawler.worker.chain import Chain
 from crawler.worker.chain_link import Link
 from crawler.worker.routing import MAX_GIVEN, Incomplete, Misgiven
@@ -354,10 +355,31 @@ def test_what_the_first_begins_the_second_goes_on_with() -> None:
     chain = Chain([Link("double", Begins(), ("doubled", "aside"), "doubled"), Link("minus", Minus(), ("result",), "")])
     taken: list[Any] = []
 
-    assert chain.overlap == 5
+    assert chain.facts.overlap == 5
     assert chain.begin(5, lambda finish, _=True: lambda: taken.extend(finish() if finish else [None]))
     assert given(taken) == [("result", 9, 0.0), ("aside", 5, 3.0), Report("doubled")]
     assert not chain.begin(0, lambda finish, _=True: lambda: None)
+
+
+def test_a_chain_has_the_facts_of_its_first_link_and_the_time_of_all_to_hang() -> None:
+    class First(Double):
+        concurrency, prefetch, stuck, hang, grace = 4, 3, 5.0, 60.0, 2.0
+
+        def open(self) -> None:
+            self.overlap = 9
+
+    class Second(Minus):
+        concurrency, prefetch, stuck, hang, grace = 1, 8, 7.0, 40.0, 11.0
+
+    chain = Chain([Link("double", First(), ("doubled", "aside"), "doubled"), Link("minus", Second(), ("result",), "")])
+    before = chain.facts
+    chain.open()
+
+    assert before == Facts(
+        concurrency=4, prefetch=3, batch=0, overlap=0, is_single=False, makes_rows=False,
+        stuck=5.0, hang=100.0, hang_at_work=40.0, grace=2.0,
+    )  # fmt: skip
+    assert chain.facts == replace(before, overlap=9)
 
 
 def test_each_counts_under_its_own_name() -> None:
