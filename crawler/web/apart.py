@@ -1,10 +1,10 @@
 """Evaluate a selector in a process of its own, which the system ends if it takes too much CPU. Its memory is limited too.
 
-    field ──source, selector──▶ python -m crawler.web.apart ──values──▶ field
-                                       │ SELECTOR_CPU s of CPU are over: SIGXCPU
-                                       ├──▶ TooMuchWork, and the next question starts another process
-                                       │ more memory than a page may take (see `memory`): MemoryError
-                                       └──▶ TooMuchWork, and the process goes on
+    field ──source, selector, seconds──▶ python -m crawler.web.apart ──values──▶ field
+                                              │ so many seconds of CPU are over: SIGPROF
+                                              ├──▶ error, and the next question starts another process
+                                              │ more memory than a page may take (see `memory`): MemoryError
+                                              └──▶ error, and the process goes on
 
 For selectors that could take long on a page (see `xpath_cost`): a call into C in our own process cannot be interrupted and would
 stop all of it. One such process serves all threads, one question at a time, and ends with the process it belongs to. It has neither
@@ -23,26 +23,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from time import process_time
 from typing import IO, Final, Literal
 
 from msgspec import MsgspecError, Struct, msgpack
+from msgspec.structs import replace
 
 from crawler.errors import PageTooCostly
 from crawler.web.html import Html
 from crawler.web.memory import limited
 
-SELECTOR_CPU: Final = 5  # s of CPU for one selector on one page, with reading the page again
-_WALL: Final = 120.0  # s for the same on a machine that is busy with other things
+_WALL: Final = 120.0  # s of wall-clock time for one question, on a machine that is busy with other things
+_LEAST: Final = 0.001  # s; a timer of 0 would be none
 _ENDING: Final = 1.0  # s for its end
 _SIZE: Final = struct.Struct("!Q")
 _LONGEST: Final = 64 << 20  # bytes of an answer; the values have 4 million characters at most
 
 
 Kind = Literal["css", "xpath"]
-
-
-class TooMuchWork(Exception):
-    """Raised if a selector takes too long, or too much memory, on a page; the message says which."""
 
 
 class Question(Struct, frozen=True):
@@ -53,14 +51,14 @@ class Question(Struct, frozen=True):
     most: int
     most_values: int
     most_chars: int
-    cpu: int  # s that it may take
+    seconds: float  # of CPU that it may take, with the start of the process and reading the page
 
 
 class Answer(Struct, frozen=True):
     values: list[str | None] = []
     is_cut: bool = False
-    error: str = ""
-    is_too_costly: bool = False  # the error is that it takes too much memory
+    error: str = ""  # why there are no values: what the selector cannot do on this page, or that it takes too much
+    cpu: float = 0.0  # s that it took
 
 
 class _Apart:
@@ -84,11 +82,12 @@ class _Apart:
                 _write(pipe.stdin, msgpack.encode(question if new else _without_source(question)))
                 self._page = html
                 return msgpack.decode(_read(pipe.stdout), type=Answer)
-            except (OSError, EOFError, MsgspecError) as error:
+            except (OSError, EOFError, MsgspecError):
                 code = self._end()
-                if code in (-signal.SIGXCPU, -signal.SIGKILL):
-                    raise TooMuchWork(f"it takes more than {SELECTOR_CPU} s of CPU on this page") from error
-                raise TooMuchWork(f"the process that evaluates it ended with code {code}") from error
+                reason = f"the process that evaluates it ended with code {code}"
+                if code in (-signal.SIGPROF, -signal.SIGKILL):
+                    reason = f"it takes more than {question.seconds:.2g} s of CPU on this page"
+                return Answer(error=reason, cpu=question.seconds)
 
     def close(self) -> None:
         if self._owner == os.getpid():
@@ -110,20 +109,15 @@ class _Apart:
             return process.wait()
 
 
-def values(html: Html, kind: Kind, selector: str, most: int, most_values: int, most_chars: int) -> Answer:
-    """Return the values that a selector finds on a page: limited in number, to `most` characters each and `most_chars` together.
+def values(html: Html, kind: Kind, selector: str, most: int, most_values: int, most_chars: int, seconds: float) -> Answer:
+    """Return the values that a selector finds on a page, or why there are none.
 
-    Raises TooMuchWork, and ValueError for what the selector cannot do on this page.
+    They are limited in number, to `most` characters each and `most_chars` together, and to so many seconds of CPU.
     """
     source, content_type = html.source, html.content_type
     if isinstance(source, str):
         source, content_type = source.encode("utf-8", "replace"), "text/html; charset=utf-8"
-    answer = _apart.ask(html, Question(source, content_type, kind, selector, most, most_values, most_chars, SELECTOR_CPU))
-    if answer.is_too_costly:
-        raise TooMuchWork(answer.error)
-    if answer.error:
-        raise ValueError(answer.error)
-    return answer
+    return _apart.ask(html, Question(source, content_type, kind, selector, most, most_values, most_chars, seconds))
 
 
 def _without_source(question: Question) -> Question:
@@ -163,16 +157,21 @@ def _serve() -> None:
     """Answer questions until there are none."""
     html = Html("")
     questions = msgpack.Decoder(Question)
+    begun = 0.0  # CPU time of this process at the start of the question; the first one counts its own start
     while head := sys.stdin.buffer.read(_SIZE.size):
         question = questions.decode(sys.stdin.buffer.read(_SIZE.unpack(head)[0]))
-        _limit(question.cpu)
+        # The system ends this process once so much CPU is used.
+        signal.setitimer(signal.ITIMER_PROF, max(question.seconds - (process_time() - begun), _LEAST))
         try:
             if question.source is not None:
                 html = Html(question.source, content_type=question.content_type)
             answer = _limited_answer(html, question)
         except Exception as error:  # noqa: BLE001 - whatever a selector meets on a page is the answer
             answer = Answer(error=str(error).removeprefix("xpath: ") or type(error).__name__)
-        _write(sys.stdout.buffer, msgpack.encode(answer))
+        now = process_time()
+        _write(sys.stdout.buffer, msgpack.encode(replace(answer, cpu=now - begun)))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        begun = now
 
 
 def _limited_answer(html: Html, question: Question) -> Answer:
@@ -182,7 +181,7 @@ def _limited_answer(html: Html, question: Question) -> Answer:
     try:
         return limited(len(html.source), lambda: _answer(html, question))
     except PageTooCostly as error:
-        return Answer(error=f"it takes more than {error.room >> 20} MiB of memory on this page", is_too_costly=True)
+        return Answer(error=f"it takes more than {error.room >> 20} MiB of memory on this page")
 
 
 def _answer(html: Html, question: Question) -> Answer:
@@ -200,16 +199,6 @@ def _answer(html: Html, question: Question) -> Answer:
         found.append(text if text is None else text[: question.most])
         chars += len(text or "")
     return Answer([text and text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in found], bool(cut))
-
-
-def _limit(seconds: int) -> None:
-    """Have the system end this process once it has used so much more CPU; it leaves no core dump."""
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(used.ru_utime + used.ru_stime) + 1 + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 _apart: Final = _Apart()

@@ -10,14 +10,17 @@
 A selector is CSS with at most one of ::text (the default), ::html, ::attr(NAME) at its end: see `selectors`; for XPath see
 `xpaths`. The first match is the value. If it lacks the attribute or is not of the field's type, the value is null; a later match is
 never used. With `many` a null stays in the list, so that the lists of two fields stay in step. For what counts as a number or a
-date see `numbers` and `dates`. A selector is checked when a Fields is made; where it still fails on a page, or
-takes too long there (see `apart`), the field is null.
+date see `numbers` and `dates`. A selector is checked when a Fields is made; where it still fails on a page the field is null.
+
+All fields of a page share MOST_TIME. Selectors that are cheap on the page are evaluated first, here; then those that could take
+long, in a process that can be ended (see `apart`). A field for which no time is left is null.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -33,8 +36,9 @@ FIELD_NOTE: Final = "field/"  # prefix of the shared notes with an example of a 
 OF_OUTPUTS: Final = frozenset({"_extra", "_key"})  # columns that outputs add: for values without another column, and a key
 MAX_VALUE: Final = 1 << 20  # characters of one value
 MAX_VALUES: Final = 10_000  # of a field with `many`, so that no page makes a record without end
-MAX_GIVEN_UP: Final = 3  # selectors that may take too long on one page; further ones that could are not tried
-MOST_TIME: Final = 1.0  # s of CPU for all fields of a page; what is evaluated apart is not counted
+MOST_TIME: Final = 1.6  # s of CPU for all fields of a page, with the process that evaluates selectors apart
+LAST_BEGUN: Final = 1.0  # s of CPU after which no selector is begun here, where it cannot be ended
+NO_TIME: Final = "other fields took all the time that a page may take"
 MAX_CHARS: Final = 4 << 20  # of all values of a page: elements may hold each other, and so the same text again
 
 if TYPE_CHECKING:
@@ -114,14 +118,11 @@ class Fields:
         if not self._fields:
             return {}
         page = _Reading(html, told)
-        until = thread_time() + MOST_TIME
-        values: dict[str, Any] = {}
-        for field in self._fields:
-            if values and thread_time() > until:
-                told(field.name, "failed", "the fields before it took all the time that a page may take")
-                values[field.name] = None
-            else:
-                values[field.name] = field.read(page)
+        values: dict[str, Any] = dict.fromkeys(field.name for field in self._fields)  # in this order, whichever is read first
+        costly = [field for field in self._fields if not field.read_here(page, values)]
+        for place, field in enumerate(costly, 1):
+            share = page.time_left() / (1 if place == len(costly) else 2)  # one that takes too long leaves time for others
+            values[field.name] = field.read_apart(page, share)
         return values
 
 
@@ -132,7 +133,15 @@ class _Reading:
         self.html = html
         self.told = told
         self.room = MAX_CHARS
-        self.given_up = 0  # selectors that took too long
+        self.time_apart = 0.0  # s of CPU that another process took
+        self._start = thread_time()
+
+    def time_taken(self) -> float:
+        """Return the s of CPU that the fields of the page have taken so far."""
+        return thread_time() - self._start + self.time_apart
+
+    def time_left(self) -> float:
+        return MOST_TIME - self.time_taken()
 
     @lazy
     def shape(self) -> Shape:
@@ -161,36 +170,50 @@ class _Field:
         except ValueError as error:
             raise ConfigError(f"{key}.format: {error}") from error
 
-    def read(self, page: _Reading) -> Any:
+    def read_here(self, page: _Reading, values: dict[str, Any]) -> bool:
+        """Put the field's value on this page into `values`; return False if its selector could take long there."""
+        if page.time_taken() > LAST_BEGUN:
+            page.told(self.name, "failed", NO_TIME)
+            return True
         document = page.html.document
         cut = partial(page.told, self.name, "cut", "")
-        try:
-            if self._find.is_affordable(page.shape):
-                texts = self._find(document, MAX_VALUE + 1, cut, only_first=not self._spec.many)
-            else:
-                texts = self._apart(page, cut)
-            return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
-        except Exception as error:  # noqa: BLE001 - whatever a selector meets on this page costs the field, not the page
-            page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
+        with self._failures(page):
+            if not self._find.is_affordable(page.shape):
+                return False
+            values[self.name] = self._value(self._find(document, MAX_VALUE + 1, cut, only_first=not self._spec.many), page)
+        return True
+
+    def read_apart(self, page: _Reading, seconds: float) -> Any:
+        """Return the field's value on this page, evaluated in a process that is ended after so much CPU."""
+        if seconds <= 0:
+            page.told(self.name, "failed", NO_TIME)
             return None
+        from crawler.web.apart import Kind, values  # here, because it is for few pages
 
-    def _apart(self, page: _Reading, cut: Callable[[], None]) -> Iterator[str | None]:
-        """Evaluate the selector where it can be ended. Raises TooMuchWork if it is, and for all such selectors after it."""
-        from crawler.web.apart import Kind, TooMuchWork, values  # here, because it is for few pages
-
-        if page.given_up == MAX_GIVEN_UP:
-            raise TooMuchWork("other fields took all the time that a page may take")
         spec = self._spec
         kind: Kind = "css" if spec.css else "xpath"
         most_values = MAX_VALUES + 1 if spec.many else 1
-        try:
-            answer = values(page.html, kind, spec.css or spec.xpath, MAX_VALUE + 1, most_values, MAX_CHARS)
-        except TooMuchWork:
-            page.given_up += 1
-            raise
+        answer = values(page.html, kind, spec.css or spec.xpath, MAX_VALUE + 1, most_values, MAX_CHARS, seconds)
+        page.time_apart += answer.cpu
+        if answer.error:
+            page.told(self.name, "failed", answer.error)
+            return None
         if answer.is_cut:
-            cut()
-        return iter(answer.values)
+            page.told(self.name, "cut", "")
+        with self._failures(page):
+            return self._value(iter(answer.values), page)
+        return None
+
+    @contextmanager
+    def _failures(self, page: _Reading) -> Iterator[None]:
+        """Report whatever a selector meets on a page: it costs the field, not the page."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a selector may raise anything
+            page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
+
+    def _value(self, texts: Iterator[str | None], page: _Reading) -> Any:
+        return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
 
     def _list(self, texts: Iterator[str | None], page: _Reading) -> list[Any]:
         found: list[Any] = []

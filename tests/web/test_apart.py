@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -153,15 +157,41 @@ def test_values_have_their_limits_there_too() -> None:
 
 
 @pytest.mark.slow
-def test_a_selector_that_takes_too_long_is_null_and_costs_no_other_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "SELECTOR_CPU", 1)
-    too_long = "it takes more than 1 s of CPU on this page"
+def test_selectors_that_take_too_long_are_null_and_cost_no_other_field() -> None:
+    values, told = read(WIDE, bad="//*[following::b]", good="//b", quick="//p/..", one="//div[1]/p/b", worse="//*[preceding::b]")
 
-    values, told = read(WIDE, bad="//*[following::b]", good="//b", one="//div[1]/p/b", worse="//*[preceding::b]")
-
-    assert values == {"bad": None, "good": "z", "one": "z", "worse": None}
-    assert told == [("bad", "failed", too_long), ("worse", "failed", too_long)]
+    assert values == {"bad": None, "good": "z", "quick": "x y z", "one": "z", "worse": None}
+    assert [(name, trouble) for name, trouble, _ in told] == [("bad", "failed"), ("worse", "failed")]
+    assert all(re.fullmatch(r"it takes more than [01]\.\d+ s of CPU on this page", reason) for _, _, reason in told)
     assert read(Html("<h1>next"), h="//h1") == ({"h": "next"}, [])
+
+
+_FOUR: Final = """
+import resource, sys, time
+from crawler.web.fields import Fields
+from crawler.web.html import Html
+html = Html(sys.stdin.buffer.read(), "http://e.org/")
+html.document
+fields = Fields({"title": "h1", **{f"f{n}": f"//*[following::b][{n}]" for n in range(1, 5)}, "last": "h1"})
+begun = time.process_time()
+values = fields.read(html)
+took = time.process_time() - begun
+from crawler.web.apart import _apart
+_apart.close()
+children = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(values, took + children.ru_utime + children.ru_stime, sep="\\n")
+"""
+
+
+@pytest.mark.slow
+def test_all_costly_fields_of_a_page_together_take_less_than_two_seconds_of_cpu() -> None:
+    page = b"<h1>x</h1>" + b"<div><p>x y <b>z</b></p></div>" * 34_000
+
+    done = subprocess.run([sys.executable, "-c", _FOUR], input=page, capture_output=True, check=True)
+
+    values, cpu = done.stdout.decode().splitlines()
+    assert ast.literal_eval(values) == {"title": "x", "f1": None, "f2": None, "f3": None, "f4": None, "last": "x"}
+    assert float(cpu) < 2, cpu
 
 
 @pytest.mark.skipif(not IS_LIMITED, reason="only Linux limits the memory of a process")
@@ -185,31 +215,38 @@ def test_a_selector_that_takes_too_much_memory_is_null_and_costs_no_other_field(
 
 
 def test_a_page_asked_by_its_css_says_that_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_much(*_: object) -> None:
-        raise apart.TooMuchWork("it takes too long")
-
-    monkeypatch.setattr(apart, "values", too_much)
+    monkeypatch.setattr(apart, "values", lambda *_: apart.Answer(error="it takes too long"))
     page = Page.of(WIDE.source, url="http://e.org/", status_code=200)
 
     with pytest.raises(ValueError, match=r"^p:nth-child\(2\): it takes too long$"):
         page.css("p:nth-child(2)")
 
 
-def test_a_page_of_many_such_selectors_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_costly_selectors_share_what_is_left_of_the_pages_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
 
-    def too_much(html: Html, kind: str, selector: str, *_: int) -> None:
-        asked.append(selector)
-        raise apart.TooMuchWork("too long")
+    def too_much(*question: Any) -> apart.Answer:
+        asked.append(question[-1])
+        return apart.Answer(error="too long", cpu=question[-1])
 
     monkeypatch.setattr(apart, "values", too_much)
+    monkeypatch.setattr(fields, "thread_time", lambda: 0.0)
     bad = [f"//*[following::b][{n}]" for n in range(1, 6)]
 
     values, told = read(WIDE, **{f"f{n}": expression for n, expression in enumerate(bad)}, css="b")
 
-    assert asked == bad[:3]
-    assert values["css"] == "z"
-    assert [reason for _, _, reason in told] == ["too long"] * 3 + ["other fields took all the time that a page may take"] * 2
+    assert asked == pytest.approx([0.8, 0.4, 0.2, 0.1, 0.1])
+    assert values == {**dict.fromkeys(["f0", "f1", "f2", "f3", "f4"]), "css": "z"}
+    assert [reason for _, _, reason in told] == ["too long"] * 5
+
+
+def test_no_selector_is_evaluated_apart_where_no_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "values", lambda *_: apart.Answer(values=["x"], cpu=9.0))
+
+    values, told = read(WIDE, one="//*[following::b]", two="//*[preceding::b]")
+
+    assert values == {"one": "x", "two": None}
+    assert told == [("two", "failed", "other fields took all the time that a page may take")]
 
 
 @pytest.mark.usefixtures("apart_for_all")
