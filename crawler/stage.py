@@ -178,7 +178,7 @@ NOT_SLOW = Slow()
 
 
 class Facts(Struct, frozen=True):
-    """How a worker is to run a stage: the class attributes of `Stage` of the same names, with what `open` has set."""
+    """Facts a worker needs to run a stage: the attributes of `Stage` of the same names, with what `open` has set."""
 
     concurrency: int
     prefetch: int
