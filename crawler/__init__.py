@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from crawler.machine.shortage import shortage_of as shortage_of
     from crawler.notes import RobotsNote as RobotsNote
     from crawler.notes import read_robots as read_robots
+    from crawler.stage import Context as Context
     from crawler.stage import Drop as Drop
     from crawler.stage import GiveUp as GiveUp
     from crawler.stage import Interrupted as Interrupted
@@ -116,7 +117,9 @@ _HOMES = {
     "crawler.worker.routing": ("Unsendable", "misgiven"),
     "crawler.worker.rows": ("as_row",),
     "crawler.machine.shortage": ("no_network", "open_files", "short_of", "shortage_by_errno", "shortage_of"),
-    "crawler.stage": ("Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"),
+    "crawler.stage": (
+        "Context", "Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To",
+    ),
     "crawler.wording.texts": ("visible_json",),
     "crawler.web.addresses": ("Guard",),
     "crawler.web.article": ("need_article",),

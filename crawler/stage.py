@@ -23,7 +23,21 @@ from msgspec import Struct
 
 from crawler.items import Pace
 
-__all__ = ["Drop", "GiveUp", "Interrupted", "LocalShared", "Pace", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To"]
+__all__ = [
+    "Context",
+    "Drop",
+    "GiveUp",
+    "Interrupted",
+    "LocalShared",
+    "Pace",
+    "Report",
+    "Retry",
+    "Shared",
+    "Slow",
+    "Stage",
+    "Then",
+    "To",
+]
 
 
 class Then(Protocol):
@@ -192,6 +206,17 @@ class Facts(Struct, frozen=True):
     grace: float  # s
 
 
+class Context(Struct, frozen=True):
+    """Circumstances of the crawl that a stage works in. The defaults are those of a stage without a crawl, as in a test."""
+
+    stage: str = ""  # its name in the configuration, as in [stages.NAME]
+    data: str = ""  # data directory of the crawl
+    state: str = ""  # directory for what a stage keeps from one start to the next, made when it is needed; "": nowhere
+    run: str = ""  # id of the crawl, the same after a restart; "": no crawl
+    delay: float | None = None  # s between two requests to a host, frontier.delay; None: no crawl
+    hosts: Mapping[str, Any] = MappingProxyType({})  # settings of single hosts: the tables in [hosts], for `crawler.Hosts`
+
+
 class Stage:
     """Subclass it and write `process`. Register the class under the entry point group `crawler.stages`, or name it
     `module:Class` in the configuration."""
@@ -207,6 +232,8 @@ class Stage:
     prefetch: ClassVar[int] = 0  # items leased beyond those in process, so that no thread waits for the hub
     is_single: ClassVar[bool] = False  # one worker at a time may have it open, as where it writes allows no more
     batch: ClassVar[int] = 0  # > 0: `process` takes a list of at most this many items and finishes them together
+
+    context: Context = Context()  # set before `open`; a test may set one of its own
 
     makes_rows: ClassVar[bool] = False  # it stores its items as rows with named columns, so lists and plain values are a mistake
     overlap: int = 0  # > 0: items in process at once through `begin`; `open` may set it
@@ -261,7 +288,7 @@ class Stage:
         """
 
     def open(self) -> None:
-        """Open files, pools, connections. Called once in the worker before the first item.
+        """Open files, pools, connections. Called once in the worker before the first item; `context` is set by then.
 
         After StorageFull, a full disk, it is called again from time to time: it must close what it had opened before it raises.
         """

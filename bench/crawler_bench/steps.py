@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from crawler import LocalShared, Pace, Page, Report, Stage, To
+from crawler import Context, LocalShared, Pace, Page, Report, Stage, To
 from crawler.broker.contract import Broker, Politeness
 from crawler.broker.sqlite.broker import SqliteBroker, store_path
 from crawler.config.load import Config, load
@@ -181,11 +181,10 @@ def is_home(item: Any) -> bool:
 
 
 def _opened(spec: StageSpec, shared: LocalShared, here: Path) -> Stage:
-    """With what only a running crawl knows, as far as the stage asks for it."""
+    """Return the opened stage, as a crawl with its files in this folder would have it."""
     kind = plugins.find(spec.use)
-    options = plugins.options_for(spec.name, kind, spec.options_table)
-    known = {"output": str(here / OUTPUT), "state": str(here), "run": "bench", "pause_after_robots": 0.0}
-    asked = {name: value for name, value in known.items() if name in options.__struct_fields__}
-    stage = kind(msgspec.structs.replace(options, **asked), shared)
+    table = {**spec.options_table, "output": str(here / OUTPUT)} if spec.name == "store" else spec.options_table
+    stage = kind(plugins.options_for(spec.name, kind, table), shared)
+    stage.context = Context(stage=spec.name, data=str(here), state=str(here), run="bench", delay=0.0)
     stage.open()
     return stage

@@ -143,6 +143,7 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
     from crawler.pipeline import plugins
     from crawler.pipeline.build import build
     from crawler.run.verify import options_of
+    from crawler.stage import Context
     from crawler.worker.opening import opening
 
     common.quieten("crawler.fetch")
@@ -151,6 +152,9 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
     options = options_of(spec, config)
     with opening(name):  # the class may be the author's
         stage = kind(options, shared)
+        stage.context = Context(
+            stage=name, data=str(config.settings.data), hosts=config.settings.hosts
+        )  # no crawl: no state, no pauses
         stage.open()
     return stage
 

@@ -17,6 +17,11 @@ _NUMBERS: Final[dict[str, tuple[tuple[type, ...], float, str]]] = {
     "hang": ((int, float), 0.001, "a number of seconds above 0"),
     "stuck": ((int, float), 0, "a number of seconds, or 0 for no warning"),
 }
+# Attribute that a class may not define → what it is for.
+_OURS: Final = {
+    "facts": "is what a worker reads of the class, such as concurrency and batch",
+    "context": "is what a stage may know of its crawl, and set before open(self)",
+}
 _METHODS: Final = {
     "process": "process(self, item)", "open": "open(self)", "close": "close(self)", "begin": "begin(self, item, then)",
     "count": "count(self, name, n=1)",
@@ -40,8 +45,7 @@ def _mistakes(kind: type[Stage]) -> list[str]:
         value = getattr(kind, attribute)
         if not isinstance(value, property) and not _is_number(value, types, least):
             found.append(f"{name}.{attribute} is {value!r}; use {expected}")
-    if not isinstance(kind.facts, property):
-        found.append(f"{name}.facts is what a worker reads of the class, such as concurrency and batch; give yours another name")
+    found += [f"{name}.{taken} {meaning}; give yours another name" for taken, meaning in _OURS.items() if _is_own(kind, taken)]
     for method, form in _METHODS.items():
         value = getattr(kind, method)
         if not callable(value):
@@ -61,13 +65,19 @@ def refuse_init(kind: type[Stage]) -> None:
 
 
 def refuse_uninitialised(stage: Stage) -> None:
-    """Raise ConfigError for a stage whose own `__init__` has left out that of Stage."""
+    """Raise ConfigError for a stage whose own `__init__` has left out that of Stage, or has set what is ours."""
     if not hasattr(stage, "_counts"):
         raise ConfigError(f"{_name(type(stage))}.__init__ has to call super().__init__(options, shared)")
+    if "context" in vars(stage):
+        raise ConfigError(f"{_name(type(stage))}.__init__ sets self.context, which {_OURS['context']}; give yours another name")
 
 
 def _name(kind: type[Stage]) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _is_own(kind: type[Stage], attribute: str) -> bool:
+    return getattr(kind, attribute) is not getattr(Stage, attribute)
 
 
 def _is_number(value: Any, types: tuple[type, ...], least: float) -> bool:

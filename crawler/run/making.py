@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crawler.broker.contract import Broker, Politeness
     from crawler.config.load import Config
     from crawler.config.settings import Settings
     from crawler.pipeline.build import Pipeline, StageSpec
-    from crawler.stage import Shared, Stage
+    from crawler.stage import Context, Shared, Stage
     from crawler.worker.chain import Chain
     from crawler.worker.loop import Worker
     from crawler.worker.marks import Marks
@@ -21,28 +21,36 @@ if TYPE_CHECKING:
 
 
 def make(config: Config, spec: StageSpec, shared: Shared | None = None) -> Stage:
-    """Return the stage with its options. Options that only a running crawl knows are filled in if the stage has them."""
-    import msgspec
-
+    """Return the stage with its options and its context."""
     from crawler.pipeline import plugins
     from crawler.pipeline.stage_class import refuse_init, refuse_uninitialised
     from crawler.worker.opening import opening
-    from crawler.worker.shared_notes import CRAWL_NOTE
 
     kind = plugins.find(spec.use)
     refuse_init(kind)
-    options: Any = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
-    known = {
-        "state": str(Path(config.settings.data) / "sinks"),
-        "run": ((shared.get(CRAWL_NOTE) if shared else None) or b"").decode("utf-8", "replace"),
-        "pause_after_robots": config.settings.frontier.delay,
-        "hosts": config.settings.hosts,
-    }
-    missing = {name: known[name] for name in options.__struct_fields__ if name in known and not is_set(options, name)}
+    options = plugins.options_for(spec.name, kind, spec.options_table, config.origin)
     with opening(spec.name):  # its __init__ may be the author's code
-        stage = kind(msgspec.structs.replace(options, **missing), shared)
+        stage = kind(options, shared)
     refuse_uninitialised(stage)
+    stage.context = context(config, spec, shared)
     return stage
+
+
+def context(config: Config, spec: StageSpec, shared: Shared | None) -> Context:
+    """Return what the stage may know of its crawl. shared: the crawl's notes; None: there is no crawl."""
+    from crawler.stage import Context
+    from crawler.worker.shared_notes import CRAWL_NOTE
+
+    settings = config.settings
+    run = (shared.get(CRAWL_NOTE) if shared else None) or b""
+    return Context(
+        stage=spec.name,
+        data=str(settings.data),
+        state=str(Path(settings.data) / "sinks"),
+        run=run.decode("utf-8", "replace"),
+        delay=settings.frontier.delay if shared else None,
+        hosts=settings.hosts,
+    )
 
 
 def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
@@ -72,11 +80,6 @@ def make_chain(
         for each, stage, feed in zip(specs, stages, feeds, strict=True)
     ]
     return Chain(links, gatekeepers)
-
-
-def is_set(options: Any, name: str) -> bool:
-    """Tell whether a person has set this option: "" and None mean not set."""
-    return getattr(options, name) not in ("", None)
 
 
 def wire(

@@ -45,7 +45,9 @@ class Store(Stage):
         check(options)
 
     def open(self) -> None:
-        self._sink = open_sink(self.options)
+        options: SinkOptions = self.options
+        state, run = options.state or self.context.state, options.run or self.context.run
+        self._sink = open_sink(msgspec.structs.replace(options, state=state, run=run))
         self._tell(self._sink, is_first=True)
 
     def process(self, items: list[Any]) -> None:

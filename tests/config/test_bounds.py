@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, inspect
 
+from crawler import Context
 from crawler.cli import main
 from crawler.config import bounds
 from crawler.config.load import load
@@ -195,7 +196,12 @@ def test_a_crawl_at_all_edges_at_once_ends_as_any_other(tmp_path: Path, edge: st
 def test_what_settings_allow_does_not_make_a_fetch_look_hung() -> None:
     from crawler_stages.fetch import Fetch
 
-    patient = Fetch(Fetch.Options(timeout=3_600, pause_after_robots=604_800))
+    usual, by_option, by_context = Fetch(), Fetch(Fetch.Options(timeout=3_600, pause_after_robots=604_800)), Fetch()
+    by_context.context = Context(delay=86_400.0)
+    for fetch in (usual, by_option, by_context):
+        fetch.open()
+        fetch.close()
 
-    assert Fetch().hang == 900
-    assert patient.hang > 7 * 3_600 + 604_800
+    assert usual.facts.hang == 900
+    assert by_option.facts.hang > 7 * 3_600 + 604_800
+    assert by_context.facts.hang > 7 * 60 + 86_400

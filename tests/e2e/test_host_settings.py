@@ -125,3 +125,16 @@ def test_a_limit_of_a_host_is_a_rule_that_is_changed_with_a_word_and_the_delay_i
         assert done.returncode == 0, done.stderr
         assert "4 queued URLs do not fit the changed rules and are set aside: 4 over the limit" in done.stderr
         assert len(shell.rows("p.jsonl")) == 3
+
+
+def test_crawler_fetch_asks_as_a_crawl_would(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Asked({"/": "<title>tea</title>"})
+    monkeypatch.chdir(shell.directory)
+    with web.site as site:
+        host = site.url.split("/")[2]
+        (shell.directory / "crawler.toml").write_text(FILE.format(client="requests", host=host))
+
+        assert main(["fetch", site.url]) == 0
+
+    sent = web.headers["/"]
+    assert (sent["x-all"], sent["x-one"], sent["x-both"], sent["cookie"]) == ("all", "one", "one", "session=s3cret")

@@ -28,7 +28,10 @@ class Loud(Stage):
         mark: str = "!"
 
     def process(self, row: dict[str, Any]) -> dict[str, Any]:
-        return row | {"title": row["title"].upper() + self.options.mark}
+        return row | {"title": row["title"].upper() + self.options.mark, "crawl": self._context.run, "stage": self._context.stage}
+
+    def open(self) -> None:
+        self._context = self.context
 """
 
 
@@ -72,7 +75,8 @@ def test_an_installed_stage_is_found_checked_and_run(
     with Site({"/": "<title>tea</title>"}) as site:
         done = shell.run("run", site.url, *FAST, "-o", "rows.jsonl")
     assert done.returncode == 0, done.stderr
-    assert [row["title"] for row in shell.rows("rows.jsonl")] == ["TEA?"]
+    assert [(row["title"], row["stage"]) for row in shell.rows("rows.jsonl")] == [("TEA?", "enrich")]
+    assert all(row["crawl"] for row in shell.rows("rows.jsonl"))
 
     monkeypatch.syspath_prepend(str(installed(shell.directory, "other_loud")))
     with pytest.raises(ConfigError, match="2 installed packages offer a stage 'loud'") as refused:

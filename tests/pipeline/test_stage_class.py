@@ -31,6 +31,11 @@ CASES = [
     ("hang = float('nan')", ".hang is nan; use a number of seconds above 0"),
     ("stuck = -1", ".stuck is -1; use a number of seconds, or 0 for no warning"),
     ("facts = ()", ".facts is what a worker reads of the class, such as concurrency and batch; give yours another name"),
+    ("context = 3", ".context is what a stage may know of its crawl, and set before open(self); give yours another name"),
+    (
+        "def context(self): ...",
+        ".context is what a stage may know of its crawl, and set before open(self); give yours another name",
+    ),
     ("process = 3", ".process is 3, which is not a method; write def process(self, item)"),
     ("count = 0", ".count is 0, which is not a method; write def count(self, name, n=1)"),
     ("async def open(self): pass", ".open is async, and only process may be; write def open(self)"),

@@ -32,7 +32,7 @@ DEFAULT: Final = "default"  # origin of a value that is not set
 RESUMED: Final = "the resumed crawl"  # origin, in this run, of a value that is remembered
 
 SECTIONS: Final = frozenset({"frontier", "hosts", "queues", "stages"})
-UNKEPT: Final = (["headers"], ["auth"], ["proxy"], ["run"], ["state"])  # options that may hold secrets, or that we set ourselves
+UNKEPT: Final = (["headers"], ["auth"], ["proxy"])  # options that may hold secrets
 HOW_FRONTIER: Final = frozenset({"delay", "per_host", "max_waiting"})
 HOW_STAGES: Final = frozenset({"processes", "concurrency", "chain"})
 WHAT_QUEUES: Final = frozenset({"keyed", "polite"})
@@ -216,7 +216,7 @@ def how_of(config: Config, pipeline: Pipeline, options: Mapping[str, Struct]) ->
 
 
 def _is_unkept(name: str) -> bool:
-    """Tell whether a setting may hold secrets, or is one that we set ourselves."""
+    """Tell whether a setting may hold secrets."""
     if name.startswith("hosts."):  # the name of the host has dots as well
         return name.endswith(".auth") or ".headers." in name
     return name.split(".")[2:3] in UNKEPT

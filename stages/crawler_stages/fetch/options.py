@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from msgspec import field
 
@@ -52,14 +52,15 @@ class FetchOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_fiel
     contact: str = ""  # URL or e-mail address of who runs this crawl: shown to every site
     headers: dict[str, str] = field(default_factory=dict)  # sent with every request
     auth: dict[str, str] = field(default_factory=dict)  # by host, sent to no other: "user:password", or "Bearer TOKEN"
-    hosts: dict[str, Any] | None = None  # settings of single hosts: the tables in [hosts]. `crawler` sets it
     cookies: bool = False  # sent back as browsers do; each worker process has its own
     proxy: str | dict[str, str] = ""  # http:// URL, of one for each scheme; the environment's are not used
     revalidate: bool = False  # keep pages, and ask in later crawls for what has changed since
-    state: str = ""  # directory of the kept pages; "": none are kept. `crawler` sets it
+    state: str = ""  # directory of the kept pages; "": the context's; where that has none either, none are kept
     robots: bool = True  # robots.txt is obeyed
     sitemaps: bool = False  # those that a seed's robots.txt names are visited; they may list pages nobody links to
-    pause_after_robots: Delay | None = None  # s between a robots.txt and the page it was fetched for; None: frontier.delay
+    pause_after_robots: Delay | None = (
+        None  # s between a robots.txt and the page it was fetched for; None: the context's delay, frontier.delay
+    )
     max_crawl_delay: Delay = 60.0  # s; a longer Crawl-delay is cut to this; Nutch skips the host at 30
     adaptive: Factor = 0.0  # times a page's seconds its host rests, 30 s at most; Heritrix 5
     allow_private: list[str] = field(default_factory=list)  # hosts that may be at private addresses, as in URLs; seeds may
@@ -79,8 +80,6 @@ def check(options: FetchOptions, table: str) -> None:
         Identity(agent(options), options.headers, options.auth, has_cookies=False)
     with found.mistakes():
         _refuse_nameless(options)
-    if options.hosts is not None:
-        found.each.append('stages.fetch.hosts: is set by the tables of the hosts; write [hosts."example.org"]')
     with found.mistakes():
         proxies(options.proxy)
     with found.mistakes():

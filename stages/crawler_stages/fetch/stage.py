@@ -27,7 +27,6 @@ from crawler import (
     Pace,
     Page,
     Report,
-    Shared,
     Slow,
     Stage,
     Then,
@@ -88,15 +87,8 @@ class Fetch(Stage):
     concurrency: ClassVar[int] = 16
     prefetch: ClassVar[int] = 0  # a leased URL keeps its host waiting
     stuck: ClassVar[float] = 0.0  # its requests have their own time-outs
-    hang: ClassVar[float] = 900.0  # s at least; see __init__
+    hang: ClassVar[float] = 900.0  # s at least; see `_settle_patience`
     grace: ClassVar[float] = 3.0  # s; most answers come sooner, and a page that did not come is fetched again
-
-    def __init__(self, options: Options | None = None, shared: Shared | None = None) -> None:
-        super().__init__(options, shared)
-        # A robots.txt after five redirects, the pause after it, and the page: with no setting may this look like a hung task.
-        given: FetchOptions = self.options
-        longest = (_ROBOTS_REQUESTS + 1) * given.timeout + max(given.pause_after_robots or 0.0, given.max_crawl_delay)
-        self.hang = max(self.hang, longest + _MARGIN)  # type: ignore[misc]  # of the class, where options do not ask for more
 
     @classmethod
     def preload(cls, options: Any) -> None:
@@ -113,6 +105,7 @@ class Fetch(Stage):
 
     def open(self) -> None:
         options: FetchOptions = self.options
+        self._settle_patience(options)
         limits = Limits(
             timeout=options.timeout,
             connect_timeout=options.connect_timeout,
@@ -121,7 +114,7 @@ class Fetch(Stage):
             max_ratio=options.max_ratio,
             max_header_bytes=options.max_header_bytes,
         )
-        self._hosts = _hosts(options.hosts)
+        self._hosts = _hosts(self.context.hosts)
         self._identity = Identity(
             agent(options), options.headers, options.auth, has_cookies=options.cookies, shared=self.shared, hosts=self._hosts
         )
@@ -133,7 +126,8 @@ class Fetch(Stage):
         if start is not None and not options.revalidate:  # else it is the disk that is waited for
             self._start: Start = start
             self.overlap = min(max(_OVERLAP_BYTES // options.max_bytes, self.concurrency), _OVERLAP, _by_files())
-        self._copies = _copies(options.state) if options.revalidate and options.state else None
+        state = options.state or self.context.state
+        self._copies = _copies(state) if options.revalidate and state else None
         self._failures = Failures()
         self._outage = Outage()
         self._obeyed: dict[str, Rules | None] = {}  # visits that `prepare` has prepared: the rules that allow them
@@ -381,10 +375,20 @@ class Fetch(Stage):
         # Origins of both schemes are one host to the hub.
         self.tell(Pace(url.host, delay=max(self._delays.get(f"{scheme}://{url.host}", 0.0) for scheme in ("http", "https"))))
 
+    def _settle_patience(self, options: FetchOptions) -> None:
+        """Set the pause after robots.txt, and the time after which a task is taken for hung.
+
+        A robots.txt after five redirects, the pause after it, and the page: with no setting may this look like a hung task.
+        """
+        given = options.pause_after_robots
+        self._pause_set = self.context.delay if given is None else given  # s; None: there is no hub, and no pause
+        longest = (_ROBOTS_REQUESTS + 1) * options.timeout + max(self._pause_set or 0.0, options.max_crawl_delay)
+        self.hang = max(self.hang, longest + _MARGIN)  # type: ignore[misc]  # of the class, where options do not ask for more
+
     def _pause_of(self, host: str) -> float:
         """Return the pause after robots.txt in s, whatever its Crawl-delay: the delay of the host's own table, or the setting."""
         table = self._hosts.of(host) if self._hosts else None
-        return (self.options.pause_after_robots or 0.0) if table is None or table.delay is None else table.delay
+        return (self._pause_set or 0.0) if table is None or table.delay is None else table.delay
 
     def _pause(self, url: Url, rules: Rules) -> None:
         """Wait between robots.txt and the page. The hub is told of a long wait, so that it can say what the crawl waits for.
@@ -425,7 +429,7 @@ class Fetch(Stage):
 
     @property
     def _has_hub(self) -> bool:
-        return self.options.pause_after_robots is not None
+        return self._pause_set is not None
 
     def _check(self, rules: Rules, url: Url) -> None:
         """Raises Drop: they do not allow it."""
@@ -482,7 +486,7 @@ def _unread(reply: Reply) -> str:
     return f"type {kind[:_SHOWN]}"
 
 
-def _hosts(tables: dict[str, Any] | None) -> Hosts | None:
+def _hosts(tables: Mapping[str, Any]) -> Hosts | None:
     if not tables:
         return None
     from crawler import Hosts  # here, because few crawls have settings of single hosts

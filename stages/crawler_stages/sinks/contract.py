@@ -35,8 +35,8 @@ class SinkOptions(Stage.Options, frozen=True, kw_only=True, forbid_unknown_field
     columns: list[str] = msgspec.field(default_factory=list)  # CSV: these columns only; []: the first batch's and `_extra`
     csv_safe: bool = True  # CSV: a cell that a spreadsheet would run as a formula gets an apostrophe in front
     table: str = "records"  # SQLite: table the rows go to
-    state: str = ""  # directory of the side index; "": beside the output, as .NAME.index
-    run: str = ""  # id of the crawl; a restart within it does not overwrite again. "": every start overwrites
+    state: str = ""  # directory of the side index; "": the context's, or without one beside the output, as .NAME.index
+    run: str = ""  # id of the crawl: a restart within it does not overwrite again. "": the context's; without one every start does
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"sync", "state", "run"})
 
