@@ -69,7 +69,7 @@ def test_an_installed_stage_is_found_checked_and_run(
     assert plugins.find("loud").__module__ == "acme_loud"
     assert main(["check"]) == 0
     assert main(["check", "-s", "stages.enrich.marc='?'"]) == 2
-    assert "stages.enrich.marc is not a setting; did you mean 'mark'?" in capsys.readouterr().err
+    assert "stages.enrich.marc is not a setting; did you mean 'stages.enrich.mark'?" in capsys.readouterr().err
 
     shell.environment["PYTHONPATH"] = str(target)
     with Site({"/": "<title>tea</title>"}) as site:
