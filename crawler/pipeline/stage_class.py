@@ -77,7 +77,9 @@ def _name(kind: type[Stage]) -> str:
 
 
 def _is_own(kind: type[Stage], attribute: str) -> bool:
-    return getattr(kind, attribute) is not getattr(Stage, attribute)
+    """Tell whether a class has put something of its own in the place of this attribute. A property may compute the facts."""
+    value, ours = getattr(kind, attribute), getattr(Stage, attribute)
+    return value is not ours and not (isinstance(value, property) and isinstance(ours, property))
 
 
 def _is_number(value: Any, types: tuple[type, ...], least: float) -> bool:
