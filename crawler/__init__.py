@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from crawler.errors import StorageFull as StorageFull
     from crawler.errors import UsageError as UsageError
     from crawler.errors import WireError as WireError
+    from crawler.hook import Hook as Hook
+    from crawler.hook import Result as Result
+    from crawler.hook import Task as Task
     from crawler.hub.client import HubClient as HubClient
     from crawler.hub.manager import QueueManager as QueueManager
     from crawler.items import New as New
@@ -110,6 +113,7 @@ _HOMES = {
         "UsageError", "WireError",
     ),
     "crawler.wording.extras": ("how_to_install",),
+    "crawler.hook": ("Hook", "Result", "Task"),
     "crawler.hub.client": ("HubClient",),
     "crawler.hub.manager": ("QueueManager",),
     "crawler.items": ("New", "Pace"),

@@ -24,6 +24,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     from crawler.pipeline.build import build, draw
+    from crawler.pipeline.hooks import found
     from crawler.run.verify import verify
 
     config = common.load(args)
@@ -32,4 +33,10 @@ def run(args: argparse.Namespace) -> int:
     finally:
         with suppress(UsageError):  # if the pipeline cannot be drawn, only the mistakes are shown
             say(*draw(build(config)).split("\n"), flush=True)
+        say(
+            *(
+                f"hook {each.name}: {each.target}{each.package and f', of {each.package},'} is told of every task"
+                for each in found()
+            )
+        )
     return common.OK

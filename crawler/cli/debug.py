@@ -22,7 +22,8 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     from crawler.cli.hub import note_start
     from crawler.pipeline import plugins
     from crawler.run.debug import Bench, DebugCrawl
-    from crawler.run.making import keepers, make, politeness
+    from crawler.run.making import hooks_made, keepers, make, politeness
+    from crawler.worker.hooked import Hooks
     from crawler.worker.routing import Router
     from crawler.worker.shared_notes import SharedNotes
 
@@ -34,6 +35,7 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     try:
         note_start(broker, config, pipeline, is_by_hand=False)
         shared = SharedNotes(broker)
+        hooks = hooks_made() or Hooks([])
         benches = []
         for name in stages:
             spec = pipeline.stages[name]
@@ -43,7 +45,9 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
                 name, spec.outputs, keepers(config, pipeline, spec, shared), input=spec.input, stored=pipeline.stored(),
                 count=stage.count,
             )  # fmt: skip
-            benches.append(Bench(stage, schema, is_async, router, spec.input, writes_rows=spec.options_table.get("output") == "-"))
+            benches.append(
+                Bench(stage, schema, is_async, router, spec.input, hooks, writes_rows=spec.options_table.get("output") == "-")
+            )
     except BaseException:
         broker.close()
         raise

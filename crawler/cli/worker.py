@@ -33,7 +33,7 @@ PAUSE = 0.1  # s between attempts to find a hub that is not there yet
 
 def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
     """Run the worker in this process. Returns its exit code, and whether a thread of the stage still runs and would block exit."""
-    from crawler.run.making import keepers, make, make_chain, wire
+    from crawler.run.making import hooks_made, keepers, make, make_chain, wire
     from crawler.run.processes import progress
     from crawler.run.processes.parting import Parting
     from crawler.web.memory import process_limit
@@ -51,8 +51,9 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
     shared = SharedNotes(side)
     gatekeepers = keepers(config, pipeline, spec, shared)
     try:
+        hooks = hooks_made()
         if chain.SIGN in spec.name:
-            stage: Stage = make_chain(config, pipeline, spec, shared, gatekeepers)
+            stage: Stage = make_chain(config, pipeline, spec, shared, gatekeepers, hooks)
         else:
             stage = make(config, spec, shared)
     except CrawlerError:
@@ -65,7 +66,7 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
     threads = concurrency or stage.facts.concurrency
     worker = wire(
         config, pipeline, spec, stage, gatekeepers, shared, broker, side, name, tally, parting.give_up, concurrency,
-        is_probe=args.probe, marks=marks,
+        is_probe=args.probe, marks=marks, hooks=hooks,
     )  # fmt: skip
 
     def stop() -> None:

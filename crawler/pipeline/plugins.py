@@ -169,7 +169,7 @@ def _entry_point(name: str) -> EntryPoint:
 
 def _load(target: str, what: str) -> type[Stage]:
     module_name, _, class_name = target.partition(":")
-    module = _import(module_name, what)
+    module = imported(module_name, what)
     kind = getattr(module, class_name, None)
     if _is_stage(kind):
         return cast("type[Stage]", kind)
@@ -187,7 +187,8 @@ def _is_stage(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
 
 
-def _import(name: str, what: str) -> ModuleType:
+def imported(name: str, what: str) -> ModuleType:
+    """Import the module of a plugin. Raises ConfigError. what: the plugin, for the message."""
     if not name.startswith(f"{OUR_STAGES}."):
         from crawler.pipeline import old_names  # here, because few crawls have stages that are not ours
 

@@ -23,7 +23,8 @@ from crawler.machine.room import Room
 from crawler.run.processes.prints import to_stderr
 from crawler.run.processes.process import Bell, wait_for_any
 from crawler.stage import Stage
-from crawler.worker.handler import Handler, Outcome
+from crawler.worker.handler import Outcome
+from crawler.worker.hooked import HookedHandler, Hooks
 from crawler.worker.loop import worker_name
 from crawler.worker.opening import closing, opening
 from crawler.worker.routing import Routes
@@ -44,7 +45,7 @@ class DebuggerLeft(StorageError):
     """Raised when the person quits the debugger: nothing is wrong with the current task."""
 
 
-class DebugHandler(Handler):
+class DebugHandler(HookedHandler):
     """A handler that releases its task when the person quits the debugger in the middle of it."""
 
     def _failed(self, ready: Sequence[tuple[Lease, Any]], error: BaseException) -> list[Outcome]:
@@ -56,7 +57,9 @@ class DebugHandler(Handler):
 class Bench:
     """A stage of the crawl with everything it needs to handle a task."""
 
-    def __init__(self, stage: Stage, schema: Any, is_async: bool, router: Routes, input: str, *, writes_rows: bool) -> None:
+    def __init__(
+        self, stage: Stage, schema: Any, is_async: bool, router: Routes, input: str, hooks: Hooks, *, writes_rows: bool
+    ) -> None:
         """writes_rows: to standard output."""
         self.name = router.name
         self.stage = stage
@@ -65,7 +68,7 @@ class Bench:
         self.worker = worker_name(self.name)
         self.calls = 0
         self.room = Room(self.name)
-        self._handler = DebugHandler(stage, schema, router)
+        self._handler = DebugHandler(stage, schema, router, hooks)
         self._is_async = is_async
 
     def handle(self, leases: Sequence[Lease], runner: Callable[[], Runner]) -> list[Outcome]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crawler.pipeline.build import Pipeline, StageSpec
     from crawler.stage import Context, Shared, Stage
     from crawler.worker.chain import Chain
+    from crawler.worker.hooked import Hooks
     from crawler.worker.loop import Worker
     from crawler.worker.marks import Marks
     from crawler.worker.routing import Gatekeeper, Routes
@@ -53,6 +54,17 @@ def context(config: Config, spec: StageSpec, shared: Shared | None) -> Context:
     )
 
 
+def hooks_made() -> Hooks | None:
+    """Return the hooks that installed packages offer, for the tasks of one process; None if there are none. Raises ConfigError."""
+    from crawler.pipeline import hooks
+
+    if not hooks.found():
+        return None
+    from crawler.worker.hooked import Hooks
+
+    return Hooks(hooks.made())
+
+
 def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes) -> dict[str, Gatekeeper]:
     """Return the gatekeepers that decide on items for the queues this stage feeds: only the frontier has one."""
     from crawler.pipeline.build import FRONTIER
@@ -63,9 +75,14 @@ def keepers(config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedN
 
 
 def make_chain(
-    config: Config, pipeline: Pipeline, spec: StageSpec, shared: SharedNotes, gatekeepers: Mapping[str, Gatekeeper]
+    config: Config,
+    pipeline: Pipeline,
+    spec: StageSpec,
+    shared: SharedNotes,
+    gatekeepers: Mapping[str, Gatekeeper],
+    hooks: Hooks | None = None,
 ) -> Chain:
-    """Return a chain of stages, each with its own options."""
+    """Return a chain of stages, each with its own options. hooks: see `Chain`."""
     from crawler.run.shares import refuse_unfit
     from crawler.worker.chain import SIGN, Chain
     from crawler.worker.chain_link import Link
@@ -79,15 +96,15 @@ def make_chain(
         Link(each.name, stage, each.outputs, feed, each.input, pipeline.stored())
         for each, stage, feed in zip(specs, stages, feeds, strict=True)
     ]
-    return Chain(links, gatekeepers)
+    return Chain(links, gatekeepers, hooks)
 
 
 def wire(
     config: Config, pipeline: Pipeline, spec: StageSpec, stage: Stage, gatekeepers: Mapping[str, Gatekeeper],
     shared: SharedNotes, broker: Broker, side: Broker, name: str, tally: Tally, on_lost: Callable[[], None], concurrency: int,
-    *, is_probe: bool = False, marks: Marks | None = None,
+    *, is_probe: bool = False, marks: Marks | None = None, hooks: Hooks | None = None,
 ) -> Worker:  # fmt: skip
-    """Return a worker of this stage. concurrency, is_probe, marks: see `Worker`."""
+    """Return a worker of this stage. concurrency, is_probe, marks, hooks: see `Worker`."""
     from crawler.pipeline import plugins
     from crawler.worker.chain import Chain
     from crawler.worker.loop import Worker
@@ -100,7 +117,7 @@ def wire(
     return Worker(
         stage, schema, is_async, router, name=spec.name, broker=broker, side=side, input=spec.input, shared=shared, worker=name,
         concurrency=concurrency, lease=config.settings.hub.lease, tally=tally, on_lost=on_lost,
-        marks=marks, is_probe=is_probe,
+        marks=marks, is_probe=is_probe, hooks=hooks,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from crawler.config.load import Config
 from crawler.config.tables import at
 from crawler.errors import Collected, ConfigError, Mistakes, UsageError
-from crawler.pipeline import graph
+from crawler.pipeline import graph, hooks
 from crawler.pipeline.build import Pipeline, StageSpec, build, load
 from crawler.run import shares
 from crawler.run.local_store import check_directory
@@ -71,6 +71,8 @@ def verify(config: Config, names: Collection[str] | None = None) -> Verified:
                     options[stage.name] = options_of(stage, config)
         with found.mistakes(), _placed(config):
             _chains(pipeline, names)
+    with found.mistakes():
+        hooks.classes()
     found.refuse()
     assert pipeline is not None  # noqa: S101  (otherwise its mistakes were raised above)
     return Verified(pipeline, options)

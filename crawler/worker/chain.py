@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -49,6 +49,9 @@ from crawler.worker.routing import (
 )
 from crawler.worker.speaker import speaker
 
+if TYPE_CHECKING:
+    from crawler.worker.hooked import Hooks
+
 SIGN = "+"  # between the names of a chain's stages, as in fetch+parse
 ROOM = MAX_GIVEN // 2  # bytes of a step for what later links give; the rest is kept free to put their items back
 
@@ -56,8 +59,12 @@ ROOM = MAX_GIVEN // 2  # bytes of a step for what later links give; the rest is 
 class Chain(Stage):
     """Several stages that act as one. Each link decides about its items as it would if it ran alone."""
 
-    def __init__(self, links: Sequence[Link], gatekeepers: Mapping[str, Gatekeeper] = MappingProxyType({})) -> None:
+    def __init__(
+        self, links: Sequence[Link], gatekeepers: Mapping[str, Gatekeeper] = MappingProxyType({}), hooks: Hooks | None = None
+    ) -> None:
+        """hooks: told of the items of later links; the worker tells them of the first one's."""
         super().__init__(shared=links[0].stage.shared)
+        self._hooks = hooks
         known = Known()
         self.router: Routes = _Routed([link.name for link in links], known)
         routers = [
@@ -195,7 +202,9 @@ class Chain(Stage):
         try:
             item = joint.item(handed)
             self.at[thread] = At(joint.name, item, began, joint.stage.stuck)
-            return self._through(place, joint.stage.process(item), room)
+            if self._hooks is None:
+                return self._through(place, joint.stage.process(item), room)
+            return self._hooked(self._hooks, place, item, room)
         except Drop as drop:
             for name, n in joint.drops.counters(drop.reason).items():
                 joint.stage.count(name, n)
@@ -217,6 +226,11 @@ class Chain(Stage):
             if is_first:
                 self.at_work.pop(thread, None)
                 self.on_work(False)
+
+    def _hooked(self, hooks: Hooks, place: int, item: Any, room: Room) -> list[Taken]:
+        """Return the output of the links from this place on for an item, which hooks are told of."""
+        joint = self._joints[place]
+        return hooks.around(joint.name, joint.input, item, lambda: self._through(place, joint.stage.process(item), room))
 
     def _put_back(self, place: int, handed: Handed, error: BaseException, room: Room) -> list[Taken]:
         """Return an item that this link failed at as a task for the link's queue, with a line for its life story."""

@@ -62,6 +62,7 @@ class Joint:
     def __init__(self, link: Link, router: Router) -> None:
         self.name = link.name
         self.stage = link.stage
+        self.input = link.input
         self._feeds = link.feeds
         self._router = router
         schema = self._schema = item_schema(type(link.stage))[0]

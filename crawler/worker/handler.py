@@ -170,6 +170,9 @@ class Handler:
         except BaseException as error:  # noqa: BLE001  as in `_finish`
             return False, self._failed(ready, error)
 
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Note that these tasks have ended, in this handler or without it. Nothing is to be done where no hook is told of it."""
+
     def _finish(self, ready: Sequence[tuple[Lease, Any]], process: Callable[[], Any]) -> list[Outcome]:
         counted: dict[int, dict[str, int]] = {}
         before = counting.set(counted)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.broker.contract import Broker
 from crawler.errors import CrawlerError, HubError, HubLost, HubUnreachable, StorageError, StorageFull
@@ -36,6 +36,9 @@ from crawler.worker.shared_notes import SharedNotes
 from crawler.worker.strain import Strain  # not when it is needed: a module is a file to open
 from crawler.worker.stuck import Watch
 from crawler.worker.tally import Late, Tally, counters_of
+
+if TYPE_CHECKING:
+    from crawler.worker.hooked import Hooks
 
 log = logging.getLogger("crawler.worker")
 
@@ -67,7 +70,7 @@ class Worker:
     def __init__(
         self, stage: Stage, schema: Any, is_async: bool, router: Routes, *, name: str = "", broker: Broker, side: Broker,
         input: str, shared: SharedNotes, worker: str, concurrency: int = 0, lease: float = 30.0, tally: Tally | None = None,
-        on_lost: Callable[[], None] = lambda: None, marks: Marks | None = None, is_probe: bool = False,
+        on_lost: Callable[[], None] = lambda: None, marks: Marks | None = None, is_probe: bool = False, hooks: Hooks | None = None,
     ) -> None:  # fmt: skip
         """broker: for the loop alone. side: a second connection, for heart-beats, which must not wait behind a long poll.
 
@@ -75,7 +78,7 @@ class Worker:
         concurrency: items in process at once, 0: what the stage's class says. lease: s a task is ours between heart-beats.
         tally: counts what was done; other threads may read it. on_lost: called once the hub is given up, before the stage is
         closed, so that nothing else waits for it. marks: written for each task begun, for the process that supervises this one.
-        is_probe: take only quarantined tasks, one at a time: their worker died.
+        is_probe: take only quarantined tasks, one at a time: their worker died. hooks: told of each task; None: there are none.
         """
         self._name = name or router.name
         self._stage = stage
@@ -109,7 +112,7 @@ class Worker:
         self._next_look = 0.0  # monotonic time of the next call of `Stage.slow`
         self._pool: Pool | None = None  # with a loop of its own, beside which few tasks have a thread
         self._tempo = Tempo(self._concurrency)
-        self._handler = Handler(stage, schema, self._router)
+        self._handler = _handler(stage, schema, router, hooks)
         self._is_async = is_async
         self._late = Late(input)
         self._watch = Watch(router.name, stage, is_async, self._held)
@@ -247,6 +250,7 @@ class Worker:
         """wait: s for a task, if there is none; None: no task is asked for."""
         untouched = self._held.untouched(finished)
         held = len(self._held)
+        self._handler.settle(finished)
         outcomes = self._held.end(finished)
         self._feel_strain(outcomes, held)
         self._call += 1
@@ -453,5 +457,14 @@ class Worker:
 
     def _release(self, begun: Sequence[Lease], untouched: Sequence[Lease] = ()) -> None:
         self._call += 1
+        self._handler.settle([Outcome(lease, is_released=True) for lease in (*begun, *untouched)])
         released, returned = ([lease.token for lease in leases] for leases in (begun, untouched))
         self._ask(Step(self._worker, self._call, released=released, returned=returned))
+
+
+def _handler(stage: Stage, schema: Any, router: Routes, hooks: Hooks | None) -> Handler:
+    if hooks is None:
+        return Handler(stage, schema, router)
+    from crawler.worker.hooked import HookedHandler  # here, because few installations have hooks
+
+    return HookedHandler(stage, schema, router, hooks)

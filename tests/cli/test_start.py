@@ -69,7 +69,8 @@ LATER = frozenset({
 # What every worker needs is among them (`cli.worker`, `pulse`, `fetch.slow`): imported here, it is not imported by each of them.
 # `run.session` is among them because a crawl is there for other callers than the command.
 # `fetch.options` is among them because fetch was two things in one file of 600 lines.
-MOST = 157
+# `pipeline.hooks` is among them because a hook that cannot be loaded is refused before anything starts.
+MOST = 158
 WHY = "imported before the first page; import it in the function that needs it, or say here why it is needed"
 
 

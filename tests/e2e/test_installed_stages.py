@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from crawler.cli import main
 from crawler.errors import ConfigError
 from crawler.pipeline import plugins
 from tests.e2e.conftest import BETWEEN, FAST, Shell
+from tests.e2e.packages import installed
 from tests.site import Site
 
 pytestmark = pytest.mark.slow
@@ -35,31 +33,15 @@ class Loud(Stage):
 """
 
 
-def installed(folder: Path, name: str) -> Path:
-    """Have pip install a package whose entry point "loud" is this class; returns the folder where modules are then found."""
-    wheel = folder / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
-    files = {
-        f"{name}.py": MODULE,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[crawler.stages]\nloud = {name}:Loud\n",
-    }
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-        record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-        archive.writestr(f"{info}/RECORD", record)
-    target = folder / f"site-{name}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
-    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
-    return target
+def loud(folder: Path, name: str) -> Path:
+    """Install a package whose entry point "loud" is this class; returns the folder where modules are then found."""
+    return installed(folder, name, MODULE, f"[crawler.stages]\nloud = {name}:Loud\n")
 
 
 def test_an_installed_stage_is_found_checked_and_run(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = installed(shell.directory, "acme_loud")
+    target = loud(shell.directory, "acme_loud")
     monkeypatch.chdir(shell.directory)
     monkeypatch.syspath_prepend(str(target))
     file = shell.directory / "crawler.toml"
@@ -78,7 +60,7 @@ def test_an_installed_stage_is_found_checked_and_run(
     assert [(row["title"], row["stage"]) for row in shell.rows("rows.jsonl")] == [("TEA?", "enrich")]
     assert all(row["crawl"] for row in shell.rows("rows.jsonl"))
 
-    monkeypatch.syspath_prepend(str(installed(shell.directory, "other_loud")))
+    monkeypatch.syspath_prepend(str(loud(shell.directory, "other_loud")))
     with pytest.raises(ConfigError, match="2 installed packages offer a stage 'loud'") as refused:
         plugins.find("loud")
     assert 'use = "acme_loud:Loud" or use = "other_loud:Loud"' in str(refused.value)
