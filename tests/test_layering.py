@@ -30,7 +30,7 @@ MAY = {
     "crawler.config.settings": ["crawler.config.bounds", "crawler.errors"],
     "crawler.codec": ["crawler.codec", "crawler.errors", "crawler.stage", "crawler.wording"],
     "crawler.demo": ["crawler.demo"],
-    "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits"],
+    "crawler.broker": ["crawler.broker", "crawler.errors", "crawler.items", "crawler.limits", "crawler.wording.spelling"],
     "crawler.broker.contract": ["crawler.items", "crawler.limits"],
     "crawler.hub": [
         "crawler.hub",
