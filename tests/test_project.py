@@ -124,3 +124,15 @@ def test_a_check_that_is_switched_off_for_a_line_has_a_reason_there() -> None:
 
     assert len(found) > 50
     assert [(name, each[0]) for name, each in found if not each["rules"] or not re.search(r"\w+ \w+", each["reason"])] == []
+
+
+def test_a_module_logs_under_its_own_name() -> None:
+    sources = [path for folder in ("crawler", "stages") for path in sorted((ROOT / folder).rglob("*.py"))]
+    found = [
+        (path.name, name)
+        for path in sources
+        for name in re.findall(r"^log = logging.getLogger\((.*)\)", path.read_text("utf-8"), re.M)
+    ]
+
+    assert len(found) > 30
+    assert {name for _, name in found} == {"__name__"}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from crawler.hub.contact import Contact
     from crawler.hub.tls import Tls
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 OK = 0  # finished
 INTERNAL = 1  # a fault of ours
@@ -66,7 +66,7 @@ SHORT_FORMS = (
 )
 LISTS = ("--allow", "--deny")  # the options among them that may be repeated
 LONGEST_SHOWN = 200  # characters of a wrong argument in a message
-LOG_FORMAT, LOG_TIME = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"
+LOG_FORMAT, LOG_TIME = "%(asctime)s %(levelname)-7s %(area)s: %(message)s", "%H:%M:%S"
 PATIENCE = 3.0  # s a command waits for a hub before it says that there is none
 
 
@@ -236,7 +236,7 @@ def forward(args: argparse.Namespace, config: Config) -> list[str]:
 def start_logging(args: argparse.Namespace) -> None:
     """Log lines go to stderr: what happens, with -v every detail, with -q only errors."""
     level = args.log_level or ("DEBUG" if args.verbose else "ERROR" if args.quiet else "INFO")
-    logging.basicConfig(level=level, stream=sys.stderr, format=LOG_FORMAT, datefmt=LOG_TIME)
+    logging.basicConfig(level=level, stream=sys.stderr)
     for handler in logging.root.handlers:
         if type(handler) is logging.StreamHandler:  # not that of a program which calls a command as a function
             handler.setFormatter((FormedLines if args.heard else EscapedLines)(LOG_FORMAT, LOG_TIME))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,5 +50,4 @@ def crawl_here(config: Config, pipeline: Pipeline, stages: Sequence[str]) -> Deb
     except BaseException:
         broker.close()
         raise
-    logging.getLogger("crawler.worker").setLevel(logging.DEBUG)  # shows the whole traceback of each failure
     return DebugCrawl(broker, benches, shared)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from crawler.pipeline.build import Pipeline
     from crawler.web.frontier import Frontier
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 PRELOADED = (
     "crawler.broker.sqlite.broker", "crawler.hub.server", "crawler.pipeline.build", "crawler.hub.key",

@@ -146,7 +146,7 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
     from crawler.stage import Context
     from crawler.worker.opening import opening
 
-    common.quieten("crawler.fetch")
+    common.quieten("crawler_stages")
     spec = build(config).stage(name)
     kind = plugins.find(spec.use)
     options = options_of(spec, config)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crawler.config.load import Config
     from crawler.items import New
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 STDIN = "standard input"
 BATCH = 1_000  # values in one call

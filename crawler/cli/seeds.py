@@ -16,7 +16,7 @@ from crawler.wording.secrets import is_secret
 if TYPE_CHECKING:
     from crawler.config.load import Config
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 SAID = 10  # seeds without a scheme that are reported one by one
 STDIN = "standard input"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from crawler.broker.contract import Broker
     from crawler.items import Lease, Stats
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 BATCH = 500  # values that are leased at once
 LEASE = 60.0  # s they are leased for: the reader may be slow

@@ -126,7 +126,7 @@ def tried(config: Config, spec: StageSpec, items: Sequence[Any]) -> Iterator[Tri
 
     with to_stderr():  # standard output is only for the stage's output
         stage: Stage = make(config, spec)
-        common.quieten("crawler.fetch")
+        common.quieten("crawler_stages")
         with opening(spec.name):
             stage.open()
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Modules that show counts are imported when there are some: the stages of a crawl start before that.
 
-log = logging.getLogger("crawler.run")
+log = logging.getLogger(__name__)
 
 LOG_EVERY = 10.0  # s between log lines
 FIRST = 3.0  # s until the first line: the estimate is wanted early

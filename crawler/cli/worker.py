@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crawler.worker.loop import Worker
     from crawler.worker.marks import Marks
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 HUB_PATIENCE = 60.0  # s a worker waits for a hub that went away: long enough to restart it by hand
 LOOK = 0.5  # s between two looks at the tasks that are left
@@ -33,6 +33,7 @@ PAUSE = 0.1  # s between attempts to find a hub that is not there yet
 
 def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spec: StageSpec) -> tuple[int, bool]:
     """Run the worker in this process. Returns its exit code, and whether a thread of the stage still runs and would block exit."""
+    from crawler.machine.room import OF_HUB, OF_SHORTAGES
     from crawler.run.making import hooks_made, keepers, make, make_chain, wire
     from crawler.run.processes import progress
     from crawler.run.processes.parting import Parting
@@ -42,8 +43,8 @@ def run_worker(args: argparse.Namespace, config: Config, pipeline: Pipeline, spe
     from crawler.worker.shared_notes import SharedNotes
     from crawler.worker.tally import Tally
 
-    waits = "crawler.machine.room" if args.counts else "crawler.machine.room.hub"
-    logging.getLogger(waits).setLevel(logging.ERROR)  # our parent reports on these
+    for logger in OF_SHORTAGES if args.counts else OF_HUB:
+        logging.getLogger(logger).setLevel(logging.ERROR)  # our parent reports on these
     marks = show_life()
     name = worker_name(spec.name)
     side = reach(config, spec.input, name)

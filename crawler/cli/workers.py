@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from crawler.run.processes.probes import Probes
     from crawler.run.processes.supervisor import Child
 
-log = logging.getLogger("crawler.cli")
+log = logging.getLogger(__name__)
 
 WATCH = 1.0  # s between checks whether the hub is there, in a process that does not use it otherwise
 

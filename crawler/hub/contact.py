@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-log = logging.getLogger("crawler.hub.contact")  # a logger of its own, which a process silences if its parent reports instead
+log = logging.getLogger(__name__)  # a logger of its own, which a process silences if its parent reports instead
 
 
 class Contact:

@@ -9,9 +9,11 @@ from typing import Final
 from crawler.errors import StorageFull
 from crawler.wording.texts import words
 
-# Loggers of their own, which a process silences where its parent reports instead.
-log = logging.getLogger("crawler.machine.room")
-LOG_HUB = logging.getLogger("crawler.machine.room.hub")
+log = logging.getLogger(__name__)
+LOG_HUB = logging.getLogger(f"{__name__}.hub")
+# Loggers that a process silences where its parent reports instead.
+OF_SHORTAGES: Final = ("crawler.machine", "crawler.worker.strain")
+OF_HUB: Final = (LOG_HUB.name,)
 NO_NETWORK: Final = "has no network"
 LACKS: Final = ("is short of ", NO_NETWORK)  # how `MachineShort.lack` begins
 PLACES: Final = "places are held by "  # in the note of `stage.Slow`: no trouble, but worth knowing

@@ -24,7 +24,7 @@ FEW: Final = 512  # open files with less of which fewer requests are made at onc
 MORE: Final = f"allow it more with 'ulimit -n {WANTED}', LimitNOFILE= of a service or --ulimit nofile= of a container"
 _NO_THREAD: Final = "can't start new thread"  # the text of Python's RuntimeError
 
-log = logging.getLogger("crawler.machine.room")
+log = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):

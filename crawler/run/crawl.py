@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crawler.broker.sqlite.broker import SqliteBroker
     from crawler.run.processes.probes import Probed, Probes
 
-log = logging.getLogger("crawler.run.crawl")
+log = logging.getLogger(__name__)
 
 OLD = ".previous"  # new name of a finished crawl's store
 STATUS = "/status/"  # in the names of counters: an answer was received

@@ -34,7 +34,8 @@ from crawler.worker.tally import counters_of
 if TYPE_CHECKING:
     from asyncio import Runner
 
-log = logging.getLogger("crawler.run.debug")
+log = logging.getLogger(__name__)
+WORKER_LOG = logging.getLogger("crawler.worker")
 
 LEASE = 1e8  # s; a person may stay at a breakpoint as long as they like
 ROOM = 1.0  # s between attempts while the disk is full
@@ -95,9 +96,12 @@ class DebugCrawl:
         self._runner: Runner | None = None
 
     def __enter__(self) -> DebugCrawl:
+        self._level = WORKER_LOG.level
+        WORKER_LOG.setLevel(logging.DEBUG)  # shows the whole traceback of each failure
         return self
 
     def __exit__(self, *_: object) -> None:
+        WORKER_LOG.setLevel(self._level)
         self.stop_stages()
         self.hub.close()
 

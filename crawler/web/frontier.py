@@ -26,7 +26,7 @@ from crawler.web.page import Visit, Visits
 from crawler.web.scope import ANOTHER_SITE, OUT_OF_SCOPE, Scope
 from crawler.web.targets import Target, Targets
 
-log = logging.getLogger("crawler.frontier")
+log = logging.getLogger(__name__)
 
 QUEUE: Final = "urls"
 AUTH: Final = "auth/"  # prefix of shared notes with user names and passwords from the URLs of seeds, one per origin

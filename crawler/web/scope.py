@@ -27,7 +27,7 @@ from crawler.stage import Shared
 from crawler.web import urls
 from crawler.web.domains import is_same_site, site
 
-log = logging.getLogger("crawler.frontier")
+log = logging.getLogger(__name__)
 
 OUT_OF_SCOPE: Final = "out of scope"
 ANOTHER_SITE: Final = "seed redirects to another site"

@@ -13,16 +13,21 @@ from crawler.wording.texts import escaped
 
 FORMED = "\x1e"  # control characters that no text for people begins with
 COUNTS = "\x1f"
-OURS = "crawler."  # begins the names of our own loggers
+OURS = ("crawler.", "crawler_stages.")  # begin the names of our own loggers
 CONTINUED = "\n    "  # before the second line of a record: it is not to look like another record
 ERROR = "crawler: "  # the prefix of error messages of all our commands
 
 
 class EscapedLines(logging.Formatter):
-    """A log formatter that escapes all of a record. One of ours is one line; the lines of others and of tracebacks stay."""
+    """A log formatter that escapes all of a record. One of ours is one line; the lines of others and of tracebacks stay.
+
+    A format may use `%(area)s`: the package of one of our loggers, such as `crawler.worker`, and the whole name of any other.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        lines = [record.message] if record.name.startswith(OURS) else record.message.split("\n")
+        is_ours = record.name.startswith(OURS)
+        record.area = ".".join(record.name.split(".", 2)[:2]) if is_ours else record.name
+        lines = [record.message] if is_ours else record.message.split("\n")
         record.message = CONTINUED.join(map(escaped, lines))
         return super().formatMessage(record)
 

@@ -27,7 +27,7 @@ from crawler.worker.given import MESSAGES
 from crawler.worker.handler import reason
 from crawler.worker.routing import MAX_GIVEN, Misgiven, Router, Taken, is_plain, misgiven, refuse_too_much, seconds, size
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 
 class Link(Struct, frozen=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 CODE = 1  # exit code of such a copy
 TOLD = 3  # copies of one worker that are logged; a stage that forks for each item would fill the log

@@ -46,7 +46,7 @@ from crawler.worker.routing import (
 )
 from crawler.worker.seed_log import SeedLog
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 REPORTS = 20  # different reports of one task that are stored
 REPORTED = 1_000  # characters of them

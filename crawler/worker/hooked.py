@@ -25,7 +25,7 @@ from crawler.worker.failure_log import FailureLog
 from crawler.worker.handler import Handler, Outcome
 from crawler.worker.routing import Incomplete, Routes
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

@@ -40,7 +40,7 @@ from crawler.worker.tally import Late, Tally, counters_of
 if TYPE_CHECKING:
     from crawler.worker.hooked import Hooks
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 POLL = 0.3  # s; longest wait at the hub before we look at stop
 IDLE = 0.1  # s between looks for work while tasks are in process and there is room for more

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from crawler.errors import CrawlerError, StageUnusable
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from crawler.worker.handler import Handler, Outcome
 from crawler.worker.held import Held
 from crawler.worker.routing import MAX_GIVEN
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 AHEAD = 0.1  # s a quick task may be held before it runs: as many as are done in that time come with one round trip
 MOST_AHEAD = 256  # tasks so held at most

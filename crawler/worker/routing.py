@@ -33,7 +33,7 @@ from crawler.wording import places
 from crawler.wording.texts import BRIEF, about, words
 from crawler.worker.known import Known
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 _LIST_ITERATOR: Final[type] = type(iter([]))
 

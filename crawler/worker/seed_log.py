@@ -14,7 +14,7 @@ from crawler.stage import Drop, Retry
 from crawler.wording.counting import agree, counted
 from crawler.wording.texts import about, words
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 TOLD: Final = 10  # hosts; enough to read of ten thousand failed seeds
 

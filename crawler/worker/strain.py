@@ -22,7 +22,7 @@ SETTLED: Final = 3.0  # s the same after a lack of network
 CALM: Final = 10.0  # s without a shortage, at full size, after which it is over
 WAITS: Final = "until then it waits; nothing is lost, and no host is blamed"
 
-log = logging.getLogger("crawler.machine.room")
+log = logging.getLogger(__name__)
 
 
 class Strain:

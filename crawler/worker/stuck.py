@@ -15,7 +15,7 @@ from crawler.wording import places
 from crawler.wording.texts import about, about_body
 from crawler.worker.held import Held
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 
 LOOK = 1.0  # s between two checks
 NOTED = 3.0  # s at one item after which those who watch a crawl are told

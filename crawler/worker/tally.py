@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crawler.stage import Stage
     from crawler.worker.handler import Outcome
 
-log = logging.getLogger("crawler.worker")
+log = logging.getLogger(__name__)
 _encode: Final = msgpack.Encoder().encode
 
 FAILED = (Verdict.RETRY, Verdict.DEAD)

@@ -283,8 +283,8 @@ def test_a_log_record_is_one_line_and_a_traceback_stays_lines() -> None:
 
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(EscapedLines("%(name)s: %(message)s"))
-    for name in ("crawler.fetch", "shop"):
+    handler.setFormatter(EscapedLines("%(area)s: %(message)s"))
+    for name in ("crawler_stages.fetch.stage", "shop.parse.page"):
         try:
             int(HOSTILE.replace("x", "x\x1b\u202e"))
         except ValueError:
@@ -293,8 +293,8 @@ def test_a_log_record_is_one_line_and_a_traceback_stays_lines() -> None:
 
     text = stream.getvalue()
     assert not {char for char in text if char != "\n" and escaped(char) != char}
-    assert text.startswith(f"crawler.fetch: {escaped(HOSTILE)} failed\nTraceback")
-    assert "shop: \\x1b]0;PWN" in text
+    assert text.startswith(f"crawler_stages.fetch: {escaped(HOSTILE)} failed\nTraceback")
+    assert "shop.parse.page: \\x1b]0;PWN" in text
     assert "\n    false: line" in text, "a record of an author keeps its lines, behind a margin"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -156,3 +157,11 @@ def test_what_was_not_read_is_in_record_report_and_summary(capsys: pytest.Captur
     assert [row["problem"] for row in rows] == [None, "body not read: type image/png", "body not read: type image/png"]
     assert json.loads(Path("crawler-data/report.json").read_text())["unread"] == {"type image/png": 2}
     assert "bodies not read: 2 of type image/png; see stages.fetch.content_types\n" in capsys.readouterr().err
+
+
+def test_a_crawl_in_this_process_leaves_the_log_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger("crawler.worker").level
+
+    assert crawl({"/": PAGE}) == 0
+
+    assert logging.getLogger("crawler.worker").level == before

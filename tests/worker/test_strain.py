@@ -53,7 +53,7 @@ def test_what_fails_for_lack_of_something_is_given_back_and_costs_no_attempt(bro
     assert sorted(broker.results(8)) == list(range(8))
     assert {lease.attempt for lease in broker.leased()} == {1}
     assert not any(step.failed for step, _ in broker.steps)
-    told = [record.getMessage() for record in caplog.records if record.name == "crawler.machine.room"]
+    told = [record.getMessage() for record in caplog.records if record.name == "crawler.worker.strain"]
     assert [line.partition(":")[0] for line in told] == ["it is short of open files"]
     assert "ulimit -n" in told[0]
     assert any(step.trouble.startswith("is short of open files: a process may have 256") for step, _ in broker.steps)

@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-log = logging.getLogger("crawler.broker")
+log = logging.getLogger(__name__)
 
 SIZE = 16 << 20  # bytes: the children of tasks in process when the disk fills up, and a log's worth of commits
 MARGIN = 4 << 20  # bytes that stay free beside it when it is made: else the next commits would need it at once

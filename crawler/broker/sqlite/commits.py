@@ -22,7 +22,7 @@ from crawler.broker.sqlite.hand_in import Ledger
 from crawler.broker.sqlite.turns import Turns
 from crawler.errors import CrawlerError, StorageError
 
-log = logging.getLogger("crawler.broker")
+log = logging.getLogger(__name__)
 
 SYNC_EVERY = 0.1  # s between syncs of the log under durability "normal": what a power cut may undo
 # What SQLite says when a statement or its values are at fault; everything else with a code is the disk's or the file's.

@@ -18,7 +18,7 @@ import time
 from crawler.broker.sqlite.ballast import MARGIN, SIZE, Ballast
 from crawler.errors import StorageFull
 
-log = logging.getLogger("crawler.broker.sqlite.disk")  # of its own: the hub of `crawler run` reports when there is room again
+log = logging.getLogger(__name__)  # of its own: the hub of `crawler run` reports when there is room again
 
 LOOK = 1.0  # s between looks whether there is room again
 NEEDED = (SIZE + MARGIN) >> 20  # MiB that are free before a disk counts as having room again

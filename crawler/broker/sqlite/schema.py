@@ -14,7 +14,7 @@ from pathlib import Path
 
 from crawler.errors import StorageError, StorageFull, UsageError
 
-log = logging.getLogger("crawler.broker")
+log = logging.getLogger(__name__)
 
 VERSION = 6
 READY, DELAYED, LEASED, DEAD, DONE = range(5)

@@ -11,7 +11,7 @@ from typing import Final
 from crawler.errors import CrawlerError
 from crawler.items import HostStats, Stats
 
-log = logging.getLogger("crawler.hub")
+log = logging.getLogger(__name__)
 
 EVERY: Final = 30.0  # s between looks at the hosts
 

@@ -27,7 +27,7 @@ from crawler.machine.room import LACKS, SAFE, SHORT_SAFE, is_note
 from crawler.wording.counting import agree, counted
 from crawler.wording.lines import COUNTS
 
-log = logging.getLogger("crawler.stage")
+log = logging.getLogger(__name__)
 
 STDERR = 2
 EVERY = 10.0  # s between two lines, as in `crawler run`

@@ -24,7 +24,7 @@ from crawler.hub import identity
 from crawler.run.processes.process import Bell, Fork, Process, private, spawn, wait_for_any
 from crawler.wording.lines import ERROR, shown
 
-log = logging.getLogger("crawler.run.processes.supervisor")
+log = logging.getLogger(__name__)
 
 TRIES = 5  # failures in a row, each within SETTLED of its start, before we give up
 SETTLED = 5.0  # s after which a child counts as having started well

@@ -68,7 +68,7 @@ def summary(
 def _goes_on(report: Mapping[str, Any], hint: Hint) -> str:
     """Say how a crawl goes on that has something left to do."""
     if report.get("failure"):
-        return f"once that is corrected, '{hint('run')}' goes on, or '{hint('run --change')}' with other settings added to it"
+        return f"'{hint('run')}' goes on; if it fails again, '{hint('run --change')}' takes other settings, such as -o FILE"
     if not report["limit"]:
         return f"'{hint('run')}' goes on"
     setting = report["limit"].partition(" ")[0]

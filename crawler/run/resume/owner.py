@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from crawler.errors import UsageError
 
-log = logging.getLogger("crawler.run")
+log = logging.getLogger(__name__)
 
 NAMES: Final = {"crawler:hub": False, "crawler:ending": True}  # of a hub that `crawler run` started: whether its parent is gone
 LONGEST: Final = 30.0  # s that a hub whose parent is gone may take to end: see `ORPHANED` in the command `hub`

@@ -30,7 +30,7 @@ _SET_UP: Final = """
 """
 _ABOUT_THE_BODY: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "content-range", "connection"})
 
-log = logging.getLogger("crawler.fetch")
+log = logging.getLogger(__name__)
 
 
 class Copy(Struct, frozen=True):

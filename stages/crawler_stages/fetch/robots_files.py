@@ -22,7 +22,7 @@ from msgspec import Struct
 from crawler import AddressRefused, CallRefused, CrawlerError, Robots, RobotsNote, Shared, Url, read_robots
 from crawler_stages.clients.contract import FetchFailed, Reply
 
-log = logging.getLogger("crawler.fetch")
+log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 500 << 10  # read of a file; RFC 9309 §2.5 asks for no less
 FRESH: Final = 24 * 3600.0  # s; RFC 9309 §2.4 asks for no more

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from crawler import Hosts
     from crawler_stages.fetch.copies import Copies
 
-log = logging.getLogger("crawler.fetch")
+log = logging.getLogger(__name__)
 
 _SITEMAPS: Final = (".xml", ".xml.gz")  # wanted as whatever they are sent: many servers know no type for them
 # Types that do not tell the content: such a body is read if a person named it, because it may be a sitemap.

@@ -53,8 +53,8 @@ def test_a_crawl_that_failed_goes_on_once_its_cause_is_corrected() -> None:
 
     assert said == [
         "failed after 4.0 s (store gave up, see above): no page was fetched",
-        "left to do: 1 on urls; once that is corrected, 'crawler run --data d' goes on, "
-        "or 'crawler run --change --data d' with other settings added to it",
+        "left to do: 1 on urls; 'crawler run --data d' goes on; if it fails again, "
+        "'crawler run --change --data d' takes other settings, such as -o FILE",
     ]
 
 

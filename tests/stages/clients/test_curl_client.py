@@ -140,7 +140,7 @@ ODD = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nno colon\r\n\r\nodd"
 def test_a_host_whose_replies_libcurl_refuses_is_read_by_our_own_reader_from_then_on(
     serve: Callable[..., Peer], client: CurlClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "crawler.fetch")
+    caplog.set_level(logging.INFO, "crawler_stages")
     peer = serve()
     peer.talks.append(answering(ODD, keep=True)(peer))
 

@@ -31,7 +31,7 @@ from crawler_stages.clients.curl.transfer import Transfer, Tunnel
 from crawler_stages.clients.head import Head
 from crawler_stages.clients.sockets import Attempt, kept_connections, lacking
 
-log = logging.getLogger("crawler.fetch")
+log = logging.getLogger(__name__)
 
 Then = Callable[[Take | None, int], Work]
 

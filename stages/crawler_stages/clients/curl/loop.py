@@ -25,7 +25,7 @@ from crawler_stages.clients.curl.relief import Relief
 from crawler_stages.clients.curl.transfer import Transfer
 from crawler_stages.clients.sockets import Attempt
 
-log = logging.getLogger("crawler.fetch")
+log = logging.getLogger(__name__)
 
 SWEEP: Final = 1.0  # s between looks at the limits of transfers that say nothing
 SLICE: Final = 0.005  # s of work between looks at the sockets: each look costs as much as a tenth of a small page
