@@ -164,9 +164,13 @@ def _plain_tables(shown: Shown) -> None:
         table = above
     for cell in shown.elements(*CELLS):
         cell.tag = "span"
+        first = next(iter(cell), None)
+        if isinstance(first, Text):
+            first.data = _CELL + first.data  # a node of its own would take more time and memory
+            continue
+        if isinstance(first, Element) and first.tag == "p" and len(cell) == 1:
+            first.tag = "span"
         cell.insert(0, Text(_CELL))
-        if len(cell) == 2 and isinstance(only := cell[1], Element) and only.tag == "p":
-            only.tag = "span"
 
 
 def _start(element: Element) -> int:

@@ -143,3 +143,32 @@ def test_no_text_is_made_of_a_page_whose_elements_the_parser_has_multiplied(mark
     *texts, megabytes = done.stdout.decode().splitlines()
     assert texts == ["'' True"] * 3
     assert int(megabytes) < 200
+
+
+FLAT: Final = {
+    "cells": "<table><tr>" + "<td>x" * 200_000,
+    "rows": "<table>" + "<tr><td>x" * 115_000,
+    "rows of heads": "<table><caption>c</caption><tr>" + "<th>a<td>b<tr>" * 75_000,
+    "paragraphs": "<p>x" * 260_000,
+    "quotations": "<q>x" * 260_000,
+}
+_ARTICLE: Final = """
+import sys
+import crawler_stages.parse
+from crawler.web.html import Html
+Html("<title>x</title><p>" + "word and words. " * 50).text("article")   # the library is imported
+html = Html(sys.stdin.read(), "http://e.org/")
+print(len(html.text("article")), int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) >> 10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLAT)
+def test_the_article_of_a_flat_page_of_small_elements_is_made_in_little_memory(name: str) -> None:
+    pytest.importorskip("trafilatura")
+
+    done = subprocess.run([sys.executable, "-c", _ARTICLE], input=FLAT[name], capture_output=True, text=True, check=True)
+
+    text, megabytes = map(int, done.stdout.split())
+    assert text > 0
+    assert megabytes < 200
