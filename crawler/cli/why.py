@@ -143,7 +143,7 @@ def life(story: Story, hint: common.Hint, *, is_running: bool) -> list[str]:
         else f"is tried again in {story.due:.0f} s"
         if is_running
         else "is to be tried again",
-        "leased": "is being fetched" if is_running else "was being fetched when the hub ended",
+        "leased": "is in process: being fetched, or worked on" if is_running else "was in process when the hub ended",
         "aside": f"set aside {when(story.changed_at)}, because the rules of the crawl were changed: {against(story.report)}",
         "dead": f"given up {when(story.changed_at)}; see '{hint(f'dead show {story.id}')}'",
         "done": f"done {when(story.changed_at)}" + (f": {first}" if first else ""),

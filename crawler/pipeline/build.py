@@ -259,7 +259,7 @@ def _queues(stages: Mapping[str, StageSpec], named: list[str], settings: Setting
     edges = _edges(stages)
     fed = {output for outputs in edges.values() for output in outputs}
     sources = [queue for queue in named if queue == FRONTIER or queue not in fed]
-    budgets = _budgets(stages, settings.frontier)
+    budgets = budgets_of(stages, settings.frontier)
     plain = {name: _queue(name, name in edges, settings, budgets) for name in graph.flow(edges, [*sources, *named])}
     # A queue without a reader would never be emptied, and the frontier is on disk without a bound: neither is a gate.
     bounded = {name for name, queue in plain.items() if queue.is_read and not (queue.keyed or queue.polite)}
@@ -289,7 +289,7 @@ def _queue(
     )
 
 
-def _budgets(stages: Mapping[str, StageSpec], frontier: FrontierSettings) -> tuple[Budget, ...]:
+def budgets_of(stages: Mapping[str, StageSpec], frontier: FrontierSettings) -> tuple[Budget, ...]:
     """Return the limits of a whole crawl. Received bytes are counted by the stages that read the frontier."""
     budgets = []
     if frontier.max_time:

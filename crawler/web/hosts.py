@@ -9,14 +9,17 @@ for many hosts may have none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crawler.config.settings import HostSettings
 from crawler.errors import BadUrl, Collected, ConfigError
 from crawler.web import urls
 from crawler.web.headers import authorization, header_fault
+
+if TYPE_CHECKING:
+    from crawler.web.urls import Url
 
 WILDCARD: Final = "*."
 CREDENTIALS: Final = frozenset({"authorization", "cookie"})  # headers that may be sent to a single host only
@@ -60,6 +63,25 @@ def named(name: str) -> str:
     if url.path != "/" or url.search or url.fragment or url.username or url.password or not url.host:
         raise BadUrl(f"{urls.shown(name)} is not a host")
     return url.host
+
+
+def of_other_ports(tables: Mapping[str, HostSettings], seeds: Iterable[str]) -> list[str]:
+    """Return a warning for each table that is for another port of a seed's host, and for no host of a seed."""
+    hosts = {found.host: found.hostname for seed in seeds if (found := _parsed(seed)) is not None}
+    warnings = []
+    for name in tables:
+        host = "" if name.startswith(WILDCARD) else named(name)
+        meant = [seed for seed, hostname in hosts.items() if hostname == host.partition(":")[0]]
+        if host and meant and host not in hosts:
+            warnings.append(f'warning: [hosts."{name}"] is not for {meant[0]}: a host has its port; write [hosts."{meant[0]}"]')
+    return warnings
+
+
+def _parsed(seed: str) -> Url | None:
+    try:
+        return urls.parse(seed)
+    except BadUrl:
+        return None
 
 
 def check(tables: Mapping[str, HostSettings], place: Callable[[str], str] = lambda _: "") -> None:

@@ -10,7 +10,7 @@ import pytest
 from crawler.config.load import load
 from crawler.config.settings import HostSettings
 from crawler.errors import ConfigError
-from crawler.web.hosts import Hosts, check
+from crawler.web.hosts import Hosts, check, of_other_ports
 
 TABLES = {
     "example.org": {"delay": 1.0, "headers": {"X-A": "1"}},
@@ -132,3 +132,17 @@ def test_a_key_that_is_none_is_told_as_anywhere(setting: str, words: str) -> Non
         load(None, [setting], {})
 
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(("table", "seeds", "port"), [
+    ("a.test", ["http://a.test:8080/x"], "a.test:8080"),
+    ("127.0.0.1", ["http://b.test/", "http://127.0.0.1:81/"], "127.0.0.1:81"),
+    ("a.test:81", ["http://a.test/"], "a.test"),
+    ("a.test", ["http://a.test/", "http://a.test:8080/"], ""),
+    ("*.a.test", ["http://a.test:8080/"], ""),
+    ("b.test", ["http://a.test:8080/", "no url"], ""),
+])  # fmt: skip
+def test_a_table_for_another_port_of_a_seed_is_told(table: str, seeds: list[str], port: str) -> None:
+    told = [f'warning: [hosts."{table}"] is not for {port}: a host has its port; write [hosts."{port}"]'] if port else []
+
+    assert of_other_ports({table: HostSettings(delay=1.0)}, seeds) == told

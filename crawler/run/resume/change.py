@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 
 def refusal(
-    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, config: Config, *,
-    has_seeds: bool,
+    data: Path, was: Definition, changed: Sequence[Difference], strange: Sequence[str], command: Command, config: Config,
+    limits: tuple[str, str] = ("", ""), *, has_seeds: bool,
 ) -> str:  # fmt: skip
     """Return the message that lists the differences and the commands to choose from.
 
-    config: in force now. has_seeds: URLs were given on the command line, so they could also start a crawl in another directory.
+    config: in force now. limits: those that are reached, with the settings of then and of now; with them it cannot go on.
+    has_seeds: URLs were given on the command line, so they could also start a crawl in another directory.
     """
     lines = [f"the unfinished crawl in {data} is a different one:", *(f"  {difference}" for difference in changed)]
     if strange:
@@ -47,10 +48,13 @@ def refusal(
     more = rules.options(was, config, os.getcwd()) if has_seeds else []  # without URLs, a fresh crawl keeps them
     if has_seeds and file and not is_other and not command.has_file:
         more += ["-c", file]
+    then, now = limits
+    raised = command.again("-s", f"{now.partition(' ')[0]}=N", "--change")
     return "\n".join([
         *lines,
-        f"resume unchanged:  {first}{as_it_was}",
-        f"with the change:   {command.again('--change')}",
+        *([f"it has reached its limit {then or now}"] if then or now else []),
+        *([] if then else [f"resume unchanged:  {first}{as_it_was}"]),
+        f"and a new limit:   {raised}" if now else f"with the change:   {command.again('--change')}",
         f"start over:        {command.again('--fresh', *more)}",
         *([f"in parallel:       {command.again('--data', 'DIR')}"] if has_seeds else []),
     ])  # fmt: skip

@@ -23,8 +23,9 @@ from msgspec import Struct, structs
 
 from crawler.broker.sqlite.place import store_path
 from crawler.config.load import HIDDEN, Config
+from crawler.config.settings import FrontierSettings
 from crawler.errors import StorageError, UsageError
-from crawler.pipeline.build import FRONTIER, Pipeline
+from crawler.pipeline.build import FRONTIER, Pipeline, budgets_of
 from crawler.run.command import Command
 from crawler.run.local_store import has_store
 from crawler.run.resume import definition as definitions
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from crawler.broker.sqlite.peek import Peek
     from crawler.run.report.outputs import Rows
     from crawler.run.resume.begun_with import Load
+    from crawler.run.resume.differences import Difference
 
 # Modules needed only for a directory with a crawl in it are imported in the functions: a first crawl starts at once.
 
+_LIMITS = ("frontier.max_time", "frontier.max_total_bytes")
 ASIDE = f"{FRONTIER}/aside/"  # in the names of counters: see `broker.review`
 
 
@@ -228,9 +231,17 @@ def _plan(
 ) -> Plan:  # fmt: skip
     return Plan(
         config=asked.config, pipeline=asked.pipeline, options=asked.options, definition=definition, remembered=asked.remembered,
-        texts=list(texts), added=list(added), said=[*_file_used(asked), *said], pages=pages,
+        texts=list(texts), added=list(added), said=[*_file_used(asked), *_hosts_missed(asked, texts), *said], pages=pages,
         queues_read=list(dict.fromkeys([*(was.queues_read if was is not None else ()), *asked.queues_read])),
     )  # fmt: skip
+
+
+def _hosts_missed(asked: _Asked, seeds: Sequence[str]) -> list[str]:
+    if not asked.config.settings.hosts:
+        return []
+    from crawler.web.hosts import of_other_ports
+
+    return of_other_ports(asked.config.settings.hosts, seeds)
 
 
 def _file_used(asked: _Asked) -> list[str]:
@@ -324,7 +335,8 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     changed = compare(was, asked.settings, directory)
     strange = change.strangers(data, was, texts)
     if (changed or strange) and not is_change:
-        raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, has_seeds=bool(texts)))
+        limits = _limits_reached(found, was, asked, changed)
+        raise UsageError(change.refusal(data, was, changed, strange, command, asked.config, limits, has_seeds=bool(texts)))
     rules = change.of_rules(changed)
     if is_change and not rules and not found.is_empty and not found.unfinished([*was.queues_read, *asked.queues_read]):
         raise UsageError(_nothing_to_change(found, was, command, data, texts))  # tasks set aside stay so
@@ -344,13 +356,29 @@ def _resumed(found: Found, was: Definition, asked: _Asked, texts: Sequence[str],
     return structs.replace(plan, gone=frozenset(lost), rules=rules)
 
 
+def _limit_reached(found: Found, was: Definition, asked: _Asked, frontier: FrontierSettings) -> str:
+    """Return the limit of the whole crawl that is reached, so that with these settings nothing would be done; "" if none is."""
+    from crawler.broker.budget import spent
+
+    limit = spent(budgets_of(asked.pipeline.stages, frontier), found.store.counters if found.store is not None else {})
+    return "" if found.unfinished([name for name in was.queues_read if name != FRONTIER]) else limit
+
+
+def _limits_reached(found: Found, was: Definition, asked: _Asked, changed: Sequence[Difference]) -> tuple[str, str]:
+    """Return the limit that is reached with the settings of then, and with those of now."""
+    now = asked.config.settings.frontier
+    then = {each.name.partition(".")[2]: each.then for each in changed if each.name in _LIMITS}
+    default = FrontierSettings()
+    before = structs.replace(now, **{name: value.value if value else getattr(default, name) for name, value in then.items()})
+    return _limit_reached(found, was, asked, before), _limit_reached(found, was, asked, now)
+
+
 def _refuse_at_limit(found: Found, was: Definition, asked: _Asked, command: Command) -> None:
     """Raise UsageError if a limit of the whole crawl is reached, so that nothing would be done."""
-    from crawler.broker.budget import spent
     from crawler.wording.counting import counted
 
-    limit = spent(asked.pipeline.queues[FRONTIER].budgets, found.store.counters if found.store is not None else {})
-    if not limit or found.unfinished([name for name in was.queues_read if name != FRONTIER]):
+    limit = _limit_reached(found, was, asked, asked.config.settings.frontier)
+    if not limit:
         return
     left, setting = counted(found.unfinished([FRONTIER]), "URL"), limit.partition(" ")[0]
     raise UsageError("\n".join([

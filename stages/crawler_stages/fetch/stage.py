@@ -146,7 +146,7 @@ class Fetch(Stage):
         self._is_readable = lru_cache(maxsize=1_000)(self._judge_type)
         self._closing = threading.Event()
         self._pauses = threading.Semaphore(_PAUSING)
-        log.info("fetching with %s as %s", name, agent)
+        log.info("fetching with %s as %s", name, agent(options))
 
     def interrupt(self) -> None:
         self._closing.set()
