@@ -65,7 +65,7 @@ def tally() -> dict[str, tuple[int, int, int, int]]:
         (["dead", "list"], ["1\turls\t1 attempt\t", SEED, REASON]),
         (["dead", "show", "1"], [f'"url": "{SEED}"', REASON]),
         (["why", SEED], ["a seed", "attempt 1 failed", REASON, "given up", "crawler dead show 1"]),
-        (["why", "http://leased.example/"], ["was being fetched when the hub ended", "no hub runs; 'crawler hub' goes on"]),
+        (["why", "http://leased.example/"], ["was in process when the hub ended", "no hub runs; 'crawler hub' goes on"]),
         (["status"], ["urls", "parsed", "no hub runs; 'crawler hub' goes on, with its stages"]),
         (["host", "list"], ["leased.example"]),
     ],

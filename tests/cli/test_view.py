@@ -48,7 +48,7 @@ def test_log_lines_come_now_and_then(monkeypatch, caplog):
     monkeypatch.setattr(view.time, "monotonic", lambda: now[0])
     lines = view.Lines(lambda seen: "the host rests" if seen.hosts else "", quiet=False)
 
-    with caplog.at_level(logging.INFO, "crawler.run"), lines:
+    with caplog.at_level(logging.INFO, "crawler.cli"), lines:
         lines.show(stats(queue("urls", accepted=9, done=1)))
         assert not caplog.messages
         now[0] += view.FIRST
