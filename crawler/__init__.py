@@ -56,12 +56,13 @@ if TYPE_CHECKING:
     from crawler.stage import GiveUp as GiveUp
     from crawler.stage import Interrupted as Interrupted
     from crawler.stage import LocalShared as LocalShared
+    from crawler.stage import Over as Over
+    from crawler.stage import Pending as Pending
     from crawler.stage import Report as Report
     from crawler.stage import Retry as Retry
     from crawler.stage import Shared as Shared
     from crawler.stage import Slow as Slow
     from crawler.stage import Stage as Stage
-    from crawler.stage import Then as Then
     from crawler.stage import To as To
     from crawler.web.addresses import Guard as Guard
     from crawler.web.article import need_article as need_article
@@ -122,7 +123,8 @@ _HOMES = {
     "crawler.worker.rows": ("as_row",),
     "crawler.machine.shortage": ("no_network", "open_files", "short_of", "shortage_by_errno", "shortage_of"),
     "crawler.stage": (
-        "Context", "Drop", "GiveUp", "Interrupted", "LocalShared", "Report", "Retry", "Shared", "Slow", "Stage", "Then", "To",
+        "Context", "Drop", "GiveUp", "Interrupted", "LocalShared", "Over", "Pending", "Report", "Retry", "Shared", "Slow", "Stage",
+        "To",
     ),
     "crawler.wording.texts": ("visible_json",),
     "crawler.web.addresses": ("Guard",),

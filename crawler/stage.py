@@ -29,23 +29,43 @@ __all__ = [
     "GiveUp",
     "Interrupted",
     "LocalShared",
+    "Over",
     "Pace",
+    "Pending",
     "Report",
     "Retry",
     "Shared",
     "Slow",
     "Stage",
-    "Then",
     "To",
 ]
 
 
-class Then(Protocol):
-    """Callback of `Stage.begin`: to be called when the wait is over; it returns the work that is left."""
+class Over(Protocol):
+    """Callback of `Pending.start`: to be called when the wait is over; it returns the work that is left."""
 
-    def __call__(self, finish: Callable[[], Any] | None, is_free: bool = True, /) -> Callable[[], None]:
-        """is_free: `finish` will not ask for a rest of the item's host, so the host need not wait for it."""
+    def __call__(self, can_finish: bool = True, is_free: bool = True, /) -> Callable[[], None]:
+        """can_finish: `finish` can be called; if not, only `process` can go on. is_free: `finish` will not ask for a rest of the
+        item's host, so the host need not wait for it."""
         ...
+
+
+class Pending:
+    """An item that a stage can wait for without a thread: what `Stage.begin` returns."""
+
+    __slots__ = ()
+
+    def start(self, over: Over) -> bool:
+        """Start, and return at once. Called once, soon after `begin`; an error is the verdict on the item.
+
+        Returns True if it has started. A thread of the stage then calls `over`, once, as soon as the wait is over, and soon after
+        the function that `over` returns: it does the work on the item. Returns False if something has to be waited for first.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no start(over)")
+
+    def finish(self) -> Any:
+        """Return what `process` would have returned. Called once at most, in the work; an error is the verdict on the item."""
+        raise NotImplementedError(f"{type(self).__name__} has no finish()")
 
 
 class To(Struct, frozen=True):
@@ -304,20 +324,19 @@ class Stage:
         """Process one item; return one item or None, or yield many."""
         raise NotImplementedError(f"{type(self).__name__} has no process(item)")
 
-    def begin(self, item: Any, then: Then) -> bool:
-        """Start on an item and return at once, if the stage waits for the network most of the time.
+    def begin(self, item: Any) -> Pending | None:
+        """Return an object that can start on the item without a thread, if the stage waits for the network most of the time.
 
-        Returns True if it has begun. A thread of the stage then calls `then`, once, as soon as the wait is over, with a function
-        that returns what `process` would have returned, or with None if only `process` can go on. `then` returns a function that
-        the same thread calls once, soon after: it does the work on the item. An error it raises is the verdict on the item, as in
-        `process`. Returns False if something has to be waited for first: `process` is called, in a thread that may wait.
+        Nothing is waited for here. None: something has to be waited for first, and `process` is called, in a thread that may wait.
+        An error is the verdict on the item, as in `process`.
         """
-        return False
+        return None
 
     def prepare(self, item: Any) -> bool:
-        """Wait for what `begin` needs, in a thread that may wait: called after `begin` returned False. An error is the verdict.
+        """Wait for what `begin` needs, in a thread that may wait: called after `begin` returned None, or `start` False. An error is
+        the verdict.
 
-        True: `begin` is called once more. False, or if that returns False too: `process` is called.
+        True: `begin` is called once more. False, or if that does not start either: `process` is called.
         """
         return False
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from crawler import Stage
+from crawler import Over, Pending, Stage
 from crawler.broker.contract import Politeness, QueueSpec
 from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import New, QueueStats, Step, Stepped
@@ -125,3 +125,46 @@ def workers(broker: Watched) -> Iterator[Callable[..., Running]]:
     for running in started:
         running.worker.stop()
         running.ends()
+
+
+Then = Callable[..., Callable[[], None]]  # called with what finishes the item, or None; returns the work
+
+
+class Told(Pending):
+    """An item that a test ends as it likes, by a function."""
+
+    def __init__(self, start: Callable[[Then], bool]) -> None:
+        """start: is given the function, and returns whether the item has started."""
+        self._start = start
+
+    def start(self, over: Over) -> bool:
+        def then(finish: Callable[[], Any] | None, is_free: bool = True) -> Callable[[], None]:
+            self._finish = finish
+            return over(finish is not None, is_free)
+
+        return self._start(then)
+
+    def finish(self) -> Any:
+        assert self._finish is not None
+        return self._finish()
+
+
+class Now(Told):
+    """An item that ends as soon as it is started, in the same thread."""
+
+    def __init__(self, finish: Callable[[], Any]) -> None:
+        def start(then: Then) -> bool:
+            then(finish)()
+            return True
+
+        super().__init__(start)
+
+
+def ended(pending: Pending | None) -> Any:
+    """What is given for a begun item once it has ended; None if it cannot be begun, or finished."""
+    found: list[Any] = []
+
+    def over(can_finish: bool = True, is_free: bool = True) -> Callable[[], None]:
+        return lambda: found.append(pending.finish() if can_finish and pending else None)
+
+    return found[0] if pending is not None and pending.start(over) else None

@@ -23,7 +23,7 @@ _OURS: Final = {
     "context": "is what a stage may know of its crawl, and set before open(self)",
 }
 _METHODS: Final = {
-    "process": "process(self, item)", "open": "open(self)", "close": "close(self)", "begin": "begin(self, item, then)",
+    "process": "process(self, item)", "open": "open(self)", "close": "close(self)", "begin": "begin(self, item)",
     "count": "count(self, name, n=1)",
 }  # fmt: skip
 _NOT_ASYNC: Final = ("open", "close", "begin", "count")  # they would never be awaited
@@ -46,6 +46,8 @@ def _mistakes(kind: type[Stage]) -> list[str]:
         if not isinstance(value, property) and not _is_number(value, types, least):
             found.append(f"{name}.{attribute} is {value!r}; use {expected}")
     found += [f"{name}.{taken} {meaning}; give yours another name" for taken, meaning in _OURS.items() if _is_own(kind, taken)]
+    if callable(kind.begin) and kind.begin is not Stage.begin and not _takes(kind.begin, 2):
+        found.append(f"{name}.begin is called with the item alone, and returns a Pending or None; write def begin(self, item)")
     for method, form in _METHODS.items():
         value = getattr(kind, method)
         if not callable(value):
@@ -57,7 +59,7 @@ def _mistakes(kind: type[Stage]) -> list[str]:
 
 def refuse_init(kind: type[Stage]) -> None:
     """Raise ConfigError for a class that cannot be made as the workers do it. Tests of a stage may make it differently."""
-    if kind.__init__ is not Stage.__init__ and not _takes_two(kind.__init__):
+    if kind.__init__ is not Stage.__init__ and not _takes(kind.__init__, 3):
         raise ConfigError(
             f"{_name(kind)}.__init__ is called with the options and the shared notes; write "
             "def __init__(self, options=None, shared=None) that calls super().__init__(options, shared), or use open(self) instead"
@@ -86,9 +88,10 @@ def _is_number(value: Any, types: tuple[type, ...], least: float) -> bool:
     return type(value) in types and bool(value >= least)  # exactly: a bool is an int as well
 
 
-def _takes_two(init: Any) -> bool:
+def _takes(method: Any, arguments: int) -> bool:
+    """Tell whether a method can be called with so many arguments by place, with self."""
     try:
-        inspect.signature(init).bind(None, None, None)  # self, options, shared
+        inspect.signature(method).bind(*[None] * arguments)
     except (TypeError, ValueError):
         return False
     return True

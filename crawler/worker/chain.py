@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from crawler.errors import StorageError
 from crawler.items import Admitted, New, Pace
 from crawler.machine.shortage import machine_short
-from crawler.stage import At, Drop, Facts, Report, Slow, Stage, Then
+from crawler.stage import At, Drop, Facts, Over, Pending, Report, Slow, Stage
 from crawler.wording.texts import words
 from crawler.worker import forked
 from crawler.worker.chain_link import Handed, Joint, Link, Room
@@ -117,11 +117,10 @@ class Chain(Stage):
         speaker.stage = self._joints[0].name
         return iter(self._through(0, self.first.process(item), Room()))
 
-    def begin(self, item: Any, then: Then) -> bool:
-        """Start on an item with the first link; the other links process its output."""
-        return self.first.begin(
-            item, lambda finish, is_free=True: then(finish and (lambda: iter(self._through(0, finish(), Room()))), is_free)
-        )
+    def begin(self, item: Any) -> Pending | None:
+        """Begin an item with the first link; the other links process its output."""
+        pending = self.first.begin(item)
+        return None if pending is None else _Led(self, pending)
 
     def prepare(self, item: Any) -> bool:
         return self.first.prepare(item)
@@ -240,6 +239,22 @@ class Chain(Stage):
         room.keep(size([task]), MAX_GIVEN)
         back = self._joints[place].put_back(task, handed, error)
         return [back, self._joints[place].story(back)]
+
+
+class _Led(Pending):
+    """An item that the first link has begun, and the other links go on with."""
+
+    __slots__ = ("_chain", "_pending")
+
+    def __init__(self, chain: Chain, pending: Pending) -> None:
+        self._chain = chain
+        self._pending = pending
+
+    def start(self, over: Over) -> bool:
+        return self._pending.start(over)
+
+    def finish(self) -> Iterator[Taken]:
+        return iter(self._chain._through(0, self._pending.finish(), Room()))
 
 
 class _Routed:

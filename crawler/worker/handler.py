@@ -12,44 +12,37 @@ Every lease gets an outcome, whatever a stage does: a task without one would be 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from crawler.codec.bodies import decoder, unfit
 from crawler.errors import MachineShort, StorageError
-from crawler.items import Admitted, Done, Failed, Lease, Name, New, Pace, Tried
+from crawler.items import Done, Failed, Lease, Name, New, Pace, Tried
 from crawler.machine.shortage import machine_short
-from crawler.stage import Drop, GiveUp, Interrupted, Report, Retry, Stage, Then, counting
+from crawler.stage import Drop, GiveUp, Interrupted, Over, Pending, Retry, Stage, counting
 from crawler.wording import places
 from crawler.wording.places import trace
-from crawler.wording.texts import MOST, about, about_body, words
+from crawler.wording.texts import about, about_body, words
 from crawler.worker import forked
 from crawler.worker.drops import Drops
 from crawler.worker.failure_log import FailureLog
+from crawler.worker.gathered import Gathered
 from crawler.worker.given import NOTHING, is_item
 from crawler.worker.routing import (
-    CHILD_BYTES,
     MAX_GIVEN,
     Incomplete,
     Misgiven,
     Routes,
-    Taken,
     many,
     misgiven,
-    refuse_too_much,
     seconds,
     size,
 )
 from crawler.worker.seed_log import SeedLog
 
 log = logging.getLogger(__name__)
-
-REPORTS = 20  # different reports of one task that are stored
-REPORTED = 1_000  # characters of them
 
 
 class Outcome(msgspec.Struct):
@@ -66,61 +59,6 @@ class Outcome(msgspec.Struct):
     counted: Mapping[int, Mapping[str, int]] = msgspec.field(default_factory=dict)  # what stages counted for it: see `stage`
     keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)  # known to the hub once it accepts this
     size: int = 0  # bytes of its children, about
-
-
-class _Gathered(msgspec.Struct):
-    """Output of a stage for a task, so far."""
-
-    children: list[New] = msgspec.field(default_factory=list)
-    paces: list[Pace] = msgspec.field(default_factory=list)
-    counts: defaultdict[str, int] = msgspec.field(default_factory=partial(defaultdict, int))  # a Counter takes 0.7 µs
-    keys: list[tuple[str, Name]] = msgspec.field(default_factory=list)
-    reports: dict[str, int] = msgspec.field(default_factory=dict)  # how often each text was given, in their order
-    refused: dict[str, None] = msgspec.field(default_factory=dict)  # reasons why single items were not taken
-    links: dict[str, int] = msgspec.field(default_factory=dict)  # by reason the number of links not taken, if none was
-    size: int = 0
-    refused_item: Misgiven | None = None  # the first error of an item that cannot be put, if there is one
-
-    @property
-    def report(self) -> str:
-        """All reports, one on each line, as far as there is room for them."""
-        if not (self.reports or self.refused or self.links):
-            return ""
-        lines = [f"{text} ({n:,} times)" if n > 1 else text for text, n in self.reports.items()]
-        lines += [f"links not followed: {', '.join(f'{n:,} {why}' for why, n in self.links.items())}"[:MOST]] if self.links else []
-        lines += [f"not followed: {', '.join(self.refused)}"[:MOST]] if self.refused else []
-        while len(lines) > 1 and sum(map(len, lines)) > REPORTED:
-            lines = [*lines[:-2], "and more"] if lines[-1] == "and more" else [*lines[:-1], "and more"]
-        return "\n".join(lines)
-
-    def add(self, taken: Taken) -> None:
-        if isinstance(taken, New):  # the two that every page gives come first
-            self.children.append(taken)
-            self._grow(len(taken.item) + CHILD_BYTES)
-            if taken.key is not None:
-                self.keys.append((taken.queue, taken.key))
-        elif isinstance(taken, Admitted):
-            for reason, n in taken.skipped.items():
-                self.counts[f"skipped/{reason}"] += n
-            if taken.tasks:
-                self.children += taken.tasks
-                self._grow(size(taken.tasks))
-            elif taken.skipped:  # nothing new came of it, so it is told why
-                for reason, n in taken.skipped.items():
-                    self.links[reason] = self.links.get(reason, 0) + n
-            self.keys += [(taken.queue, name) for name in taken.names]
-        elif isinstance(taken, str):
-            self.counts[f"skipped/{taken}"] += 1
-            self.refused[taken] = None
-        elif isinstance(taken, Pace):
-            self.paces.append(taken)
-        elif isinstance(taken, Report) and (taken.text in self.reports or len(self.reports) < REPORTS):
-            self.reports[taken.text] = self.reports.get(taken.text, 0) + 1
-
-    def _grow(self, bytes: int) -> None:
-        self.size += bytes
-        if self.size > MAX_GIVEN:
-            refuse_too_much(self.size, len(self.children))
 
 
 class Handler:
@@ -146,18 +84,17 @@ class Handler:
             return outcomes
         return outcomes + self._finish(ready, lambda: self._process(ready))
 
-    def begin(self, lease: Lease, then: Then) -> bool:
-        """Start on one task without waiting, as `Stage.begin` does. Returns False if it needs a thread, and `handle`."""
+    def begin(self, lease: Lease) -> Pending | None:
+        """Prepare one task that needs no thread, as `Stage.begin` does: the result finishes with outcomes, and raises nothing.
+        Returns None if the task needs a thread, and `handle`."""
         ready, outcomes = self._decode([lease])
+        pending: Pending | None = None
         if ready:
             try:
-                return self._stage.begin(
-                    ready[0][1], lambda finish, is_free=True: then(finish and (lambda: self._finish(ready, finish)), is_free)
-                )
+                pending = self._stage.begin(ready[0][1])
             except BaseException as error:  # noqa: BLE001  as in `_finish`
                 outcomes = self._failed(ready, error)
-        then(lambda: outcomes)()
-        return True
+        return _Begun(self, ready, pending, outcomes) if pending is not None or outcomes else None
 
     def prepare(self, lease: Lease) -> tuple[bool, list[Outcome]]:
         """Wait for what `begin` needs, as `Stage.prepare` does. Returns whether to call `begin` again, and the outcomes if the task
@@ -253,7 +190,7 @@ class Handler:
         _forget_counts()
         return [outcome for lease, _ in ready for outcome in await self.handle_async([lease])]
 
-    def _done_in_part(self, ready: Sequence[tuple[Lease, Any]], gathered: _Gathered, error: Misgiven) -> list[Outcome]:
+    def _done_in_part(self, ready: Sequence[tuple[Lease, Any]], gathered: Gathered, error: Misgiven) -> list[Outcome]:
         """Return the outcome of a task of which some items cannot be put: the others are put, and the task is given up.
 
         It is done, and put on its queue once more as a dead task: a failed task has no children. Where the queue takes a key once
@@ -325,9 +262,9 @@ class Handler:
         self._seeds.retried(lease, item, retry)
         return Outcome(lease, failed=again, paces=paces, counts={"retried": 1})
 
-    def _gather(self, result: Any, items: int) -> _Gathered:
+    def _gather(self, result: Any, items: int) -> Gathered:
         """Take what the stage gave for this number of items."""
-        gathered = _Gathered()
+        gathered = Gathered()
         has_given = not self._router.outputs
         for item in many(result, self._stage.process):
             has_given = has_given or is_item(item)
@@ -343,6 +280,34 @@ class Handler:
         if not has_given:
             gathered.counts[NOTHING] += items
         return gathered
+
+
+class _Begun(Pending):
+    """A task of which the stage has begun the item, or that was over before: then it has outcomes."""
+
+    __slots__ = ("_handler", "_outcomes", "_pending", "_ready")
+
+    def __init__(
+        self, handler: Handler, ready: Sequence[tuple[Lease, Any]], pending: Pending | None, outcomes: list[Outcome]
+    ) -> None:  # fmt: skip
+        self._handler = handler
+        self._ready = ready
+        self._pending = pending
+        self._outcomes = outcomes
+
+    def start(self, over: Over) -> bool:
+        if self._pending is not None:
+            try:
+                return self._pending.start(over)
+            except BaseException as error:  # noqa: BLE001  as in `_finish`
+                self._outcomes = self._handler._failed(self._ready, error)
+        over()()
+        return True
+
+    def finish(self) -> list[Outcome]:
+        if self._outcomes or self._pending is None:
+            return self._outcomes
+        return self._handler._finish(self._ready, self._pending.finish)
 
 
 def _with_counts(outcomes: list[Outcome], counted: Mapping[int, Mapping[str, int]]) -> list[Outcome]:
@@ -364,7 +329,7 @@ def _is_final(ready: Sequence[tuple[Lease, Any]], error: BaseException) -> bool:
     return len(ready) == 1 or isinstance(error, StorageError) or machine_short(error) is not None
 
 
-def _done(ready: Sequence[tuple[Lease, Any]], gathered: _Gathered) -> list[Outcome]:
+def _done(ready: Sequence[tuple[Lease, Any]], gathered: Gathered) -> list[Outcome]:
     """Make the outcomes of finished tasks. A batch's output goes in with its first task: they were leased in one step and are
     extended in one heart-beat, so they are all still ours or none is."""
     first, *others = [lease for lease, _ in ready]

@@ -1,6 +1,6 @@
 """Pool for the tasks of a stage that mostly waits for the network: many in flight at once, without a thread for each.
 
-    submit ──begin──▶ the stage's own loop ──then──▶ arrived: its host is free ──▶ work on it, in the loop's thread ──▶ finished
+    submit ──start──▶ the stage's own loop ──over──▶ arrived: its host is free ──▶ work on it, in the loop's thread ──▶ finished
                  ├─ has to wait first ──▶ a thread, as for any stage; others of its host wait without one, and are begun then
                  ╰─ needs it after all ─▶ a thread
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 
 from crawler.items import Lease
-from crawler.stage import Slow
+from crawler.stage import Pending, Slow
 from crawler.worker.handler import Handler, Outcome
 from crawler.worker.held import Held
 from crawler.worker.pool import Finished, Tempo, ThreadPool
@@ -68,8 +68,8 @@ def until_told(busy: int, arrived: int, tempo: Tempo, *, is_dry: bool) -> tuple[
 
 
 class OverlapPool:
-    """`begin` for each task that can be begun. Where one cannot it is mostly the host that is not known yet, and one thread enough
-    to learn of it; without a host, each has a thread."""
+    """Starts each task that the stage can begin. Where one cannot start it is mostly the host that is not known yet, and one thread
+    is enough to learn of it; without a host, each has a thread."""
 
     def __init__(self, handler: Handler, held: Held, finished: Finished, tempo: Tempo, window: Window, threads: int) -> None:
         self._handler = handler
@@ -128,7 +128,8 @@ class OverlapPool:
             return True
         with self._lock:
             self._running += 1
-        if self._handler.begin(lease, partial(self._then, lease)):
+        pending = self._handler.begin(lease)
+        if pending is not None and pending.start(partial(self._over, lease, pending)):
             return True
         self._held.wait(lease, was_begun=False)
         self._left()
@@ -156,24 +157,24 @@ class OverlapPool:
         if self._ahead.get(leases[0].host) is leases[0]:
             del self._ahead[leases[0].host]
 
-    def _then(self, lease: Lease, finish: Callable[[], list[Outcome]] | None, is_free: bool = True) -> Callable[[], None]:
-        if finish is None:
-            return lambda: self._to_thread(lease)
+    def _over(self, lease: Lease, pending: Pending, can_finish: bool = True, is_free: bool = True) -> Callable[[], None]:
+        """Note that the wait for a task is over, and return the work on it: see `Over`."""
+        if not can_finish:
+            return partial(self._to_thread, lease)
         self._held.arrive(lease, is_free=is_free)
         self._finished.arrived()
+        return partial(self._work, lease, pending)
 
-        def work() -> None:
-            began = time.monotonic()
-            self._held.work(lease)
-            outcomes = finish()
-            self._held.worked([lease])
-            seconds = time.monotonic() - began
-            self._tempo.took(seconds)
-            self._window.worked(seconds)
-            self._finished.add(outcomes)
-            self._left()
-
-        return work
+    def _work(self, lease: Lease, pending: Pending) -> None:
+        began = time.monotonic()
+        self._held.work(lease)
+        outcomes = pending.finish()
+        self._held.worked([lease])
+        seconds = time.monotonic() - began
+        self._tempo.took(seconds)
+        self._window.worked(seconds)
+        self._finished.add(outcomes)
+        self._left()
 
     def _to_thread(self, lease: Lease) -> None:
         self._held.wait(lease)

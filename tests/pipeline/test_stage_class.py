@@ -36,6 +36,10 @@ CASES = [
         "def context(self): ...",
         ".context is what a stage may know of its crawl, and set before open(self); give yours another name",
     ),
+    (
+        "def begin(self, item, then): ...",
+        ".begin is called with the item alone, and returns a Pending or None; write def begin(self, item)",
+    ),
     ("process = 3", ".process is 3, which is not a method; write def process(self, item)"),
     ("count = 0", ".count is 0, which is not a method; write def count(self, name, n=1)"),
     ("async def open(self): pass", ".open is async, and only process may be; write def open(self)"),

@@ -16,7 +16,7 @@ TIME = 60.0  # s after which a test that waits has failed
 
 
 class Begun:
-    """Somebody who waits for what a `Then` is called with."""
+    """Somebody who waits until begun work is over."""
 
     def __init__(self) -> None:
         self._ends: SimpleQueue[tuple[Any, BaseException | None, bool]] = SimpleQueue()
@@ -56,7 +56,12 @@ class BegunClient(CurlClient):
 def given(stage: Stage, item: Any) -> list[Any]:
     """What a stage gives for an item that it begins, or processes where it has to wait first."""
     begun = Begun()
-    if not (stage.overlap and stage.begin(item, lambda finish, _=True: begun.then(finish and (lambda: list(finish()))))):
+    pending = stage.begin(item) if stage.overlap else None
+
+    def over(can_finish: bool = True, is_free: bool = True) -> Callable[[], None]:
+        return begun.then((lambda: list(pending.finish())) if can_finish and pending else None)
+
+    if pending is None or not pending.start(over):
         return list(stage.process(item))
     found: list[Any] = begun.end(lambda: list(stage.process(item)))
     return found

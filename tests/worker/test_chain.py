@@ -16,10 +16,11 @@ from crawler.errors import ConfigError, StorageError
 from crawler.items import New, Tried
 from crawler.pipeline.build import build
 from crawler.run.shares import chained, groups, share
-from crawler.stage import Drop, Facts, GiveUp, Pace, Report, Retry, Stage, Then, To
+from crawler.stage import Drop, Facts, GiveUp, Pace, Pending, Report, Retry, Stage, To
 from crawler.worker.chain import Chain
 from crawler.worker.chain_link import Link
 from crawler.worker.routing import MAX_GIVEN, Incomplete, Misgiven
+from tests.workshop import Now, ended
 
 
 class Double(Stage):
@@ -347,18 +348,14 @@ def test_what_the_first_begins_the_second_goes_on_with() -> None:
     class Begins(Double):
         overlap = 5
 
-        def begin(self, number: int, then: Then) -> bool:
-            if number:
-                then(lambda: self.process(number))()
-            return bool(number)
+        def begin(self, number: int) -> Pending | None:
+            return Now(lambda: self.process(number)) if number else None
 
     chain = Chain([Link("double", Begins(), ("doubled", "aside"), "doubled"), Link("minus", Minus(), ("result",), "")])
-    taken: list[Any] = []
 
     assert chain.facts.overlap == 5
-    assert chain.begin(5, lambda finish, _=True: lambda: taken.extend(finish() if finish else [None]))
-    assert given(taken) == [("result", 9, 0.0), ("aside", 5, 3.0), Report("doubled")]
-    assert not chain.begin(0, lambda finish, _=True: lambda: None)
+    assert given(ended(chain.begin(5))) == [("result", 9, 0.0), ("aside", 5, 3.0), Report("doubled")]
+    assert chain.begin(0) is None
 
 
 def test_a_chain_has_the_facts_of_its_first_link_and_the_time_of_all_to_hang() -> None:
@@ -432,8 +429,8 @@ class Waits(Stage):
 class Begins(Stage):
     overlap = 5
 
-    def begin(self, item: Any, then: Then) -> bool:
-        return False
+    def begin(self, item: Any) -> Pending | None:
+        return None
 
     def process(self, page: Any) -> None:
         """Nothing."""

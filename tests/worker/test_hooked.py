@@ -14,7 +14,7 @@ import pytest
 from crawler import Drop, GiveUp, Hook, Interrupted, MachineShort, Result, Retry, Stage, StorageError, Task
 from crawler.items import Lease
 from crawler.pipeline.plugins import item_schema
-from crawler.stage import Then
+from crawler.stage import Pending
 from crawler.worker import loop
 from crawler.worker.chain import Chain
 from crawler.worker.chain_link import Link
@@ -22,7 +22,7 @@ from crawler.worker.handler import Outcome
 from crawler.worker.hooked import HookedHandler, Hooks
 from crawler.worker.loop import StageHung
 from crawler.worker.routing import Router
-from tests.workshop import TIME, Running, Watched
+from tests.workshop import TIME, Now, Running, Told, Watched, ended
 
 Call = tuple[str, str, Any, str]  # method, stage, item, and how it ended
 
@@ -103,18 +103,35 @@ class AsyncLate(Plain):
 class Begins(Plain):
     overlap = 4
 
-    def begin(self, item: int, then: Then) -> bool:
-        then(lambda: self.process(item))()
-        return True
+    def begin(self, item: int) -> Pending | None:
+        return Now(lambda: self.process(item))
 
 
 class BeginsBadly(Plain):
     overlap = 4
 
-    def begin(self, item: int, then: Then) -> bool:
+    def begin(self, item: int) -> Pending | None:
         self.process(item)
-        then(lambda: None)()
-        return True
+        return Now(lambda: None)
+
+
+class StartsBadly(Plain):
+    overlap = 4
+
+    def begin(self, item: int) -> Pending | None:
+        def start(then: Any) -> bool:
+            self.process(item)
+            then(lambda: None)()
+            return True
+
+        return Told(start)
+
+
+class StartsNever(Plain):
+    overlap = 4
+
+    def begin(self, item: int) -> Pending | None:
+        return Told(lambda then: False)
 
 
 class PreparesBadly(Plain):
@@ -133,7 +150,7 @@ class OneByOne(Plain):
             raise self.error
 
 
-WAYS: list[type[Stage]] = [Plain, Late, Async, AsyncLate, Begins, BeginsBadly, PreparesBadly, OneByOne]
+WAYS: list[type[Stage]] = [Plain, Late, Async, AsyncLate, Begins, BeginsBadly, StartsBadly, StartsNever, PreparesBadly, OneByOne]
 
 
 def lease(n: int, token: int = 1) -> Lease:
@@ -148,10 +165,8 @@ def handled(stage: Stage, hooks: Hooks, *leases: Lease) -> list[Outcome]:
         return asyncio.run(handler.handle_async(leases))
     if not stage.overlap:
         return handler.handle(leases)
-    found: list[Outcome] = []
-    if handler.begin(leases[0], lambda finish, is_free=True: lambda: found.extend(finish() if finish else [])):
-        return found
-    return handler.prepare(leases[0])[1] or handler.handle(leases)
+    found: list[Outcome] | None = ended(handler.begin(leases[0]))
+    return found or handler.prepare(leases[0])[1] or handler.handle(leases)
 
 
 def made(kind: type[Stage], error: BaseException | None) -> Stage:
@@ -311,7 +326,7 @@ def test_a_chain_tells_of_the_items_of_each_of_its_stages(
     chain = Chain(links, hooks=hooks)
     handler = HookedHandler(chain, int, chain.router, hooks)
 
-    if not (kind is Begins and handler.begin(lease(7), lambda finish, is_free=True: lambda: finish and finish())):
+    if kind is not Begins or not ended(handler.begin(lease(7))):
         handler.handle([lease(7)])
 
     of_second = [call for call in hook.calls if call[1] == "second"]

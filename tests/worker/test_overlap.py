@@ -13,12 +13,15 @@ import pytest
 from crawler import Drop, GiveUp, Pace, Retry, Stage
 from crawler.broker.contract import Politeness, QueueSpec
 from crawler.items import New
-from crawler.stage import Then
+from crawler.stage import Pending
 from crawler.worker import loop
 from crawler.worker.loop import StageHung
-from tests.workshop import TIME, Watched
+from tests.workshop import TIME, Now, Then, Told, Watched
 
 QUEUES = (QueueSpec("in", polite=True, is_read=True), QueueSpec("out"), QueueSpec("urls", keyed=True))
+
+
+REFUSALS = {"drop": Drop("no"), "retry": Retry("later", after=0), "give up": GiveUp("never")}
 
 
 class Answers(Stage):
@@ -31,10 +34,17 @@ class Answers(Stage):
         self.threads: set[str] = set()
         self.in_threads: list[str] = []
 
-    def begin(self, item: str, then: Then) -> bool:
+    def begin(self, item: str) -> Pending | None:
         if item.startswith("refuse"):
-            raise {"drop": Drop("no"), "retry": Retry("later", after=0), "give up": GiveUp("never")}[item.partition(" ")[2]]
+            raise REFUSALS[item.partition(" ")[2]]
         if item.startswith("wait"):
+            return None
+        return Told(lambda then: self.asks(item, then))
+
+    def asks(self, item: str, then: Then) -> bool:
+        if item.startswith("fail"):
+            raise REFUSALS[item.partition(" ")[2]]
+        if item.startswith("not yet"):
             return False
         self.asked.put((item, then))
         return True
@@ -169,11 +179,12 @@ def test_more_is_asked_for_while_little_is_waiting_here_and_nothing_while_much_i
     assert {item for item, _ in stage.all(2)} == {"2", "3"}
 
 
-def test_what_has_to_wait_first_is_processed_in_a_thread(broker, work, stage):
-    put(broker, "wait 1", "wait 2")
+@pytest.mark.parametrize("when", ["wait", "not yet"])
+def test_what_has_to_wait_first_is_processed_in_a_thread(broker, work, stage, when):
+    put(broker, f"{when} 1", f"{when} 2")
     work(stage)
 
-    assert sorted(broker.results(2)) == ["wait 1, in a thread", "wait 2, in a thread"]
+    assert sorted(broker.results(2)) == [f"{when} 1, in a thread", f"{when} 2, in a thread"]
 
 
 class Introduced(Stage):
@@ -186,10 +197,8 @@ class Introduced(Stage):
         self.begun: SimpleQueue[str] = SimpleQueue()
         self.go = threading.Semaphore(0)
 
-    def begin(self, item: str, then: Then) -> bool:
-        if self.is_known:
-            then(lambda: item)()
-        return self.is_known
+    def begin(self, item: str) -> Pending | None:
+        return Now(lambda: item) if self.is_known else None
 
     def process(self, item: str) -> str:
         self.begun.put(item)
@@ -278,17 +287,19 @@ def test_what_turns_out_to_need_a_thread_gets_one(broker, work, stage):
     assert broker.counts("in").done == 1
 
 
+@pytest.mark.parametrize("when", ["refuse", "fail"])
 @pytest.mark.parametrize(("how", "state"), [("drop", "done"), ("give up", "dead")])
-def test_what_is_raised_at_the_beginning_is_the_verdict(broker, work, stage, how, state):
-    put(broker, f"refuse {how}")
+def test_what_is_raised_at_the_beginning_is_the_verdict(broker, work, stage, when, how, state):
+    put(broker, f"{when} {how}")
     work(stage)
 
     broker.wait_until(lambda: any(step.done or step.failed for step, _ in broker.steps))
     assert getattr(broker.counts("in"), state) == 1
 
 
-def test_a_retry_at_the_beginning_counts_attempts(broker, work, stage):
-    put(broker, "refuse retry")
+@pytest.mark.parametrize("when", ["refuse", "fail"])
+def test_a_retry_at_the_beginning_counts_attempts(broker, work, stage, when):
+    put(broker, f"{when} retry")
     work(stage)
 
     broker.wait_until(lambda: sum(len(step.failed) for step, _ in broker.steps) == 5)
@@ -314,7 +325,7 @@ def test_what_is_raised_at_the_end_is_a_failed_attempt(broker, work, stage, erro
 
 def test_what_cannot_be_read_is_dead_and_never_begun(broker, work, stage):
     class Numbers(Answers):
-        def begin(self, item: int, then: Then) -> bool:
+        def begin(self, item: int) -> Pending | None:
             raise AssertionError
 
         def process(self, item: int) -> None:

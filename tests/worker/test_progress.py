@@ -10,7 +10,7 @@ import pytest
 
 from crawler import Slow, Stage
 from crawler.broker.contract import QueueSpec
-from crawler.stage import Then
+from crawler.stage import Pending
 from crawler.worker import loop
 from crawler.worker.loop import WAITING
 from tests.workshop import TIME, Watched
@@ -45,8 +45,8 @@ class Overlaps(Blocks):
 
     overlap = 100
 
-    def begin(self, item: Any, then: Then) -> bool:
-        return False
+    def begin(self, item: Any) -> Pending | None:
+        return None
 
 
 @pytest.fixture(autouse=True)

@@ -24,12 +24,13 @@ from crawler import (
     Drop,
     Guard,
     Interrupted,
+    Over,
     Pace,
     Page,
+    Pending,
     Report,
     Slow,
     Stage,
-    Then,
     To,
     Url,
     Visit,
@@ -165,8 +166,8 @@ class Fetch(Stage):
         headers = self._headers(visit, url)
         yield from self._pages(visit, url, rules, at, headers, self._get(visit, url, headers))
 
-    def begin(self, visit: Visit, then: Then) -> bool:
-        """Start a fetch without a thread, if robots.txt and the addresses are known, so that only the page is waited for."""
+    def begin(self, visit: Visit) -> Pending | None:
+        """Prepare a fetch without a thread, if robots.txt and the addresses are known, so that only the page is waited for."""
         url = Url.parse(visit.url)
         is_obeyed = visit.url in self._obeyed
         rules = self._obeyed.pop(visit.url, None) if is_obeyed else self._robots.known(url.origin) if self.options.robots else None
@@ -174,23 +175,12 @@ class Fetch(Stage):
             if len(self._met) >= _VISITS:
                 self._met.clear()
             self._met.setdefault(visit.url, time.time())
-            return False
+            return None
         self._put_off_crowded(url)
         if self.options.robots and rules is not None and not is_obeyed:
             self._check(rules, url)
             self._refuse_early(rules, self._came(visit))
-        at = time.time()
-        headers = self._headers(visit, url)
-
-        def answered(take: Take | None, status: int) -> Work:
-            # A server that needs a rest is not asked again before the hub knows.
-            is_free = status > 0 and status not in ON_STATUS and not self.options.adaptive
-            return then(take and (lambda: self._pages(visit, url, rules, at, headers, self._taken(take, visit, url))), is_free)
-
-        try:
-            return self._start(url, headers, self._wanted(visit, url), answered)
-        except (FetchFailed, AddressRefused) as error:
-            raise self._failure(error, visit, url) from error
+        return _Begun(self, visit, url, rules)
 
     def prepare(self, visit: Visit) -> bool:
         """Learn robots.txt and addresses of a host: the page itself needs no thread."""
@@ -458,6 +448,40 @@ class Fetch(Stage):
 
     def _may_be_private(self, host: str) -> bool:
         return host in self.options.allow_private or was_seeded(self.shared, host)
+
+
+class _Begun(Pending):
+    """A page that can be fetched without a thread."""
+
+    __slots__ = ("_at", "_fetch", "_headers", "_over", "_rules", "_take", "_url", "_visit")
+
+    def __init__(self, fetch: Fetch, visit: Visit, url: Url, rules: Rules | None) -> None:
+        self._fetch = fetch
+        self._visit = visit
+        self._url = url
+        self._rules = rules
+        self._at = time.time()
+        self._headers = fetch._headers(visit, url)
+
+    def start(self, over: Over) -> bool:
+        self._over = over
+        fetch = self._fetch
+        try:
+            return fetch._start(self._url, self._headers, fetch._wanted(self._visit, self._url), self._answered)
+        except (FetchFailed, AddressRefused) as error:
+            raise fetch._failure(error, self._visit, self._url) from error
+
+    def _answered(self, take: Take | None, status: int) -> Work:
+        if take is None:
+            return self._over(False)
+        self._take = take
+        # A server that needs a rest is not asked again before the hub knows.
+        return self._over(True, status > 0 and status not in ON_STATUS and not self._fetch.options.adaptive)
+
+    def finish(self) -> Iterator[Page | Report | To | Pace]:
+        fetch = self._fetch
+        reply = fetch._taken(self._take, self._visit, self._url)
+        return fetch._pages(self._visit, self._url, self._rules, self._at, self._headers, reply)
 
 
 def _page(visit: Visit, reply: Reply, at: float) -> Page:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from queue import SimpleQueue
-from typing import Any
 
 import msgspec
 import pytest
@@ -140,11 +139,13 @@ def test_a_host_that_may_have_to_rest_is_not_free_when_its_page_is_there(
         list(stage.process(Visit(peer.url)))  # now its address is known
     heard: SimpleQueue[bool] = SimpleQueue()
 
-    def then(finish: Any, is_free: bool = True) -> Callable[[], None]:
+    def over(can_finish: bool = True, is_free: bool = True) -> Callable[[], None]:
         heard.put(is_free)
         return lambda: None
 
-    assert stage.begin(Visit(peer.url), then)
+    pending = stage.begin(Visit(peer.url))
+    assert pending is not None
+    assert pending.start(over)
     assert heard.get(timeout=10) is is_free
 
 
