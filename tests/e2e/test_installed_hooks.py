@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,22 @@ def test_a_hook_whose_init_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ConfigError, match=r"hook 'bad': Fails\(\) failed: TypeError"):
         hooks.made()
+
+
+@pytest.mark.parametrize("form", ["dist-info", "egg-info", "archive"])
+def test_a_hook_is_found_in_whatever_form_its_package_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    folder = "tea-1.0.egg-info" if form == "egg-info" else "tea-1.0.dist-info"
+    files = {
+        f"{folder}/{'PKG-INFO' if form == 'egg-info' else 'METADATA'}": "Metadata-Version: 2.1\nName: tea\nVersion: 1.0\n",
+        f"{folder}/entry_points.txt": f"{GROUP}brews = tea:Brews\n",
+    }
+    with zipfile.ZipFile(tmp_path / "tea.zip", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    if form != "archive":
+        shutil.unpack_archive(tmp_path / "tea.zip", tmp_path / "site")
+    before = hooks.found()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / ("tea.zip" if form == "archive" else "site"))])
+
+    assert before == ()
+    assert [(each.name, each.target, each.package) for each in hooks.found()] == [("brews", "tea:Brews", "tea 1.0")]
