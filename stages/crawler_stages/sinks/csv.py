@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from crawler import UsageError
+from crawler import GiveUp, UsageError
 from crawler_stages.sinks.contract import Row, SinkOptions, json_line
 from crawler_stages.sinks.layout import BadRow, Found
 
@@ -76,7 +76,7 @@ class CsvRows:
 
     def render(self, row: Row) -> tuple[Row, bytes]:
         if self._wanted and not any(name in row for name in self.columns):
-            raise UsageError(
+            raise GiveUp(
                 f"{self._output} has the columns {', '.join(self.columns)}, and a record has none of them; it has "
                 f"{', '.join(list(row)[:TOLD])}: set stages.store.columns to some of these, or give another output"
             )
@@ -86,7 +86,7 @@ class CsvRows:
             self._warn(name for name in unknown if name != EXTRA)
             cells[EXTRA] = self._cell(unknown)
         elif unknown and not self._wanted:
-            raise UsageError(
+            raise GiveUp(
                 f"{self._output} has no column for {', '.join(unknown)}; say in stages.store.columns which are wanted, "
                 "or give another output"
             )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler import StorageError, UsageError
+from crawler import GiveUp, StorageError, UsageError
 from crawler.web.fields import OF_OUTPUTS
 from crawler_stages.sinks import SinkOptions, Written, open_sink
 from crawler_stages.sinks import csv as csv_sink
@@ -231,7 +231,7 @@ def test_nothing_is_an_empty_cell(table: Output):
 def test_rows_are_added_to_a_csv_of_others_in_its_own_way(table: Output):
     others = '\ufeffname,size\n"two\nlines",5" disk\nodd\nlast,1'.encode()
     table.path.write_bytes(others)
-    with pytest.raises(UsageError, match="has no column for price"):
+    with pytest.raises(GiveUp, match="has no column for price"):
         table.put([{"name": "x", "price": 1}])
 
     table.path.write_bytes(others.replace(b"odd\n", b""))
@@ -358,7 +358,7 @@ def test_columns_that_no_record_has_are_refused_with_those_it_has(tmp_path: Path
     path.write_text("name,price\nhat,3\n")
     sink = open_sink(SinkOptions(output=str(path), columns=["name", "price"]))
 
-    with pytest.raises(UsageError, match="has the columns name, price, and a record has none of them; it has url, "):
+    with pytest.raises(GiveUp, match="has the columns name, price, and a record has none of them; it has url, "):
         sink.write([page("http://a/")])
     sink.close()
     assert path.read_text() == "name,price\nhat,3\n"
