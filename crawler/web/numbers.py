@@ -3,7 +3,8 @@
     "$1,299.00"  "1.299,00 €"  "1 299 kr"  "CHF 1'299.–"   1299        ".99"  "£.99"   0.99        "149€99"   149.99
     "1,000"   1000    one comma before three digits groups     "1.000"   1.0    one point does not, unless `decimal` is set
     "1.299 €"  "12.500 kr"   1299, 12500    with a currency whose countries group by points; "$1.299" is null: see `currencies`
-    "3.11.2"  "12.05.2024"  "12 May"  "12:30"  "030-12345"  "5-10 €"  "5 to 10"  "x200"  "1/2"  "1.5 million"    no numbers: null
+    "3.11.2"  "12.05.2024"  "12 May"  "12:30"  "030-12345"  "5-10 €"  "5 to 10"  "x200"  "1.5 million"    no numbers: null
+    "1/2"  "1 ½"  "10²"  "5Ⅳ"  "5 ①"  "3 * 4"  "2 + 1"  "1 : 2"  "5' 11"  "≥ 5"    null: part of another number, or of none
     "3 for $10"  "10x de R$ 12,99"     null: the first number is not the price
 
 The first number of the text counts. Signs and currency codes may stand before or after it, with or without a space. A unit may
@@ -34,19 +35,22 @@ _RUN: Final = re.compile(
     rf"[.,٫]?[0-9]+(?:(?:[{_MARKS}٫]|[ ](?=[0-9]{{3}}(?![0-9])))[0-9]+)*(?:(?<=\.[0-9]{{3}}),[ ](?=[0-9]{{2}}(?![0-9]))[0-9]+)?"
 )
 _SAME: Final = {
-    **dict.fromkeys("’ʼ＇٬", "'"), **dict.fromkeys("−﹣－", "-"), **dict.fromkeys("～〜", "~"),
-    "．": ".", "，": ",", "＋": "+", "／": "/", "：": ":",
+    **dict.fromkeys("’ʼ＇٬", "'"), **dict.fromkeys("−﹣－‐‑", "-"), **dict.fromkeys("‒―", "–"), **dict.fromkeys("～〜", "~"),
+    **dict.fromkeys("⁄∕／", "/"), **dict.fromkeys("✕✖⨯╳∗＊⋅", "×"), "′": "'", "∶": ":",
+    "．": ".", "，": ",", "＋": "+", "：": ":",
 }  # fmt: skip
-_FRACTION: Final = "\x02"  # ½, ²: part of the number beside it, but ambiguous
+_RAISED: Final = "\x02"  # ², ①, Ⅳ: part of the number beside it, or a mark of a footnote
+_FRACTION: Final = "\x04"  # ½: part of the number beside it
 _NO_SPACES: Final = "\u0600-\u06ff\u0900-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"  # letters that touch a number: 税込1,299円
 
 # The long patterns are compiled by `re` when a text first needs them, which for most crawls is late or never.
 # What may directly precede a number: a dash that begins the text; a sign, a currency and, before these, a bracket or the like.
 _LEFT: Final = (
-    rf"^(?:- |– ?)$|(?:^|[{_NO_SPACES}]|[^\w.,/@&\\+±~≈{SIGN}{_FRACTION}{POINT_SIGN}-])([-+])?{CURRENCY}?([-+])?$"
+    rf"^(?:- |– ?)$|(?:^|[{_NO_SPACES}]|[^\w.,/@&\\+±~≈≤≥<>{SIGN}{_RAISED}{_FRACTION}{POINT_SIGN}-])([-+])?{CURRENCY}?([-+])?$"
     rf"|(?:^|[\s(])([-+])?{CURRENCY}[ :]{{0,2}}([-+])?$"
 )
 _LABEL: Final = re.compile(r"(?i)(?:☎|\b(?:v|ver|versi[oó]n\w*|release|tel|t[eé]l[eé]f?\w*|phone|fax|mobile?|isbn))\W{0,3}$")
+_ABOUT: Final = re.compile(rf"[±~≈≤≥] ?$|{_FRACTION}(?: ?| (?:of|de|von|di|van) )$")  # ≥ 5; ½ 5, ¼ of 20
 _NO_CENTS: Final = re.compile(r"[.,:] ?[-–—]+(?![0-9])")  # 12,-  129:-  12.–
 _CENTS: Final = re.compile(rf"[{SIGN}{POINT_SIGN}]([0-9]{{2}})(?![0-9])")  # 149€99
 _APART: Final = rf"([.,]) ([0-9]{{2}})(?= ?(?:{CURRENCY})?\W*$)"  # $119. 95
@@ -55,6 +59,13 @@ _GLUED: Final = rf"{CURRENCY}(?![0-9A-Za-z])|[^\s]*"
 # prices, an hour.
 _WORD: Final = r"(?:to|bis|à|a|al|au|do|до|til|till|tot|ate|até|par|or|ou|oder|and|und|et|y|e|h|×|x)\s"
 _NEXT: Final = rf" ?[&/] ?[0-9]| ?[%°‰]?\)? ?{CURRENCY}?[\s.,…]{{0,3}}(?:[-–—~]|{_WORD})?\s{{0,3}}{CURRENCY}?\s{{0,3}}[0-9]"
+# What makes another number of one without a currency: 10 ², 3 * 4, 1 : 2, 2 + 1, 5' 11, 6 ft 2, 1 and a half.
+_COMBINED: Final = (
+    rf" ?(?:[-–—&+]|(?:and|und|et|y|e|og|och|en|i) )? ?{_RAISED}| ?[*×^:=+±∓→'\"/] ?[0-9]"
+    r"| ?(?:ft|feet|foot|lbs?|hrs?|hours?|mins?|minutes?|Std)\.?,? ?[0-9]|(?i: and (?:a|one|three) (?:half|third|quarter|fourth))"
+)
+# With a currency too: 1 ½, 1 - ½, 5 € ½, 5 €⁹⁹. One raised digit behind a currency is the mark of a footnote.
+_WITH_MORE: Final = rf" ?{CURRENCY}?(?:[\s.,(]{{0,3}}(?:[-–—&+]|(?:and|und|et|y|e|og|och|en|i)\s)?\s?{_FRACTION}| ?{_RAISED}{{2}})"
 # A number of pieces or instalments, before the price of them: "3 for $10", "10x de R$ 12,99".
 _PIECES: Final = (
     rf" ?(?:[x×]|for|für|pour|por|per|za|за|voor|fois|veces|mal)\s{{1,2}}(?:(?:de|je|of|à|a)\s)?"
@@ -62,8 +73,9 @@ _PIECES: Final = (
 )
 # 1.5k may or may not mean 1500; the words for thousands and millions.
 _TIMES: Final = re.compile(
-    r"[kKMBT](?![^\W\d_])| ?[kKmM](?:[€£\x01\x03]|EUR\b)| ?(?:万|萬|億|亿|千|만|억|천)"
-    r"| ?(?:(?i:thousand|milli?[oó]n\w*|milh\w+|billi?on\w*|trillion\w*|mio|mrd|milj\w*|mil|mln|mlrd|mld|bn|mn|lakhs?|lacs?|"
+    r"[kKMBT](?![^\W\d_])| ?[kKmM](?:[€£\x01\x03]|EUR\b)| ?(?:[十百千万萬億亿兆拾佰仟]|[십백천만억조](?![가-힣]))"
+    r"| ?(?:(?i:dozens?|hundred|thousand|"
+    r"milli?[oó]n\w*|milh\w+|billi?on\w*|trillion\w*|mio|mrd|milj\w*|mil|mln|mlrd|mld|bn|mn|lakhs?|lacs?|"
     r"crores?|cr|тыс|млн|млрд|tys|tis|milyon|milyar|juta|ribu|triệu|nghìn|ngàn|tỷ)(?![^\W\d_]))"
 )
 _CLOCK: Final = re.compile(r" ?(?:[aApP]\.?[mM]\b|Uhr\b)")
@@ -113,7 +125,7 @@ def number(text: str, kind: Literal["int", "float"] = "float", decimal: Decimal 
 def _plain(text: str) -> str:
     """Return the text with one form of digits, spaces, apostrophes, minus and currencies, without invisible characters."""
     if text.isascii():
-        return text.replace(SIGN, " ").replace(_FRACTION, " ").replace(POINT_SIGN, " ").replace("$", SIGN)
+        return text.replace(SIGN, " ").replace(_RAISED, " ").replace(_FRACTION, " ").replace(POINT_SIGN, " ").replace("$", SIGN)
     return "".join(map(_plain_character, text))
 
 
@@ -127,7 +139,9 @@ def _plain_character(character: str) -> str:
         return str(unicodedata.digit(character))
     if kind == "Sc":
         return mark(character)
-    return {"No": _FRACTION, "Zs": " ", "Cf": ""}.get(kind, character)  # Cf: marks of direction, zero-width spaces
+    if kind == "No":
+        return _RAISED if unicodedata.numeric(character).is_integer() and character != "⅟" else _FRACTION
+    return {"Nl": _RAISED, "Zs": " ", "Cf": ""}.get(kind, character)  # Cf: marks of direction, zero-width spaces
 
 
 def _sign(before: str, *, is_cut: bool) -> str | None:
@@ -136,10 +150,14 @@ def _sign(before: str, *, is_cut: bool) -> str | None:
         return ""
     if is_cut:
         before = " " + before[before.find(" ") + 1 :] if " " in before else before
+    if _ABOUT.search(before):
+        return None
     if before[-1] in " (:" and not re.search("[-+–]", before):  # all that _LEFT looks for is a sign
         return ""
     found = re.search(_LEFT, before)
     if found is None:
+        return None
+    if found[1] and found[2]:
         return None
     return "-" if found.group() in ("- ", "– ", "–") else "".join(group for group in found.groups() if group)
 
@@ -157,7 +175,11 @@ def _may_end(before: str, digits: str, text: str, end: int) -> bool:
     """Tell whether a number can end there. It cannot if it continues as a time, a date, a range or a code."""
     if end == len(text):
         return not _is_day(before, digits, text, end)
-    if text.startswith(_FRACTION, end) or _TIMES.match(text, end) or _CLOCK.match(text, end):
+    if text.startswith(_RAISED, end) or _TIMES.match(text, end) or _CLOCK.match(text, end):
+        return False
+    if re.compile(_WITH_MORE).match(text, end):
+        return False
+    if re.compile(_COMBINED).match(text, end) and not is_beside(before, text[end:]):
         return False
     if text[end:].strip() == "-":  # 12.50-: minus, as accountants write it, or the first half of a range
         return digits.isdigit() and text[end:] != "-"
