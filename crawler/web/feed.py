@@ -26,8 +26,7 @@ MAX_LINKS: Final = 50_000  # of one feed, as of a sitemap; feeds in use have som
 _HOLDERS: Final = frozenset({"channel", "item", "entry", "feed"})  # not image, source and the like
 # Where an Atom link leads to a page (RFC 4287 §4.2.7.2), or to the rest of the feed (RFC 5005 §3 and §4). None: alternate.
 _RELS: Final = frozenset({None, "", "alternate", "next", "previous", "prev", "last", "prev-archive", "next-archive", "current"})
-
-
+_IANA: Final = r"^https?://www\.iana\.org/assignments/relation/"
 _ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -97,7 +96,12 @@ def _href(element: Element) -> str | None:
     holder = element.parent.name if element.parent else ""
     if element.name != "link" or holder not in _HOLDERS:
         return None
-    return element.text or (element.attr("href") if element.attr("rel") in _RELS else None)
+    return element.text or (element.attr("href") if _leads_on(element.attr("rel")) else None)
+
+
+def _leads_on(rel: str | None) -> bool:
+    """Tell whether a link of this relation, a name or its address (RFC 4287 §4.2.7.2), leads to a page or more of the feed."""
+    return rel in _RELS or (rel is not None and re.sub(_IANA, "", rel.strip().lower()) in _RELS)
 
 
 def _base(element: Element, base: str) -> str:

@@ -232,7 +232,7 @@ class Html:
         if form == "markdown":
             from crawler.web.markdown import markdown  # here, because most crawls keep no text
 
-            return markdown(self._copy(), self.base, most // 2, self.encoding)
+            return markdown(self._copy(), self.base, most // 2, self.encoding, self.source)
         from crawler.web.text import text
 
         if form == "article":
@@ -240,7 +240,7 @@ class Html:
 
             if found := article(self._copy(), self.url):
                 return found, False
-        return text(self._copy()), False
+        return text(self._copy(), self.source), False
 
     def _copy(self) -> Document:
         """Return a copy of the tree. To read a large page again takes as long as copying its tree, and a fifth less memory."""

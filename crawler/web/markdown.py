@@ -37,13 +37,13 @@ _NOWHERE: Final = "about:"  # stands for a URL that no reader can follow
 _KEPT: Final = re.compile(r"(?:mailto|tel|sms|ftps?|irc|xmpp|magnet):", re.IGNORECASE)
 
 
-def markdown(tree: Document, base: str, room: int, encoding: str = "utf-8") -> tuple[str, bool]:
+def markdown(tree: Document, base: str, room: int, encoding: str = "utf-8", source: bytes | str = "") -> tuple[str, bool]:
     """Return the text of a page as Markdown, and whether links are missing. The tree is used up.
 
     base: what links are relative to. room: characters of all their URLs; links beyond it become plain text.
-    encoding: the page's, in which the queries of links are sent.
+    encoding: the page's, in which the queries of links are sent. source: what the tree was made of.
     """
-    shown = Shown(tree, ("img",))
+    shown = Shown(tree, source, ("img",))
     is_cut = _make_absolute(shown, base, room, encoding)
     _simplify(shown)
     found = "\n\n".join(node.to_markdown(_FORM) for node in shown.nodes)

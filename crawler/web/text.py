@@ -10,6 +10,7 @@ page.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from contextlib import suppress
 from itertools import islice
@@ -30,9 +31,13 @@ _LISTS: Final = ("ul", "ol", "menu", "dir")
 CELLS: Final = ("td", "th")
 _BLOCKS: Final = (
     "table", "thead", "tbody", "tfoot", "caption", "blockquote", "fieldset", "legend", "select", "textarea", "optgroup", "dialog",
+    "noscript",
 )  # fmt: skip
-_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "noscript", "tr", "option", "q", "pre")
+_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "tr", "option", "q", "pre")
 _BREAKING: Final = tuple(sorted(BLOCKS))  # elements that begin a line, in a <pre> too
+# A <noscript> as far as its end tag or the next one; compiled by `re` when a page has one that may be open.
+_NOSCRIPT: Final = r"(?is)<noscript\b((?:(?!</?noscript\b).)*+)(</noscript)?"
+_BLOCK_TAG: Final = rf"(?i)<(/?)(?:{'|'.join(sorted(BLOCKS - {'br', 'hr'}))})\b"
 
 # Marks in the text. Pages contain such characters only by mistake.
 _NEXT: Final = "\1"  # one line end before it, and no empty line
@@ -45,14 +50,14 @@ class Shown:
     by_tag: the elements that text and Markdown need, in the page's order; also those that were removed.
     """
 
-    def __init__(self, tree: Document, more: tuple[str, ...] = ()) -> None:
-        """more: further tags of elements to find. Each costs time: a page has hundreds of links."""
+    def __init__(self, tree: Document, source: bytes | str = "", more: tuple[str, ...] = ()) -> None:
+        """source: of the page. more: further tags of elements to find. Each costs time: a page has hundreds of links."""
         self.by_tag: dict[str, list[Element]] = defaultdict(list)
         # All searches before the first change: the library's index of a tree lasts until then.
         for element in tree.iter_elements(_ALL + more):
             self.by_tag[element.tag].append(element)
-        told = tree.select("[role], [hidden], [style]")
-        for element in self._removed():
+        told = tree.select("[role], [hidden], [style], [popover]")
+        for element in self._removed(source):
             element.decompose()
         mains = list(self.by_tag["main"])
         for element in told + self.by_tag["dialog"]:
@@ -67,18 +72,38 @@ class Shown:
         """Return those of these tags, tag by tag."""
         return [element for tag in tags for element in self.by_tag.get(tag, ())]
 
-    def _removed(self) -> list[Element]:
+    def _removed(self, source: bytes | str) -> list[Element]:
         return [
             *self.elements(*_REMOVED),
             *(each for each in self.elements(*_OF_BODY) if isinstance(each.parent, Element) and each.parent.tag == "body"),
             *(each for each in self.elements(*_OF_SVG) if each.namespace is Namespace.SVG),
-            *(each for each in self.elements("noscript") if len(each.text) <= _NOTICE),
+            *self._notices(source),
         ]
 
+    def _notices(self, source: bytes | str) -> list[Element]:
+        """Return the <noscript> elements that hold only what is for readers without scripts.
 
-def text(tree: Document) -> str:
-    """Return the text of a page. The tree is used up."""
-    shown = Shown(tree)
+        One whose end tag the standard ignores, as in `<noscript><p>Turn on scripts</noscript>`, holds all the rest of its parent.
+        """
+        short = [each for each in self.elements("noscript") if len(each.text) <= _NOTICE]
+        if all(each.next_sibling is not None or not each.text.strip() for each in short) or not _has_open_notice(source):
+            return short
+        return [each for each in short if each.next_sibling is not None]
+
+
+def _has_open_notice(source: bytes | str) -> bool:
+    """Tell whether a <noscript> of a page may be left open: it has no end tag, or begins other blocks than it ends."""
+    page = source if isinstance(source, str) else source.decode("latin-1")
+    for content, end in re.findall(_NOSCRIPT, page):
+        tags: list[str] = re.findall(_BLOCK_TAG, content)
+        if not end or tags.count("/") * 2 != len(tags):
+            return True
+    return False
+
+
+def text(tree: Document, source: bytes | str = "") -> str:
+    """Return the text of a page. The tree is used up. source: what the tree was made of."""
+    shown = Shown(tree, source)
     _break_lines(shown.elements("pre"))
     for each in shown.elements(*_LISTS):
         if _is_loose(each):

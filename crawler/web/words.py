@@ -4,7 +4,8 @@
     <b>Big</b>ger <span hidden>no</span>             Bigger
 
 Blocks, table cells and <br> separate words; other elements do not. Left out is what a browser does not show: scripts, `hidden`,
-`display: none`, and the fallback content of <iframe>, <object>, <video> and the like. Style sheets are not read.
+`display: none`, closed dialogs and popovers, and the fallback content of <iframe>, <object>, <video> and the like. Style sheets are
+not read.
 """
 
 from __future__ import annotations
@@ -64,7 +65,12 @@ def _read(node: Node, most: int) -> tuple[str, int]:
     steps = 0
     for element in node.iter_elements():
         steps += 1
-        if element.tag not in INLINE or element.attr("hidden") is not None or element.attr("style") is not None:
+        if (
+            element.tag not in INLINE
+            or element.attr("hidden") is not None
+            or element.attr("style") is not None
+            or element.attr("popover") is not None
+        ):
             pieces = _pieces(node, most)
             text, steps = "".join(pieces), steps + len(pieces)
             break
@@ -79,7 +85,8 @@ def is_hidden(element: Element) -> bool:
     hidden, style = element.attr("hidden"), element.attr("style")
     if hidden is not None and hidden.strip().lower() != "until-found":
         return True
-    if element.tag == "dialog" and element.attr("open") is None:
+    is_closed = element.attr("open") is None or element.tag != "dialog"
+    if is_closed and (element.tag == "dialog" or element.attr("popover") is not None):
         return True
     return style is not None and _HIDING.search(style) is not None
 

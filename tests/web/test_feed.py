@@ -145,3 +145,18 @@ def test_the_bases_around_a_link_are_resolved_once_not_for_each_link(monkeypatch
 
     assert found.links == [f"http://e.org/blog/{'b/' * 80}x"]
     assert len(calls) == 80 + 500
+
+
+@pytest.mark.parametrize(
+    ("rel", "leads"),
+    [
+        ("http://www.iana.org/assignments/relation/alternate", True), ("http://www.iana.org/assignments/relation/next", True),
+        ("https://www.iana.org/assignments/relation/alternate", True), ("Alternate", True), (" alternate ", True),
+        ("http://www.iana.org/assignments/relation/self", False), ("http://www.iana.org/assignments/relation/enclosure", False),
+        ("http://e.org/alternate", False), ("self", False), ("http:alternate", False),
+    ],
+)  # fmt: skip
+def test_the_relation_of_an_atom_link_is_a_name_or_its_address(rel: str, leads: bool) -> None:
+    feed = f'<feed xmlns="http://www.w3.org/2005/Atom"><entry><link rel="{rel}" href="/a"/></entry></feed>'
+
+    assert read(feed.encode(), "http://e.org/").links == (["http://e.org/a"] if leads else [])

@@ -55,7 +55,19 @@ READ = [
     ("a<noscript>no<p>no</p></noscript><dialog>no</dialog><dialog open>b</dialog>", "a\n\nb"),
     ("a<svg><title>no</title><desc>no</desc><text>b</text></svg>", "ab"),
     ("a<script>no</script><style>no</style><template>no</template>", "a"),
-    (f"a<noscript>no<p>no</noscript><p>{'rest ' * 300}", "ano\n\nno\n\n" + " ".join(["rest"] * 300)),
+    # an end tag that the standard ignores: it holds the rest of its parent, which is kept
+    ("<div><noscript><p>no</noscript>rest</div><p>b", "norest\n\nb"),
+    ("<p>a</p><NOSCRIPT><div>no</NOSCRIPT><p>rest", "a\n\nno\n\nrest"),
+    ("<p>a</p><noscript>rest", "a\n\nrest"),
+    ("<div><noscript><p>no</p></noscript>b</div>", "b"),
+    ("<p>a</p><div><noscript><p>no</p></noscript></div>", "a"),
+    ("<p>a</p><noscript><div><p>no</p></div></noscript>", "a"),
+    ("<head><noscript><p>no</noscript></head><body><p>a", "no\n\na"),
+    # popovers are closed until a script opens them
+    ("a<div popover>no</div><div popover=manual>no</div><span popover=hint>no</span><p>b", "a\n\nb"),
+    ("a<dialog open popover>b</dialog>", "a\n\nb"),
+    ("a<dialog popover>no</dialog>", "a"),
+    (f"a<noscript>no<p>no</noscript><p>{'rest ' * 300}", "a\n\nno\n\nno\n\n" + " ".join(["rest"] * 300)),
     ("<title>no</title>", ""),
     ("", ""),
 ]

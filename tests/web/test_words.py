@@ -55,6 +55,8 @@ SHOWN = [
     ("a <template shadowrootmode=open>b</template>c", "a c"),
     ("a <iframe>b</iframe><object>c</object><canvas>d</canvas><video>e<p>f</video><audio>g</audio>", "a"),
     ("a <noscript>switch it on</noscript>", "a"),
+    ("a <span popover>no</span>", "a"),
+    ("a <div popover=manual>no</div>", "a"),
     ("a<!-- b --> c", "a c"),
     ("<svg><title>arrow</title><text>b</text></svg>", "b"),
     ("<math><mi>x</mi><mo>=</mo><mn>1</mn></math>", "x=1"),
