@@ -78,8 +78,11 @@ class Pipeline(Struct, frozen=True):
 
     def stored(self) -> list[str]:
         """Return the queues whose items the built-in store, or a class of the user's own that is based on it, makes rows of."""
-        stores = (stage for stage in self.stages.values() if stage.use == "store" or (":" in stage.use and _makes_rows(stage.use)))
-        return [stage.input for stage in stores]
+        return [stage.input for stage in self.stores()]
+
+    def stores(self) -> list[StageSpec]:
+        """Return the stages that make rows of their items: the built-in store, and classes of the user's own based on it."""
+        return [stage for stage in self.stages.values() if stage.use == "store" or (":" in stage.use and _makes_rows(stage.use))]
 
     def unread(self) -> list[str]:
         """Return the queues that no stage reads: only people do, with `crawler take`."""

@@ -129,8 +129,27 @@ def queue_mistakes(pipeline: Pipeline, config: Config) -> list[str]:
         near = nearest(queue, [name for stage, name in inputs.items() if stage != writer])
         near = "" if near == inputs[writer] else near  # it would read its own output
         messages.append(f"{_place(config, key)}{key} has {queue!r}, which no stage reads; {_ways(queue, near, 'take')}")
+    messages += _shared(pipeline, config)
     if drawn := _endless(pipeline):
         messages.append(drawn)
+    return messages
+
+
+def _shared(pipeline: Pipeline, config: Config) -> list[str]:
+    """List the stages that read the queue of a store beside it: what goes to them makes no row."""
+    stores = {stage.input: stage for stage in pipeline.stores()}
+    storing = {stage.name for stage in stores.values()}
+    messages = []
+    for stage in pipeline.stages.values():
+        store = stores.get(stage.input)
+        if store is None or stage.use == store.use or stage.name in storing:
+            continue
+        key = f"stages.{stage.name}.input"
+        messages.append(
+            f"{_place(config, key)}{key} is {stage.input!r}, which {store.name} reads as well: each item goes to one of them, so "
+            f"rows would be missing; give {stage.name} a queue of its own, such as 'parsed', and name that in the outputs of the "
+            f"stage before it; its outputs = [{stage.input!r}]"
+        )
     return messages
 
 
@@ -157,10 +176,9 @@ def _endless(pipeline: Pipeline) -> str:
     drawn = path[0]
     for here, there in itertools.pairwise(path):
         drawn += f" ──[{next(stage.name for stage in pipeline.readers(here) if there in stage.outputs)}]──▶ {there}"
-    return (
-        f"{drawn}: tasks there never end; give the stage another input or output, or set "
-        f"queues.{path[0]}.keyed = true, so that no task is done twice"
-    )
+    keyed = f", or set queues.{path[0]}.keyed = true, so that no task is done twice"
+    is_of_rows = path[0] in pipeline.stored()  # an item that has gone round would be known, and make no row
+    return f"{drawn}: tasks there never end; give the stage another input or output{'' if is_of_rows else keyed}"
 
 
 def _chains(pipeline: Pipeline, names: Collection[str] | None) -> None:

@@ -65,6 +65,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+def shared(stage: str) -> str:
+    return (
+        f"crawler.toml: stages.{stage}.input is 'records', which store reads as well: each item goes to one of them, "
+        f"so rows would be missing; give {stage} a queue of its own, such as 'parsed', and name that in the outputs of the stage "
+        "before it; its outputs = ['records']"
+    )
+
+
 def by_hand(does: str, queue: str) -> str:
     """The end of a message about a queue that no stage reads or fills."""
     if does == "reads":
@@ -109,7 +117,10 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records2"]\n',
-            ["crawler.toml: stages.enrich.outputs has 'records2', which no stage " + by_hand("reads", "records2")],
+            [
+                "crawler.toml: stages.enrich.outputs has 'records2', which no stage " + by_hand("reads", "records2"),
+                shared("enrich"),
+            ],
         ),
         (
             '[stages.parse]\noutputs = ["parsed", "urls"]\n'
@@ -145,16 +156,21 @@ def refusals(here: Path, capsys: pytest.CaptureFixture[str], toml: str, *more: s
         ),
         (
             '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records"]\n',
+            [shared("enrich"), "records ──[enrich]──▶ records: tasks there never end; give the stage another input or output"],
+        ),
+        (
+            '[stages.parse]\noutputs = ["parsed", "urls"]\n'
+            '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\noutputs = ["records", "parsed"]\n',
             [
-                "records ──[enrich]──▶ records: tasks there never end; give the stage another input or output, or set "
-                "queues.records.keyed = true, so that no task is done twice"
+                "parsed ──[enrich]──▶ parsed: tasks there never end; give the stage another input or output, or set "
+                "queues.parsed.keyed = true, so that no task is done twice"
             ],
         ),
         (
             ENRICH + '[stages.back]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["parsed"]\n',
             [
-                "records ──[back]──▶ parsed ──[enrich]──▶ records: tasks there never end; give the stage another input or "
-                "output, or set queues.records.keyed = true, so that no task is done twice"
+                shared("back"),
+                "records ──[back]──▶ parsed ──[enrich]──▶ records: tasks there never end; give the stage another input or output",
             ],
         ),
         (STAGE + 'use = "enrich:Misspelt"\n', ["enrich:Misspelt has no method process; it has proces: did you mean process?"]),
@@ -222,7 +238,9 @@ def test_check_and_run_refuse_it_in_the_same_words(
         '[stages.parse]\noutputs = ["records", "side", "urls"]\n[queues.side]\nby_hand = true\n',
         '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "elsewhere"\noutputs = ["records"]\n[queues.elsewhere]\nby_hand = true\n',
         '[stages.square]\ninput = "numbers"\noutputs = ["squares"]\n',
-        '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "records"\noutputs = ["records"]\n[queues.records]\nkeyed = true\n',
+        '[stages.parse]\noutputs = ["parsed", "urls"]\n'
+        '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\noutputs = ["records", "parsed"]\n'
+        "[queues.parsed]\nkeyed = true\n",
         "[stages.square]\nenabled = false\n",
     ],
 )

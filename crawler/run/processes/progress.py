@@ -54,6 +54,7 @@ class Sum:
         """name: of the stage."""
         self._name = name
         self._counts: dict[str, tuple[int, int, bool, str]] = {}
+        self._earlier = [0, 0]  # done and failed of processes that have died, and were started again with counts of 0
 
     def report(self, worker: str, text: str) -> None:
         """Store a worker's counts. text: the result of `in_words` in its process; anything else is ignored.
@@ -64,6 +65,9 @@ class Sum:
         *numbers, rest = f"{text} ".split(" ", 3)
         if len(numbers) == 3 and all(part.isdecimal() for part in numbers):
             done, failed, is_idle = map(int, numbers)
+            last_done, last_failed, *_ = self._counts.get(worker, (0, 0))
+            if done < last_done or failed < last_failed:
+                self._earlier = [self._earlier[0] + last_done, self._earlier[1] + last_failed]
             self._counts[worker] = done, failed, bool(is_idle), rest.strip()
         trouble = self._what_stops()
         if trouble and not before:
@@ -75,11 +79,11 @@ class Sum:
 
     @property
     def done(self) -> int:
-        return sum(done for done, *_ in self._counts.values())
+        return self._earlier[0] + sum(done for done, *_ in self._counts.values())
 
     @property
     def failed(self) -> int:
-        return sum(failed for _, failed, *_ in self._counts.values())
+        return self._earlier[1] + sum(failed for _, failed, *_ in self._counts.values())
 
     @property
     def is_idle(self) -> bool:

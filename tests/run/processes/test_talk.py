@@ -132,3 +132,11 @@ def test_while_the_hub_is_gone_the_line_says_so_and_the_hub_is_not_asked() -> No
     talk = Talk("parse", Tally(), ask, trouble=lambda: "the hub at 127.0.0.1:8000 has been gone for 12 s")
 
     assert talk.line() == "parse: 0 done (0.0/s); the hub at 127.0.0.1:8000 has been gone for 12 s"
+
+
+def test_what_a_process_did_counts_after_it_has_died_and_was_started_again() -> None:
+    total = Sum("parse")
+    for worker, text in (("a", "200 1 0"), ("b", "191 0 0"), ("a", "3 0 0"), ("a", "66 0 0")):
+        total.report(worker, text)
+
+    assert (total.done, total.failed) == (200 + 66 + 191, 1)
