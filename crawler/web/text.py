@@ -33,7 +33,7 @@ _BLOCKS: Final = (
     "table", "thead", "tbody", "tfoot", "caption", "blockquote", "fieldset", "legend", "select", "textarea", "optgroup", "dialog",
     "noscript",
 )  # fmt: skip
-_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "tr", "option", "q", "pre")
+_ALL: Final = (*_REMOVED, *_OF_BODY, *_OF_SVG, *_LISTS, *CELLS, *_BLOCKS, "main", "tr", "option", "pre")
 _BREAKING: Final = tuple(sorted(BLOCKS))  # elements that begin a line, in a <pre> too
 # A <noscript> as far as its end tag or the next one; compiled by `re` when a page has one that may be open.
 _NOSCRIPT: Final = r"(?is)<noscript\b((?:(?!</?noscript\b).)*+)(</noscript)?"
@@ -56,6 +56,7 @@ class Shown:
         # All searches before the first change: the library's index of a tree lasts until then.
         for element in tree.iter_elements(_ALL + more):
             self.by_tag[element.tag].append(element)
+        self.by_tag["q"] = list(islice(tree.iter_elements("q"), _QUOTES))
         told = tree.select("[role], [hidden], [style], [popover]")
         for element in self._removed(source):
             element.decompose()
@@ -113,10 +114,11 @@ def text(tree: Document, source: bytes | str = "") -> str:
         each.tag = "div"
     for option in shown.elements("option"):
         option.tag = "div"
-        option.insert(0, Text(_NEXT))
-    for quote in shown.elements("q")[:_QUOTES]:
+        _mark(option, _NEXT)
+    for quote in shown.elements("q"):
         quote.insert(0, Text(QUOTE))
         quote.append(Text(QUOTE))
+    shown.by_tag.clear()  # on a large page as much memory as its text
     return "\n\n".join(_tidy(node.to_text()) for node in shown.nodes)
 
 
@@ -144,7 +146,7 @@ def _break_lines(pres: list[Element]) -> None:
                 element.append(Text("\n"))
                 continue
             if _is_within_line(element.previous_sibling, -1):
-                element.insert(0, Text("\n"))
+                _mark(element, "\n")
             if _is_within_line(element.next_sibling, 0) and not _is_block(element.next_sibling):
                 element.append(Text("\n"))
 
@@ -173,29 +175,35 @@ def _plain_list(items: Element) -> None:
     number = _start(items) if items.tag == "ol" else 0
     for item in items:
         if isinstance(item, Element) and item.tag == "li":
-            item.insert(0, Text(f"{_NEXT}{number}. " if number else f"{_NEXT}* "))
+            _mark(item, f"{_NEXT}{number}. " if number else f"{_NEXT}* ")
             item.tag = "div"
             number += number > 0
     items.tag = "div"
 
 
 def _plain_tables(shown: Shown) -> None:
+    for cell in shown.elements(*CELLS):
+        cell.tag = "span"
+        if len(cell) == 1 and isinstance(only := cell[0], Element) and only.tag == "p":
+            only.tag = "span"
+        _mark(cell, _CELL)
     table = None
     for row in shown.elements("tr"):
         row.tag = "div"
         above = row.parent.parent if row.parent is not None else None
         if above is table:
-            row.insert(0, Text(_NEXT))
+            first = next(iter(row), None)
+            _mark(first if isinstance(first, Element) and first.tag == "span" else row, _NEXT)
         table = above
-    for cell in shown.elements(*CELLS):
-        cell.tag = "span"
-        first = next(iter(cell), None)
-        if isinstance(first, Text):
-            first.data = _CELL + first.data  # a node of its own would take more time and memory
-            continue
-        if isinstance(first, Element) and first.tag == "p" and len(cell) == 1:
-            first.tag = "span"
-        cell.insert(0, Text(_CELL))
+
+
+def _mark(element: Element, mark: str) -> None:
+    """Put a mark at the start of an element, in the text that is there: a node of its own would take more time and memory."""
+    first = next(iter(element), None)
+    if isinstance(first, Text):
+        first.data = mark + first.data
+    else:
+        element.insert(0, Text(mark))
 
 
 def _start(element: Element) -> int:
