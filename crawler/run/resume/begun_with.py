@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crawler.config.load import Config
+from crawler.pipeline.build import BUILT_IN
 from crawler.run.paths import from_here
 from crawler.run.resume.definition import DEFAULT, Definition, is_typed
 from crawler.run.resume.differences import toml
@@ -47,5 +48,11 @@ def lost(was: Definition, config: Config) -> list[str]:
         return []
     return [
         f"{name}={toml(value.value)}" for name, value in was.how.items()
-        if value.origin != DEFAULT and not is_typed(value.origin) and config.origin(name) == DEFAULT
+        if value.origin != DEFAULT and not is_typed(value.origin) and config.origin(name) == DEFAULT and _has_stage(config, name)
     ]  # fmt: skip
+
+
+def _has_stage(config: Config, name: str) -> bool:
+    """Return whether the stage of a setting is in the pipeline now; otherwise the setting alone would be refused."""
+    table, _, rest = name.partition(".")
+    return table != "stages" or rest.partition(".")[0] in {*BUILT_IN, *config.settings.stages}
