@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.cli import common
 from crawler.cli.files import page_file
 from crawler.cli.printing import raw, tell
-from crawler.cli.shown import json_option, show
+from crawler.cli.shown import json_option, page_options, show
 from crawler.errors import CrawlerError, MachineShort, StageFailed, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Run the parse stage on one page, without a hub, and show its records and links: readable on a terminal, "
         "otherwise as JSON lines.",
     )  # fmt: skip
-    parse.add_argument("page", metavar="URL|FILE")
+    page_options(parse)
     parse.add_argument("--fields", action="store_true", help="only the fields declared in [stages.parse.fields]")
     json_option(parse)
     parse.set_defaults(run=run_parse)
@@ -63,7 +63,7 @@ def run_parse(args: argparse.Namespace) -> int:
     page_file(args.page)  # refuses a missing one
     spec = build(config).stage("parse")
     options_of(spec, config)  # before anything is fetched
-    page = page_of(config, args.page)
+    page = page_of(config, args.page, args.url)
     if page is None:
         return common.NOTHING_FETCHED
     with to_stderr():
@@ -78,10 +78,17 @@ def run_parse(args: argparse.Namespace) -> int:
     return common.OK if told(spec, trial) else common.DEAD_TASKS
 
 
-def page_of(config: Config, text: str) -> Page | None:
-    """Return the page in a file or at a URL; None if it cannot be fetched, with the reason on stderr."""
+def page_of(config: Config, text: str, address: str = "") -> Page | None:
+    """Return the page in a file or at a URL; None if it cannot be fetched, with the reason on stderr.
+
+    address: of the page in a file; "": a file: URL, below which no link leads to the web.
+    """
     path = page_file(text)
-    return fetched(config, text)[0] if path is None else from_file(path)
+    if path is not None:
+        return from_file(path, address)
+    if address:
+        raise UsageError(f"--url is for a page in a file, and {text} is fetched from where it is; leave --url out")
+    return fetched(config, text)[0]
 
 
 def declared(stage: Stage, items: list[Any]) -> list[dict[str, Any]]:
@@ -159,18 +166,19 @@ def open_stage(config: Config, name: str, shared: LocalShared | None = None) -> 
     return stage
 
 
-def from_file(path: Path) -> Page:
-    """Return a page as if it had been fetched from the path of the file."""
+def from_file(path: Path, address: str = "") -> Page:
+    """Return the page in a file as if it had been fetched from this address; "": from the path of the file."""
     import mimetypes
     import time
 
+    from crawler.web import urls
     from crawler.web.page import Page
+
+    url = urls.seed(address) if address else path.resolve().as_uri()
 
     kind = mimetypes.guess_type(path.name)[0] or "text/html"
     try:
         body = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    return Page.of(
-        body, url=path.resolve().as_uri(), status_code=200, header_pairs=[("Content-Type", kind)], fetched_at=time.time()
-    )
+    return Page.of(body, url=url, status_code=200, header_pairs=[("Content-Type", kind)], fetched_at=time.time())

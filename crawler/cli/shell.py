@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.printing import say, tell
+from crawler.cli.shown import page_options
 from crawler.errors import ConfigError
 from crawler.wording.counting import counted
 from crawler.wording.texts import escaped
@@ -39,7 +40,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "links, record, soup, fetch, view. IPython is used if it is installed. Commands may come from standard input; "
         "the exit code is then 1 if one of them failed.",
     )  # fmt: skip
-    parser.add_argument("page", metavar="URL|FILE")
+    page_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     config = common.load(args)
     page_file(args.page)  # refuses a missing one
     options_of(build(config).stage("parse"), config)  # of `record`: before anything is fetched
-    page = page_of(config, args.page)
+    page = page_of(config, args.page, args.url)
     if page is None:
         return common.NOTHING_FETCHED
     names = Names(config)

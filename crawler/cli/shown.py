@@ -24,6 +24,12 @@ def json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON lines on a terminal too")
 
 
+def page_options(parser: argparse.ArgumentParser, what: str = "") -> None:
+    """Add the arguments of commands that take one page. what: help about it."""
+    parser.add_argument("page", metavar="URL|FILE", help=what or None)
+    parser.add_argument("--url", metavar="URL", default="", help="the address of the page in FILE: its links are relative to it")
+
+
 def show(items: Iterable[Any], *, as_json: bool) -> None:
     """Print each item to standard output."""
     if as_json or not sys.stdout.isatty():

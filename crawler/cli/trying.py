@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.cli import common
 from crawler.cli.printing import tell
-from crawler.cli.shown import json_option, show
+from crawler.cli.shown import json_option, page_options, show
 from crawler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "Exit code 3: STAGE failed; 4: the page could not be fetched.",
     )  # fmt: skip
     parser.add_argument("name", metavar="STAGE", help="a stage of the pipeline: see 'crawler check'")
-    parser.add_argument("page", metavar="URL|FILE", help="a page, or with FILE.jsonl items for STAGE itself, one per line")
+    page_options(parser, "a page, or with FILE.jsonl items for STAGE itself, one per line")
     json_option(parser)
     parser.set_defaults(run=run)
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     start = fetch.outputs[0] if is_file and fetch.outputs else fetch.input
     stages = route(pipeline, start, args.name)
     verify_options(config, stages)  # before anything is fetched
-    return try_page(config, stages, args.page, as_json=args.json)
+    return try_page(config, stages, args.page, args.url, as_json=args.json)
 
 
 def items_of(path: Path) -> Iterator[Any]:
@@ -83,8 +83,11 @@ def items_of(path: Path) -> Iterator[Any]:
                 raise UsageError(f"{path}, line {number}: not JSON: {error}") from error
 
 
-def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: bool) -> int:
-    """Run the page through all stages but the last, and its results through the last as `try_items` does."""
+def try_page(config: Config, specs: Sequence[StageSpec], text: str, address: str, *, as_json: bool) -> int:
+    """Run the page through all stages but the last, and its results through the last as `try_items` does.
+
+    address: of a page in a file, see `pages.page_of`.
+    """
     from crawler.cli.pages import fetched, page_of
     from crawler.run.trial import for_queue
 
@@ -92,7 +95,7 @@ def try_page(config: Config, specs: Sequence[StageSpec], text: str, *, as_json: 
         page, others = fetched(config, text)
         show([*([] if page is None else [page]), *others], as_json=as_json)
         return common.OK if page is not None else common.NOTHING_FETCHED
-    page = page_of(config, text)
+    page = page_of(config, text, address)
     if page is None:
         return common.NOTHING_FETCHED
     items: list[Any] = [page]

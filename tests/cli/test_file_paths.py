@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,20 @@ def test_a_crawl_with_an_output_in_its_file_is_resumed_from_another_directory(
 
     assert "its record: ../there/out/x.jsonl, line 1" in capsys.readouterr().out
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_page_in_a_file_has_the_address_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.html").write_text("<a href=/x>x</a><a href=y>y</a><img src=i.png>")
+    field = ["-s", 'stages.parse.fields.img={css="img::attr(src)",type="url"}']
+
+    for command in (["parse"], ["try", "parse"]):
+        assert main([*command, "p.html", "--url", "https://a.test/d/", *field, "--json"]) == 0
+        record = json.loads(capsys.readouterr().out.splitlines()[0])
+        assert (record["url"], record["img"]) == ("https://a.test/d/", "https://a.test/d/i.png")
+        assert record["links"] == ["https://a.test/x", "https://a.test/d/y"]
+    assert main(["parse", "p.html", "--url", "http://a b/"]) == 2
+    assert main(["parse", "http://127.0.0.1:9/", "--url", "http://a/"]) == 2
+    assert "--url is for a page in a file" in capsys.readouterr().err

@@ -15,14 +15,17 @@ def stranded(queues: Iterable[QueueStats]) -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
-def described(name: str, n: int, hint: Hint = PLAIN, *, is_hub: bool = False) -> str:
+def described(name: str, n: int, hint: Hint = PLAIN, *, is_hub: bool = False, is_by_hand: bool = False) -> str:
     """Describe the tasks on one such queue and the commands that help. hint: completes commands.
 
-    is_hub: a hub uses the store, so `crawler run` cannot.
+    is_hub: a hub uses the store, so `crawler run` cannot. is_by_hand: people read the queue.
     """
+    take = hint(f"take {name} -n {n}")
+    if is_by_hand:
+        return f"{counted(n, 'task')} on queue {name}, which people read: '{take}' prints {agree(n, 'it', 'them')}"
     if is_hub:
         way = f"put the table [stages.NAME] of its stage back, restart the hub, then '{hint('stage NAME')}'"
     else:
         way = f"add the stage again and go on with '{hint('run --change')}'"
-    drop = f"drop {agree(n, 'it', 'them')} with '{hint(f'take {name} -n {n}')}'"
+    drop = f"drop {agree(n, 'it', 'them')} with '{take}'"
     return f"{counted(n, 'task')} on queue {name}, which no stage reads: {way}, or {drop}"

@@ -295,7 +295,11 @@ def _left_over(found: Found, asked: _Asked, command: Command) -> list[str]:
 
     queues = found.store.queues if found.store is not None else {}
     left = {name: queue.unfinished for name, queue in queues.items() if queue.unfinished and name not in asked.queues_read}
-    return [f"left over: {stranded.described(name, n, lambda text: command.other(*text.split()))}" for name, n in left.items()]
+    by_hand = asked.pipeline.by_hand
+    return [
+        f"left over: {stranded.described(name, n, lambda text: command.other(*text.split()), is_by_hand=name in by_hand)}"
+        for name, n in left.items()
+    ]
 
 
 def _with_password(seed: str, found: Found) -> str:

@@ -11,3 +11,10 @@ def test_under_a_hub_the_way_is_not_one_that_needs_the_store_for_itself() -> Non
         "then 'crawler stage NAME', or drop them with 'crawler take parsed -n 268'"
     )
     assert "go on with 'crawler run --change', or drop it with" in described("parsed", 1)
+
+
+def test_of_a_queue_that_people_read_no_stage_is_missing() -> None:
+    assert (
+        described("result", 2, is_by_hand=True)
+        == "2 tasks on queue result, which people read: 'crawler take result -n 2' prints them"
+    )
