@@ -8,6 +8,7 @@ from hands import Hand, House, queue
 from crawler.broker.budget import time_counter
 from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Budget, Politeness, QueueSpec
+from crawler.broker.sqlite import hand_in
 from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.items import Done, New
 
@@ -93,9 +94,9 @@ def test_a_hub_whose_queue_is_spent_waits_for_no_event_of_it() -> None:
     clock = ManualClock()
     broker = SqliteBroker(":memory:", specs(TIME), EVEN, clock=clock)
     broker.put([url(1)])
-    assert broker.run(lambda ledger: ledger.next_event([ledger.queue("urls")])) is not None
+    assert broker.run(lambda ledger: hand_in.next_event(ledger, [ledger.queue("urls")])) is not None
 
     clock.advance(6)
 
-    assert broker.run(lambda ledger: ledger.next_event([ledger.queue("urls")])) is None
+    assert broker.run(lambda ledger: hand_in.next_event(ledger, [ledger.queue("urls")])) is None
     broker.close()

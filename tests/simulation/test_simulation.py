@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from crawler.broker import clock
-from crawler.broker.sqlite import callers, leases, state
-from crawler.broker.sqlite import hand_in as ledger
+from crawler.broker.sqlite import callers, hand_in, leases, state
 from crawler.broker.sqlite import lane as policy
 from crawler.items import Step
 from crawler.worker.known import Known
@@ -76,42 +75,42 @@ def accept_late_answers(patch: pytest.MonkeyPatch) -> None:
 
 
 def count_what_was_given_back(patch: pytest.MonkeyPatch) -> None:
-    release = ledger.Ledger._release
+    release = hand_in._release
 
-    def counted(self: ledger.Ledger, worker: str, token: int, **more: Any) -> Any:
-        lease = next((lease for lease in self.leases.of(worker) if lease.token == token), None)
-        verdict = release(self, worker, token, **more)
+    def counted(ledger: state.Ledger, worker: str, token: int, **more: Any) -> Any:
+        lease = next((lease for lease in ledger.leases.of(worker) if lease.token == token), None)
+        verdict = release(ledger, worker, token, **more)
         if lease is not None:
-            self.db.execute("UPDATE task SET attempt = attempt + 1 WHERE id = ?", (lease.task,))
+            ledger.db.execute("UPDATE task SET attempt = attempt + 1 WHERE id = ?", (lease.task,))
         return verdict
 
-    patch.setattr(ledger.Ledger, "_release", counted)
+    patch.setattr(hand_in, "_release", counted)
 
 
 def forget_the_delay_of_what_ran_out(patch: pytest.MonkeyPatch) -> None:
-    expire = ledger.Ledger.expire
+    expire = hand_in.expire
 
-    def hasty(self: ledger.Ledger, over: Any, *more: Any) -> int:
+    def hasty(ledger: state.Ledger, over: Any, *more: Any) -> int:
         over = list(over)
-        lanes = [self.lanes.numbered(lease.queue, lease.lane) for lease in over]
+        lanes = [ledger.lanes.numbered(lease.queue, lease.lane) for lease in over]
         before = [lane.next for lane in lanes]
-        n = expire(self, over, *more)
+        n = expire(ledger, over, *more)
         for lane, next_ in zip(lanes, before, strict=True):
             lane.next = next_
         return n
 
-    patch.setattr(ledger.Ledger, "expire", hasty)
+    patch.setattr(hand_in, "expire", hasty)
 
 
 def store_the_children_of_the_first_alone(patch: pytest.MonkeyPatch) -> None:
-    hand_in = ledger.Ledger.hand_in
+    accept = hand_in.hand_in
 
-    def careless(self: ledger.Ledger, step: Step) -> Any:
+    def careless(ledger: state.Ledger, step: Step) -> Any:
         done = [each if not n else type(each)(each.token, (), each.report) for n, each in enumerate(step.done)]
         more = {"failed": step.failed, "released": step.released, "returned": step.returned}
-        return hand_in(self, Step(step.worker, step.call, done=done, **more))
+        return accept(ledger, Step(step.worker, step.call, done=done, **more))
 
-    patch.setattr(ledger.Ledger, "hand_in", careless)
+    patch.setattr(hand_in, "hand_in", careless)
 
 
 def answer_no_call_as_before(patch: pytest.MonkeyPatch) -> None:
@@ -123,7 +122,7 @@ def begin_tokens_anew_at_each_start(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_what_is_leased_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(state.Books, "_read_leases", lambda self, _: leases.OpenLeases(self.callers))
+    patch.setattr(state.Ledger, "_read_leases", lambda self, _: leases.OpenLeases(self.callers))
 
 
 def go_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +142,7 @@ def free_a_host_again_when_what_arrived_ends(patch: pytest.MonkeyPatch) -> None:
 
 
 def remember_slots_over_a_restart(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(state.Books, "_recount_lanes", lambda _: None)
+    patch.setattr(state.Ledger, "_recount_lanes", lambda _: None)
 
 
 def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
@@ -151,17 +150,17 @@ def remember_what_a_power_cut_undid(patch: pytest.MonkeyPatch) -> None:
 
 
 def try_for_ever(patch: pytest.MonkeyPatch) -> None:
-    fail = ledger.Ledger._fail
+    fail = hand_in._fail
 
-    def patient(self: ledger.Ledger, lease: leases.OpenLease, *why: Any) -> Any:
+    def patient(ledger: state.Ledger, lease: leases.OpenLease, *why: Any) -> Any:
         lease.attempt = min(lease.attempt, 1)
-        return fail(self, lease, *why)
+        return fail(ledger, lease, *why)
 
-    patch.setattr(ledger.Ledger, "_fail", patient)
+    patch.setattr(hand_in, "_fail", patient)
 
 
 def promote_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ledger.Ledger, "_promote", lambda _: None)
+    patch.setattr(hand_in, "_promote", lambda _: None)
 
 
 @pytest.mark.slow

@@ -14,13 +14,13 @@ from typing import Literal, TypeVar
 from crawler.broker import arguments
 from crawler.broker.clock import Clock, SystemClock
 from crawler.broker.contract import MAX_DRAINED_WAIT, MAX_WAIT, Politeness, QueueSpec, Quota, all_pages, is_taker
-from crawler.broker.sqlite import inspection, schema
+from crawler.broker.sqlite import hand_in, inbox, insert, inspection, lend, schema
 from crawler.broker.sqlite.ballast import Ballast
 from crawler.broker.sqlite.calls import Call, Kind, Waiting
 from crawler.broker.sqlite.commits import Writer
 from crawler.broker.sqlite.disk import Disk
-from crawler.broker.sqlite.hand_in import Ledger
 from crawler.broker.sqlite.place import store_path as store_path
+from crawler.broker.sqlite.state import Ledger
 from crawler.errors import StorageError, StorageFull
 from crawler.items import Dead, Found, HostStats, Lease, New, Note, Pace, Stats, Step, Stepped, Story, Verdict
 
@@ -92,7 +92,7 @@ class SqliteBroker:
                 from crawler.broker.sqlite import quotas  # here, because a hub without other roles than admins has none
 
                 quotas.check(ledger.queues, items, quota, self._path)
-            verdicts = ledger.insert(items)
+            verdicts = insert.insert(ledger, items)
             if caller:
                 ledger.callers.remember(caller, call, verdicts, ledger.now, is_worker=False)
             return verdicts
@@ -105,7 +105,7 @@ class SqliteBroker:
 
         def arrive(ledger: Ledger) -> Stepped | None:
             stepped = run(ledger)
-            ledger.heard(step.worker)
+            hand_in.heard(ledger, step.worker)
             return stepped
 
         def again(ledger: Ledger) -> Stepped | None:
@@ -116,17 +116,17 @@ class SqliteBroker:
             last = ledger.callers.last(step.worker, step.call, is_worker=True)
             is_new = last.call != step.call
             if is_new:
-                verdicts, leases = ledger.hand_in(step), []
+                verdicts, leases = hand_in.hand_in(ledger, step), []
                 self._writer.dismiss(step.worker)
             else:  # repeated, or tried again after a wait: the same answer, and a lease if it had none
                 if not was_here:
                     call.is_repeated = True
                     self._writer.repeated(step.worker)
-                verdicts, leases = last.verdicts, ledger.leased_between(step.worker, last.first, last.last)
+                verdicts, leases = last.verdicts, lend.leased_between(ledger, step.worker, last.first, last.last)
             lent: list[Lease] = []
             if queue is not None and not leases:
                 want = queue.share(step.want, 0 if step.is_probe else self._writer.waiting(step.queue, step.worker))
-                lent = ledger.lend(queue, step.worker, want, step.ttl, is_probe=step.is_probe)
+                lent = lend.lend(ledger, queue, step.worker, want, step.ttl, is_probe=step.is_probe)
             if is_new or lent:
                 ledger.callers.remember(
                     step.worker,
@@ -159,7 +159,7 @@ class SqliteBroker:
         arguments.lifetime(ttl)
 
         def run(ledger: Ledger) -> list[bool]:
-            ledger.heard(worker)
+            hand_in.heard(ledger, worker)
             ledger.callers.touch(worker, ledger.now)
             return [ledger.leases.extend(token, worker, ledger.now + ttl) for token in tokens]
 
@@ -175,7 +175,7 @@ class SqliteBroker:
             leases = [lease for name in chosen for lease in ledger.leases.of(name)]
             for lease in leases:
                 ledger.leases.end(lease.token, lease.worker)
-            return ledger.expire(leases, reason, set(begun), set(at_work))
+            return hand_in.expire(ledger, leases, reason, set(begun), set(at_work))
 
         return self._call(run)
 
@@ -188,13 +188,13 @@ class SqliteBroker:
 
         def run(ledger: Ledger) -> None:
             self._writer.dismiss(worker)
-            ledger.lost(worker)
+            hand_in.lost(ledger, worker)
 
         self._call(run)
 
     def pace(self, paces: Sequence[Pace]) -> None:
         arguments.paces(paces)
-        self._call(lambda ledger: ledger.set_paces(paces) and None)
+        self._call(lambda ledger: hand_in.set_paces(ledger, paces) and None)
 
     def note(self, notes: Sequence[Note], *, is_remade: bool = False, part: float = 1.0) -> int:
         """is_remade: a power cut may undo it, as it may undo a step. part: of the room for notes that these may be in."""
@@ -216,11 +216,11 @@ class SqliteBroker:
         arguments.seconds("a wait", wait)
 
         def run(ledger: Ledger) -> list[bytes] | None:
-            leases = ledger.lend(ledger.queue(queue), NOBODY, n, MAX_WAIT)
+            leases = lend.lend(ledger, ledger.queue(queue), NOBODY, n, MAX_WAIT)
             if not leases and n > 0 and wait > 0:
                 return None
             ended = [ledger.leases.end(lease.token, NOBODY) for lease in leases]
-            ledger.finish([(each, "taken") for each in ended if each is not None])
+            hand_in.finish(ledger, [(each, "taken") for each in ended if each is not None])
             return [lease.item for lease in leases]
 
         return self._writer.ask(Waiting(run, run, lambda _: [], queue, NOBODY, wait))
@@ -229,7 +229,7 @@ class SqliteBroker:
         """Run a function of the ledger in a transaction: for work on a store that no hub serves, such as `review`."""
 
         def run(ledger: Ledger) -> T:
-            ledger.empty_inbox()
+            inbox.empty_inbox(ledger)
             return call(ledger)
 
         return self._call(run)

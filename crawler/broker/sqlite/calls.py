@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
 from crawler.broker.contract import MAX_WAIT
-from crawler.broker.sqlite.hand_in import Ledger
+from crawler.broker.sqlite.state import Ledger
 from crawler.errors import CrawlerError
 
 T = TypeVar("T")

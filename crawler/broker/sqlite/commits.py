@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from crawler.broker.clock import Clock
+from crawler.broker.sqlite import hand_in, inbox
 from crawler.broker.sqlite.calls import Call, Kind, Waiting
 from crawler.broker.sqlite.disk import Disk
-from crawler.broker.sqlite.hand_in import Ledger
+from crawler.broker.sqlite.state import Ledger
 from crawler.broker.sqlite.turns import Turns
 from crawler.errors import CrawlerError, StorageError
 
@@ -53,7 +54,7 @@ class Writer:
 
     def start(self) -> None:
         self._clock.subscribe(self._turns.poke)
-        self._turns.start(self._disk.patience(0.0 if self._ledger.coming() else None))
+        self._turns.start(self._disk.patience(0.0 if inbox.coming(self._ledger) else None))
         self._syncer.start()
 
     def ask(self, call: Call[T]) -> T:
@@ -188,9 +189,9 @@ class Writer:
             if self._must_reread:
                 ledger.open(is_new_epoch=False)
                 self._must_reread = False
-            ledger.tick()
-            if ledger.coming() and not ledger.is_short:
-                ledger.put_slice()
+            hand_in.tick(ledger)
+            if inbox.coming(ledger) and not ledger.is_short:
+                inbox.put_slice(ledger)
             for call in calls:
                 if self._has_answer(call, is_parked=False):
                     answered.append(call)
@@ -208,7 +209,7 @@ class Writer:
                     # The tasks for a probe, and for any worker while there are suspects, depend on the worker.
                     if waiting.queue and not (waiting.is_probe or ledger.queue(waiting.queue).suspects):
                         empty.add(waiting.queue)
-            event = ledger.next_event(ledger.queue(name) for name in {call.queue for call in still} - {""})
+            event = hand_in.next_event(ledger, [ledger.queue(name) for name in {call.queue for call in still} - {""}])
             ledger.flush()
             db.execute("COMMIT")
         except BaseException:
@@ -223,7 +224,7 @@ class Writer:
         self._parked = still  # not before: if the sync fails, all of them hear of it
         for call in answered:
             call.settle()
-        if ledger.coming() and not ledger.is_short:
+        if inbox.coming(ledger) and not ledger.is_short:
             return 0.0
         if not still:
             return None

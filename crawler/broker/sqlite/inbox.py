@@ -1,4 +1,4 @@
-"""Children of a large step, put on their queues slice by slice. Part of `hand_in.Ledger`.
+"""Children of a large step, put on their queues slice by slice.
 
     hand_in ──few children──────────────────────────────────▶ insert ──▶ READY, DELAYED, or refused
         └────many──▶ table `inbox`, with the step ──a slice each turn──▶ insert
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 from msgspec import msgpack
 
-from crawler.broker.sqlite.insert import Intake
+from crawler.broker.sqlite import insert
+from crawler.broker.sqlite.state import Ledger
 from crawler.items import New, Verdict
 
 AT_ONCE = 1_000  # children of one step that are put on their queues with it: 10 ms
@@ -27,50 +28,51 @@ _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(Children).decode
 
 
-class Inbox(Intake):
-    """State extended by children that wait to be put on their queues."""
+def bring(ledger: Ledger, children: Sequence[New], origins: Sequence[int | None]) -> None:
+    """Put the children of a step on their queues, now or later. The queues were checked. origins: see `insert`."""
+    if len(children) <= AT_ONCE:
+        _admit(ledger, children, origins)
+        return
+    by_queue: dict[str, Children] = {}
+    for child, origin in zip(children, origins, strict=True):
+        news, froms = by_queue.setdefault(child.queue, ([], []))
+        news.append(child)
+        froms.append(origin)
+    for name, (news, froms) in by_queue.items():
+        queue = ledger.queues[name]
+        for first in range(0, len(news), SLICE):
+            some = news[first : first + SLICE]
+            ledger.db.execute("INSERT INTO inbox (queue, n, tasks) VALUES (?, ?, ?)",
+                            (queue.id, len(some), _encode((some, froms[first : first + SLICE]))))  # fmt: skip
+        queue.coming += len(news)
+    while coming(ledger) > MOST:
+        put_slice(ledger)
 
-    def bring(self, children: Sequence[New], origins: Sequence[int | None]) -> None:
-        """Put the children of a step on their queues, now or later. The queues were checked. origins: see `insert`."""
-        if len(children) <= AT_ONCE:
-            self._admit(children, origins)
-            return
-        by_queue: dict[str, Children] = {}
-        for child, origin in zip(children, origins, strict=True):
-            news, froms = by_queue.setdefault(child.queue, ([], []))
-            news.append(child)
-            froms.append(origin)
-        for name, (news, froms) in by_queue.items():
-            queue = self.queues[name]
-            for first in range(0, len(news), SLICE):
-                some = news[first : first + SLICE]
-                self.db.execute("INSERT INTO inbox (queue, n, tasks) VALUES (?, ?, ?)",
-                                (queue.id, len(some), _encode((some, froms[first : first + SLICE]))))  # fmt: skip
-            queue.coming += len(news)
-        while self.coming() > MOST:
-            self.put_slice()
 
-    def coming(self) -> int:
-        """Return how many children are in the inbox."""
-        return sum([queue.coming for queue in self.queues.values()])
+def coming(ledger: Ledger) -> int:
+    """Return how many children are in the inbox."""
+    return sum([queue.coming for queue in ledger.queues.values()])
 
-    def put_slice(self) -> None:
-        """Put the children that have waited longest on their queue, some at a time."""
-        id, queue, n, tasks = self.db.execute("SELECT id, queue, n, tasks FROM inbox ORDER BY id LIMIT 1").fetchone()
-        self.db.execute("DELETE FROM inbox WHERE id = ?", (id,))
-        self._by_id[queue].coming -= n
-        self._admit(*_decode(tasks))
 
-    def empty_inbox(self) -> None:
-        """Put all children on their queues."""
-        while self.coming():
-            self.put_slice()
+def put_slice(ledger: Ledger) -> None:
+    """Put the children that have waited longest on their queue, some at a time."""
+    id, queue, n, tasks = ledger.db.execute("SELECT id, queue, n, tasks FROM inbox ORDER BY id LIMIT 1").fetchone()
+    ledger.db.execute("DELETE FROM inbox WHERE id = ?", (id,))
+    ledger.by_id[queue].coming -= n
+    _admit(ledger, *_decode(tasks))
 
-    def _admit(self, children: Sequence[New], origins: Sequence[int | None]) -> None:
-        """Put children on their queues, and count those that are over a limit."""
-        verdicts = self.insert(children, origins)
-        for limit in (Verdict.LIMIT, Verdict.WAITING):
-            if limit in verdicts:
-                pairs = zip(children, verdicts, strict=True)
-                over = Counter(child.queue for child, verdict in pairs if verdict == limit)
-                self.count({f"{name}/skipped/{limit}": n for name, n in over.items()})
+
+def empty_inbox(ledger: Ledger) -> None:
+    """Put all children on their queues."""
+    while coming(ledger):
+        put_slice(ledger)
+
+
+def _admit(ledger: Ledger, children: Sequence[New], origins: Sequence[int | None]) -> None:
+    """Put children on their queues, and count those that are over a limit."""
+    verdicts = insert.insert(ledger, children, origins)
+    for limit in (Verdict.LIMIT, Verdict.WAITING):
+        if limit in verdicts:
+            pairs = zip(children, verdicts, strict=True)
+            over = Counter(child.queue for child, verdict in pairs if verdict == limit)
+            ledger.count({f"{name}/skipped/{limit}": n for name, n in over.items()})

@@ -1,6 +1,6 @@
 """Rare requests of people and workers to the embedded engine: counts, dead tasks, life stories, shared notes.
 
-Reads and small changes inside the transaction of `hand_in.Ledger`, whose tables and state they are.
+Reads and small changes inside an open transaction, on the tables and the state of `state.Ledger`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from msgspec import msgpack
 
 from crawler.broker.arguments import LARGEST
 from crawler.broker.contract import is_taker
-from crawler.broker.sqlite.hand_in import Ledger
 from crawler.broker.sqlite.lane import Lane
 from crawler.broker.sqlite.lend import failures
 from crawler.broker.sqlite.queues import Queue
 from crawler.broker.sqlite.schema import DEAD, DELAYED, DONE, LEASED, NEVER, READY, STATES
+from crawler.broker.sqlite.state import Ledger
 from crawler.errors import CallRefused
 from crawler.items import Dead, Found, HostStats, Note, QueueStats, Stats, Story, WorkerStats
 from crawler.limits import NOTES, NOTES_BYTES, PAGE, PAGE_BYTES, WORKERS

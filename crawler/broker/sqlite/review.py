@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from crawler.broker.sqlite.hand_in import Ledger
+from crawler.broker.sqlite import quarantine
 from crawler.broker.sqlite.queues import Queue
 from crawler.broker.sqlite.schema import ASIDE, DEAD, DELAYED, DONE, READY
+from crawler.broker.sqlite.state import Ledger
 
 T = TypeVar("T")
 Judge = Callable[[bytes], int | str]  # of an item: its priority, or why it is refused
@@ -130,7 +131,7 @@ class Review:
 
     def _set_aside(self, ledger: Ledger, queue: Queue, task: Task, reason: str) -> None:
         id, lane, state, size = task
-        ledger.forget_suspect(queue, id)
+        quarantine.forget_suspect(ledger, queue, id)
         ledger.db.execute("UPDATE task SET state = ?, report = ?, changed_at = ? WHERE id = ?", (ASIDE, reason, ledger.now, id))
         queue.counts[state] -= 1
         queue.accepted -= 1

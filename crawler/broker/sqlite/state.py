@@ -1,6 +1,6 @@
 """State of the embedded engine: its queues, lanes and leases in memory, read from the tables and written back to them.
 
-`hand_in.Ledger` has the verbs, all of which use this state.
+The verbs are functions over a `Ledger`, a module for each: `insert`, `lend`, `hand_in`, `quarantine`, `inspection`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ SILENCE = 10.0  # s a worker whose connection broke, or all workers of a restart
 BEATS = 0.5  # of its lease time at least: heart-beats come every third
 
 
-class Books:
-    """Queues, lanes and leases over the tables of `schema`."""
+class Ledger:
+    """State of one store: its queues, lanes and leases, over the tables of `schema`.
+
+    Public attributes belong to the modules of the verbs; only `open` and `flush` see the others.
+    """
 
     def __init__(
         self, db: sqlite3.Connection, specs: Iterable[QueueSpec], politeness: Politeness, clock: Clock, random: Random
@@ -39,7 +42,7 @@ class Books:
         self._specs = tuple(specs)
         self._politeness = politeness
         self._clock = clock
-        self._random = random
+        self.random = random
         self.store = 0  # which store this is
         self.epoch = 0  # times it was opened
         self.notes_version = 0
@@ -56,7 +59,7 @@ class Books:
         self.shown: tuple[float, list[HostStats], int, int] | None = None  # hosts that `inspection` found, and until when
         self.troubles = Troubles()
         self.overgrown: set[tuple[str, str]] = set()  # queues and hosts of which it was said that too many tasks wait there
-        self._silent: set[str] = set()  # workers with leases that should be heard of again
+        self.silent: set[str] = set()  # workers with leases that should be heard of again
         self.callers = Callers(db)
         self.leases = OpenLeases(self.callers)
 
@@ -65,22 +68,22 @@ class Books:
     def open(self, is_new_epoch: bool) -> None:
         """Read the state from the tables: once at the start (a new epoch), and after a transaction was rolled back."""
         head = self.db.execute("SELECT store, epoch, now, next_id, notes, counts, counters FROM head").fetchone()
-        (self.store, self.epoch, then, self._next_id, self.notes_version, counts, counters) = head
+        (self.store, self.epoch, then, self.next_id, self.notes_version, counts, counters) = head
         if is_new_epoch:
             self.epoch += 1
             self.db.execute("UPDATE head SET epoch = ?", (self.epoch,))
             self.callers.forget(then)
-            self._token = self.epoch << EPOCH_SHIFT
+            self.token = self.epoch << EPOCH_SHIFT
             self.time = HubTime(self._clock, then)
         self.now = self.time.now()
         self._head, self.shown = (), None
         self._counts = json.decode(counts, type=dict[int, list[int]])
         self._read_counters(counters)
         self.queues = load_queues(self.db, self._specs, self._counts, self._politeness.least)
-        self._by_id = {queue.id: queue for queue in self.queues.values()}
+        self.by_id = {queue.id: queue for queue in self.queues.values()}
         self.timed = [queue for queue in self.queues.values() if any(
             time_counter(queue.spec.name) in budget.counters for budget in queue.spec.budgets)]  # fmt: skip
-        self._ours = f"queue IN ({', '.join(map(str, self._by_id))})"  # all other queues in the file are empty or done
+        self.ours = f"queue IN ({', '.join(map(str, self.by_id))})"  # all other queues in the file are empty or done
         self.lanes = Lanes(self.db, self._politeness)
         for queue in self.queues.values():
             if queue.spec.polite:
@@ -88,11 +91,11 @@ class Books:
             else:
                 queue.lane = self.lanes.named(queue, "").id
         self.leases = self._read_leases(self.leases)
-        load_suspects(self.db, self._by_id, self.leases.tasks, self.now)
+        load_suspects(self.db, self.by_id, self.leases.tasks, self.now)
         self._recount_lanes()
         if is_new_epoch:
-            self._silent = set(self.leases.workers())
-        self._next_due = self._first_due()
+            self.silent = set(self.leases.workers())
+        self.next_due = self.first_due()
 
     def _reopen_lanes(self, queue: Queue) -> None:
         """`per_host` may be another than in the last run."""
@@ -110,10 +113,10 @@ class Books:
                     row = self.db.execute(
                         "SELECT queue, lane, attempt, length(item) FROM whole WHERE id = ? AND state = 0", (task,)
                     ).fetchone()
-                    if row is not None and row[0] in self._by_id:
+                    if row is not None and row[0] in self.by_id:
                         queue, lane, attempt, size = row
                         until = known.until(token) or self.now + max(SILENCE, caller.ttl * BEATS)
-                        of = self._by_id[queue]
+                        of = self.by_id[queue]
                         worker, ttl, now = caller.name[0], caller.ttl, self.now
                         leases.add(OpenLease(token, task, of, lane, worker, attempt + 1, size, until, ttl, batch, now))
         return leases
@@ -133,7 +136,7 @@ class Books:
         self.callers.flush()
         for queue in self.queues.values():
             self._counts[queue.id] = [queue.accepted, *queue.counts, queue.bytes]
-        head = (self._next_id, self.notes_version, json.encode(self._counts).decode())
+        head = (self.next_id, self.notes_version, json.encode(self._counts).decode())
         if self._has_counted:
             counters = json.encode(self._counters).decode()
             written = (self.now, *head, counters)
@@ -157,10 +160,10 @@ class Books:
 
     def has_queue(self, id: int) -> bool:
         """Return whether the pipeline has a queue of this number; the file may hold older ones."""
-        return id in self._by_id
+        return id in self.by_id
 
     def queue_numbered(self, id: int) -> Queue:
-        return self._by_id[id]
+        return self.by_id[id]
 
     def check(self, items: Iterable[New]) -> None:
         """Raise CallRefused unless each item's queue is in the pipeline: no stage would ever read another one."""
@@ -217,9 +220,9 @@ class Books:
         """Return all counters by name."""
         return dict(sorted(self._counters.items()))
 
-    def _first_due(self) -> float | None:
-        row = self.db.execute(f"SELECT due FROM task WHERE state = 1 AND {self._ours} ORDER BY due LIMIT 1").fetchone()  # noqa: S608  (as above)
+    def first_due(self) -> float | None:
+        row = self.db.execute(f"SELECT due FROM task WHERE state = 1 AND {self.ours} ORDER BY due LIMIT 1").fetchone()  # noqa: S608  (as above)
         return None if row is None or row[0] >= NEVER else float(row[0])
 
-    def _wait_until(self, due: float) -> None:
-        self._next_due = due if self._next_due is None else min(self._next_due, due)
+    def wait_until(self, due: float) -> None:
+        self.next_due = due if self.next_due is None else min(self.next_due, due)

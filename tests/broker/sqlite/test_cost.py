@@ -11,10 +11,10 @@ from hands import QUEUES, TTL, Hand, Longest, put, until
 
 from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Politeness, QueueSpec
-from crawler.broker.sqlite import inspection, schema
+from crawler.broker.sqlite import hand_in, insert, inspection, lend, schema
 from crawler.broker.sqlite.broker import SqliteBroker
-from crawler.broker.sqlite.hand_in import Ledger
 from crawler.broker.sqlite.queues import Queue
+from crawler.broker.sqlite.state import Ledger
 from crawler.items import Done, Failed, Lease, New, Note, Pace, Step
 
 
@@ -58,15 +58,15 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
     ledger.open(is_new_epoch=True)
     db.set_trace_callback(seen.add)
 
-    ledger.insert([New("urls", b"%d" % n, host=f"h{n}", delay=n % 2) for n in range(8)] + [New("pages", b"p")] * 4)
-    leases = ledger.lend(ledger.queues["urls"], "w", 9, TTL) + ledger.lend(ledger.queues["pages"], "w", 9, TTL)
+    insert.insert(ledger, [New("urls", b"%d" % n, host=f"h{n}", delay=n % 2) for n in range(8)] + [New("pages", b"p")] * 4)
+    leases = lend.lend(ledger, ledger.queues["urls"], "w", 9, TTL) + lend.lend(ledger, ledger.queues["pages"], "w", 9, TTL)
     done, failed, final, released, *late = [lease.token for lease in leases]
     ledger.callers.remember("w", 1, [], ledger.now, is_worker=True, leases=leases, ttl=TTL)
-    ledger.hand_in(Step(
+    hand_in.hand_in(ledger, Step(
         "w", 1, done=[Done(done, [New("urls", b"c", host="h")])], failed=[Failed(failed, "x"), Failed(final, "y", final=True)],
         released=[released], paces=[Pace("h", rest=1.0)], counters={"n": 1},
     ))  # fmt: skip
-    assert len(ledger.leased_between("w", late[0], late[-1])) == len(late)
+    assert len(lend.leased_between(ledger, "w", late[0], late[-1])) == len(late)
     inspection.note(ledger, [Note("a", b"")], 1.0)
     assert inspection.notes(ledger, "a", 0, "")
     assert inspection.notes(ledger, "a", 1, "") == []
@@ -75,7 +75,7 @@ def test_no_query_of_the_daily_work_reads_all_tasks_or_all_hosts() -> None:
     inspection.revive(ledger, [each.id for each in inspection.dead(ledger, "urls", 9, 0)])
     ledger.flush()
     clock.advance(TTL * 2)
-    ledger.tick()
+    hand_in.tick(ledger)
     ledger.open(is_new_epoch=False)
     ledger.lanes.next_open(ledger.queues["urls"])
     db.execute("COMMIT")
@@ -98,14 +98,14 @@ def test_one_task_of_each_of_many_hosts_takes_no_more_statements_than_of_a_few()
     ledger = Ledger(db, [QueueSpec("urls", polite=True, is_read=True)], Politeness(per_host=1, delay=0.0), ManualClock(), Longest())
     db.execute("BEGIN")
     ledger.open(is_new_epoch=True)
-    ledger.insert([New("urls", b"%d" % n, host=f"h{n % 50}") for n in range(500)])
+    insert.insert(ledger, [New("urls", b"%d" % n, host=f"h{n % 50}") for n in range(500)])
     ledger.flush()
     seen: list[str] = []
     db.set_trace_callback(seen.append)
 
-    few = ledger.lend(ledger.queues["urls"], "w", 5, TTL)
+    few = lend.lend(ledger, ledger.queues["urls"], "w", 5, TTL)
     for_few = len(seen)
-    many = ledger.lend(ledger.queues["urls"], "w", 45, TTL)
+    many = lend.lend(ledger, ledger.queues["urls"], "w", 45, TTL)
 
     db.set_trace_callback(None)
     assert sorted(int(lease.item) for lease in few + many) == list(range(50))
@@ -131,16 +131,16 @@ def test_what_is_leased_is_passed_over_and_what_comes_back_is_first_again() -> N
 
 def test_of_those_who_wait_for_one_queue_only_the_first_is_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = SqliteBroker(":memory:", QUEUES)
-    lend, looks = Ledger.lend, []
+    lend_tasks, looks = lend.lend, []
 
-    def noted(self: Ledger, queue: Queue, *args: Any, **more: Any) -> list[Lease]:
+    def noted(ledger: Ledger, queue: Queue, *args: Any, **more: Any) -> list[Lease]:
         looks.append(queue.spec.name)
-        return lend(self, queue, *args, **more)
+        return lend_tasks(ledger, queue, *args, **more)
 
     with ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(Hand(broker, f"w{n}").lease, "task", 1, wait=20.0) for n in range(20)]
         until(lambda: len(broker.stats().workers) == 20)
-        monkeypatch.setattr(Ledger, "lend", noted)
+        monkeypatch.setattr(lend, "lend", noted)
 
         broker.stats()
         assert looks == ["task"]

@@ -11,10 +11,10 @@ import pytest
 from hands import Hand, House, counts, put, queue, until
 
 from crawler.broker.contract import Politeness, QueueSpec
-from crawler.broker.sqlite import inbox
+from crawler.broker.sqlite import inbox, insert
 from crawler.broker.sqlite.broker import SqliteBroker
-from crawler.broker.sqlite.hand_in import Ledger
 from crawler.broker.sqlite.peek import peek
+from crawler.broker.sqlite.state import Ledger
 from crawler.items import New, Verdict
 
 SPECS = (QueueSpec("urls", keyed=True, polite=True, is_read=True, limit=40), QueueSpec("pages", is_read=True))
@@ -105,13 +105,13 @@ def test_no_turn_puts_more_children_on_their_queues_than_fit_between_other_calls
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     put_at_once: list[int] = []
-    insert = Ledger.insert
+    whole = insert.insert
 
-    def counting(self: Ledger, items: Sequence[New], origins: Sequence[int | None] = ()) -> list[Verdict]:
+    def counting(ledger: Ledger, items: Sequence[New], origins: Sequence[int | None] = ()) -> list[Verdict]:
         put_at_once.append(len(items))
-        return insert(self, items, origins)
+        return whole(ledger, items, origins)
 
-    monkeypatch.setattr(Ledger, "insert", counting)
+    monkeypatch.setattr(insert, "insert", counting)
     with closing(SqliteBroker(str(tmp_path / "hub.sqlite3"), (QueueSpec("pages", is_read=True),))) as broker:
         hand = Hand(broker)
         put(broker, "pages", b"p")

@@ -17,13 +17,13 @@ from hands import QUEUES, TTL, Hand, Longest, bodies, counts, put, queue, until
 
 from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Politeness, QueueSpec
-from crawler.broker.sqlite import schema
+from crawler.broker.sqlite import insert, schema
 from crawler.broker.sqlite.broker import SqliteBroker
 from crawler.broker.sqlite.callers import Batch, Callers
-from crawler.broker.sqlite.hand_in import Ledger
 from crawler.broker.sqlite.leases import OpenLease, OpenLeases
 from crawler.broker.sqlite.lend import REPLY_BYTES
 from crawler.broker.sqlite.queues import Queue
+from crawler.broker.sqlite.state import Ledger
 from crawler.errors import CallRefused, StorageError, UsageError
 from crawler.items import Done, Failed, New, Step, Verdict
 
@@ -280,7 +280,7 @@ def test_who_is_interrupted_in_the_middle_of_a_call_leaves_nothing_of_it_and_the
     broker = SqliteBroker(path, QUEUES)
 
     def interrupted(ledger: Ledger) -> None:
-        ledger.insert([New("task", b"half done")])
+        insert.insert(ledger, [New("task", b"half done")])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
