@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hands import QUEUES, TTL, Hand, House, counts, put, queue, seed
+from hands import QUEUES, TTL, Hand, House, Longest, counts, put, queue, seed
 
 from crawler.broker.clock import ManualClock
 from crawler.broker.contract import Broker, Politeness, QueueSpec
-from crawler.broker.sqlite.quarantine import GROUPS, LOOKED_AT, PATIENCE, PROBED
+from crawler.broker.sqlite.broker import SqliteBroker
+from crawler.broker.sqlite.quarantine import GROUPS, LOOKED_AT, PATIENCE, PROBED, next_apart
+from crawler.broker.sqlite.state import Ledger
 from crawler.items import Done, Lease, Pace, Verdict
 
 FIVE = (QueueSpec("urls", keyed=True, polite=True, is_read=True, max_attempts=5),)
@@ -358,3 +360,26 @@ def test_suspects_of_hosts_that_rest_for_long_do_not_keep_the_others_waiting(any
 
     assert found
     assert set(found) <= {lease.host for lease in leases[LOOKED_AT:]}
+
+
+def test_a_waiting_call_is_tried_again_when_the_time_for_ordinary_work_is_over() -> None:
+    clock = ManualClock()
+    broker = SqliteBroker(":memory:", QUEUES, clock=clock, random=Longest())
+    hand = Hand(broker)
+    put(broker, "task", *(b"%d" % n for n in range(10)))
+    broker.expire("w", at_work=tokens(*hand.lease("task", 2)))
+    clock.advance(PATIENCE + 1.0)
+    (alone,) = hand.lease("task")
+    clock.advance(8.0)
+    hand.complete(alone)
+    assert queue(broker, "task").quarantined == 1, "the other one, which has waited longer than it waits for a probe"
+
+    def events(ledger: Ledger) -> tuple[float | None, float]:
+        return next_apart(ledger, ledger.queue("task")), ledger.now
+
+    at, now = broker.run(events)
+    assert at == pytest.approx(now + 8.0, abs=0.001)
+    assert hand.lease_one("task").item != b"1", "ordinary work, for as long as the quarantined task took"
+    clock.advance(8.0)
+    assert broker.run(events)[0] is None, "it may be lent now"
+    broker.close()

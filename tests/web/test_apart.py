@@ -264,3 +264,14 @@ def test_the_other_process_has_none_of_our_secrets_and_ends_with_us(monkeypatch:
 
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+@pytest.mark.usefixtures("apart_for_all")
+def test_an_answer_over_the_size_limit_is_refused_and_the_next_question_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Html("<p>" + "x" * 5_000 + "</p><b>y</b>", "http://e.org/")
+    monkeypatch.setattr(apart, "_LONGEST", 1_000)
+
+    values, told = read(page, long="p", short="b")
+
+    assert values == {"long": None, "short": "y"}
+    assert [name for name, *_ in told] == ["long"]

@@ -57,6 +57,17 @@ def test_a_slow_host_rests_in_proportion_when_asked_to(web: responses.RequestsMo
     assert rest == pytest.approx(min(1000.0 * page.seconds, 30.0))
 
 
+def test_a_slow_host_rests_no_longer_than_the_limit(
+    web: responses.RequestsMock, make: Callable[..., Fetch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawler_stages.fetch.stage._LONGEST_REST", 1e-6)
+    web.get(URL, body="x")
+
+    items = list(make(adaptive=1000.0, robots=False).process(Visit(URL)))
+
+    assert only(Pace, items).rest == 1e-6
+
+
 UNAVAILABLE = Reply(status=503, headers=[], content=b"", received=0, seconds=0.0)
 
 
