@@ -29,6 +29,8 @@ DIRECTORY = "certs"  # in the data directory, where hub.certs is not set
 PROBE = 1.0  # s to find out whether a server speaks TLS
 
 # What OpenSSL calls the alert by which a hub refuses our certificate (a word of it), and what that says of the certificate.
+# OpenSSL's guesses at the first bytes of a client without TLS.
+_NO_TLS = ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 _ALERTS = {
     "UNKNOWN_CA": "it is not from the hub's CA",
     "DECRYPT_ERROR": "it is not from the hub's CA",
@@ -134,7 +136,9 @@ def complaint(error: Exception) -> str:
         return ""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
-    return f"TLS failed ({_words(_reason(error))}); a client needs TLS 1.3 and a certificate of our CA"
+    reason = _reason(error)
+    why = "it did not begin with TLS" if reason in _NO_TLS else _words(reason)
+    return f"TLS failed ({why}); a client needs TLS 1.3 and a certificate of our CA"
 
 
 def explanation(error: Exception, tls: Tls, name: str) -> str:

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -213,6 +213,19 @@ def test_a_client_that_shows_no_certificate_is_refused_and_logged(
         client.stats()
 
     words = "TLS failed (peer did not return a certificate); a client needs TLS 1.3 and a certificate of our CA"
+    while words not in caplog.text:  # said in a thread of the hub's, about now; the test's time limit ends this
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x10" + b"x" * 16])
+def test_a_client_without_tls_is_named_as_one(hub: HubServer, caplog: pytest.LogCaptureFixture, first: bytes) -> None:
+    host, _, port = str(hub.place).rpartition(":")
+    with socket.create_connection((host, int(port)), 10.0) as sock:
+        sock.sendall(first)
+        with suppress(ConnectionResetError):
+            sock.recv(64)
+
+    words = "TLS failed (it did not begin with TLS); a client needs TLS 1.3"
     while words not in caplog.text:  # said in a thread of the hub's, about now; the test's time limit ends this
         time.sleep(0.01)
 
