@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -135,13 +134,11 @@ class _Reading:
         self.room = MAX_CHARS
         self.time_apart = 0.0  # s of CPU that another process took
         self._start = thread_time()
-
-    def time_taken(self) -> float:
-        """Return the s of CPU that the fields of the page have taken so far."""
-        return thread_time() - self._start + self.time_apart
+        self.last_begun = self._start + LAST_BEGUN
 
     def time_left(self) -> float:
-        return MOST_TIME - self.time_taken()
+        """Return the s of CPU that the fields of the page may still take."""
+        return MOST_TIME - (thread_time() - self._start) - self.time_apart
 
     @lazy
     def shape(self) -> Shape:
@@ -172,15 +169,17 @@ class _Field:
 
     def read_here(self, page: _Reading, values: dict[str, Any]) -> bool:
         """Put the field's value on this page into `values`; return False if its selector could take long there."""
-        if page.time_taken() > LAST_BEGUN:
+        if thread_time() > page.last_begun:
             page.told(self.name, "failed", NO_TIME)
             return True
         document = page.html.document
         cut = partial(page.told, self.name, "cut", "")
-        with self._failures(page):
+        try:
             if not self._find.is_affordable(page.shape):
                 return False
             values[self.name] = self._value(self._find(document, MAX_VALUE + 1, cut, only_first=not self._spec.many), page)
+        except Exception as error:  # noqa: BLE001 - whatever a selector meets on this page costs the field, not the page
+            self._failed(page, error)
         return True
 
     def read_apart(self, page: _Reading, seconds: float) -> Any:
@@ -200,17 +199,14 @@ class _Field:
             return None
         if answer.is_cut:
             page.told(self.name, "cut", "")
-        with self._failures(page):
-            return self._value(iter(answer.values), page)
-        return None
-
-    @contextmanager
-    def _failures(self, page: _Reading) -> Iterator[None]:
-        """Report whatever a selector meets on a page: it costs the field, not the page."""
         try:
-            yield
-        except Exception as error:  # noqa: BLE001 - a selector may raise anything
-            page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
+            return self._value(iter(answer.values), page)
+        except Exception as error:  # noqa: BLE001 - as in read_here
+            self._failed(page, error)
+            return None
+
+    def _failed(self, page: _Reading, error: Exception) -> None:
+        page.told(self.name, "failed", str(error).removeprefix("xpath: ") or type(error).__name__)
 
     def _value(self, texts: Iterator[str | None], page: _Reading) -> Any:
         return self._list(texts, page) if self._spec.many else self._typed(next(texts, None), page)
