@@ -88,7 +88,10 @@ def test_a_page_that_ends_its_worker_is_a_dead_task_and_all_others_are_crawled(
 
 
 def test_a_page_that_kills_its_worker_costs_the_other_hosts_of_a_wide_crawl_nothing(shell: Shell) -> None:
-    """Its worker dies of it once, a process of its own four times; no other task comes near its last attempt."""
+    """Its worker dies of it once, a process of its own four times; no other task comes near its last attempt.
+
+    A worker stands in for that process if it takes more than 5 s to start, as on a very busy machine.
+    """
     (shell.directory / "poison.py").write_text(POISON)
     names = [f"/{n}" for n in range(8)]
     pages = {"/": "".join(f'<a href="{name}">x</a>' for name in names), **dict.fromkeys(names, "fine")}
@@ -105,8 +108,9 @@ def test_a_page_that_kills_its_worker_costs_the_other_hosts_of_a_wide_crawl_noth
     assert len(shell.rows("pages.jsonl")) == 24 * 9
     report = json.loads((shell.directory / "crawler-data" / "report.json").read_text())
     assert report["dead"] == {"urls": 1}
-    assert sum(n for name, n in report["restarts"].items() if "probe" in name) in (3, 4)  # the last start finds nothing to do
-    assert report["restarts"]["fetch+parse"] == 1
+    probe = report["restarts"].get("fetch+parse probe", 0)
+    assert probe >= 1
+    assert report["restarts"]["fetch+parse"] + probe in (4, 5)  # the last start finds nothing to do
     with closing(sqlite3.connect(shell.directory / "crawler-data" / "hub.sqlite3")) as store:
         attempts = [attempt for (attempt,) in store.execute("SELECT attempt FROM life WHERE attempt > 1 ORDER BY attempt")]
         charged = store.execute("SELECT count(*) FROM life WHERE failures != ''").fetchone()
