@@ -74,7 +74,10 @@ MAY = {
 MAY_NOT = {
     "crawler": ["crawler_stages", "crawler_bench"],
     "crawler.broker": ["socket", "socketserver", "ssl", "multiprocessing", "asyncio"],
-    "crawler.stage": ["socket", "multiprocessing"],
+    "crawler.stage": ["socket", "multiprocessing", "sqlite3"],
+    "crawler.worker": ["sqlite3"],
+    "crawler.pipeline": ["sqlite3"],
+    "crawler.broker.contract": ["sqlite3"],
     "crawler.web": [
         "crawler.broker",
         "crawler.hub",
