@@ -3,70 +3,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
 import crawler
 from crawler.run.processes import supervisor as supervising
 from crawler.run.processes.process import spawn
-from crawler.run.processes.supervisor import AGAIN, HOPELESS, TRIES, UNUSABLE, Child, ChildFailed, Supervisor, private_code
-
-TIME = 10.0  # s after which a test that waits has failed
-
-
-class Stand:
-    """A supervisor whose children run a script of the test in place of the `crawler` command."""
-
-    def __init__(self, directory: Path) -> None:
-        self.lines: SimpleQueue[str] = SimpleQueue()
-        self.deaths: list[tuple[str, int, int]] = []
-        self.supervisor = Supervisor(self._died, self.lines.put)
-        self._directory = directory
-        (directory / "crawler").mkdir()
-        (directory / "crawler" / "__init__.py").write_text(f"__path__.append({str(Path(crawler.__file__).parent)!r})\n")
-
-    def script(self, text: str) -> None:
-        (self._directory / "crawler" / "__main__.py").write_text("import os, signal, sys, time\n" + text)
-
-    def start(self, name: str = "it", *, is_endless: bool = False) -> Child:
-        return self.supervisor.start(name, [name], {"PYTHONPATH": str(self._directory)}, is_endless=is_endless)
-
-    def line(self) -> str:
-        return self.lines.get(timeout=TIME)
-
-    def watch_until(self, holds: Callable[[], object]) -> None:
-        for _ in range(int(TIME / 0.01)):
-            self.supervisor.watch()
-            if holds():
-                return
-            threading.Event().wait(0.01)
-        raise AssertionError("it did not come to pass")
-
-    def _died(self, child: Child, pid: int) -> None:
-        self.deaths.append((child.name, pid, child.starts))
-
-
-def ended(child: Child) -> None:
-    """Wait until a process is dead and leave it to its parent to notice."""
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-
-
-@pytest.fixture
-def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(supervising, "PAUSE", 0.0)
-    stand = Stand(tmp_path)
-    yield stand
-    stand.supervisor.stop(within=1.0)
-
+from crawler.run.processes.supervisor import AGAIN, HOPELESS, TRIES, UNUSABLE, ChildFailed, private_code
+from tests.run.processes.conftest import TIME, Stand, ended
 
 READY_AND_WAIT = "print('ready', file=sys.stderr, flush=True); [time.sleep(0.1) for _ in range(600)]"
 
@@ -366,58 +314,3 @@ def test_a_child_is_given_its_settings_at_each_start_however_long_they_are(stand
         os.kill(child.pid, signal.SIGKILL)
         ended(child)
         stand.supervisor.watch()
-
-
-SIGN_OF_LIFE = "from crawler.worker import pulse\nfrom crawler.worker.marks import given\n"
-HELD_UP = """
-import re
-from crawler.worker import pulse
-from crawler.worker.marks import given
-pulse.start(given())
-print('ready', file=sys.stderr, flush=True)
-def search():
-    return re.search('(a+)+$', 'a' * 60 + '!')      # takes years, and holds up every thread
-search()
-"""
-
-
-@pytest.mark.slow
-def test_a_child_whose_threads_are_all_held_up_is_ended_and_told_of_with_its_place(stand, caplog):
-    stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=2.0)
-    stand.script(HELD_UP)
-    child = stand.start(is_endless=True)
-    assert stand.line().endswith("ready")
-
-    stand.watch_until(lambda: stand.deaths)
-
-    assert re.search(r"gave no sign of life for \d s at \S*__main__.py:\d+ in search and was ended", child.ending)
-
-
-@pytest.mark.slow
-def test_a_child_that_is_stopped_is_ended_as_well(stand, monkeypatch):
-    monkeypatch.setattr(supervising, "ABORTING", 0.2)
-    stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=2.0)
-    stand.script(f"{SIGN_OF_LIFE}pulse.start(given())\n{READY_AND_WAIT}")
-    child = stand.start(is_endless=True)
-    stand.line()
-    os.kill(child.pid, signal.SIGSTOP)
-
-    stand.watch_until(lambda: stand.deaths)
-
-    assert re.fullmatch(r"gave no sign of life for \d s and was ended", child.ending)
-
-
-@pytest.mark.slow
-def test_a_child_that_gives_signs_of_life_is_left_alone_and_one_that_never_did_as_well(stand):
-    stand.supervisor = Supervisor(stand._died, stand.lines.put, frozen=1.5)
-    stand.script(
-        f"{SIGN_OF_LIFE}if 'alive' in sys.argv:\n    pulse.start(given())\n"
-        "print('ready', file=sys.stderr, flush=True)\ntime.sleep(2.5)\n"
-    )
-    for name in ("alive", "mute"):
-        stand.start(name)
-    stand.line(), stand.line()
-
-    stand.watch_until(lambda: not any(child.process for child in stand.supervisor._children))
-
-    assert [child.ending for child in stand.supervisor._children] == ["ended with exit code 0"] * 2
