@@ -201,13 +201,13 @@ def test_where_its_file_is_gone_all_its_settings_are_named():
 
 
 def test_of_a_stage_that_is_gone_with_its_file_no_setting_alone_is_offered(tmp_path: Path) -> None:
-    Path("enrich.py").write_text(
+    Path("a_stage_gone.py").write_text(
         "from crawler import Stage\nclass Enrich(Stage):\n    def process(self, item: dict):\n        return item\n"
     )
     file = Path("my.toml")
     file.write_text(
         '[frontier]\ndelay = 0.05\n[stages.parse]\noutputs = ["parsed", "urls"]\n'
-        '[stages.enrich]\nuse = "enrich:Enrich"\ninput = "parsed"\noutputs = ["records"]\nprocesses = 2\n'
+        '[stages.enrich]\nuse = "a_stage_gone:Enrich"\ninput = "parsed"\noutputs = ["records"]\nprocesses = 2\n'
     )
     begun(A, file=file)
     file.unlink()
