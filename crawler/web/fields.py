@@ -161,7 +161,8 @@ class _Field:
         try:
             self._find = _compiled(spec)
         except ValueError as error:
-            raise ConfigError(f"{key}: cannot use the selector {selector!r}: {error}") from error
+            table = '; a table has its values in quotes: { css = ".price" }' if selector.startswith("{") else ""
+            raise ConfigError(f"{key}: cannot use the selector {selector!r}: {error}{table}") from error
         try:
             self._convert = _converter(spec)
         except ValueError as error:

@@ -174,6 +174,13 @@ def test_what_may_not_be_written_to(locked: Path, here: Path, capsys: pytest.Cap
     ]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc, where nobody can make a file")
+def test_a_directory_that_takes_no_files_is_told_whoever_asks(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (words,) = refusals(here, capsys, "stages.store.output=/proc/p.jsonl")
+
+    assert words.startswith("cannot write to /proc/p.jsonl: no file can be made in /proc;")
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [

@@ -1,11 +1,13 @@
-"""Refuse an unusable output before anything is started. Nothing is opened for writing, made or changed here.
+"""Refuse an unusable output before anything is started. The output is not opened for writing, made or changed here.
 
 Other problems (a bad line far into a file, another store that uses it) are found when the sink is opened.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +19,7 @@ from crawler_stages.sinks.files import usable_directory
 from crawler_stages.sinks.layout import BadRow, Layout
 
 ROWS = 100  # rows of a file that are checked
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)  # of a machine that is short of something now
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -35,7 +38,7 @@ def _check(options: SinkOptions) -> None:
         return
     usable_directory(path, options.output)
     if not path.exists():
-        if not os.access(path.parent, os.W_OK | os.X_OK):
+        if not _takes_files(path.parent):
             raise UsageError(_refused(named, f"no file can be made in {named.parent}"))
         return
     if not os.access(path, os.R_OK | os.W_OK):
@@ -43,6 +46,17 @@ def _check(options: SinkOptions) -> None:
     if path.stat().st_size:
         with opening(options.output):
             _look_into(path, form, options)
+
+
+def _takes_files(directory: Path) -> bool:
+    """Return whether a file can be made there. Tried, as permissions say nothing of /proc and of what is mounted."""
+    trial = directory / f".crawler-{os.getpid()}-{threading.get_ident()}"
+    try:
+        os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        return error.errno in _PASSING
+    trial.unlink(missing_ok=True)
+    return True
 
 
 def _refused(path: Path, why: str) -> str:
