@@ -161,7 +161,7 @@ class Now(Told):
 
 
 def ended(pending: Pending | None) -> Any:
-    """What is given for a begun item once it has ended; None if it cannot be begun, or finished."""
+    """Return what is given for a begun item once it has ended; None if it cannot be begun, or finished."""
     found: list[Any] = []
 
     def over(can_finish: bool = True, is_free: bool = True) -> Callable[[], None]:

@@ -10,6 +10,7 @@ from crawler.wording.secrets import HIDDEN, PRIVATE, masked, shown
 
 PLACES: Final = ("-c", "--config", "--data")  # options that say where the crawl is; each takes a value
 SETTINGS: Final = ("-s", "--set")
+_REPLACED: Final = ("--data", "--max-time", "--max-total-bytes")  # options of which a new one replaces the old one
 
 
 class Command:
@@ -24,11 +25,13 @@ class Command:
         return any(word in ("-c", "--config") or word.startswith(("--config=", "-c")) for word in self._arguments[1:])
 
     def again(self, *more: str, without: str = "") -> str:
-        """Return the whole command with these options added; a new `--data` replaces the old one.
+        """Return the whole command with these options added; a new `--data` or limit replaces the old one.
 
         without: an option to leave out.
         """
-        typed = list(_without(self._arguments, "--data")) if "--data" in more else self._arguments
+        typed = self._arguments
+        for option in _REPLACED:
+            typed = list(_without(typed, option)) if option in more else typed
         return _joined([*(_safe(word) for word in typed if word != without), *more])
 
     def bare(self, *more: str) -> str:

@@ -29,18 +29,23 @@ def test_a_crawl_stops_when_it_has_received_enough_and_goes_on_with_a_higher_lim
         assert "has reached its limit frontier.max_total_bytes = 20000" in again.stderr
         assert "crawler run -s frontier.max_total_bytes=N --change" in again.stderr
 
-        for more in (["--max-time", "60"], ["-s", "frontier.max_total_bytes=15000"]):
+        for more, kept in (
+            (["--max-time", "60"], " --max-time 60"),
+            (["-s", "frontier.max_total_bytes=15000"], " -s frontier.max_total_bytes=15000"),
+            (["--max-total-bytes", "15000"], ""),
+        ):
             other = shell.run("run", site.url, *more)
             assert other.returncode == 2
             assert "it has reached its limit frontier.max_total_bytes = 20000" in other.stderr
             assert "resume unchanged" not in other.stderr, "it would be refused"
             assert "with the change" not in other.stderr, "so would this"
-            assert (
-                f"and a new limit:   crawler run {site.url} {' '.join(more)} -s frontier.max_total_bytes=N --change" in other.stderr
-            )
+            assert f"and a new limit:   crawler run {site.url}{kept} --max-total-bytes N --change\n" in other.stderr
         higher = shell.run("run", site.url, "-s", "frontier.max_total_bytes=900000")
         assert "with the change:   crawler run" in higher.stderr
         assert "resume unchanged" not in higher.stderr
+
+        raised = shell.run("run", site.url, "-s", "frontier.max_total_bytes=15000", "--max-total-bytes", "40000", "--change")
+        assert raised.returncode == 0, "the hint, as it is printed"
 
         rest = shell.run("run", "-s", "frontier.max_total_bytes=0", "--change")
         assert rest.returncode == 0, rest.stderr

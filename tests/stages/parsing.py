@@ -25,12 +25,12 @@ def stage(cls: type[Parse] = Parse, **options: Any) -> Parse:
 
 
 def outputs(parse: Parse, page: Page) -> tuple[list[Any], list[str]]:
-    """What went on to be kept, and the URLs that went back to the frontier."""
+    """Return what went on to be kept, and the URLs that went back to the frontier."""
     items = list(parse.process(page))
     kept = [item for item in items if not isinstance(item, To | Report)]
     return kept, [visit.url for item in items if isinstance(item, To) for visit in item.item]
 
 
 def added(record: Record) -> dict[str, Any]:
-    """What a record has beside the built-in keys."""
+    """Return what a record has beside the built-in keys."""
     return {name: value for name, value in record.items() if name not in Record.NAMES}

@@ -158,7 +158,7 @@ def lease(n: int, token: int = 1) -> Lease:
 
 
 def handled(stage: Stage, hooks: Hooks, *leases: Lease) -> list[Outcome]:
-    """What a pool does with these tasks."""
+    """Do with these tasks as a pool does."""
     schema, is_async = item_schema(type(stage))
     handler = HookedHandler(stage, schema, Router("it", ("out",), {}), hooks)
     if is_async:

@@ -49,7 +49,8 @@ def refusal(
     if has_seeds and file and not is_other and not command.has_file:
         more += ["-c", file]
     then, now = limits
-    raised = command.again("-s", f"{now.partition(' ')[0]}=N", "--change")
+    option = now.partition(" ")[0].replace("frontier.", "--").replace("_", "-")  # before it, a setting with -s has no effect
+    raised = command.again(option, "N", "--change")
     return "\n".join([
         *lines,
         *([f"it has reached its limit {then or now}"] if then or now else []),
